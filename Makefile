@@ -1,0 +1,98 @@
+# The one task runner: hooks and CI call these recipes too. `make help` says what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest format lock awscli clean
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+# Python 3.11 to 3.13, with venv and pip. Say `make PYTHON=...` to choose.
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
+
+BIN := .venv/bin
+VENV := .venv/.ready
+VENV_AWS := .venv-aws/.ready
+VENV_LOCK := .venv-lock/.ready
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
+
+PACKAGE := build/hub/template.yaml
+PACKAGED := app.py requirements.txt tools/package.py tools/template_checks.py .chalice/config.json .chalice/extras.yaml \
+	$(wildcard .chalice/policies/*.json) $(shell find chalicelib -type f ! -name '*.pyc')
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV) ## Make .venv with everything pinned (done once)
+
+package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deployment.zip
+
+demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch
+	@$(BIN)/python -m sandbox.demo
+
+sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
+	@$(BIN)/python -m sandbox.cli
+
+test: lint types imports docs-check pytest ## Run everything that CI runs
+
+lint: $(VENV) ## Look for faults and check the format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV) ## Check types (mypy --strict)
+	$(BIN)/mypy
+
+imports: $(VENV) ## Check who may import whom (import-linter)
+	$(BIN)/lint-imports --no-logo
+
+docs: $(VENV) ## Write the generated parts of docs/ anew
+	$(BIN)/python -m tools.docs
+
+docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
+	$(BIN)/python -m tools.docs --check
+
+pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and show what they cover
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+
+format: $(VENV) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV_LOCK) ## Pin requirements anew; LOCK=--upgrade takes newer releases
+	for name in requirements requirements/dev requirements/awscli requirements/lock; do \
+		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
+
+awscli: $(VENV_AWS) ## Make .venv-aws with the real aws command line (done once)
+
+clean: ## Remove what was built, and caches; environments stay (.venv*)
+	rm -rf build .sandbox .chalice/deployments .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .coverage .coverage.* htmlcov *.egg-info
+
+$(VENV): requirements/dev.txt pyproject.toml
+	$(call venv,.venv)
+	@echo "Installing the pinned tools and libraries; a minute or two, once."
+	@$(BIN)/python $(PIP_INSTALL) -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV_AWS): requirements/awscli.txt
+	$(call venv,.venv-aws)
+	@.venv-aws/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV_LOCK): requirements/lock.txt
+	$(call venv,.venv-lock)
+	@.venv-lock/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(PACKAGE): $(PACKAGED) $(VENV)
+	@$(BIN)/python -m tools.package
+
+define venv
+	@test -x $(1)/bin/python || test -n "$(PYTHON)" || { \
+		echo "No Python 3.11, 3.12 or 3.13 with the venv module was found."; \
+		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12"; \
+		exit 1; }
+	@test -x $(1)/bin/python || "$(PYTHON)" -m venv $(1)
+endef

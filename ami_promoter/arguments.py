@@ -1,0 +1,207 @@
+"""The command line's words: which commands and options there are, and everything that is wrong with a call at once.
+
+Written out rather than left to argparse, which stops at the first fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from chalicelib.core.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option; without ``takes`` it is a flag. ``pattern`` is what its value must match, ``wanted`` says so."""
+
+    name: str
+    takes: str
+    help: str
+    pattern: str = ".+"
+    wanted: str = "a value"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of one or two words, with at most one operand."""
+
+    words: tuple[str, ...]
+    help: str
+    operand: str = ""
+    operand_needed: bool = True
+    operand_pattern: str = "(?s).+"
+    operand_wanted: str = "a file"
+    options: tuple[Option, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """How it is called."""
+        operand = self.operand if self.operand_needed else f"[{self.operand}]"
+        return " ".join(("ami-promoter", *self.words, operand, "[options]"))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call without a fault. Flags have the value ``""``."""
+
+    command: Command
+    operand: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+REGION = Option(
+    "--region",
+    "REGION",
+    "the hub's Region (otherwise AWS_REGION, AWS_DEFAULT_REGION, or the profile's)",
+    "[a-z]{2,}(-[a-z]+)+-[0-9]+",
+    "a Region's name, like us-east-1",
+)
+TABLE = Option(
+    "--table",
+    "NAME",
+    "the service's table (otherwise ami-promoter-REGION)",
+    "[A-Za-z0-9_.-]{3,255}",
+    "a table's name: 3 to 255 letters, digits, `_`, `.` or `-`",
+)
+HUB = Option(
+    "--hub-account", "ID", "the hub's account; credentials of another one are refused", "[0-9]{12}", "12 digits"
+)
+DRY_RUN = Option("--dry-run", "", "show what would change, and change nothing")
+JSON = Option("--json", "", "write JSON for a program")
+HELP = Option("--help", "", "show this")
+
+COMMANDS = (
+    Command(
+        ("targets", "validate"),
+        "check a targets file, without asking AWS",
+        "FILE",
+        options=(REGION, HUB, JSON, HELP),
+    ),
+    Command(
+        ("targets", "diff"),
+        "show what applying the file would change",
+        "FILE",
+        options=(REGION, TABLE, HUB, JSON, HELP),
+    ),
+    Command(
+        ("targets", "apply"),
+        "check the file, show what changes, and bring it into force",
+        "FILE",
+        options=(REGION, TABLE, HUB, DRY_RUN, JSON, HELP),
+    ),
+    Command(
+        ("status",),
+        "list the promotions, or show one AMI's deliveries",
+        "AMI",
+        operand_needed=False,
+        operand_pattern="ami-[0-9a-f]{8,17}",
+        operand_wanted="an AMI's id, like ami-0123456789abcdef0",
+        options=(REGION, TABLE, JSON, HELP),
+    ),
+)
+
+EXITS = """exit status:
+  0  done, or nothing to do
+  1  faults in what was given: the file, or an AMI that is not known
+  2  faults in the call itself
+  3  AWS refused, or could not be reached; nothing is half done"""
+
+
+def parse(argv: Sequence[str]) -> Call | str | tuple[Fault, ...]:
+    """Read the arguments (without the program's name): a call, a help text that was asked for, or every fault."""
+    words, options = _split(argv)
+    command = next((command for command in COMMANDS if tuple(words[: len(command.words)]) == command.words), None)
+    if any(option in ("--help", "-h") for option, _ in options) or words[:1] == ["help"]:
+        return help_text(command)
+    if command is None:
+        every = [option for known in COMMANDS for option in known.options]
+        return (_no_command(words), *_option_faults(options, every))
+    operands = words[len(command.words) :]
+    faults = (*_option_faults(options, command.options), *_operand_faults(command, operands))
+    return faults or Call(command, "".join(operands), {name: value or "" for name, value in options})
+
+
+def help_text(command: Command | None = None) -> str:
+    """Say how to call one command, or the program."""
+    if command is None:
+        width = max(len(c.usage) for c in COMMANDS) - len("ami-promoter  [options]")
+        lines = [
+            f"  {c.usage.removeprefix('ami-promoter ').removesuffix(' [options]').ljust(width + 1)}  {c.help}"
+            for c in COMMANDS
+        ]
+        more = "`ami-promoter COMMAND --help` shows a command's options."
+        text = ["usage: ami-promoter COMMAND [options]", "", *lines, "", more]
+    else:
+        text = [f"usage: {command.usage}", "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
+        text += [f"  {f'{o.name} {o.takes}'.ljust(18)}  {o.help}" for o in command.options]
+    return "\n".join((*text, "", EXITS))
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]]:
+    """Tell words from options; an option that takes a value takes the next argument, unless that is an option."""
+    takes = {option.name for command in COMMANDS for option in command.options if option.takes}
+    words: list[str] = []
+    options: list[tuple[str, str | None]] = []
+    rest = list(argv)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            words += rest
+            break
+        if not argument.startswith("-") or argument == "-":
+            words.append(argument)
+        elif equals:
+            options.append((name, value))
+        elif name in takes and rest and not rest[0].startswith("-"):
+            options.append((name, rest.pop(0)))
+        else:
+            options.append((name, None))
+    return words, options
+
+
+def _option_faults(options: Sequence[tuple[str, str | None]], known: Sequence[Option]) -> Iterator[Fault]:
+    by_name = {option.name: option for option in known}
+    seen: set[str] = set()
+    for name, value in options:
+        option = by_name.get(name)
+        if option is None:
+            close = get_close_matches(name, by_name, n=1)
+            cure = f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(sorted(by_name))}."
+            yield Fault("usage-option", name, "there is no such option here.", cure)
+        elif name in seen:
+            yield Fault("usage-option", name, "it is given twice.", "Give it once.")
+        elif option.takes and not value:
+            cure = f"Write `{name} {option.takes}`: {option.wanted}."
+            yield Fault("usage-option", name, "its value is missing.", cure)
+        elif option.takes and not re.fullmatch(option.pattern, value or ""):
+            yield Fault("usage-option", name, f"`{value}` is not what it takes.", f"Write {option.wanted}.")
+        elif not option.takes and value is not None:
+            yield Fault("usage-option", name, "it takes no value.", f"Write `{name}` alone.")
+        seen.add(name)
+
+
+def _operand_faults(command: Command, operands: Sequence[str]) -> Iterator[Fault]:
+    name = " ".join(command.words)
+    if not operands and command.operand_needed:
+        yield Fault("usage-operand", name, f"{command.operand} is missing.", f"Write `{command.usage}`.")
+    for operand in operands[:1]:
+        if not re.fullmatch(command.operand_pattern, operand):
+            what = f"`{operand}` is no {command.operand}."
+            yield Fault("usage-operand", name, what, f"Write {command.operand_wanted}.")
+    for operand in operands[1:]:
+        yield Fault("usage-operand", name, f"`{operand}` is too much.", f"Write `{command.usage}`.")
+
+
+def _no_command(words: Sequence[str]) -> Fault:
+    names = [" ".join(command.words) for command in COMMANDS]
+    known = ", ".join(f"`{name}`" for name in names)
+    if not words:
+        return Fault("usage-command", "ami-promoter", "the command is missing.", f"Write one of {known}.")
+    given = " ".join(words[:2])
+    close = get_close_matches(given, names, n=1)
+    cure = f"Did you mean `{close[0]}`?" if close else f"Write one of {known}."
+    return Fault("usage-command", "ami-promoter", f"there is no command `{given}`.", cure)

@@ -1,0 +1,251 @@
+"""From a targets file's text to a directory of targets, or to every fault in it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import Any
+
+from ami_promoter import document, shape
+from ami_promoter.document import Document, Path
+from chalicelib.core.faults import Fault
+from chalicelib.core.image_names import template_faults
+from chalicelib.core.targets import Directory, Target
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+BOUNDS: Mapping[str, tuple[int, int, str]] = {
+    "queue_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
+    "copy_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
+    "linger": (0, 24 * HOUR, "0 to 24h"),
+}
+"""Shortest and longest of each duration, in seconds and in words."""
+
+
+_BUILT_IN: Mapping[str, Any] = {
+    field.name: field.default_factory() if field.default_factory is not MISSING else field.default
+    for field in fields(Target)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where the service runs. ``account`` may be unknown when a file is checked without AWS."""
+
+    region: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A setting's value, and where in the file it stands."""
+
+    value: Any
+    path: Path
+
+
+_Block = Mapping[str, _Setting]
+
+
+def compile_targets(text: str, name: str, hub: Hub) -> Directory | tuple[Fault, ...]:
+    """Check and resolve a file called ``name``; faults come all at once, in the order of their lines."""
+    read, faults = document.read(text, name)
+    if read.data is None and faults:
+        return tuple(faults)
+    data, misshapen = shape.check(read)
+    compiler = _Compiler(read, hub)
+    directory = compiler.directory(data)
+    found = [*faults, *misshapen, *compiler.faults]
+    if not found and not directory.accounts:
+        found = [shape.names_nobody(read)]
+    return tuple(sorted(found, key=_position)) if found else directory
+
+
+def duration(length: int) -> str:
+    """Seconds in their largest whole unit: 5400 is ``90m``, 86400 is ``24h``."""
+    for unit, size in (("h", HOUR), ("m", MINUTE)):
+        if length and length % size == 0:
+            return f"{length // size}{unit}"
+    return f"{length}s" if length else "0"
+
+
+def seconds(text: str | int) -> int:
+    """``1d12h`` and the like in seconds; what is no duration raises ValueError."""
+    units = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+    if not re.fullmatch("0|([0-9]+[dhms])+", str(text)):
+        raise ValueError(f"{text!r} is no duration")
+    return sum(int(number) * units[unit] for number, unit in re.findall("([0-9]+)([dhms])", str(text)))
+
+
+class _Compiler:
+    """Resolves a well-shaped document; what has a fault is told in ``faults`` and otherwise passed over."""
+
+    def __init__(self, read: Document, hub: Hub) -> None:
+        self._document = read
+        self._hub = hub
+        self.faults: list[Fault] = []
+
+    def directory(self, data: Mapping[str, Any]) -> Directory:
+        defaults = self._block(data.get("defaults", {}), ("defaults",))
+        groups = {name: group if isinstance(group, dict) else {} for name, group in data.get("groups", {}).items()}
+        members = {name: self._members(name, value) for name, value in data.get("groups", {}).items()}
+        blocks = {
+            name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
+            for name, group in groups.items()
+        }
+        own = {
+            account: self._block(block, ("accounts", account)) for account, block in data.get("accounts", {}).items()
+        }
+        self._refuse_hub([*own], members)
+        groups_of: dict[str, list[str]] = {account: [] for account in own}
+        for name, mentions in members.items():
+            for account in mentions:
+                groups_of.setdefault(account, []).append(name)
+        inherited = {
+            account: {name: blocks[name] for name in names} or {"": defaults} for account, names in groups_of.items()
+        }
+        resolved = {
+            account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
+        }
+        self.faults += _conflicts(self._document, members, inherited, own, _misshapen(self._document.data, data))
+        self.faults += _foreign_keys(self._document, resolved, self._hub.region)
+        accounts = {account: (self._target(account, block),) for account, block in resolved.items()}
+        return Directory({name: tuple(sorted(mentions)) for name, mentions in members.items()}, accounts)
+
+    def _members(self, name: str, group: Any) -> Mapping[str, Path]:
+        """Each member once, with its place."""
+        below: Path = ("groups", name, "members") if isinstance(group, dict) else ("groups", name)
+        listed = group.get("members") or [] if isinstance(group, dict) else group
+        found: dict[str, Path] = {}
+        for index, account in enumerate(listed):
+            if account is None:  # it has had its fault
+                continue
+            if account in found:
+                what = f"{account} stands in group `{name}` a second time."
+                self._fault("targets-member-twice", (*below, index), what, "Delete one, or correct the id.")
+            else:
+                found[account] = (*below, index)
+        return found
+
+    def _block(self, block: Any, path: Path) -> dict[str, _Setting]:
+        settings: dict[str, _Setting] = {}
+        for name, value in (block or {}).items():
+            here = (*path, name)
+            if name in BOUNDS:
+                value = self._duration(name, value, here)  # noqa: PLW2901 - the same thing in seconds
+            elif name == "regions":
+                value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
+            elif name == "ami_name":
+                self.faults += _name_faults(value, self._document.where(here))
+            settings[name] = _Setting(value, here)
+        return settings
+
+    def _duration(self, name: str, value: str | int, path: Path) -> int:
+        least, most, words = BOUNDS[name]
+        length = seconds(value)
+        if not least <= length <= most:
+            self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {words}.")
+        return length
+
+    def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
+        for index, region in enumerate(listed):
+            if region is not None and region != self._hub.region:
+                what = f"`{region}` is not the hub's Region ({self._hub.region}); others do not work in this version."
+                cure = f"Write `[{self._hub.region}]`, or leave `regions` out."
+                self._fault("targets-region", (*path, index), what, cure)
+            elif region is not None and region in listed[:index]:
+                self._fault("targets-region", (*path, index), f"`{region}` stands here twice.", "Delete one.")
+        return (self._hub.region,)
+
+    def _refuse_hub(self, own: Iterable[str], members: Mapping[str, Mapping[str, Path]]) -> None:
+        hub = self._hub.account
+        places: list[Path] = [mentions[hub] for mentions in members.values() if hub and hub in mentions]
+        places += [("accounts", account) for account in own if account == hub]
+        for path in places:
+            what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
+            self._fault("targets-hub", path, what, "Take it out.")
+
+    def _target(self, account: str, block: _Block) -> Target:
+        settings = {name: setting.value for name, setting in block.items() if name != "regions"}
+        return Target(account=account, region=self._hub.region, **settings)
+
+    def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
+        self.faults.append(Fault(code, self._document.where_key(path), what, cure))
+
+
+def _name_faults(template: str, where: str) -> Iterator[Fault]:
+    for fault in template_faults(template):
+        yield replace(fault, where=where, what=f"`ami_name`: {fault.what[0].lower()}{fault.what[1:]}")
+
+
+def _conflicts(
+    read: Document,
+    members: Mapping[str, Mapping[str, Path]],
+    inherited: Mapping[str, Mapping[str, _Block]],
+    own: Mapping[str, _Block],
+    lost: set[str],
+) -> Iterator[Fault]:
+    """Find accounts whose groups disagree: one fault for each setting and set of groups, not one for each account."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for account, above in inherited.items():
+        passed_over = own.get(account, {}).keys() | lost | {"regions"}  # regions are the hub's, or have had their fault
+        for setting in {name: None for block in above.values() for name in block if name not in passed_over}:
+            values = [_value(block, setting) for block in above.values()]
+            if any(value != values[0] for value in values):
+                found.setdefault((setting, tuple(above)), []).append(account)
+    for (setting, groups), accounts in found.items():
+        above = inherited[accounts[0]]
+        said = " and ".join(f"`{group}` ({_written(read, above[group], setting)})" for group in groups)
+        what = f"`{setting}` is not decided for {_some(accounts)}: the groups {said} differ."
+        cure = f"Say `{setting}` under `accounts`, make the groups agree, or leave one group."
+        yield Fault("targets-conflict", read.where(members[groups[-1]][accounts[0]]), what, cure)
+
+
+def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
+    """Name the settings of defaults and groups that were left out for a fault: they can conflict with nothing."""
+    if not isinstance(written, dict):
+        return set()
+    pairs = [(written.get("defaults"), good.get("defaults"))]
+    if isinstance(written.get("groups"), dict):
+        pairs += [(block, good.get("groups", {}).get(name)) for name, block in written["groups"].items()]
+    return {
+        setting
+        for before, after in pairs
+        if isinstance(before, dict)
+        for setting in set(before) - set(after if isinstance(after, dict) else ())
+    }
+
+
+def _value(block: _Block, setting: str) -> Any:
+    return block[setting].value if setting in block else _BUILT_IN.get(setting)
+
+
+def _written(read: Document, block: _Block, setting: str) -> str:
+    if setting not in block:
+        built_in: Any = _BUILT_IN.get(setting)
+        return f"{duration(built_in) if setting in BOUNDS else built_in or 'nothing'}, the default"
+    path = block[setting].path
+    return read.raw.get(path) or ", ".join(f"{key}={value}" for key, value in block[setting].value.items()) or "none"
+
+
+def _foreign_keys(read: Document, resolved: Mapping[str, _Block], region: str) -> Iterator[Fault]:
+    """Find key ARNs of another account or Region than those they are to serve."""
+    strangers: dict[Path, list[str]] = {}
+    for account, block in resolved.items():
+        key = block.get("key")
+        if key and key.value.startswith("arn:") and key.value.split(":")[3:5] != [region, account]:
+            strangers.setdefault(key.path, []).append(account)
+    for path, accounts in strangers.items():
+        what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
+        cure = "Write an alias, which each account resolves for itself, or say each one's ARN under `accounts`."
+        yield Fault("targets-key", read.where(path), what, cure)
+
+
+def _some(accounts: list[str]) -> str:
+    shown = ", ".join(accounts[:3])
+    return f"{shown} and {len(accounts) - 3} more" if len(accounts) > 3 else shown
+
+
+def _position(fault: Fault) -> tuple[int, int]:
+    line, column = fault.where.rsplit(":", 2)[1:]
+    return int(line), int(column)

@@ -1,0 +1,245 @@
+"""The command ``status``: how promotions stand, read from the service's table as it is now."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ami_promoter.arguments import Call
+from ami_promoter.aws import Connection, Trouble
+from ami_promoter.report import Report
+from chalicelib.adapters.dynamo.table import Table, values, wire
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+
+OPEN = ("opening", "open", "closing")
+"""States of a share in which its permission may be there."""
+
+Record = Mapping[str, Any]
+
+
+def run(call: Call, region: str) -> Report:
+    """List all promotions, or show one; may raise Trouble."""
+    connection = Connection(region, call.options.get("--table"))
+    reader = _Reader(connection)
+    with connection.telling("reading the records"):
+        return _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+
+
+class _Reader:
+    """Reads records; bodies become dicts, with the item's own attributes beside them as ``_item``."""
+
+    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = connection.dynamodb
+        self._place = connection.place
+        self._name = connection.table
+        self._table = Table(connection.dynamodb, connection.table)
+        self._sleep = sleep
+
+    def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
+        """Every promotion with its children. There is no index of them: this reads the whole table."""
+        found: dict[str, tuple[list[Record], list[Record]]] = {}
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))",
+            ExpressionAttributeValues=wire({":promotion": "promotion#", ":record": "record", ":delivery": "delivery#"}),
+        )
+        for page in pages:
+            for item in map(values, page["Items"]):
+                records, children = found.setdefault(item["pk"], ([], []))
+                (records if item["sk"] == "record" else children).append(_record(item))
+        return ((record, children) for records, children in found.values() for record in records)
+
+    def promotion(self, ami: str) -> Record | None:
+        item = self._table.get(addresses.promotion(ami))
+        return None if item is None else _record(item)
+
+    def children(self, ami: str) -> list[Record]:
+        return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """Read many records by (pk, sk), consistently; those that are not there are left out."""
+        left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
+        found: dict[tuple[str, str], Record] = {}
+        attempt = 0
+        while left:
+            batch, left = left[:100], left[100:]
+            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
+            for item in map(values, answer["Responses"].get(self._name, ())):
+                found[item["pk"], item["sk"]] = _record(item)
+            unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            attempt = attempt + 1 if unread else 0
+            if attempt > 8:
+                raise Trouble(
+                    f"{self._place}: DynamoDB leaves items unread, try after try. Run the command again later."
+                )
+            if unread:
+                self._sleep(min(0.1 * 2**attempt, 5))
+            left = [*unread, *left]
+        return found
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    return {**json.loads(item.get("body", "{}")), "_item": item}
+
+
+def _all(reader: _Reader, connection: Connection) -> Report:
+    found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
+    data = [_promotion(record, children) for record, children in found]
+    if not data:
+        return Report((f"No promotion is known in {connection.place}.",), {"promotions": []})
+    rows = [
+        (p["ami"], p["state"], p["since"], p["value"] if p["value"] is not None else "-", _counts(p["deliveries"]))
+        for p in data
+    ]
+    lines = _table(("AMI", "STATE", "SINCE", "VALUE", "DELIVERIES"), rows)
+    return Report((f"Promotions in {connection.place}:", *lines), {"promotions": data})
+
+
+def _one(reader: _Reader, connection: Connection, ami: str) -> Report:
+    record = reader.promotion(ami)
+    if record is None:
+        what = f"no promotion of it is known in {connection.place}."
+        cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
+        return Report(faults=(Fault("unknown-ami", ami, what, cure),))
+    children = reader.children(ami)
+    places = [(addresses.delivery(child["delivery"]).pk, "record") for child in children]
+    read = reader.many(places)
+    deliveries = sorted((read[place] for place in places if place in read), key=_place)
+    shares = _open_shares(reader, deliveries)
+    data = {
+        **_promotion(record, children),
+        "faults": record.get("faults", []),
+        "deliveries": [_delivery(delivery) for delivery in deliveries],
+        "open_shares": shares,
+    }
+    return Report(tuple(_page(data, _counts(_states(children)), connection)), data)
+
+
+def _open_shares(reader: _Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
+    """The shares these deliveries have held that may be open still, whoever holds them now."""
+    places = [(share["resource"], f"share#{share['holder']}") for d in deliveries for share in d.get("shares", ())]
+    return [
+        {
+            "resource": pk.removeprefix("resource#"),
+            "account": share.get("account"),
+            "state": share.get("state"),
+            "opened_at": _time(share.get("opened_at")),
+            "before_us": share.get("before_us", False),
+            "holders": sorted(share["_item"].get("holders", ())),
+            "closes_at_the_latest": _time(share["_item"].get("hard_close_at")),
+        }
+        for (pk, _), share in sorted(reader.many(places).items())
+        if share.get("state") in OPEN
+    ]
+
+
+def _promotion(record: Record, children: Sequence[Record]) -> dict[str, Any]:
+    return {
+        "ami": record.get("ami"),
+        "name": record.get("image_name", ""),
+        "state": record.get("state"),
+        "since": _time(record.get("since")),
+        "value": record.get("value"),
+        "candidate": record.get("candidate"),
+        "why": record.get("why", ""),
+        "parked": record["_item"].get("parked", ""),
+        "deliveries": _states(children),
+    }
+
+
+def _place(delivery: Record) -> tuple[str, str]:
+    target = delivery.get("target", {})
+    return target.get("account", ""), target.get("region", "")
+
+
+def _states(children: Sequence[Record]) -> dict[str, int]:
+    return dict(sorted(Counter(str(child.get("state")) for child in children).items()))
+
+
+def _delivery(record: Record) -> dict[str, Any]:
+    target, state = record.get("target", {}), record.get("state", "")
+    return {
+        "id": record.get("id"),
+        "account": target.get("account"),
+        "region": target.get("region"),
+        "state": state,
+        "since": _time(record.get("entered", {}).get(state)),
+        "image": record.get("image"),
+        "key": record.get("key_arn") or None,
+        "copies": [
+            {name: copy.get(name) for name in ("source", "state", "copy", "progress")}
+            for copy in record.get("copies", ())
+        ],
+        "faults": record.get("faults", []),
+        "waits_for": record.get("trouble"),
+        "leftovers": record.get("leftovers", []),
+        "parked": record["_item"].get("parked", ""),
+    }
+
+
+def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Iterator[str]:
+    yield f"{data['ami']} {data['name']}".rstrip() + f" in {connection.place}"
+    value = "no tag in force" if data["value"] is None else f"value `{data['value']}`"
+    yield f"{data['state']} since {data['since']}, {value}: {counts}"
+    if data["candidate"] is not None:
+        yield f"being examined: `{data['candidate']}`"
+    yield from (line for line in (data["why"],) if line)
+    yield from _troubles(data, "")
+    yield ""
+    rows = [
+        (d["account"], d["region"], d["state"], d["since"], d["image"] or "-", _progress(d), d["key"] or "-")
+        for d in data["deliveries"]
+    ]
+    if rows:
+        yield from _table(("ACCOUNT", "REGION", "STATE", "SINCE", "NEW AMI", "COPIES", "KEY"), rows)
+    for delivery in data["deliveries"]:
+        yield from _troubles(delivery, f"{delivery['account']} {delivery['region']}: ")
+    yield ""
+    shares = data["open_shares"]
+    yield f"Open shares: {len(shares) or 'none'}"
+    for share in shares:
+        end = f"closes by {share['closes_at_the_latest']} at the latest"
+        end = "was there before us, stays" if share["before_us"] else end
+        yield f"  {share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
+
+
+def _troubles(data: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    if data["parked"]:
+        yield f"{prefix}parked: {data['parked']}"
+    for fault in data["faults"]:
+        yield f"{prefix}{_said(fault)}"
+    if data.get("waits_for") and not data["faults"] and not data.get("image"):
+        yield f"{prefix}is tried again: {_said(data['waits_for'])}"
+    for leftover in data.get("leftovers", ()):
+        yield f"{prefix}left behind: {leftover}"
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    return f"{fault.get('what', '')} {fault.get('cure', '')}".strip()
+
+
+def _progress(delivery: Mapping[str, Any]) -> str:
+    copies = delivery["copies"]
+    done = sum(copy["state"] == "completed" for copy in copies)
+    return f"{done}/{len(copies)}" if copies else "-"
+
+
+def _counts(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in states.items()) or "no deliveries"
+
+
+def _time(epoch: int | None) -> str:
+    if not epoch:
+        return "-"
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(str(row[column])) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        yield "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,60 @@
+"""What wakes this service. No decisions: each function hands its event to one use case.
+
+Which event wakes which function stands in ``.chalice/extras.yaml``, because the tag's key is a parameter there.
+Importing this module makes no AWS call and needs no environment variable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import Chalice, ConvertToMiddleware
+
+from chalicelib import bootstrap
+from chalicelib.telemetry import log_metrics, logged
+
+app = Chalice(app_name="ami-promoter", configure_logs=False)
+app.register_middleware(ConvertToMiddleware(logged), "all")
+app.register_middleware(ConvertToMiddleware(log_metrics), "all")
+
+
+@app.lambda_function(name="on-tag-change")
+def on_tag_change(event: dict[str, Any], _context: Any) -> None:
+    """Hear that an image's tags changed (default bus)."""
+    bootstrap.application().inbound.tag_change(event)
+
+
+@app.lambda_function(name="on-image-state")
+def on_image_state(event: dict[str, Any], _context: Any) -> None:
+    """Hear that an image of the hub changed its state (default bus)."""
+    bootstrap.application().inbound.image_state(event)
+
+
+@app.lambda_function(name="on-target-event")
+def on_target_event(event: dict[str, Any], _context: Any) -> None:
+    """Hear that a copy ended or an AMI changed its state in a target (inbound bus)."""
+    bootstrap.application().inbound.target_event(event)
+
+
+@app.lambda_function(name="act")
+def act(event: dict[str, Any], context: Any) -> None:
+    """Work on the record that was rung (FIFO queue, one lane per record)."""
+    bootstrap.application().act(event, context)
+
+
+@app.lambda_function(name="settle")
+def settle(event: dict[str, Any], context: Any) -> None:
+    """Open and close the shares of the resource that was rung (FIFO queue, one lane per resource)."""
+    bootstrap.application().settle(event, context)
+
+
+@app.lambda_function(name="sweep")
+def sweep(_event: dict[str, Any], context: Any) -> None:
+    """Ring what is due (every minute)."""
+    bootstrap.application().sweep(context)
+
+
+@app.lambda_function(name="discover")
+def discover(_event: dict[str, Any], _context: Any) -> None:
+    """Find tagged AMIs whose event was lost (every five minutes)."""
+    bootstrap.application().discover()

@@ -1,0 +1,1 @@
+"""The rim: each port's adapter, the only code that knows boto3."""

@@ -1,0 +1,61 @@
+"""A promotion's notes of its deliveries, and the count by which the last one to end knows that it is the last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, codec
+from chalicelib.core.promotion.model import Child
+
+
+class DynamoChildren:
+    """The port ``Children`` on one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def add(self, ami: str, child: Child) -> bool:
+        """See the port."""
+        added = self._table.update(
+            addresses.child(ami, child.delivery),
+            "SET kind = :kind, body = :body, episode = :episode, running = :yes",
+            {":kind": "child", ":body": _body(child), ":episode": child.episode, ":yes": True},
+            condition="attribute_not_exists(pk) OR episode < :episode",
+        )
+        if added is None:
+            return False
+        self._count(ami, +1)
+        return True
+
+    def end(self, ami: str, child: Child) -> bool:
+        """See the port. The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
+        ended = self._table.update(
+            addresses.child(ami, child.delivery),
+            "SET body = :body, running = :no",
+            {":body": _body(child), ":episode": child.episode, ":no": False, ":yes": True},
+            condition="episode = :episode AND running = :yes",
+        )
+        return True if ended is None else self._count(ami, -1) <= 0
+
+    def all(self, ami: str) -> Sequence[Child]:
+        """See the port."""
+        return [
+            codec.decode(Child, json.loads(item["body"])) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")
+        ]
+
+    def _count(self, ami: str, change: int) -> int:
+        counted: dict[str, Any] | None = self._table.update(
+            addresses.promotion(ami),
+            "ADD children_running :change",
+            {":change": change},
+            condition="attribute_exists(pk)",
+            returning="UPDATED_NEW",
+        )
+        return 0 if counted is None else int(counted["children_running"])
+
+
+def _body(child: Child) -> str:
+    return json.dumps(codec.encode(child), separators=(",", ":"))

@@ -1,0 +1,86 @@
+"""The ledger's items: one per share, beside the record of its resource's lane."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, codec
+from chalicelib.core.addresses import Key
+from chalicelib.core.share import Share
+from chalicelib.ports import LostRace
+
+PER_TRANSACTION = 50
+"""Two items each: the share and its history; a transaction takes 100."""
+
+_HOLDERS_OWN = ("holders", "hard_close_at", "version")
+
+
+class DynamoLedger:
+    """The port ``Ledger`` on one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def hold(self, resource: str, share: Share, holder: str) -> None:
+        """See the port."""
+        key = addresses.share(Key(resource), share.holder_key)
+        given = {":body": _body(share), ":zero": 0, ":until": share.hard_close_at, ":holder": {holder}, ":kind": "share"}
+        self._table.update(
+            key,
+            "SET kind = :kind, body = if_not_exists(body, :body), version = if_not_exists(version, :zero), "
+            "hard_close_at = if_not_exists(hard_close_at, :until) ADD holders :holder",
+            given,
+        )
+        self._table.update(
+            key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
+        )
+
+    def release(self, resource: str, holder_key: str, holder: str) -> None:
+        """See the port."""
+        self._table.update(
+            addresses.share(Key(resource), holder_key),
+            "DELETE holders :holder",
+            {":holder": {holder}},
+            condition="attribute_exists(pk)",
+        )
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        """See the port."""
+        return [_share(item) for item in self._table.query(resource, "share#")]
+
+    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
+        """See the port. Raises LostRace if the lane was not alone; what is written by then stays, and is true."""
+        for start in range(0, len(shares), PER_TRANSACTION):
+            writes = []
+            for share in shares[start : start + PER_TRANSACTION]:
+                key = addresses.share(Key(share.resource), share.holder_key)
+                update = self._table.update_request(
+                    key,
+                    "SET body = :body, version = :next",
+                    {":body": _body(share), ":next": share.version + 1, ":seen": share.version},
+                    condition="version = :seen",
+                )
+                entry = {"at": now, "state": share.state.value, "what": [happened], "account": share.account}
+                history = self._table.put_request(addresses.history(key, share.version + 1), entry)
+                writes += [{"Update": update}, {"Put": history}]
+            if not self._table.transact(writes):
+                raise LostRace(shares[start].resource)
+
+
+def _body(share: Share) -> str:
+    plain = codec.encode(share)
+    return json.dumps({name: value for name, value in plain.items() if name not in _HOLDERS_OWN}, separators=(",", ":"))
+
+
+def _share(item: dict[str, Any]) -> Share:
+    share = codec.decode(Share, json.loads(item["body"]), f"{item['pk']} {item['sk']}")
+    return replace(
+        share,
+        holders=frozenset(item.get("holders", ())),
+        hard_close_at=item.get("hard_close_at", 0),
+        version=item.get("version", 0),
+    )

@@ -1,0 +1,206 @@
+"""State records: versioned bodies, notes by others, and the sparse index of what is due.
+
+Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
+the record's own lane; ``in:<name>`` are hints and ``notes`` their count, written by anybody; ``rung`` says that a ring is
+on its way; ``ring_at`` (with ``due_shard``, the index ``due``) and ``rings`` are the sweep's.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, pace
+from chalicelib.core.errors import NewerSchema, Unreadable
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Noted, Stored, Write
+
+SCHEMA = 1
+SHARDS = 4
+INDEX = "due"
+HINT = "in:"
+
+
+def shard_of(key: Key) -> str:
+    """Name the index partition that a record's due date stands in."""
+    return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
+
+
+class DynamoRecords:
+    """The port ``Records`` on one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def begin(self, key: Key) -> Stored | None:
+        """See the port."""
+        item = self._table.update(key, "REMOVE rung", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
+        return None if item is None else _stored(key, item)
+
+    def read(self, key: Key) -> Stored | None:
+        """See the port."""
+        item = self._table.get(key)
+        return None if item is None else _stored(key, item)
+
+    def create(self, write: Write, now: int) -> bool:
+        """See the port."""
+        item: dict[str, Any] = {
+            "kind": write.key.kind,
+            "schema": SCHEMA,
+            "version": 1,
+            "notes": 0,
+            "rings": 0,
+            "created_at": now,
+            "state": write.state,
+            "body": json.dumps(write.body, separators=(",", ":")),
+        }
+        if write.due_at is not None:
+            item |= {"due_at": write.due_at, "ring_at": write.due_at, "due_shard": shard_of(write.key)}
+        if write.latest is not None:
+            item["latest"] = write.latest
+        return self._table.put(write.key, item, absent=True)
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+    ) -> bool:
+        """See the port."""
+        given: dict[str, Any] = {
+            ":schema": SCHEMA,
+            ":state": after.state,
+            ":body": json.dumps(after.body, separators=(",", ":")),
+            ":next": before.version + 1,
+            ":version": before.version,
+            ":notes": before.notes,
+            ":zero": 0,
+        }
+        assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next", "rings = :zero"]
+        removed = []
+        if after.due_at is None:
+            removed = ["due_at", "ring_at", "due_shard"]
+        else:
+            given |= {":due": after.due_at, ":shard": shard_of(after.key)}
+            assigned += ["due_at = :due", "ring_at = :due", "due_shard = :shard"]
+        if after.latest is None:
+            removed.append("latest")
+        else:
+            given[":latest"] = after.latest
+            assigned.append("latest = :latest")
+        expression = "SET " + ", ".join(assigned) + (" REMOVE " + ", ".join(removed) if removed else "")
+        request: dict[str, Any] = {
+            "names": {"#schema": "schema", "#state": "state"},
+            "condition": "version = :version AND notes = :notes",
+        }
+        if not happened and not also:
+            return self._table.update(after.key, expression, given, **request) is not None
+        entry = {"at": now, "state": after.state, "what": list(happened)}
+        writes: list[dict[str, Any]] = [
+            {"Update": self._table.update_request(after.key, expression, given, **request)},
+            {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
+        ]
+        writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in also]
+        return self._table.transact(writes)
+
+    def park(self, key: Key, why: str, now: int) -> None:
+        """See the port."""
+        self._table.update(
+            key,
+            "SET parked = :why, parked_at = :now REMOVE ring_at, due_shard",
+            {":why": why, ":now": now},
+            condition="attribute_exists(pk)",
+        )
+
+    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+        """See the port. A record at rest gets a due date with the note, so that the sweep finds it if the ring is lost."""
+        names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
+        given: dict[str, Any] = {f":h{n}": value for n, value in enumerate(hints.values())}
+        assigned = [f"#h{n} = :h{n}" for n in range(len(hints))]
+        assigned += ["ring_at = if_not_exists(ring_at, :now)", "due_shard = if_not_exists(due_shard, :shard)"]
+        condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
+        if newer:
+            condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
+        old = self._table.update(
+            key,
+            "SET " + ", ".join(assigned) + " ADD notes :one",
+            {**given, ":now": now, ":shard": shard_of(key), ":one": 1},
+            names=names,
+            condition=condition,
+            returning="ALL_OLD",
+        )
+        if old is None:
+            return Noted(found=self._table.get(key) is not None, fresh=False, ring=False)
+        fresh = any(old.get(HINT + name) != value for name, value in hints.items())
+        rung = old.get("rung")
+        lost = rung is None or rung <= now - pace.RING_LOST
+        return Noted(found=True, fresh=fresh, ring=lost and self.mark_rung(key, now))
+
+    def mark_rung(self, key: Key, now: int) -> bool:
+        """See the port."""
+        return (
+            self._table.update(
+                key,
+                "SET rung = :now",
+                {":now": now, ":lost": now - pace.RING_LOST},
+                condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
+            )
+            is not None
+        )
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """See the port."""
+        self._table.put(key, attributes)
+
+    def get(self, key: Key) -> Mapping[str, Any] | None:
+        """See the port."""
+        return self._table.get(key)
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """See the port."""
+        return [(Key(item["pk"], item["sk"]), item) for item in self._table.query(pk, prefix)]
+
+    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
+        """See the port."""
+        found = self._table.query_index(
+            INDEX, "due_shard = :shard AND ring_at <= :now", {":shard": f"due#{shard}", ":now": now}, limit
+        )
+        return [Key(item["pk"], item["sk"]) for item in found]
+
+    def postpone(self, key: Key, now: int) -> bool:
+        """See the port."""
+        item = self._table.get(key)
+        if item is None or "ring_at" not in item or item["ring_at"] > now:
+            return False
+        later = now + pace.step(pace.POLLS, item.get("rings", 0))
+        if now < item.get("latest", 0) < later:
+            later = item["latest"]
+        moved = self._table.update(
+            key,
+            "SET ring_at = :later ADD rings :one",
+            {":later": later, ":one": 1, ":seen": item["ring_at"]},
+            condition="ring_at = :seen",
+        )
+        return moved is not None
+
+
+def _stored(key: Key, item: Mapping[str, Any]) -> Stored:
+    if item.get("schema", SCHEMA) > SCHEMA:
+        raise NewerSchema(f"{key} has schema {item['schema']}, and this version reads up to {SCHEMA}; upgrade the stack.")
+    try:
+        return Stored(
+            key=key,
+            body=json.loads(item["body"]),
+            version=item["version"],
+            notes=item.get("notes", 0),
+            hints={name.removeprefix(HINT): value for name, value in item.items() if name.startswith(HINT)},
+            parked=item.get("parked", ""),
+            astir="ring_at" in item,
+        )
+    except (KeyError, ValueError) as error:
+        raise Unreadable(f"{key} cannot be read: {error!r}.") from error

@@ -1,0 +1,77 @@
+"""A destination's slot book: one item per delivery that copies there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses
+from chalicelib.core.destination import Slots
+from chalicelib.core.addresses import Key
+
+
+class DynamoSlotBook:
+    """The port ``SlotBook`` on one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def ask(self, destination: Key, slots: Slots) -> None:
+        """See the port. A new episode starts afresh: what the last one was granted is over."""
+        key = addresses.slot(destination, slots.delivery)
+        given = {
+            ":episode": slots.episode,
+            ":created": slots.created_at,
+            ":wanted": slots.wanted,
+            ":done": slots.done,
+            ":limited": slots.limited_at,
+            ":zero": 0,
+            ":kind": "slots",
+        }
+        common = "kind = :kind, episode = :episode, created_at = :created, wanted = :wanted, done = :done, limited_at = :limited"
+        same = self._table.update(
+            key,
+            f"SET {common}, granted = if_not_exists(granted, :zero), told = if_not_exists(told, :zero)",
+            given,
+            condition="attribute_not_exists(pk) OR episode = :episode",
+        )
+        if same is None:
+            self._table.update(
+                key, f"SET {common}, granted = :zero, told = :zero", given, condition="episode < :episode"
+            )
+
+    def asked(self, destination: Key) -> Sequence[Slots]:
+        """See the port."""
+        return [_slots(item) for item in self._table.query(destination.pk, "slot#")]
+
+    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
+        """See the port."""
+        name = "told" if told else "granted"
+        self._table.update(
+            addresses.slot(destination, slots.delivery),
+            f"SET {name} = :total",
+            {":total": slots.granted, ":episode": slots.episode},
+            condition="episode = :episode",
+        )
+
+    def drop(self, destination: Key, slots: Slots) -> None:
+        """See the port."""
+        self._table.delete(
+            addresses.slot(destination, slots.delivery),
+            "episode = :episode AND done >= wanted",
+            {":episode": slots.episode},
+        )
+
+
+def _slots(item: dict[str, Any]) -> Slots:
+    return Slots(
+        delivery=item["sk"].removeprefix("slot#"),
+        episode=item["episode"],
+        created_at=item["created_at"],
+        wanted=item["wanted"],
+        done=item["done"],
+        granted=item["granted"],
+        told=item["told"],
+        limited_at=item["limited_at"],
+    )

@@ -1,0 +1,153 @@
+"""The table in Python values. Conditions that fail are answers here, not errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from chalicelib.core.addresses import Key
+
+CONDITION_FAILED = "ConditionalCheckFailedException"
+CONFLICT_TRIES = 5
+
+_out = TypeSerializer()
+_in = TypeDeserializer()
+
+
+def values(item: Mapping[str, Any]) -> dict[str, Any]:
+    """DynamoDB's wire shape to Python; whole numbers become int."""
+    plain = {name: _in.deserialize(value) for name, value in item.items()}
+    return {name: int(value) if hasattr(value, "as_tuple") else value for name, value in plain.items()}
+
+
+def wire(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Python values to DynamoDB's wire shape."""
+    return {name: _out.serialize(value) for name, value in attributes.items()}
+
+
+class Table:
+    """One DynamoDB table, through a low-level client."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def get(self, key: Key) -> dict[str, Any] | None:
+        """Read an item consistently."""
+        answer = self._client.get_item(TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True)
+        return values(answer["Item"]) if "Item" in answer else None
+
+    def put(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
+        """Write an item whole; ``absent``: only if there is none. False: there was one."""
+        condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
+        item = wire({**attributes, "pk": key.pk, "sk": key.sk})
+        return self._conditional(lambda: self._client.put_item(TableName=self._name, Item=item, **condition)) is not None
+
+    def update(
+        self,
+        key: Key,
+        expression: str,
+        given: Mapping[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
+        returning: str = "NONE",
+    ) -> dict[str, Any] | None:
+        """Update an item; returns the asked attributes, or None where the condition did not hold."""
+        request = self.update_request(key, expression, given, names=names, condition=condition)
+        answer = self._conditional(lambda: self._client.update_item(**request, ReturnValues=returning))
+        return None if answer is None else values(answer.get("Attributes", {}))
+
+    def update_request(
+        self,
+        key: Key,
+        expression: str,
+        given: Mapping[str, Any],
+        *,
+        names: Mapping[str, str] | None = None,
+        condition: str | None = None,
+    ) -> dict[str, Any]:
+        """Build an update, for use alone or in a transaction."""
+        request: dict[str, Any] = {
+            "TableName": self._name,
+            "Key": wire({"pk": key.pk, "sk": key.sk}),
+            "UpdateExpression": expression,
+        }
+        if given:
+            request["ExpressionAttributeValues"] = wire(given)
+        if names:
+            request["ExpressionAttributeNames"] = dict(names)
+        if condition:
+            request["ConditionExpression"] = condition
+        return request
+
+    def put_request(self, key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Build a put, for use in a transaction."""
+        return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+
+    def delete(self, key: Key, condition: str, given: Mapping[str, Any]) -> bool:
+        """Delete an item if the condition holds."""
+        request = {
+            "TableName": self._name,
+            "Key": wire({"pk": key.pk, "sk": key.sk}),
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": wire(given),
+        }
+        return self._conditional(lambda: self._client.delete_item(**request)) is not None
+
+    def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
+        """Write all or nothing (at most 100). False: a condition did not hold, or somebody else wrote just then."""
+        try:
+            self._client.transact_write_items(TransactItems=list(writes))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+            if reasons <= {"None", "ConditionalCheckFailed", "TransactionConflict", None}:
+                return False
+            raise
+        return True
+
+    def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """Read a partition's items whose sort key begins so, consistently, in order."""
+        yield from self._pages(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            ConsistentRead=True,
+        )
+
+    def query_index(self, index: str, condition: str, given: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+        """Read one page of an index, in order."""
+        answer = self._client.query(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=wire(given),
+            Limit=limit,
+        )
+        return [values(item) for item in answer["Items"]]
+
+    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            answer = self._client.query(TableName=self._name, **request)
+            for item in answer["Items"]:
+                yield values(item)
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _conditional(self, call: Any) -> Any:
+        """Run a write; a transaction that holds the item just then is waited out by asking again."""
+        for last in (*(False,) * (CONFLICT_TRIES - 1), True):
+            try:
+                return call()
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == CONDITION_FAILED:
+                    return None
+                if code != "TransactionConflictException" or last:
+                    raise
+        return None

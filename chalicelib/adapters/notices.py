@@ -1,0 +1,48 @@
+"""The way out: one SNS topic and, with the same body, the hub's event bus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.adapters.refusals import told
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.notices import attributes, subject
+from chalicelib.ports import Refusal
+
+SOURCE = "ami-promoter"
+
+
+class SnsNotices:
+    """The port ``Notices``. At least once; the notice's ``id`` tells a repeat."""
+
+    def __init__(self, sessions: Sessions, topic_arn: str, bus: str) -> None:
+        self._sessions = sessions
+        self._topic_arn = topic_arn
+        self._bus = bus
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """See the port."""
+        body = json.dumps(notice)
+        with told("Publish", self._topic_arn):
+            self._sessions.own("sns").publish(
+                TopicArn=self._topic_arn,
+                Subject=subject(notice),
+                Message=json.dumps(notice, indent=2),
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in attributes(notice).items()
+                },
+            )
+        with told("PutEvents", f"event bus {self._bus}"):
+            answer = self._sessions.own("events").put_events(
+                Entries=[
+                    {"Source": SOURCE, "DetailType": notice["event"], "Detail": body, "EventBusName": self._bus}
+                ]
+            )
+        if answer["FailedEntryCount"]:
+            entry = answer["Entries"][0]
+            what = f"PutEvents was refused: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
+            raise Refusal(Why.THROTTLED, Fault("event-not-put", f"event bus {self._bus}", what, "It is tried again."))

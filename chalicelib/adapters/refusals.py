@@ -1,0 +1,91 @@
+"""botocore's errors in our words: what kind of refusal, in which account, Region and step, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.ports import Refusal
+
+THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "TooManyRequestsException",
+        "ServiceUnavailable",
+        "Unavailable",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "KMSInternalException",
+        "DependencyTimeoutException",
+        "ConcurrentTagAccess",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+    }
+)
+"""Ask again soon; an expired session is made anew."""
+
+KINDS = {
+    "ResourceLimitExceeded": Why.LIMIT,
+    "InvalidSnapshot.NotFound": Why.NOT_YET,
+    "InvalidAMIID.NotFound": Why.NOT_YET,
+    "InvalidAMIName.Duplicate": Why.NAME_TAKEN,
+}
+
+CURES = {
+    Why.THROTTLED: "It is tried again by itself; if this lasts, look at the account's API limits and AWS's status.",
+    Why.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
+    Why.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed the share or the snapshot.",
+    Why.NAME_TAKEN: "Deregister the AMI of that name there, or set `ami_name` in the targets file; then tag again.",
+}
+
+SERVER_ERROR = 500
+
+
+@contextmanager
+def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
+    """Turn an error of the calls inside into a Refusal that names step and place. ``sts``: the call was AssumeRole."""
+    try:
+        yield
+    except ClientError as error:
+        raise refusal(error, step, where, sts=sts) from error
+    except BotoCoreError as error:
+        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error}.", CURES[Why.THROTTLED])
+        raise Refusal(Why.THROTTLED, fault, unknown=True) from error
+
+
+def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> Refusal:
+    """Classify one answer."""
+    code = error.response["Error"]["Code"]
+    message = error.response["Error"].get("Message", "").strip()
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    what = f"{step} was refused: {code}: {message}"
+    if code in THROTTLED or status >= SERVER_ERROR:
+        return Refusal(Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR)
+    if sts:
+        cure = (
+            "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
+            "hub's account and the external id of the targets file. It is tried again until the queue deadline."
+        )
+        return Refusal(Why.ROLE, Fault("role-not-assumable", where, what, cure))
+    why = KINDS.get(code, Why.DENIED)
+    cure = CURES.get(why) or _cure(code)
+    return Refusal(why, Fault(f"aws-{code}", where, what, cure))
+
+
+def _cure(code: str) -> str:
+    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+        return (
+            "Deploy this version's templates (the role's policy lacks it), or look for a service control policy or "
+            "permissions boundary that denies it; then tag the AMI again."
+        )
+    return "Mend what the message names; then tag the AMI again."

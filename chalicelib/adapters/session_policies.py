@@ -1,0 +1,67 @@
+"""What a session in a target may do: one delivery's own resources, for one kind of work.
+
+AWS takes at most 2,048 characters of session policy [aws-facts 6, VERIFIED]; a test measures each of these with ten
+snapshots, the most that one session is made for. A session may never do more than the role itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from chalicelib.core.delivery.model import Delivery
+
+Work = Literal["look", "copy", "register", "tidy"]
+
+LIMIT = 2048
+SNAPSHOTS_PER_SESSION = 10
+
+_LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImages", "ec2:DescribeImageAttribute", "kms:DescribeKey"]
+
+
+def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = ()) -> str:
+    """Return the session policy for one kind of work on a delivery; ``snapshots``: the sources to be copied."""
+    statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
+    ec2 = f"arn:aws:ec2:{delivery.target.region}::"
+    ours = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
+    if work == "copy":
+        new = f"{ec2}snapshot/*"
+        statements += [
+            _allow("ec2:CopySnapshot", [f"{ec2}snapshot/{snapshot}" for snapshot in snapshots]),
+            _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, ours),
+            _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
+        ]
+    elif work == "register":
+        statements += [
+            _allow("ec2:RegisterImage", [f"{ec2}image/*", f"{ec2}snapshot/*"]),
+            _allow("ec2:CreateTags", f"{ec2}image/*", ours),
+            _allow("ec2:EnableImageDeprecation", f"{ec2}image/*", _tagged(delivery)),
+        ]
+    elif work == "tidy":
+        statements += [
+            _allow(["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery))
+        ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+_KEY_USE = [
+    "kms:CreateGrant",
+    "kms:Decrypt",
+    "kms:ReEncrypt*",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+]
+
+
+def _keys(delivery: Delivery) -> list[str]:
+    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn} | {delivery.key_arn})
+
+
+def _tagged(delivery: Delivery) -> dict[str, Any]:
+    return {"StringEquals": {"aws:ResourceTag/ami-promoter:delivery": delivery.id}}
+
+
+def _allow(action: str | list[str], resource: str | list[str], condition: dict[str, Any] | None = None) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return statement if condition is None else {**statement, "Condition": condition}

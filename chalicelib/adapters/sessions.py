@@ -1,0 +1,80 @@
+"""Clients: the function's own, and those of a role in a target. One botocore session serves all accounts.
+
+Loading EC2's model costs 150 ms; a session shares it between all its clients (feasibility measurements).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from chalicelib.adapters.refusals import told
+
+READS = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
+ONCE = Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 1})
+"""For CopySnapshot and RegisterImage, which have no client token: a retry inside the SDK would double them (law 4)."""
+
+SESSION_SECONDS = 3600
+"""Role chaining is capped at one hour [aws-facts 6, VERIFIED]."""
+RENEW_BEFORE = 300
+KEPT = 64
+
+
+class Sessions:
+    """Makes clients. Credentials of a target's role are kept until shortly before they end, for the same narrow policy."""
+
+    def __init__(self, region: str, clock: Callable[[], float]) -> None:
+        self._botocore = botocore.session.get_session()
+        self._region = region
+        self._clock = clock
+        self._own: dict[tuple[str, bool], Any] = {}
+        self._roles: OrderedDict[tuple[str, ...], tuple[float, dict[str, str], dict[Any, Any]]] = OrderedDict()
+
+    def own(self, service: str, *, once: bool = False) -> Any:
+        """Return a client of the function's own role in the hub's Region."""
+        if (service, once) not in self._own:
+            self._own[service, once] = self._botocore.create_client(
+                service, region_name=self._region, config=ONCE if once else READS
+            )
+        return self._own[service, once]
+
+    def assumed(  # noqa: PLR0913 - a role, its narrowing and the client wanted of it
+        self, service: str, region: str, role_arn: str, external_id: str, name: str, policy: str, *, once: bool = False
+    ) -> Any:
+        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if it is not to be had."""
+        credentials, clients = self._credentials(role_arn, external_id, name, policy)
+        if (service, region, once) not in clients:
+            clients[service, region, once] = self._botocore.create_client(
+                service, region_name=region, config=ONCE if once else READS, **credentials
+            )
+        return clients[service, region, once]
+
+    def forget(self) -> None:
+        """Drop every assumed session: one of them was refused as expired."""
+        self._roles.clear()
+
+    def _credentials(self, role_arn: str, external_id: str, name: str, policy: str) -> tuple[dict[str, str], dict[Any, Any]]:
+        wanted = (role_arn, external_id, name, policy)
+        kept = self._roles.get(wanted)
+        if kept is not None and self._clock() < kept[0]:
+            return kept[1], kept[2]
+        request = {"ExternalId": external_id} if external_id else {}
+        with told("AssumeRole", role_arn, sts=True):
+            answer = self.own("sts").assume_role(
+                RoleArn=role_arn, RoleSessionName=name, Policy=policy, DurationSeconds=SESSION_SECONDS, **request
+            )
+        given = answer["Credentials"]
+        credentials = {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+        clients: dict[Any, Any] = {}
+        self._roles[wanted] = (given["Expiration"].timestamp() - RENEW_BEFORE, credentials, clients)
+        while len(self._roles) > KEPT:
+            self._roles.popitem(last=False)
+        return credentials, clients

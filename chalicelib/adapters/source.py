@@ -1,0 +1,101 @@
+"""The hub's own images: what is tagged, and everything that is to be known of one before it is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters.refusals import THROTTLED, told
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core import image, register
+from chalicelib.core.image import SourceImage
+from chalicelib.core.kms_keys import KeyFacts, source_keys
+from chalicelib.ports import Tagged, TagRead
+
+NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+
+
+class HubSource:
+    """The port ``Source``, under the function's own role."""
+
+    def __init__(self, sessions: Sessions, account: str, region: str, trigger_tag: str) -> None:
+        self._sessions = sessions
+        self._where = f"account {account} (hub), {region}"
+        self._trigger_tag = trigger_tag
+
+    def tag(self, ami: str) -> TagRead:
+        """See the port."""
+        found = self._image(ami)
+        if found is None:
+            return TagRead(None, None)
+        tags = {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags", ())}
+        return TagRead(
+            value=tags.get(self._trigger_tag),
+            image_state=found["State"],
+            image_name=found.get("Name", ""),
+            ours=register.DELIVERY_TAG in tags,
+        )
+
+    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+        """See the port."""
+        raw = self._image(ami)
+        if raw is None:
+            return None
+        ec2 = self._sessions.own("ec2")
+        with told("DescribeImageAttribute", self._where):
+            attributes = {
+                name: ec2.describe_image_attribute(ImageId=ami, Attribute=name) for name in image.attributes_to_read(raw)
+            }
+        wanted = image.snapshots_to_copy(image.read_image(raw, attributes, ()))
+        read = image.read_image(raw, attributes, self._snapshots(wanted))
+        return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
+
+    def tagged(self) -> Sequence[Tagged]:
+        """See the port."""
+        pages = self._sessions.own("ec2").get_paginator("describe_images")
+        filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
+        with told("DescribeImages", self._where):
+            found = [
+                raw for page in pages.paginate(Owners=["self"], Filters=filters, MaxResults=200) for raw in page["Images"]
+            ]
+        return [tagged for raw in found if (tagged := self._tagged(raw))]
+
+    def _tagged(self, raw: Mapping[str, Any]) -> Tagged | None:
+        tags = {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
+        if register.DELIVERY_TAG in tags or self._trigger_tag not in tags:
+            return None
+        return Tagged(raw["ImageId"], tags[self._trigger_tag])
+
+    def _image(self, ami: str) -> Mapping[str, Any] | None:
+        """Owners=self: an AMI that was shared with the hub is not the hub's to give away."""
+        try:
+            with told("DescribeImages", self._where):
+                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], Owners=["self"])
+        except Exception as error:
+            cause = error.__cause__
+            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in NOT_FOUND:
+                return None
+            raise
+        found: Sequence[Mapping[str, Any]] = answer["Images"]
+        return found[0] if found else None
+
+    def _snapshots(self, wanted: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Look them up by filter, which answers fewer where one is missing; by id it would refuse them all."""
+        if not wanted:
+            return []
+        with told("DescribeSnapshots", self._where):
+            pages = self._sessions.own("ec2").get_paginator("describe_snapshots")
+            filters = [{"Name": "snapshot-id", "Values": list(wanted)}]
+            return [raw for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]]
+
+    def _key(self, arn: str) -> KeyFacts | None:
+        """What DescribeKey says; None where it refuses, which the checks then name as a fault."""
+        try:
+            return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in THROTTLED:
+                with told("DescribeKey", self._where):
+                    raise
+            return None

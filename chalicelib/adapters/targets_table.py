@@ -1,0 +1,150 @@
+"""The applied targets file, as the functions read it: one pointer and immutable items behind it.
+
+===========================  =======================  ==================================================
+pk                           sk                       what
+===========================  =======================  ==================================================
+``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
+``targets``                  ``version#<version>``    a note that a version's items were begun; for cleaning up
+``targets#<version>``        ``group#<name>``         body: JSON list of account ids
+``targets#<version>``        ``account#<id>``         body: JSON list of targets
+``targets#<version>``        ``source``               the file's text, gzipped, for people
+===========================  =======================  ==================================================
+
+A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
+so cleaning up an old one cannot meet somebody who is just bringing it back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core import targets
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Directory, Resolution
+
+POINTERS = "targets"
+CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The pointer to what is in force; ``applied_at`` is ISO 8601 in UTC, ``applied_by`` the caller's ARN."""
+
+    generation: int
+    digest: str
+    applied_at: str
+    applied_by: str
+
+    @property
+    def version(self) -> str:
+        """Names the items it points at."""
+        return version(self.generation, self.digest)
+
+
+class TargetsDamaged(Exception):
+    """The applied items are not what was applied, or not of this version; ``fault`` says which."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class TargetsTable:
+    """Reads the applied file, always consistently.
+
+    Made of a boto3 DynamoDB client and the table's name. An error from AWS is raised as boto3 raises it: not
+    having read is never taken for absence.
+    """
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def resolve(self, value: str) -> Resolution:
+        """Say what a trigger's value means by the file in force: targets, or every fault at once."""
+        current = self.current()
+        if current is None:
+            return Resolution(faults=(targets.nothing_applied(f"table {self._table}"),))
+        try:
+            directory = self.directory(current)
+        except TargetsDamaged as damage:
+            return Resolution(faults=(damage.fault,), digest=current.digest)
+        return targets.resolve(value, directory, current.digest)
+
+    def contains(self, account: str) -> bool:
+        """Whether the file in force lets this account receive anything [law 8]."""
+        return self._account(account) is not None
+
+    def live(self, account: str) -> tuple[str, str] | None:
+        """Return (role name, external id) in force now, or None if the file does not have the account any more.
+
+        On None a delivery that has opened something goes on with those frozen on it, so that it can close.
+        """
+        found = self._account(account)
+        return (found[0]["role_name"], found[0]["external_id"]) if found else None
+
+    def current(self) -> Current | None:
+        """Read the pointer; None if nothing has ever been applied."""
+        item = self._get(POINTERS, CURRENT)
+        if item is None:
+            return None
+        return Current(
+            int(item["generation"]["N"]), item["digest"]["S"], item["applied_at"]["S"], item["applied_by"]["S"]
+        )
+
+    def directory(self, current: Current) -> Directory:
+        """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
+        items = self._items(current.version)
+        if targets.digest_of(items) != current.digest:
+            raise TargetsDamaged(
+                self._fault(current, "are not what was applied: items were changed or deleted by hand.")
+            )
+        try:
+            return targets.from_items(items)
+        except ValueError as error:
+            why = f"cannot be read by this version: {error}."
+            raise TargetsDamaged(self._fault(current, why)) from error
+
+    def _fault(self, current: Current, what: str) -> Fault:
+        return Fault(
+            "targets-damaged",
+            f"table {self._table}, targets version {current.version}",
+            f"the applied targets {what}",
+            "Apply the file again with an `ami-promoter` of the hub's version: that writes all of them anew.",
+        )
+
+    def _account(self, account: str) -> list[dict[str, Any]] | None:
+        """Read only what is asked for, not the whole of a target: a setting unknown here must not hinder closing."""
+        current = self.current()
+        item = self._get(partition(current.version), f"account#{account}") if current else None
+        return json.loads(item["body"]["S"]) if item else None
+
+    def _get(self, pk: str, sk: str) -> Mapping[str, Any] | None:
+        key = {"pk": {"S": pk}, "sk": {"S": sk}}
+        item: Mapping[str, Any] | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
+            "Item"
+        )
+        return item
+
+    def _items(self, version: str) -> dict[str, str]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="attribute_exists(body)",
+            ExpressionAttributeValues={":pk": {"S": partition(version)}},
+            ConsistentRead=True,
+        )
+        return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def version(generation: int, digest: str) -> str:
+    """Name a version; sorts by generation."""
+    return f"{generation:08d}#{digest}"
+
+
+def partition(version: str) -> str:
+    """Name the partition that holds a version's items."""
+    return f"{POINTERS}#{version}"

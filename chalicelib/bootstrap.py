@@ -1,0 +1,176 @@
+"""Puts the parts together, once per execution environment, when the first event comes; never on import."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from chalicelib.adapters.doors import GrantDoor, SnapshotDoor
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
+from chalicelib.adapters.dynamo.slots import DynamoSlotBook
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.notices import SnsNotices
+from chalicelib.adapters.rings import SqsRings
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.source import HubSource
+from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.core.addresses import Key
+from chalicelib.inbound import Inbound
+from chalicelib.service.bell import Bell
+from chalicelib.service.deliveries import Deliveries, DeliveryPorts
+from chalicelib.service.destinations import Destinations
+from chalicelib.service.discover import Discover
+from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.settle import Settle
+from chalicelib.service.sweep import Sweep
+from chalicelib.settings import Settings
+from chalicelib.telemetry import PowertoolsTelemetry
+
+
+def now() -> int:
+    """Epoch seconds."""
+    return int(time.time())
+
+
+class Application:
+    """Every use case, made when it is first needed. One environment serves one function, so most are never made."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._settings = Settings.read(environment)
+        self._sessions = Sessions(self._settings.region, time.time)
+
+    def act(self, event: Mapping[str, Any], context: Any) -> None:
+        """Work on the record that each message names (one, by the queue mapping's batch size)."""
+        for message in event["Records"]:
+            body = json.loads(message["body"])
+            key = Key(body["key"])
+            match key.kind:
+                case "delivery":
+                    self._deliveries.run(key, body["cause"], time_left=_seconds(context))
+                case "promotion":
+                    self._promotions.run(key, body["cause"], time_left=_seconds(context))
+                case "destination":
+                    self._destinations.run(key)
+                case other:
+                    raise ValueError(f"No lane acts on {other!r} (message {message.get('messageId')}).")
+
+    def settle(self, event: Mapping[str, Any], context: Any) -> None:
+        """Settle the resource that each message names."""
+        for message in event["Records"]:
+            self._settle.run(Key(json.loads(message["body"])["key"]), time_left=_seconds(context))
+
+    def sweep(self, context: Any) -> None:
+        """Ring what is due."""
+        Sweep(self._records, self._rings, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
+
+    def discover(self) -> None:
+        """Find tagged AMIs whose event was lost."""
+        Discover(
+            self._records, self._source, self._bell, now, self._settings.hub_account, self._settings.region
+        ).run()
+
+    @cached_property
+    def inbound(self) -> Inbound:
+        """Receives events."""
+        return Inbound(
+            self._records,
+            self._bell,
+            now,
+            hub=self._settings.hub_account,
+            region=self._settings.region,
+            trigger_tag=self._settings.trigger_tag,
+        )
+
+    @cached_property
+    def _table(self) -> Table:
+        return Table(self._sessions.own("dynamodb"), self._settings.table)
+
+    @cached_property
+    def _records(self) -> DynamoRecords:
+        return DynamoRecords(self._table)
+
+    @cached_property
+    def _rings(self) -> SqsRings:
+        return SqsRings(self._sessions, self._settings.act_queue_url, self._settings.settle_queue_url)
+
+    @cached_property
+    def _bell(self) -> Bell:
+        return Bell(self._records, self._rings, now)
+
+    @cached_property
+    def _telemetry(self) -> PowertoolsTelemetry:
+        return PowertoolsTelemetry()
+
+    @cached_property
+    def _targets(self) -> TargetsTable:
+        return TargetsTable(self._sessions.own("dynamodb"), self._settings.table)
+
+    @cached_property
+    def _source(self) -> HubSource:
+        return HubSource(
+            self._sessions, self._settings.hub_account, self._settings.region, self._settings.trigger_tag
+        )
+
+    @cached_property
+    def _notices(self) -> SnsNotices:
+        return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
+
+    @cached_property
+    def _deliveries(self) -> Deliveries:
+        ports = DeliveryPorts(
+            slots=DynamoSlotBook(self._table),
+            ledger=DynamoLedger(self._table),
+            children=DynamoChildren(self._table),
+            targets=self._targets,
+            target=AwsTarget(self._sessions, self._targets, self._settings.partition, self._settings.trigger_tag),
+            notices=self._notices,
+        )
+        return Deliveries(
+            self._records,
+            self._bell,
+            now,
+            self._telemetry,
+            ports,
+            partition=self._settings.partition,
+            trigger_tag=self._settings.trigger_tag,
+        )
+
+    @cached_property
+    def _promotions(self) -> Promotions:
+        ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
+        return Promotions(
+            self._records, self._bell, now, self._telemetry, ports, trigger_tag=self._settings.trigger_tag
+        )
+
+    @cached_property
+    def _destinations(self) -> Destinations:
+        return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+
+    @cached_property
+    def _settle(self) -> Settle:
+        where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
+        doors = {"snapshot": SnapshotDoor(self._sessions, where), "key": GrantDoor(self._sessions, where)}
+        return Settle(
+            self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry
+        )
+
+
+_application: list[Application] = []
+
+
+def application() -> Application:
+    """Return this execution environment's application."""
+    if not _application:
+        _application.append(Application(os.environ))
+    return _application[0]
+
+
+def _seconds(context: Any) -> Any:
+    return lambda: int(context.get_remaining_time_in_millis() // 1000)

@@ -1,0 +1,100 @@
+"""Where each record lives, and the ids that are derived rather than drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """A record's place: partition and sort key. The partition's name is also the record's lane in the queue."""
+
+    pk: str
+    sk: str = RECORD
+
+    def __str__(self) -> str:
+        return self.pk
+
+    @property
+    def kind(self) -> str:
+        """promotion, delivery, destination or resource."""
+        return self.pk.split("#", 1)[0]
+
+
+def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
+    """Name one AMI's way to one target, for ever: 20 hexadecimal characters."""
+    return digest(hub, ami, account, region, length=20)
+
+
+def digest(*parts: str, length: int = 32) -> str:
+    """Hash parts to hexadecimal; the separator cannot occur in any AWS id."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
+
+
+def promotion(ami: str) -> Key:
+    """One per source AMI."""
+    return Key(f"promotion#{ami}")
+
+
+def delivery(delivery: str) -> Key:
+    """One per (source AMI, target)."""
+    return Key(f"delivery#{delivery}")
+
+
+def destination(account: str, region: str) -> Key:
+    """One per (account, Region) that copies land in: the lane that hands out copy slots."""
+    return Key(f"destination#{account}#{region}")
+
+
+def snapshot_resource(snapshot: str) -> Key:
+    """The lane of one source snapshot's permissions."""
+    return Key(f"resource#snapshot#{snapshot}")
+
+
+def key_resource(key_arn: str, account: str) -> Key:
+    """The lane of one account's grants on one source key; there is nothing to batch, so lanes are narrow."""
+    return Key(f"resource#key#{key_arn}#{account}")
+
+
+def slot(destination_key: Key, delivery: str) -> Key:
+    """What one delivery asks of a destination."""
+    return Key(destination_key.pk, f"slot#{delivery}")
+
+
+def share(resource: Key, holder: str) -> Key:
+    """One permission on a resource: by account for a snapshot, by delivery for a key."""
+    return Key(resource.pk, f"share#{holder}")
+
+
+def child(ami: str, delivery: str) -> Key:
+    """A promotion's note of one of its deliveries."""
+    return Key(f"promotion#{ami}", f"delivery#{delivery}")
+
+
+def source_image(ami: str) -> Key:
+    """The source image as it was last examined."""
+    return Key(f"promotion#{ami}", "image")
+
+
+def copy_lookups(account: str, region: str, source_snapshot: str) -> str:
+    """Name the partition that leads from a completion event to its deliveries, before the copy's own id is known."""
+    return f"copy#{account}#{region}#{source_snapshot}"
+
+
+def image_lookups(account: str, region: str, image: str) -> str:
+    """Name the partition that leads from a target's AMI state event to its delivery."""
+    return f"image#{account}#{region}#{image}"
+
+
+def lookup(partition: str, delivery: str) -> Key:
+    """One entry of a look-up partition."""
+    return Key(partition, f"delivery#{delivery}")
+
+
+def history(record: Key, version: int) -> Key:
+    """What happened at one version of a record; written with it, so neither exists alone."""
+    prefix = "" if record.sk == RECORD else f"{record.sk}#"
+    return Key(record.pk, f"history#{prefix}{version:08d}")

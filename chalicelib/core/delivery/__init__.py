@@ -1,0 +1,1 @@
+"""A delivery: one AMI on its way to one target."""

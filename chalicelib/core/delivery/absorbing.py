@@ -1,0 +1,451 @@
+"""What an event changes on a delivery. Where it may lead is the table's business (``machine.TRANSITIONS``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+from chalicelib.core import pace
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.machine import TRANSITIONS, deadline, due_at, slots_told
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Share, State
+from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.faults import Fault
+from chalicelib.core.addresses import key_resource, snapshot_resource
+
+MAX_TRIES = 8
+"""Of one copy, or of registering: then a person must look."""
+
+VERIFY_TRIES = 3
+"""Reads are eventually consistent, so one that shows a difference is not believed at once."""
+
+
+def absorb(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
+    """Return the delivery as it is after the event. Raises IllegalEvent where the table has no such edge."""
+    allowed = TRANSITIONS[delivery.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(delivery.key), delivery.state, type(event).__name__)
+    after = _apply(event, delivery, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
+    return replace(after, due_at=due_at(after))
+
+
+def started(delivery: Delivery, now: int) -> Delivery:
+    """Prepare a new delivery, or a new episode of an ended one, for its first step."""
+    fresh = replace(delivery, state=State.REQUESTED, entered={State.REQUESTED: now}, next_try=now)
+    return replace(fresh, due_at=due_at(fresh))
+
+
+def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
+    entered = {**delivery.entered, state: delivery.entered.get(state, now)}
+    return replace(delivery, state=state, entered=entered, tries=0, next_try=now, **changes)
+
+
+def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
+    return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
+
+
+def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
+    """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
+    made = delivery.image or delivery.register_intended_at or any(c.tries or c.copy for c in delivery.copies)
+    changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
+    if made:
+        return _to(delivery, State.STOPPING, now, **changes)
+    return _to(delivery, State.TIDYING, now, tidied=True, **changes)
+
+
+def _fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    return _end(delivery, State.FAILED, faults, now)
+
+
+def _copies(delivery: Delivery, change: Any) -> Delivery:
+    return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
+
+
+@singledispatch
+def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+# --- before anything is opened ---------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
+    if event.image:
+        return _adopt_image(delivery, event.image, now)
+    wanted = replace(delivery, copies=tuple(Copy(snapshot.id) for snapshot in delivery.snapshots))
+    wanted = _match(wanted, event.copies, now)
+    if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
+        return _to(wanted, State.REGISTERING, now)
+    shares = tuple(
+        share
+        for snapshot in delivery.snapshots
+        for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
+    )
+    return _to(wanted, State.WAITING, now, shares=tuple(dict.fromkeys(shares)))
+
+
+def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
+    return _to(delivery, State.VERIFYING, now, image=image)
+
+
+def _shares_for(delivery: Delivery, snapshot: str, key_arn: str | None) -> tuple[Share, ...]:
+    account = delivery.target.account
+    opened = (Share(snapshot_resource(snapshot).pk, account),)
+    return opened if key_arn is None else (*opened, Share(key_resource(key_arn, account).pk, delivery.id))
+
+
+@_apply.register
+def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
+    return _fail(delivery, now, *event.faults)
+
+
+@_apply.register
+def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, told_waiting=True, next_try=now + pace.step(pace.POLLS, delivery.tries))
+
+
+@_apply.register
+def _(_event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+    return replace(
+        delivery,
+        slots_asked=slots_told(delivery),
+        asks=delivery.asks + 1,
+        next_ask=now + pace.step(pace.POLLS, delivery.asks),
+    )
+
+
+@_apply.register
+def _(_event: ev.SlotGranted, delivery: Delivery, now: int) -> Delivery:
+    return _to(delivery, State.OPENING, now, asks=0, next_ask=now)
+
+
+# --- shares ----------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+
+
+@_apply.register
+def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
+    return _to(delivery, State.COPYING, now, opened_at=now)
+
+
+@_apply.register
+def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
+    return _fail(delivery, now, event.fault)
+
+
+@_apply.register
+def _(_event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    return replace(delivery, held=False)
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
+    known = next(copy for copy in delivery.copies if copy.source == event.source)
+    if known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
+        extra = () if known.copy == event.copy else (event.copy,)
+        return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, *extra))))
+    return _copies(
+        replace(delivery, trouble=None, tries=0),
+        lambda copy: replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + pace.POLLS[0])
+        if copy.source == event.source
+        else copy,
+    )
+
+
+@_apply.register
+def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    return _judge(_silent(_match(delivery, event.copies, now), now), event.copies, now)
+
+
+def _silent(delivery: Delivery, now: int) -> Delivery:
+    """An intent that has not shown itself: wait for it, and only then believe that there is no copy."""
+
+    def judge(copy: Copy) -> Copy:
+        if copy.state is not CopyState.INTENDED:
+            return copy
+        shown_by = (copy.intended_at or 0) + pace.SILENCE
+        return replace(copy, state=CopyState.WANTED) if now >= shown_by else replace(copy, next_look=shown_by)
+
+    return _copies(delivery, judge)
+
+
+def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
+    """Take up what is there of ours: the oldest live copy of each snapshot; extras and errored ones are trash."""
+    trash: list[str] = list(delivery.trash)
+
+    def match(copy: Copy) -> Copy:
+        found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
+        if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
+            trash.extend(s.copy for s in found if s.copy != copy.copy)
+            return copy
+        live = [s for s in found if s.state in ("pending", "completed")]
+        trash.extend(s.copy for s in found if s not in live[:1])
+        if not live:
+            return copy
+        state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
+        return replace(
+            copy, state=state, copy=live[0].copy, tries=max(copy.tries, 1), looks=0, next_look=now + pace.POLLS[0]
+        )
+
+    matched = _copies(delivery, match)
+    return replace(matched, trash=tuple(dict.fromkeys(trash)))
+
+
+@_apply.register
+def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
+    return _judge(delivery, event.copies, now, event.asked)
+
+
+def _judge(
+    delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()
+) -> Delivery:
+    """Draw the conclusions from what EC2 shows of our copies now."""
+    shown = {s.copy: s for s in seen}
+    heard = dict(delivery.heard)
+    faults: list[Fault] = []
+    trash: list[str] = list(delivery.trash)
+
+    def judge(copy: Copy) -> Copy:
+        if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
+            return copy
+        if copy.copy in asked:
+            hint = delivery.hint(f"look#{copy.source}")
+            if hint is not None:
+                heard[f"look#{copy.source}"] = hint
+        found = shown.get(copy.copy)
+        if found is None:
+            return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
+        if found.state == "completed":
+            if found.key_arn != delivery.key_arn:
+                faults.append(_wrong_key(delivery, copy, found))
+            return replace(copy, state=CopyState.COMPLETED, progress=100)
+        if found.state == "pending":
+            wait = pace.step(pace.POLLS, copy.looks)
+            return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
+        trash.append(found.copy)
+        return _errored(copy, found, now, faults, delivery)
+
+    judged = replace(_copies(delivery, judge), heard=heard, trash=tuple(dict.fromkeys(trash)))
+    if faults:
+        return _fail(judged, now, *faults)
+    if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
+        return _to(judged, State.REGISTERING, now, trouble=None)
+    return judged
+
+
+def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """A copy that one look does not show may only be late to appear; one that two minutes do not show is gone."""
+    if now < (copy.intended_at or 0) + pace.SILENCE or copy.looks < VERIFY_TRIES:
+        return replace(copy, looks=copy.looks + 1, next_look=now + pace.POLLS[0])
+    faults.append(
+        Fault(
+            "copy-vanished",
+            delivery.where,
+            f"The copy {copy.copy} of {copy.source} is not there any more.",
+            "Somebody may have deleted it; find out from CloudTrail (DeleteSnapshot), then tag the AMI again.",
+        )
+    )
+    return copy
+
+
+def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
+    return Fault(
+        "copy-under-another-key",
+        delivery.where,
+        f"The copy {copy.copy} of {copy.source} is encrypted under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
+        "Look whether the key's alias was moved while the copy ran; then tag the AMI again.",
+    )
+
+
+def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
+    """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
+    early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    if "not accessible" in found.message and early and copy.tries < MAX_TRIES:
+        wait = pace.step(pace.NOT_YET, copy.tries - 1)
+        return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
+    faults.append(
+        Fault(
+            "copy-failed",
+            delivery.where,
+            f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
+            "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
+            " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again.",
+        )
+    )
+    return replace(copy, state=CopyState.ERROR)
+
+
+@_apply.register
+def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
+    return replace(delivery, trash=tuple(s for s in delivery.trash if s not in event.snapshots))
+
+
+# --- the new image ---------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state in (State.STOPPING, State.TIDYING):
+        return replace(delivery, image=event.image, tidied=False, next_try=now)
+    return _adopt_image(replace(delivery, trouble=None), event.image, now)
+
+
+@_apply.register
+def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
+    shown_by = (delivery.register_intended_at or 0) + pace.SILENCE
+    if now < shown_by:
+        return replace(delivery, next_try=shown_by)
+    if delivery.register_tries >= MAX_TRIES:
+        return _fail(delivery, now, delivery.trouble or _never_registered(delivery))
+    return replace(delivery, register_intended_at=None, next_try=now)
+
+
+def _never_registered(delivery: Delivery) -> Fault:
+    return Fault(
+        "register-never-answered",
+        delivery.where,
+        f"RegisterImage was tried {delivery.register_tries} times and no AMI {delivery.image_name} has appeared.",
+        "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
+    )
+
+
+@_apply.register
+def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
+    hint = delivery.hint("image")
+    if hint is not None:
+        delivery = replace(delivery, heard={**delivery.heard, "image": hint})
+    if event.state in ("pending", "missing"):
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+    if event.state != "available":
+        fault = Fault(
+            "registered-image-failed",
+            delivery.where,
+            f"The AMI {delivery.image} is {event.state}, not available.",
+            "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again.",
+        )
+        return _fail(delivery, now, fault)
+    if event.differences and delivery.tries + 1 < VERIFY_TRIES:
+        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
+    if event.differences:
+        return _fail(delivery, now, *event.differences)
+    return replace(delivery, image_available=True, tries=0, next_try=now)
+
+
+@_apply.register
+def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
+    return _to(delivery, State.PUBLISHING, now, deprecated=True)
+
+
+@_apply.register
+def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
+    return _to(delivery, delivery.ending or State.DELIVERED, now)
+
+
+# --- trouble ---------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+    if event.source is not None:
+        return _copy_refused(event, delivery, now)
+    if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
+        return replace(delivery, leftovers=(*delivery.leftovers, *delivery.trash), trash=())
+    if event.step == do.RegisterImage.__name__ and not event.unknown:
+        delivery = replace(delivery, register_intended_at=None)
+    if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is ev.Why.THROTTLED:
+        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries), trouble=event.fault)
+    if event.why is ev.Why.ROLE:
+        if delivery.state is State.REQUESTED:
+            return _to(delivery, State.CHECKING, now, trouble=event.fault)
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
+    if event.why is ev.Why.NOT_YET and delivery.tries < MAX_TRIES:
+        return _again(delivery, now, pace.step(pace.NOT_YET, delivery.tries), trouble=event.fault)
+    return _fail(delivery, now, event.fault)
+
+
+def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+    """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
+    copy = next(copy for copy in delivery.copies if copy.source == event.source)
+    if event.unknown:
+        return replace(delivery, trouble=event.fault)
+    early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    waits = {
+        ev.Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
+        ev.Why.LIMIT: pace.MINUTE,
+        ev.Why.ROLE: pace.step(pace.POLLS, copy.tries - 1),
+    }
+    if event.why is ev.Why.NOT_YET and early:
+        waits[ev.Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
+    if event.why not in waits:
+        return _fail(_copies(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault)
+    waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
+    delivery = _copies(delivery, lambda c: waiting if c is copy else c)
+    limited = now if event.why is ev.Why.LIMIT else delivery.limited_at
+    return replace(delivery, trouble=event.fault, limited_at=limited)
+
+
+@_apply.register
+def _(_event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    return _end(delivery, State.CANCELLED, (), now)
+
+
+@_apply.register
+def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is State.STOPPING:
+        left = tuple(copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+        return _to(delivery, State.TIDYING, now, leftovers=left)
+    if delivery.state is State.TIDYING:
+        return replace(delivery, tidied=True, next_try=now)
+    began = deadline(delivery)
+    fault = delivery.trouble or Fault(
+        f"deadline-{delivery.state}",
+        delivery.where,
+        f"The state {delivery.state} has lasted until its deadline ({began}).",
+        _DEADLINE_CURE[delivery.state],
+    )
+    return _fail(delivery, now, fault)
+
+
+_DEADLINE_CURE = {
+    State.REQUESTED: "Look at the function `act`: its dead letters and errors; then tag the AMI again.",
+    State.CHECKING: "Deploy deploy/target.yaml in that account, with the external id of the targets file; then tag again.",
+    State.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
+    State.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
+    State.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",
+    State.REGISTERING: "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
+    State.VERIFYING: "Look at the AMI in that account: it never became available; then tag the AMI again.",
+}
+
+
+@_apply.register
+def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
+    """What is left of ours there. Nothing unfinished: the shares may close. Nothing at all: it is tidy."""
+    unseen = [
+        copy
+        for copy in delivery.copies
+        if copy.state is CopyState.INTENDED and now < (copy.intended_at or 0) + pace.SILENCE
+    ]
+    registering = delivery.register_intended_at and not delivery.image
+    if registering and now < (delivery.register_intended_at or 0) + pace.SILENCE:
+        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2), leftovers=event.left)
+    if event.unfinished or unseen:
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), leftovers=event.left)
+    over = _copies(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
+    if event.left:
+        if over.state is State.TIDYING:
+            return _again(over, now, pace.step(pace.RETRIES, over.tries + 2), leftovers=event.left)
+        return _to(over, State.TIDYING, now, leftovers=event.left)
+    return _to(over, State.TIDYING, now, leftovers=(), tidied=True)

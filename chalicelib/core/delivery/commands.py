@@ -1,0 +1,116 @@
+"""What a delivery may ask to be done. Imperative: each can be refused, and each is safe to repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTarget:
+    """Assume the role; look at the key, the AMI name, and what is already there of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskSlots:
+    """Tell the destination how many copies are wanted and how many are done, in this episode.
+
+    ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
+    """
+
+    wanted: int
+    done: int
+    limited_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldShares:
+    """Become a holder of every share, and ring the resources. ``hard_close_at`` in epoch seconds."""
+
+    hard_close_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseShares:
+    """Stop being a holder, and ring the resources."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartCopy:
+    """CopySnapshot. Its intent is written first."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindCopies:
+    """Look, by tag, for copies whose intent has no known result."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtCopies:
+    """Read the truth about running copies."""
+
+    copies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSnapshots:
+    """Delete copies that are of no use: extras, errored ones, leftovers."""
+
+    snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterImage:
+    """RegisterImage. Its intent is written first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindImage:
+    """Look, by name and tag, for an AMI whose intent has no known result."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyImage:
+    """Read the new AMI and compare it with the source, field by field."""
+
+
+@dataclass(frozen=True, slots=True)
+class CarryDeprecation:
+    """EnableImageDeprecation with the source's date."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindLeftovers:
+    """List everything there that bears this delivery's tag, and remove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellWaiting:
+    """One notice that the target's role cannot be assumed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellOutcome:
+    """The terminal notice (unless it could not be sent for so long that it is given up), then the mark at the promotion."""
+
+    publish: bool = True
+
+
+Command = (
+    CheckTarget
+    | AskSlots
+    | HoldShares
+    | ReleaseShares
+    | StartCopy
+    | FindCopies
+    | LookAtCopies
+    | DeleteSnapshots
+    | RegisterImage
+    | FindImage
+    | VerifyImage
+    | CarryDeprecation
+    | FindLeftovers
+    | TellWaiting
+    | TellOutcome
+)

@@ -1,0 +1,210 @@
+"""What happened to a delivery. Past tense: an event cannot be refused, only be old news."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chalicelib.core.faults import Fault
+
+
+class Why(StrEnum):
+    """The kinds of refusal that are worth telling apart."""
+
+    THROTTLED = "throttled"
+    """A rate, an outage, a time-out: ask again soon."""
+    NOT_YET = "not-yet"
+    """Something we opened is not true there yet."""
+    LIMIT = "limit"
+    """Too many copies at once."""
+    NAME_TAKEN = "name-taken"
+    ROLE = "role"
+    """The role cannot be assumed: missing, wrong trust, wrong external id all look the same."""
+    DENIED = "denied"
+    """Anything else that asking again will not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command was not carried out, or nobody knows. ``step`` is the command's name."""
+
+    step: str
+    why: Why
+    fault: Fault
+    source: str | None = None
+    """The source snapshot, where the command was StartCopy."""
+    unknown: bool = False
+    """It may have taken effect all the same: a time-out, a broken connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCopy:
+    """One copy as the target's EC2 shows it now. ``state`` is EC2's word."""
+
+    copy: str
+    source: str
+    state: str
+    progress: int = 0
+    message: str = ""
+    started_at: int = 0
+    key_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetReady:
+    """The target passed its checks; ``image`` and ``copies`` are ours and there already."""
+
+    key_arn: str
+    image: str | None = None
+    copies: tuple[SeenCopy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetUnfit:
+    """The target cannot take this AMI."""
+
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsAsked:
+    """The destination knows what is wanted and done."""
+
+    wanted: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharesHeld:
+    """Every share knows its holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharesReleased:
+    """No share counts this delivery any longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyStarted:
+    """CopySnapshot answered."""
+
+    source: str
+    copy: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesFound:
+    """Everything there that bears this delivery's tag."""
+
+    copies: tuple[SeenCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesSeen:
+    """The truth about the copies asked for; one that is not listed was not shown."""
+
+    asked: tuple[str, ...]
+    copies: tuple[SeenCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotsDeleted:
+    """These are gone, or on their way."""
+
+    snapshots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRegistered:
+    """RegisterImage answered, or the AMI was found."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageNotFound:
+    """Nothing bears our tag and name there, on this look."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSeen:
+    """The new AMI's state, and how it differs from the source (only when available)."""
+
+    state: str
+    differences: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeprecationCarried:
+    """The new AMI is deprecated when the source is, or there is nothing to carry."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftoversSeen:
+    """What is still there of ours; ``unfinished`` are copies still running."""
+
+    left: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGranted:
+    """The destination has handed out a first copy slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharesOpened:
+    """The ledger says that every share is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRefused:
+    """The ledger says that a share cannot be opened."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """The tag is gone, or names this target no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The present state has lasted as long as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldWaiting:
+    """The one notice about the role is out."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeTold:
+    """The terminal notice is out and the promotion knows."""
+
+
+Event = (
+    Refused
+    | SlotGranted
+    | SharesOpened
+    | ShareRefused
+    | CancelAsked
+    | DeadlinePassed
+    | TargetReady
+    | TargetUnfit
+    | SlotsAsked
+    | SharesHeld
+    | SharesReleased
+    | CopyStarted
+    | CopiesFound
+    | CopiesSeen
+    | SnapshotsDeleted
+    | ImageRegistered
+    | ImageNotFound
+    | ImageSeen
+    | DeprecationCarried
+    | LeftoversSeen
+    | ToldWaiting
+    | OutcomeTold
+)

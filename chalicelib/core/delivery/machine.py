@@ -1,0 +1,359 @@
+"""The state machine of a delivery: what may happen in which state, and what is left to do.
+
+Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``absorb`` (in ``absorbing``) says
+what an event changes; ``outstanding`` says what is left to do, from the record alone. So a crash loses nothing:
+whoever reads the record next asks ``outstanding`` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from chalicelib.core import pace
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
+
+S = State
+
+_END = frozenset({S.STOPPING, S.TIDYING})
+
+TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+    S.REQUESTED: {
+        ev.TargetReady: frozenset({S.WAITING, S.REGISTERING, S.VERIFYING}),
+        ev.TargetUnfit: _END,
+        ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.CHECKING: {
+        ev.TargetReady: frozenset({S.WAITING, S.REGISTERING, S.VERIFYING}),
+        ev.TargetUnfit: _END,
+        ev.Refused: frozenset({S.CHECKING}) | _END,
+        ev.ToldWaiting: frozenset({S.CHECKING}),
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.WAITING: {
+        ev.SlotsAsked: frozenset({S.WAITING}),
+        ev.SlotGranted: frozenset({S.OPENING}),
+        ev.Refused: frozenset({S.WAITING}) | _END,
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.OPENING: {
+        ev.SlotsAsked: frozenset({S.OPENING}),
+        ev.SharesHeld: frozenset({S.OPENING}),
+        ev.SharesOpened: frozenset({S.COPYING}),
+        ev.ShareRefused: _END,
+        ev.Refused: frozenset({S.OPENING}) | _END,
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.COPYING: {
+        ev.SlotsAsked: frozenset({S.COPYING}),
+        ev.CopyStarted: frozenset({S.COPYING}),
+        ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
+        ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
+        ev.SnapshotsDeleted: frozenset({S.COPYING}),
+        ev.ShareRefused: _END,
+        ev.Refused: frozenset({S.COPYING}) | _END,
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.REGISTERING: {
+        ev.CopyStarted: frozenset({S.REGISTERING}),
+        ev.SlotsAsked: frozenset({S.REGISTERING}),
+        ev.SharesReleased: frozenset({S.REGISTERING}),
+        ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
+        ev.ImageRegistered: frozenset({S.VERIFYING}),
+        ev.ImageNotFound: frozenset({S.REGISTERING}),
+        ev.Refused: frozenset({S.REGISTERING}) | _END,
+        ev.CancelAsked: frozenset({S.REGISTERING}) | _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.VERIFYING: {
+        ev.CopyStarted: frozenset({S.VERIFYING}),
+        ev.SlotsAsked: frozenset({S.VERIFYING}),
+        ev.SharesReleased: frozenset({S.VERIFYING}),
+        ev.SnapshotsDeleted: frozenset({S.VERIFYING}),
+        ev.ImageSeen: frozenset({S.VERIFYING}) | _END,
+        ev.DeprecationCarried: frozenset({S.PUBLISHING}),
+        ev.Refused: frozenset({S.VERIFYING}) | _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.PUBLISHING: {
+        ev.CopyStarted: frozenset({S.PUBLISHING}),
+        ev.SlotsAsked: frozenset({S.PUBLISHING}),
+        ev.SharesReleased: frozenset({S.PUBLISHING}),
+        ev.SnapshotsDeleted: frozenset({S.PUBLISHING}),
+        ev.OutcomeTold: frozenset({S.DELIVERED}),
+        ev.Refused: frozenset({S.PUBLISHING}),
+    },
+    S.STOPPING: {
+        ev.CopyStarted: frozenset({S.STOPPING}),
+        ev.ImageRegistered: frozenset({S.STOPPING}),
+        ev.SlotsAsked: frozenset({S.STOPPING}),
+        ev.LeftoversSeen: _END,
+        ev.Refused: frozenset({S.STOPPING}),
+        ev.DeadlinePassed: frozenset({S.TIDYING}),
+    },
+    S.TIDYING: {
+        ev.CopyStarted: frozenset({S.TIDYING}),
+        ev.ImageRegistered: frozenset({S.TIDYING}),
+        ev.SlotsAsked: frozenset({S.TIDYING}),
+        ev.SharesReleased: frozenset({S.TIDYING}),
+        ev.LeftoversSeen: frozenset({S.TIDYING}),
+        ev.OutcomeTold: frozenset({S.FAILED, S.CANCELLED}),
+        ev.Refused: frozenset({S.TIDYING}),
+        ev.DeadlinePassed: frozenset({S.TIDYING}),
+    },
+    S.DELIVERED: {},
+    S.FAILED: {},
+    S.CANCELLED: {},
+}
+"""Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
+
+
+def needs_shares(delivery: Delivery) -> bool:
+    """Whether a share must stay open for this delivery (law 1)."""
+    if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
+        return True
+    if delivery.target.release_when == "registered":
+        return delivery.state in (S.REGISTERING, S.VERIFYING)
+    return False
+
+
+def deadline(delivery: Delivery) -> int | None:
+    """When the present state has lasted long enough, in epoch seconds. None: it has ended."""
+    entered = delivery.entered
+    match delivery.state:
+        case S.REQUESTED | S.CHECKING | S.WAITING:
+            return delivery.created_at + delivery.target.queue_deadline
+        case S.OPENING | S.COPYING:
+            return entered[S.OPENING] + delivery.target.copy_deadline
+        case S.REGISTERING | S.VERIFYING:
+            return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
+        case S.STOPPING:
+            return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
+        case S.TIDYING | S.PUBLISHING:
+            return entered[delivery.state] + pace.TIDYING_DEADLINE
+        case _:
+            return None
+
+
+def slots(delivery: Delivery) -> tuple[int, int]:
+    """How many copy slots it wants in all, and how many of those are done with: one slot is one try of one copy."""
+    tried = sum(copy.tries for copy in delivery.copies)
+    live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
+    if delivery.state in (S.WAITING, S.OPENING, S.COPYING):
+        return tried + sum(copy.state is CopyState.WANTED for copy in delivery.copies), tried - live
+    if delivery.state is S.STOPPING:
+        return tried, tried - live
+    return tried, tried
+
+
+def slots_told(delivery: Delivery) -> str:
+    """What the destination should know, in one comparable text."""
+    wanted, done = slots(delivery)
+    return f"{delivery.episode}:{wanted}:{done}:{delivery.limited_at or 0}"
+
+
+def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
+    """What hints and the clock bring, as events; at most one at a time leads on."""
+    state = delivery.state
+    if state in ENDED:
+        return ()
+    if delivery.fact("cancel") is not None and state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING):
+        if state is not S.REGISTERING or delivery.register_intended_at is None:
+            return (ev.CancelAsked(),)
+    last = deadline(delivery)
+    if last is not None and now >= last and not _past_caring(delivery):
+        return (ev.DeadlinePassed(),)
+    if state is S.WAITING and int(delivery.fact("slots") or 0) > 0:
+        return (ev.SlotGranted(),)
+    if state in (S.OPENING, S.COPYING):
+        for share in delivery.shares:
+            fault = refusal(delivery, share.hint)
+            if fault is not None:
+                return (ev.ShareRefused(fault),)
+    if state is S.OPENING and delivery.held and all(is_open(delivery, share.hint) for share in delivery.shares):
+        return (ev.SharesOpened(),)
+    return ()
+
+
+def _past_caring(delivery: Delivery) -> bool:
+    """Whether the deadline has had its effect already."""
+    if delivery.state is S.PUBLISHING:
+        return True
+    return delivery.state is S.TIDYING and delivery.tidied
+
+
+def is_open(delivery: Delivery, hint: str) -> bool:
+    """Whether the ledger has said in this episode that the share is open."""
+    return delivery.fact(hint) == "open"
+
+
+def refusal(delivery: Delivery, hint: str) -> ev.Fault | None:
+    """Return the ledger's reason why the share is not, or no longer, open."""
+    said = delivery.fact(hint)
+    if said is None or not said.startswith("refused:"):
+        return None
+    code, where, what, cure = said.removeprefix("refused:").split("\x1f")
+    return ev.Fault(code, where, what, cure)
+
+
+def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
+    """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    if delivery.state in ENDED:
+        return ()
+    due = now >= delivery.next_try
+    first: list[do.Command] = []
+    told = slots_told(delivery)
+    if delivery.state is S.WAITING:
+        if now >= delivery.next_ask or delivery.slots_asked != told:
+            return (do.AskSlots(*slots(delivery), delivery.limited_at),)
+        return ()
+    if delivery.slots_asked not in ("", told) or (starved(delivery) and now >= delivery.next_ask):
+        first.append(do.AskSlots(*slots(delivery), delivery.limited_at))
+    if delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
+        first.append(do.ReleaseShares())
+    if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
+        first.append(do.DeleteSnapshots(delivery.trash))
+    return (*first, *_step(delivery, now, due=due))
+
+
+def released_from(delivery: Delivery) -> int:
+    """From when its shares may close: the linger counts from the last copy's end."""
+    since = delivery.entered.get(S.REGISTERING)
+    return 0 if since is None or delivery.ending else since + delivery.target.linger
+
+
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+    if delivery.state is S.COPYING:
+        return _copying(delivery, now, due=due)
+    if not due and not _nudged(delivery):
+        return ()
+    match delivery.state:
+        case S.REQUESTED:
+            return (do.CheckTarget(),)
+        case S.CHECKING:
+            return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
+        case S.OPENING:
+            return (do.HoldShares(entered_opening(delivery) + delivery.target.copy_deadline + pace.GRACE),)
+        case S.REGISTERING:
+            return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
+        case S.VERIFYING:
+            return (do.CarryDeprecation(),) if delivery.image_available else (do.VerifyImage(),)
+        case S.STOPPING:
+            return (do.FindLeftovers(),)
+        case S.TIDYING:
+            if not delivery.tidied:
+                return (do.FindLeftovers(),)
+            return () if delivery.held else (do.TellOutcome(publish=not _late(delivery, now)),)
+        case S.PUBLISHING:
+            return () if delivery.held or delivery.trash else (do.TellOutcome(publish=not _late(delivery, now)),)
+        case _:
+            return ()
+
+
+def entered_opening(delivery: Delivery) -> int:
+    """When it came to the front of the queue: its copy deadline counts from here."""
+    return delivery.entered[S.OPENING]
+
+
+def _late(delivery: Delivery, now: int) -> bool:
+    last = deadline(delivery)
+    return last is not None and now >= last + pace.GRACE
+
+
+def _nudged(delivery: Delivery) -> bool:
+    """Whether an event says that looking before time may be worth it."""
+    if delivery.state is S.VERIFYING:
+        return delivery.hint("image") is not None
+    if delivery.state in (S.STOPPING, S.TIDYING):
+        return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
+    return False
+
+
+def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+    steps: list[do.Command] = []
+    lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
+    if lost:
+        if any(now >= copy.next_look for copy in lost):
+            steps.append(do.FindCopies())
+        return tuple(steps)
+    looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
+    if looks and (due or any(delivery.hint(f"look#{copy.source}") for copy in delivery.copies)):
+        steps.append(do.LookAtCopies(looks))
+    if due:
+        ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
+        steps.extend(do.StartCopy(copy.source) for copy in ready[: free_slots(delivery)])
+    return tuple(steps)
+
+
+def free_slots(delivery: Delivery) -> int:
+    """How many slots it was handed and has not used; one slot is one try of one copy."""
+    return max(int(delivery.fact("slots") or 0) - sum(copy.tries for copy in delivery.copies), 0)
+
+
+def starved(delivery: Delivery) -> bool:
+    """Whether a copy cannot start for want of a slot."""
+    wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
+    return delivery.state is S.COPYING and wanting and free_slots(delivery) == 0
+
+
+def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
+    if copy.state is not CopyState.PENDING:
+        return False
+    return now >= copy.next_look or delivery.hint(f"look#{copy.source}") is not None
+
+
+def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Delivery:
+    """Put the intent of every command that changes AWS on the record; it is written before any is carried out (law 3)."""
+    for command in wanted:
+        match command:
+            case do.StartCopy(source):
+                delivery = replace(
+                    delivery,
+                    copies=tuple(
+                        replace(copy, state=CopyState.INTENDED, intended_at=now, tries=copy.tries + 1, copy=None, next_look=now)
+                        if copy.source == source
+                        else copy
+                        for copy in delivery.copies
+                    ),
+                )
+            case do.RegisterImage():
+                delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
+            case do.HoldShares(hard_close_at):
+                delivery = replace(delivery, held=True, hard_close_at=hard_close_at)
+            case _:
+                pass
+    return delivery
+
+
+def due_at(delivery: Delivery) -> int | None:
+    """When somebody must look again although nothing was heard. Never None while anything is outstanding."""
+    if delivery.state in ENDED:
+        return None
+    times = [deadline(delivery)]
+    if delivery.state is S.WAITING:
+        times.append(delivery.next_ask)
+    elif delivery.state is S.COPYING:
+        times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
+        if delivery.trash:
+            times.append(delivery.next_try)
+    else:
+        times.append(delivery.next_try)
+    if delivery.held and not needs_shares(delivery):
+        times.append(released_from(delivery))
+    return min(time for time in times if time is not None)
+
+
+def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
+    if copy.state in (CopyState.INTENDED, CopyState.PENDING):
+        return max(copy.next_look, delivery.next_try)
+    if copy.state is CopyState.WANTED:
+        return delivery.next_ask if starved(delivery) else max(copy.not_before, delivery.next_try)
+    return None

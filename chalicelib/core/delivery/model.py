@@ -1,0 +1,181 @@
+"""What a delivery is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Target
+
+
+class State(StrEnum):
+    """What a delivery waits for."""
+
+    REQUESTED = "requested"
+    """its first look at the target"""
+    CHECKING = "checking"
+    """a role that cannot be assumed yet"""
+    WAITING = "waiting"
+    """a free copy slot at its destination"""
+    OPENING = "opening"
+    """the source's owner to open snapshots and key"""
+    COPYING = "copying"
+    """its snapshots to be copied"""
+    REGISTERING = "registering"
+    """RegisterImage"""
+    VERIFYING = "verifying"
+    """the new AMI to be available, and to be the same image"""
+    PUBLISHING = "publishing"
+    """its owner and its promotion to be told"""
+    STOPPING = "stopping"
+    """unfinished copies to be seen ended or gone"""
+    TIDYING = "tidying"
+    """what it made to be removed, and its owner to be told"""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED})
+
+
+class CopyState(StrEnum):
+    """What is known of one snapshot's copy."""
+
+    WANTED = "wanted"
+    INTENDED = "intended"
+    """The intent is written; whether CopySnapshot took effect is not known yet."""
+    PENDING = "pending"
+    COMPLETED = "completed"
+    ERROR = "error"
+    """It ended in error and is still there: it counts against the limit until deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted; ``size`` in GiB."""
+
+    id: str
+    key_arn: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One source snapshot's copy in the target. Times are epoch seconds."""
+
+    source: str
+    state: CopyState = CopyState.WANTED
+    copy: str | None = None
+    tries: int = 0
+    intended_at: int | None = None
+    not_before: int = 0
+    """A try that was not to be yet is made again no earlier than this."""
+    looks: int = 0
+    next_look: int = 0
+    progress: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One permission this delivery holds while it copies: a ledger entry's place."""
+
+    resource: str
+    """partition key of the resource"""
+    holder: str
+    """account for a snapshot, delivery id for a key"""
+
+    @property
+    def hint(self) -> str:
+        """Name of the hint by which the ledger says that it is open (or refused)."""
+        return f"share#{self.resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The record that drives everything. Settings in ``target`` are frozen when it starts; times are epoch seconds."""
+
+    id: str
+    hub: str
+    ami: str
+    target: Target
+    episode: int
+    created_at: int
+    image_name: str
+    snapshots: tuple[Snapshot, ...]
+    source_name: str = ""
+    groups: tuple[str, ...] = ()
+    state: State = State.REQUESTED
+    entered: Mapping[str, int] = field(default_factory=dict)
+    key_arn: str = ""
+    """The target's key, as its own account names it; known once checked."""
+    copies: tuple[Copy, ...] = ()
+    shares: tuple[Share, ...] = ()
+    held: bool = False
+    """Whether it is registered as holder of its shares (or may be: written before they are)."""
+    opened_at: int | None = None
+    register_intended_at: int | None = None
+    register_tries: int = 0
+    image: str | None = None
+    image_available: bool = False
+    deprecated: bool = False
+    trash: tuple[str, ...] = ()
+    """Snapshots of ours there that are of no use and are to be deleted."""
+    limited_at: int | None = None
+    faults: tuple[Fault, ...] = ()
+    trouble: Fault | None = None
+    """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
+    leftovers: tuple[str, ...] = ()
+    ending: State | None = None
+    """FAILED or CANCELLED once it is to end so."""
+    tidied: bool = False
+    told_waiting: bool = False
+    tries: int = 0
+    """Tries at the present step since the last progress."""
+    next_try: int = 0
+    asks: int = 0
+    next_ask: int = 0
+    """A destination that has not answered is asked again from then on."""
+    slots_asked: str = ""
+    """What was last asked of the destination: "wanted:done"."""
+    hard_close_at: int | None = None
+    heard: Mapping[str, str] = field(default_factory=dict)
+    due_at: int | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Notes left by others since; read with the record, never written with it."""
+
+    @property
+    def key(self) -> addresses.Key:
+        """Where it is stored."""
+        return addresses.delivery(self.id)
+
+    @property
+    def destination(self) -> addresses.Key:
+        """Whose copy slots it needs."""
+        return addresses.destination(self.target.account, self.target.region)
+
+    @property
+    def where(self) -> str:
+        """For messages: the target, as a person names it."""
+        return f"account {self.target.account}, {self.target.region}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will never move again in this episode."""
+        return self.state in ENDED
+
+    def hint(self, name: str) -> str | None:
+        """Return a hint of this episode that has not been heard yet."""
+        value = self.hints.get(name)
+        return None if value is None or value == self.heard.get(name) else value
+
+    def fact(self, name: str) -> str | None:
+        """Return what a hint says, heard or not; hints that belong to an episode bear its number in front."""
+        value = self.hints.get(name)
+        if value is None:
+            return None
+        episode, _, rest = value.partition(":")
+        return rest if episode == str(self.episode) else None

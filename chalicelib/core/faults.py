@@ -1,0 +1,32 @@
+"""A fault: one thing that is wrong, for a person at three in the morning."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What failed, its likely cause, and what to do about it.
+
+    ``code`` is a stable kebab-case name (``source-snapshot-aws-ebs-key``); ``where`` says the place:
+    an account and Region, a snapshot id, a line of a file.
+    """
+
+    code: str
+    where: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} {self.cure}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For a record or a notice."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Fault:
+        """Back from a record; a missing member raises KeyError."""
+        return cls(value["code"], value["where"], value["what"], value["cure"])

@@ -1,0 +1,88 @@
+"""The name of the copy: a template of the target's, filled and cut to what EC2 takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage
+
+MAX_NAME, MIN_NAME = 128, 3
+"""Length of an AMI name [aws-facts 5, VERIFIED]."""
+
+_LEGAL = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]")
+_PLACEHOLDERS = ("source_id", "source_name")
+_SOURCE_ID_LENGTH = len("ami-0123456789abcdef0")
+
+
+def template_faults(template: str) -> tuple[Fault, ...]:
+    """What is wrong with an AMI name template; a template without faults gives a legal name for every image."""
+    where = f"ami_name {template!r}"
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError:
+        return (Fault("name-template-braces", where, "Its braces do not match.", "Write {source_name} in full."),)
+    fields = [name for _, name, _, _ in parts if name is not None]
+    return tuple(_template_faults(where, parts, fields))
+
+
+def image_name(template: str, image: SourceImage) -> str:
+    """The copy's name. ``{source_name}`` is cut to what fits, and what an AMI name may not contain becomes a dash.
+
+    For a template without ``template_faults``; with others it may raise ValueError or KeyError.
+    """
+    source_name = "".join(c if _LEGAL.fullmatch(c) else "-" for c in image.name or image.id)
+    rest = len(template.format(source_name="", source_id=image.id))
+    room = (MAX_NAME - rest) // max(1, template.count("{source_name}"))
+    return template.format(source_name=source_name[: max(0, room)], source_id=image.id)
+
+
+def safe_name(name: str) -> str:
+    """A name near to this one that EC2 takes and that can be pasted into a shell between single quotes."""
+    return "".join(c if c != "'" and _LEGAL.fullmatch(c) else "-" for c in name)[-MAX_NAME:]
+
+
+def _template_faults(
+    where: str, parts: list[tuple[str, str | None, str | None, str | None]], fields: list[str]
+) -> Iterator[Fault]:
+    unknown = sorted({name for name in fields if name not in _PLACEHOLDERS})
+    if unknown:
+        yield Fault(
+            "name-template-placeholder",
+            where,
+            f"It has placeholders that do not exist: {', '.join(f'{{{name}}}' for name in unknown)}.",
+            "Use {source_name} and {source_id}.",
+        )
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        yield Fault(
+            "name-template-format",
+            where,
+            "A placeholder has a format or a conversion behind its name.",
+            "Use {source_name} and {source_id} just so.",
+        )
+    if not set(fields) & set(_PLACEHOLDERS):
+        yield Fault(
+            "name-template-constant",
+            where,
+            "It gives every image the same name, and names are unique in an account and Region.",
+            "Put {source_id} into it.",
+        )
+    literal = "".join(text for text, _, _, _ in parts)
+    illegal = sorted({c for c in literal if not _LEGAL.fullmatch(c)})
+    if illegal:
+        yield Fault(
+            "name-template-characters",
+            where,
+            f"An AMI name may not contain {' '.join(map(repr, illegal))}.",
+            "Use letters, digits, spaces and ()[]./-'@_ only.",
+        )
+    longest = len(literal) + fields.count("source_id") * _SOURCE_ID_LENGTH + fields.count("source_name") * MIN_NAME
+    if longest > MAX_NAME:
+        yield Fault(
+            "name-template-long",
+            where,
+            f"It makes names of {longest} characters at the least, and an AMI name may have {MAX_NAME}.",
+            f"Shorten it by {longest - MAX_NAME} characters.",
+        )

@@ -1,0 +1,147 @@
+"""KMS keys: which ones a promotion needs, and why one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage, snapshots_to_copy
+from chalicelib.core.image_names import safe_name
+from chalicelib.core.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What DescribeKey says of a key. ``manager`` is AWS or CUSTOMER; ``state`` is Enabled when it can be used."""
+
+    arn: str
+    account: str
+    enabled: bool
+    state: str
+    manager: str
+    spec: str
+    usage: str
+
+    @classmethod
+    def from_describe(cls, metadata: Mapping[str, Any]) -> KeyFacts:
+        """From DescribeKey's ``KeyMetadata``."""
+        return cls(
+            arn=metadata["Arn"],
+            account=metadata["AWSAccountId"],
+            enabled=bool(metadata["Enabled"]),
+            state=metadata["KeyState"],
+            manager=metadata["KeyManager"],
+            spec=metadata.get("KeySpec", "SYMMETRIC_DEFAULT"),
+            usage=metadata["KeyUsage"],
+        )
+
+
+def source_keys(image: SourceImage) -> tuple[str, ...]:
+    """The ARNs of the keys of the snapshots to copy, each once: those to describe, and later to open."""
+    needed = set(snapshots_to_copy(image))
+    return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.encrypted and s.key}))
+
+
+def source_key_faults(image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts]) -> Iterator[Fault]:
+    """Why the keys of the snapshots to copy cannot be opened for a target, each fault naming all its snapshots."""
+    needed = set(snapshots_to_copy(image))
+    by_key: dict[str, list[str]] = {}
+    for snapshot in image.snapshots:
+        if snapshot.encrypted and snapshot.id in needed:
+            by_key.setdefault(snapshot.key or "", []).append(snapshot.id)
+    for arn, snapshot_ids in sorted(by_key.items()):
+        yield from _source_key(image, hub_account, arn, keys.get(arn), ", ".join(snapshot_ids))
+
+
+def _source_key(
+    image: SourceImage, hub_account: str, arn: str, key: KeyFacts | None, snapshots: str
+) -> Iterator[Fault]:
+    re_encrypt = _re_encrypt(image, arn)
+    if key is None:
+        yield Fault(
+            "source-key-not-readable",
+            snapshots,
+            f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or its "
+            "key policy shuts the service's role out.",
+            "Give the hub's role ami-promoter-REGION-act kms:DescribeKey on the key. If it is gone, so is the data. "
+            f"If you may use the key but cannot change its policy, re-encrypt: {re_encrypt}",
+        )
+        return
+    if key.manager == "AWS":
+        yield Fault(
+            "source-snapshot-aws-ebs-key",
+            snapshots,
+            f"Encrypted under the AWS managed key aws/ebs ({key.arn}), which no other account can ever use.",
+            f"Re-encrypt under a customer managed key: {re_encrypt}",
+        )
+        return
+    if key.account != hub_account:
+        yield Fault(
+            "source-key-foreign",
+            snapshots,
+            f"Encrypted under the key {key.arn} of account {key.account}, which the hub {hub_account} cannot open for "
+            "others.",
+            f"Re-encrypt under a customer managed key of the hub: {re_encrypt}",
+        )
+    yield from _unusable(key, "source-key", snapshots)
+
+
+def _re_encrypt(image: SourceImage, key_arn: str) -> str:
+    region = key_arn.split(":")[3] if key_arn.count(":") >= 5 else "REGION"
+    name = safe_name(f"{image.name or image.id}-cmk")
+    return (
+        f"aws ec2 copy-image --region {region} --source-region {region} --source-image-id {image.id} --name '{name}' "
+        "--encrypted --kms-key-id alias/YOUR-KEY ; when the new image is available, tag it instead of this one."
+    )
+
+
+def _unusable(key: KeyFacts, code: str, where: str) -> Iterator[Fault]:
+    """Faults of a key of either side; the code is completed by what is wrong."""
+    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
+        yield Fault(
+            f"{code}-not-symmetric",
+            where,
+            f"The key {key.arn} is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only.",
+            "Name a key made with KeySpec SYMMETRIC_DEFAULT and KeyUsage ENCRYPT_DECRYPT.",
+        )
+    if not key.enabled or key.state != "Enabled":
+        cure = {
+            "Disabled": f"Enable it: aws kms enable-key --key-id {key.arn}",
+            "PendingDeletion": f"Keep it: aws kms cancel-key-deletion --key-id {key.arn} ; "
+            f"aws kms enable-key --key-id {key.arn}",
+            "PendingReplicaDeletion": f"Keep it: aws kms cancel-key-deletion --key-id {key.arn}",
+            "PendingImport": "Import its key material: aws kms import-key-material",
+            "Unavailable": "Reconnect its custom key store: aws kms connect-custom-key-store",
+        }.get(key.state, "Wait until KMS says that it is Enabled")
+        yield Fault(
+            f"{code}-not-enabled",
+            where,
+            f"The key {key.arn} is in state {key.state}; EBS needs it from the beginning of a copy to its end.",
+            f"{cure} ; then tag the image again.",
+        )
+
+
+def target_key_faults(target: Target, key: KeyFacts | None, trouble: str) -> Iterator[Fault]:
+    """Why copies in the target cannot be encrypted under its key; ``key`` is None if KMS did not describe it."""
+    where = f"account {target.account}, {target.region}"
+    if key is None:
+        yield Fault(
+            "target-key-missing",
+            where,
+            f"The key {target.key} does not exist there, or the role {target.role_name} may not describe it."
+            + (f" KMS says: {trouble}" if trouble else ""),
+            "Deploy deploy/target.yaml there with CreateKey=true, or name another key in the targets file; check that "
+            f"its key policy lets {target.role_name} use it.",
+        )
+        return
+    if key.manager == "AWS":
+        yield Fault(
+            "target-key-aws-managed",
+            where,
+            f"The key {target.key} is AWS managed ({key.arn}): its owner could never share what is encrypted under it.",
+            "Name a customer managed key in the targets file; deploy/target.yaml with CreateKey=true makes one.",
+        )
+        return
+    yield from _unusable(key, "target-key", where)

@@ -1,0 +1,139 @@
+"""What we tell the world: one body for SNS and for the event bus, bounded in size, with an id by which a repeat is known.
+
+docs/events.md describes the schema for its readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from chalicelib.core.addresses import digest
+from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import Child, Promotion
+
+SCHEMA = 1
+MAX_FAULTS = 20
+MAX_LISTED = 100
+"""Of deliveries in a summary. SNS and EventBridge take 256 KB; each line is well under 300 bytes."""
+MAX_TEXT = 1000
+SUBJECT_LENGTH = 100
+
+DELIVERED = "delivery.delivered"
+FAILED = "delivery.failed"
+CANCELLED = "delivery.cancelled"
+WAITING = "delivery.waiting-for-role"
+REFUSED = "promotion.refused"
+SUMMARY = "promotion.over"
+
+_ENDINGS = {State.FAILED: FAILED, State.CANCELLED: CANCELLED, None: DELIVERED}
+
+
+def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
+    """Build the terminal message of a delivery."""
+    event = _ENDINGS[delivery.ending]
+    return {
+        **_of_delivery(delivery, event, now),
+        "outcome": event.partition(".")[2],
+        "image": delivery.image if event == DELIVERED else None,
+        "key": delivery.key_arn or None,
+        "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
+        "faults": _faults(delivery.faults),
+        "leftovers": list(delivery.leftovers[:MAX_LISTED]),
+        "seconds": now - delivery.created_at,
+    }
+
+
+def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
+    """Build the one notice that the target's role cannot be assumed yet."""
+    faults = (delivery.trouble,) if delivery.trouble else ()
+    return {**_of_delivery(delivery, WAITING, now), "outcome": "waiting", "faults": _faults(faults)}
+
+
+def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
+    """Build the one notice that lists every fault of a value or a source."""
+    listed = _faults(faults)
+    return {
+        **_of_promotion(promotion, REFUSED, now, promotion.candidate or "", *(fault["what"] for fault in listed)),
+        "outcome": "refused",
+        "value": promotion.candidate,
+        "faults": listed,
+    }
+
+
+def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[str, Any]:
+    """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
+    all_of_them = sorted(children, key=lambda child: (child.state == "delivered", child.account, child.region))
+    counts = {state: sum(child.state == state for child in all_of_them) for state in ("delivered", "failed", "cancelled")}
+    return {
+        **_of_promotion(promotion, SUMMARY, now),
+        "outcome": "delivered" if counts["delivered"] == len(all_of_them) else "incomplete",
+        "value": promotion.value,
+        "counts": counts,
+        "deliveries": [
+            {"account": child.account, "region": child.region, "outcome": child.state, "image": child.image or None}
+            for child in all_of_them[:MAX_LISTED]
+        ],
+        "unlisted": max(len(all_of_them) - MAX_LISTED, 0),
+    }
+
+
+def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
+    """Return the message attributes that a filter policy can use; SNS takes no empty value."""
+    wanted = {
+        "event": notice["event"],
+        "outcome": notice["outcome"],
+        "account": notice.get("account"),
+        "region": notice.get("region"),
+        "group": ",".join(notice.get("groups", ())),
+        "image_name": notice.get("source_name"),
+    }
+    return {name: str(value) for name, value in wanted.items() if value}
+
+
+def subject(notice: Mapping[str, Any]) -> str:
+    """Return a line for people who subscribe by mail: printable ASCII, at most 100 characters, as SNS wants it."""
+    place = f" in {notice['account']}" if notice.get("account") else ""
+    text = f"{notice['source_image']} {notice['outcome']}{place} ({notice.get('source_name', '')})"
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
+
+
+def _of_delivery(delivery: Delivery, event: str, now: int) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": digest(delivery.id, str(delivery.episode), event),
+        "event": event,
+        "at": now,
+        "delivery": delivery.id,
+        "episode": delivery.episode,
+        "hub": delivery.hub,
+        "source_image": delivery.ami,
+        "source_name": delivery.source_name,
+        "account": delivery.target.account,
+        "region": delivery.target.region,
+        "groups": list(delivery.groups),
+        "image_name": delivery.image_name,
+    }
+
+
+def _of_promotion(promotion: Promotion, event: str, now: int, *cause: str) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "id": digest(promotion.hub, promotion.ami, str(promotion.episode), event, *cause),
+        "event": event,
+        "at": now,
+        "episode": promotion.episode,
+        "hub": promotion.hub,
+        "source_image": promotion.ami,
+        "source_name": promotion.image_name,
+    }
+
+
+def _faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+    listed = list(faults)
+    told = [{name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]]
+    if len(listed) > MAX_FAULTS:
+        rest = f"There are {len(listed) - MAX_FAULTS} more faults; `ami-promoter status` lists them."
+        told.append({"code": "more", "where": "", "what": rest, "cure": ""})
+    return told

@@ -1,0 +1,39 @@
+"""How often to ask, and how long to wait. All in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MINUTE = 60
+HOUR = 3600
+
+POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MINUTE)
+"""Between two looks at something that AWS is doing; an event usually comes first."""
+
+RETRIES: Sequence[int] = (5, 10, 20, 40, 80, 160, 320)
+"""After a throttle or an outage."""
+
+NOT_YET: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE)
+"""Key access and shares become true late: up to five minutes [aws-facts 3]."""
+
+NOT_YET_FOR = 10 * MINUTE
+"""For how long after opening an inaccessible key or an invisible snapshot is no failure."""
+
+SILENCE = 2 * MINUTE
+"""An intent without a known result is given this long to show itself before "there is none" is believed."""
+
+ABSENCE = 30
+"""Between the two looks that make a missing tag believed."""
+
+GRACE = 1 * HOUR
+"""After a delivery's deadline: then the ledger closes its shares by itself."""
+
+TIDYING_DEADLINE = 1 * HOUR
+
+RING_LOST = 1 * MINUTE
+"""A ring not answered for so long counts as lost."""
+
+
+def step(steps: Sequence[int], count: int) -> int:
+    """Return the wait after the ``count``-th try (from 0); the last step repeats."""
+    return steps[min(count, len(steps) - 1)]

@@ -1,0 +1,289 @@
+"""The checks before anything is opened: of the image, and of each target.
+
+Each question is answered with all faults at once, so that a person mends them in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from chalicelib.core import register
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import BlockDevice, SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
+from chalicelib.core.kms_keys import KeyFacts, source_key_faults, target_key_faults
+from chalicelib.core.targets import Target
+
+__all__ = ["KeyFacts", "source_faults", "target_faults"]
+
+MAX_TAGS = 50
+"""User tags that one resource may bear; aws: tags do not count."""
+OUR_TAGS = 4
+"""Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
+
+
+def source_faults(
+    image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts], *, trigger_tag: str = "promote"
+) -> tuple[Fault, ...]:
+    """Why the image cannot be promoted by copying its snapshots; empty if it can. Values not known are among them.
+
+    ``keys`` maps the ``key`` of each encrypted snapshot to its facts; a key that is not there could not be described.
+    An image still ``pending`` is no fault of state: it is to be waited for.
+    """
+    return (
+        *_owner_and_state(image, hub_account),
+        *_kind(image),
+        *_licence(image),
+        *_not_expressible(image),
+        *_devices(image),
+        *_snapshots(image, hub_account),
+        *source_key_faults(image, hub_account, keys),
+        *_source_tags(image, trigger_tag),
+        *unknown_values(image),
+    )
+
+
+def target_faults(
+    target: Target,
+    key: KeyFacts | None,
+    tags: Mapping[str, str],
+    name: str,
+    name_taken_by: str | None,
+    key_trouble: str = "",
+) -> tuple[Fault, ...]:
+    """Why the target cannot take the image yet; empty if it can.
+
+    ``key`` is None if the target's key could not be described, ``key_trouble`` then AWS's words; ``tags`` are those the
+    copy would bear, ``name`` the one it would have, and ``name_taken_by`` the target's AMI that has it already, if any
+    but one that this very delivery made.
+    """
+    where = f"account {target.account}, {target.region}"
+    return (
+        *target_key_faults(target, key, key_trouble),
+        *_target_tags(tags, where),
+        *_name_taken(name, name_taken_by, where),
+    )
+
+
+def _owner_and_state(image: SourceImage, hub_account: str) -> Iterator[Fault]:
+    if image.owner != hub_account:
+        yield Fault(
+            "source-not-owned",
+            image.id,
+            f"The image is owned by account {image.owner}, not by the hub {hub_account}; only its owner can share it.",
+            f"Make an image of the hub's own first: aws ec2 copy-image --source-image-id {image.id} --source-region "
+            "REGION --name NAME; then tag that one.",
+        )
+    if image.state not in {"available", "pending"}:
+        cure = (
+            f"Enable it (aws ec2 enable-image --image-id {image.id}) and tag it again."
+            if image.state == "disabled"
+            else "Build the image again and tag the new one."
+        )
+        reason = f" EC2 says: {image.state_reason}." if image.state_reason else ""
+        yield Fault("source-not-available", image.id, f"The image is in state {image.state}.{reason}", cure)
+
+
+def _kind(image: SourceImage) -> Iterator[Fault]:
+    if image.root_device_type == "instance-store":
+        yield Fault(
+            "source-not-ebs-backed",
+            image.id,
+            "The root device is an instance-store volume, which has no snapshot that could be copied.",
+            "Build the image on an EBS root volume.",
+        )
+    elif not any(device.name == image.root_device_name and device.kind == "snapshot" for device in image.devices):
+        yield Fault(
+            "source-root-missing",
+            image.id,
+            f"No block device mapping gives the root device {image.root_device_name} a volume made from a snapshot.",
+            "Register the image again with a mapping for its root device.",
+        )
+    if image.virtualization_type == "paravirtual" or image.kernel_id or image.ramdisk_id:
+        ids = ", ".join(filter(None, (image.kernel_id, image.ramdisk_id))) or "none"
+        yield Fault(
+            "source-paravirtual",
+            image.id,
+            f"The image is {image.virtualization_type} (kernel and RAM disk: {ids}); their ids are bound to a Region, "
+            "and only retired instance types run paravirtual images.",
+            "Rebuild the image as hvm, without kernel and RAM disk ids.",
+        )
+    if image.image_type in {"kernel", "ramdisk"}:
+        yield Fault(
+            "source-not-a-machine", image.id, f"This is a {image.image_type} image.", "Tag a machine image instead."
+        )
+    if image.hypervisor == "ovm":
+        yield Fault(
+            "source-hypervisor",
+            image.id,
+            "The image is for the hypervisor ovm, which EC2 does not support.",
+            "Rebuild the image on a current instance type.",
+        )
+
+
+def _licence(image: SourceImage) -> Iterator[Fault]:
+    if image.product_codes:
+        yield Fault(
+            "source-product-code",
+            image.id,
+            f"The image carries product codes: {', '.join(image.product_codes)}. It is bound to a seller's terms, "
+            "and a copy by another account would lose or break them.",
+            "Have each target account subscribe to the product and build its own image, or build without that product.",
+        )
+    billed = (image.platform_details, image.usage_operation)
+    billed_as = f"{image.platform_details or 'unknown'} ({image.usage_operation or 'no code'})"
+    if image.platform or billed != ("Linux/UNIX", "RunInstances"):
+        yield Fault(
+            "source-billing-code",
+            image.id,
+            f"The image is billed as {billed_as}. RegisterImage takes the licence from metadata on the snapshots, "
+            "which a copy may have lost, and such an image would be unusable.",
+            "Copy it by hand with CopyImage, which keeps billing codes, or build it on a Linux/UNIX base.",
+        )
+
+
+def _not_expressible(image: SourceImage) -> Iterator[Fault]:
+    if image.tpm_support and image.boot_mode == "uefi-preferred":
+        yield Fault(
+            "source-tpm-uefi-preferred",
+            image.id,
+            f"The image has TPM {image.tpm_support} and boot mode uefi-preferred; an image "
+            "with both cannot be registered.",
+            "Build it with boot mode uefi, or copy it by hand with CopyImage.",
+        )
+    if image.watermarks:
+        yield Fault(
+            "source-watermark",
+            image.id,
+            f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would wash off.",
+            "Copy it by hand with CopyImage, or detach them if the targets need none: aws ec2 detach-image-watermark.",
+        )
+    if image.instance_types:
+        yield Fault(
+            "source-instance-types",
+            image.id,
+            f"The image is for certain instance types ({_few(image.instance_types)}); a copy cannot be told which.",
+            "Take that off the source (aws ec2 replace-image-instance-type-specification) and tag it again.",
+        )
+
+
+def _devices(image: SourceImage) -> Iterator[Fault]:
+    for device in image.devices:
+        yield from _device(image, device)
+
+
+def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
+    where = f"{image.id} {device.name}"
+    if device.placement:
+        yield Fault(
+            "source-device-local",
+            where,
+            f"The mapping is bound to {device.placement}, where the targets have nothing.",
+            "Register the image again with snapshots that lie in the Region, without Outpost or Zone.",
+        )
+    if device.initialization_rate is not None:
+        yield Fault(
+            "source-device-initialization-rate",
+            where,
+            f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
+            "documented that RegisterImage takes one.",
+            "Register the image again without the rate, and set it in launch templates instead.",
+        )
+
+
+def _snapshots(image: SourceImage, hub_account: str) -> Iterator[Fault]:
+    known = {snapshot.id: snapshot for snapshot in image.snapshots}
+    for snapshot_id in snapshots_to_copy(image):
+        if snapshot_id in known:
+            yield from _snapshot(known[snapshot_id], hub_account)
+        else:
+            yield Fault(
+                "source-snapshot-missing",
+                f"{image.id} {snapshot_id}",
+                "The image names a snapshot that the hub cannot see: it was deleted, lies in the Recycle Bin, or "
+                "belongs to another account.",
+                "Restore it (aws ec2 list-snapshots-in-recycle-bin; aws ec2 restore-snapshot-from-recycle-bin "
+                f"--snapshot-id {snapshot_id}), or build the image again.",
+            )
+
+
+def _snapshot(snapshot: SourceSnapshot, hub_account: str) -> Iterator[Fault]:
+    if snapshot.owner != hub_account:
+        yield Fault(
+            "source-snapshot-not-owned",
+            snapshot.id,
+            f"The snapshot is owned by account {snapshot.owner}, and only an owner can share it.",
+            "Copy the image within the hub (aws ec2 copy-image), so that the hub owns the snapshots, and tag that one.",
+        )
+    if snapshot.state != "completed":
+        said = f" EC2 says: {snapshot.state_message}." if snapshot.state_message else ""
+        cure = {
+            "pending": "Wait until it is completed and tag the image again.",
+            "recoverable": "Restore it from the Recycle Bin: aws ec2 restore-snapshot-from-recycle-bin --snapshot-id "
+            f"{snapshot.id}; then tag the image again.",
+            "recovering": "Wait until it is completed and tag the image again.",
+        }.get(snapshot.state, "Build the image again and tag the new one.")
+        yield Fault(
+            "source-snapshot-not-completed",
+            snapshot.id,
+            f"The snapshot is in state {snapshot.state}, and only a completed one can be copied.{said}",
+            cure,
+        )
+    if snapshot.storage_tier == "archive" or snapshot.restored_for_a_time:
+        yield Fault(
+            "source-snapshot-archived",
+            snapshot.id,
+            "The snapshot is restored from the archive only for a time, and may go back while it is being copied."
+            if snapshot.restored_for_a_time
+            else "The snapshot is in the archive tier and cannot be copied from there.",
+            f"Restore it for good: aws ec2 restore-snapshot-tier --snapshot-id {snapshot.id} --permanent-restore; wait "
+            "until its storage tier is standard (up to 72 hours) and tag the image again.",
+        )
+    if snapshot.placement:
+        yield Fault(
+            "source-snapshot-local",
+            snapshot.id,
+            f"The snapshot is kept at {snapshot.placement}, not in the Region, where the targets cannot copy it.",
+            "Build the image with snapshots in the Region.",
+        )
+
+
+def _source_tags(image: SourceImage, trigger_tag: str) -> Iterator[Fault]:
+    yield from _too_many(image.id, register.copied_tags(image.tags, trigger_tag))
+    for snapshot in image.snapshots:
+        yield from _too_many(snapshot.id, register.copied_tags(snapshot.tags, trigger_tag))
+
+
+def _too_many(where: str, tags: Mapping[str, str]) -> Iterator[Fault]:
+    count = len(tags) + OUR_TAGS
+    if count > MAX_TAGS:
+        yield Fault(
+            "source-too-many-tags",
+            where,
+            f"{len(tags)} tags to copy and {OUR_TAGS} of ours make {count}; a resource may bear {MAX_TAGS}.",
+            f"Remove at least {count - MAX_TAGS} tags and tag the image again.",
+        )
+
+
+def _target_tags(tags: Mapping[str, str], where: str) -> Iterator[Fault]:
+    if len(tags) > MAX_TAGS:
+        yield Fault(
+            "target-too-many-tags",
+            where,
+            f"The copy would bear {len(tags)} tags with those of the targets file; a resource may bear {MAX_TAGS}.",
+            f"Remove at least {len(tags) - MAX_TAGS} tags from the source or from the target's tags.",
+        )
+
+
+def _name_taken(name: str, taken_by: str | None, where: str) -> Iterator[Fault]:
+    if taken_by is not None:
+        yield Fault(
+            "target-name-taken",
+            where,
+            f"The image name {name!r} is taken by {taken_by}, and names are unique in an account and Region.",
+            f"Deregister it there (aws ec2 deregister-image --image-id {taken_by}) if it is not needed, or give the "
+            "target another ami_name in the targets file.",
+        )
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")

@@ -1,0 +1,1 @@
+"""A promotion: one source AMI on its way to its targets."""

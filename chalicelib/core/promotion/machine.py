@@ -1,0 +1,388 @@
+"""The state machine of a promotion: from a tag to deliveries, and to one summary when all have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import singledispatch
+from typing import Any
+
+from chalicelib.core import pace
+from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.faults import Fault
+from chalicelib.core.addresses import digest
+from chalicelib.core.promotion.model import Child, Promotion, State
+from chalicelib.core.targets import Target
+
+CHUNK = 20
+"""Deliveries written by one command: well inside a function's time."""
+
+PENDING_DEADLINE = 24 * pace.HOUR
+"""For how long an AMI may stay pending, or EC2 unreadable, before the promotion gives up."""
+
+NEWS = ("tag", "image", "seen")
+"""Hints that are worth a look at the tag: its own event, the AMI's, and discovery's."""
+
+WORTH_A_LOOK = 3
+"""From the third poll on, a running promotion also looks at its tag: the event of its removal may be lost."""
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtTag:
+    """Read the AMI, its state and the tag in force from EC2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Resolve the value by the targets file; read and check the whole source. Opens nothing."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Write the next deliveries, put-if-absent, and ring them; ended ones that failed are opened again."""
+
+    targets: tuple[Target, ...]
+    episode: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOthers:
+    """Ask every running delivery whose target is not in ``keep`` ("account/region") to end."""
+
+    keep: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Read the marks that the deliveries left."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellRefused:
+    """One notice that lists every fault of the value or the source."""
+
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TellSummary:
+    """One notice when all is over."""
+
+    children: tuple[Child, ...]
+
+
+Command = LookAtTag | Examine | Expand | CancelOthers | Count | TellRefused | TellSummary
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagSeen:
+    """What EC2 shows: ``value`` None means no tag. ``image_state`` None means that the hub owns no such AMI."""
+
+    value: str | None
+    image_state: str | None
+    image_name: str = ""
+    ours: bool = False
+    """It bears our delivery tag: we made it, so it never triggers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The value names these targets, and the source can go to them; or the faults, all of them."""
+
+    value: str
+    targets: tuple[Target, ...]
+    groups: Mapping[str, tuple[str, ...]]
+    digest: str
+    faults: tuple[Fault, ...]
+    retry: bool
+    """Whether there is anything new to do: a target that no delivery has, or one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """So many deliveries, from the cursor on, exist and have been rung."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OthersCancelled:
+    """The deliveries that are not wanted any longer know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The marks as they are now."""
+
+    children: tuple[Child, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedTold:
+    """The notice of the faults is out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryTold:
+    """The summary is out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hindered:
+    """A command was not carried out: a throttle, an outage, a denial of our own role."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """The AMI stayed pending, or EC2 unreadable, for too long."""
+
+
+Event = TagSeen | Examined | Expanded | OthersCancelled | Counted | RefusedTold | SummaryTold | Hindered | DeadlinePassed
+
+S = State
+
+TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+    S.REQUESTED: {
+        TagSeen: frozenset({S.REQUESTED, S.RESOLVING, S.OVER}),
+        Hindered: frozenset({S.REQUESTED}),
+        DeadlinePassed: frozenset({S.OVER}),
+    },
+    S.RESOLVING: {
+        TagSeen: frozenset({S.RESOLVING, S.RUNNING, S.OVER}),
+        Examined: frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING}),
+        RefusedTold: frozenset({S.RUNNING}),
+        Hindered: frozenset({S.RESOLVING}),
+        DeadlinePassed: frozenset({S.RUNNING}),
+    },
+    S.EXPANDING: {
+        Expanded: frozenset({S.EXPANDING, S.RUNNING}),
+        Hindered: frozenset({S.EXPANDING}),
+    },
+    S.RUNNING: {
+        TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
+        OthersCancelled: frozenset({S.RUNNING}),
+        Counted: frozenset({S.RUNNING}),
+        SummaryTold: frozenset({S.OVER}),
+        Hindered: frozenset({S.RUNNING}),
+    },
+    S.OVER: {
+        TagSeen: frozenset({S.OVER, S.RESOLVING, S.RUNNING}),
+        Hindered: frozenset({S.OVER}),
+    },
+}
+"""Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
+
+
+def place(target: Target) -> str:
+    """Name a target in a set: "account/region"."""
+    return f"{target.account}/{target.region}"
+
+
+def started(ami: str, hub: str, region: str, now: int) -> Promotion:
+    """Return a promotion that nobody has looked at yet."""
+    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+
+
+def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
+    """Return the promotion of an AMI that was tagged before this service first looked: it moves only by a new event."""
+    why = "It was tagged before this service was installed; tag it again to promote it."
+    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
+
+
+def heard(promotion: Promotion, now: int) -> tuple[Event, ...]:
+    """Return what the clock brings."""
+    if promotion.state in (S.REQUESTED, S.RESOLVING) and now >= promotion.since + PENDING_DEADLINE:
+        return (DeadlinePassed(),)
+    return ()
+
+
+def outstanding(promotion: Promotion, now: int) -> tuple[Command, ...]:
+    """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    due = now >= promotion.next_try
+    news = any(promotion.hint(name) is not None for name in NEWS)
+    match promotion.state:
+        case S.REQUESTED:
+            return (LookAtTag(),) if due or news else ()
+        case S.RESOLVING if promotion.faults:
+            return (TellRefused(promotion.faults),) if due else ()
+        case S.RESOLVING if promotion.candidate is None:
+            return (LookAtTag(),) if due or news else ()
+        case S.RESOLVING:
+            return (Examine(promotion.candidate),) if due and promotion.candidate is not None else ()
+        case S.EXPANDING:
+            rest = promotion.targets[promotion.cursor : promotion.cursor + CHUNK]
+            return (Expand(rest, promotion.episode),) if due else ()
+        case S.RUNNING:
+            return _running(promotion, due=due, news=news)
+        case _:
+            return (LookAtTag(),) if news or (promotion.absences and due) else ()
+
+
+def _running(promotion: Promotion, *, due: bool, news: bool) -> tuple[Command, ...]:
+    if news or (promotion.absences and due):
+        return (LookAtTag(),)
+    if promotion.cancelling and due:
+        return (CancelOthers(frozenset(place(target) for target in promotion.targets)),)
+    if due and promotion.tries >= WORTH_A_LOOK:
+        return (LookAtTag(), Count())
+    if due or promotion.hint("ended") is not None:
+        return (Count(),)
+    return ()
+
+
+def absorb(promotion: Promotion, event: Event, now: int) -> Promotion:
+    """Return the promotion as it is after the event. Raises IllegalEvent where the table has no such edge."""
+    allowed = TRANSITIONS[promotion.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
+    after = _apply(event, promotion, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(promotion.key), promotion.state, f"{type(event).__name__} leading to {after.state}")
+    return replace(after, due_at=_due_at(after))
+
+
+def _due_at(promotion: Promotion) -> int | None:
+    if promotion.state is S.OVER and not promotion.absences:
+        return None
+    return promotion.next_try
+
+
+def _to(promotion: Promotion, state: State, now: int, **changes: Any) -> Promotion:
+    since = promotion.since if state is promotion.state else now
+    return replace(promotion, **{"state": state, "tries": 0, "next_try": now, "since": since, **changes})
+
+
+def _wait(promotion: Promotion, now: int, seconds: int, **changes: Any) -> Promotion:
+    return replace(promotion, tries=promotion.tries + 1, next_try=now + seconds, **changes)
+
+
+def _hear(promotion: Promotion, *names: str) -> Promotion:
+    news = {name: promotion.hints[name] for name in names if name in promotion.hints}
+    return replace(promotion, heard={**promotion.heard, **news})
+
+
+@singledispatch
+def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+@_apply.register
+def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
+    again = promotion.hint("tag") is not None
+    promotion = _hear(promotion, *NEWS)
+    promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
+    if event.image_state is None:
+        return _gone(promotion, now)
+    if event.ours:
+        return _over_if_idle(promotion, now, "We made this AMI ourselves; it is never promoted on.")
+    if event.value is None:
+        return _untagged(promotion, now)
+    promotion = replace(promotion, absences=0)
+    if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+        state = S.RESOLVING
+        waiting = promotion if promotion.state is state else _to(promotion, state, now)
+        return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None)
+    if event.value == promotion.value and not _worth_again(promotion, again=again):
+        return _over_if_idle(promotion, now, promotion.why)
+    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=())
+
+
+def _worth_again(promotion: Promotion, *, again: bool) -> bool:
+    """Tagged again with the same value: worth examining only where an episode is over, for those that failed."""
+    return promotion.state in (S.REQUESTED, S.RESOLVING) or (promotion.state is S.OVER and again)
+
+
+def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
+    if promotion.state is S.REQUESTED:
+        return _to(promotion, S.OVER, now, why=why)
+    if promotion.state is S.RESOLVING:
+        return _to(promotion, S.RUNNING, now, candidate=None)
+    return promotion
+
+
+def _gone(promotion: Promotion, now: int) -> Promotion:
+    """The AMI is not there, or not the hub's. A running promotion goes on with what is already known."""
+    if promotion.absences == 0:
+        return _wait(promotion, now, pace.ABSENCE, absences=1)
+    promotion = replace(promotion, absences=0)
+    return _over_if_idle(promotion, now, "The hub owns no such AMI (any longer).")
+
+
+def _untagged(promotion: Promotion, now: int) -> Promotion:
+    """Absence in an eventually consistent read is weak evidence: it takes two looks (law 5)."""
+    if promotion.absences == 0:
+        return _wait(promotion, now, pace.ABSENCE, absences=1)
+    promotion = replace(promotion, absences=0)
+    if promotion.state is S.RUNNING:
+        return _to(promotion, S.RUNNING, now, value=None, targets=(), cancelling=True, why="Its tag was removed.")
+    if promotion.state is S.OVER:
+        return replace(promotion, value=None)
+    return _over_if_idle(replace(promotion, value=None), now, "It bears no tag.")
+
+
+@_apply.register
+def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
+    promotion = replace(promotion, candidate=None)
+    if event.faults:
+        if digest(*(str(fault) for fault in event.faults), event.value) == promotion.refused_told:
+            return _to(promotion, S.RUNNING, now)
+        return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=event.faults)
+    same: dict[str, Any] = {"refused_value": None, "value": event.value, "targets": event.targets, "groups": event.groups, "digest": event.digest}
+    cancelling = bool({place(t) for t in promotion.targets} - {place(t) for t in event.targets})
+    if not event.retry:
+        return _to(promotion, S.RUNNING, now, cancelling=cancelling, refused_told="", **same)
+    return _to(
+        promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, cancelling=cancelling, refused_told="", **same
+    )
+
+
+@_apply.register
+def _(_event: RefusedTold, promotion: Promotion, now: int) -> Promotion:
+    told = digest(*(str(fault) for fault in promotion.faults), promotion.candidate or "")
+    why = f"The value {promotion.candidate!r} was refused: {len(promotion.faults)} fault(s)."
+    return _to(promotion, S.RUNNING, now, candidate=None, faults=(), refused_told=told, refused_value=promotion.candidate, why=why)
+
+
+@_apply.register
+def _(event: Expanded, promotion: Promotion, now: int) -> Promotion:
+    cursor = promotion.cursor + event.count
+    state = S.RUNNING if cursor >= len(promotion.targets) else S.EXPANDING
+    return _to(promotion, state, now, cursor=cursor, why="", faults=())
+
+
+@_apply.register
+def _(_event: OthersCancelled, promotion: Promotion, now: int) -> Promotion:
+    return replace(promotion, cancelling=False, next_try=now)
+
+
+@_apply.register
+def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
+    """Still some running: wait for the last one's mark. (When none is, the service tells the summary.)"""
+    promotion = _hear(promotion, "ended")
+    running = any(child.state == "running" for child in event.children)
+    return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries) if running else 0)
+
+
+@_apply.register
+def _(_event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
+    return _to(promotion, S.OVER, now, summarised=promotion.episode)
+
+
+@_apply.register
+def _(_event: Hindered, promotion: Promotion, now: int) -> Promotion:
+    return _wait(promotion, now, pace.step(pace.RETRIES, promotion.tries))
+
+
+@_apply.register
+def _(_event: DeadlinePassed, promotion: Promotion, now: int) -> Promotion:
+    why = "The AMI did not become available, or could not be read, for 24 hours. Tag it again when it is."
+    state = S.OVER if promotion.state is S.REQUESTED else S.RUNNING
+    return _to(promotion, state, now, candidate=None, faults=(), why=why)

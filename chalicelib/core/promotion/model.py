@@ -1,0 +1,96 @@
+"""What a promotion is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Target
+
+
+class State(StrEnum):
+    """What a promotion waits for."""
+
+    REQUESTED = "requested"
+    """the tag to be read from EC2"""
+    RESOLVING = "resolving"
+    """the AMI to be available, and the value and the source to be examined"""
+    EXPANDING = "expanding"
+    """its deliveries to be written"""
+    RUNNING = "running"
+    """its deliveries to end"""
+    OVER = "over"
+    """nothing; a new event reopens it as a new episode"""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A promotion's note of one delivery. ``state``: running, delivered, failed or cancelled."""
+
+    delivery: str
+    account: str
+    region: str
+    episode: int
+    state: str
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """One per source AMI for ever. Times are epoch seconds."""
+
+    ami: str
+    hub: str
+    region: str
+    created_at: int
+    state: State = State.REQUESTED
+    episode: int = 0
+    value: str | None = None
+    """The tag's value in force: what the running or last episode was made from. None: no tag, or never any."""
+    candidate: str | None = None
+    """A value that has been read and is being examined."""
+    image_name: str = ""
+    targets: tuple[Target, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each account the groups that brought it in."""
+    digest: str = ""
+    """Of the targets file that the value was resolved by."""
+    cursor: int = 0
+    faults: tuple[Fault, ...] = ()
+    why: str = ""
+    """Why it is over, in a sentence."""
+    cancelling: bool = False
+    absences: int = 0
+    tries: int = 0
+    next_try: int = 0
+    since: int = 0
+    """When the present state was entered."""
+    tagged_by: str = ""
+    summarised: int = 0
+    """The last episode whose summary was told."""
+    refused_value: str | None = None
+    """The value that was last refused; discovery leaves it alone."""
+    refused_told: str = ""
+    """Digest of the faults last told, so that a crash repeats a notice and a poll does not."""
+    heard: Mapping[str, str] = field(default_factory=dict)
+    due_at: int | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Notes left by others since; read with the record, never written with it."""
+
+    @property
+    def key(self) -> addresses.Key:
+        """Where it is stored."""
+        return addresses.promotion(self.ami)
+
+    def hint(self, name: str) -> str | None:
+        """Return a hint that has not been heard yet."""
+        value = self.hints.get(name)
+        return None if value is None or value == self.heard.get(name) else value
+
+    @property
+    def where(self) -> str:
+        """For messages."""
+        return f"{self.ami} in account {self.hub}, {self.region}"

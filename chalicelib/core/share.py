@@ -1,0 +1,170 @@
+"""The ledger: every permission that is open at a source, who holds it, and when it closes.
+
+``wanted -> opening -> open -> closing -> closed``. One share is one permission for one account. A share is open as long
+as a holder needs it (law 1); what was there before us stays (law 2); the intent is on the record before the call
+(law 3); and ``hard_close_at`` closes it whatever else hangs, needing nothing but resource, account and date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from chalicelib.core import pace
+from chalicelib.core.faults import Fault
+
+OWN_HISTORY = 15 * pace.MINUTE
+"""A permission that we ourselves closed within this time and that still shows is our own stale one, not a stranger's."""
+
+CLOSE_TRIES_ALARM = 10
+
+
+class State(StrEnum):
+    """Where a share stands."""
+
+    WANTED = "wanted"
+    OPENING = "opening"
+    """The intent is written; the call may have taken effect."""
+    OPEN = "open"
+    CLOSING = "closing"
+    """The permission is being removed, and is not seen gone yet."""
+    CLOSED = "closed"
+    REFUSED = "refused"
+    """It could not be opened; its holders know why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One permission. ``holder_key`` is the account (snapshot) or the delivery id (key); times are epoch seconds."""
+
+    resource: str
+    holder_key: str
+    account: str
+    grantee: str = ""
+    """For a key grant: the principal's ARN."""
+    state: State = State.WANTED
+    generation: int = 0
+    before_us: bool = False
+    """The permission was there when we came; it stays when we go."""
+    grant_id: str = ""
+    opened_at: int | None = None
+    closed_at: int | None = None
+    closed_blind: bool = False
+    tries: int = 0
+    next_try: int = 0
+    fault: Fault | None = None
+    told: frozenset[str] = frozenset()
+    """Holders that know the present state."""
+    holders: frozenset[str] = frozenset()
+    """Deliveries, each as "id:episode". Written by them, read here."""
+    hard_close_at: int = 0
+    """Written by the holders, and only ever later."""
+    version: int = 0
+    """Of the lane's side, for its conditional write."""
+
+    @property
+    def grant_name(self) -> str:
+        """Name of the key grant. It carries the generation: re-using a name soon after revoking may return the dying one."""
+        return f"ami-promoter-{self.holder_key}-{self.generation}"
+
+
+def overdue(share: Share, now: int) -> bool:
+    """Whether the share must close although somebody holds it."""
+    return share.hard_close_at != 0 and now >= share.hard_close_at
+
+
+def to_open(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
+    """Return those to be opened now: held, not open, and not past their end."""
+    waiting = (State.WANTED, State.OPENING, State.CLOSED, State.REFUSED)
+    return tuple(
+        s
+        for s in shares
+        if s.holders and not overdue(s, now) and now >= s.next_try and s.state in waiting and _asks_again(s)
+    )
+
+
+def _asks_again(share: Share) -> bool:
+    """A refused or blind-closed share is tried again only for a holder that has not been told so."""
+    if share.state is State.REFUSED or (share.state is State.CLOSED and share.closed_blind):
+        return bool(share.holders - share.told)
+    return True
+
+
+def to_close(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
+    """Return those to be closed now: ours, and nobody's need any longer, or past their end."""
+    live = (State.OPENING, State.OPEN, State.CLOSING)
+    return tuple(
+        s for s in shares if s.state in live and now >= s.next_try and (not s.holders or overdue(s, now))
+    )
+
+
+def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
+    """Write down that it is going to be opened; ``seen``: the permission shows before we asked for it."""
+    if share.state is State.OPENING:
+        return share
+    ours = share.closed_at is not None and now - share.closed_at < OWN_HISTORY and not share.before_us
+    return replace(
+        share,
+        state=State.OPENING,
+        generation=share.generation + 1,
+        before_us=seen and not ours,
+        grant_id="",
+        opened_at=None,
+        closed_blind=False,
+        fault=None,
+        told=frozenset(),
+        tries=0,
+        next_try=now,
+    )
+
+
+def opened(share: Share, now: int, grant_id: str = "") -> Share:
+    """The permission is there."""
+    return replace(share, state=State.OPEN, opened_at=now, grant_id=grant_id, tries=0, next_try=now)
+
+
+def refused(share: Share, fault: Fault) -> Share:
+    """It cannot be opened, and asking again will not mend it."""
+    return replace(share, state=State.REFUSED, fault=fault, told=frozenset(), tries=0)
+
+
+def put_off(share: Share, now: int) -> Share:
+    """A throttle or an outage: the same again soon."""
+    return replace(share, tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
+
+
+def intend_closing(share: Share, now: int) -> Share:
+    """Write down that it is going to be closed."""
+    if share.state is State.CLOSING:
+        return share
+    blind = bool(share.holders) and overdue(share, now)
+    told = frozenset[str]() if blind else share.told
+    return replace(share, state=State.CLOSING, tries=0, next_try=now, closed_blind=blind, told=told)
+
+
+def closed(share: Share, now: int) -> Share:
+    """The permission was read back as absent, or was there before us and stays."""
+    return replace(share, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
+
+
+def untold(share: Share) -> frozenset[str]:
+    """Holders that wait to hear what became of the share."""
+    if share.state is State.OPEN or share.state is State.REFUSED or (share.closed_blind and share.state is State.CLOSED):
+        return share.holders - share.told
+    return frozenset()
+
+
+def due_at(shares: Iterable[Share]) -> int | None:
+    """When the resource must be looked at again although nobody rang."""
+    times = []
+    for share in shares:
+        if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
+            times.append(share.next_try)
+        elif share.state is State.OPEN:
+            times.append(share.hard_close_at)
+        elif share.holders and _asks_again(share):
+            times.append(share.next_try)
+        if untold(share):
+            times.append(share.next_try)
+    return min(times, default=None)

@@ -1,0 +1,28 @@
+"""What the things we create are tagged with: the source's tags, the target's own, and ours above all."""
+
+from __future__ import annotations
+
+from chalicelib.core import register
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.image import SourceImage, SourceSnapshot
+
+
+def our_tags(delivery: Delivery) -> dict[str, str]:
+    """Tags that name hub, promotion and delivery; by them everything of ours is found again."""
+    return {
+        "ami-promoter:hub": delivery.hub,
+        "ami-promoter:promotion": delivery.ami,
+        "ami-promoter:delivery": delivery.id,
+    }
+
+
+def image_tags(delivery: Delivery, image: SourceImage, trigger_tag: str) -> dict[str, str]:
+    """All tags of the new AMI."""
+    ours = {**our_tags(delivery), "ami-promoter:source-image": image.id}
+    return register.result_tags(image, ours, delivery.target.tags, trigger_tag)
+
+
+def snapshot_tags(delivery: Delivery, snapshot: SourceSnapshot, trigger_tag: str) -> dict[str, str]:
+    """All tags of a copy."""
+    ours = {**our_tags(delivery), "ami-promoter:source-snapshot": snapshot.id}
+    return register.result_tags(snapshot, ours, delivery.target.tags, trigger_tag)

@@ -1,0 +1,100 @@
+"""Events in: each is a hint. Its receiver notes it on a record and rings; what is true is read from AWS by ``act``.
+
+Account and Region are taken from the envelope, ids from the text after the last "/" of an ARN: AWS's own samples
+show three spellings of a snapshot's ARN [aws-facts 1b, VERIFIED]. Whatever does not fit is left, not raised: a
+malformed event would only come again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.core import addresses, register
+from chalicelib.ports import Records, Write
+from chalicelib.core.promotion import machine
+from chalicelib.service import promotions
+from chalicelib.service.bell import Bell, Clock
+
+AMI = re.compile(r"ami-[0-9a-f]+\Z")
+SNAPSHOT = re.compile(r"snap-[0-9a-f]+\Z")
+ACCOUNT = re.compile(r"[0-9]{12}\Z")
+MAX_VERSION = 10**12
+
+
+class Inbound:
+    """Notes events on records."""
+
+    def __init__(  # noqa: PLR0913 - what names the hub, and where to write
+        self, records: Records, bell: Bell, clock: Clock, *, hub: str, region: str, trigger_tag: str
+    ) -> None:
+        self._records = records
+        self._bell = bell
+        self._clock = clock
+        self._hub = hub
+        self._region = region
+        self._trigger_tag = trigger_tag
+
+    def tag_change(self, event: Mapping[str, Any]) -> None:
+        """``Tag Change on Resource`` for an image of the hub: an older or repeated one changes nothing."""
+        detail = _mapping(event.get("detail"))
+        tags = _mapping(detail.get("tags"))
+        changed = detail.get("changed-tag-keys")
+        ami = _last(event.get("resources"), AMI)
+        if not self._from_hub(event) or ami is None or not isinstance(changed, list) or self._trigger_tag not in changed:
+            return
+        if register.DELIVERY_TAG in tags:
+            return
+        version = detail.get("version")
+        if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
+            return
+        key = addresses.promotion(ami)
+        hint, cause = {"tag": f"{version:012d}"}, str(event.get("id"))
+        if self._trigger_tag not in tags:
+            self._bell.note(key, hint, cause, newer=True)
+            return
+        record = machine.started(ami, self._hub, self._region, self._clock())
+        write = Write(key, record.state.value, promotions.plain(record), record.due_at)
+        self._bell.note_or_create(write, hint, cause, newer=True)
+
+    def image_state(self, event: Mapping[str, Any]) -> None:
+        """``EC2 AMI State Change`` in the hub: a promotion that waits for its AMI may go on."""
+        ami = _last(event.get("resources"), AMI)
+        if self._from_hub(event) and ami is not None:
+            self._bell.note(addresses.promotion(ami), {"image": str(event.get("id"))}, str(event.get("id")))
+
+    def target_event(self, event: Mapping[str, Any]) -> None:
+        """What a target forwards: a copy that ended, or an AMI that became available. Only for our own deliveries."""
+        account, region = event.get("account"), event.get("region")
+        if not isinstance(account, str) or not ACCOUNT.match(account) or not isinstance(region, str):
+            return
+        detail = _mapping(event.get("detail"))
+        if event.get("detail-type") == "EBS Snapshot Notification" and detail.get("event") == "copySnapshot":
+            source = _last([detail.get("source")], SNAPSHOT)
+            if source is not None:
+                self._hint(addresses.copy_lookups(account, region, source), f"look#{source}", event)
+        elif event.get("detail-type") == "EC2 AMI State Change":
+            image = _last(event.get("resources"), AMI)
+            if image is not None:
+                self._hint(addresses.image_lookups(account, region, image), "image", event)
+
+    def _hint(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
+        ident = str(event.get("id"))
+        for _, item in self._records.list(partition, "delivery#"):
+            self._bell.note(addresses.delivery(item["delivery"]), {name: ident}, ident)
+
+    def _from_hub(self, event: Mapping[str, Any]) -> bool:
+        return event.get("account") == self._hub and event.get("region") == self._region
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _last(arns: Any, form: re.Pattern[str]) -> str | None:
+    """Return the id at the end of the first ARN, if it has the form of one."""
+    if not isinstance(arns, list) or not arns or not isinstance(arns[0], str):
+        return None
+    ident = arns[0].rpartition("/")[2]
+    return ident if form.match(ident) else None

@@ -1,0 +1,375 @@
+"""What the service needs from the world, in our words. Each port has its adapter in ``adapters/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.destination import Slots
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage, SourceSnapshot
+from chalicelib.core.addresses import Key
+from chalicelib.core.kms_keys import KeyFacts
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.share import Share
+from chalicelib.core.targets import Resolution
+
+
+class Refusal(Exception):  # noqa: N818 - AWS refused; it is not our error
+    """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
+
+    def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
+        super().__init__(str(fault))
+        self.why = why
+        self.fault = fault
+        self.unknown = unknown
+
+
+class LostRace(Exception):  # noqa: N818 - an answer, not a fault
+    """Somebody else wrote first: read again and decide again."""
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read: its JSON body, its version, and the notes left on it since."""
+
+    key: Key
+    body: Mapping[str, Any]
+    version: int
+    notes: int
+    hints: Mapping[str, str] = field(default_factory=dict)
+    parked: str = ""
+    astir: bool = False
+    """It stands in the index of what is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A record as it shall be."""
+
+    key: Key
+    state: str
+    body: Mapping[str, Any]
+    due_at: int | None
+    latest: int | None = None
+    """Never let the sweep's growing steps pass this moment (epoch seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What became of a note."""
+
+    found: bool
+    """There is such a record."""
+    fresh: bool
+    """The note said something new."""
+    ring: bool
+    """Nobody has rung for it yet."""
+
+
+class Records(Protocol):
+    """State records. Every write is conditional; every read is consistent."""
+
+    def begin(self, key: Key) -> Stored | None:
+        """Take the record into work: clear its ``rung`` mark and read it, in one step."""
+        ...
+
+    def read(self, key: Key) -> Stored | None:
+        """Read it and leave it alone."""
+        ...
+
+    def create(self, write: Write, now: int) -> bool:
+        """Put it if it is absent. False: there was one."""
+        ...
+
+    def save(
+        self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Sequence[tuple[Key, Mapping[str, Any]]] = ()
+    ) -> bool:
+        """Write the record, its history and what belongs with it, all or nothing, if nobody else has written or noted."""
+        ...
+
+    def park(self, key: Key, why: str, now: int) -> None:
+        """Set it aside for a person: out of the index of what is due."""
+        ...
+
+    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+        """Leave hints on a record. ``newer``: only if each is greater than the one there."""
+        ...
+
+    def mark_rung(self, key: Key, now: int) -> bool:
+        """Set the ``rung`` mark if it is absent or too old to be true. False: somebody has rung."""
+        ...
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Write an item that is safe to write again: a look-up, a blob."""
+        ...
+
+    def get(self, key: Key) -> Mapping[str, Any] | None:
+        """Read such an item."""
+        ...
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """Read all such items of a partition."""
+        ...
+
+    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
+        """Return records of one shard that are due, longest due first."""
+        ...
+
+    def postpone(self, key: Key, now: int) -> bool:
+        """Move a due record's next ring by a growing step, never past its deadline. False: it is due no longer."""
+        ...
+
+
+class SlotBook(Protocol):
+    """What deliveries ask of a destination, and what it gave them."""
+
+    def ask(self, destination: Key, slots: Slots) -> None:
+        """Write what a delivery wants and has done, in its episode; what was granted stays."""
+        ...
+
+    def asked(self, destination: Key) -> Sequence[Slots]:
+        """Read all that is asked."""
+        ...
+
+    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
+        """Write the lane's side: ``granted``, and once the delivery knows, ``told``."""
+        ...
+
+    def drop(self, destination: Key, slots: Slots) -> None:
+        """Forget one that asks no more, if it still asks no more."""
+        ...
+
+
+class Ledger(Protocol):
+    """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
+
+    def hold(self, resource: str, share: Share, holder: str) -> None:
+        """Add a holder ("delivery:episode"), and never let the share end before its ``hard_close_at``."""
+        ...
+
+    def release(self, resource: str, holder_key: str, holder: str) -> None:
+        """Remove a holder."""
+        ...
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        """Read all shares of a resource."""
+        ...
+
+    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
+        """Write the lane's side of these shares and their history."""
+        ...
+
+
+class Children(Protocol):
+    """A promotion's notes of its deliveries."""
+
+    def add(self, ami: str, child: Child) -> bool:
+        """Put it, if absent or of an older episode. False: there was one."""
+        ...
+
+    def end(self, ami: str, child: Child) -> bool:
+        """Leave the mark of an ended delivery; True if it may be the last one running."""
+        ...
+
+    def all(self, ami: str) -> Sequence[Child]:
+        """Read them all."""
+        ...
+
+
+class Rings(Protocol):
+    """The bell: wakes the lane of a record."""
+
+    def ring(self, key: Key, cause: str) -> None:
+        """Send the record's key; the same key and cause within five minutes count once."""
+        ...
+
+
+# --- AWS -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    """A hub AMI as DescribeImages shows it: None members where it is not there."""
+
+    value: str | None
+    image_state: str | None
+    image_name: str = ""
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """An AMI that discovery found."""
+
+    ami: str
+    value: str
+
+
+class Source(Protocol):
+    """The hub's own images, read only."""
+
+    def tag(self, ami: str) -> TagRead:
+        """Read the AMI and its trigger tag."""
+        ...
+
+    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+        """Read all that DescribeImages, DescribeImageAttribute, DescribeSnapshots and DescribeKey say; None: not there."""
+        ...
+
+    def tagged(self) -> Sequence[Tagged]:
+        """Return every AMI of the hub that bears the trigger tag and was not made by us."""
+        ...
+
+
+class Targets(Protocol):
+    """The applied targets file."""
+
+    def resolve(self, value: str) -> Resolution:
+        """Resolve a trigger value; any fault and there are no targets."""
+        ...
+
+    def contains(self, account: str) -> bool:
+        """Whether the applied file contains the account, read consistently (law 8)."""
+        ...
+
+    def live(self, account: str) -> tuple[str, str] | None:
+        """Role name and external id as they are now; None where the account is no longer there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """What the checks see in a target."""
+
+    key: KeyFacts | None
+    key_trouble: str
+    """AWS's words where the key could not be described."""
+    image: str | None
+    """An AMI of ours for this delivery that is there already."""
+    name_taken_by: str | None
+    """Another AMI that bears the name."""
+    copies: tuple[SeenCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImage:
+    """The new AMI as DescribeImages and DescribeImageAttribute show it; ``raw`` None: not there."""
+
+    raw: Mapping[str, Any] | None
+    attributes: Mapping[str, Mapping[str, Any]]
+    copies: Mapping[str, str]
+    """Source snapshot id to copy id, read from the copies' tags."""
+    keys: Mapping[str, str]
+    """Copy id to its KMS key ARN ("" where unencrypted)."""
+
+
+class TargetAccount(Protocol):
+    """One target, under its role, with a session narrowed to one delivery. Every method may raise Refusal."""
+
+    def check(self, delivery: Delivery) -> TargetView:
+        """Look at key, name, and what is ours already."""
+        ...
+
+    def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+        """List every snapshot there that bears the delivery's tag."""
+        ...
+
+    def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
+        """Describe these copies; one that is not shown is not returned."""
+        ...
+
+    def start_copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
+        """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
+        ...
+
+    def register(self, delivery: Delivery, image: SourceImage) -> str:
+        """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
+        ...
+
+    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
+        """Return (our AMI for this delivery, a stranger's AMI with its name)."""
+        ...
+
+    def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
+        """Read the new AMI whole."""
+        ...
+
+    def deprecate(self, delivery: Delivery, at: str) -> None:
+        """EnableImageDeprecation (``at``: ISO 8601)."""
+        ...
+
+    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Deregister and delete all that is ours for this delivery; returns (what is left, copies still running)."""
+        ...
+
+    def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        """Delete these; one that is gone is no error."""
+        ...
+
+
+class Door(Protocol):
+    """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
+
+    foreign: bool
+    """Whether such a permission may have been there before us, and cannot be told from ours by itself."""
+    batch: int
+    """How many permissions one call opens or closes at most."""
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """Return the ``holder_key`` of those of these shares whose permission shows now."""
+        ...
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """Open them in as few calls as AWS allows; returns a grant id for each holder_key, where there is one."""
+        ...
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """Remove them; one that is gone is no error."""
+        ...
+
+
+class Notices(Protocol):
+    """The way out: SNS, and the hub's event bus with the same body."""
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """Publish one notice, already complete. Raises Refusal."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Structured logs and metrics: an event with fields, never prose alone."""
+
+    def did(self, key: Key, state: str, command: object, event: object) -> None:
+        """A command was carried out, with this result."""
+        ...
+
+    def moved(self, key: Key, before: str, after: str, cause: str) -> None:
+        """A record was written. Work that a sweep found, and no event or ring brought, is counted."""
+        ...
+
+    def old_news(self, key: Key, what: str) -> None:
+        """A result came to a record that somebody else had moved on meanwhile."""
+        ...
+
+    def parked(self, key: Key, why: str) -> None:
+        """A record was set aside for a person: an alarm."""
+        ...
+
+    def share(self, resource: str, account: str, what: str, **fields: object) -> None:
+        """A share opened, closed or could not be: the audit's line."""
+        ...
+
+    def closed_blind(self, resource: str, account: str) -> None:
+        """A share was closed at its hard end although somebody held it: an alarm."""
+        ...
+
+    def swept(self, rung: int, due: int) -> None:
+        """The sweep has run."""
+        ...

@@ -1,0 +1,40 @@
+"""Note and ring: one conditional write that is safe to repeat, and a message that may be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Noted, Records, Rings, Write
+
+Clock = Callable[[], int]
+"""Epoch seconds."""
+
+
+class Bell:
+    """Leaves hints on records and rings their lanes. Nothing is in the queue that is not on a record."""
+
+    def __init__(self, records: Records, rings: Rings, clock: Clock) -> None:
+        self._records = records
+        self._rings = rings
+        self._clock = clock
+
+    def note(self, key: Key, hints: Mapping[str, str], cause: str, *, newer: bool = False) -> Noted:
+        """Leave hints and ring, unless somebody has rung already. ``newer``: only if they are newer than those there."""
+        noted = self._records.note(key, hints, self._clock(), newer=newer)
+        if noted.ring:
+            self._rings.ring(key, cause)
+        return noted
+
+    def note_or_create(self, write: Write, hints: Mapping[str, str], cause: str, *, newer: bool = False) -> Noted:
+        """Leave hints on a record that may not exist yet."""
+        noted = self.note(write.key, hints, cause, newer=newer)
+        if noted.found:
+            return noted
+        self._records.create(write, self._clock())
+        return self.note(write.key, hints, cause, newer=newer)
+
+    def ring(self, key: Key, cause: str) -> None:
+        """Ring a lane whose record has just been written, unless somebody has rung already."""
+        if self._records.mark_rung(key, self._clock()):
+            self._rings.ring(key, cause)

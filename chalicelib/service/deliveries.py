@@ -1,0 +1,326 @@
+"""The lane of a delivery: carries out its commands at the target, the ledger, the destination and the way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from chalicelib.core import addresses, codec, comparison, deprecation, notices, preflight
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import absorbing, machine
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import Delivery, Share, State
+from chalicelib.core.destination import Destination, Slots
+from chalicelib.core.errors import Unreadable
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.share import Share as LedgerShare
+from chalicelib.core.tagging import image_tags
+from chalicelib.ports import (
+    Children,
+    Ledger,
+    Notices,
+    Records,
+    Refusal,
+    SlotBook,
+    Stored,
+    TargetAccount,
+    Targets,
+    Telemetry,
+    Write,
+)
+from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.lane import Extras, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPorts:
+    """What a delivery's lane works with, beside its record."""
+
+    slots: SlotBook
+    ledger: Ledger
+    children: Children
+    targets: Targets
+    target: TargetAccount
+    notices: Notices
+
+
+class Deliveries(Lane[Delivery, do.Command, ev.Event]):
+    """Works on one delivery at a time."""
+
+    def __init__(  # noqa: PLR0913 - its ports, and what names the hub
+        self,
+        records: Records,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+        ports: DeliveryPorts,
+        *,
+        partition: str,
+        trigger_tag: str,
+    ) -> None:
+        super().__init__(records, bell, clock, telemetry)
+        self._ports = ports
+        self._partition = partition
+        self._trigger_tag = trigger_tag
+
+    def perform(self, record: Delivery, command: do.Command) -> ev.Event:
+        """See Lane."""
+        try:
+            return self._perform_one(record, command)
+        except Refusal as refusal:
+            source = command.source if isinstance(command, do.StartCopy) else None
+            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown)
+
+    def _perform_one(self, delivery: Delivery, command: do.Command) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+        target = self._ports.target
+        match command:
+            case do.CheckTarget():
+                return self._check(delivery)
+            case do.TellWaiting():
+                self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
+                return ev.ToldWaiting()
+            case do.AskSlots():
+                return self._ask_slots(delivery, command)
+            case do.HoldShares(hard_close_at):
+                return self._hold(delivery, hard_close_at)
+            case do.ReleaseShares():
+                return self._release(delivery)
+            case do.StartCopy(source):
+                snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
+                return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
+            case do.FindCopies():
+                return ev.CopiesFound(target.find_copies(delivery))
+            case do.LookAtCopies(copies):
+                return ev.CopiesSeen(copies, target.look_at(delivery, copies))
+            case do.DeleteSnapshots(snapshots):
+                target.delete_snapshots(delivery, snapshots)
+                return ev.SnapshotsDeleted(snapshots)
+            case do.RegisterImage():
+                return self._register(delivery)
+            case do.FindImage():
+                ours, _ = target.find_image(delivery)
+                return ev.ImageRegistered(ours) if ours else ev.ImageNotFound()
+            case do.VerifyImage():
+                return self._verify(delivery)
+            case do.CarryDeprecation():
+                at = deprecation.deprecate_at(self._image(delivery), self._clock())
+                if at is not None:
+                    target.deprecate(delivery, at)
+                return ev.DeprecationCarried()
+            case do.FindLeftovers():
+                return ev.LeftoversSeen(*target.remove(delivery))
+            case do.TellOutcome(publish):
+                return self._tell(delivery, publish=publish)
+            case _:
+                assert_never(command)
+
+    def _check(self, delivery: Delivery) -> ev.Event:
+        if self._ports.targets.live(delivery.target.account) is None:
+            what = "The applied targets file does not contain this account any longer."
+            cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
+            return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+        view = self._ports.target.check(delivery)
+        tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
+        faults = preflight.target_faults(
+            delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
+        )
+        if faults or view.key is None:
+            return ev.TargetUnfit(faults)
+        return ev.TargetReady(view.key.arn, view.image, view.copies)
+
+    def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
+        slots = Slots(
+            delivery.id, delivery.episode, delivery.created_at, asked.wanted, asked.done, limited_at=asked.limited_at or 0
+        )
+        self._ports.slots.ask(delivery.destination, slots)
+        lane = Destination(delivery.target.account, delivery.target.region)
+        cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
+        self._bell.note_or_create(Write(lane.key, "open", plain(lane), self._clock()), {"ask": cause}, cause)
+        return ev.SlotsAsked(asked.wanted, asked.done)
+
+    def _hold(self, delivery: Delivery, hard_close_at: int) -> ev.Event:
+        account = delivery.target.account
+        role, _ = self._ports.targets.live(account) or (delivery.target.role_name, "")
+        grantee = "root" if delivery.target.grantee == "account" else f"role/{role}"
+        for share in delivery.shares:
+            wanted = LedgerShare(
+                resource=share.resource,
+                holder_key=share.holder,
+                account=account,
+                grantee=f"arn:{self._partition}:iam::{account}:{grantee}",
+                hard_close_at=hard_close_at,
+            )
+            self._ports.ledger.hold(share.resource, wanted, _holder(delivery))
+            self._ring_resource(delivery, share, "hold")
+        return ev.SharesHeld()
+
+    def _release(self, delivery: Delivery) -> ev.Event:
+        for share in delivery.shares:
+            self._ports.ledger.release(share.resource, share.holder, _holder(delivery))
+            self._ring_resource(delivery, share, "release")
+        return ev.SharesReleased()
+
+    def _ring_resource(self, delivery: Delivery, share: Share, what: str) -> None:
+        key = Key(share.resource)
+        cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
+        write = Write(key, "open", {"resource": share.resource}, self._clock())
+        self._bell.note_or_create(write, {"holders": cause}, cause)
+
+    def _register(self, delivery: Delivery) -> ev.Event:
+        """Register; a name that is taken may be taken by ourselves, unheard."""
+        try:
+            return ev.ImageRegistered(self._ports.target.register(delivery, self._image(delivery)))
+        except Refusal as refusal:
+            if refusal.why is not ev.Why.NAME_TAKEN:
+                raise
+            ours, stranger = self._ports.target.find_image(delivery)
+            if ours:
+                return ev.ImageRegistered(ours)
+            if stranger is None:
+                raise Refusal(ev.Why.NOT_YET, refusal.fault) from refusal
+            what = f"The name {delivery.image_name!r} belongs to {stranger}, which this service did not make for this AMI."
+            fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
+            raise Refusal(ev.Why.DENIED, fault) from refusal
+
+    def _verify(self, delivery: Delivery) -> ev.Event:
+        image = self._image(delivery)
+        seen = self._ports.target.see_image(delivery, image)
+        if seen.raw is None:
+            return ev.ImageSeen("missing")
+        if seen.raw["State"] != "available":
+            return ev.ImageSeen(seen.raw["State"])
+        copies = {**seen.copies, **{copy.source: copy.copy for copy in delivery.copies if copy.copy}}
+        differences = comparison.differences(
+            image,
+            seen.raw,
+            seen.attributes,
+            copies,
+            name=delivery.image_name,
+            tags=image_tags(delivery, image, self._trigger_tag),
+            deprecated=False,
+        )
+        wrong = tuple(
+            Fault(
+                "copy-under-another-key",
+                f"{delivery.where}, {copy}",
+                f"It is encrypted under {seen.keys.get(copy) or 'no key'}, not {delivery.key_arn}.",
+                "The AMI is removed. Look whether the key's alias was moved; then tag the AMI again.",
+            )
+            for copy in sorted(copies.values())
+            if seen.keys.get(copy) != delivery.key_arn
+        )
+        return ev.ImageSeen("available", (*differences, *wrong))
+
+    def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
+        if publish:
+            self._ports.notices.publish(notices.outcome(delivery, self._clock()))
+        child = Child(
+            delivery=delivery.id,
+            account=delivery.target.account,
+            region=delivery.target.region,
+            episode=delivery.episode,
+            state=(delivery.ending or State.DELIVERED).value,
+            image=(delivery.image or "") if delivery.ending is None else "",
+        )
+        if self._ports.children.end(delivery.ami, child):
+            cause = f"{delivery.id}:{delivery.episode}"
+            self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
+        return ev.OutcomeTold()
+
+    def _image(self, delivery: Delivery) -> SourceImage:
+        """Read what was known of the source when it was examined: it may be gone by now."""
+        item = self._records.get(addresses.source_image(delivery.ami))
+        if item is None:
+            raise Unreadable(f"{delivery.key}: the source image {delivery.ami} is not on record any more.")
+        return SourceImage.from_json(json.loads(item["body"]))
+
+    def decode(self, stored: Stored) -> Delivery:
+        """See Lane."""
+        return parse(stored)
+
+    def encode(self, record: Delivery) -> Mapping[str, Any]:
+        """See Lane."""
+        return plain(record)
+
+    def heard(self, record: Delivery, now: int) -> Sequence[ev.Event]:
+        """See Lane."""
+        return machine.heard(record, now)
+
+    def outstanding(self, record: Delivery, now: int) -> Sequence[do.Command]:
+        """See Lane."""
+        return machine.outstanding(record, now)
+
+    def intend(self, record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
+        """See Lane."""
+        intended = machine.intend(record, tuple(commands), now)
+        return replace(intended, due_at=machine.due_at(intended))
+
+    def absorb(self, record: Delivery, event: ev.Event, now: int) -> Delivery:
+        """See Lane."""
+        return absorbing.absorb(record, event, now)
+
+    def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
+        """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
+        target = record.target
+        return [
+            (
+                addresses.lookup(
+                    addresses.copy_lookups(target.account, target.region, command.source), record.id
+                ),
+                {"kind": "lookup", "delivery": record.id, "source": command.source},
+            )
+            for command in commands
+            if isinstance(command, do.StartCopy)
+        ]
+
+    def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
+        """With the AMI's id goes the look-up for its state events."""
+        target = record.target
+        return [
+            (
+                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
+                {"kind": "lookup", "delivery": record.id},
+            )
+            for event in results
+            if isinstance(event, ev.ImageRegistered)
+        ]
+
+    def key(self, record: Delivery) -> Key:
+        """See Lane."""
+        return record.key
+
+    def state(self, record: Delivery) -> str:
+        """See Lane."""
+        return record.state.value
+
+    def due_at(self, record: Delivery) -> int | None:
+        """See Lane."""
+        return record.due_at
+
+    def latest(self, record: Delivery) -> int | None:
+        """See Lane."""
+        return machine.deadline(record)
+
+
+def parse(stored: Stored) -> Delivery:
+    """Read a delivery from its item. Raises Unreadable."""
+    try:
+        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def plain(record: Delivery | Destination) -> dict[str, Any]:
+    """Turn a record into JSON values, without its hints."""
+    values: dict[str, Any] = codec.encode(record)
+    values.pop("hints")
+    return values
+
+
+def _holder(delivery: Delivery) -> str:
+    return f"{delivery.id}:{delivery.episode}"

@@ -1,0 +1,59 @@
+"""Discovery: finds tagged AMIs whose event was lost. What is tagged when it first looks is the baseline."""
+
+from __future__ import annotations
+
+from chalicelib.core.addresses import Key, promotion
+from chalicelib.core.promotion import machine
+from chalicelib.core.promotion.model import State
+from chalicelib.ports import Records, Source, Tagged, Write
+from chalicelib.service import promotions
+from chalicelib.service.bell import Bell, Clock
+
+BASELINE = Key("discovery", "baseline")
+
+
+class Discover:
+    """Compares the tags in EC2 with what is on record."""
+
+    def __init__(self, records: Records, source: Source, bell: Bell, clock: Clock, hub: str, region: str) -> None:  # noqa: PLR0913
+        self._records = records
+        self._source = source
+        self._bell = bell
+        self._clock = clock
+        self._hub = hub
+        self._region = region
+
+    def run(self) -> None:
+        """Start what is tagged and unknown; nudge what is tagged otherwise than it was promoted."""
+        found = self._source.tagged()
+        if self._records.get(BASELINE) is None:
+            for tagged in found:
+                self._leave(tagged)
+            self._records.put(BASELINE, {"kind": "baseline", "at": self._clock(), "images": len(found)})
+            return
+        for tagged in found:
+            self._look(tagged)
+
+    def _leave(self, tagged: Tagged) -> None:
+        """Tagged before the service first looked: it moves only by a new event. EC2 keeps no time for a tag."""
+        now = self._clock()
+        record = machine.baseline(tagged.ami, self._hub, self._region, tagged.value, now)
+        self._records.create(Write(record.key, record.state.value, promotions.plain(record), None), now)
+
+    def _look(self, tagged: Tagged) -> None:
+        now = self._clock()
+        stored = self._records.read(promotion(tagged.ami))
+        if stored is None:
+            start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
+            return
+        record = promotions.parse(stored)
+        known = (record.value, record.refused_value, record.candidate)
+        if record.state in (State.RUNNING, State.OVER) and tagged.value not in known:
+            self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
+
+
+def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int, cause: str) -> None:  # noqa: PLR0913
+    """Put a promotion that nobody has looked at yet, and ring it."""
+    record = machine.started(ami, hub, region, now)
+    records.create(Write(record.key, record.state.value, promotions.plain(record), record.due_at), now)
+    bell.ring(record.key, cause)

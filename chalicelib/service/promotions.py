@@ -1,0 +1,220 @@
+"""The lane of a promotion: from the tag to its deliveries, and to one summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
+
+from chalicelib.core import addresses, codec, image_names, notices, preflight
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import absorbing
+from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
+from chalicelib.core.errors import Unreadable
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage, snapshots_to_copy
+from chalicelib.core.promotion import machine
+from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.targets import Resolution, Target
+from chalicelib.ports import Children, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
+from chalicelib.service import deliveries
+from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.lane import Lane
+
+RUNNING = "running"
+NOTHING_LEFT = ("failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPorts:
+    """What a promotion's lane works with, beside its record."""
+
+    source: Source
+    targets: Targets
+    children: Children
+    notices: Notices
+
+
+class Promotions(Lane[Promotion, machine.Command, machine.Event]):
+    """Works on one promotion at a time."""
+
+    def __init__(  # noqa: PLR0913 - its ports, and the one name it needs
+        self,
+        records: Records,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+        ports: PromotionPorts,
+        *,
+        trigger_tag: str,
+    ) -> None:
+        super().__init__(records, bell, clock, telemetry)
+        self._ports = ports
+        self._trigger_tag = trigger_tag
+
+    def perform(self, record: Promotion, command: machine.Command) -> machine.Event:
+        """See Lane."""
+        try:
+            return self._perform_one(record, command)
+        except Refusal as refusal:
+            return machine.Hindered(refusal.fault)
+
+    def _perform_one(self, promotion: Promotion, command: machine.Command) -> machine.Event:
+        match command:
+            case machine.LookAtTag():
+                read = self._ports.source.tag(promotion.ami)
+                return machine.TagSeen(read.value, read.image_state, read.image_name, read.ours)
+            case machine.Examine(value):
+                return self._examine(promotion, value)
+            case machine.Expand(targets, _):
+                image = self._image(promotion)
+                for target in targets:
+                    self._deliver(promotion, image, target)
+                return machine.Expanded(len(targets))
+            case machine.CancelOthers(keep):
+                self._cancel(promotion, keep)
+                return machine.OthersCancelled()
+            case machine.Count():
+                return self._count(promotion)
+            case machine.TellRefused(faults):
+                self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
+                return machine.RefusedTold()
+            case machine.TellSummary(children):
+                self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
+                return machine.SummaryTold()
+            case _:
+                assert_never(command)
+
+    def _examine(self, promotion: Promotion, value: str) -> machine.Event:
+        """Check value and source together, so that a person gets all faults at once."""
+        resolution = self._ports.targets.resolve(value)
+        read = self._ports.source.examine(promotion.ami)
+        if read is None:
+            what = "The AMI is not there any more, or does not belong to the hub."
+            gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
+            return machine.Examined(value, (), {}, "", (*resolution.faults, gone), retry=False)
+        image, key_facts = read
+        faults = (
+            *resolution.faults,
+            *preflight.source_faults(image, promotion.hub, key_facts, trigger_tag=self._trigger_tag),
+        )
+        if not faults:
+            body = json.dumps(image.to_json(), separators=(",", ":"))
+            self._records.put(addresses.source_image(promotion.ami), {"kind": "image", "body": body})
+        retry = not faults and self._anything_to_do(promotion, resolution)
+        return machine.Examined(value, resolution.targets, resolution.groups, resolution.digest, faults, retry=retry)
+
+    def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
+        states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
+        wanted = (states.get((target.account, target.region), "new") for target in resolution.targets)
+        return any(state == "new" or state in NOTHING_LEFT for state in wanted)
+
+    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target) -> None:
+        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
+        ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
+        key = addresses.delivery(ident)
+        stored = self._records.read(key)
+        before = None if stored is None else deliveries.parse(stored)
+        if before is not None and before.state is State.DELIVERED:
+            return
+        if before is not None and before.state not in ENDED:
+            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            return
+        fresh = self._fresh(promotion, image, target, ident, before)
+        self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
+        write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
+        if stored is None:
+            self._records.create(write, self._clock())
+        else:
+            self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock())
+        self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+
+    def _fresh(
+        self, promotion: Promotion, image: SourceImage, target: Target, ident: str, before: Delivery | None
+    ) -> Delivery:
+        sizes = {snapshot.id: snapshot for snapshot in image.snapshots}
+        fresh = Delivery(
+            id=ident,
+            hub=promotion.hub,
+            ami=promotion.ami,
+            target=target,
+            episode=1 if before is None else before.episode + 1,
+            created_at=self._clock(),
+            image_name=image_names.image_name(target.ami_name, image),
+            source_name=image.name or "",
+            groups=tuple(promotion.groups.get(target.account, ())),
+            snapshots=tuple(
+                Snapshot(ident, sizes[ident].key if sizes[ident].encrypted else None, sizes[ident].volume_size)
+                for ident in snapshots_to_copy(image)
+            ),
+            heard={} if before is None else dict(before.heard),
+        )
+        return absorbing.started(fresh, self._clock())
+
+    def _cancel(self, promotion: Promotion, keep: frozenset[str]) -> None:
+        for child in self._ports.children.all(promotion.ami):
+            if child.state == RUNNING and f"{child.account}/{child.region}" not in keep:
+                cause = f"cancel:{promotion.ami}:{promotion.episode}"
+                self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
+
+    def _count(self, promotion: Promotion) -> machine.Event:
+        children = tuple(self._ports.children.all(promotion.ami))
+        if any(child.state == RUNNING for child in children):
+            return machine.Counted(children)
+        if children and promotion.summarised != promotion.episode:
+            return self._perform_one(promotion, machine.TellSummary(children))
+        return machine.SummaryTold()
+
+    def _image(self, promotion: Promotion) -> SourceImage:
+        item = self._records.get(addresses.source_image(promotion.ami))
+        if item is None:
+            raise Unreadable(f"{promotion.key}: its source image is not on record.")
+        return SourceImage.from_json(json.loads(item["body"]))
+
+    def decode(self, stored: Stored) -> Promotion:
+        """See Lane."""
+        return parse(stored)
+
+    def encode(self, record: Promotion) -> Mapping[str, Any]:
+        """See Lane."""
+        return plain(record)
+
+    def heard(self, record: Promotion, now: int) -> Sequence[machine.Event]:
+        """See Lane."""
+        return machine.heard(record, now)
+
+    def outstanding(self, record: Promotion, now: int) -> Sequence[machine.Command]:
+        """See Lane."""
+        return machine.outstanding(record, now)
+
+    def absorb(self, record: Promotion, event: machine.Event, now: int) -> Promotion:
+        """See Lane."""
+        return machine.absorb(record, event, now)
+
+    def key(self, record: Promotion) -> Key:
+        """See Lane."""
+        return record.key
+
+    def state(self, record: Promotion) -> str:
+        """See Lane."""
+        return record.state.value
+
+    def due_at(self, record: Promotion) -> int | None:
+        """See Lane."""
+        return record.due_at
+
+
+def parse(stored: Stored) -> Promotion:
+    """Read a promotion from its item. Raises Unreadable."""
+    try:
+        return replace(codec.decode(Promotion, stored.body, str(stored.key)), hints=stored.hints)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def plain(record: Promotion) -> dict[str, Any]:
+    """Turn a promotion into JSON values, without its hints."""
+    values: dict[str, Any] = codec.encode(record)
+    values.pop("hints")
+    return values

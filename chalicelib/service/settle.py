@@ -1,0 +1,214 @@
+"""The lane of a resource: opens and closes its shares for all who came.
+
+Deliveries write themselves in and out as holders and ring; here the resource settles itself, in as few calls as AWS
+allows. One bad account in a batch is found by halving the batch, so that only it fails (law 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.core import addresses, share
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import ParkRecord
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Door, Ledger, LostRace, Records, Refusal, Targets, Telemetry, Write
+from chalicelib.service.bell import Bell, Clock
+
+CHUNK = 200
+"""Shares worked on in one round; more rounds follow, in this invocation or the next."""
+ROUNDS = 6
+
+NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
+NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."
+
+
+class Settle:
+    """Works on one resource at a time. ``doors`` maps "snapshot" and "key" to how such permissions open and close."""
+
+    def __init__(  # noqa: PLR0913 - its ports
+        self,
+        records: Records,
+        ledger: Ledger,
+        doors: Mapping[str, Door],
+        targets: Targets,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._doors = doors
+        self._targets = targets
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, key: Key, *, time_left: Clock) -> None:
+        """Open and close what is to be, tell the holders, and write down when to look again."""
+        try:
+            for _ in range(ROUNDS):
+                stored = self._records.begin(key)
+                if stored is None or stored.parked:
+                    return
+                more = time_left() > self.needs_seconds and self._round(key.pk)
+                shares = self._ledger.shares(key.pk)
+                write = Write(key, "open", {"resource": key.pk}, share.due_at(shares), _latest(shares))
+                if self._records.save(stored, write, (), self._clock()) and not more:
+                    return
+            self._bell.ring(key, f"more:{self._clock()}")
+        except LostRace:
+            self._bell.ring(key, f"raced:{self._clock()}")
+        except ParkRecord as trouble:
+            self._records.park(key, str(trouble), self._clock())
+            self._telemetry.parked(key, str(trouble))
+
+    needs_seconds = 12
+    """A round is begun only with so much time left: two SDK time-outs."""
+
+    def _round(self, resource: str) -> bool:
+        """Do one chunk; True if that may have left something to do at once."""
+        door = self._doors[resource.split("#")[1]]
+        now = self._clock()
+        shares = self._ledger.shares(resource)
+        opening = share.to_open(shares, now)[:CHUNK]
+        closing = share.to_close(shares, now)[:CHUNK]
+        if opening:
+            self._open(door, resource, opening)
+        if closing:
+            self._close(door, resource, closing)
+        told = self._tell(resource)
+        return bool(opening or closing or told)
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self, door: Door, resource: str, opening: Sequence[Share]) -> None:
+        """Write the intent, with what was there before us; then open; then write the result."""
+        opening = self._listed(opening)
+        now = self._clock()
+        fresh = [s for s in opening if s.state is not State.OPENING]
+        seen: frozenset[str] = frozenset()
+        if door.foreign and fresh:
+            try:
+                seen = door.showing(resource, fresh)
+            except Refusal as refusal:
+                self._save([self._hindered(s, refusal) for s in opening], f"not opened: {refusal.fault.what}")
+                return
+        intended = self._save(
+            [share.intend_opening(s, now, seen=s.holder_key in seen) for s in opening], "opening is intended"
+        )
+        ready = [s for s in intended if s.before_us]
+        to_ask = [s for s in intended if not s.before_us]
+        results = [share.opened(s, now) for s in ready]
+        for start in range(0, len(to_ask), door.batch):
+            batch = to_ask[start : start + door.batch]
+            results += self._in_batches(batch, lambda some: self._opened(door, resource, some))
+        for s in self._save(results, "opening was tried"):
+            what = "opened" if s.state is State.OPEN else "not opened"
+            self._telemetry.share(resource, s.account, what, before_us=s.before_us, grant=s.grant_id)
+
+    def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        grants = door.open(resource, some)
+        return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
+
+    def _listed(self, opening: Sequence[Share]) -> list[Share]:
+        """Refuse whoever the applied file does not contain: the promotion's own list is not believed (law 8)."""
+        known = {account: self._targets.contains(account) for account in {s.account for s in opening}}
+        strangers = [s for s in opening if not known[s.account]]
+        self._save(
+            [
+                share.refused(s, Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE))
+                for s in strangers
+            ],
+            "refused: not in the applied targets file",
+        )
+        return [s for s in opening if known[s.account]]
+
+    def _in_batches(self, batch: Sequence[Share], act: Callable[[Sequence[Share]], list[Share]]) -> list[Share]:
+        """Act on all at once; where AWS refuses, on each half, down to the one it means."""
+        try:
+            return act(batch)
+        except Refusal as refusal:
+            if len(batch) == 1 or refusal.why is Why.THROTTLED:
+                return [self._hindered(s, refusal) for s in batch]
+        middle = len(batch) // 2
+        return self._in_batches(batch[:middle], act) + self._in_batches(batch[middle:], act)
+
+    def _hindered(self, s: Share, refusal: Refusal) -> Share:
+        if refusal.why is Why.THROTTLED or s.state is State.CLOSING:
+            return share.put_off(s, self._clock())
+        return share.refused(s, refusal.fault)
+
+    # --- closing -----------------------------------------------------------------------------------------------------
+
+    def _close(self, door: Door, resource: str, closing: Sequence[Share]) -> None:
+        """Write the intent; remove; read back; closed means read back as absent."""
+        now = self._clock()
+        intended = self._save([share.intend_closing(s, now) for s in closing], "closing is intended")
+        stays = [share.closed(s, now) for s in intended if s.before_us]
+        ours = [s for s in intended if not s.before_us]
+        results = []
+        for start in range(0, len(ours), door.batch):
+            batch = ours[start : start + door.batch]
+            results += self._in_batches(batch, lambda some: self._removed(door, resource, some))
+        for s in self._save([*stays, *results], "closing was tried"):
+            self._closed(resource, s)
+
+    def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        door.close(resource, some)
+        showing = door.showing(resource, some)
+        now = self._clock()
+        return [share.put_off(s, now) if s.holder_key in showing else share.closed(s, now) for s in some]
+
+    def _closed(self, resource: str, s: Share) -> None:
+        if s.state is not State.CLOSED:
+            self._telemetry.share(resource, s.account, "still open", tries=s.tries)
+            return
+        what = "kept, as it was there before us" if s.before_us else "closed"
+        seconds = None if s.opened_at is None or s.closed_at is None else s.closed_at - s.opened_at
+        self._telemetry.share(resource, s.account, what, open_seconds=seconds)
+        if s.closed_blind:
+            self._telemetry.closed_blind(resource, s.account)
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, resource: str) -> bool:
+        """Write to each holder's delivery what became of its share, and ring it."""
+        told = []
+        for s in self._ledger.shares(resource):
+            news = share.untold(s)
+            for holder in sorted(news):
+                delivery, _, episode = holder.rpartition(":")
+                hint = f"{episode}:{_said(s)}"
+                key = addresses.delivery(delivery)
+                self._bell.note(key, {f"share#{resource}": hint}, f"{resource}:{s.holder_key}:{s.generation}:{s.state}")
+            if news:
+                told.append(replace(s, told=s.told | news))
+        self._save(told, "holders were told")
+        return bool(told)
+
+    def _save(self, shares: Sequence[Share], happened: str) -> list[Share]:
+        """Write them, and return them with their new versions."""
+        if shares:
+            self._ledger.save(shares, happened, self._clock())
+        return [replace(s, version=s.version + 1) for s in shares]
+
+
+def _said(s: Share) -> str:
+    if s.state is State.OPEN:
+        return "open"
+    fault = s.fault or Fault(
+        "share-closed-at-its-end",
+        f"{s.resource}, account {s.account}",
+        "The share was closed at its hard end while the delivery still held it.",
+        "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
+    )
+    return "refused:" + "\x1f".join((fault.code, fault.where, fault.what, fault.cure))
+
+
+def _latest(shares: Sequence[Share]) -> int | None:
+    ends = [s.hard_close_at for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING) and s.hard_close_at]
+    return min(ends, default=None)

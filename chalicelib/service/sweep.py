@@ -1,0 +1,41 @@
+"""The sweep: rings what is due. It alone is enough to bring every record to its end (law 6)."""
+
+from __future__ import annotations
+
+from chalicelib.ports import Records, Rings, Telemetry
+from chalicelib.service.bell import Clock
+
+PAGE = 100
+
+
+class Sweep:
+    """Looks through the index of what is due, shard by shard."""
+
+    def __init__(self, records: Records, rings: Rings, clock: Clock, telemetry: Telemetry, shards: int) -> None:  # noqa: PLR0913
+        self._records = records
+        self._rings = rings
+        self._clock = clock
+        self._telemetry = telemetry
+        self._shards = shards
+
+    def run(self, *, time_left: Clock) -> None:
+        """Ring every due record once, and move its next ring by a growing step. What is left over is due next minute."""
+        rung = seen = 0
+        minute = self._clock() // 60
+        for shard in range(self._shards):
+            while time_left() > self.needs_seconds:
+                due = self._records.due(shard, self._clock(), PAGE)
+                moved = 0
+                for key in due:
+                    seen += 1
+                    if not self._records.postpone(key, self._clock()):
+                        continue
+                    moved += 1
+                    if self._records.mark_rung(key, self._clock()):
+                        self._rings.ring(key, f"sweep:{minute}")
+                        rung += 1
+                if len(due) < PAGE or not moved:
+                    break
+        self._telemetry.swept(rung, seen)
+
+    needs_seconds = 5

@@ -1,0 +1,64 @@
+"""Logs as events with fields, and the few metrics that alarms need. A log line can be searched by record and state."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from chalicelib.core.addresses import Key
+
+_logger = Logger()
+_metrics = Metrics()
+
+logged = _logger.inject_lambda_context(clear_state=True)
+"""Middleware: every line bears the invocation's request id and the function's name."""
+
+log_metrics = _metrics.log_metrics
+"""Middleware: metrics leave as one log line per invocation (embedded metric format), so they cost no call."""
+
+
+class PowertoolsTelemetry:
+    """The port ``Telemetry`` on Powertools."""
+
+    def __init__(self) -> None:
+        self._logger = _logger
+        self._metrics = _metrics
+
+    def did(self, key: Key, state: str, command: object, event: object) -> None:
+        """See the port."""
+        refused = "fault" in getattr(event, "__dataclass_fields__", {})
+        log = self._logger.warning if refused else self._logger.info
+        log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
+
+    def moved(self, key: Key, before: str, after: str, cause: str) -> None:
+        """See the port."""
+        self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause)
+        if cause.startswith("sweep:") and before != after:
+            self._count("FoundBySweep")
+
+    def old_news(self, key: Key, what: str) -> None:
+        """See the port."""
+        self._logger.info("old news", record=key.pk, what=what)
+
+    def parked(self, key: Key, why: str) -> None:
+        """See the port."""
+        self._logger.error("parked", record=key.pk, why=why)
+        self._count("RecordsParked")
+
+    def share(self, resource: str, account: str, what: str, **fields: object) -> None:
+        """See the port."""
+        self._logger.info("share", resource=resource, target_account=account, what=what, **fields)
+
+    def closed_blind(self, resource: str, account: str) -> None:
+        """See the port."""
+        self._logger.error("share closed blind", resource=resource, target_account=account)
+        self._count("SharesClosedBlind")
+
+    def swept(self, rung: int, due: int) -> None:
+        """See the port."""
+        self._logger.info("swept", rung=rung, due=due)
+        self._count("Sweeps")
+        self._count("RecordsDue", due)
+
+    def _count(self, name: str, value: int = 1) -> None:
+        self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)

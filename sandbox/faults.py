@@ -1,0 +1,232 @@
+"""What can go wrong in a world, on demand: crashes, lost and doubled events, lost rings, throttles, outages, stale reads.
+
+All faults are off until a test asks for them; :meth:`Faults.calm` ends them all. What is left to chance comes from the
+kernel's seeded generator, so a run with faults can be run again.
+
+The gateway asks :meth:`Faults.before` when a call has arrived and :meth:`Faults.after` when it has had its effect; the
+events service asks :meth:`Faults.arrivals` for each event, SQS asks :meth:`Faults.loses`, and services whose reads are
+eventually consistent ask :meth:`Faults.as_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from sandbox.api import AwsError, Call
+from sandbox.kernel import Killed
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+THROTTLED = {
+    "dynamodb": ("ThrottlingException", 400),
+    "ec2": ("RequestLimitExceeded", 503),
+    "events": ("ThrottlingException", 400),
+    "kms": ("ThrottlingException", 400),
+    "lambda": ("TooManyRequestsException", 429),
+    "sns": ("ThrottledException", 429),
+    "sqs": ("RequestThrottled", 403),
+    "sts": ("Throttling", 400),
+}
+"""How each service says "too fast": code and HTTP status."""
+
+CALL_SECONDS = (0.02, 0.04)
+"""How long an AWS call takes, in virtual seconds: from ... to."""
+
+RINGS = ("-act.fifo", "-settle.fifo")
+"""How the names of the queues end that wake records."""
+
+
+@dataclass(slots=True)
+class Crash:
+    """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on."""
+
+    function: str
+    operation: str
+    nth: int
+    when: Literal["before", "after"]
+    seen: int = 0
+    invocations: list[str] = field(default_factory=list)
+    """Ids of the invocations that died of it: none while it is still to come."""
+
+    @property
+    def happened(self) -> bool:
+        """Whether it has struck."""
+        return bool(self.invocations)
+
+
+@dataclass(slots=True)
+class _Refusal:
+    service: str
+    operation: str
+    account: str
+    region: str
+    left: int
+    until: datetime | None
+    code: str
+    status: int
+
+
+class Faults:
+    """The faults of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.calm()
+        world.gateway.before.append(self.before)
+        world.gateway.after.append(self.after)
+
+    def calm(self) -> None:
+        """End all faults, also those still to come."""
+        self.crashes: list[Crash] = []
+        self._refusals: list[_Refusal] = []
+        self._dropped = self._doubled = 0.0
+        self._spread = self._late = self._early = 0.0
+        self._silent = False
+        self._bell: str | None = None
+        self._stale: dict[str, list[timedelta]] = {}
+
+    # --- asked for by tests ---
+
+    def crash(
+        self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before"
+    ) -> Crash:
+        """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
+
+        ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after`` that
+        it has its effect and nobody hears of it. The killed invocation can make no other call.
+        """
+        self.crashes.append(Crash(function, operation, nth, when))
+        return self.crashes[-1]
+
+    def drop_events(self, share: float = 1.0) -> None:
+        """Lose this share of the service events (those of ``aws.*``; the scheduled ones are guaranteed, and stay)."""
+        self._dropped = share
+
+    def double_events(self, share: float = 1.0) -> None:
+        """Deliver this share of the service events twice, up to a minute apart."""
+        self._doubled = share
+
+    def shuffle_events(self, seconds: float = 60) -> None:
+        """Deliver each service event after a random while of up to ``seconds``, so out of order."""
+        self._spread = seconds
+
+    def late_events(self, seconds: float) -> None:
+        """Deliver service events this much later."""
+        self._late = seconds
+
+    def early_events(self, seconds: float = 2) -> None:
+        """Let each mutating call's answer take this long, so that its events come before it returns."""
+        self._early = seconds
+
+    def drop_rings(self, except_from: str = "sweep") -> None:
+        """Lose every message to the waking queues, but those that the named function sends; senders see success."""
+        self._bell = except_from
+
+    def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
+        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words unless ``code`` is given."""
+        self._refusals.append(_Refusal(service, operation, account, "", n, None, code, 0))
+
+    def outage(self, service: str, seconds: float, account: str = "", region: str = "") -> None:
+        """Refuse every call to a service for a while, as unavailable (HTTP 503)."""
+        until = self._world.kernel.now + timedelta(seconds=seconds)
+        self._refusals.append(_Refusal(service, "", account, region, 0, until, "ServiceUnavailable", 503))
+
+    def refuse(self, operation: str, code: str, n: int = 1, account: str = "", status: int = 400) -> None:
+        """Refuse the next ``n`` calls of ``operation`` with an error code."""
+        self._refusals.append(_Refusal("", operation, account, "", n, None, code, status))
+
+    def stale_reads(self, operation: str, n: int = 1, seconds: float = 60) -> None:
+        """Answer the next ``n`` calls of a read as things were some seconds ago."""
+        self._stale.setdefault(operation, []).extend([timedelta(seconds=seconds)] * n)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Lose all service events for as long as this lasts."""
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
+
+    # --- asked by the world ---
+
+    def before(self, call: Call) -> None:
+        """A call is on its way: let others run meanwhile; refuse it, or kill who makes it. Raises AwsError, Killed."""
+        kernel = self._world.kernel
+        kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
+        strand = kernel.current
+        call.invocation = strand.invocation if strand else None
+        self._die(call, "before")
+        for refusal in self._refusals:
+            if self._hits(refusal, call):
+                refusal.left -= 1
+                code, status = THROTTLED.get(call.service, ("ThrottlingException", 400))
+                code, status = refusal.code or code, refusal.status or status
+                raise AwsError(code, f"{call.operation} is refused by a fault that this world was asked for", status)
+
+    def after(self, call: Call) -> None:
+        """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
+        self._die(call, "after")
+        if self._early and not call.operation.startswith(("Describe", "Get", "List", "Query", "Receive")):
+            self._world.kernel.elapse(self._early)
+
+    def arrivals(self, source: str) -> list[float]:
+        """After how many seconds an event of this source arrives, once for each time it does; empty if it is lost."""
+        if not source.startswith("aws.") or source == "aws.events":
+            return [self._world.kernel.random.uniform(0.1, 1.0)]
+        random = self._world.kernel.random
+        if self._silent or (self._dropped and random.random() < self._dropped):
+            return []
+        times = [random.uniform(0.2, 1.5) + self._late]
+        if self._doubled and random.random() < self._doubled:
+            times.append(times[0] + random.uniform(0, 60))
+        return [seconds + random.uniform(0, self._spread) for seconds in times]
+
+    def loses(self, queue: str) -> bool:
+        """Whether a message sent to a queue now gets lost."""
+        strand = self._world.kernel.current
+        sender = strand.function if strand else ""
+        return self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
+
+    def as_of(self, call: Call) -> datetime:
+        """The moment whose state a read shows: now, unless the reads of this operation are stale."""
+        lags = self._stale.get(call.operation)
+        return self._world.kernel.now - (lags.pop(0) if lags else timedelta())
+
+    def _hits(self, refusal: _Refusal, call: Call) -> bool:
+        if refusal.until is None and refusal.left <= 0:
+            return False
+        if refusal.until is not None and self._world.kernel.now >= refusal.until:
+            return False
+        wanted = (refusal.service, refusal.operation, refusal.account, refusal.region)
+        given = (call.service, call.operation, call.caller.account, call.region)
+        return all(not w or w == g for w, g in zip(wanted, given, strict=True))
+
+    def _die(self, call: Call, when: str) -> None:
+        strand = self._world.kernel.current
+        if strand is None:
+            return
+        for crash in self.crashes:
+            if crash.when != when or crash.happened or crash.operation != call.operation:
+                continue
+            if not _names(crash.function, strand.function):
+                continue
+            crash.seen += 1
+            if crash.seen == crash.nth:
+                crash.invocations.append(strand.invocation)
+                self._kill(f"crashed {when} {call.operation}")
+
+    def _kill(self, why: str) -> NoReturn:
+        strand = self._world.kernel.current
+        assert strand is not None  # noqa: S101 - only strands are killed
+        strand.kill(why)
+        raise Killed(why)
+
+
+def _names(short: str, function: str) -> bool:
+    return function == short or function.endswith(f"-{short}")

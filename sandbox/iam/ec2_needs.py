@@ -1,0 +1,173 @@
+"""What EC2's calls need. Snapshots and images have ARNs without an account: ``arn:aws:ec2:REGION::snapshot/ID``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sandbox.iam.need import Need, Needs
+from sandbox.rules import rule
+
+if TYPE_CHECKING:
+    from sandbox.api import Call
+    from sandbox.iam.match import Values
+    from sandbox.world import World
+
+TAG_ON_CREATE = rule(
+    "ec2-tag-on-create-needs-create-tags",
+    "Tags in a creating call need ec2:CreateTags on the new resource, with ec2:CreateAction naming the call. "
+    "[EC2 user guide: grant permission to tag on creation; for CopySnapshot aws-facts 2, UNVERIFIED]",
+)
+SOURCE_TOO = rule(
+    "ec2-copy-snapshot-authorised-on-source",
+    "CopySnapshot is authorised on the source snapshot and on the new one, both ARNs without an account. "
+    "[aws-facts 2, VERIFIED]",
+)
+REGISTER_SNAPSHOTS = rule(
+    "ec2-register-image-authorised-on-snapshots",
+    "RegisterImage is authorised on the new image and on each snapshot of its mappings. "
+    "[Service authorization reference, EC2: RegisterImage]",
+)
+RESOURCE_TAGS = rule(
+    "ec2-resource-tag-conditions",
+    "aws:ResourceTag and ec2:ResourceTag are the tags that are on the resource when the call is made. "
+    "[Service authorization reference, EC2: condition keys]",
+)
+
+PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
+
+
+def arn(world: World, call: Call, resource_id: str, region: str | None = None) -> str:
+    """Name a resource of EC2 as IAM does; volumes and instances have their account in it."""
+    kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
+    account = "" if kind in {"snapshot", "image"} else call.caller.account
+    return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
+
+
+def _on(world: World, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None) -> Need:
+    context = {**_about(world, call, resource_id, call.region), **(extra or {})}
+    return Need(f"ec2:{action}", arn(world, call, resource_id), context)
+
+
+def _about(world: World, call: Call, resource_id: str, region: str) -> dict[str, Values]:
+    """Condition keys that say what a resource is; its tags are seen by their own account only."""
+    facts = world.ec2.iam_facts(resource_id, region)
+    if facts is None:
+        return {}
+    context: dict[str, Values] = {key.lower(): value for key, value in facts.conditions.items()}
+    if world.rules.on(RESOURCE_TAGS):
+        for key, value in facts.tags.items():
+            context[f"aws:resourcetag/{key.lower()}"] = context[f"ec2:resourcetag/{key.lower()}"] = value
+    return context
+
+
+def _tags(call: Call, kind: str) -> dict[str, str]:
+    return {
+        tag["Key"]: tag.get("Value", "")
+        for given in call.params.get("TagSpecifications", [])
+        if given.get("ResourceType") == kind
+        for tag in given.get("Tags", [])
+    }
+
+
+def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
+    context: dict[str, Values] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
+    return {**context, "aws:tagkeys": list(tags)} if tags else context
+
+
+def _created(world: World, call: Call, kind: str, extra: Mapping[str, Values] | None = None) -> Iterator[Need]:
+    """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
+    tags = _tags(call, kind)
+    account = "" if kind in {"snapshot", "image"} else call.caller.account
+    new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
+    yield Need(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
+    if tags and world.rules.on(TAG_ON_CREATE):
+        yield Need("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
+
+
+def _copy_snapshot(world: World, call: Call) -> Iterator[Need]:
+    source, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
+    if world.rules.on(SOURCE_TOO):
+        yield Need("ec2:CopySnapshot", arn(world, call, source, region), _about(world, call, source, region))
+    yield from _created(world, call, "snapshot")
+
+
+def _copy_image(world: World, call: Call) -> Iterator[Need]:
+    source, region = call.params["SourceImageId"], call.params["SourceRegion"]
+    yield Need("ec2:CopyImage", arn(world, call, source, region), _about(world, call, source, region))
+    yield from _created(world, call, "image")
+
+
+def _register_image(world: World, call: Call) -> Iterator[Need]:
+    yield from _created(world, call, "image")
+    if world.rules.on(REGISTER_SNAPSHOTS):
+        for mapping in call.params.get("BlockDeviceMappings", []):
+            snapshot = mapping.get("Ebs", {}).get("SnapshotId")
+            if snapshot:
+                yield _on(world, call, "RegisterImage", snapshot)
+
+
+def _create_snapshot(world: World, call: Call) -> Iterator[Need]:
+    yield _on(world, call, "CreateSnapshot", call.params["VolumeId"])
+    yield from _created(world, call, "snapshot")
+
+
+def _create_volume(world: World, call: Call) -> Iterator[Need]:
+    yield from _created(world, call, "volume")
+
+
+def _retag(world: World, call: Call) -> Iterator[Need]:
+    tags = {tag["Key"]: tag.get("Value", "") for tag in call.params.get("Tags", [])}
+    for resource_id in call.params["Resources"]:
+        yield _on(world, call, call.operation, resource_id, _asked(tags))
+
+
+def _share(world: World, call: Call) -> Iterator[Need]:
+    """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters."""
+    given = call.params.get("CreateVolumePermission") or call.params.get("LaunchPermission") or {}
+    context: dict[str, Values] = {}
+    for verb in ("Add", "Remove"):
+        users = [entry["UserId"] for entry in given.get(verb, []) if "UserId" in entry]
+        groups = [entry["Group"] for entry in given.get(verb, []) if "Group" in entry]
+        if str(call.params.get("OperationType", "")).lower() == verb.lower():
+            users += call.params.get("UserIds", [])
+            groups += call.params.get("GroupNames", []) + call.params.get("UserGroups", [])
+        if users:
+            context[f"ec2:{verb.lower()}/userid"] = users
+        if groups:
+            context[f"ec2:{verb.lower()}/group"] = groups
+    kind = "SnapshotId" if "SnapshotId" in call.params else "ImageId"
+    yield _on(world, call, call.operation, call.params[kind], context)
+
+
+def _one(member: str) -> Needs:
+    def needs(world: World, call: Call) -> list[Need]:
+        return [_on(world, call, call.operation, call.params[member])]
+
+    return needs
+
+
+def _any(_world: World, call: Call) -> list[Need]:
+    return [Need(f"ec2:{call.operation}", "*")]
+
+
+def _each(names: str, needs: Any) -> dict[str, Needs]:
+    return {f"ec2:{name}": needs for name in names.split()}
+
+
+TABLE: dict[str, Needs] = {
+    **_each(
+        "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus", _any
+    ),
+    **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId", _any),
+    **_each("DescribeImageAttribute DeregisterImage EnableImageDeprecation DisableImageDeprecation", _one("ImageId")),
+    **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
+    **_each("DeleteVolume", _one("VolumeId")),
+    **_each("ModifySnapshotAttribute ModifyImageAttribute", _share),
+    **_each("CreateTags DeleteTags", _retag),
+    "ec2:CopySnapshot": _copy_snapshot,
+    "ec2:CopyImage": _copy_image,
+    "ec2:RegisterImage": _register_image,
+    "ec2:CreateSnapshot": _create_snapshot,
+    "ec2:CreateVolume": _create_volume,
+}

@@ -1,0 +1,170 @@
+"""What each call needs: which actions, on which resources, with which condition keys.
+
+The table is closed: a call that is not in it is refused to everybody but an account's root, so that a forgotten line
+shows as a refusal and not as a hole. [Service authorization reference, per service; aws-facts 2 for CopySnapshot]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sandbox.iam import ec2_needs
+from sandbox.iam.need import Need, Needs
+
+if TYPE_CHECKING:
+    from sandbox.api import Call
+    from sandbox.world import World
+
+
+def of(world: World, call: Call) -> list[Need] | None:
+    """Permissions that a call needs (none: an empty list); None if the table does not know the call."""
+    found = TABLE.get(f"{call.service}:{call.operation}")
+    return None if found is None else list(found(world, call))
+
+
+def nothing(_world: World, _call: Call) -> list[Need]:
+    """Need nothing here: free for all, or asked where the call is performed."""
+    return []
+
+
+def _anywhere(action: str) -> Needs:
+    def rule(_world: World, _call: Call) -> list[Need]:
+        return [Need(action, "*")]
+
+    return rule
+
+
+# --- DynamoDB ---
+
+
+def _table_arn(call: Call, name: str, index: str | None = None) -> str:
+    arn = name if name.startswith("arn:") else f"arn:aws:dynamodb:{call.region}:{call.caller.account}:table/{name}"
+    return f"{arn}/index/{index}" if index else arn
+
+
+def _table(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> list[Need]:
+        return [Need(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
+
+    return rule
+
+
+def _transaction(_world: World, call: Call) -> Iterator[Need]:
+    actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
+    for item in call.params["TransactItems"]:
+        for kind, body in item.items():
+            yield Need(f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"]))
+
+
+def _batch(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> list[Need]:
+        return [Need(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
+
+    return rule
+
+
+# --- SQS, SNS, EventBridge, Lambda, SSM, logs, STS ---
+
+
+def _queue(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> list[Need]:
+        if "QueueUrl" in call.params:
+            account, name = urlsplit(call.params["QueueUrl"]).path.strip("/").rsplit("/", 1)
+        else:
+            account = call.params.get("QueueOwnerAWSAccountId", call.caller.account)
+            name = call.params["QueueName"]
+        return [Need(action, f"arn:aws:sqs:{call.region}:{account}:{name}")]
+
+    return rule
+
+
+def _topic(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> list[Need]:
+        return [Need(action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")]
+
+    return rule
+
+
+def _put_events(_world: World, call: Call) -> Iterator[Need]:
+    for entry in call.params["Entries"]:
+        bus = entry.get("EventBusName", "default")
+        arn = bus if bus.startswith("arn:") else f"arn:aws:events:{call.region}:{call.caller.account}:event-bus/{bus}"
+        context = {"events:source": entry.get("Source", ""), "events:detail-type": entry.get("DetailType", "")}
+        yield Need("events:PutEvents", arn, context)
+
+
+def _invoke(_world: World, call: Call) -> list[Need]:
+    name = call.params["FunctionName"]
+    arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
+    return [Need("lambda:InvokeFunction", arn)]
+
+
+def _parameters(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> Iterator[Need]:
+        path = call.params.get("Path")
+        for name in call.params.get("Names") or [call.params.get("Name") or path]:
+            arn = f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.lstrip('/')}"
+            yield Need(action, arn, {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower()})
+
+    return rule
+
+
+def _log(action: str) -> Needs:
+    def rule(_world: World, call: Call) -> list[Need]:
+        group, stream = call.params.get("logGroupName", "*"), call.params.get("logStreamName")
+        arn = f"arn:aws:logs:{call.region}:{call.caller.account}:log-group:{group}"
+        return [Need(action, f"{arn}:log-stream:{stream}" if stream else arn)]
+
+    return rule
+
+
+def _metric(_world: World, call: Call) -> list[Need]:
+    return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})]
+
+
+KMS = (
+    "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
+    "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy RetireGrant "
+    "RevokeGrant ScheduleKeyDeletion UpdateAlias"
+)
+DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable"
+SQS = (
+    "SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch ChangeMessageVisibility "
+    "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
+)
+ORGANIZATIONS = (
+    "DescribeAccount DescribeOrganization ListAccounts ListAccountsForParent ListChildren "
+    "ListOrganizationalUnitsForParent ListRoots ListTagsForResource"
+)
+
+TABLE: dict[str, Needs] = {
+    **ec2_needs.TABLE,
+    # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.
+    "sts:GetCallerIdentity": nothing,
+    "sts:AssumeRole": nothing,
+    **{f"kms:{name}": nothing for name in KMS.split()},
+    **{f"dynamodb:{name}": _table(f"dynamodb:{name}") for name in DYNAMODB.split()},
+    "dynamodb:TransactWriteItems": _transaction,
+    "dynamodb:TransactGetItems": _transaction,
+    "dynamodb:BatchGetItem": _batch("dynamodb:BatchGetItem"),
+    "dynamodb:BatchWriteItem": _batch("dynamodb:BatchWriteItem"),
+    **{f"sqs:{name}": _queue(f"sqs:{name.removesuffix('Batch')}") for name in SQS.split()},
+    "sqs:ListQueues": _anywhere("sqs:ListQueues"),
+    "sns:Publish": _topic("sns:Publish"),
+    "sns:PublishBatch": _topic("sns:Publish"),
+    "sns:GetTopicAttributes": _topic("sns:GetTopicAttributes"),
+    "events:PutEvents": _put_events,
+    "lambda:Invoke": _invoke,
+    "ssm:GetParameter": _parameters("ssm:GetParameter"),
+    "ssm:GetParameters": _parameters("ssm:GetParameters"),
+    "ssm:GetParametersByPath": _parameters("ssm:GetParametersByPath"),
+    "ssm:PutParameter": _parameters("ssm:PutParameter"),
+    "logs:CreateLogGroup": _log("logs:CreateLogGroup"),
+    "logs:CreateLogStream": _log("logs:CreateLogStream"),
+    "logs:PutLogEvents": _log("logs:PutLogEvents"),
+    "cloudwatch:PutMetricData": _metric,
+    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS.split()},
+}
+"""``service:Operation`` -> what it needs."""

@@ -1,0 +1,96 @@
+"""Roles, as IAM keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from sandbox.api import AwsError
+from sandbox.iam import policy
+from sandbox.iam.policy import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role. A role made again under an old name has another id."""
+
+    account: str
+    name: str
+    id: str
+    trust: Document
+    policies: Mapping[str, Document] = field(default_factory=dict)
+    longest: timedelta = timedelta(hours=1)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/"
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:iam::{self.account}:role{self.path}{self.name}"
+
+
+class Roles:
+    """All roles of all accounts. IAM is global: there is one role of a name in an account, not one per Region."""
+
+    def __init__(self) -> None:
+        self._roles: dict[str, Role] = {}
+        self._made = 0
+
+    def put(
+        self,
+        account: str,
+        name: str,
+        trust: Document,
+        policies: Mapping[str, Document] | None = None,
+        *,
+        longest: timedelta = timedelta(hours=1),
+        tags: Mapping[str, str] | None = None,
+    ) -> Role:
+        """Make a role, or change one that exists (its id stays).
+
+        Raises AwsError: MalformedPolicyDocument, with the statement and what is wrong with it.
+        """
+        policy.parse(trust, resource_policy=True)
+        for given_name, document in (policies or {}).items():
+            try:
+                policy.parse(document)
+            except AwsError as fault:
+                raise AwsError(
+                    fault.code, f"policy {given_name} of role {name} in {account}: {fault.message}"
+                ) from None
+        arn = f"arn:aws:iam::{account}:role/{name}"
+        known = self._roles.get(arn)
+        role = Role(
+            account,
+            name,
+            known.id if known else self._new_id(arn),
+            trust,
+            dict(policies or {}),
+            longest,
+            dict(tags or {}),
+        )
+        self._roles[arn] = role
+        return role
+
+    def put_policy(self, arn: str, name: str, document: Document) -> None:
+        """Add or replace one inline policy."""
+        role = self._roles[arn]
+        self._roles[arn] = replace(role, policies={**role.policies, name: policy.parse(document)})
+
+    def drop(self, arn: str) -> None:
+        """Delete a role. Its sessions can do nothing any more, and a role of the same name will be another one."""
+        self._roles.pop(arn, None)
+
+    def get(self, arn: str | None) -> Role | None:
+        """Return a role by its ARN."""
+        return self._roles.get(arn or "")
+
+    def all(self, account: str) -> list[Role]:
+        """Return an account's roles."""
+        return [role for role in self._roles.values() if role.account == account]
+
+    def _new_id(self, arn: str) -> str:
+        self._made += 1
+        return "AROA" + hashlib.sha256(f"{arn}/{self._made}".encode()).hexdigest()[:17].upper()

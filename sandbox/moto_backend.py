@@ -1,0 +1,106 @@
+"""moto, in this process, for what the sandbox does not play itself.
+
+Requests are handed to moto's own handlers under the caller's account and Region, without its mocks, URL matching
+or servers.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+# Read when moto is first imported: without them its 1,301 images answer every unfiltered call, ...
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+# ... and botocore's account endpoints match no URL of moto's.
+os.environ.setdefault("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
+
+from botocore.serialize import QuerySerializer
+from moto import backends
+from moto.core.base_backend import BackendDict
+from moto.core.request import Request as MotoRequest
+from werkzeug.exceptions import HTTPException
+
+from sandbox import protocol
+from sandbox.api import AwsError
+
+if TYPE_CHECKING:
+    from sandbox.protocol import Request, Response
+
+ANY_ACCOUNT = "123456789012"
+"""Handlers are the same in all accounts; one has to be named to get at them."""
+
+Handler = Callable[[Any, str, Any], tuple[int, dict[str, Any], str | bytes]]
+
+
+def reset() -> None:
+    """Forget everything in all accounts."""
+    BackendDict.reset()
+
+
+def handle(request: Request, account: str) -> Response:
+    """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
+    if request.protocol == "cbor":
+        return _by_query(request, account)
+    return _dispatch(
+        request.service, request.region, request.method, _path(request), request.headers, request.body, account
+    )
+
+
+def _dispatch(service: str, region: str, method: str, path: str, headers: Any, body: bytes, account: str) -> Response:
+    url = f"https://{protocol.service_model(service).endpoint_prefix}.{region}.amazonaws.com{path}"
+    bare = url.split("?", 1)[0]
+    handler = next((handler for pattern, handler in _handlers(service) if pattern.match(bare)), None)
+    if handler is None:
+        raise AwsError("UnknownOperationException", f"neither the sandbox nor moto answers {method} {url}", 404)
+    sent = {**headers, "host": urlsplit(url).netloc, "x-moto-account-id": account}
+    made = MotoRequest.from_primitives(method, url, sent, body)
+    try:
+        status, answered, content = handler(made, made.raw_url, made.headers)
+    except HTTPException as fault:
+        status, answered, content = fault.code or 500, dict(fault.get_headers()), fault.get_body()
+    except NotImplementedError as missing:
+        raise AwsError("NotImplemented", f"neither the sandbox nor moto plays this call: {missing}", 501) from missing
+    plain = {str(name): str(value) for name, value in answered.items()}
+    return int(status), plain, content if isinstance(content, bytes) else (content or "").encode()
+
+
+def _by_query(request: Request, account: str) -> Response:
+    """Moto does not speak CBOR; ask in the older query protocol and translate the answer."""
+    model = protocol.operation_model(request.service, request.operation)
+    form = QuerySerializer().serialize_to_request(request.params, model)["body"]
+    body = urlencode(form).encode()
+    headers = {**request.headers, "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    headers = {name: value for name, value in headers.items() if name not in {"smithy-protocol", "content-encoding"}}
+    headers["content-length"] = str(len(body))
+    status, answered, content = _dispatch(request.service, request.region, "POST", "/", headers, body, account)
+    parsed = protocol.parse_query_answer(request.service, request.operation, status, answered, content)
+    if "Error" in parsed:
+        raise AwsError(parsed["Error"].get("Code", "InternalFailure"), parsed["Error"].get("Message", ""), status)
+    parsed.pop("ResponseMetadata", None)
+    return protocol.result(request, parsed, answered.get("x-amzn-RequestId", "moto"))
+
+
+def _path(request: Request) -> str:
+    parts = urlsplit(request.url)
+    path = parts.path or "/"
+    if request.service == "s3" and ".s3." in parts.netloc:
+        path = f"/{parts.netloc.split('.s3.', 1)[0]}{path}"
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+@functools.cache
+def _handlers(service: str) -> tuple[tuple[re.Pattern[str], Handler], ...]:
+    try:
+        by_account: Any = backends.get_backend(service)  # type: ignore[call-overload]
+    except (ImportError, AttributeError):
+        raise AwsError("UnknownOperationException", f"moto has no service {service}", 404) from None
+    if isinstance(by_account, BackendDict):
+        regions = by_account[ANY_ACCOUNT]
+        backend = regions["us-east-1"] if "us-east-1" in regions else regions["aws"]
+    else:
+        backend = by_account["global"]
+    return tuple((re.compile(pattern), handler) for pattern, handler in backend.urls.items())

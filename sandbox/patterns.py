@@ -1,0 +1,133 @@
+"""EventBridge's event patterns: does this event match? Pure.
+
+Operators: exact values, prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists;
+``$or``; nested objects; arrays on either side. [EventBridge user guide, content filtering]
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Pattern = Mapping[str, Any]
+
+COMPARE = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+OPERATORS = {"prefix", "suffix", "equals-ignore-case", "wildcard", "anything-but", "numeric", "exists"}
+
+
+class _Missing:
+    """Stands for a field that the event does not have."""
+
+
+MISSING = _Missing()
+
+
+def matches(pattern: Pattern, event: Any) -> bool:
+    """Whether every field of the pattern matches the event; of an array of objects one must match as a whole."""
+    if isinstance(event, list):
+        return any(matches(pattern, one) for one in event)
+    fields = event if isinstance(event, Mapping) else {}
+    for key, wanted in pattern.items():
+        if key == "$or":
+            if not any(matches(one, fields) for one in wanted):
+                return False
+        elif isinstance(wanted, Mapping):
+            if not matches(wanted, fields.get(key, {})):
+                return False
+        elif not _leaf(wanted, fields.get(key, MISSING)):
+            return False
+    return True
+
+
+def fault(pattern: Any, where: str = "the pattern") -> str | None:
+    """What is wrong with a pattern, for InvalidEventPatternException; None if nothing is."""
+    if not isinstance(pattern, Mapping):
+        return f"{where} must be an object or an array"
+    if not pattern:
+        return f"{where} is empty: empty objects are not allowed"
+    for key, wanted in pattern.items():
+        place = f"{where}.{key}"
+        if key == "$or" and isinstance(wanted, list):
+            problem = next(filter(None, (fault(one, place) for one in wanted)), None)
+        elif isinstance(wanted, Mapping):
+            problem = fault(wanted, place)
+        elif not isinstance(wanted, list):
+            problem = f"{place} must be an object or an array, not {wanted!r}: write [{wanted!r}]"
+        else:
+            problem = next(filter(None, (_rule_fault(one, place) for one in wanted)), None)
+        if problem:
+            return problem
+    return None
+
+
+def _rule_fault(wanted: Any, where: str) -> str | None:
+    if isinstance(wanted, list):
+        return f"{where}: an array cannot hold an array"
+    if not isinstance(wanted, Mapping):
+        return None
+    if len(wanted) != 1 or next(iter(wanted)) not in OPERATORS:
+        return f"{where}: {sorted(wanted)} is no operator; known: {sorted(OPERATORS)}"
+    return None
+
+
+def _leaf(wanted: Sequence[Any], value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        values = [MISSING]
+    return any(_one(rule, one) for rule in wanted for one in values)
+
+
+def _one(rule: Any, value: Any) -> bool:
+    if not isinstance(rule, Mapping):
+        return _equal(rule, value)
+    ((name, argument),) = rule.items()
+    if name == "exists":
+        present = value is not MISSING and not isinstance(value, Mapping)
+        return present is bool(argument)
+    if value is MISSING or isinstance(value, Mapping):
+        return False
+    if name == "anything-but":
+        return _but(argument, value)
+    if name == "numeric":
+        return _numeric(argument, value)
+    return isinstance(value, str) and _text(name, argument, value)
+
+
+def _equal(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return wanted is value
+    if isinstance(wanted, int | float) and isinstance(value, int | float):
+        return wanted == value
+    return type(wanted) is type(value) and bool(wanted == value)
+
+
+def _but(argument: Any, value: Any) -> bool:
+    if isinstance(argument, Mapping):
+        ((name, texts),) = argument.items()
+        return isinstance(value, str) and not any(_text(name, text, value) for text in _listed(texts))
+    return not any(_equal(one, value) for one in _listed(argument))
+
+
+def _numeric(argument: Sequence[Any], value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    pairs = zip(argument[::2], argument[1::2], strict=True)
+    return all(COMPARE[sign](value, number) for sign, number in pairs)
+
+
+def _text(name: str, argument: Any, value: str) -> bool:
+    if isinstance(argument, Mapping):  # {"prefix": {"equals-ignore-case": ...}}
+        argument, value = str(argument["equals-ignore-case"]).lower(), value.lower()
+    if name == "prefix":
+        return value.startswith(argument)
+    if name == "suffix":
+        return value.endswith(argument)
+    if name == "equals-ignore-case":
+        return value.lower() == argument.lower()
+    return re.fullmatch(".*".join(map(re.escape, argument.split("*"))), value, re.DOTALL) is not None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,85 @@
+"""Who may know of a resource, and finding one for a call: not there and not yours look the same."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from sandbox.api import Call
+from sandbox.rules import rule
+from sandbox.services.ec2.errors import KINDS, check_id, kind_of, not_authorized, not_found
+from sandbox.services.ec2.records import Image, Resource, Snapshot
+from sandbox.services.ec2.state import Table
+
+if TYPE_CHECKING:
+    from sandbox.services.ec2.service import Ec2
+
+S = TypeVar("S", Snapshot, Image)
+
+PRIVATE = rule(
+    "ec2-foreign-is-invisible",
+    "A snapshot or image of another account is visible only while shared with the caller's account or public "
+    "[aws-facts 2 and 4, VERIFIED]",
+)
+OWNER_ONLY = rule(
+    "ec2-only-the-owner-changes",
+    "Only its owner may change, delete, deprecate or read the attributes of a snapshot or image it has shared "
+    "[aws-facts 5 and 8; for uefiData UNVERIFIED]",
+)
+
+
+def may_see(ec2: Ec2, account: str, resource: Resource) -> bool:
+    """Whether an account may know of a resource."""
+    if resource.owner == account or not ec2.on(PRIVATE):
+        return True
+    match resource:
+        case Snapshot():
+            return not resource.shared_with.isdisjoint({account, "all"})
+        case Image():
+            return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")})
+        case _:
+            return False
+
+
+def visible(ec2: Ec2, call: Call, table: Table[S], at: datetime) -> list[S]:
+    """Return all that the caller may know of in the call's Region, as things were at a time."""
+    account = call.caller.account
+    if ec2.on(PRIVATE):
+        found = [*table.of(account, at), *(record for record in table.lent(at) if record.owner != account)]
+    else:
+        found = table.all(at)
+    return [record for record in found if record.region == call.region and may_see(ec2, account, record)]
+
+
+def reachable(ec2: Ec2, call: Call, resource_id: str) -> Resource:
+    """Return a resource of the call's Region that the caller may know of."""
+    kind_of(resource_id)
+    found = ec2.state.resource(resource_id, call.region)
+    if found is None or not may_see(ec2, call.caller.account, found):
+        raise not_found(resource_id)
+    if isinstance(found, Image) and found.state == "deregistered":
+        raise not_found(resource_id)
+    return found
+
+
+def own(ec2: Ec2, call: Call, resource_id: str, prefix: str) -> Resource:
+    """Return a resource that the caller owns."""
+    check_id(resource_id, prefix)
+    found = reachable(ec2, call, resource_id)
+    if found.owner != call.caller.account and ec2.on(OWNER_ONLY):
+        raise not_authorized(KINDS[prefix], resource_id)
+    return found
+
+
+def own_snapshot(ec2: Ec2, call: Call) -> Snapshot:
+    """Return the snapshot that the call names and its caller owns."""
+    found = own(ec2, call, call.params["SnapshotId"], "snap")
+    assert isinstance(found, Snapshot)  # noqa: S101 - the prefix says so
+    return found
+
+
+def own_image(ec2: Ec2, call: Call) -> Image:
+    """Return the image that the call names and its caller owns."""
+    found = own(ec2, call, call.params["ImageId"], "ami")
+    assert isinstance(found, Image)  # noqa: S101 - the prefix says so
+    return found

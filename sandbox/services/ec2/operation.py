@@ -1,0 +1,37 @@
+"""One operation of EC2: who answers it, and which parameters it minds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox.api import AwsError, Call
+
+if TYPE_CHECKING:
+    from sandbox.services.ec2.service import Ec2
+
+Handler = Callable[["Ec2", Call], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A handler, and the names of the parameters it takes, separated by spaces.
+
+    A parameter that AWS knows and the sandbox does not model is refused: ignoring it would be a kindness.
+    """
+
+    handler: Handler
+    parameters: str
+    takes: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Split the names."""
+        object.__setattr__(self, "takes", frozenset((*self.parameters.split(), "DryRun")))
+
+    def check(self, call: Call) -> None:
+        """Refuse parameters that are not modelled."""
+        unknown = sorted(name for name, value in call.params.items() if name not in self.takes and value is not None)
+        if unknown:
+            what = f"The sandbox does not model {', '.join(unknown)} of {call.operation}"
+            raise AwsError("UnsupportedOperation", what)

@@ -1,0 +1,113 @@
+"""Everything EC2 knows, for all accounts and Regions, as it is and as it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+from sandbox.services.ec2.records import Image, Resource, Snapshot, TagSet, Volume
+
+
+class _Record(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def lent(self) -> bool: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+
+class Table(Generic[R]):
+    """Records by id, every version kept, so that a read can be as stale as a test wants it."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._versions: dict[str, list[tuple[datetime, R | None]]] = {}
+        self._owned: dict[str, dict[str, None]] = {}
+        self._lent: dict[str, None] = {}
+        """Ids of what was ever lent, so that a look at what one may see need not go through everything."""
+
+    def put(self, record: R) -> R:
+        """Make this the present version."""
+        self._versions.setdefault(record.id, []).append((self._clock(), record))
+        self._owned.setdefault(record.owner, {})[record.id] = None
+        if record.lent:
+            self._lent[record.id] = None
+        return record
+
+    def drop(self, record_id: str) -> None:
+        """Let a record be gone from now on."""
+        self._versions.setdefault(record_id, []).append((self._clock(), None))
+
+    def get(self, record_id: str, at: datetime | None = None) -> R | None:
+        """Return the record as it is, or as it was at a time; None if there is (was) none."""
+        versions = self._versions.get(record_id, ())
+        if at is None:
+            return versions[-1][1] if versions else None
+        return next((record for since, record in reversed(versions) if since <= at), None)
+
+    def all(self, at: datetime | None = None) -> list[R]:
+        """Return all records, oldest first, as they are or as they were at a time."""
+        return self._those(self._versions, at)
+
+    def of(self, owner: str, at: datetime | None = None) -> list[R]:
+        """Return an account's records, oldest first."""
+        return self._those(self._owned.get(owner, ()), at)
+
+    def lent(self, at: datetime | None = None) -> list[R]:
+        """Return the records that others may use, oldest first."""
+        return [record for record in self._those(self._lent, at) if record.lent]
+
+    def _those(self, ids: Iterable[str], at: datetime | None) -> list[R]:
+        found = (self.get(record_id, at) for record_id in ids)
+        return [record for record in found if record is not None]
+
+
+class State:
+    """The tables. ``seed`` makes the ids of a world reproducible."""
+
+    def __init__(self, clock: Callable[[], datetime], seed: int) -> None:
+        self._seed = seed
+        self._made = 0
+        self._ago = timedelta()
+
+        def written_at() -> datetime:
+            return clock() - self._ago
+
+        self.volumes: Table[Volume] = Table(written_at)
+        self.snapshots: Table[Snapshot] = Table(written_at)
+        self.images: Table[Image] = Table(written_at)
+        self.tags: Table[TagSet] = Table(written_at)
+
+    @contextmanager
+    def backdated(self, ago: timedelta) -> Iterator[None]:
+        """Let new records have been there for a while, so that stale reads see them."""
+        self._ago = ago
+        try:
+            yield
+        finally:
+            self._ago = timedelta()
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id of EC2's long form: ``snap-`` and 17 hexadecimal digits."""
+        self._made += 1
+        digest = hashlib.sha256(f"{self._seed}/{prefix}/{self._made}".encode()).hexdigest()
+        return f"{prefix}-0{digest[:16]}"
+
+    def resource(self, resource_id: str, region: str, at: datetime | None = None) -> Resource | None:
+        """Return any volume, snapshot or image of a Region by its id, whoever owns it."""
+        found: Resource | None = (
+            self.snapshots.get(resource_id, at) or self.images.get(resource_id, at) or self.volumes.get(resource_id, at)
+        )
+        return found if found is not None and found.region == region else None
+
+    def tags_on(self, account: str, resource_id: str, at: datetime | None = None) -> dict[str, str]:
+        """Return the tags that this account has put on a resource."""
+        found = self.tags.get(f"{account}/{resource_id}", at)
+        return dict(found.tags) if found else {}

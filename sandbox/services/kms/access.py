@@ -1,0 +1,121 @@
+"""Who may use a key: key policy or grant on the key's side, and for another account's key the caller's own policies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from sandbox.iam import Decision, policy
+from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.rules import rule
+
+if TYPE_CHECKING:
+    from sandbox.api import Caller
+    from sandbox.iam.match import Context, Values
+    from sandbox.services.kms.records import Grant, Key
+    from sandbox.world import World
+
+KEY_SIDE = rule(
+    "kms-key-policy-or-grant-needed",
+    "Nobody may use a key whom neither its key policy nor a grant admits; IAM policies alone open no key. "
+    "[aws-facts 3, VERIFIED: key policy AND IAM policy, either alone is not enough]",
+)
+CALLER_SIDE = rule(
+    "kms-foreign-key-needs-own-policy",
+    "For another account's key the caller's own identity policy must allow it too, also where a grant admits the "
+    "caller. [aws-facts 3: VERIFIED for key policies; UNVERIFIED for the owner's grant]",
+)
+DELEGATED = rule(
+    "kms-root-statement-delegates-to-iam",
+    "A key policy that names the account's root lets the account's IAM policies decide; by itself it admits only root. "
+    "[KMS developer guide: default key policy]",
+)
+CONSTRAINTS = rule(
+    "kms-grant-constraints",
+    "A grant's encryption context constraint must hold for cryptographic operations; it is ignored for DescribeKey and "
+    "RetireGrant. [aws-facts 3, VERIFIED]",
+)
+SAME_ROLE = rule(
+    "kms-grant-dies-with-its-role",
+    "A grant is for the role that existed when it was made: a role made again under the same name does not get it. "
+    "[aws-facts, later reading, VERIFIED]",
+)
+IGNORES_CONTEXT = {"DescribeKey", "RetireGrant"}
+CONTEXT = "kms:encryptioncontext:"
+
+
+class Access:
+    """Decides for the keys of one world."""
+
+    def __init__(self, world: World, grants: Mapping[str, list[Grant]]) -> None:
+        self._world = world
+        self._grants = grants
+
+    def decide(
+        self,
+        caller: Caller,
+        action: str,
+        key: Key,
+        *,
+        region: str,
+        context: Mapping[str, Values],
+        tokens: Collection[str] = (),
+    ) -> Decision:
+        """Decide whether a caller may do ``kms:...`` to a key; the reason is worded as AWS does."""
+        asked = {**self._world.iam.context(caller, region), "kms:calleraccount": caller.account}
+        asked.update({name.lower(): value for name, value in context.items()})
+        ask = Ask(action, key.arn, asked)
+        own, session = self._world.iam.identity(caller, ask)
+        theirs, kinds = policy.resource(key.policy, ask, Who(caller.arn, caller.role_arn, caller.account))
+        for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
+            if verdict is Verdict.DENY:
+                return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
+        granted = self.granting(caller, action, key, ask.context, tokens) is not None
+        open_ = granted or theirs is Verdict.ALLOW or not self._world.rules.on(KEY_SIDE)
+        if not open_:
+            return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
+        if self._needs_own(caller, key, kinds, granted=granted) and own is Verdict.SILENT:
+            return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
+        if session is Verdict.SILENT:
+            return Decision(allowed=False, why=f"because no session policy allows the {action} action")
+        return Decision(allowed=True)
+
+    def granting(
+        self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str] = ()
+    ) -> Grant | None:
+        """Return the grant that lets the caller do this, if there is one that has its effect by now."""
+        now, operation = self._world.now, action.removeprefix("kms:")
+        for grant in self._grants.get(key.arn, []):
+            awake = grant.works(now) or (grant.revoked is None and not grant.tokens.isdisjoint(tokens))
+            if (
+                awake
+                and operation in grant.operations
+                and self._is_for(grant, caller)
+                and self._fits(grant, operation, context)
+            ):
+                return grant
+        return None
+
+    def _needs_own(self, caller: Caller, key: Key, kinds: Collection[Kind], *, granted: bool) -> bool:
+        if caller.account != key.account:
+            return self._world.rules.on(CALLER_SIDE)
+        named = bool({Kind.SESSION, Kind.ROLE, Kind.ANYONE} & set(kinds))
+        return not granted and not named and self._world.rules.on(DELEGATED)
+
+    def _is_for(self, grant: Grant, caller: Caller) -> bool:
+        if grant.grantee in {caller.account, f"arn:aws:iam::{caller.account}:root", caller.arn}:
+            return True
+        if grant.grantee != caller.role_arn:
+            return False
+        role = self._world.iam.roles.get(caller.role_arn)
+        return not self._world.rules.on(SAME_ROLE) or (role is not None and role.id == grant.grantee_id)
+
+    def _fits(self, grant: Grant, operation: str, context: Context) -> bool:
+        if not grant.constraints or operation in IGNORES_CONTEXT or not self._world.rules.on(CONSTRAINTS):
+            return True
+        given = {name.removeprefix(CONTEXT): value for name, value in context.items() if name.startswith(CONTEXT)}
+        equals = grant.constraints.get("EncryptionContextEquals")
+        if equals is not None and given != {name.lower(): value for name, value in equals.items()}:
+            return False
+        subset = grant.constraints.get("EncryptionContextSubset", {})
+        return all(given.get(name.lower()) == value for name, value in subset.items())

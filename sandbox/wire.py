@@ -1,0 +1,78 @@
+"""The transport under boto3: requests go to the world of this process, not to the network."""
+
+from __future__ import annotations
+
+import functools
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import boto3
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.httpsession import URLLib3Session
+
+from sandbox.accounts import SECRET
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+
+class _Request(Protocol):
+    method: str
+    url: str
+    headers: Any
+    body: Any
+
+
+class _Raw(io.BytesIO):
+    """What botocore expects of urllib3's response."""
+
+    def stream(self, amt: int = 1 << 16, **_: object) -> Iterator[bytes]:
+        while chunk := self.read(amt):
+            yield chunk
+
+
+@contextmanager
+def installed(world: World) -> Iterator[None]:
+    """While inside, every botocore client of this process talks to the world.
+
+    botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced.
+    """
+
+    def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
+        status, headers, body = world.gateway.handle(request.method, request.url, request.headers, request.body)
+        return AWSResponse(request.url, status, headers, _Raw(body))
+
+    real_send = URLLib3Session.send
+    URLLib3Session.send = send
+    try:
+        yield
+    finally:
+        URLLib3Session.send = real_send
+
+
+@functools.cache
+def botocore_session() -> Any:
+    """The one botocore session of the sandbox: its loader has every service model it ever read."""
+    return botocore.session.Session()
+
+
+_making = threading.Lock()
+
+
+@functools.cache
+def client(service: str, region: str, key: str, token: str | None) -> Any:
+    """Make a boto3 client without retries; equal arguments give the same client, in later worlds too."""
+    with _making:
+        return boto3.session.Session(botocore_session=botocore_session()).client(
+            service,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key=SECRET,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, ignore_configured_endpoint_urls=True),
+        )

@@ -1,0 +1,160 @@
+"""The applied targets file as the functions read it, against moto's DynamoDB."""
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib.adapters.targets_table import Current, TargetsDamaged, TargetsTable, partition
+from chalicelib.core import targets
+from chalicelib.core.targets import Directory, Target
+
+TABLE = "ami-promoter-us-east-1"
+DEV, PROD = "111111111111", "222222222222"
+DIRECTORY = Directory(
+    {"default": (DEV,), "all": (DEV, PROD)},
+    {
+        DEV: (Target(DEV, "us-east-1", role_name="Copier", external_id="x-1", tags={"a": "b"}),),
+        PROD: (Target(PROD, "us-east-1"),),
+    },
+)
+
+
+@pytest.fixture
+def client(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        yield client
+
+
+def put(client, pk, sk, **attributes):
+    client.put_item(TableName=TABLE, Item={"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
+
+
+def apply(client, directory, generation=1):
+    items = targets.to_items(directory)
+    current = Current(generation, targets.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
+    for sk, body in items.items():
+        put(client, partition(current.version), sk, body={"S": body})
+    put(client, partition(current.version), "source", text={"B": b"groups: {}"})
+    pointer = {"digest": current.digest, "applied_at": current.applied_at, "applied_by": current.applied_by}
+    wired = {name: {"S": value} for name, value in pointer.items()}
+    put(client, "targets", "current", generation={"N": str(generation)}, **wired)
+    return current
+
+
+def test_a_value_resolves_by_the_file_in_force(client):
+    """Groups become targets with every setting the file gave them."""
+    current = apply(client, DIRECTORY)
+
+    found = TargetsTable(client, TABLE).resolve("all")
+
+    assert found.targets == (*DIRECTORY.accounts[DEV], *DIRECTORY.accounts[PROD])
+    assert (found.faults, found.digest) == ((), current.digest)
+
+
+def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
+    """There is no time between two files in which a mixture is read."""
+    table = TargetsTable(client, TABLE)
+    apply(client, DIRECTORY)
+    apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), generation=2)
+
+    assert [target.account for target in table.resolve("").targets] == [PROD]
+    assert [fault.code for fault in table.resolve("all").faults] == ["unknown-group"]
+    assert (table.contains(DEV), table.contains(PROD)) == (False, True)
+
+
+def test_only_accounts_of_the_file_are_contained(client):
+    """Whoever may tag cannot thereby choose a stranger as receiver."""
+    apply(client, DIRECTORY)
+    table = TargetsTable(client, TABLE)
+
+    assert [table.contains(account) for account in (DEV, PROD, "999999999999", "")] == [True, True, False, False]
+
+
+def test_role_and_external_id_are_read_live(client):
+    """A corrected external id reaches a delivery that waits; an account that is gone gives None."""
+    table = TargetsTable(client, TABLE)
+    apply(client, DIRECTORY)
+    assert table.live(DEV) == ("Copier", "x-1")
+
+    apply(client, Directory({}, {DEV: (Target(DEV, "us-east-1", external_id="x-2"),)}), generation=2)
+
+    assert (table.live(DEV), table.live(PROD)) == (("AmiCopyRole", "x-2"), None)
+
+
+def test_before_anything_is_applied_nobody_is_a_target(client):
+    """A fresh installation refuses every value and says what to do."""
+    table = TargetsTable(client, TABLE)
+
+    found = table.resolve("dev")
+
+    assert (found.targets, found.digest) == ((), "")
+    assert [str(fault) for fault in found.faults] == [
+        "table ami-promoter-us-east-1: no targets file has been applied yet, so no account may receive an AMI. "
+        "Write one and run `ami-promoter targets apply FILE`."
+    ]
+    assert (table.contains(DEV), table.live(DEV)) == (False, None)
+
+
+def test_items_changed_by_hand_are_not_trusted(client):
+    """An account slipped into a group in the table, past the file, makes every value be refused."""
+    current = apply(client, DIRECTORY)
+    put(client, partition(current.version), "group#default", body={"S": f'["{DEV}","{PROD}"]'})
+
+    found = TargetsTable(client, TABLE).resolve("default")
+
+    assert found.targets == ()
+    assert [str(fault) for fault in found.faults] == [
+        f"table {TABLE}, targets version {current.version}: the applied targets are not what was applied: items were "
+        "changed or deleted by hand. Apply the file again with an `ami-promoter` of the hub's version: that writes all "
+        "of them anew."
+    ]
+
+
+def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deliveries(client):
+    """What is unknown is not ignored when something starts, and does not hinder what must be closed."""
+    body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
+    items = {f"account#{DEV}": body}
+    current = Current(1, targets.digest_of(items), "2026-01-05T09:00:00Z", "arn")
+    put(client, partition(current.version), f"account#{DEV}", body={"S": body})
+    pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
+    put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
+    table = TargetsTable(client, TABLE)
+
+    assert [fault.code for fault in table.resolve(DEV).faults] == ["targets-damaged"]
+    assert "Target has no colour" in table.resolve(DEV).faults[0].what
+    assert (table.contains(DEV), table.live(DEV)) == (True, ("R", ""))
+    with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
+        table.directory(table.current())
+
+
+def test_every_read_is_consistent(client):
+    """A file that was applied a moment ago is the one that counts."""
+    apply(client, DIRECTORY)
+    asked = []
+    client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+    table = TargetsTable(client, TABLE)
+
+    table.resolve("all")
+    table.contains(DEV)
+    table.live(DEV)
+
+    assert [params.get("ConsistentRead") for params in asked] == [True] * 6
+
+
+def test_a_thousand_accounts_resolve(client):
+    """More than one page of items is read whole."""
+    accounts = [f"{number:012d}" for number in range(1000)]
+    tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
+    apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
+
+    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts

@@ -1,0 +1,53 @@
+"""A hub with its table, in moto."""
+
+import boto3
+import pytest
+from moto import mock_aws
+
+TABLE = "ami-promoter-us-east-1"
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """Credentials of a made-up account, and nothing of the machine's own configuration."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return monkeypatch
+
+
+@pytest.fixture
+def aws(environment):
+    """An account without anything in it."""
+    environment.setenv("AWS_REGION", "us-east-1")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def client(aws):
+    """DynamoDB with the hub's table."""
+    client = boto3.client("dynamodb", region_name="us-east-1")
+    client.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    return client
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """Writes ``targets.yaml`` into the working directory and returns its name."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="targets.yaml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return name
+
+    return write

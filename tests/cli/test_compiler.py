@@ -1,0 +1,228 @@
+"""Targets files: what is accepted, what it means, and every fault word for word."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ami_promoter.compiler import Hub, compile_targets, duration, seconds
+from chalicelib.core.targets import Directory, Target
+
+GOLDEN = Path(__file__).parent / "golden"
+HUB = Hub("us-east-1", "999999999999")
+ONE = '["111111111111"]'
+
+
+def compiled(text, hub=HUB):
+    directory = compile_targets(text, "targets.yaml", hub)
+    assert isinstance(directory, Directory), [str(fault) for fault in directory]
+    return directory
+
+
+def faults(text, hub=HUB):
+    found = compile_targets(text, "targets.yaml", hub)
+    assert isinstance(found, tuple)
+    return [str(fault) for fault in found]
+
+
+@pytest.mark.parametrize("name", ["faults", "conflicts"])
+def test_every_fault_is_told_at_once_with_place_and_cure(name):
+    """Whoever applies a bad file gets one list, in the order of its lines, and can mend all of it in one go."""
+    text = (GOLDEN / f"{name}.yaml").read_text()
+
+    assert faults(text) == (GOLDEN / f"{name}.txt").read_text().splitlines()
+
+
+BROKEN = {
+    "": "1:1: the file names no account. "
+    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    "# only a comment\n": "1:1: the file names no account. "
+    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    "groups: {}": "1:1: the file names no account. "
+    'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
+    "- a": "1:1: the file cannot be a list. The file is a mapping with the keys `defaults`, `groups` and `accounts`.",
+    "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
+    "start any token. Mend this line or the one before it; indent with spaces, and put strings with special signs in "
+    "quotes.",
+    "a: b: c": "1:5: this is not YAML: mapping values are not allowed here. Mend this line or the one before it; "
+    "indent with spaces, and put strings with special signs in quotes.",
+    "groups: \x07": "1:9: there is a character that YAML does not allow (U+0007). Delete it.",
+    f"groups: {{default: {ONE}}}\n---\n": "2:1: a second document begins here. Write one document; drop the `---`.",
+    f"groups: {{default: &all {ONE}, dev: *all}}": "1:19: anchors and aliases (`all`) are not taken here. "
+    "Put what repeats into `defaults` or a group's settings.",
+    "groups: !!omap []": "1:9: the YAML tag `tag:yaml.org,2002:omap` is not taken here. Write the plain value.",
+    "[" * 3000
+    + "]" * 3000: "1:21: lists and mappings stand too deep in one another here. Delete this; nothing goes so deep.",
+    'groups: {default: ["111111111111\\n"]}': "1:20: this text contains a line break or a control character. "
+    "Write it on one line, without `|` or `>`.",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+def test_a_file_that_cannot_be_read_as_yaml_says_where(text):
+    """What is not plain YAML is told with its line and column, before anything else is looked at."""
+    assert faults(text)[0] == f"targets.yaml:{BROKEN[text]}"
+
+
+@given(st.text())
+def test_no_text_makes_it_fail(text):
+    """Whatever a file holds, it is compiled or refused with reasons."""
+    found = compile_targets(text, "targets.yaml", HUB)
+
+    assert isinstance(found, Directory) or found
+
+
+def test_the_least_file_gives_every_default():
+    """Everything but the account has a sensible default."""
+    assert compiled(f"groups: {{default: {ONE}}}") == Directory(
+        {"default": ("111111111111",)}, {"111111111111": (Target("111111111111", "us-east-1"),)}
+    )
+
+
+def test_the_nearest_block_decides_a_setting():
+    """Account before group before defaults before what is built in, setting by setting."""
+    directory = compiled(
+        """
+defaults: {key: alias/defaults, role_name: DefaultsRole, linger: 0, tags: {from: defaults}}
+groups:
+  dev:
+    members: ["111111111111", "222222222222"]
+    key: alias/dev
+    queue_deadline: 1d12h
+    tags: {from: dev}
+accounts:
+  "222222222222": {key: alias/own, linger: 90m}
+  "033333333333": {external_id: "0042", grantee: account, release_when: registered}
+"""
+    )
+
+    assert directory == Directory(
+        {"dev": ("111111111111", "222222222222")},
+        {
+            "111111111111": (
+                Target(
+                    "111111111111",
+                    "us-east-1",
+                    key="alias/dev",
+                    role_name="DefaultsRole",
+                    queue_deadline=36 * 3600,
+                    tags={"from": "dev"},
+                ),
+            ),
+            "222222222222": (
+                Target(
+                    "222222222222",
+                    "us-east-1",
+                    key="alias/own",
+                    role_name="DefaultsRole",
+                    queue_deadline=36 * 3600,
+                    tags={"from": "dev"},
+                    linger=5400,
+                ),
+            ),
+            "033333333333": (
+                Target(
+                    "033333333333",
+                    "us-east-1",
+                    key="alias/defaults",
+                    role_name="DefaultsRole",
+                    external_id="0042",
+                    grantee="account",
+                    release_when="registered",
+                    tags={"from": "defaults"},
+                ),
+            ),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "alias/a-b_c/d",
+        "12345678-1234-1234-1234-123456789012",
+        "mrk-1234567890abcdef1234567890abcdef",
+        "arn:aws:kms:us-east-1:111111111111:key/12345678-1234-1234-1234-123456789012",
+        "arn:aws:kms:us-east-1:111111111111:alias/x",
+    ],
+)
+def test_a_key_is_an_alias_an_id_or_an_arn_of_the_account(key):
+    """KMS's own ways to name a key are taken as they are."""
+    directory = compiled(f'accounts: {{"111111111111": {{key: "{key}"}}}}')
+
+    assert directory.accounts["111111111111"][0].key == key
+
+
+def test_a_region_other_than_the_hubs_is_refused_and_the_hubs_is_fine():
+    """What does not work yet is refused, never ignored."""
+    text = f"defaults: {{regions: [eu-west-1]}}\ngroups: {{default: {ONE}}}"
+
+    assert compiled(text, Hub("eu-west-1")).accounts["111111111111"][0].region == "eu-west-1"
+    assert faults(text) == [
+        "targets.yaml:1:22: `eu-west-1` is not the hub's Region (us-east-1); others do not work in this version. "
+        "Write `[us-east-1]`, or leave `regions` out."
+    ]
+
+
+def test_the_hub_itself_is_no_target():
+    """The hub owns the AMI already; wherever it is named, it is refused, if it is known who the hub is."""
+    text = 'groups: {default: ["999999999999"]}\naccounts: {"999999999999": {}}'
+
+    assert [fault.partition(" ")[0] for fault in faults(text)] == ["targets.yaml:1:20:", "targets.yaml:2:12:"]
+    assert compiled(text, Hub("us-east-1"))
+
+
+def test_a_fault_in_one_place_does_not_bring_forth_others():
+    """A key with a fault is not also said to differ from another group's."""
+    text = f"groups: {{a: {{members: {ONE}, key: no}}, b: {{members: {ONE}, key: alias/b}}}}"
+
+    assert faults(text) == [
+        "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; a key for each "
+        "Region does not work in this version."
+    ]
+
+
+def test_names_that_yaml_takes_for_something_else_are_names():
+    """A group may be called `on`, `no` or `null`: it is what one wrote."""
+    assert set(compiled(f"groups: {{on: {ONE}, no: {ONE}, null: {ONE}}}").groups) == {"on", "no", "null"}
+
+
+@pytest.mark.parametrize(("text", "length"), [("24h", 86400), ("90m", 5400), ("1d12h", 129600), (0, 0), ("5s", 5)])
+def test_durations(text, length):
+    """A number and its unit, or several of them."""
+    assert seconds(text) == length
+
+
+@given(st.integers(0, 10**6))
+def test_a_shown_duration_means_the_same(length):
+    """What a diff shows can be written into a file."""
+    assert seconds(duration(length)) == length
+
+
+@pytest.mark.parametrize("text", ["", "24", "h", "1w", "-1h", "1h ", "1.5h"])
+def test_no_durations(text):
+    """Anything else is none."""
+    with pytest.raises(ValueError, match="no duration"):
+        seconds(text)
+
+
+def test_a_thousand_accounts_with_blocks_of_their_own():
+    """As many targets as the design asks for stand in one file."""
+    accounts = [f"{number:012d}" for number in range(1, 1001)]
+    text = "groups:\n  default:\n" + "".join(f'    - "{a}"\n' for a in accounts) + "accounts:\n"
+    text += "".join(f'  "{a}":\n    external_id: "{a}"\n' for a in accounts)
+
+    directory = compiled(text)
+
+    assert [directory.accounts[a][0].external_id for a in accounts] == accounts
+
+
+def test_a_fault_that_all_accounts_share_is_told_once():
+    """A thousand accounts in two groups that disagree make one message, not a thousand."""
+    members = ", ".join(f'"{number:012d}"' for number in range(1, 1001))
+    text = f"groups:\n  a:\n    members: [{members}]\n    key: alias/a\n  b: [{members}]\n"
+
+    (fault,) = faults(text)
+
+    assert "not decided for 000000000001, 000000000002, 000000000003 and 997 more" in fault

@@ -1,0 +1,55 @@
+"""The schema, the settings of a target and docs/targets.md say the same."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from ami_promoter.compiler import BOUNDS, duration
+from ami_promoter.shape import schema
+from chalicelib.core.targets import Target
+
+ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "targets.md").read_text()
+SETTINGS = schema()["$defs"]["settingKeys"]["properties"]
+WORKING = {name for name, rule in SETTINGS.items() if rule != {"$ref": "#/$defs/notYet"}}
+
+
+def built_in(name):
+    field = {field.name: field for field in dataclasses.fields(Target)}[name]
+    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
+    return duration(value) if name in BOUNDS else value
+
+
+def test_every_setting_of_a_target_can_be_written_and_nothing_else():
+    """What the schema takes is what a target has, `regions` standing for its Region."""
+    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region"}
+
+    assert settings | {"regions"} == WORKING
+
+
+@pytest.mark.parametrize("name", sorted(WORKING - {"regions", "external_id"}))
+def test_defaults_are_the_same_everywhere(name):
+    """The schema's default and the documented one are the one that is built in."""
+    documented = re.search(rf"^\| `{name}` \| `([^`]*)` \|", DOCS, re.MULTILINE)
+
+    assert SETTINGS[name]["default"] == built_in(name)
+    assert documented
+    assert documented[1] == str(built_in(name))
+
+
+def test_every_setting_has_a_description_or_is_not_working_yet():
+    """An editor shows what each is for."""
+    assert {name for name, rule in SETTINGS.items() if "description" in rule} == WORKING
+
+
+def test_every_fault_is_documented():
+    """Each code that the command line and the trigger can bring stands in the tables."""
+    sources = [*(ROOT / "ami_promoter").glob("*.py"), ROOT / "chalicelib" / "core" / "targets.py"]
+    codes = {
+        code for path in sources for code in re.findall(r'"((?:targets|trigger|unknown)-[a-z-]+)"', path.read_text())
+    }
+
+    assert len(codes) > 20
+    assert {code for code in codes - {"unknown-ami"} if f"`{code}`" not in DOCS} == set()

@@ -1,0 +1,240 @@
+"""``status``: what is shown of records as the service itself writes them."""
+
+import json
+
+import pytest
+
+from ami_promoter.main import main
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, codec, share
+from chalicelib.core.delivery import model as delivery
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import model as promotion
+from chalicelib.core.targets import Target
+from chalicelib.ports import Write
+
+HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
+PLACE = f"account {HUB}, {REGION}, table {TABLE}"
+AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
+DEV, PROD = "111111111111", "222222222222"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+SNAPSHOT = addresses.snapshot_resource("snap-1").pk
+KEY = addresses.key_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
+FAULT = Fault("key-disabled", f"account {DEV}", "The key alias/x is disabled.", "Enable it and tag the AMI again.")
+TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be assumed.", "Deploy deploy/target.yaml.")
+
+
+@pytest.fixture
+def table(client):
+    return Table(client, TABLE)
+
+
+def write(table, record):
+    body = codec.encode(record)
+    DynamoRecords(table).create(Write(record.key, record.state, body, None), NINE)
+
+
+def a_promotion(ami=AMI, **changes):
+    state = {"state": promotion.State.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
+    return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
+
+
+def a_delivery(account, state, **changes):
+    name = addresses.delivery_id(HUB, AMI, account, REGION)
+    target = Target(account, REGION)
+    return delivery.Delivery(
+        name, HUB, AMI, target, 1, NINE, "golden", (), state=state, entered={state: NINE + 60}, **changes
+    )
+
+
+def a_child(record, state):
+    return promotion.Child(record.id, record.target.account, REGION, 1, state)
+
+
+@pytest.fixture
+def scene(table):
+    """One delivery that is done, one that failed, one that copies with its shares open."""
+    done = a_delivery(
+        "333333333333",
+        delivery.State.DELIVERED,
+        image="ami-0aaaaaaaaaaaaaaaa",
+        key_arn="arn:aws:kms:us-east-1:333333333333:key/k",
+        shares=(delivery.Share(SNAPSHOT, "333333333333"),),
+        copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
+    )
+    failed = a_delivery(DEV, delivery.State.FAILED, faults=(FAULT,), leftovers=("snap-8",))
+    copying = a_delivery(
+        PROD,
+        delivery.State.COPYING,
+        shares=(delivery.Share(SNAPSHOT, PROD), delivery.Share(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION))),
+        copies=(
+            delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
+            delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", progress=40),
+        ),
+        trouble=TROUBLE,
+    )
+    write(table, a_promotion())
+    children = DynamoChildren(table)
+    for record, state in ((done, "delivered"), (failed, "failed"), (copying, "running")):
+        write(table, record)
+        children.add(AMI, a_child(record, state))
+    opened = {"opened_at": NINE + 30, "hard_close_at": NINE + 90000}
+    ledger = DynamoLedger(table)
+    for resource, holder, account, state in (
+        (SNAPSHOT, "333333333333", "333333333333", share.State.CLOSED),
+        (SNAPSHOT, PROD, PROD, share.State.OPEN),
+        (KEY, copying.id, PROD, share.State.CLOSING),
+    ):
+        ledger.hold(resource, share.Share(resource, holder, account, state=state, **opened), f"{copying.id}:1")
+    return copying.id
+
+
+def test_one_amis_deliveries(scene, capsys):
+    """Where each stands and since when, what came of it, what is wrong and what to do, and what is open."""
+    assert main(["status", AMI]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"{AMI} golden in {PLACE}",
+        "running since 2026-01-05T09:00:00Z, value `dev`: 1 delivered, 1 failed, 1 running",
+        "",
+        "ACCOUNT       REGION     STATE      SINCE                 NEW AMI                COPIES  KEY",
+        "111111111111  us-east-1  failed     2026-01-05T09:01:00Z  -                      -       -",
+        "222222222222  us-east-1  copying    2026-01-05T09:01:00Z  -                      1/2     -",
+        "333333333333  us-east-1  delivered  2026-01-05T09:01:00Z  ami-0aaaaaaaaaaaaaaaa  1/1     "
+        "arn:aws:kms:us-east-1:333333333333:key/k",
+        "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again.",
+        "111111111111 us-east-1: left behind: snap-8",
+        "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
+        "",
+        "Open shares: 2",
+        "  key#arn:aws:kms:us-east-1:123456789012:key/k#222222222222 to 222222222222: closing, opened "
+        "2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at the latest",
+        "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at "
+        "the latest",
+    ]
+
+
+def test_one_amis_deliveries_for_a_program(scene, capsys):
+    """`--json` gives the same as data."""
+    assert main(["status", AMI, "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)
+    assert (data["ami"], data["state"], data["value"], data["since"]) == (AMI, "running", "dev", "2026-01-05T09:00:00Z")
+    by_account = {delivery["account"]: delivery for delivery in data["deliveries"]}
+    assert by_account[DEV]["faults"] == [FAULT.to_json()]
+    assert by_account[PROD]["waits_for"] == TROUBLE.to_json()
+    assert by_account[PROD]["copies"][1] == {
+        "source": "snap-2",
+        "state": "pending",
+        "copy": "snap-6",
+        "progress": 40,
+    }
+    assert by_account["333333333333"]["image"] == "ami-0aaaaaaaaaaaaaaaa"
+    assert [(s["state"], s["holders"]) for s in data["open_shares"]] == [
+        ("closing", [f"{scene}:1"]),
+        ("open", [f"{scene}:1"]),
+    ]
+
+
+def test_a_share_that_was_there_before_us_is_marked(table, capsys):
+    """It is open, and stays, and nobody need worry."""
+    done = a_delivery(PROD, delivery.State.COPYING, shares=(delivery.Share(SNAPSHOT, PROD),))
+    write(table, a_promotion())
+    write(table, done)
+    DynamoChildren(table).add(AMI, a_child(done, "running"))
+    before = share.Share(
+        SNAPSHOT, PROD, PROD, state=share.State.OPEN, before_us=True, opened_at=NINE, hard_close_at=NINE
+    )
+    DynamoLedger(table).hold(SNAPSHOT, before, f"{done.id}:1")
+
+    main(["status", AMI])
+
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .endswith("open, opened 2026-01-05T09:00:00Z, was there before us, stays")
+    )
+
+
+def test_all_promotions(table, scene, capsys):
+    """One line for each, the newest first, with its deliveries by state."""
+    write(table, a_promotion(OTHER, state=promotion.State.OVER, value=None, since=NINE + 60))
+
+    assert main(["status"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"Promotions in {PLACE}:",
+        "AMI                    STATE    SINCE                 VALUE  DELIVERIES",
+        "ami-0fedcba9876543210  over     2026-01-05T09:01:00Z  -      no deliveries",
+        "ami-0123456789abcdef0  running  2026-01-05T09:00:00Z  dev    1 delivered, 1 failed, 1 running",
+    ]
+
+
+def test_all_promotions_for_a_program(scene, capsys):
+    """`--json` gives the same as data."""
+    assert main(["status", "--json"]) == 0
+
+    (only,) = json.loads(capsys.readouterr().out)["promotions"]
+    assert (only["ami"], only["deliveries"]) == (AMI, {"delivered": 1, "failed": 1, "running": 1})
+
+
+def test_refused_and_parked_promotions_say_why(table, capsys):
+    """What stands still says what it waits for."""
+    write(table, a_promotion(value=None, candidate="dve", faults=(FAULT,), why="The value was refused."))
+    DynamoRecords(table).park(addresses.promotion(AMI), "IllegalEvent: Counted in state over.", NINE)
+
+    assert main(["status", AMI]) == 0
+
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "running since 2026-01-05T09:00:00Z, no tag in force: no deliveries",
+        "being examined: `dve`",
+        "The value was refused.",
+        "parked: IllegalEvent: Counted in state over.",
+        "The key alias/x is disabled. Enable it and tag the AMI again.",
+        "",
+        "",
+        "Open shares: none",
+    ]
+
+
+def test_nothing_yet(client, capsys):
+    """An empty table is no fault."""
+    assert main(["status"]) == 0
+
+    assert capsys.readouterr().out == f"No promotion is known in {PLACE}.\n"
+
+
+def test_an_ami_that_is_not_known(client, capsys):
+    """It is not an error of AWS's, and the message says what to do."""
+    assert main(["status", AMI]) == 1
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"{AMI}: no promotion of it is known in {PLACE}. Tag it in the hub, or wait: a tag whose event was lost is "
+        "found within five minutes.",
+        "1 fault; nothing was changed.",
+    ]
+
+
+def test_a_missing_table(aws, capsys):
+    """Exit status 3, and where it was looked for."""
+    assert main(["status", "--table", "other"]) == 3
+
+    assert f"account {HUB}, us-east-1, table other: reading the records failed" in capsys.readouterr().err
+
+
+def test_hundreds_of_deliveries(table, capsys):
+    """More than one batch of records is read whole."""
+    write(table, a_promotion())
+    children = DynamoChildren(table)
+    for number in range(150):
+        record = a_delivery(f"{number:012d}", delivery.State.WAITING)
+        write(table, record)
+        children.add(AMI, a_child(record, "running"))
+
+    assert main(["status", AMI, "--json"]) == 0
+
+    assert len(json.loads(capsys.readouterr().out)["deliveries"]) == 150

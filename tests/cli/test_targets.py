@@ -1,0 +1,400 @@
+"""``targets validate``, ``diff`` and ``apply`` against moto's DynamoDB."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ami_promoter.aws import Connection, Trouble
+from ami_promoter.compiler import Hub, compile_targets
+from ami_promoter.main import main
+from ami_promoter.publishing import KEEP, Publisher
+from chalicelib.adapters.targets_table import TargetsTable, partition
+
+HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
+PLACE = f"account {HUB}, us-east-1, table {TABLE}"
+FILE = """
+groups:
+  default: ["111111111111"]
+  all: ["111111111111", "222222222222"]
+accounts:
+  "222222222222": {external_id: two, queue_deadline: 90m}
+"""
+OTHER = """
+groups:
+  default: ["111111111111", "333333333333"]
+  new: ["333333333333"]
+defaults: {tags: {owner: platform}}
+"""
+
+
+def contents(client):
+    return client.scan(TableName=TABLE, ConsistentRead=True)["Items"]
+
+
+def compiled(text):
+    return compile_targets(text, "targets.yaml", Hub("us-east-1", HUB))
+
+
+def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
+    """Apply, and a tag means what the file says."""
+    assert main(["targets", "apply", file(FILE)]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"Nothing has been applied yet in {PLACE}.",
+        "+ target 111111111111 us-east-1",
+        "+ target 222222222222 us-east-1  (external_id: two, queue_deadline: 90m)",
+        "+ group all: 2 accounts: 111111111111 222222222222",
+        "+ group default: 1 account: 111111111111",
+        f"Applied as version 1 in {PLACE}: 2 groups, 2 accounts.",
+    ]
+    table = TargetsTable(client, TABLE)
+    assert [target.account for target in table.resolve("all").targets] == ["111111111111", "222222222222"]
+    assert table.live("222222222222") == ("AmiCopyRole", "two")
+
+
+def test_applying_the_same_again_changes_nothing(client, file, capsys):
+    """Comments and order are no difference; a second run writes nothing."""
+    main(["targets", "apply", file(FILE)])
+    before = contents(client)
+    capsys.readouterr()
+
+    assert main(["targets", "apply", file("# reviewed\n" + FILE)]) == 0
+
+    assert contents(client) == before
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == ["No difference.", f"Nothing to apply: version 1 in {PLACE} is the same."]
+
+
+@pytest.mark.parametrize("argv", [["diff"], ["apply", "--dry-run"]])
+def test_a_difference_is_shown_without_changing_anything(argv, client, file, capsys):
+    """Added, removed and changed targets and groups, each with what changes."""
+    main(["targets", "apply", file(FILE)])
+    before = contents(client)
+    capsys.readouterr()
+
+    assert main(["targets", *argv, file(OTHER)]) == 0
+
+    assert contents(client) == before
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith(f"Compared with version 1 in {PLACE}, applied 20")
+    assert said[1:] == [
+        "+ target 333333333333 us-east-1  (tags: owner=platform)",
+        "- target 222222222222 us-east-1  (external_id: two, queue_deadline: 90m)",
+        "~ target 111111111111 us-east-1",
+        "    tags: none -> owner=platform",
+        "+ group new: 1 account: 333333333333",
+        "- group all: 2 accounts: 111111111111 222222222222",
+        "~ group default",
+        "    + 1 account: 333333333333",
+    ]
+
+
+def test_the_difference_for_a_program(client, file, capsys):
+    """`--json` gives the same as data."""
+    main(["targets", "apply", file(FILE)])
+    capsys.readouterr()
+
+    assert main(["targets", "diff", file(OTHER), "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)
+    assert (data["account"], data["region"], data["table"], data["applied"]) == (HUB, "us-east-1", TABLE, False)
+    assert data["digest"]["applied"] != data["digest"]["file"]
+    assert [target["account"] for target in data["targets"]["added"]] == ["333333333333"]
+    assert [target["external_id"] for target in data["targets"]["removed"]] == ["two"]
+    assert data["targets"]["changed"] == [
+        {
+            "account": "111111111111",
+            "region": "us-east-1",
+            "settings": {"tags": {"from": {}, "to": {"owner": "platform"}}},
+        }
+    ]
+    assert data["groups"] == {
+        "added": [{"name": "new", "accounts": ["333333333333"]}],
+        "removed": [{"name": "all", "accounts": ["111111111111", "222222222222"]}],
+        "changed": [{"name": "default", "added": ["333333333333"], "removed": []}],
+    }
+
+
+def test_a_file_with_faults_changes_nothing(client, file, capsys):
+    """Every fault on stderr, exit status 1, and what was in force stays so."""
+    main(["targets", "apply", file(FILE)])
+    before = contents(client)
+    capsys.readouterr()
+
+    assert main(["targets", "apply", file(f'groups: {{default: [111111111111, "{HUB}"]}}')]) == 1
+
+    assert contents(client) == before
+    assert capsys.readouterr().err.splitlines() == [
+        "targets.yaml:1:20: 111111111111 has no quotes: YAML readers take it for a number and lose leading zeros. "
+        'Quote it: "111111111111".',
+        f"targets.yaml:1:34: {HUB} is the hub itself, which owns the AMI already in us-east-1. Take it out.",
+        "2 faults; nothing was changed.",
+    ]
+
+
+def test_faults_for_a_program(environment, file, capsys):
+    """With `--json` the faults stand on stdout, too."""
+    assert main(["targets", "validate", file("groups: {default: []}"), "--region", "us-east-1", "--json"]) == 1
+
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert (fault["code"], fault["where"]) == ("targets-value", "targets.yaml:1:19")
+
+
+def test_validating_needs_no_aws(environment, file, capsys):
+    """A pull request can be checked without credentials."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+
+    assert main(["targets", "validate", file(FILE), "--region", "us-east-1"]) == 0
+
+    assert capsys.readouterr().out.splitlines() == [
+        "targets.yaml is valid: 2 groups, 2 accounts, hub's Region us-east-1.",
+        "Whether the hub's own account is among them was not checked: give --hub-account to check it.",
+    ]
+
+
+def test_validating_with_the_hubs_account_refuses_it_as_a_target(environment, file, capsys):
+    """`--hub-account` stands in for asking AWS."""
+    argv = ["targets", "validate", file(FILE), "--region", "us-east-1", "--hub-account", "222222222222"]
+
+    assert main(argv) == 1
+
+    assert "222222222222 is the hub itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "the file cannot be read: No such file or directory. See that the name is right and that"),
+        (lambda path: path.mkdir(), "the file cannot be read: Is a directory. See that the name is right and that"),
+        (lambda path: path.write_bytes(b"a: \xff"), "byte 4 is not UTF-8. Save the file as UTF-8."),
+    ],
+)
+def test_a_file_that_cannot_be_read(make, message, environment, file, tmp_path, capsys):
+    """The file's own trouble is a fault of what was given."""
+    make(tmp_path / "targets.yaml")
+    file("", "other.yaml")
+
+    assert main(["targets", "validate", "targets.yaml", "--region", "us-east-1"]) == 1
+
+    assert capsys.readouterr().err.startswith(f"targets.yaml: {message}")
+
+
+def test_two_who_apply_at_once(client):
+    """The second is told that it lost, and the first one's file is in force, whole."""
+    connection = Connection("us-east-1")
+    first, second = Publisher(connection), Publisher(connection)
+    seen_by_first, seen_by_second = first.applied(), second.applied()
+    first.publish(seen_by_first, compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+
+    with pytest.raises(Trouble) as lost:
+        second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+
+    assert str(lost.value) == (
+        f"{PLACE}: somebody else has applied a targets file in the meantime, and theirs is in force; nothing of yours "
+        "is. Look at `ami-promoter targets diff FILE`, then apply again."
+    )
+    assert Publisher(connection).applied().directory == compiled(FILE)
+
+
+def test_a_crash_before_the_pointer_moves_changes_nothing(client):
+    """Items written without the last put are not in force, and the next apply goes its way."""
+    connection = Connection("us-east-1")
+    publisher = Publisher(connection)
+    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    crashing = Publisher(connection)
+
+    def crash(**_):
+        raise KeyboardInterrupt
+
+    seen = crashing.applied()
+    handler = ("before-call.dynamodb.PutItem", lambda params, **_: crash() if b"applied_by" in params["body"] else None)
+    client_events = connection.dynamodb.meta.events
+    client_events.register(*handler)
+    with pytest.raises(KeyboardInterrupt):
+        crashing.publish(seen, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
+    client_events.unregister(*handler)
+
+    assert publisher.applied().directory == compiled(FILE)
+    publisher.publish(publisher.applied(), compiled(OTHER), OTHER, "2026-01-05T09:00:02Z")
+    assert publisher.applied().directory == compiled(OTHER)
+
+
+def test_only_the_last_versions_are_kept(client, file):
+    """Old ones go, with every item of theirs, also those of an apply that never ended."""
+    for number in range(KEEP + 3):
+        assert main(["targets", "apply", file(f'accounts: {{"{number:012d}": {{}}}}')]) == 0
+
+    partitions = {item["pk"]["S"] for item in contents(client)} - {"targets"}
+    notes = {item["sk"]["S"] for item in contents(client) if item["pk"]["S"] == "targets"} - {"current"}
+    generations = sorted(int(pk.split("#")[1]) for pk in partitions)
+    assert generations == [4, 5, 6, 7, 8]
+    assert {f"targets#{note.removeprefix('version#')}" for note in notes} == partitions
+
+
+def test_an_older_file_can_be_brought_back(client, file):
+    """Rolling back is applying the old file: it becomes a new version."""
+    for text in (FILE, OTHER, FILE):
+        assert main(["targets", "apply", file(text)]) == 0
+
+    applied = Publisher(Connection("us-east-1")).applied()
+    assert applied.current is not None
+    assert (applied.current.generation, applied.directory) == (3, compiled(FILE))
+
+
+def test_the_files_text_is_kept_with_its_version(client, file):
+    """A person can see from the table what exactly was applied, comments and all."""
+    main(["targets", "apply", file("# by hand\n" + FILE)])
+
+    current = TargetsTable(client, TABLE).current()
+    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "source"}}
+    item = client.get_item(TableName=TABLE, Key=key)["Item"]
+    assert gzip.decompress(item["text"]["B"]).decode() == "# by hand\n" + FILE
+    assert current.applied_by == f"arn:aws:sts::{HUB}:user/moto"
+
+
+def test_items_changed_by_hand_are_written_anew(client, file, capsys):
+    """After tampering, the same file can be applied and mends everything."""
+    main(["targets", "apply", file(FILE)])
+    current = TargetsTable(client, TABLE).current()
+    client.delete_item(TableName=TABLE, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
+
+    assert main(["targets", "apply", file(FILE)]) == 0
+
+    assert "The items of that version were changed by hand" in capsys.readouterr().out
+    assert Publisher(Connection("us-east-1")).applied().directory == compiled(FILE)
+
+
+def test_a_thousand_accounts_are_applied_and_read_back(client, file):
+    """In batches, every one of them."""
+    accounts = [f"{number:012d}" for number in range(1, 1001)]
+    text = f"groups: {{default: {json.dumps(accounts)}}}\n"
+
+    assert main(["targets", "apply", file(text)]) == 0
+
+    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts
+
+
+class Reluctant:
+    """A DynamoDB client that leaves all but one item of a batch unprocessed, for so many calls."""
+
+    def __init__(self, client, calls):
+        self._client, self.calls = client, calls
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def batch_write_item(self, RequestItems):  # noqa: N803 - boto3's own name
+        ((table, requests),) = RequestItems.items()
+        taken = requests[:1] if self.calls > 0 else requests
+        self.calls -= 1
+        self._client.batch_write_item(RequestItems={table: taken})
+        rest = requests[len(taken) :]
+        return {"UnprocessedItems": {table: rest} if rest else {}}
+
+
+def test_what_dynamodb_leaves_unprocessed_is_sent_again(client):
+    """Growing waits between the tries, and in the end everything is there."""
+    connection = Connection("us-east-1")
+    connection.dynamodb = Reluctant(connection.dynamodb, calls=3)
+    waits = []
+    publisher = Publisher(connection, sleep=waits.append)
+
+    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+
+    assert waits == [0.1, 0.2, 0.4]
+    assert publisher.applied().directory == compiled(FILE)
+
+
+def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
+    """Then the file in force is still the old one."""
+    connection = Connection("us-east-1")
+    publisher = Publisher(connection)
+    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
+    connection.dynamodb = Reluctant(connection.dynamodb, calls=100)
+    reluctant = Publisher(connection, sleep=lambda _: None)
+    accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
+
+    with pytest.raises(Trouble, match="DynamoDB leaves items unwritten"):
+        reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
+
+    assert publisher.applied().directory == compiled(FILE)
+
+
+def test_a_missing_table_says_where_it_was_looked_for(aws, file, capsys):
+    """Wrong account or Region, or no stack yet: the message names all three, and the exit status is 3."""
+    assert main(["targets", "diff", file(FILE)]) == 3
+
+    assert capsys.readouterr().err == (
+        f"ami-promoter: {PLACE}: reading the applied targets failed: An error occurred (ResourceNotFoundException) "
+        "when calling the GetItem operation: Requested resource not found. There is no such table: see that account "
+        "and Region are the hub's, and that the hub stack is deployed there.\n"
+    )
+
+
+def test_credentials_of_another_account_are_refused(client, file, capsys):
+    """Who says which account is meant cannot write into another one."""
+    assert main(["targets", "apply", file(FILE), "--hub-account", "222222222222"]) == 3
+
+    assert capsys.readouterr().err == (
+        f"ami-promoter: the credentials are those of account {HUB} (arn:aws:sts::{HUB}:user/moto), and --hub-account "
+        "says 222222222222. Use credentials of the hub.\n"
+    )
+    assert contents(client) == []
+
+
+def test_no_credentials(environment, file, capsys):
+    """Nobody is signed in: say how to."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        environment.delenv(name)
+
+    assert main(["targets", "apply", file(FILE), "--region", "us-east-1"]) == 3
+
+    assert capsys.readouterr().err == (
+        f"ami-promoter: account unknown, us-east-1, table {TABLE}: asking STS who is calling failed: Unable to locate "
+        "credentials. Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.\n"
+    )
+
+
+def test_nobody_answers(environment, file, capsys):
+    """AWS_ENDPOINT_URL is honoured, also when nothing listens there."""
+    environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+    assert main(["targets", "apply", file(FILE), "--region", "us-east-1", "--table", "mine"]) == 3
+
+    assert capsys.readouterr().err == (
+        "ami-promoter: account unknown, us-east-1, table mine: asking STS who is calling failed: Could not connect to "
+        'the endpoint URL: "http://127.0.0.1:9/". See that the network reaches it, and that AWS_ENDPOINT_URL (if set) '
+        "and the Region are right.\n"
+    )
+
+
+def test_the_program_itself(environment, file):
+    """`python -m ami_promoter` is the same command, and passes the exit status on."""
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", "ami_promoter", "targets", "validate", "--region", "us-east-1"]
+
+    done = [
+        subprocess.run(
+            [*command, name], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=False
+        )
+        for name in (file(FILE), file("groups: {}", "empty.yaml"))
+    ]
+
+    assert [process.returncode for process in done] == [0, 1]
+    assert done[0].stdout.startswith("targets.yaml is valid: 2 groups, 2 accounts")
+    assert done[1].stderr.startswith("empty.yaml:1:1: the file names no account.")
+
+
+def test_the_example_is_valid(capsys):
+    """The example that ships is one that can be applied once its account ids are replaced."""
+    example = Path(__file__).parents[2] / "targets.example.yaml"
+
+    assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
+
+    assert "is valid" in capsys.readouterr().out

@@ -1,0 +1,197 @@
+"""The checks before anything is opened."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from chalicelib.core.image_members import MEMBERS
+from chalicelib.core.kms_keys import KeyFacts, source_keys
+from chalicelib.core.preflight import source_faults, target_faults
+from tests.core.fault_scenes import (
+    A_TARGET,
+    GOLDEN,
+    SCENES,
+    TAGS_49,
+    golden,
+    of_image,
+    of_snapshot,
+    of_target,
+)
+from tests.core.images import (
+    HUB,
+    KEY,
+    TARGET,
+    TARGET_KEY,
+    a_key,
+    an_image,
+    describe_snapshot,
+    describe_volume,
+    promotable,
+)
+
+
+def codes(faults) -> list[str]:
+    """What is wrong, in order."""
+    return [fault.code for fault in faults]
+
+
+def test_fault_texts_are_as_they_were_last_read_by_a_person():
+    """Each text says what is wrong, where, and what to do; python -m tests.core.fault_scenes writes them anew."""
+    assert golden() == GOLDEN.read_text("utf-8")
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_has_a_fault(scene):
+    """Each scene is stopped, and each text has a place, a sentence and a cure."""
+    assert SCENES[scene]
+    for fault in SCENES[scene]:
+        assert fault.where
+        assert fault.what.endswith(".")
+        assert fault.cure.endswith((".", ")"))
+
+
+@given(promotable())
+def test_an_image_of_known_parts_has_no_fault(described):
+    """Unencrypted and mixed snapshots, blank, ephemeral and no-device mappings are all fine."""
+    assert source_faults(described.read(), HUB, {KEY: a_key()}) == ()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [(name, value) for name, member in MEMBERS["Image"].items() for value in member.refused]
+)
+def test_each_refused_value_of_an_image_stops_the_promotion(member, value):
+    """What the table calls refused is refused, by a check of its own."""
+    assert "source-value-unknown" not in codes(of_image(**{member: value}))
+    assert of_image(**{member: value})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"), [(name, value) for name, member in MEMBERS["Snapshot"].items() for value in member.refused]
+)
+def test_each_refused_value_of_a_snapshot_stops_the_promotion(member, value):
+    """What the table calls refused is refused, by a check of its own."""
+    assert "source-value-unknown" not in codes(of_snapshot(**{member: value}))
+    assert of_snapshot(**{member: value})
+
+
+def test_all_faults_are_found_at_once():
+    """A person mends an image in one go."""
+    image = an_image(
+        [
+            describe_snapshot("snap-0a", State="error"),
+            describe_snapshot("snap-0b", KmsKeyId="arn:aws:kms:us-east-1:111111111111:key/ebs"),
+            describe_snapshot("snap-0c", KmsKeyId="arn:aws:kms:us-east-1:111111111111:key/ebs", StorageTier="archive"),
+        ],
+        OwnerId="999999999999",
+        TpmSupport="v2.0",
+        BootMode="uefi-preferred",
+        UsageOperation="RunInstances:0010",
+        Hypervisor="novel",
+        Tags=TAGS_49,
+        BlockDeviceMappings=[
+            describe_volume("/dev/xvda", "snap-0a"),
+            describe_volume("/dev/xvdb", "snap-0b"),
+            describe_volume("/dev/xvdc", "snap-0c"),
+        ],
+    )
+    keys = {
+        KEY: a_key(enabled=False, state="Disabled"),
+        "arn:aws:kms:us-east-1:111111111111:key/ebs": a_key(manager="AWS"),
+    }
+
+    assert codes(source_faults(image, HUB, keys)) == [
+        "source-not-owned",
+        "source-billing-code",
+        "source-tpm-uefi-preferred",
+        "source-snapshot-not-completed",
+        "source-snapshot-archived",
+        "source-key-not-enabled",
+        "source-snapshot-aws-ebs-key",
+        "source-too-many-tags",
+        "source-value-unknown",
+    ]
+
+
+def test_a_pending_image_is_no_fault():
+    """It is waited for."""
+    assert of_image(State="pending") == ()
+
+
+def test_the_cure_for_aws_ebs_is_a_command_that_can_be_run():
+    """Region, image and a legal new name stand in it."""
+    [fault] = SCENES["aws/ebs key"]
+
+    assert (
+        "aws ec2 copy-image --region us-east-1 --source-region us-east-1 --source-image-id ami-0aaaaaaaaaaaaaaaa "
+        "--name 'golden-cmk' --encrypted --kms-key-id alias/YOUR-KEY"
+    ) in fault.cure
+
+
+def test_a_name_with_a_quote_is_safe_to_paste():
+    """The copied command does not fall apart over an image's name."""
+    faults = source_faults(an_image(Name="bob's image; $(date)"), HUB, {KEY: a_key(manager="AWS")})
+
+    assert "--name 'bob-s image- -(date)-cmk'" in faults[0].cure
+
+
+def test_one_key_is_one_fault_that_names_its_snapshots():
+    """Twenty snapshots under aws/ebs are one thing to mend."""
+    image = an_image(
+        [describe_snapshot("snap-0a"), describe_snapshot("snap-0b")],
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0b")],
+    )
+
+    [fault] = source_faults(image, HUB, {KEY: a_key(manager="AWS")})
+    assert fault.where == "snap-0a, snap-0b"
+
+
+def test_the_trigger_tag_and_reserved_tags_do_not_count():
+    """Fifty tags fit: 46 of the source and 4 of ours."""
+    tags = [*TAGS_49[:46], {"Key": "promote", "Value": "dev"}, {"Key": "aws:ec2:x", "Value": "y"}]
+
+    assert of_image(Tags=tags) == ()
+    assert codes(of_image(Tags=[*tags, {"Key": "one more", "Value": ""}])) == ["source-too-many-tags"]
+
+
+def test_only_the_keys_of_snapshots_to_copy_are_asked_for():
+    """A key in two snapshots is described once; an unencrypted snapshot has none."""
+    image = an_image(
+        [describe_snapshot("snap-0a"), describe_snapshot("snap-0b"), describe_snapshot("snap-0c", Encrypted=False)],
+        BlockDeviceMappings=[describe_volume(f"/dev/xvd{x}", f"snap-0{x}") for x in "abc"],
+    )
+
+    assert source_keys(image) == (KEY,)
+
+
+def test_a_key_is_read_from_what_kms_describes():
+    """KMS's names become ours."""
+    metadata = {
+        "Arn": KEY,
+        "AWSAccountId": HUB,
+        "Enabled": True,
+        "KeyState": "Enabled",
+        "KeyManager": "CUSTOMER",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+    }
+
+    assert KeyFacts.from_describe(metadata) == a_key()
+
+
+def test_a_target_with_its_key_and_a_free_name_has_no_fault():
+    """The happy case."""
+    assert of_target() == ()
+
+
+def test_all_faults_of_a_target_are_found_at_once():
+    """Key, tags and name are told together."""
+    key = a_key(arn=TARGET_KEY, account=TARGET, enabled=False, state="Disabled", spec="RSA_2048")
+    tags = {f"tag-{number}": "x" for number in range(51)}
+
+    assert codes(target_faults(A_TARGET, key, tags, "golden", "ami-0cccccccccccccccc")) == [
+        "target-key-not-symmetric",
+        "target-key-not-enabled",
+        "target-too-many-tags",
+        "target-name-taken",
+    ]

@@ -1,0 +1,527 @@
+"""The request that makes the copy, its name and tags, and the comparison with its source."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core import register
+from chalicelib.core.image import snapshots_to_copy
+from chalicelib.core.image_members import MEMBERS, Treatment
+from tests.core.images import (
+    KEY,
+    OUR_TAGS,
+    TARGET_KEY,
+    an_image,
+    describe_snapshot,
+    describe_volume,
+    ec2_shows,
+    promotable,
+)
+
+NOW = datetime(2026, 1, 5, 12, 5, tzinfo=UTC).timestamp()
+TEMPLATE = "{source_name}-{source_id}"
+LEGAL_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+REGISTER_IMAGE = botocore.session.Session().get_service_model("ec2").operation_model("RegisterImage").input_shape
+
+
+class Copy:
+    """An image registered as the service asks, and as EC2 then shows it."""
+
+    def __init__(self, image) -> None:
+        self.image = image
+        self.copies = {snapshot: f"{snapshot}-copy" for snapshot in snapshots_to_copy(image)}
+        self.name = register.image_name(TEMPLATE, image)
+        self.tags = register.result_tags(image, OUR_TAGS, {"CostCentre": "42"}, "promote")
+        self.request = register.request(image, self.copies, self.name, self.tags)
+        self.shown = ec2_shows(self.request, register.deprecate_at(image, NOW))
+        self.attributes: dict[str, Any] = {}
+        if "UefiData" in self.request:
+            self.attributes = {"uefiData": {"UefiData": {"Value": self.request["UefiData"]}}}
+
+    def differences(self, **settings: Any) -> list[str]:
+        """Members that differ."""
+        faults = register.differences(
+            self.image,
+            self.shown,
+            self.attributes,
+            self.copies,
+            TARGET_KEY,
+            name=self.name,
+            tags=self.tags,
+            **settings,
+        )
+        assert {fault.code for fault in faults} <= {"copy-differs"}
+        return [fault.where.removeprefix("ami-0bbbbbbbbbbbbbbbb ") for fault in faults]
+
+    def ebs(self, device: str) -> dict[str, Any]:
+        """What EC2 shows of a volume."""
+        return next(m["Ebs"] for m in self.shown["BlockDeviceMappings"] if m["DeviceName"] == device)
+
+
+def full() -> Copy:
+    """A copy of an image that has something in every member."""
+    return Copy(
+        an_image(
+            [describe_snapshot("snap-0a"), describe_snapshot("snap-0b", Encrypted=False, KmsKeyId=None)],
+            uefi_data="QU1aTlVFRkk=",
+            Description="A golden one",
+            Architecture="arm64",
+            BootMode="uefi",
+            TpmSupport="v2.0",
+            ImdsSupport="v2.0",
+            SriovNetSupport="simple",
+            DeprecationTime="2027-03-04T05:06:00.000Z",
+            BlockDeviceMappings=[
+                describe_volume("/dev/xvda", "snap-0a", VolumeType="io2", Throughput=None, Iops=5000, VolumeSize=20),
+                describe_volume("/dev/xvdb", "snap-0b", Throughput=250, EbsCardIndex=1, DeleteOnTermination=False),
+                describe_volume("/dev/xvdc", None, VolumeSize=100, Encrypted=True),
+                {"DeviceName": "/dev/xvdd", "VirtualName": "ephemeral0"},
+                {"DeviceName": "/dev/xvde", "NoDevice": ""},
+            ],
+        )
+    )
+
+
+# The request
+
+
+@given(promotable())
+def test_the_request_is_valid_for_the_shipped_sdk(described):
+    """Whatever image passes the checks, the SDK takes the request made for it."""
+    request = Copy(described.read()).request
+
+    assert not ParamValidator().validate(request, REGISTER_IMAGE).has_errors()
+    assert LEGAL_NAME.fullmatch(request["Name"])
+
+
+@given(promotable())
+def test_no_mapping_names_a_key_or_the_encryption_of_a_snapshot(described):
+    """EC2 refuses both; and no id of the source's snapshots or keys is left in the request."""
+    request = Copy(described.read()).request
+    volumes = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"] if "Ebs" in mapping]
+
+    assert not [ebs for ebs in volumes if "KmsKeyId" in ebs or {"SnapshotId", "Encrypted"} <= ebs.keys()]
+    assert all(ebs["SnapshotId"].endswith("-copy") for ebs in volumes if "SnapshotId" in ebs)
+    assert KEY not in str(request)
+
+
+def test_the_request_in_full():
+    """Every member of the source stands in it, mappings of all kinds included."""
+    assert full().request == {
+        "Name": "golden-ami-0aaaaaaaaaaaaaaaa",
+        "Description": "A golden one",
+        "Architecture": "arm64",
+        "VirtualizationType": "hvm",
+        "RootDeviceName": "/dev/xvda",
+        "BootMode": "uefi",
+        "TpmSupport": "v2.0",
+        "ImdsSupport": "v2.0",
+        "SriovNetSupport": "simple",
+        "EnaSupport": True,
+        "UefiData": "QU1aTlVFRkk=",
+        "BlockDeviceMappings": [
+            {
+                "DeviceName": "/dev/xvda",
+                "Ebs": {
+                    "SnapshotId": "snap-0a-copy",
+                    "VolumeSize": 20,
+                    "VolumeType": "io2",
+                    "Iops": 5000,
+                    "DeleteOnTermination": True,
+                },
+            },
+            {
+                "DeviceName": "/dev/xvdb",
+                "Ebs": {
+                    "SnapshotId": "snap-0b-copy",
+                    "VolumeSize": 8,
+                    "VolumeType": "gp3",
+                    "Iops": 3000,
+                    "Throughput": 250,
+                    "EbsCardIndex": 1,
+                    "DeleteOnTermination": False,
+                },
+            },
+            {
+                "DeviceName": "/dev/xvdc",
+                "Ebs": {
+                    "VolumeSize": 100,
+                    "VolumeType": "gp3",
+                    "Iops": 3000,
+                    "Throughput": 125,
+                    "DeleteOnTermination": True,
+                    "Encrypted": True,
+                },
+            },
+            {"DeviceName": "/dev/xvdd", "VirtualName": "ephemeral0"},
+            {"DeviceName": "/dev/xvde", "NoDevice": ""},
+        ],
+        "TagSpecifications": [
+            {
+                "ResourceType": "image",
+                "Tags": [
+                    {"Key": "CostCentre", "Value": "42"},
+                    {"Key": "Team", "Value": "blue"},
+                    {"Key": "ami-promoter:delivery", "Value": "d-1"},
+                    {"Key": "ami-promoter:hub", "Value": "111111111111"},
+                    {"Key": "ami-promoter:promotion", "Value": "ami-0aaaaaaaaaaaaaaaa"},
+                    {"Key": "ami-promoter:source-image", "Value": "ami-0aaaaaaaaaaaaaaaa"},
+                ],
+            }
+        ],
+    }
+
+
+def test_what_the_source_has_not_is_left_out():
+    """No boot mode stays no boot mode, so that the instance type decides as it did for the source."""
+    request = Copy(an_image(EnaSupport=False)).request
+
+    assert request.keys() == {
+        "Name",
+        "Architecture",
+        "VirtualizationType",
+        "RootDeviceName",
+        "BlockDeviceMappings",
+        "TagSpecifications",
+    }
+
+
+def test_iops_that_ec2_derives_are_not_sent_back():
+    """A gp2 volume's baseline is not a setting."""
+    image = an_image(
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a", VolumeType="gp2", Iops=300, Throughput=None)]
+    )
+
+    assert "Iops" not in Copy(image).request["BlockDeviceMappings"][0]["Ebs"]
+
+
+def test_a_snapshot_used_twice_has_one_copy():
+    """Both mappings name the one copy."""
+    image = an_image(
+        BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a"), describe_volume("/dev/xvdb", "snap-0a")]
+    )
+    mappings = register.request(image, {"snap-0a": "snap-0f"}, "name", {})["BlockDeviceMappings"]
+
+    assert [mapping["Ebs"]["SnapshotId"] for mapping in mappings] == ["snap-0f", "snap-0f"]
+
+
+def test_a_missing_copy_is_an_error():
+    """An image is never registered without one of its volumes."""
+    with pytest.raises(KeyError):
+        register.request(an_image(), {}, "name", {})
+
+
+# The comparison
+
+
+@given(promotable())
+def test_a_faithful_copy_has_no_differences(described):
+    """Whatever the image, and in whatever order EC2 shows the mappings, a faithful copy is the same image."""
+    assert Copy(described.read()).differences() == []
+
+
+MUTATIONS: dict[str, Callable[[Copy], None]] = {
+    "Architecture": lambda c: c.shown.update(Architecture="i386"),
+    "BootMode": lambda c: c.shown.pop("BootMode"),
+    "DeprecationTime": lambda c: c.shown.pop("DeprecationTime"),
+    "Description": lambda c: c.shown.update(Description="Another"),
+    "EnaSupport": lambda c: c.shown.pop("EnaSupport"),
+    "Hypervisor": lambda c: c.shown.update(Hypervisor="ovm"),
+    "ImageType": lambda c: c.shown.update(ImageType="kernel"),
+    "ImdsSupport": lambda c: c.shown.pop("ImdsSupport"),
+    "Name": lambda c: c.shown.update(Name="another"),
+    "PlatformDetails": lambda c: c.shown.update(PlatformDetails=""),
+    "RootDeviceName": lambda c: c.shown.update(RootDeviceName="/dev/xvdb"),
+    "RootDeviceType": lambda c: c.shown.update(RootDeviceType="instance-store"),
+    "SriovNetSupport": lambda c: c.shown.pop("SriovNetSupport"),
+    "State": lambda c: c.shown.update(State="failed"),
+    "TpmSupport": lambda c: c.shown.pop("TpmSupport"),
+    "UsageOperation": lambda c: c.shown.update(UsageOperation="RunInstances:0010"),
+    "VirtualizationType": lambda c: c.shown.update(VirtualizationType="paravirtual"),
+    "KernelId": lambda c: c.shown.update(KernelId="aki-1"),
+    "RamdiskId": lambda c: c.shown.update(RamdiskId="ari-1"),
+    "Platform": lambda c: c.shown.update(Platform="windows"),
+    "ProductCodes": lambda c: c.shown.update(ProductCodes=[{"ProductCodeId": "x", "ProductCodeType": "marketplace"}]),
+    "ImageWatermarks": lambda c: c.shown.update(ImageWatermarks=[{"WatermarkKey": "x"}]),
+    "InstanceTypeSpecification": lambda c: c.shown.update(
+        InstanceTypeSpecification={"UnsupportedInstanceTypes": [{"InstanceType": "m5.large"}]}
+    ),
+    "Tags[Team]": lambda c: c.shown.update(Tags=[tag for tag in c.shown["Tags"] if tag["Key"] != "Team"]),
+    "Tags[ami-promoter:hub]": lambda c: c.shown.update(
+        Tags=[tag | ({"Value": "x"} if tag["Key"].endswith(":hub") else {}) for tag in c.shown["Tags"]]
+    ),
+    "UefiData": lambda c: c.attributes.update(uefiData={"UefiData": {"Value": "QUJD"}}),
+    "BlockDeviceMappings[/dev/xvda]": lambda c: c.shown["BlockDeviceMappings"].pop(),
+    "BlockDeviceMappings[/dev/xvdf]": lambda c: c.shown["BlockDeviceMappings"].append(
+        {"DeviceName": "/dev/xvdf", "VirtualName": "ephemeral1"}
+    ),
+    "BlockDeviceMappings[/dev/xvdd].VirtualName": lambda c: c.shown["BlockDeviceMappings"][1].update(
+        VirtualName="ephemeral7"
+    ),
+    "BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId": lambda c: c.ebs("/dev/xvda").update(SnapshotId="snap-0b-copy"),
+    "BlockDeviceMappings[/dev/xvda].Ebs.VolumeSize": lambda c: c.ebs("/dev/xvda").update(VolumeSize=21),
+    "BlockDeviceMappings[/dev/xvda].Ebs.VolumeType": lambda c: c.ebs("/dev/xvda").update(VolumeType="io1"),
+    "BlockDeviceMappings[/dev/xvda].Ebs.Iops": lambda c: c.ebs("/dev/xvda").update(Iops=100),
+    "BlockDeviceMappings[/dev/xvda].Ebs.Encrypted": lambda c: c.ebs("/dev/xvda").pop("Encrypted"),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.Throughput": lambda c: c.ebs("/dev/xvdb").update(Throughput=125),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.EbsCardIndex": lambda c: c.ebs("/dev/xvdb").update(EbsCardIndex=0),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.Encrypted": lambda c: c.ebs("/dev/xvdb").update(Encrypted=False),
+    "BlockDeviceMappings[/dev/xvdb].Ebs.DeleteOnTermination": lambda c: c.ebs("/dev/xvdb").update(
+        DeleteOnTermination=True
+    ),
+    "BlockDeviceMappings[/dev/xvdc].Ebs.Encrypted": lambda c: c.ebs("/dev/xvdc").update(Encrypted=False),
+    "BlockDeviceMappings[/dev/xvda].Ebs.KmsKeyId": lambda c: c.ebs("/dev/xvda").update(KmsKeyId=KEY),
+}
+
+
+@pytest.mark.parametrize("member", MUTATIONS)
+def test_each_changed_member_is_one_difference(member):
+    """Whatever one member is changed on the copy, it is found, and it alone."""
+    changed = full()
+    MUTATIONS[member](changed)
+
+    assert changed.differences() == [member]
+
+
+def test_every_member_that_should_be_compared_is_among_the_changes_above():
+    """The table and the comparison agree: mapped and compared members are compared."""
+    tried = {re.split(r"[\[.]", member)[0] for member in MUTATIONS}
+    tried_volumes = {member.rpartition(".")[2] for member in MUTATIONS if ".Ebs." in member}
+
+    def compared(shape: str) -> set[str]:
+        wanted = (Treatment.MAPPED, Treatment.COMPARED)
+        return {name for name, member in MEMBERS[shape].items() if member.treatment in wanted}
+
+    assert compared("Image") <= tried
+    assert compared("EbsBlockDevice") <= tried_volumes
+    assert "UefiData" in tried
+
+
+_OTHER = {
+    "VolumeSize": lambda v: v + 1,
+    "DeleteOnTermination": lambda v: not v,
+    "SnapshotId": lambda v: v + "x",
+    "VolumeType": lambda v: "standard" if v != "standard" else "gp2",
+}
+
+
+@given(promotable(), st.data())
+def test_any_changed_volume_of_any_image_is_found(described, data):
+    """Not only in the one example: a changed volume of any image is a difference on its device."""
+    changed = Copy(described.read())
+    volumes = [mapping for mapping in changed.shown["BlockDeviceMappings"] if "Ebs" in mapping]
+    mapping = data.draw(st.sampled_from(volumes))
+    member = data.draw(st.sampled_from(sorted(_OTHER.keys() & mapping["Ebs"].keys())))
+    mapping["Ebs"][member] = _OTHER[member](mapping["Ebs"][member])
+
+    found = changed.differences()
+    assert f"BlockDeviceMappings[{mapping['DeviceName']}].Ebs.{member}" in found
+    assert all(difference.startswith(f"BlockDeviceMappings[{mapping['DeviceName']}]") for difference in found)
+
+
+def test_volumes_that_changed_places_are_found():
+    """Root and data volume swapped: the same snapshots, another image."""
+    changed = full()
+    root, data = changed.ebs("/dev/xvda"), changed.ebs("/dev/xvdb")
+    root["SnapshotId"], data["SnapshotId"] = data["SnapshotId"], root["SnapshotId"]
+
+    assert changed.differences() == [
+        "BlockDeviceMappings[/dev/xvda].Ebs.SnapshotId",
+        "BlockDeviceMappings[/dev/xvdb].Ebs.SnapshotId",
+    ]
+
+
+def test_a_blank_volume_may_turn_out_encrypted():
+    """A target account may encrypt all volumes; that is no fault of the copy."""
+    changed = Copy(an_image(BlockDeviceMappings=[describe_volume(*pair) for pair in _ROOT_AND_BLANK]))
+    changed.ebs("/dev/xvdb")["Encrypted"] = True
+
+    assert changed.differences() == []
+
+
+_ROOT_AND_BLANK = (("/dev/xvda", "snap-0a"), ("/dev/xvdb", None))
+
+
+def test_what_ec2_fills_in_is_no_difference():
+    """gp3's defaults and the snapshot's size may be silent on one side and spelled out on the other."""
+    image = an_image(
+        BlockDeviceMappings=[
+            describe_volume("/dev/xvda", "snap-0a", VolumeSize=None, Iops=None, Throughput=None, EbsCardIndex=None)
+        ]
+    )
+    spelled_out = Copy(image)
+    spelled_out.ebs("/dev/xvda").update(VolumeSize=8, Iops=3000, Throughput=125, EbsCardIndex=0)
+
+    assert spelled_out.differences() == []
+
+
+def test_tags_that_somebody_else_adds_are_no_difference():
+    """Accounts have robots that tag what is new."""
+    tagged = full()
+    tagged.shown["Tags"].append({"Key": "created-by", "Value": "robot"})
+
+    assert tagged.differences() == []
+
+
+def test_the_key_of_the_target_is_no_difference():
+    """Where EC2 names the key, it is to be the target's."""
+    shown = full()
+    shown.ebs("/dev/xvda")["KmsKeyId"] = TARGET_KEY
+
+    assert shown.differences() == []
+
+
+def test_a_fault_says_both_values_and_the_source():
+    """The text can be acted upon."""
+    changed = full()
+    changed.shown["BootMode"] = "legacy-bios"
+    [fault] = register.differences(
+        changed.image, changed.shown, changed.attributes, changed.copies, name=changed.name, tags=changed.tags
+    )
+
+    assert str(fault) == (
+        "ami-0bbbbbbbbbbbbbbbb BootMode: It is legacy-bios and should be uefi, for a copy of ami-0aaaaaaaaaaaaaaaa. "
+        "The copy is not the same image and must not be used. Tag the source again for another try; if it differs "
+        "again, report it as an issue."
+    )
+
+
+def test_uefi_data_is_read_from_the_copy_only_if_the_source_has_some():
+    """A call is spent only where there is something to compare."""
+    assert register.attributes_to_compare(full().image) == ("uefiData",)
+    assert register.attributes_to_compare(an_image()) == ()
+
+
+def test_uefi_data_that_was_not_read_back_is_an_error():
+    """A comparison that has not looked does not say "the same"."""
+    made = full()
+    made.attributes = {}
+
+    with pytest.raises(ValueError, match="attributes not read: uefiData"):
+        made.differences()
+
+
+def test_uefi_data_is_compared_by_what_it_says():
+    """Base64 may be broken into lines on its way."""
+    made = full()
+    made.attributes = {"uefiData": {"UefiData": {"Value": "QU1a\nTlVFRkk=\n"}}}
+
+    assert made.differences() == []
+
+
+# Deprecation
+
+
+def test_a_deprecation_date_is_carried_over():
+    """The source's date, in the form that EC2 takes."""
+    assert register.deprecate_at(an_image(DeprecationTime="2027-03-04T05:06:00.000Z"), NOW) == "2027-03-04T05:06:00Z"
+    assert register.deprecate_at(an_image(), NOW) is None
+
+
+def test_a_deprecated_source_gives_a_copy_that_soon_is():
+    """EC2 takes no date in the past, so the copy is deprecated as soon as may be, and that is no difference."""
+    made = Copy(an_image(DeprecationTime="2020-01-01T00:00:00.000Z"))
+
+    assert made.shown["DeprecationTime"] == "2026-01-05T12:10:00Z"
+    assert made.differences() == []
+
+
+@pytest.mark.parametrize("shown", ["2027-03-04T05:07:00.000Z", "2028-03-04T05:06:00.000Z", "2026-03-04T05:06:00.000Z"])
+def test_another_deprecation_date_is_a_difference(shown):
+    """Earlier or later, by a minute or by a year."""
+    made = full()
+    made.shown["DeprecationTime"] = shown
+
+    assert made.differences() == ["DeprecationTime"]
+
+
+def test_a_deprecation_that_is_yet_to_be_set_can_be_left_out():
+    """The comparison may come before EnableImageDeprecation."""
+    made = full()
+    del made.shown["DeprecationTime"]
+
+    assert made.differences(deprecated=False) == []
+
+
+# Tags
+
+
+def test_the_copy_bears_the_sources_tags_and_ours_above_all():
+    """Neither the trigger nor aws: tags nor ours of an earlier promotion; the target's tags beat the source's."""
+    tags = {
+        "promote": "dev",
+        "aws:backup": "x",
+        "Team": "blue",
+        "Stage": "built",
+        "ami-promoter:source-snapshot": "snap-0old",
+        "ami-promoter:hub": "999999999999",
+    }
+    image = an_image(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+    assert register.result_tags(image, OUR_TAGS, {"Stage": "prod"}, "promote") == {
+        "Team": "blue",
+        "Stage": "prod",
+        **OUR_TAGS,
+    }
+
+
+def test_a_snapshots_copy_bears_its_tags_too():
+    """The same rule for a snapshot."""
+    [snapshot] = an_image([describe_snapshot("snap-0a", Tags=[{"Key": "Team", "Value": "blue"}])]).snapshots
+
+    assert register.result_tags(snapshot, OUR_TAGS, {}, "promote") == {"Team": "blue", **OUR_TAGS}
+
+
+# Names
+
+
+@given(
+    st.text(max_size=300), st.sampled_from([TEMPLATE, "{source_id}", "a/{source_name}/{source_name}", "x{source_id}x"])
+)
+def test_every_name_is_legal(source_name, template):
+    """Any source name and any template without faults give a name that EC2 takes."""
+    assert register.template_faults(template) == ()
+    assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name=source_name)))
+
+
+def test_a_long_source_name_is_cut_and_the_id_kept():
+    """What makes the name unique survives."""
+    name = register.image_name(TEMPLATE, an_image(Name="n" * 128))
+
+    assert name == "n" * 106 + "-ami-0aaaaaaaaaaaaaaaa"
+    assert len(name) == 128
+
+
+def test_all_faults_of_a_template_are_found_at_once():
+    """A person mends a template in one go."""
+    faults = register.template_faults("{date:%Y}" + "ü" * 200)
+
+    assert [fault.code for fault in faults] == [
+        "name-template-placeholder",
+        "name-template-format",
+        "name-template-constant",
+        "name-template-characters",
+        "name-template-long",
+    ]
+
+
+@given(st.text("{}!:source_nameid", max_size=40))
+def test_a_template_without_faults_never_fails(template):
+    """Whatever a person writes: faults, or a legal name."""
+    if not register.template_faults(template):
+        assert LEGAL_NAME.fullmatch(register.image_name(template, an_image(Name="n" * 128)))
+
+
+def test_the_changes_do_not_touch_what_they_share():
+    """The examples above are each made anew."""
+    assert copy.deepcopy(full().shown) == full().shown

@@ -1,0 +1,198 @@
+"""What a trigger's value means, and the applied file as items."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core import targets
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Directory, Target, Trigger, parse_trigger, resolve
+
+DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
+
+
+def a_target(account, **settings):
+    return Target(account, "us-east-1", **settings)
+
+
+DIRECTORY = Directory(
+    groups={"default": (DEV,), "dev": (DEV,), "all": (DEV, PROD)},
+    accounts={account: (a_target(account),) for account in (DEV, PROD, LONE)},
+)
+
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,62}", fullmatch=True).filter(lambda name: name != "true")
+ids = st.from_regex(r"[0-9]{12}", fullmatch=True)
+words = st.lists(st.one_of(names, ids), min_size=1)
+anything = st.one_of(st.text(), st.lists(st.one_of(names, ids, st.text(max_size=14), st.just("true"))).map(" ".join))
+
+
+@given(anything)
+def test_parsing_never_raises_and_gives_a_trigger_or_faults(value):
+    """Whatever a tag's value is, it is understood or refused with reasons."""
+    parsed = parse_trigger(value)
+
+    assert isinstance(parsed, Trigger) or (parsed and all(isinstance(fault, Fault) for fault in parsed))
+
+
+@given(words, st.randoms(use_true_random=False))
+def test_order_repeats_and_separators_do_not_matter(listed, random):
+    """The same names in another order, repeated, or separated otherwise mean the same."""
+    shuffled = [*listed, *listed[:2]]
+    random.shuffle(shuffled)
+    separator = random.choice([" ", ",", "+", ", ", "  ", " + "])
+
+    assert parse_trigger(separator.join(shuffled)) == parse_trigger(" ".join(listed))
+
+
+@given(anything, st.randoms(use_true_random=False))
+def test_the_order_of_faulty_names_does_not_matter_either(value, random):
+    """A value with faults lists them in the same order, however it is written."""
+    shuffled = [word for word in re.split(r"[\s,+]+", value) if word]
+    random.shuffle(shuffled)
+
+    assert parse_trigger(" ".join(shuffled)) == parse_trigger(value)
+
+
+@given(anything)
+def test_a_triggers_text_parses_to_the_same_trigger(value):
+    """Parsing is idempotent: the plain form of what was understood is understood alike."""
+    parsed = parse_trigger(value)
+
+    assert not isinstance(parsed, Trigger) or parse_trigger(str(parsed)) == parsed
+
+
+@pytest.mark.parametrize("value", ["", "  ", ",", "true", " true ", "true,true"])
+def test_nothing_and_true_mean_the_group_default(value):
+    """An empty value and `true` stand for the group `default`."""
+    assert parse_trigger(value) == Trigger(groups=("default",))
+
+
+def test_names_and_ids_are_told_apart():
+    """Twelve digits are an account, also with a leading zero; the rest names groups."""
+    assert parse_trigger(f"dev,{LONE} + prod-1 {DEV}") == Trigger(("dev", "prod-1"), (LONE, DEV))
+
+
+FAULTS = {
+    "12345": "`12345` is no account id: it has 5 digits. Write all 12 digits, leading zeros too, without dashes.",
+    "1111-1111-1111": "`1111-1111-1111` is no account id: it has 12 digits. "
+    "Write all 12 digits, leading zeros too, without dashes.",
+    "true dev": "`true` means the group `default` and stands alone, but other names stand beside it. "
+    "Write `default` instead.",
+    "dev;prod": "`dev;prod` is neither the name of a group nor an account id. Write group names (a letter first, then "
+    "letters, digits, `.`, `_`, `-`) and 12-digit account ids, separated by spaces, commas or `+`.",
+}
+
+
+@pytest.mark.parametrize("value", FAULTS)
+def test_what_is_wrong_with_a_value_is_said_in_full(value):
+    """The message names the word, why it is wrong, and what to write."""
+    (fault,) = parse_trigger(value)
+
+    assert str(fault) == f"value of the trigger tag: {FAULTS[value]}"
+
+
+def test_digits_of_other_scripts_are_no_account_id():
+    """Only ASCII digits make an id, whatever `str.isdigit` thinks."""
+    (fault,) = parse_trigger("\u0661" * 12)
+
+    assert fault.code == "trigger-name"
+
+
+def test_every_fault_of_a_value_is_listed_at_once():
+    """Nobody has to tag four times to learn of four mistakes."""
+    codes = [fault.code for fault in parse_trigger("true 12 a/b dev")]
+
+    assert codes == ["trigger-account-id", "trigger-name", "trigger-true"]
+
+
+def test_groups_and_accounts_resolve_to_targets_once_each():
+    """An account that several words name is one target, and says which groups brought it."""
+    found = resolve(f"all dev {PROD} {LONE}", DIRECTORY, "d1")
+
+    assert [target.account for target in found.targets] == [LONE, DEV, PROD]
+    assert found.groups == {
+        f"{DEV}/us-east-1": ("all", "dev"),
+        f"{PROD}/us-east-1": ("all",),
+        f"{LONE}/us-east-1": (),
+    }
+    assert (found.faults, found.digest) == ((), "d1")
+
+
+def test_one_unknown_name_and_nobody_receives_anything():
+    """A stranger's account and a misspelt group are refused, with the rest of the value."""
+    found = resolve("dve 999999999999 dev", DIRECTORY, "d1")
+
+    assert (found.targets, found.digest) == ((), "d1")
+    assert [str(fault) for fault in found.faults] == [
+        "value of the trigger tag: the applied targets file has no group `dve`. Did you mean `dev`? If not, add the "
+        "group to the file and apply it, or name another group or an account.",
+        "value of the trigger tag: the applied targets file does not contain account 999999999999, so nothing may be "
+        "shared with it. Add it to a group or under `accounts` and apply the file, or correct the id.",
+    ]
+
+
+def test_an_empty_value_without_a_default_group_says_so():
+    """Who wrote nothing learns what nothing means."""
+    (fault,) = resolve("", Directory(accounts=DIRECTORY.accounts)).faults
+
+    assert str(fault) == (
+        "value of the trigger tag: the applied targets file has no group `default`, which an empty value and `true` "
+        "mean. Add the group to the file and apply it, or name another group or an account."
+    )
+
+
+settings = st.builds(
+    Target,
+    account=ids,
+    region=st.just("us-east-1"),
+    external_id=st.text(max_size=20),
+    key=st.text(max_size=20),
+    tags=st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
+    grantee=st.sampled_from(["role", "account"]),
+    release_when=st.sampled_from(["copied", "registered"]),
+    linger=st.integers(0, 86400),
+)
+
+
+@given(st.dictionaries(ids, settings), st.dictionaries(names, st.lists(ids, unique=True).map(sorted).map(tuple)))
+def test_a_directory_survives_its_items(accounts, groups):
+    """What is written to the table is what is read from it, every setting of it."""
+    directory = Directory(groups, {account: (target,) for account, target in accounts.items()})
+
+    assert targets.from_items(targets.to_items(directory)) == directory
+
+
+def test_equal_directories_have_equal_items_and_digests():
+    """The order of lines in a file changes nothing, so applying it again changes nothing."""
+    one = Directory({"a": (DEV, PROD), "b": (DEV,)}, {DEV: (a_target(DEV, tags={"x": "1", "y": "2"}),)})
+    two = Directory({"b": (DEV,), "a": (PROD, DEV)}, {DEV: (a_target(DEV, tags={"y": "2", "x": "1"}),)})
+
+    assert targets.to_items(one) == targets.to_items(two)
+    assert targets.digest_of(targets.to_items(one)) == targets.digest_of(targets.to_items(two))
+
+
+def test_a_digest_knows_a_changed_and_a_missing_item():
+    """Tampering with the applied items shows."""
+    items = targets.to_items(DIRECTORY)
+    missing = {key: body for key, body in items.items() if key != "group#dev"}
+    changed = items | {"group#dev": json.dumps([PROD])}
+
+    assert len({targets.digest_of(items), targets.digest_of(missing), targets.digest_of(changed)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "message"),
+    [
+        ("account#1", '[{"account":"1","region":"r","mode":"share"}]', r"account#1\[0\].mode: 'share' is no"),
+        ("account#1", '[{"account":"1","region":"r","colour":"red"}]', r"account#1\[0\]: Target has no colour"),
+        ("group#g", '{"a": 1}', "group#g: {'a': 1} is no list"),
+        ("role#g", "[]", "role#g: a targets item is a group or an account"),
+    ],
+)
+def test_items_of_another_shape_stop_at_the_door(key, body, message):
+    """A setting that this version does not know is never ignored."""
+    with pytest.raises(ValueError, match=message):
+        targets.from_items({key: body})

@@ -1,0 +1,33 @@
+"""What the tests look at: the package as `make package` built it, and the target's template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[2]
+HUB = ROOT / "build" / "hub"
+TARGET = ROOT / "deploy" / "target.yaml"
+
+
+@pytest.fixture(scope="session")
+def package() -> Path:
+    """The directory with template.yaml and deployment.zip."""
+    assert (HUB / "template.yaml").exists(), "build/hub is missing: run `make package`, or `make pytest` for both."
+    return HUB
+
+
+@pytest.fixture(scope="session")
+def hub(package: Path) -> dict[str, Any]:
+    """The hub's template."""
+    return yaml.safe_load((package / "template.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def target() -> dict[str, Any]:
+    """The target's template, short tags resolved."""
+    return yaml_parse(TARGET.read_text(encoding="utf-8"))

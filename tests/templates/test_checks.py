@@ -1,0 +1,68 @@
+"""Our own checks of a template find what they are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tools.package import substituted, without_nulls
+from tools.template_checks import problems
+
+
+def a_template(type_: str, **properties: Any) -> dict[str, Any]:
+    """A template with one resource."""
+    return {"Resources": {"It": {"Type": type_, "Properties": properties}}}
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        (a_template("AWS::SNS::Topic", TopicName=None), "TopicName: is null"),
+        (a_template("AWS::Events::Rule", EventPattern={"source": "aws.ec2"}), "EventPattern.source: 'aws.ec2' must be"),
+        (a_template("AWS::Events::Rule", EventPattern={"detail": {"event": {"prefix": "copy"}}}), "detail.event: {"),
+        (a_template("AWS::Events::Rule", EventPattern={"source": []}), "EventPattern.source: is an empty list"),
+        (a_template("AWS::CloudWatch::Dashboard", DashboardBody='{"a": ]'), "DashboardBody: is not JSON"),
+        (a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"r": ${AWS::Region}'}), "is not JSON"),
+        (a_template("AWS::IAM::Role", Policies=[{"Resource": "arn:aws:s3:::${AWS::Region}"}]), "not inside Fn::Sub"),
+    ],
+)
+def test_a_fault_that_cfn_lint_passes_is_found(template, fault):
+    """Each seeded fault is named with its place, and nothing else is."""
+    found = problems(template)
+
+    assert len(found) == 1
+    assert fault in found[0]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        a_template("AWS::Events::Rule", EventPattern={"source": [{"prefix": "aws."}], "detail": {"a": ["b"]}}),
+        a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"region": "${AWS::Region}"}'}),
+        a_template("AWS::SNS::Topic", TopicName={"Fn::Sub": "${AWS::Region}-x"}),
+    ],
+)
+def test_what_is_right_is_left_alone(template):
+    """Correct patterns, dashboards and substitutions raise no complaint."""
+    assert problems(template) == []
+
+
+def test_substitution_reaches_every_string_and_no_other():
+    """Strings with ${...} are wrapped at any depth, others stay plain."""
+    policy = {"Action": ["a:B"], "Resource": ["arn:${AWS::Partition}:x", "*"], "Condition": {"E": {"k": "${P}"}}}
+
+    assert substituted(policy) == {
+        "Action": ["a:B"],
+        "Resource": [{"Fn::Sub": "arn:${AWS::Partition}:x"}, "*"],
+        "Condition": {"E": {"k": {"Fn::Sub": "${P}"}}},
+    }
+
+
+def test_nulls_are_left_out_and_nothing_else():
+    """Only members that are null go; false, zero and empty ones stay."""
+    assert without_nulls({"a": None, "b": {"c": None, "d": 0}, "e": [{"f": None}, ""], "g": False}) == {
+        "b": {"d": 0},
+        "e": [{}, ""],
+        "g": False,
+    }

@@ -1,0 +1,174 @@
+"""The hub's template, as CloudFormation gets it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.templates.conftest import ROOT, TARGET
+from tools.template_checks import problems
+
+HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
+
+
+def resources(template, type_):
+    """The properties of all resources of a type, by logical id."""
+    return {name: it["Properties"] for name, it in template["Resources"].items() if it["Type"] == type_}
+
+
+def test_the_translated_template_is_clean(package, hub):
+    """Neither cfn-lint nor our own checks find a fault."""
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("cfn-lint"),
+            "--ignore-checks",
+            "W3002",
+            "--",
+            package / "template.yaml",
+            TARGET,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout + done.stderr == ""
+    assert problems(hub) == []
+
+
+def test_the_seven_functions_have_their_documented_names_and_a_role_each(hub):
+    """Function, role and log group are called ami-promoter-REGION-NAME."""
+    functions = resources(hub, "AWS::Lambda::Function")
+    names = {it["Handler"].removeprefix("app."): it["FunctionName"]["Fn::Sub"] for it in functions.values()}
+
+    assert names == {handler: "ami-promoter-${AWS::Region}-" + handler.replace("_", "-") for handler in HANDLERS}
+    for function in functions.values():
+        role = hub["Resources"][function["Role"]["Fn::GetAtt"][0]]["Properties"]
+        assert role["RoleName"] == function["FunctionName"]
+    logs = {it["LogGroupName"]["Fn::Sub"] for it in resources(hub, "AWS::Logs::LogGroup").values()}
+    assert logs == {f"/aws/lambda/{name}" for name in names.values()}
+
+
+def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
+    """Two queues, two schedules, and four rules: the target's events arrive on a bus of their own."""
+    mapped = {it["FunctionName"]["Ref"] for it in resources(hub, "AWS::Lambda::EventSourceMapping").values()}
+    rules = resources(hub, "AWS::Events::Rule").values()
+    woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
+
+    assert mapped == {"Act", "Settle"}
+    assert woken == [
+        ("Discover", False),
+        ("OnImageState", False),
+        ("OnTagChange", False),
+        ("OnTargetEvent", True),
+        ("OnTargetEvent", True),
+        ("Sweep", False),
+    ]
+
+
+def test_a_lane_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
+    """Each mapped queue is FIFO, hides a message six timeouts long, and has a FIFO dead-letter queue."""
+    queues = resources(hub, "AWS::SQS::Queue")
+    for mapping in resources(hub, "AWS::Lambda::EventSourceMapping").values():
+        queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]
+        function = hub["Resources"][mapping["FunctionName"]["Ref"]]["Properties"]
+        dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
+
+        assert queue["FifoQueue"] is dead["FifoQueue"] is True
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert mapping["BatchSize"] == 1
+        assert "MaximumBatchingWindowInSeconds" not in mapping
+
+
+def test_an_event_that_finds_no_function_is_kept(hub):
+    """Event rules and the functions they wake keep what fails in a standard queue that events may write to."""
+    dead = {"Fn::GetAtt": ["DeadEvents", "Arn"]}
+    for rule in resources(hub, "AWS::Events::Rule").values():
+        if "EventPattern" in rule:
+            assert rule["Targets"][0]["DeadLetterConfig"] == {"Arn": dead}
+        woken = hub["Resources"][rule["Targets"][0]["Arn"]["Fn::GetAtt"][0]]["Properties"]
+        assert woken["DeadLetterConfig"] == {"TargetArn": dead}
+
+    assert "FifoQueue" not in hub["Resources"]["DeadEvents"]["Properties"]
+    policy = hub["Resources"]["DeadEventsPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    assert policy["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
+    """The ledger and the history outlive the stack."""
+    kept = {it["Type"] for it in hub["Resources"].values() if it.get("DeletionPolicy") == "Retain"}
+
+    assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
+
+
+def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
+    """Without an organisation or accounts nobody may send; never anybody without a condition on who they are."""
+    policies = resources(hub, "AWS::Events::EventBusPolicy")
+    conditions = {it["Condition"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"}
+
+    assert conditions == {"HasOrganization", "HasAccounts"}
+    for policy in policies.values():
+        statement = policy["Statement"]
+        tests = statement["Condition"]["StringEquals"]
+        assert statement["Principal"] != "*" or "aws:PrincipalOrgID" in tests
+        assert tests["events:source"] == "aws.ec2"
+
+
+def test_the_template_knows_no_account_and_no_region(hub):
+    """It is the same for every account, Region and partition."""
+    text = json.dumps(hub["Resources"])
+
+    assert re.findall(r"\b\d{12}\b|\barn:aws[a-z-]*:|\b[a-z]{2}-(?:east|west|central|north|south)[a-z]*-\d", text) == []
+
+
+GOOD_AND_BAD = [
+    ("hub", "TriggerTagKey", ["promote", "team:promote"], ["", "aws:promote", "ami-promoter:x", "a\nb"]),
+    ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
+    ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
+    ("hub", "TargetAccounts", ["", "012345678901"], ["12345678901", "all", "*"]),
+    ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
+    ("target", "HubAccountId", ["012345678901"], ["", "12345678901", "1234-5678-9012"]),
+    ("target", "HubRegion", ["eu-central-1", "us-gov-west-1"], ["", "eu-central-1a", "Frankfurt"]),
+    ("target", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
+    ("target", "ExternalId", ["", "3f2b-77"], ["x", "with blank"]),
+    ("target", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x", "arn:aws:kms:eu-west-1:1:key/a"]),
+    ("target", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs", "alias/"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("template", "parameter", "good", "bad"), GOOD_AND_BAD, ids=lambda it: it if isinstance(it, str) else ""
+)
+def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, good, bad, request):
+    """CloudFormation refuses bad values before anything is made, and says what a good one looks like."""
+    declared = request.getfixturevalue(template)["Parameters"][parameter]
+    allowed = re.compile(declared["AllowedPattern"])
+
+    assert [value for value in good if not allowed.fullmatch(value)] == []
+    assert [value for value in bad if allowed.fullmatch(value) and len(value) >= declared.get("MinLength", 0)] == []
+    assert declared["ConstraintDescription"]
+
+
+def test_every_parameter_and_output_is_described(hub, target):
+    """A person at the console reads what each is for."""
+    for template in (hub, target):
+        for part in ("Parameters", "Outputs"):
+            assert [name for name, it in template[part].items() if not it.get("Description")] == []
+
+
+def test_app_only_wires():
+    """app.py takes from chalicelib what wires it, and nothing that decides or speaks to AWS."""
+    source = (ROOT / "app.py").read_text(encoding="utf-8")
+    imported = re.findall(r"^(?:from|import) ([\w.]+)(?: import (.+))?$", source, re.MULTILINE)
+    ours = {
+        f"{module}.{name.strip()}" for module, names in imported if module == "chalicelib" for name in names.split(",")
+    }
+    ours |= {module for module, _ in imported if module.startswith("chalicelib.")}
+
+    assert ours <= {"chalicelib.bootstrap", "chalicelib.inbound", "chalicelib.telemetry"}
+    assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "sandbox"}

@@ -1,0 +1,156 @@
+"""The package: complete, alone, the same every time, and refused when it is not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.templates.conftest import ROOT
+from tools.package import BrokenPackage, check_zip
+
+HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
+
+ALONE = """
+import json, pkgutil, sys
+
+def refuse(event, _):
+    if event.startswith("socket.") and event != "socket.__new__":
+        raise RuntimeError("import speaks to the network: " + event)
+
+sys.path.insert(0, sys.argv[1])
+sys.addaudithook(refuse)
+import app, chalicelib
+for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+    __import__(module.name)
+wired = {f.handler_string.removeprefix("app."): f.name for f in app.app.pure_lambda_functions}
+assert all(callable(getattr(app, handler)) for handler in wired)
+import boto3, aws_lambda_powertools
+print(json.dumps({"wired": wired, "from": [m.__file__ for m in (app, chalicelib, boto3, aws_lambda_powertools)]}))
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A copy of what a package is made of, with new times, and nothing built yet."""
+    copy = tmp_path / "source"
+    copy.mkdir()
+    ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+    for name in ("chalicelib", "tools", ".chalice"):
+        shutil.copytree(ROOT / name, copy / name, ignore=ignore, copy_function=shutil.copyfile)
+    for name in ("app.py", "requirements.txt"):
+        shutil.copyfile(ROOT / name, copy / name)
+    return copy
+
+
+def build(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the build in a copied tree, as a person would."""
+    return subprocess.run(
+        [sys.executable, "-m", "tools.package"],
+        cwd=source,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_zip_runs_alone(package: Path, tmp_path: Path):
+    """Without site-packages, environment or network, the unzipped package imports and has all seven handlers."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        archive.extractall(tmp_path)  # noqa: S202 - our own zip
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", ALONE, str(tmp_path)],
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["wired"] == {handler: handler.replace("_", "-") for handler in HANDLERS}
+    assert all(Path(it).is_relative_to(tmp_path) for it in answer["from"])
+
+
+def test_only_what_runs_ships(package: Path):
+    """The zip holds neither the command line, nor the sandbox, nor tests, tools or configuration."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+
+    assert {"app.py", "chalicelib", "chalice", "boto3", "aws_lambda_powertools"} <= tops
+    assert not tops & {
+        "ami_promoter",
+        "sandbox",
+        "tests",
+        "tools",
+        "docs",
+        ".chalice",
+        "deploy",
+        "moto",
+        "pytest",
+        "pip",
+    }
+
+
+def test_it_is_the_same_every_time(package: Path, source: Path):
+    """Built from another directory at another time, template and zip are the same to the byte."""
+    done = build(source)
+
+    assert done.returncode == 0, done.stderr
+    for name in ("deployment.zip", "template.yaml"):
+        ours, theirs = ((at / name).read_bytes() for at in (package, source / "build" / "hub"))
+        assert hashlib.sha256(ours).hexdigest() == hashlib.sha256(theirs).hexdigest(), (
+            f"{name} differs; if the source is newer than build/hub, run `make package` first."
+        )
+
+
+def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
+    """Chalice only mentions it and exits with 0; we fail, say so, and leave no package behind."""
+    broken = source / "broken-1.0"
+    broken.mkdir()
+    (broken / "setup.py").write_text(
+        "import sys, setuptools\nassert 'bdist_wheel' not in sys.argv\nsetuptools.setup(name='broken', version='1.0')\n"
+    )
+    (broken / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    with tarfile.open(source / "broken-1.0.tar.gz", "w:gz") as archive:
+        archive.add(broken, "broken-1.0")
+    (source / "requirements.txt").write_text("broken==1.0\n")
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(source), "PIP_NO_BUILD_ISOLATION": "0"}
+
+    done = build(source, **offline)
+
+    assert done.returncode == 1
+    assert "Could not install dependencies:\nbroken==1.0" in done.stderr
+    assert "requirements.txt" in done.stderr
+    assert not (source / "build" / "hub").exists()
+
+
+@pytest.mark.parametrize(
+    ("without", "with_", "fault"),
+    [
+        ("boto3-1.44.8.dist-info", None, "boto3 1.44.8 is missing"),
+        ("app.py", None, "app.py is missing"),
+        (None, "sandbox/world.py", "sandbox must not ship"),
+        (None, "ami_promoter/main.py", "ami_promoter must not ship"),
+    ],
+)
+def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without, with_, fault):
+    """A missing dependency or module, or one that does not ship, is named."""
+    with zipfile.ZipFile(package / "deployment.zip") as whole, zipfile.ZipFile(tmp_path / "it.zip", "w") as it:
+        for name in whole.namelist():
+            if name.split("/")[0] != without:
+                it.writestr(name, "")
+        if with_:
+            it.writestr(with_, "")
+
+    with pytest.raises(BrokenPackage, match=fault):
+        check_zip(tmp_path / "it.zip")

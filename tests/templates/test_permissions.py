@@ -1,0 +1,108 @@
+"""Policies name what IAM knows, as narrowly as IAM can, each statement with a reason, all of it documented."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+
+import pytest
+
+from tools import docs, permissions
+from tools.permissions import Statement, reason, reasons, statements
+
+IAM = json.loads((files("cfnlint") / "data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
+ALL = list(statements())
+
+
+def resource_types(action: str) -> dict[str, list[str]]:
+    """The ARN formats of each resource type that IAM checks for the action; empty if it knows none."""
+    service, name = action.split(":")
+    types = IAM[service]["Actions"][name.lower()].get("Resources", [])
+    return {it: IAM[service]["Resources"][it]["ARNFormats"] for it in types}
+
+
+def arns(resource: object) -> Iterator[str]:
+    """What an ARN may be once CloudFormation is done with it, placeholders filled in."""
+    if isinstance(resource, dict) and "Fn::If" in resource:
+        for choice in resource["Fn::If"][1:]:
+            yield from arns(choice)
+        return
+    if isinstance(resource, dict):
+        resource = resource.get("Fn::Sub", "arn:aws:kms:eu-west-1:123456789012:key/of-the-parameter")
+    text = str(resource).replace("${AWS::Partition}", "aws")
+    text = re.sub(r"\$\{(AWS::Region|HubRegion)\}", "eu-west-1", text)
+    yield re.sub(r"\$\{(AWS::AccountId|HubAccountId)\}", "123456789012", text)
+
+
+def fits(arn: str, form: str) -> bool:
+    """Whether a policy's ARN, wildcards included, is one of the form that IAM gives for a resource type."""
+    parts = {"${Partition}": "aws", "${Region}": r"[a-z0-9*-]+", "${Account}": r"([0-9]{12}|\*)"}
+    for name, value in parts.items():
+        form = form.replace(name, value)
+    return re.fullmatch(form, arn) is not None
+
+
+@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+def test_a_statement_is_as_narrow_as_iam_can_say_it(statement: Statement):
+    """No wildcard in an action, only actions that exist; "*" as resource only where IAM knows no resource type."""
+    for action in statement.actions:
+        service, name = action.split(":")
+        assert name.lower() in IAM[service]["Actions"], f"{action} does not exist"
+        forms = [form for of_type in resource_types(action).values() for form in of_type]
+        here = [arn for resource in statement.resources for arn in arns(resource)]
+        assert (here == ["*"]) == (not forms), f"{action} on {here}: IAM knows {forms}"
+        assert not forms or any(fits(arn, form) for arn in here for form in forms), f"{action} does not apply to {here}"
+
+
+@pytest.mark.parametrize("statement", ALL, ids=lambda it: f"{it.role}-{it.sid}")
+def test_each_resource_is_one_that_an_action_of_the_statement_applies_to(statement: Statement):
+    """No ARN stands in a statement in vain, or with an account where that resource has none."""
+    forms = [form for action in statement.actions for of_type in resource_types(action).values() for form in of_type]
+    stray = [
+        arn
+        for it in statement.resources
+        for arn in arns(it)
+        if arn != "*" and not any(fits(arn, form) for form in forms)
+    ]
+
+    assert stray == []
+
+
+def test_every_statement_has_a_reason_and_every_reason_a_statement():
+    """Nobody added a permission without saying why, and no reason outlived its permission."""
+    known = reasons()
+    unexplained = [(it.role, it.sid) for it in ALL if not reason(it, known)]
+    said = {(role, sid) for role, those in known.items() for sid in those if role != permissions.EVERY}
+
+    assert unexplained == []
+    assert said - {(it.role, it.sid) for it in ALL} == set()
+    assert known[permissions.EVERY].keys() <= {it.sid for it in ALL}
+
+
+def test_only_act_enters_targets_and_only_settle_opens_shares():
+    """No function can do both, and none can change a key policy, share an image, or touch IAM."""
+    may: dict[str, set[str]] = {}
+    for it in ALL:
+        for action in it.actions:
+            may.setdefault(action, set()).add(it.role)
+
+    assert may["sts:AssumeRole"] == {"act"}
+    for action in ("ec2:ModifySnapshotAttribute", "kms:RevokeGrant"):
+        assert may[action] == {"settle"}
+    assert may["kms:CreateGrant"] == {"settle", "target role"}
+    assert not may.keys() & {"kms:PutKeyPolicy", "ec2:ModifyImageAttribute", "ec2:ResetSnapshotAttribute"}
+    assert not [action for action in may if action.startswith("iam:")]
+
+
+def test_no_snapshot_can_be_made_public():
+    """The only permission to share a snapshot refuses the group "all"."""
+    [sharing] = [it for it in ALL if "ec2:ModifySnapshotAttribute" in it.actions]
+
+    assert sharing.condition == {"StringNotEquals": {"ec2:Add/group": "all"}}
+
+
+def test_the_documented_permissions_are_those_in_force():
+    """docs/permissions.md is what the policies and reasons say today."""
+    assert docs.main(["--check"]) == 0

@@ -1,0 +1,94 @@
+"""The target's template."""
+
+from __future__ import annotations
+
+from tools.template_checks import problems
+
+
+def test_only_the_hubs_act_role_with_the_external_id_may_enter(target):
+    """The trust names the hub's account and, as conditions, the role and the external id."""
+    statement, *others = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+    assert others == []
+    assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:root"}}
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "aws:PrincipalArn": {
+                "Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:role/ami-promoter-${HubRegion}-act"
+            },
+            "sts:ExternalId": {"Ref": "ExternalId"},
+        }
+    }
+
+
+def test_a_role_without_an_external_id_is_refused(target):
+    """CloudFormation refuses CreateRole=true with an empty ExternalId, and says what to do."""
+    rule = target["Rules"]["ARoleNeedsAnExternalId"]
+
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "CreateRole"}, "true"]}
+    assert rule["Assertions"][0]["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ExternalId"}, ""]}]}
+    assert "CreateRole=false" in rule["Assertions"][0]["AssertDescription"]
+
+
+def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
+    """Deletions need the hub's tag on the resource; tags can be set only by the call that makes it."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    by_sid = {it["Sid"]: it for it in policy}
+    removing = [
+        it["Sid"] for it in policy if "ec2:DeleteSnapshot" in it["Action"] or "ec2:DeregisterImage" in it["Action"]
+    ]
+
+    assert removing == ["TidyOwnLeftovers"]
+    assert by_sid["TidyOwnLeftovers"]["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
+    }
+    assert by_sid["TagWhatIsBeingMade"]["Condition"] == {
+        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "RegisterImage"]}
+    }
+
+
+def test_keys_are_used_through_ec2_only(target):
+    """No KMS permission but DescribeKey is usable by a direct call; grants are for AWS services."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    for statement in policy:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        if any(it.startswith("kms:") and it != "kms:DescribeKey" for it in actions):
+            assert statement["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
+        if "kms:CreateGrant" in actions:
+            assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
+    """Two rules on the default bus, for this account's events, with a role that may do nothing else."""
+    bus = {
+        "Fn::Sub": "arn:${AWS::Partition}:events:${HubRegion}:${HubAccountId}:"
+        "event-bus/ami-promoter-${HubRegion}-inbound"
+    }
+    rules = [it["Properties"] for it in target["Resources"].values() if it["Type"] == "AWS::Events::Rule"]
+
+    assert problems(target) == []
+    assert [it["EventPattern"]["detail-type"] for it in rules] == [
+        ["EBS Snapshot Notification"],
+        ["EC2 AMI State Change"],
+    ]
+    for rule in rules:
+        assert "EventBusName" not in rule
+        assert rule["EventPattern"]["account"] == [{"Ref": "AWS::AccountId"}]
+        assert [(it["Arn"], it["RoleArn"]) for it in rule["Targets"]] == [(bus, {"Fn::GetAtt": ["ForwardRole", "Arn"]})]
+    [statement] = target["Resources"]["ForwardRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ("events:PutEvents", bus)
+
+
+def test_the_key_rotates_and_outlives_the_stack(target):
+    """AMIs need their key for as long as they live."""
+    key = target["Resources"]["Key"]
+
+    assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
+    assert key["Properties"]["EnableKeyRotation"] is True
+
+
+def test_role_and_key_are_made_only_where_asked_for(target):
+    """A second Region of an account makes no second role; a key of one's own is not doubled."""
+    conditional = {name: it["Condition"] for name, it in target["Resources"].items() if "Condition" in it}
+
+    assert conditional == {"Role": "WithRole", "Key": "WithKey", "Alias": "WithKey"}

@@ -1,0 +1,1 @@
+"""Builds and checks; nothing of it ships."""

@@ -1,0 +1,42 @@
+"""Write the generated parts of ``docs/``, or check that they are fresh.
+
+    python -m tools.docs [--check]
+
+Exits with status 1 if a page is not what the code says; nothing is written then.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tools import permissions
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "permissions.md": permissions.page,
+}
+"""A page's name and what makes its whole text."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with ``--check`` compare them; return the exit status."""
+    stale = [name for name, text in PAGES.items() if _read(DOCS / name) != text()]
+    if "--check" in arguments:
+        for name in stale:
+            print(f"docs/{name} is not what the code says now: run `make docs` and commit the result.", file=sys.stderr)
+        return 1 if stale else 0
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/{name} written anew")
+    return 0
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

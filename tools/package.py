@@ -1,0 +1,236 @@
+"""Build what is deployed: ``build/hub/template.yaml`` and the ``deployment.zip`` it names.
+
+Chalice packages the code and writes its template (``sam.json``); merged into it are ``.chalice/extras.yaml`` and, for
+each function, its fixed names and its written policy from ``.chalice/policies/``. The result is translated from SAM to
+plain CloudFormation, so that what is linted, tested and run in the sandbox is what CloudFormation gets.
+
+    python -m tools.package [OUTPUT_DIRECTORY]
+
+Exits with status 1 and says why when something that would only show in AWS is wrong already here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+from tools.template_checks import problems
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+STAGE = "hub"
+PARTS = ("AWSTemplateFormatVersion", "Description", "Parameters", "Rules", "Conditions", "Resources", "Outputs")
+PLACEHOLDER = "s3://placeholder/deployment.zip"
+"""SAM translates no local path; what it makes of this is turned back into one afterwards."""
+
+
+class BrokenPackage(Exception):
+    """The package is not fit to be deployed; the text says why, and what to do."""
+
+
+def main(arguments: list[str]) -> int:
+    """Build into the directory given (``build/hub`` if none is); return the exit status."""
+    out = Path(arguments[0]) if arguments else ROOT / "build" / "hub"
+    try:
+        build(out)
+    except BrokenPackage as e:
+        print(f"package: {e}", file=sys.stderr)
+        return 1
+    print(f"{os.path.relpath(out)}: template.yaml, deployment.zip ({zip_size(out)} MB), sam.json")
+    return 0
+
+
+def build(out: Path) -> None:
+    """Write ``sam.json``, ``template.yaml`` and ``deployment.zip`` into ``out``: all of them, or none.
+
+    Raises BrokenPackage.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".package-") as name:
+        work = Path(name).resolve()
+        (work / "merge.json").write_text(json.dumps(merge_template()), encoding="utf-8")
+        copy_source(work / "source")
+        run_chalice(work)
+        order_zip(work / "deployment.zip")
+        check_zip(work / "deployment.zip")
+        template = translate(json.loads((work / "sam.json").read_text(encoding="utf-8")))
+        if found := problems(template):
+            raise BrokenPackage("the translated template has faults:\n  " + "\n  ".join(found))
+        text = yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
+        (work / "template.yaml").write_text(text, encoding="utf-8")
+        lint(work / "template.yaml")
+        out.mkdir(exist_ok=True)
+        for file in ("deployment.zip", "sam.json", "template.yaml"):
+            (work / file).replace(out / file)
+
+
+def merge_template(root: Path = ROOT) -> dict[str, Any]:
+    """Return what Chalice merges over its template: the extras, and each function's names and policy."""
+    merge: dict[str, Any] = yaml_parse((root / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    config = json.loads((root / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    resources = merge["Resources"]
+    for function, settings in config["stages"][STAGE]["lambda_functions"].items():
+        logical = "".join(word.capitalize() for word in function.split("-"))
+        policy = json.loads((root / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
+        named = {"Fn::Sub": f"ami-promoter-${{AWS::Region}}-{function}"}
+        mine = resources.setdefault(logical, {})
+        mine.setdefault("Properties", {})["FunctionName"] = named
+        # The log group first, or the function's first line makes one that is never tidied and fails the stack.
+        mine["DependsOn"] = [f"{logical}LogGroup"]
+        resources[f"{logical}LogGroup"] = {
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {"LogGroupName": {"Fn::Sub": f"/aws/lambda/ami-promoter-${{AWS::Region}}-{function}"}},
+        }
+        resources[f"{logical}Role"] = {
+            "Properties": {
+                "RoleName": named,
+                "Policies": [{"PolicyName": "ami-promoter", "PolicyDocument": substituted(policy)}],
+            }
+        }
+    return merge
+
+
+def substituted(value: Any) -> Any:
+    """Put ``Fn::Sub`` around every string that speaks of ``${AWS::Region}``, a parameter or the like."""
+    if isinstance(value, str):
+        return {"Fn::Sub": value} if "${" in value else value
+    if isinstance(value, Mapping):
+        return {key: substituted(child) for key, child in value.items()}
+    return [substituted(child) for child in value] if isinstance(value, list) else value
+
+
+def copy_source(to: Path) -> None:
+    """Copy what ships.
+
+    In the working tree Chalice would keep each zip it makes and take it again by a hash that knows no file names:
+    after a renaming, or after a build without some dependency, that zip is wrong, and nothing says so.
+    """
+    ignore = shutil.ignore_patterns("__pycache__", "deployments", "deployed")
+    for name in ("chalicelib", ".chalice"):
+        shutil.copytree(ROOT / name, to / name, ignore=ignore)
+    for name in ("app.py", "requirements.txt"):
+        shutil.copyfile(ROOT / name, to / name)
+
+
+def run_chalice(work: Path) -> None:
+    """Let Chalice package ``work/source`` and write template and zip into ``work``, ``work/merge.json`` merged."""
+    options = ["--stage", STAGE, "--merge-template", str(work / "merge.json"), str(work)]
+    done = subprocess.run(
+        [BIN / "chalice", "package", *options],
+        cwd=work / "source",
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},  # Chalice will not start without one; none gets in
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    # A dependency without a wheel for Lambda is only mentioned, and left out of the zip, with exit status 0.
+    if done.returncode or "Could not install dependencies" in done.stdout:
+        said = "\n".join(line for line in done.stdout.splitlines() if line.strip())
+        raise BrokenPackage(
+            f"chalice package failed:\n{said[-1500:]}\n"
+            "If it is about dependencies: is the package index reachable, and does each line of requirements.txt have "
+            "a wheel for manylinux x86_64? If it is a traceback out of app.py: mend that first."
+        )
+
+
+def order_zip(path: Path) -> None:
+    """Write the zip anew, sorted: its order is the file system's, its modes are the builder's, and neither matters."""
+    with zipfile.ZipFile(path) as old:
+        content = {name: old.read(name) for name in sorted(old.namelist())}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, data in content.items():
+            entry = zipfile.ZipInfo(name)  # 1980
+            entry.external_attr = 0o644 << 16
+            new.writestr(entry, data, zipfile.ZIP_DEFLATED)
+
+
+def check_zip(path: Path) -> None:
+    """Raise unless the zip holds all that runs, in the pinned versions, and nothing that does not ship."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    there = {re.sub(r"[-_.]+", "-", top.removesuffix(".dist-info").lower()) for top in tops if ".dist-info" in top}
+    pins = re.findall(r"(?m)^([A-Za-z0-9_.-]+)==([^\s;\\]+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    faults = [
+        f"{name} {version} is missing (requirements.txt)"
+        for name, version in pins
+        if re.sub(r"[-_.]+", "-", f"{name}-{version}".lower()) not in there
+    ]
+    faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
+    faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
+    if faults:
+        raise BrokenPackage("deployment.zip:\n  " + "\n  ".join(faults))
+
+
+def translate(sam: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain CloudFormation of a SAM template, with ``Code: ./deployment.zip`` and no nulls."""
+    source = json.loads(json.dumps(sam))
+    for resource in source["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = PLACEHOLDER
+    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # the translator asks for one
+    template: dict[str, Any] = transform(source, {}, _NoManagedPolicies())
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            resource["Properties"]["Code"] = "./deployment.zip"
+    return {part: without_nulls(template[part]) for part in PARTS if part in template}
+
+
+def without_nulls(value: Any) -> Any:
+    """Leave out every member that is null: SAM writes some, CloudFormation refuses them."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(child) for key, child in value.items() if child is not None}
+    return [without_nulls(child) for child in value] if isinstance(value, list) else value
+
+
+def lint(template: Path) -> None:
+    """Raise with cfn-lint's words if it finds anything, warnings included.
+
+    W3002 says that the path in Code needs ``aws cloudformation package``; so it does.
+    """
+    done = subprocess.run(
+        [BIN / "cfn-lint", "--ignore-checks", "W3002", "--format", "parseable", "--", template],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BrokenPackage(f"cfn-lint finds faults in the translated template:\n{done.stdout}{done.stderr}")
+
+
+def zip_size(out: Path) -> str:
+    """Return the zip's size in MB; Lambda takes 50 MB zipped."""
+    return f"{(out / 'deployment.zip').stat().st_size / 1e6:.1f}"
+
+
+class _NoManagedPolicies:
+    """SAM looks up names of managed policies; ours are all written out."""
+
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+class _Plain(yaml.SafeDumper):
+    """YAML without anchors, which CloudFormation does not read."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

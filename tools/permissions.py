@@ -1,0 +1,130 @@
+"""Each permission with its reason, as ``docs/permissions.md`` lists them: from the policies and reasons.yaml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parent.parent
+POLICIES = ROOT / ".chalice" / "policies"
+REASONS = POLICIES / "reasons.yaml"
+TARGET_ROLES = {"Role": "target role", "ForwardRole": "target forwarding role"}
+EVERY = "every function"
+
+INTRO = """\
+# Permissions
+
+Who may do what, and why.
+Each function has a role of its own with one written policy (`.chalice/policies/`); nothing is generated or guessed.
+The role in a target is in `deploy/target.yaml`.
+The tables are generated from these files (`make docs`); the reasons stand in `.chalice/policies/reasons.yaml`.
+
+- Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
+- In a target, `act` narrows each session to one delivery's resources by a session policy.
+- A snapshot can be made public by none of them, and no key policy can be changed.
+- `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
+- The person who applies targets or reads the status needs `dynamodb:GetItem`, `Query`, `PutItem`, `UpdateItem`,
+  `DeleteItem` and `BatchWriteItem` on the table.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One Allow of one role's policy, as written."""
+
+    role: str
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[Any, ...]
+    condition: Mapping[str, Any]
+
+
+def statements() -> Iterator[Statement]:
+    """Every statement of the hub's functions and of the target's roles, in the order of the files."""
+    config = json.loads((ROOT / ".chalice" / "config.json").read_text(encoding="utf-8"))
+    for function, settings in config["stages"]["hub"]["lambda_functions"].items():
+        document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
+        yield from _parse(function, document)
+    target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text(encoding="utf-8"))
+    for name, role in TARGET_ROLES.items():
+        for policy in target["Resources"][name]["Properties"]["Policies"]:
+            yield from _parse(role, policy["PolicyDocument"])
+
+
+def reasons() -> dict[str, dict[str, str]]:
+    """Read the reasons: role -> Sid -> one sentence or two."""
+    read: dict[str, dict[str, str]] = yaml.safe_load(REASONS.read_text(encoding="utf-8"))
+    return read
+
+
+def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Why this statement is there; None if nobody said."""
+    return known.get(statement.role, {}).get(statement.sid) or (
+        None if statement.role in TARGET_ROLES.values() else known[EVERY].get(statement.sid)
+    )
+
+
+def page() -> str:
+    """Return the text of docs/permissions.md."""
+    known = reasons()
+    text, role = INTRO, ""
+    for statement in statements():
+        if statement.role != role:
+            role = statement.role
+            text += f"\n## {role if role in TARGET_ROLES.values() else f'Function `{role}`'}\n\n"
+            text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
+        own = "TARGET" if statement.role in TARGET_ROLES.values() else "HUB"
+        cells = (
+            statement.sid,
+            "<br>".join(f"`{action}`" for action in statement.actions),
+            "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
+            "<br>".join(_conditions(statement.condition, own)),
+            reason(statement, known) or "**nobody said**",
+        )
+        text += f"| {' | '.join(cells)} |\n"
+    return text
+
+
+def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
+    for item in document["Statement"]:
+        actions, resources = item["Action"], item["Resource"]
+        yield Statement(
+            role,
+            item["Sid"],
+            tuple(actions if isinstance(actions, list) else [actions]),
+            tuple(resources if isinstance(resources, list) else [resources]),
+            item.get("Condition", {}),
+        )
+
+
+def _conditions(condition: Mapping[str, Any], own: str) -> Iterator[str]:
+    for operator, tests in condition.items():
+        for key, value in tests.items():
+            values = value if isinstance(value, list) else [value]
+            yield f"`{key}` {operator} " + ", ".join(f"`{_readable(one, own)}`" for one in values)
+
+
+def _readable(value: Any, own: str) -> str:
+    """Write an ARN or an intrinsic as a person would; ``own`` stands for the stack's own account."""
+    if isinstance(value, Mapping):
+        (function, argument), *_ = value.items()
+        if function == "Fn::If":
+            return f"{_readable(argument[2], own)} (or {_readable(argument[1], own)})"
+        value = f"${{{argument}}}" if function == "Ref" else argument
+    for name, short in {
+        "${AWS::Partition}": "aws",
+        "${AWS::Region}": "R",
+        "${HubRegion}": "R",
+        "${HubAccountId}": "HUB",
+        "${AWS::AccountId}": own,
+        "${TargetRoleName}": "AmiCopyRole",
+        "${SourceKeyArns}": "SourceKeyArns",
+    }.items():
+        value = value.replace(name, short)
+    return str(value)

@@ -1,0 +1,74 @@
+"""Writes docs/what-is-copied.md from the table of members; ``--check`` only says whether the page is fresh."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from chalicelib.core.image_members import MEMBERS, Member, Treatment  # noqa: E402  (found from the line above)
+
+PAGE = ROOT / "docs" / "what-is-copied.md"
+
+INTRODUCTION = """\
+# What is copied
+
+<!-- Written by tools/what_is_copied.py from chalicelib/core/image_members.py; change it there. -->
+
+The copy is the image.
+So every member that EC2's API has of an image and its snapshots stands here, with what becomes of it and why.
+A test compares this list with the API model of the AWS SDK that the service ships.
+It fails when the SDK learns a member or a value that is not on the list.
+
+| word | meaning |
+|---|---|
+| mapped | set on the copy, then compared with the source |
+| compared | cannot be set; EC2 must come to the same value by itself, or the copy is thrown away |
+| refused | stops the promotion before anything is opened: if present, or at the values marked so |
+| dropped | deliberately not carried over |
+
+Where values are listed, any other value stops the promotion: what it would mean for a copy is not known.
+Struck-through values are known, and refused.
+"""
+
+TITLES = {
+    "Image": "The image (`DescribeImages`)",
+    "ImageAttribute": "Its attributes (`DescribeImageAttribute`)",
+    "Snapshot": "Its snapshots (`DescribeSnapshots`)",
+}
+
+
+def page(members: Mapping[str, Mapping[str, Member]]) -> str:
+    """The whole page as text."""
+    return "\n".join([INTRODUCTION, *(line for shape in members for line in _section(shape, members[shape]))])
+
+
+def _section(shape: str, members: Mapping[str, Member]) -> Iterator[str]:
+    yield f"## {TITLES.get(shape, f'`{shape}`')}\n"
+    yield "| member | | why | values |"
+    yield "|---|---|---|---|"
+    order = list(Treatment)
+    for member in sorted(members.values(), key=lambda member: (order.index(member.treatment), member.name)):
+        values = ", ".join(f"~~`{v}`~~" if v in member.refused else f"`{v}`" for v in member.values)
+        yield f"| `{member.name}` | {member.treatment} | {member.why} | {values} |"
+    yield ""
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the page, or with ``--check`` returns 1 if it is stale."""
+    fresh = page(MEMBERS)
+    if arguments == ["--check"]:
+        if PAGE.exists() and PAGE.read_text("utf-8") == fresh:
+            return 0
+        print(f"{PAGE.relative_to(ROOT)} is stale: run python tools/what_is_copied.py")
+        return 1
+    PAGE.write_text(fresh, "utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
