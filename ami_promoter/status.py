@@ -2,92 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from ami_promoter.arguments import Call
-from ami_promoter.aws import Connection, Trouble
+from ami_promoter.aws import Connection
+from ami_promoter.records import Reader, Record
 from ami_promoter.report import Report
-from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 
 OPEN = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
 
-Record = Mapping[str, Any]
-
 
 def run(call: Call, region: str) -> Report:
     """List all promotions, or show one; may raise Trouble."""
     connection = Connection(region, call.options.get("--table"))
-    reader = _Reader(connection)
+    reader = Reader(connection)
     with connection.telling("reading the records"):
         return _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
 
 
-class _Reader:
-    """Reads records; bodies become dicts, with the item's own attributes beside them as ``_item``."""
-
-    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._client = connection.dynamodb
-        self._place = connection.place
-        self._name = connection.table
-        self._table = Table(connection.dynamodb, connection.table)
-        self._sleep = sleep
-
-    def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
-        """Every promotion with its children. There is no index of them: this reads the whole table."""
-        found: dict[str, tuple[list[Record], list[Record]]] = {}
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._name,
-            FilterExpression="begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))",
-            ExpressionAttributeValues=wire({":promotion": "promotion#", ":record": "record", ":delivery": "delivery#"}),
-        )
-        for page in pages:
-            for item in map(values, page["Items"]):
-                records, children = found.setdefault(item["pk"], ([], []))
-                (records if item["sk"] == "record" else children).append(_record(item))
-        return ((record, children) for records, children in found.values() for record in records)
-
-    def promotion(self, ami: str) -> Record | None:
-        item = self._table.get(addresses.promotion(ami))
-        return None if item is None else _record(item)
-
-    def children(self, ami: str) -> list[Record]:
-        return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
-
-    def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
-        """Read many records by (pk, sk), consistently; those that are not there are left out."""
-        left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
-        found: dict[tuple[str, str], Record] = {}
-        attempt = 0
-        while left:
-            batch, left = left[:100], left[100:]
-            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
-            for item in map(values, answer["Responses"].get(self._name, ())):
-                found[item["pk"], item["sk"]] = _record(item)
-            unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
-            attempt = attempt + 1 if unread else 0
-            if attempt > 8:
-                raise Trouble(
-                    f"{self._place}: DynamoDB leaves items unread, try after try. Run the command again later."
-                )
-            if unread:
-                self._sleep(min(0.1 * 2**attempt, 5))
-            left = [*unread, *left]
-        return found
-
-
-def _record(item: Mapping[str, Any]) -> Record:
-    return {**json.loads(item.get("body", "{}")), "_item": item}
-
-
-def _all(reader: _Reader, connection: Connection) -> Report:
+def _all(reader: Reader, connection: Connection) -> Report:
     found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
     data = [_promotion(record, children) for record, children in found]
     if not data:
@@ -100,7 +39,7 @@ def _all(reader: _Reader, connection: Connection) -> Report:
     return Report((f"Promotions in {connection.place}:", *lines), {"promotions": data})
 
 
-def _one(reader: _Reader, connection: Connection, ami: str) -> Report:
+def _one(reader: Reader, connection: Connection, ami: str) -> Report:
     record = reader.promotion(ami)
     if record is None:
         what = f"no promotion of it is known in {connection.place}."
@@ -120,7 +59,7 @@ def _one(reader: _Reader, connection: Connection, ami: str) -> Report:
     return Report(tuple(_page(data, _counts(_states(children)), connection)), data)
 
 
-def _open_shares(reader: _Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
+def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
     places = [(share["resource"], f"share#{share['holder']}") for d in deliveries for share in d.get("shares", ())]
     return [

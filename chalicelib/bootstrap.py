@@ -23,6 +23,7 @@ from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
 from chalicelib.inbound import Inbound
+from chalicelib.ports import Door
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
@@ -72,9 +73,7 @@ class Application:
 
     def discover(self) -> None:
         """Find tagged AMIs whose event was lost."""
-        Discover(
-            self._records, self._source, self._bell, now, self._settings.hub_account, self._settings.region
-        ).run()
+        Discover(self._records, self._source, self._bell, now, self._settings.hub_account, self._settings.region).run()
 
     @cached_property
     def inbound(self) -> Inbound:
@@ -114,9 +113,7 @@ class Application:
 
     @cached_property
     def _source(self) -> HubSource:
-        return HubSource(
-            self._sessions, self._settings.hub_account, self._settings.region, self._settings.trigger_tag
-        )
+        return HubSource(self._sessions, self._settings.hub_account, self._settings.region, self._settings.trigger_tag)
 
     @cached_property
     def _notices(self) -> SnsNotices:
@@ -156,10 +153,11 @@ class Application:
     @cached_property
     def _settle(self) -> Settle:
         where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
-        doors = {"snapshot": SnapshotDoor(self._sessions, where), "key": GrantDoor(self._sessions, where)}
-        return Settle(
-            self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry
-        )
+        doors: Mapping[str, Door] = {
+            "snapshot": SnapshotDoor(self._sessions, where),
+            "key": GrantDoor(self._sessions, where),
+        }
+        return Settle(self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.core import addresses, register
-from chalicelib.ports import Records, Write
 from chalicelib.core.promotion import machine
+from chalicelib.ports import Records, Write
 from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 
@@ -26,9 +26,7 @@ MAX_VERSION = 10**12
 class Inbound:
     """Notes events on records."""
 
-    def __init__(  # noqa: PLR0913 - what names the hub, and where to write
-        self, records: Records, bell: Bell, clock: Clock, *, hub: str, region: str, trigger_tag: str
-    ) -> None:
+    def __init__(self, records: Records, bell: Bell, clock: Clock, *, hub: str, region: str, trigger_tag: str) -> None:
         self._records = records
         self._bell = bell
         self._clock = clock
@@ -42,7 +40,12 @@ class Inbound:
         tags = _mapping(detail.get("tags"))
         changed = detail.get("changed-tag-keys")
         ami = _last(event.get("resources"), AMI)
-        if not self._from_hub(event) or ami is None or not isinstance(changed, list) or self._trigger_tag not in changed:
+        if (
+            not self._from_hub(event)
+            or ami is None
+            or not isinstance(changed, list)
+            or self._trigger_tag not in changed
+        ):
             return
         if register.DELIVERY_TAG in tags:
             return

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.destination import Slots
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
-from chalicelib.core.addresses import Key
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
 from chalicelib.core.targets import Resolution
 
 
-class Refusal(Exception):  # noqa: N818 - AWS refused; it is not our error
+class Refusal(Exception):
     """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
 
     def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
@@ -28,7 +28,7 @@ class Refusal(Exception):  # noqa: N818 - AWS refused; it is not our error
         self.unknown = unknown
 
 
-class LostRace(Exception):  # noqa: N818 - an answer, not a fault
+class LostRace(Exception):
     """Somebody else wrote first: read again and decide again."""
 
 
@@ -89,9 +89,14 @@ class Records(Protocol):
         ...
 
     def save(
-        self, before: Stored, after: Write, happened: Sequence[str], now: int, also: Sequence[tuple[Key, Mapping[str, Any]]] = ()
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
     ) -> bool:
-        """Write the record, its history and what belongs with it, all or nothing, if nobody else has written or noted."""
+        """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
         ...
 
     def park(self, key: Key, why: str, now: int) -> None:
@@ -220,7 +225,7 @@ class Source(Protocol):
         ...
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """Read all that DescribeImages, DescribeImageAttribute, DescribeSnapshots and DescribeKey say; None: not there."""
+        """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
         ...
 
     def tagged(self) -> Sequence[Tagged]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -47,7 +49,8 @@ class PowertoolsTelemetry:
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """See the port."""
-        self._logger.info("share", resource=resource, target_account=account, what=what, **fields)
+        extra: Any = fields
+        self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
 
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""

@@ -72,12 +72,17 @@ def deploy(
 
 def read(path: Path) -> dict[str, Any]:
     """Read a template, JSON or YAML, short forms (``!Ref``) included."""
-    loaded: dict[str, Any] = yaml.load(path.read_text(), _Loader)  # noqa: S506 - it is a SafeLoader
+    loaded: dict[str, Any] = copy.deepcopy(_read(path, path.stat().st_mtime_ns))
     return loaded
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Knows CloudFormation's short forms."""
+
+
+@functools.cache
+def _read(path: Path, _version: int) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - it is a SafeLoader
 
 
 def _short(loader: _Loader, tag: str, node: yaml.Node) -> Any:
@@ -226,8 +231,8 @@ class _Deployment:
         for other in [needed] if isinstance(needed, str) else needed:
             if self._stands(self._resources.get(other, {})):
                 self.resource(other)
-        properties = self.value(resource.get("Properties", {}))
-        self.stack.resources[name] = made = cfn_resources.make(self.world, self.stack, name, resource["Type"], properties)
+        ready = {"Type": resource["Type"], "Properties": self.value(resource.get("Properties", {}))}
+        self.stack.resources[name] = made = cfn_resources.make(self.world, self.stack, name, ready, self.folder)
         self._making.pop()
         return made
 

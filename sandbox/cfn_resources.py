@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,6 +42,7 @@ class _Place:
     world: World
     stack: Stack
     logical: str
+    folder: Path
 
     @property
     def generated(self) -> str:
@@ -56,14 +58,18 @@ class _Place:
         return self.world.client(service, self.stack.account, self.stack.region)
 
 
-def make(world: World, stack: Stack, logical: str, kind: str, properties: Properties) -> Made:
-    """Make a resource, or bring one that exists to its properties. Raises TemplateError, saying which and why."""
+def make(world: World, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
+    """Make a resource (its values worked out), or bring one that exists to its properties.
+
+    ``folder`` is where local paths begin. Raises TemplateError, saying which resource and why.
+    """
+    kind, properties = resource["Type"], resource["Properties"]
     maker, known = TYPES[kind]
     unknown = set(properties) - known
     if unknown:
         raise TemplateError(f"{logical} ({kind}): the sandbox does not know the properties {sorted(unknown)}")
     try:
-        return maker(_Place(world, stack, logical), properties)
+        return maker(_Place(world, stack, logical, folder), properties)
     except AwsError as fault:
         where = f"stack {stack.name} in {stack.account}, {stack.region}"
         raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {fault}") from fault
@@ -93,7 +99,7 @@ def _function(place: _Place, given: Properties) -> Made:
         place.stack.region,
         given["Role"],
         given["Handler"],
-        package(Path(given["Code"]["S3Key"])),
+        package(_code(place, given["Code"])),
         int(given.get("Timeout", 3)),
         int(given.get("MemorySize", 128)),
         given["Runtime"],
@@ -103,6 +109,14 @@ def _function(place: _Place, given: Properties) -> Made:
     )
     place.world.lambda_.put(function)
     return Made(name, {"Arn": function.arn})
+
+
+def _code(place: _Place, code: str | Mapping[str, str]) -> Path:
+    if isinstance(code, str):
+        return place.folder / code
+    if code.get("S3Bucket") == "local":
+        return Path(code["S3Key"])
+    raise TemplateError(f"{place.logical}: the sandbox has no bucket; Code must be a local path, not {code}")
 
 
 @_type("AWS::Lambda::Permission", "FunctionName Action Principal SourceArn SourceAccount")
@@ -133,7 +147,7 @@ def _source(place: _Place, given: Properties) -> Made:
     if ":sqs:" not in given["EventSourceArn"]:
         raise TemplateError(f"{place.logical}: the sandbox plays queues as event sources only, not {given['EventSourceArn']}")
     source = Source(
-        f"{place.stack.account}-{place.generated}",
+        str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack.account}/{place.stack.region}/{place.generated}")),
         given["EventSourceArn"],
         _named_function(place, given),
         int(given.get("BatchSize", 10)),

@@ -94,6 +94,10 @@ def _path(request: Request) -> str:
 
 @functools.cache
 def _handlers(service: str) -> tuple[tuple[re.Pattern[str], Handler], ...]:
+    if service == "dynamodb":
+        from sandbox import moto_dynamodb
+
+        moto_dynamodb.patch()
     try:
         by_account: Any = backends.get_backend(service)  # type: ignore[call-overload]
     except (ImportError, AttributeError):

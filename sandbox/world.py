@@ -6,8 +6,6 @@ clock at ``world.start``. One world at a time in a process.
 
 from __future__ import annotations
 
-import importlib
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -16,40 +14,24 @@ from typing import TYPE_CHECKING, Any, Self
 
 import time_machine
 
+from sandbox import moto_backend, wire
 from sandbox.accounts import Accounts
+from sandbox.faults import Faults
 from sandbox.gateway import Gateway
+from sandbox.iam import Iam
+from sandbox.kernel import Kernel
 from sandbox.rules import Rules
+from sandbox.services.ec2 import Ec2
+from sandbox.services.events import Events
+from sandbox.services.kms import Kms
+from sandbox.services.lambda_ import Lambda
+from sandbox.services.sns import Sns
+from sandbox.services.sqs import Sqs
+from sandbox.services.sts import Sts
 
 if TYPE_CHECKING:
     from sandbox.api import Call, Caller, Service
     from sandbox.cfn import Stack
-    from sandbox.faults import Faults
-    from sandbox.iam import Iam
-    from sandbox.kernel import Kernel
-    from sandbox.services.ec2 import Ec2
-    from sandbox.services.events import Events
-    from sandbox.services.kms import Kms
-    from sandbox.services.lambda_ import Lambda
-    from sandbox.services.sns import Sns
-    from sandbox.services.sqs import Sqs
-    from sandbox.services.sts import Sts
-
-PARTS = {
-    "kernel": ("sandbox.kernel", "Kernel"),
-    "faults": ("sandbox.faults", "Faults"),
-    "iam": ("sandbox.iam", "Iam"),
-    "sts": ("sandbox.services.sts", "Sts"),
-    "kms": ("sandbox.services.kms", "Kms"),
-    "events": ("sandbox.services.events", "Events"),
-    "sqs": ("sandbox.services.sqs", "Sqs"),
-    "sns": ("sandbox.services.sns", "Sns"),
-    "lambda_": ("sandbox.services.lambda_", "Lambda"),
-    "ec2": ("sandbox.services.ec2", "Ec2"),
-}
-"""Attribute of the world -> (module, class); made in this order, each as ``Class(world)``.
-
-A part that has ``operations()`` and ``name`` is a Service and is put into ``world.services[name]``.
-"""
 
 
 class World:
@@ -59,40 +41,39 @@ class World:
     give the same run. ``start`` is the virtual time at which it begins.
     """
 
-    kernel: Kernel
-    faults: Faults
-    iam: Iam
-    sts: Sts
-    kms: Kms
-    events: Events
-    sqs: Sqs
-    sns: Sns
-    lambda_: Lambda
-    ec2: Ec2
-
     def __init__(self, seed: int = 0, start: datetime = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)) -> None:
         self.seed = seed
         self.start = start
-        self.random = random.Random(seed)
         self.rules = Rules()
         self.calls: list[Call] = []
         self.accounts = Accounts(self)
         self.gateway = Gateway(self)
-        self.services: dict[str, Service] = {}
         self._stack = ExitStack()
         self._travel = time_machine.travel(start, tick=False)
         self.clock: time_machine.Traveller | None = None
-        """The clock of this process while the world is entered; the kernel alone moves it (``move_to``)."""
-        for attribute, (module, name) in PARTS.items():
-            try:
-                part = getattr(importlib.import_module(module), name)(self)
-            except ModuleNotFoundError as missing:  # TODO(aws): goes when all parts are written
-                if missing.name != module:
-                    raise
-                continue
-            setattr(self, attribute, part)
-            if hasattr(part, "operations"):
-                self.services[part.name] = part
+        """The clock of this process while the world is entered; the kernel alone moves it."""
+        self.kernel = Kernel(self)
+        self.faults = Faults(self)
+        self.iam = Iam(self)
+        self.sts = Sts(self)
+        self.kms = Kms(self)
+        self.events = Events(self)
+        self.sqs = Sqs(self)
+        self.sns = Sns(self)
+        self.lambda_ = Lambda(self)
+        self.ec2 = Ec2(self)
+        played: tuple[Service, ...] = (
+            self.iam,
+            self.sts,
+            self.kms,
+            self.events,
+            self.sqs,
+            self.sns,
+            self.lambda_,
+            self.ec2,
+        )
+        self.services = {service.name: service for service in played}
+        """What the sandbox plays itself; everything else is moto's."""
 
     @property
     def now(self) -> datetime:
@@ -101,8 +82,6 @@ class World:
 
     def __enter__(self) -> Self:
         """Take over the clock, the AWS transport and moto's state of this process."""
-        from sandbox import moto_backend, wire
-
         with ExitStack() as stack:
             self.clock = self._travel.start()
             stack.callback(self._travel.stop)
@@ -119,8 +98,6 @@ class World:
 
     def client(self, service: str, account: str, region: str = "us-east-1") -> Any:
         """Make (or reuse) a boto3 client with the credentials of an account's root."""
-        from sandbox import wire
-
         return wire.client(service, region, self.accounts.root(account).access_key, None)
 
     def credentials(

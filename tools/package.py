@@ -132,7 +132,8 @@ def run_chalice(work: Path) -> None:
     done = subprocess.run(
         [BIN / "chalice", "package", *options],
         cwd=work / "source",
-        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1"},  # Chalice will not start without one; none gets in
+        # Chalice will not start without a Region, and none gets in. It imports app.py, and would ship what that compiles.
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -171,6 +172,7 @@ def check_zip(path: Path) -> None:
         for name, version in pins
         if re.sub(r"[-_.]+", "-", f"{name}-{version}".lower()) not in there
     ]
+    faults += [f"{name} must not ship: compiled on this machine" for name in names if name.endswith(".pyc")]
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
     faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
     if faults:

@@ -29,8 +29,8 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - In a target, `act` narrows each session to one delivery's resources by a session policy.
 - A snapshot can be made public by none of them, and no key policy can be changed.
 - `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
-- The person who applies targets or reads the status needs `dynamodb:GetItem`, `Query`, `PutItem`, `UpdateItem`,
-  `DeleteItem` and `BatchWriteItem` on the table.
+- A person needs on the table, to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan`;
+  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem`.
 """
 
 

@@ -19,7 +19,7 @@ OPERATIONS = (
     "GenerateDataKey",
     "GenerateDataKeyWithoutPlaintext",
 )
-"""What AWS lists for users of a shared source key [aws-facts 2 and 3, VERIFIED as a list; the least of it is not known].
+"""What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
 SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
@@ -132,6 +132,6 @@ class gone:  # noqa: N801 - reads as a word in a with statement
     def __enter__(self) -> None:
         """Enter; nothing to do."""
 
-    def __exit__(self, kind: Any, error: Any, _trace: Any) -> bool:
+    def __exit__(self, kind: object, error: object, _trace: object) -> bool:
         """Swallow only the codes that mean gone."""
         return isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes

@@ -38,9 +38,7 @@ class SnsNotices:
             )
         with told("PutEvents", f"event bus {self._bus}"):
             answer = self._sessions.own("events").put_events(
-                Entries=[
-                    {"Source": SOURCE, "DetailType": notice["event"], "Detail": body, "EventBusName": self._bus}
-                ]
+                Entries=[{"Source": SOURCE, "DetailType": notice["event"], "Detail": body, "EventBusName": self._bus}]
             )
         if answer["FailedEntryCount"]:
             entry = answer["Entries"][0]

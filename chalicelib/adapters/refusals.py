@@ -70,7 +70,9 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     what = f"{step} was refused: {code}: {message}"
     if code in THROTTLED or status >= SERVER_ERROR:
-        return Refusal(Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR)
+        return Refusal(
+            Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR
+        )
     if sts:
         cure = (
             "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "

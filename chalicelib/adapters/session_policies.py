@@ -40,7 +40,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = ()) -> str
         ]
     elif work == "tidy":
         statements += [
-            _allow(["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery))
+            _allow(
+                ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
+            )
         ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
@@ -62,6 +64,8 @@ def _tagged(delivery: Delivery) -> dict[str, Any]:
     return {"StringEquals": {"aws:ResourceTag/ami-promoter:delivery": delivery.id}}
 
 
-def _allow(action: str | list[str], resource: str | list[str], condition: dict[str, Any] | None = None) -> dict[str, Any]:
+def _allow(
+    action: str | list[str], resource: str | list[str], condition: dict[str, Any] | None = None
+) -> dict[str, Any]:
     statement: dict[str, Any] = {"Effect": "Allow", "Action": action, "Resource": resource}
     return statement if condition is None else {**statement, "Condition": condition}

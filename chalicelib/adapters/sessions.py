@@ -25,7 +25,7 @@ KEPT = 64
 
 
 class Sessions:
-    """Makes clients. Credentials of a target's role are kept until shortly before they end, for the same narrow policy."""
+    """Makes clients. A role's credentials are kept until shortly before they end, for the same narrow policy."""
 
     def __init__(self, region: str, clock: Callable[[], float]) -> None:
         self._botocore = botocore.session.get_session()
@@ -42,10 +42,10 @@ class Sessions:
             )
         return self._own[service, once]
 
-    def assumed(  # noqa: PLR0913 - a role, its narrowing and the client wanted of it
+    def assumed(
         self, service: str, region: str, role_arn: str, external_id: str, name: str, policy: str, *, once: bool = False
     ) -> Any:
-        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if it is not to be had."""
+        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if refused."""
         credentials, clients = self._credentials(role_arn, external_id, name, policy)
         if (service, region, once) not in clients:
             clients[service, region, once] = self._botocore.create_client(
@@ -57,7 +57,9 @@ class Sessions:
         """Drop every assumed session: one of them was refused as expired."""
         self._roles.clear()
 
-    def _credentials(self, role_arn: str, external_id: str, name: str, policy: str) -> tuple[dict[str, str], dict[Any, Any]]:
+    def _credentials(
+        self, role_arn: str, external_id: str, name: str, policy: str
+    ) -> tuple[dict[str, str], dict[Any, Any]]:
         wanted = (role_arn, external_id, name, policy)
         kept = self._roles.get(wanted)
         if kept is not None and self._clock() < kept[0]:

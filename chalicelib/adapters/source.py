@@ -46,7 +46,8 @@ class HubSource:
         ec2 = self._sessions.own("ec2")
         with told("DescribeImageAttribute", self._where):
             attributes = {
-                name: ec2.describe_image_attribute(ImageId=ami, Attribute=name) for name in image.attributes_to_read(raw)
+                name: ec2.describe_image_attribute(ImageId=ami, Attribute=name)
+                for name in image.attributes_to_read(raw)
             }
         wanted = image.snapshots_to_copy(image.read_image(raw, attributes, ()))
         read = image.read_image(raw, attributes, self._snapshots(wanted))
@@ -58,7 +59,9 @@ class HubSource:
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
         with told("DescribeImages", self._where):
             found = [
-                raw for page in pages.paginate(Owners=["self"], Filters=filters, MaxResults=200) for raw in page["Images"]
+                raw
+                for page in pages.paginate(Owners=["self"], Filters=filters, MaxResults=200)
+                for raw in page["Images"]
             ]
         return [tagged for raw in found if (tagged := self._tagged(raw))]
 

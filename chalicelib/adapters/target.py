@@ -109,7 +109,10 @@ class AwsTarget:
             }
         copies = self.find_copies(delivery)
         return SeenImage(
-            found[0], attributes, {copy.source: copy.copy for copy in copies}, {copy.copy: copy.key_arn for copy in copies}
+            found[0],
+            attributes,
+            {copy.source: copy.copy for copy in copies},
+            {copy.copy: copy.key_arn for copy in copies},
         )
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
@@ -118,7 +121,7 @@ class AwsTarget:
             self._client("ec2", "register", delivery).enable_image_deprecation(ImageId=delivery.image, DeprecateAt=at)
 
     def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """See the port. A copy still running is deleted at once, which takes effect when it ends [aws-facts, VERIFIED]."""
+        """See the port. Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED]."""
         ec2 = self._client("ec2", "tidy", delivery)
         with told("DescribeImages", delivery.where):
             by_tag = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
@@ -139,7 +142,7 @@ class AwsTarget:
                 _unless_gone(lambda snapshot=snapshot: ec2.delete_snapshot(SnapshotId=snapshot))
 
     def _key(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
-        """What DescribeKey says of the target's key, or its words where it refuses, which the checks name as a fault."""
+        """Return what DescribeKey says of the target's key, or its words where it refuses: the checks name those."""
         kms = self._client("kms", "look", delivery)
         try:
             return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
@@ -206,5 +209,3 @@ def _unless_gone(call: Any) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in GONE:
             raise
-
-

@@ -33,7 +33,7 @@ def decode(kind: type[T], value: Any, path: str = "record") -> T:
     return typing.cast("T", _decode(kind, value, path))
 
 
-def _decode(kind: Any, value: Any, path: str) -> Any:  # noqa: PLR0911 - one return per kind of type
+def _decode(kind: Any, value: Any, path: str) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
         return value

@@ -80,7 +80,7 @@ def learn(destination: Destination, asked: Iterable[Slots], now: int) -> Destina
 
 
 def hand_out(limit: int, asked: Iterable[Slots]) -> tuple[Slots, ...]:
-    """Return those that get more, with their new total: one slot each, oldest delivery first, as often as slots last."""
+    """Return those that get more, with their new total: one slot each, oldest first, as often as slots last."""
     waiting = sorted(asked, key=lambda slots: (slots.created_at, slots.delivery))
     free = limit - sum(slots.running for slots in waiting)
     given = {slots.delivery: slots for slots in waiting}

@@ -1,10 +1,10 @@
 """Our own errors, from the general to the special.
 
-    PromoterError
-    ├── IllegalEvent      a record met an event that its state does not know: it is parked
-    ├── NewerSchema       a record was written by a newer version: it is parked
-    ├── Unreadable        a record does not fit its type: it is parked
-    └── Misconfigured     this deployment is wrong; no record can help it
+PromoterError
+├── IllegalEvent      a record met an event that its state does not know: it is parked
+├── NewerSchema       a record was written by a newer version: it is parked
+├── Unreadable        a record does not fit its type: it is parked
+└── Misconfigured     this deployment is wrong; no record can help it
 """
 
 from __future__ import annotations

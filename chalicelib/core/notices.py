@@ -1,4 +1,4 @@
-"""What we tell the world: one body for SNS and for the event bus, bounded in size, with an id by which a repeat is known.
+"""What we tell the world: one body for SNS and the event bus, bounded in size, with an id by which a repeat is known.
 
 docs/events.md describes the schema for its readers.
 """
@@ -65,7 +65,9 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
 def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
     all_of_them = sorted(children, key=lambda child: (child.state == "delivered", child.account, child.region))
-    counts = {state: sum(child.state == state for child in all_of_them) for state in ("delivered", "failed", "cancelled")}
+    counts = {
+        state: sum(child.state == state for child in all_of_them) for state in ("delivered", "failed", "cancelled")
+    }
     return {
         **_of_promotion(promotion, SUMMARY, now),
         "outcome": "delivered" if counts["delivered"] == len(all_of_them) else "incomplete",

@@ -15,9 +15,7 @@ from chalicelib.core import pace
 from chalicelib.core.faults import Fault
 
 OWN_HISTORY = 15 * pace.MINUTE
-"""A permission that we ourselves closed within this time and that still shows is our own stale one, not a stranger's."""
-
-CLOSE_TRIES_ALARM = 10
+"""A permission that we ourselves closed within this time and that still shows is our own stale one."""
 
 
 class State(StrEnum):
@@ -65,7 +63,7 @@ class Share:
 
     @property
     def grant_name(self) -> str:
-        """Name of the key grant. It carries the generation: re-using a name soon after revoking may return the dying one."""
+        """Name of the key grant, with its generation: re-using a name soon after revoking may return the dying one."""
         return f"ami-promoter-{self.holder_key}-{self.generation}"
 
 
@@ -94,9 +92,7 @@ def _asks_again(share: Share) -> bool:
 def to_close(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
     """Return those to be closed now: ours, and nobody's need any longer, or past their end."""
     live = (State.OPENING, State.OPEN, State.CLOSING)
-    return tuple(
-        s for s in shares if s.state in live and now >= s.next_try and (not s.holders or overdue(s, now))
-    )
+    return tuple(s for s in shares if s.state in live and now >= s.next_try and (not s.holders or overdue(s, now)))
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
@@ -150,7 +146,11 @@ def closed(share: Share, now: int) -> Share:
 
 def untold(share: Share) -> frozenset[str]:
     """Holders that wait to hear what became of the share."""
-    if share.state is State.OPEN or share.state is State.REFUSED or (share.closed_blind and share.state is State.CLOSED):
+    if (
+        share.state is State.OPEN
+        or share.state is State.REFUSED
+        or (share.closed_blind and share.state is State.CLOSED)
+    ):
         return share.holders - share.told
     return frozenset()
 

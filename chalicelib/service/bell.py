@@ -20,7 +20,7 @@ class Bell:
         self._clock = clock
 
     def note(self, key: Key, hints: Mapping[str, str], cause: str, *, newer: bool = False) -> Noted:
-        """Leave hints and ring, unless somebody has rung already. ``newer``: only if they are newer than those there."""
+        """Leave hints and ring, unless somebody has rung already. ``newer``: only if newer than those there."""
         noted = self._records.note(key, hints, self._clock(), newer=newer)
         if noted.ring:
             self._rings.ring(key, cause)

@@ -52,7 +52,7 @@ class DeliveryPorts:
 class Deliveries(Lane[Delivery, do.Command, ev.Event]):
     """Works on one delivery at a time."""
 
-    def __init__(  # noqa: PLR0913 - its ports, and what names the hub
+    def __init__(
         self,
         records: Records,
         bell: Bell,
@@ -135,7 +135,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
-            delivery.id, delivery.episode, delivery.created_at, asked.wanted, asked.done, limited_at=asked.limited_at or 0
+            delivery.id,
+            delivery.episode,
+            delivery.created_at,
+            asked.wanted,
+            asked.done,
+            limited_at=asked.limited_at or 0,
         )
         self._ports.slots.ask(delivery.destination, slots)
         lane = Destination(delivery.target.account, delivery.target.region)
@@ -183,7 +188,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return ev.ImageRegistered(ours)
             if stranger is None:
                 raise Refusal(ev.Why.NOT_YET, refusal.fault) from refusal
-            what = f"The name {delivery.image_name!r} belongs to {stranger}, which this service did not make for this AMI."
+            what = (
+                f"The name {delivery.image_name!r} belongs to {stranger}, which this service did not make for this AMI."
+            )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(ev.Why.DENIED, fault) from refusal
 
@@ -269,9 +276,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         target = record.target
         return [
             (
-                addresses.lookup(
-                    addresses.copy_lookups(target.account, target.region, command.source), record.id
-                ),
+                addresses.lookup(addresses.copy_lookups(target.account, target.region, command.source), record.id),
                 {"kind": "lookup", "delivery": record.id, "source": command.source},
             )
             for command in commands

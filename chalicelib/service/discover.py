@@ -15,7 +15,7 @@ BASELINE = Key("discovery", "baseline")
 class Discover:
     """Compares the tags in EC2 with what is on record."""
 
-    def __init__(self, records: Records, source: Source, bell: Bell, clock: Clock, hub: str, region: str) -> None:  # noqa: PLR0913
+    def __init__(self, records: Records, source: Source, bell: Bell, clock: Clock, hub: str, region: str) -> None:
         self._records = records
         self._source = source
         self._bell = bell
@@ -52,7 +52,7 @@ class Discover:
             self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
 
 
-def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int, cause: str) -> None:  # noqa: PLR0913
+def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int, cause: str) -> None:
     """Put a promotion that nobody has looked at yet, and ring it."""
     record = machine.started(ami, hub, region, now)
     records.create(Write(record.key, record.state.value, promotions.plain(record), record.due_at), now)

@@ -39,7 +39,7 @@ class PromotionPorts:
 class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     """Works on one promotion at a time."""
 
-    def __init__(  # noqa: PLR0913 - its ports, and the one name it needs
+    def __init__(
         self,
         records: Records,
         bell: Bell,

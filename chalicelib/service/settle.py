@@ -29,7 +29,7 @@ NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or l
 class Settle:
     """Works on one resource at a time. ``doors`` maps "snapshot" and "key" to how such permissions open and close."""
 
-    def __init__(  # noqa: PLR0913 - its ports
+    def __init__(
         self,
         records: Records,
         ledger: Ledger,
@@ -206,9 +206,11 @@ def _said(s: Share) -> str:
         "The share was closed at its hard end while the delivery still held it.",
         "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
     )
-    return "refused:" + "\x1f".join((fault.code, fault.where, fault.what, fault.cure))
+    return "refused:" + f"{fault.code}\x1f{fault.where}\x1f{fault.what}\x1f{fault.cure}"
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [s.hard_close_at for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING) and s.hard_close_at]
+    ends = [
+        s.hard_close_at for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING) and s.hard_close_at
+    ]
     return min(ends, default=None)

@@ -11,7 +11,7 @@ PAGE = 100
 class Sweep:
     """Looks through the index of what is due, shard by shard."""
 
-    def __init__(self, records: Records, rings: Rings, clock: Clock, telemetry: Telemetry, shards: int) -> None:  # noqa: PLR0913
+    def __init__(self, records: Records, rings: Rings, clock: Clock, telemetry: Telemetry, shards: int) -> None:
         self._records = records
         self._rings = rings
         self._clock = clock
@@ -19,7 +19,7 @@ class Sweep:
         self._shards = shards
 
     def run(self, *, time_left: Clock) -> None:
-        """Ring every due record once, and move its next ring by a growing step. What is left over is due next minute."""
+        """Ring every due record once, and move its next ring by a growing step. What is left is due next minute."""
         rung = seen = 0
         minute = self._clock() // 60
         for shard in range(self._shards):

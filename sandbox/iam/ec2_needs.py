@@ -55,7 +55,7 @@ def _about(world: World, call: Call, resource_id: str, region: str) -> dict[str,
     if facts is None:
         return {}
     context: dict[str, Values] = {key.lower(): value for key, value in facts.conditions.items()}
-    if world.rules.on(RESOURCE_TAGS):
+    if facts.owner == call.caller.account and world.rules.on(RESOURCE_TAGS):
         for key, value in facts.tags.items():
             context[f"aws:resourcetag/{key.lower()}"] = context[f"ec2:resourcetag/{key.lower()}"] = value
     return context

@@ -126,8 +126,8 @@ def _metric(_world: World, call: Call) -> list[Need]:
 
 KMS = (
     "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
-    "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy RetireGrant "
-    "RevokeGrant ScheduleKeyDeletion UpdateAlias"
+    "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy "
+    "RetireGrant RevokeGrant ScheduleKeyDeletion UpdateAlias"
 )
 DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable"
 SQS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import traceback
@@ -366,10 +365,10 @@ class Lambda:
         event = json.loads(call.params.get("Payload") or b"null")
         kind = call.params.get("InvocationType", "RequestResponse")
         if kind == "DryRun":
-            return {"StatusCode": 204}
+            return {"StatusCode": 204, "Payload": b""}
         if kind == "Event":
             self._enqueue(function, event)
-            return {"StatusCode": 202}
+            return {"StatusCode": 202, "Payload": b""}
         invocation = self.start(function, event, lambda _: None)
         end = kernel.now + timedelta(seconds=function.timeout + 60)
         while not invocation.done and kernel.now < end:
@@ -380,7 +379,7 @@ class Lambda:
             kind, _, text = invocation.error.partition(": ")
             result = {"errorMessage": text or kind, "errorType": kind if text else "Runtime.ExitError"}
             answer["FunctionError"] = "Unhandled"
-        return {**answer, "Payload": io.BytesIO(json.dumps(result).encode()).getvalue()}
+        return {**answer, "Payload": json.dumps(result).encode()}
 
     def _list_functions(self, call: Call) -> Mapping[str, Any]:
         own = [f for f in self.functions.values() if (f.account, f.region) == (call.caller.account, call.region)]

@@ -21,6 +21,7 @@ DIRECTORY = Directory(
 
 @pytest.fixture
 def client(monkeypatch):
+    """DynamoDB with the hub's table."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -36,10 +37,12 @@ def client(monkeypatch):
 
 
 def put(client, pk, sk, **attributes):
+    """Write an item, attributes in DynamoDB's shape."""
     client.put_item(TableName=TABLE, Item={"pk": {"S": pk}, "sk": {"S": sk}, **attributes})
 
 
 def apply(client, directory, generation=1):
+    """Bring a directory into force, as the command line does."""
     items = targets.to_items(directory)
     current = Current(generation, targets.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
     for sk, body in items.items():
@@ -99,8 +102,10 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
 
     assert (found.targets, found.digest) == ((), "")
     assert [str(fault) for fault in found.faults] == [
-        "table ami-promoter-us-east-1: no targets file has been applied yet, so no account may receive an AMI. "
-        "Write one and run `ami-promoter targets apply FILE`."
+        (
+            "table ami-promoter-us-east-1: no targets file has been applied yet, so no account may receive an AMI. "
+            "Write one and run `ami-promoter targets apply FILE`."
+        )
     ]
     assert (table.contains(DEV), table.live(DEV)) == (False, None)
 
@@ -114,9 +119,11 @@ def test_items_changed_by_hand_are_not_trusted(client):
 
     assert found.targets == ()
     assert [str(fault) for fault in found.faults] == [
-        f"table {TABLE}, targets version {current.version}: the applied targets are not what was applied: items were "
-        "changed or deleted by hand. Apply the file again with an `ami-promoter` of the hub's version: that writes all "
-        "of them anew."
+        (
+            f"table {TABLE}, targets version {current.version}: the applied targets are not what was applied: items "
+            "were changed or deleted by hand. Apply the file again with an `ami-promoter` of the hub's version: that "
+            "writes all of them anew."
+        )
     ]
 
 

@@ -2,7 +2,13 @@
 
 import boto3
 import pytest
+from hypothesis import HealthCheck, settings
 from moto import mock_aws
+
+settings.register_profile(
+    "ami-promoter", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("ami-promoter")
 
 TABLE = "ami-promoter-us-east-1"
 

@@ -9,7 +9,10 @@ from ami_promoter.main import main
 
 WRONG = {
     "": [
-        "ami-promoter: the command is missing. Write one of `targets validate`, `targets diff`, `targets apply`, `status`."
+        (
+            "ami-promoter: the command is missing. "
+            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`."
+        ),
     ],
     "target aply x --regon y --tabel": [
         "ami-promoter: there is no command `target aply`. Did you mean `targets apply`?",

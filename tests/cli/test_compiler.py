@@ -15,12 +15,14 @@ ONE = '["111111111111"]'
 
 
 def compiled(text, hub=HUB):
+    """Compile a file without faults."""
     directory = compile_targets(text, "targets.yaml", hub)
     assert isinstance(directory, Directory), [str(fault) for fault in directory]
     return directory
 
 
 def faults(text, hub=HUB):
+    """Compile a file with faults."""
     found = compile_targets(text, "targets.yaml", hub)
     assert isinstance(found, tuple)
     return [str(fault) for fault in found]
@@ -160,8 +162,10 @@ def test_a_region_other_than_the_hubs_is_refused_and_the_hubs_is_fine():
 
     assert compiled(text, Hub("eu-west-1")).accounts["111111111111"][0].region == "eu-west-1"
     assert faults(text) == [
-        "targets.yaml:1:22: `eu-west-1` is not the hub's Region (us-east-1); others do not work in this version. "
-        "Write `[us-east-1]`, or leave `regions` out."
+        (
+            "targets.yaml:1:22: `eu-west-1` is not the hub's Region (us-east-1); others do not work in this version. "
+            "Write `[us-east-1]`, or leave `regions` out."
+        )
     ]
 
 
@@ -178,8 +182,10 @@ def test_a_fault_in_one_place_does_not_bring_forth_others():
     text = f"groups: {{a: {{members: {ONE}, key: no}}, b: {{members: {ONE}, key: alias/b}}}}"
 
     assert faults(text) == [
-        "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; a key for each "
-        "Region does not work in this version."
+        (
+            "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; a key for "
+            "each Region does not work in this version."
+        )
     ]
 
 

@@ -17,6 +17,7 @@ WORKING = {name for name, rule in SETTINGS.items() if rule != {"$ref": "#/$defs/
 
 
 def built_in(name):
+    """Return a target's default, as one would write it."""
     field = {field.name: field for field in dataclasses.fields(Target)}[name]
     value = field.default if field.default is not dataclasses.MISSING else field.default_factory()
     return duration(value) if name in BOUNDS else value

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from ami_promoter.aws import Connection, Trouble
 from ami_promoter.main import main
+from ami_promoter.records import Reader
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -30,20 +32,24 @@ TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be as
 
 @pytest.fixture
 def table(client):
+    """The hub's table as the service's adapters see it."""
     return Table(client, TABLE)
 
 
 def write(table, record):
+    """Store a record as the service does."""
     body = codec.encode(record)
     DynamoRecords(table).create(Write(record.key, record.state, body, None), NINE)
 
 
 def a_promotion(ami=AMI, **changes):
+    """Build a running promotion."""
     state = {"state": promotion.State.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
     return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
 
 
 def a_delivery(account, state, **changes):
+    """Build a delivery of AMI, in this state since 09:01."""
     name = addresses.delivery_id(HUB, AMI, account, REGION)
     target = Target(account, REGION)
     return delivery.Delivery(
@@ -52,6 +58,7 @@ def a_delivery(account, state, **changes):
 
 
 def a_child(record, state):
+    """Build a promotion's note of a delivery."""
     return promotion.Child(record.id, record.target.account, REGION, 1, state)
 
 
@@ -104,17 +111,23 @@ def test_one_amis_deliveries(scene, capsys):
         "ACCOUNT       REGION     STATE      SINCE                 NEW AMI                COPIES  KEY",
         "111111111111  us-east-1  failed     2026-01-05T09:01:00Z  -                      -       -",
         "222222222222  us-east-1  copying    2026-01-05T09:01:00Z  -                      1/2     -",
-        "333333333333  us-east-1  delivered  2026-01-05T09:01:00Z  ami-0aaaaaaaaaaaaaaaa  1/1     "
-        "arn:aws:kms:us-east-1:333333333333:key/k",
+        (
+            "333333333333  us-east-1  delivered  2026-01-05T09:01:00Z  ami-0aaaaaaaaaaaaaaaa  1/1     "
+            "arn:aws:kms:us-east-1:333333333333:key/k"
+        ),
         "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again.",
         "111111111111 us-east-1: left behind: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
         "",
         "Open shares: 2",
-        "  key#arn:aws:kms:us-east-1:123456789012:key/k#222222222222 to 222222222222: closing, opened "
-        "2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at the latest",
-        "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at "
-        "the latest",
+        (
+            "  key#arn:aws:kms:us-east-1:123456789012:key/k#222222222222 to 222222222222: closing, opened "
+            "2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at the latest"
+        ),
+        (
+            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at "
+            "the latest"
+        ),
     ]
 
 
@@ -213,8 +226,10 @@ def test_an_ami_that_is_not_known(client, capsys):
     assert main(["status", AMI]) == 1
 
     assert capsys.readouterr().err.splitlines() == [
-        f"{AMI}: no promotion of it is known in {PLACE}. Tag it in the hub, or wait: a tag whose event was lost is "
-        "found within five minutes.",
+        (
+            f"{AMI}: no promotion of it is known in {PLACE}. Tag it in the hub, or wait: a tag whose event was lost is "
+            "found within five minutes."
+        ),
         "1 fault; nothing was changed.",
     ]
 
@@ -238,3 +253,59 @@ def test_hundreds_of_deliveries(table, capsys):
     assert main(["status", AMI, "--json"]) == 0
 
     assert len(json.loads(capsys.readouterr().out)["deliveries"]) == 150
+
+
+class Reluctant:
+    """A DynamoDB client that reads one item of a batch, for so many calls, and leaves the rest unprocessed."""
+
+    def __init__(self, client, calls):
+        self._client, self._calls = client, calls
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
+        """Take one key, or all once the calls are used up."""
+        wanted = RequestItems[TABLE]["Keys"]
+        taken = wanted[:1] if self._calls > 0 else wanted
+        self._calls -= 1
+        answer = self._client.batch_get_item(RequestItems={TABLE: {"Keys": taken}})
+        rest = wanted[len(taken) :]
+        return {"Responses": answer["Responses"], "UnprocessedKeys": {TABLE: {"Keys": rest}} if rest else {}}
+
+
+@pytest.fixture
+def three(client, table):
+    """Three records to read in one batch."""
+    for name in "abc":
+        table.put(addresses.delivery(name), {"body": json.dumps({"id": name})})
+    return [(addresses.delivery(name).pk, "record") for name in "abc"]
+
+
+def test_what_dynamodb_leaves_unread_is_asked_again(three):
+    """Growing waits between the tries, and in the end everything is there."""
+    connection = Connection(REGION)
+    connection.dynamodb = Reluctant(connection.dynamodb, calls=2)
+    waits = []
+
+    found = Reader(connection, sleep=waits.append).many(three)
+
+    assert [found[place]["id"] for place in three] == ["a", "b", "c"]
+    assert waits == [0.2, 0.4]
+
+
+class Refusing(Reluctant):
+    """A DynamoDB client that reads nothing of a batch, ever."""
+
+    def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
+        """Leave everything."""
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+
+def test_dynamodb_that_never_reads_is_given_up_on(three):
+    """The command ends, and says so."""
+    connection = Connection(REGION)
+    connection.dynamodb = Refusing(connection.dynamodb, calls=0)
+
+    with pytest.raises(Trouble, match="DynamoDB leaves items unread, try after try"):
+        Reader(connection, sleep=lambda _: None).many(three)

@@ -33,10 +33,12 @@ defaults: {tags: {owner: platform}}
 
 
 def contents(client):
+    """Read every item of the table."""
     return client.scan(TableName=TABLE, ConsistentRead=True)["Items"]
 
 
 def compiled(text):
+    """Compile a file without faults."""
     return compile_targets(text, "targets.yaml", Hub("us-east-1", HUB))
 
 
@@ -130,8 +132,10 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
 
     assert contents(client) == before
     assert capsys.readouterr().err.splitlines() == [
-        "targets.yaml:1:20: 111111111111 has no quotes: YAML readers take it for a number and lose leading zeros. "
-        'Quote it: "111111111111".',
+        (
+            "targets.yaml:1:20: 111111111111 has no quotes: YAML readers take it for a number and lose leading zeros. "
+            'Quote it: "111111111111".'
+        ),
         f"targets.yaml:1:34: {HUB} is the hub itself, which owns the AMI already in us-east-1. Take it out.",
         "2 faults; nothing was changed.",
     ]
@@ -290,6 +294,7 @@ class Reluctant:
         return getattr(self._client, name)
 
     def batch_write_item(self, RequestItems):  # noqa: N803 - boto3's own name
+        """Take one item, or all once the calls are used up."""
         ((table, requests),) = RequestItems.items()
         taken = requests[:1] if self.calls > 0 else requests
         self.calls -= 1
@@ -322,6 +327,33 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
 
     with pytest.raises(Trouble, match="DynamoDB leaves items unwritten"):
         reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
+
+    assert publisher.applied().directory == compiled(FILE)
+
+
+class Echoing:
+    """A DynamoDB client whose answer to the pointer's put is lost, so that the SDK sends it a second time."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def put_item(self, **request):
+        """Put twice where there is a condition."""
+        if "ConditionExpression" in request:
+            self._client.put_item(**request)
+        return self._client.put_item(**request)
+
+
+def test_a_lost_answer_to_the_last_put_is_no_lost_race(client):
+    """The SDK's own retry finds the pointer moved, by us: that is success."""
+    connection = Connection("us-east-1")
+    connection.dynamodb = Echoing(connection.dynamodb)
+    publisher = Publisher(connection)
+
+    publisher.publish(publisher.applied(), compiled(FILE), FILE, "2026-01-05T09:00:00Z")
 
     assert publisher.applied().directory == compiled(FILE)
 

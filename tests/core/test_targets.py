@@ -15,6 +15,7 @@ DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
 
 
 def a_target(account, **settings):
+    """Build a target in us-east-1."""
     return Target(account, "us-east-1", **settings)
 
 
@@ -127,10 +128,14 @@ def test_one_unknown_name_and_nobody_receives_anything():
 
     assert (found.targets, found.digest) == ((), "d1")
     assert [str(fault) for fault in found.faults] == [
-        "value of the trigger tag: the applied targets file has no group `dve`. Did you mean `dev`? If not, add the "
-        "group to the file and apply it, or name another group or an account.",
-        "value of the trigger tag: the applied targets file does not contain account 999999999999, so nothing may be "
-        "shared with it. Add it to a group or under `accounts` and apply the file, or correct the id.",
+        (
+            "value of the trigger tag: the applied targets file has no group `dve`. Did you mean `dev`? If not, add "
+            "the group to the file and apply it, or name another group or an account."
+        ),
+        (
+            "value of the trigger tag: the applied targets file does not contain account 999999999999, so nothing may "
+            "be shared with it. Add it to a group or under `accounts` and apply the file, or correct the id."
+        ),
     ]
 
 

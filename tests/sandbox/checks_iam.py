@@ -8,7 +8,19 @@ from datetime import timedelta
 from sandbox import gateway, iam, wire
 from sandbox.iam import ec2_needs
 from sandbox.world import World
-from tests.sandbox.iam_words import DEV, HERE, HUB, allow, allowed, as_role, document, new_key, put_role, refused, session
+from tests.sandbox.iam_words import (
+    DEV,
+    HERE,
+    HUB,
+    allow,
+    allowed,
+    as_role,
+    document,
+    new_key,
+    put_role,
+    refused,
+    session,
+)
 
 TABLE = f"arn:aws:dynamodb:{HERE}:{HUB}:table/records"
 SNAPSHOTS = f"arn:aws:ec2:{HERE}::snapshot/*"
@@ -88,7 +100,9 @@ def both_sides(world: World) -> None:
     worker = as_role(world, "sqs", allow("sqs:SendMessage", arn))
     idle = session(world, "sqs", put_role(world, "idle"))
 
-    refused("AccessDenied", lambda: worker.send_message(QueueUrl=url, MessageBody="x"), "no resource-based policy allows")
+    refused(
+        "AccessDenied", lambda: worker.send_message(QueueUrl=url, MessageBody="x"), "no resource-based policy allows"
+    )
     opened = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sqs:SendMessage", "Resource": arn}
     owner.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(document(opened))})
     refused("AccessDenied", lambda: idle.send_message(QueueUrl=url, MessageBody="x"), "no identity-based policy allows")
@@ -112,7 +126,9 @@ def tag_on_create(world: World) -> None:
     wanted = {"ec2:CreateAction": "CopySnapshot", "aws:RequestTag/ami-promoter:hub": HUB}
     tagging = allow("ec2:CreateTags", SNAPSHOTS, Condition={"StringEquals": wanted})
 
-    refused("UnauthorizedOperation", lambda: as_role(world, "ec2", copying).copy_snapshot(**copy, TagSpecifications=tags))
+    refused(
+        "UnauthorizedOperation", lambda: as_role(world, "ec2", copying).copy_snapshot(**copy, TagSpecifications=tags)
+    )
     worker = as_role(world, "ec2", copying, tagging)
     allowed(lambda: worker.copy_snapshot(**copy, TagSpecifications=tags))
     tags[0]["Tags"] = [{"Key": "ami-promoter:hub", "Value": DEV}]
@@ -143,7 +159,10 @@ def register_snapshots(world: World) -> None:
     def register(name: str, snapshot: str) -> object:
         mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
         return worker.register_image(
-            Name=name, RootDeviceName="/dev/xvda", BlockDeviceMappings=[mapping], VirtualizationType="hvm",
+            Name=name,
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[mapping],
+            VirtualizationType="hvm",
             Architecture="x86_64",
         )
 
@@ -192,8 +211,6 @@ def dry_run(world: World) -> None:
     refused("DryRunOperation", lambda: worker.copy_snapshot(**copy, DryRun=True))
     refused("UnauthorizedOperation", lambda: idle.delete_snapshot(SnapshotId=snapshot, DryRun=True))
     assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
-
-
 
 
 CHECKS = {

@@ -41,10 +41,14 @@ def trust(world: World) -> None:
     act = _scene(world)
     other = session(world, "sts", put_role(world, "settle", allow("sts:AssumeRole", "*")))
 
-    refused("AccessDenied", _assume(act, ExternalId="wrong"), f"not authorized to perform: sts:AssumeRole on resource: {TARGET}")
+    refused(
+        "AccessDenied",
+        _assume(act, ExternalId="wrong"),
+        f"not authorized to perform: sts:AssumeRole on resource: {TARGET}",
+    )
     refused("AccessDenied", lambda: act.assume_role(RoleArn=TARGET, RoleSessionName="a-delivery"))
     refused("AccessDenied", _assume(other))
-    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), f"role/Missing")
+    refused("AccessDenied", _assume(act, RoleArn=f"arn:aws:iam::{DEV}:role/Missing"), "role/Missing")
     got = allowed(_assume(act))["Credentials"]
     there = wire.client("sts", HERE, got["AccessKeyId"], got["SessionToken"]).get_caller_identity()
     assert there["Account"] == DEV

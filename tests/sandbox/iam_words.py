@@ -1,4 +1,4 @@
-"""What the checks of IAM, STS and KMS have in common: roles, their clients, and how a refusal is told from a success."""
+"""What the checks of IAM, STS and KMS have in common: roles, their clients, and how a refusal is told."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
 
 def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = HUB, trust: Any = None) -> str:
     """Make a role with one inline policy, trusted by the Lambda service unless told otherwise; returns its ARN."""
-    lambda_ = document({"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"})
+    lambda_ = document(
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    )
     policies = {"inline": document(*statements)} if statements else {}
     arn: str = world.iam.put_role(account, name, trust or lambda_, policies).arn
     return arn
@@ -61,13 +63,14 @@ def as_role(world: World, service: str, *statements: Mapping[str, Any], account:
 
 def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
     """Assert that a call is refused with this code, and in words that contain ``saying``."""
+    error: ClientError | None = None
     try:
         call()
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
-        assert saying in str(error), error
-        return
-    raise AssertionError(f"was not refused with {code}")
+    except ClientError as caught:
+        error = caught
+    assert error is not None, f"was not refused with {code}"
+    assert error.response["Error"]["Code"] == code, error
+    assert saying in str(error), error
 
 
 def allowed(call: Callable[[], Any]) -> Any:

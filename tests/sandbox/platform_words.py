@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -89,7 +90,7 @@ def a_function(world: World, name: str = "probe", account: str = HUB, **options:
 def feed(world: World, queue: Queue, function: Function, **options: Any) -> Source:
     """Let a function read a queue, one message at a time unless told otherwise."""
     window = options.pop("window", 0)
-    source = Source(f"from-{queue.name}", queue.arn, function, **{"batch_size": 1, **options})
+    source = Source(str(uuid.uuid5(uuid.NAMESPACE_URL, queue.arn)), queue.arn, function, **{"batch_size": 1, **options})
     return world.lambda_.add_source(source, window)
 
 

@@ -137,16 +137,29 @@ def test_the_same_seed_gives_the_same_ids() -> None:
     assert made[0] == made[1] != made[2]
 
 
+def test_owner_and_tags_of_a_resource(world: World) -> None:
+    """Owner and tags are known in a resource's own Region only."""
+    image = an_image(world, tags={"team": "images"})
+
+    assert world.ec2.tags_of(image, HERE) == {"team": "images"}
+    assert world.ec2.owner_of(image, HERE) == HUB
+    assert world.ec2.owner_of(image, "eu-west-1") is None
+    assert world.ec2.tags_of("snap-00000000000000000", HERE) == {}
+
+
 def test_what_policies_may_ask(world: World) -> None:
-    """A resource's ARN has no account; its owner and tags are known in its own Region only."""
+    """ARNs of snapshots and images have no account, a volume's has; each says who owns it."""
     image = an_image(world, tags={"team": "images"})
     snapshot = snapshot_of(world, image)
+    disk = shown_snapshot(world, snapshot)["VolumeId"]
 
-    facts = world.ec2.iam_facts(snapshot, HERE)
-    assert facts is not None
-    assert (facts.arn, facts.owner) == (f"arn:aws:ec2:{HERE}::snapshot/{snapshot}", HUB)
-    assert world.ec2.tags_of(image, HERE) == {"team": "images"}
-    assert world.ec2.owner_of(image, "eu-west-1") is None
+    found = {name: world.ec2.iam_facts(name, HERE) for name in (image, snapshot, disk)}
+    assert {name: facts.arn for name, facts in found.items() if facts} == {
+        image: f"arn:aws:ec2:{HERE}::image/{image}",
+        snapshot: f"arn:aws:ec2:{HERE}::snapshot/{snapshot}",
+        disk: f"arn:aws:ec2:{HERE}:{HUB}:volume/{disk}",
+    }
+    assert {facts.conditions["ec2:Owner"] for facts in found.values() if facts} == {HUB}
     assert world.ec2.iam_facts("snap-00000000000000000", HERE) is None
 
 

@@ -42,7 +42,7 @@ def faults(value: object, shape: Shape, where: str) -> Iterator[str]:
             yield from faults(item, shape.member, where)
     elif type(value) is not TYPES[shape.type_name]:
         yield f"{where} is {value!r}, no {shape.type_name}"
-    elif value not in (getattr(shape, "enum", None) or [value]) and where.rsplit(".", maxsplit=1)[-1] not in SPELT_OTHERWISE:
+    elif where.rpartition(".")[2] not in SPELT_OTHERWISE and value not in (getattr(shape, "enum", None) or [value]):
         yield f"{where} is {value!r}, none of {shape.enum}"
 
 

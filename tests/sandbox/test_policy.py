@@ -24,7 +24,9 @@ CONTEXT = {
 }
 
 
-def _says(*statements: dict[str, Any], action: str = "ec2:CopySnapshot", resource: str = "arn:aws:ec2:r::snapshot/s") -> Verdict:
+def _says(
+    *statements: dict[str, Any], action: str = "ec2:CopySnapshot", resource: str = "arn:aws:ec2:r::snapshot/s"
+) -> Verdict:
     whole = [{"Effect": "Allow", "Action": "*", "Resource": "*", **statement} for statement in statements]
     document = policy.parse({"Version": "2012-10-17", "Statement": whole})
     return policy.identity(document, Ask(action, resource, CONTEXT))

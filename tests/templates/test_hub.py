@@ -106,6 +106,21 @@ def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
     assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
 
 
+def test_alarms_watch_metrics_that_exist(hub):
+    """A metric of our own is one that the functions emit; queues and functions are those of this stack."""
+    emitted = set(re.findall(r'"([A-Z]\w+)"', (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")))
+    alarms = resources(hub, "AWS::CloudWatch::Alarm").values()
+    ours = {it["MetricName"] for it in alarms if it.get("Namespace") == "AmiPromoter"}
+
+    assert ours == {"RecordsParked", "SharesClosedBlind"}
+    assert ours <= emitted
+    watched = {it["Dimensions"][0]["Value"]["Fn::GetAtt"][0] for it in alarms if it.get("Namespace") == "AWS/SQS"}
+    assert watched == {"ActQueue", "ActDead", "SettleQueue", "SettleDead", "DeadEvents"}
+    failing = next(it["Metrics"] for it in alarms if "Metrics" in it)
+    summed = {it["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for it in failing if "MetricStat" in it}
+    assert summed == set(resources(hub, "AWS::Lambda::Function"))
+
+
 def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
     """Without an organisation or accounts nobody may send; never anybody without a condition on who they are."""
     policies = resources(hub, "AWS::Events::EventBusPolicy")

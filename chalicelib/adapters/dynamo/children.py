@@ -43,7 +43,8 @@ class DynamoChildren:
     def all(self, ami: str) -> Sequence[Child]:
         """See the port."""
         return [
-            codec.decode(Child, json.loads(item["body"])) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")
+            codec.decode(Child, json.loads(item["body"]))
+            for item in self._table.query(addresses.promotion(ami).pk, "delivery#")
         ]
 
     def _count(self, ami: str, change: int) -> int:

@@ -28,7 +28,13 @@ class DynamoLedger:
     def hold(self, resource: str, share: Share, holder: str) -> None:
         """See the port."""
         key = addresses.share(Key(resource), share.holder_key)
-        given = {":body": _body(share), ":zero": 0, ":until": share.hard_close_at, ":holder": {holder}, ":kind": "share"}
+        given = {
+            ":body": _body(share),
+            ":zero": 0,
+            ":until": share.hard_close_at,
+            ":holder": {holder},
+            ":kind": "share",
+        }
         self._table.update(
             key,
             "SET kind = :kind, body = if_not_exists(body, :body), version = if_not_exists(version, :zero), "

@@ -1,8 +1,8 @@
 """State records: versioned bodies, notes by others, and the sparse index of what is due.
 
 Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
-the record's own lane; ``in:<name>`` are hints and ``notes`` their count, written by anybody; ``rung`` says that a ring is
-on its way; ``ring_at`` (with ``due_shard``, the index ``due``) and ``rings`` are the sweep's.
+the record's own lane; ``in:<name>`` are hints and ``notes`` their count, written by anybody; ``rung`` says that a ring
+is on its way; ``ring_at`` (with ``due_shard``, the index ``due``) and ``rings`` are the sweep's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
-from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.ports import Noted, Stored, Write
 
 SCHEMA = 1
@@ -118,7 +118,7 @@ class DynamoRecords:
         )
 
     def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
-        """See the port. A record at rest gets a due date with the note, so that the sweep finds it if the ring is lost."""
+        """See the port. A record at rest becomes due with the note, so that the sweep finds it if the ring is lost."""
         names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
         given: dict[str, Any] = {f":h{n}": value for n, value in enumerate(hints.values())}
         assigned = [f"#h{n} = :h{n}" for n in range(len(hints))]
@@ -191,7 +191,9 @@ class DynamoRecords:
 
 def _stored(key: Key, item: Mapping[str, Any]) -> Stored:
     if item.get("schema", SCHEMA) > SCHEMA:
-        raise NewerSchema(f"{key} has schema {item['schema']}, and this version reads up to {SCHEMA}; upgrade the stack.")
+        raise NewerSchema(
+            f"{key} has schema {item['schema']}, and this version reads up to {SCHEMA}; upgrade the stack."
+        )
     try:
         return Stored(
             key=key,

@@ -7,8 +7,8 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
-from chalicelib.core.destination import Slots
 from chalicelib.core.addresses import Key
+from chalicelib.core.destination import Slots
 
 
 class DynamoSlotBook:
@@ -29,7 +29,10 @@ class DynamoSlotBook:
             ":zero": 0,
             ":kind": "slots",
         }
-        common = "kind = :kind, episode = :episode, created_at = :created, wanted = :wanted, done = :done, limited_at = :limited"
+        common = (
+            "kind = :kind, episode = :episode, created_at = :created, "
+            "wanted = :wanted, done = :done, limited_at = :limited"
+        )
         same = self._table.update(
             key,
             f"SET {common}, granted = if_not_exists(granted, :zero), told = if_not_exists(told, :zero)",

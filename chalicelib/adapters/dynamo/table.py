@@ -37,14 +37,18 @@ class Table:
 
     def get(self, key: Key) -> dict[str, Any] | None:
         """Read an item consistently."""
-        answer = self._client.get_item(TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True)
+        answer = self._client.get_item(
+            TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
+        )
         return values(answer["Item"]) if "Item" in answer else None
 
     def put(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
         """Write an item whole; ``absent``: only if there is none. False: there was one."""
         condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
         item = wire({**attributes, "pk": key.pk, "sk": key.sk})
-        return self._conditional(lambda: self._client.put_item(TableName=self._name, Item=item, **condition)) is not None
+        return (
+            self._conditional(lambda: self._client.put_item(TableName=self._name, Item=item, **condition)) is not None
+        )
 
     def update(
         self,

@@ -7,13 +7,13 @@ from functools import singledispatch
 from typing import Any
 
 from chalicelib.core import pace
+from chalicelib.core.addresses import key_resource, snapshot_resource
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.machine import TRANSITIONS, deadline, due_at, slots_told
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Share, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-from chalicelib.core.addresses import key_resource, snapshot_resource
 
 MAX_TRIES = 8
 """Of one copy, or of registering: then a person must look."""
@@ -83,9 +83,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return _to(wanted, State.REGISTERING, now)
     shares = tuple(
-        share
-        for snapshot in delivery.snapshots
-        for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
+        share for snapshot in delivery.snapshots for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
     )
     return _to(wanted, State.WAITING, now, shares=tuple(dict.fromkeys(shares)))
 
@@ -153,15 +151,17 @@ def _(_event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
-    known = next(copy for copy in delivery.copies if copy.source == event.source)
-    if known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
-        extra = () if known.copy == event.copy else (event.copy,)
+    known = next((copy for copy in delivery.copies if copy.source == event.source), None)
+    if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
+        extra = () if known is not None and known.copy == event.copy else (event.copy,)
         return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, *extra))))
     return _copies(
         replace(delivery, trouble=None, tries=0),
-        lambda copy: replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + pace.POLLS[0])
-        if copy.source == event.source
-        else copy,
+        lambda copy: (
+            replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + pace.POLLS[0])
+            if copy.source == event.source
+            else copy
+        ),
     )
 
 
@@ -209,9 +209,7 @@ def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
     return _judge(delivery, event.copies, now, event.asked)
 
 
-def _judge(
-    delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()
-) -> Delivery:
+def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
     """Draw the conclusions from what EC2 shows of our copies now."""
     shown = {s.copy: s for s in seen}
     heard = dict(delivery.heard)
@@ -265,7 +263,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
     return Fault(
         "copy-under-another-key",
         delivery.where,
-        f"The copy {copy.copy} of {copy.source} is encrypted under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
+        f"The copy {copy.copy} of {copy.source} is under {found.key_arn or 'no key'}, not {delivery.key_arn}.",
         "Look whether the key's alias was moved while the copy ran; then tag the AMI again.",
     )
 
@@ -378,7 +376,9 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
-    copy = next(copy for copy in delivery.copies if copy.source == event.source)
+    copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
+    if copy is None or delivery.state is not State.COPYING:
+        return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
         return replace(delivery, trouble=event.fault)
     early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
@@ -390,7 +390,9 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.why is ev.Why.NOT_YET and early:
         waits[ev.Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
     if event.why not in waits:
-        return _fail(_copies(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault)
+        return _fail(
+            _copies(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
+        )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
     delivery = _copies(delivery, lambda c: waiting if c is copy else c)
     limited = now if event.why is ev.Why.LIMIT else delivery.limited_at
@@ -421,7 +423,7 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 
 _DEADLINE_CURE = {
     State.REQUESTED: "Look at the function `act`: its dead letters and errors; then tag the AMI again.",
-    State.CHECKING: "Deploy deploy/target.yaml in that account, with the external id of the targets file; then tag again.",
+    State.CHECKING: "Deploy deploy/target.yaml in that account, with the targets file's external id; then tag again.",
     State.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
     State.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
     State.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",

@@ -92,7 +92,7 @@ class TellWaiting:
 
 @dataclass(frozen=True, slots=True)
 class TellOutcome:
-    """The terminal notice (unless it could not be sent for so long that it is given up), then the mark at the promotion."""
+    """The terminal notice (unless it is given up after so long), then the mark at the promotion."""
 
     publish: bool = True
 

@@ -14,6 +14,7 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
+from chalicelib.core.faults import Fault
 
 S = State
 
@@ -165,9 +166,8 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     state = delivery.state
     if state in ENDED:
         return ()
-    if delivery.fact("cancel") is not None and state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING):
-        if state is not S.REGISTERING or delivery.register_intended_at is None:
-            return (ev.CancelAsked(),)
+    if delivery.fact("cancel") is not None and _can_cancel(delivery):
+        return (ev.CancelAsked(),)
     last = deadline(delivery)
     if last is not None and now >= last and not _past_caring(delivery):
         return (ev.DeadlinePassed(),)
@@ -183,6 +183,13 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     return ()
 
 
+def _can_cancel(delivery: Delivery) -> bool:
+    """Whether it is not too late: what RegisterImage has been intended for finishes and stays."""
+    if delivery.state is S.REGISTERING:
+        return delivery.register_intended_at is None
+    return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
+
+
 def _past_caring(delivery: Delivery) -> bool:
     """Whether the deadline has had its effect already."""
     if delivery.state is S.PUBLISHING:
@@ -195,13 +202,13 @@ def is_open(delivery: Delivery, hint: str) -> bool:
     return delivery.fact(hint) == "open"
 
 
-def refusal(delivery: Delivery, hint: str) -> ev.Fault | None:
+def refusal(delivery: Delivery, hint: str) -> Fault | None:
     """Return the ledger's reason why the share is not, or no longer, open."""
     said = delivery.fact(hint)
     if said is None or not said.startswith("refused:"):
         return None
     code, where, what, cure = said.removeprefix("refused:").split("\x1f")
-    return ev.Fault(code, where, what, cure)
+    return Fault(code, where, what, cure)
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
@@ -230,7 +237,7 @@ def released_from(delivery: Delivery) -> int:
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
-def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: PLR0911 - one row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
     if not due and not _nudged(delivery):
@@ -311,14 +318,21 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
 
 
 def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Delivery:
-    """Put the intent of every command that changes AWS on the record; it is written before any is carried out (law 3)."""
+    """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3)."""
     for command in wanted:
         match command:
             case do.StartCopy(source):
                 delivery = replace(
                     delivery,
                     copies=tuple(
-                        replace(copy, state=CopyState.INTENDED, intended_at=now, tries=copy.tries + 1, copy=None, next_look=now)
+                        replace(
+                            copy,
+                            state=CopyState.INTENDED,
+                            intended_at=now,
+                            tries=copy.tries + 1,
+                            copy=None,
+                            next_look=now,
+                        )
                         if copy.source == source
                         else copy
                         for copy in delivery.copies

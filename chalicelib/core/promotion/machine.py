@@ -8,9 +8,9 @@ from functools import singledispatch
 from typing import Any
 
 from chalicelib.core import pace
+from chalicelib.core.addresses import digest
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-from chalicelib.core.addresses import digest
 from chalicelib.core.promotion.model import Child, Promotion, State
 from chalicelib.core.targets import Target
 
@@ -145,7 +145,9 @@ class DeadlinePassed:
     """The AMI stayed pending, or EC2 unreadable, for too long."""
 
 
-Event = TagSeen | Examined | Expanded | OthersCancelled | Counted | RefusedTold | SummaryTold | Hindered | DeadlinePassed
+Event = (
+    TagSeen | Examined | Expanded | OthersCancelled | Counted | RefusedTold | SummaryTold | Hindered | DeadlinePassed
+)
 
 S = State
 
@@ -335,12 +337,25 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
         if digest(*(str(fault) for fault in event.faults), event.value) == promotion.refused_told:
             return _to(promotion, S.RUNNING, now)
         return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=event.faults)
-    same: dict[str, Any] = {"refused_value": None, "value": event.value, "targets": event.targets, "groups": event.groups, "digest": event.digest}
+    same: dict[str, Any] = {
+        "refused_value": None,
+        "value": event.value,
+        "targets": event.targets,
+        "groups": event.groups,
+        "digest": event.digest,
+    }
     cancelling = bool({place(t) for t in promotion.targets} - {place(t) for t in event.targets})
     if not event.retry:
         return _to(promotion, S.RUNNING, now, cancelling=cancelling, refused_told="", **same)
     return _to(
-        promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, cancelling=cancelling, refused_told="", **same
+        promotion,
+        S.EXPANDING,
+        now,
+        episode=promotion.episode + 1,
+        cursor=0,
+        cancelling=cancelling,
+        refused_told="",
+        **same,
     )
 
 
@@ -348,7 +363,16 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
 def _(_event: RefusedTold, promotion: Promotion, now: int) -> Promotion:
     told = digest(*(str(fault) for fault in promotion.faults), promotion.candidate or "")
     why = f"The value {promotion.candidate!r} was refused: {len(promotion.faults)} fault(s)."
-    return _to(promotion, S.RUNNING, now, candidate=None, faults=(), refused_told=told, refused_value=promotion.candidate, why=why)
+    return _to(
+        promotion,
+        S.RUNNING,
+        now,
+        candidate=None,
+        faults=(),
+        refused_told=told,
+        refused_value=promotion.candidate,
+        why=why,
+    )
 
 
 @_apply.register
@@ -365,7 +389,7 @@ def _(_event: OthersCancelled, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
-    """Still some running: wait for the last one's mark. (When none is, the service tells the summary.)"""
+    """Still some running: wait for the last one's mark. (When none is, the service tells the summary.)."""
     promotion = _hear(promotion, "ended")
     running = any(child.state == "running" for child in event.children)
     return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries) if running else 0)

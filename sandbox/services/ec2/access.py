@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from sandbox.api import Call
+from sandbox.api import AwsError, Call
 from sandbox.rules import rule
-from sandbox.services.ec2.errors import KINDS, check_id, kind_of, not_authorized, not_found
+from sandbox.services.ec2.errors import ACCOUNT, KINDS, check_id, kind_of, not_authorized, not_found
 from sandbox.services.ec2.records import Image, Resource, Snapshot
 from sandbox.services.ec2.state import Table
 
 if TYPE_CHECKING:
     from sandbox.services.ec2.service import Ec2
 
-S = TypeVar("S", Snapshot, Image)
+S = TypeVar("S", bound=Snapshot | Image)
 
 PRIVATE = rule(
     "ec2-foreign-is-invisible",
@@ -60,6 +60,14 @@ def reachable(ec2: Ec2, call: Call, resource_id: str) -> Resource:
     if isinstance(found, Image) and found.state == "deregistered":
         raise not_found(resource_id)
     return found
+
+
+def accounts_named(call: Call, name: str, words: set[str]) -> set[str]:
+    """Return the accounts that a parameter names, ``self`` resolved; refuses what is neither that nor a known word."""
+    wanted = {call.caller.account if value == "self" else str(value) for value in call.params.get(name, ())}
+    if wrong := sorted(value for value in wanted - words if not ACCOUNT.fullmatch(value)):
+        raise AwsError("InvalidUserID.Malformed", f"Invalid user id: {wrong[0]!r}")
+    return wanted
 
 
 def own(ec2: Ec2, call: Call, resource_id: str, prefix: str) -> Resource:

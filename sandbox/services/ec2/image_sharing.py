@@ -1,4 +1,8 @@
-"""Launch permissions: who else may launch an image."""
+"""Launch permissions: who else may launch an image.
+
+A permission for an organisation or OU is kept and shown, but nobody sees the image by it: the sandbox does not ask
+Organizations who belongs to it.
+"""
 
 from __future__ import annotations
 

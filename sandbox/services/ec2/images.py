@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sandbox.api import AwsError, Call
+from sandbox.api import Call
 from sandbox.rules import rule
 from sandbox.services.ec2 import filters, pages, tags
-from sandbox.services.ec2.access import may_see, visible
-from sandbox.services.ec2.errors import ACCOUNT, check_id, not_found
+from sandbox.services.ec2.access import accounts_named, may_see, visible
+from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.filters import member, text
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import NOTHING, Image
@@ -53,7 +53,11 @@ def stamp(moment: datetime) -> str:
 def _describe_images(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "ImageIds")
     at, account = ec2.moment(call), call.caller.account
-    found = [image for image in _named(ec2, call, at) if _in_scope(ec2, call, image, at)]
+    owners = accounts_named(call, "Owners", {"amazon", "aws-marketplace", "aws-backup-vault"})
+    users = accounts_named(call, "ExecutableUsers", {"all"})
+    found = [image for image in _named(ec2, call, at) if not _hidden(ec2, call, image, at)]
+    if ec2.on(SCOPED):
+        found = [image for image in found if _in_scope(image, owners, users)]
     listed = [shown(ec2, image, account, at) for image in found]
     kept = filters.keep(listed, call.params.get("Filters", ()), FIELDS)
     part, token = pages.page(ec2, call, kept, lambda image: str(image["ImageId"]), least=1)
@@ -86,28 +90,19 @@ def _forgotten(ec2: Ec2, image: Image, at: datetime) -> bool:
     return image.ended is not None and (at >= image.ended + REMEMBERED or not ec2.on(LINGERS))
 
 
-def _in_scope(ec2: Ec2, call: Call, image: Image, at: datetime) -> bool:
-    params, account = call.params, call.caller.account
-    owners = _accounts(call, "Owners", {"amazon", "aws-marketplace", "aws-backup-vault"})
-    users = _accounts(call, "ExecutableUsers", {"all"})
-    named = bool(params.get("ImageIds"))
-    if ec2.on(OLD_HIDDEN):
-        deprecated = image.deprecated_at is not None and at >= image.deprecated_at
-        if deprecated and image.owner != account and not (named or params.get("IncludeDeprecated")):
-            return False
-        if image.state == "disabled" and not (named or params.get("IncludeDisabled")):
-            return False
-    if not ec2.on(SCOPED):
+def _hidden(ec2: Ec2, call: Call, image: Image, at: datetime) -> bool:
+    """Whether an image is too old, or switched off, to be listed unless it is asked for."""
+    if call.params.get("ImageIds") or not ec2.on(OLD_HIDDEN):
+        return False
+    deprecated = image.deprecated_at is not None and at >= image.deprecated_at
+    if deprecated and image.owner != call.caller.account and not call.params.get("IncludeDeprecated"):
         return True
+    return image.state == "disabled" and not call.params.get("IncludeDisabled")
+
+
+def _in_scope(image: Image, owners: set[str], users: set[str]) -> bool:
     launchers = {value for _, value in image.launch}
     return (not owners or image.owner in owners) and (not users or not launchers.isdisjoint(users))
-
-
-def _accounts(call: Call, name: str, words: set[str]) -> set[str]:
-    wanted = {call.caller.account if value == "self" else str(value) for value in call.params.get(name, ())}
-    if wrong := sorted(value for value in wanted - words if not ACCOUNT.fullmatch(value)):
-        raise AwsError("InvalidUserID.Malformed", f"Invalid user id: {wrong[0]!r}")
-    return wanted
 
 
 def shown(ec2: Ec2, image: Image, account: str, at: datetime) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2 import filters, notices, pages, tags
-from sandbox.services.ec2.access import may_see, own_snapshot, visible
-from sandbox.services.ec2.errors import ACCOUNT, check_id, not_found
+from sandbox.services.ec2.access import accounts_named, may_see, own_snapshot, visible
+from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Snapshot
 
@@ -89,7 +89,9 @@ def finish(ec2: Ec2, snapshot: Snapshot, why_not: str = "") -> Snapshot:
 def _describe_snapshots(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "SnapshotIds")
     at, account = ec2.moment(call), call.caller.account
-    found = [s for s in _named(ec2, call, at) if _in_scope(ec2, call, s)]
+    owners = accounts_named(call, "OwnerIds", {"amazon"})
+    users = accounts_named(call, "RestorableByUserIds", {"all"})
+    found = [s for s in _named(ec2, call, at) if _in_scope(s, owners, users) or not ec2.on(SCOPED)]
     listed = [shown(ec2, snapshot, account, at) for snapshot in found]
     kept = filters.keep(listed, call.params.get("Filters", ()), FIELDS)
     part, token = pages.page(ec2, call, kept, lambda snapshot: str(snapshot["SnapshotId"]))
@@ -113,22 +115,10 @@ def _named(ec2: Ec2, call: Call, at: datetime) -> list[Snapshot]:
     return found
 
 
-def _in_scope(ec2: Ec2, call: Call, snapshot: Snapshot) -> bool:
-    owners = _accounts(call, "OwnerIds", {"amazon"})
-    users = _accounts(call, "RestorableByUserIds", {"all"})
-    if not ec2.on(SCOPED):
-        return True
+def _in_scope(snapshot: Snapshot, owners: set[str], users: set[str]) -> bool:
     restorers = snapshot.shared_with | {snapshot.owner}
     owned = not owners or snapshot.owner in owners
     return owned and (not users or not restorers.isdisjoint(users))
-
-
-def _accounts(call: Call, name: str, words: set[str]) -> set[str]:
-    """Return the accounts that a parameter names, ``self`` resolved."""
-    wanted = {call.caller.account if value == "self" else str(value) for value in call.params.get(name, ())}
-    if wrong := sorted(value for value in wanted - words if not ACCOUNT.fullmatch(value)):
-        raise AwsError("InvalidUserID.Malformed", f"Invalid user id: {wrong[0]!r}")
-    return wanted
 
 
 def _delete_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:

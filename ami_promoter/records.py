@@ -1,0 +1,77 @@
+"""The service's records, as the command line reads them: plain dicts, so that a version apart shows what it can."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ami_promoter.aws import Connection, Trouble
+from chalicelib.adapters.dynamo.table import Table, values, wire
+from chalicelib.core import addresses
+
+TRIES = 8
+"""For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
+
+Record = Mapping[str, Any]
+"""A record's body, with the item that holds it as ``_item``."""
+
+
+class Reader:
+    """Reads records; bodies become dicts, with the item's own attributes beside them as ``_item``."""
+
+    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = connection.dynamodb
+        self._place = connection.place
+        self._name = connection.table
+        self._table = Table(connection.dynamodb, connection.table)
+        self._sleep = sleep
+
+    def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
+        """Every promotion with its children. There is no index of them: this reads the whole table."""
+        found: dict[str, tuple[list[Record], list[Record]]] = {}
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))",
+            ExpressionAttributeValues=wire({":promotion": "promotion#", ":record": "record", ":delivery": "delivery#"}),
+        )
+        for page in pages:
+            for item in map(values, page["Items"]):
+                records, children = found.setdefault(item["pk"], ([], []))
+                (records if item["sk"] == "record" else children).append(_record(item))
+        return ((record, children) for records, children in found.values() for record in records)
+
+    def promotion(self, ami: str) -> Record | None:
+        """Read one AMI's promotion; None if there is none."""
+        item = self._table.get(addresses.promotion(ami))
+        return None if item is None else _record(item)
+
+    def children(self, ami: str) -> list[Record]:
+        """Read a promotion's notes of its deliveries."""
+        return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """Read many records by (pk, sk), consistently; those that are not there are left out."""
+        left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
+        found: dict[tuple[str, str], Record] = {}
+        attempt = 0
+        while left:
+            batch, left = left[:100], left[100:]
+            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
+            for item in map(values, answer["Responses"].get(self._name, ())):
+                found[item["pk"], item["sk"]] = _record(item)
+            unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            attempt = attempt + 1 if unread else 0
+            if attempt > TRIES:
+                raise Trouble(
+                    f"{self._place}: DynamoDB leaves items unread, try after try. Run the command again later."
+                )
+            if unread:
+                self._sleep(min(0.1 * 2**attempt, 5))
+            left = [*unread, *left]
+        return found
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    return {**json.loads(item.get("body", "{}")), "_item": item}

@@ -1,0 +1,70 @@
+"""The scene that demo, sandbox and scenario tests begin with: a hub, three targets, a key, an AMI of two volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.cfn import Stack
+
+if TYPE_CHECKING:
+    from sandbox.world import World
+
+REGION = "us-east-1"
+HUB = "111111111111"
+TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"}
+"""Name -> account. ``hub`` and these are the names of the profiles, too."""
+EXTERNAL_ID = "only-the-hub-knows"
+HUB_TEMPLATE = Path("build/hub/template.yaml")
+TARGET_TEMPLATE = Path("deploy/target.yaml")
+SIZES = (8, 100)
+"""GiB of the AMI's two volumes."""
+
+TARGETS_FILE = f"""\
+# Who may receive AMIs. Apply with: ami-promoter targets apply FILE
+defaults:
+  external_id: {EXTERNAL_ID}
+groups:
+  default: ["{TARGETS["dev"]}"]
+  dev: ["{TARGETS["dev"]}", "{TARGETS["test"]}"]
+  prod: ["{TARGETS["prod"]}"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What stands in the world when the scene is set."""
+
+    hub: Stack
+    targets: dict[str, Stack]
+    """Account -> its stack."""
+    key: str
+    """ARN of the key that encrypts the AMI's snapshots, in the hub."""
+    image: str
+    """Id of the AMI, in the hub: available, not tagged yet."""
+    snapshots: tuple[str, ...]
+    """Ids of its snapshots, the root's first."""
+
+
+def set_up(world: World, root: Path = Path()) -> Stage:
+    """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
+
+    ``root`` is the repository. Raises FileNotFoundError, saying what to run, when the package is not built.
+    """
+    if not (root / HUB_TEMPLATE).exists():
+        raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
+    admitted = ",".join(TARGETS.values())
+    hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"TargetAccounts": admitted})
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}
+    stacks = {
+        account: world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
+        for account in TARGETS.values()
+    }
+    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
+    image = world.ec2.seed_image(
+        HUB, REGION, name="golden-2026-01", volumes=SIZES, key=key, tags={"Name": "golden", "team": "platform"}
+    )
+    (shown,) = world.client("ec2", HUB, REGION).describe_images(ImageIds=[image])["Images"]
+    snapshots = tuple(device["Ebs"]["SnapshotId"] for device in shown["BlockDeviceMappings"])
+    return Stage(hub, stacks, key, image, snapshots)

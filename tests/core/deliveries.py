@@ -1,0 +1,105 @@
+"""Builders: a delivery in any state, an event of every kind. Each keeps the one fact that matters visible."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import absorbing
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Snapshot, State
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Target
+
+HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000
+SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
+TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
+FAULT = Fault("code", "where", "what.", "cure.")
+ORDER = tuple(State)
+
+
+def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
+    """A delivery of two encrypted snapshots that entered ``state`` now, with what its state takes for granted."""
+    fresh = absorbing.started(
+        Delivery(
+            id="0123456789abcdef0123",
+            hub=HUB,
+            ami="ami-0a",
+            target=Target(TARGET, REGION),
+            episode=1,
+            created_at=NOW,
+            image_name="golden-ami-0a",
+            source_name="golden",
+            snapshots=(Snapshot("snap-0a", SOURCE_KEY, 8), Snapshot("snap-0b", SOURCE_KEY, 100)),
+        ),
+        NOW,
+    )
+    ready = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY), NOW)
+    late = ORDER.index(state) > ORDER.index(State.WAITING)
+    built = replace(
+        ready if late or state is State.WAITING else fresh,
+        state=state,
+        entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
+        hard_close_at=NOW + 25 * 3600 if late else None,
+        ending=State.FAILED if state in (State.STOPPING, State.TIDYING, State.FAILED) else None,
+    )
+    return replace(built, **changes)  # type: ignore[arg-type]
+
+
+def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
+    """The delivery with its copies in these states; a started one has an id."""
+    copies = tuple(
+        Copy(
+            copy.source,
+            state=state,
+            copy=f"{copy.source}c" if state in (CopyState.PENDING, CopyState.COMPLETED) else None,
+            tries=0 if state is CopyState.WANTED else 1,
+            intended_at=None if state is CopyState.WANTED else NOW,
+        )
+        for copy, state in zip(delivery.copies, states, strict=True)
+    )
+    return replace(delivery, copies=copies)
+
+
+def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
+    """A copy as EC2 shows it."""
+    shown = ev.SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW)
+    return replace(shown, **changes)  # type: ignore[arg-type]
+
+
+EVENTS: tuple[ev.Event, ...] = (
+    *(ev.Refused("Step", why, FAULT) for why in ev.Why),
+    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in ev.Why),
+    ev.Refused("RegisterImage", ev.Why.THROTTLED, FAULT, unknown=True),
+    ev.Refused("DeleteSnapshots", ev.Why.DENIED, FAULT),
+    ev.TargetReady(TARGET_KEY),
+    ev.TargetReady(TARGET_KEY, "ami-0b"),
+    ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    ev.TargetUnfit((FAULT,)),
+    ev.SlotsAsked(2, 0),
+    ev.SlotGranted(),
+    ev.SharesHeld(),
+    ev.SharesOpened(),
+    ev.ShareRefused(FAULT),
+    ev.SharesReleased(),
+    ev.CopyStarted("snap-0a", "snap-0ac"),
+    ev.CopiesFound(()),
+    ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
+    ev.CopiesSeen(("snap-0ac",), ()),
+    ev.CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
+    ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
+    ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:other"),)),
+    ev.SnapshotsDeleted(("snap-0ac",)),
+    ev.ImageRegistered("ami-0b"),
+    ev.ImageNotFound(),
+    ev.ImageSeen("pending"),
+    ev.ImageSeen("available"),
+    ev.ImageSeen("available", (FAULT,)),
+    ev.ImageSeen("failed"),
+    ev.DeprecationCarried(),
+    ev.LeftoversSeen((), ()),
+    ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
+    ev.CancelAsked(),
+    ev.DeadlinePassed(),
+    ev.ToldWaiting(),
+    ev.OutcomeTold(),
+)

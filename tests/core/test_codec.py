@@ -1,0 +1,60 @@
+"""Records to JSON and back, and what is refused at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+import pytest
+
+from chalicelib.core import codec
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    colour: Colour
+    inners: tuple[Inner, ...] = ()
+    words: frozenset[str] = frozenset()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    mode: Literal["copy", "share"] = "copy"
+    anything: Any = None
+
+
+def test_what_is_written_is_read_back_as_it_was():
+    """A record of every kind of member survives the way to JSON and back."""
+    value = Outer(Colour.RED, (Inner("a", 1), Inner("b")), frozenset({"y", "x"}), {"n": 2}, "share", {"k": [1]})
+
+    assert codec.decode(Outer, codec.encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"colour": "blue"}, "record.colour"),
+        ({"colour": "red", "inners": [{"name": 7}]}, "record.inners[0].name"),
+        ({"colour": "red", "inners": [{"name": "a", "size": True}]}, "record.inners[0].size"),
+        ({"colour": "red", "numbers": {"n": "2"}}, "record.numbers.n"),
+        ({"colour": "red", "mode": "steal"}, "record.mode"),
+        ({"colour": "red", "flavour": "sweet"}, "Outer has no flavour"),
+        ({}, "record"),
+        ([], "record"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
+    """A damaged or foreign record stops at the door, and the message says where it is wrong."""
+    with pytest.raises(ValueError, match="record") as refused:
+        codec.decode(Outer, given)
+
+    assert path in str(refused.value)

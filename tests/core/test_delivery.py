@@ -1,0 +1,397 @@
+"""The state machine of a delivery: the table, every pair of state and event, and one telling test per edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core import codec, pace
+from chalicelib.core.delivery import absorbing, machine
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
+from chalicelib.core.errors import IllegalEvent
+from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+
+C = CopyState
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__))
+def test_every_pair_of_state_and_event_follows_the_table(state, event):
+    """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
+    delivery = a_delivery(state)
+    row = machine.TRANSITIONS[state]
+
+    if type(event) not in row:
+        with pytest.raises(IllegalEvent, match=state.value):
+            absorbing.absorb(delivery, event, NOW)
+        return
+    try:
+        after = absorbing.absorb(delivery, event, NOW)
+    except IllegalEvent:
+        pytest.fail(f"{type(event).__name__} in {state} leads out of the table")
+    assert after.state in row[type(event)]
+    assert (after.due_at is None) == (after.state in ENDED)
+
+
+def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
+    """A new event must be given its rows, and an example here."""
+    kinds = set(get_args(ev.Event))
+
+    assert {kind for row in machine.TRANSITIONS.values() for kind in row} == kinds
+    assert {type(event) for event in EVENTS} == kinds
+
+
+def test_ended_states_have_empty_rows():
+    """Nothing moves a delivery that has ended, within its episode."""
+    assert {state for state, row in machine.TRANSITIONS.items() if not row} == ENDED
+
+
+def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delivery]:
+    """Let a delivery run: at each step obey what it asks, and let one legal event of the examples come."""
+    seen_states, now = [delivery], NOW
+    for pick in picks:
+        delivery = machine.intend(delivery, machine.outstanding(delivery, now), now)
+        legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
+        if not legal:
+            break
+        delivery = absorbing.absorb(delivery, legal[pick % len(legal)], now)
+        delivery = replace(delivery, hints={name: f"1:{pick}" for name in hints})
+        seen_states.append(delivery)
+        now += pick % 700
+    return seen_states
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2))
+def test_whatever_is_outstanding_has_a_due_date(picks, hints):
+    """However it got there: until it has ended, somebody will look at a delivery again although nothing is heard."""
+    for delivery in drive(a_delivery(), picks, hints):
+        assert (machine.due_at(delivery) is None) == delivery.ended
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40))
+def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks):
+    """A due date is no empty promise: then something is outstanding, or a deadline passes."""
+    for delivery in drive(a_delivery(), picks, []):
+        due = machine.due_at(delivery)
+        if due is not None:
+            when = max(due, NOW)
+            assert machine.outstanding(delivery, when) or machine.heard(delivery, when)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40))
+def test_commands_derive_from_the_record_alone(picks):
+    """A crash loses nothing: the record as stored asks for the same as the one in memory."""
+    for delivery in drive(a_delivery(), picks, []):
+        plain = codec.encode(delivery)
+        stored = codec.decode(Delivery, plain)
+
+        assert machine.outstanding(stored, NOW) == machine.outstanding(delivery, NOW)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=60))
+def test_no_copy_is_started_without_a_slot(picks):
+    """A delivery asks for no more copies than slots were handed to it."""
+    for delivery in drive(a_delivery(), picks, []):
+        starts = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
+        assert len(starts) <= machine.free_slots(delivery)
+
+
+# --- law 1: a share is open as long as a holder needs it -------------------------------------------------------------
+
+
+def test_nothing_is_held_before_the_checks_and_a_slot():
+    """Before `opening` no share is asked for."""
+    for state in (State.REQUESTED, State.CHECKING, State.WAITING):
+        wanted = machine.outstanding(a_delivery(state), NOW)
+        assert not any(isinstance(command, do.HoldShares) for command in wanted)
+
+
+def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
+    """Release comes first in `registering`."""
+    copying = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)
+    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
+    after = absorbing.absorb(copying, event, NOW)
+
+    assert after.state is State.REGISTERING
+    kinds = [type(command) for command in machine.outstanding(after, NOW)]
+    assert kinds.index(do.ReleaseShares) < kinds.index(do.RegisterImage)
+
+
+def test_release_when_registered_keeps_the_shares_until_then():
+    """The setting for whoever does not trust that `completed` is the end of EBS's need."""
+    delivery = a_delivery(State.REGISTERING, held=True)
+    kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
+
+    assert do.ReleaseShares() in machine.outstanding(delivery, NOW)
+    assert do.ReleaseShares() not in machine.outstanding(kept, NOW)
+    assert do.ReleaseShares() in machine.outstanding(replace(kept, state=State.PUBLISHING), NOW)
+
+
+def test_linger_keeps_the_shares_for_a_while():
+    """The other setting: so many seconds after the last copy."""
+    delivery = a_delivery(State.REGISTERING, held=True)
+    lingering = replace(delivery, target=replace(delivery.target, linger=600))
+
+    assert do.ReleaseShares() not in machine.outstanding(lingering, NOW + 599)
+    assert do.ReleaseShares() in machine.outstanding(lingering, NOW + 600)
+
+
+def test_shares_stay_open_under_a_copy_that_is_still_seen():
+    """A cancelled delivery deletes its copies first, and releases only when they are seen ended or gone."""
+    stopping = absorbing.absorb(with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW)
+    assert stopping.state is State.STOPPING
+    assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
+
+    waiting = absorbing.absorb(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
+    assert waiting.state is State.STOPPING
+
+    later = NOW + pace.SILENCE
+    over = absorbing.absorb(waiting, ev.LeftoversSeen((), ()), later)
+    assert over.state is State.TIDYING
+    assert do.ReleaseShares() in machine.outstanding(over, later)
+
+
+def test_it_never_ends_while_it_holds_a_share():
+    """The outcome is told only when nothing is held."""
+    for state in (State.PUBLISHING, State.TIDYING):
+        holding = a_delivery(state, held=True, tidied=True)
+        assert not any(isinstance(c, do.TellOutcome) for c in machine.outstanding(holding, NOW))
+
+
+# --- law 4: at most one -----------------------------------------------------------------------------------------------
+
+
+def slots(delivery: Delivery, count: int) -> Delivery:
+    return replace(delivery, hints={"slots": f"1:{count}"})
+
+
+def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
+    """After a crash nobody knows whether CopySnapshot took effect: first look, and start nothing."""
+    delivery = slots(with_copies(a_delivery(State.COPYING), C.INTENDED, C.WANTED), 5)
+
+    assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
+
+
+def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
+    """One look that shows nothing is no proof; after the silence it is, and the copy is wanted again."""
+    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    early = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + pace.SILENCE - 1)
+    late = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + pace.SILENCE)
+
+    assert early.copies[0].state is C.INTENDED
+    assert late.copies[0].state is C.WANTED
+
+
+def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
+    """A doubled CopySnapshot leaves no orphan."""
+    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    twins = (
+        seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
+        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW),
+    )
+    after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
+
+    assert after.copies[0].copy == "snap-0old"
+    assert do.DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
+
+
+def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
+    """The answer of a call that was given up comes late: what it made is trash."""
+    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.PENDING)
+    after = absorbing.absorb(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
+
+    assert after.copies == delivery.copies
+    assert after.trash == ("snap-0late",)
+
+
+def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
+    """RegisterImage has no token either."""
+    delivery = a_delivery(State.REGISTERING, register_intended_at=NOW, register_tries=1)
+    assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
+
+    waiting = absorbing.absorb(delivery, ev.ImageNotFound(), NOW)
+    assert machine.outstanding(waiting, NOW + pace.SILENCE - 1) == ()
+    looked = absorbing.absorb(waiting, ev.ImageNotFound(), NOW + pace.SILENCE)
+    assert machine.outstanding(looked, NOW + pace.SILENCE) == (do.RegisterImage(),)
+
+
+def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
+    """A time-out is not a refusal: the copy may exist."""
+    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    unheard = ev.Refused("StartCopy", ev.Why.THROTTLED, FAULT, "snap-0a", unknown=True)
+
+    assert absorbing.absorb(delivery, unheard, NOW).copies[0].state is C.INTENDED
+
+
+# --- law 5: an event is a hint ----------------------------------------------------------------------------------------
+
+
+def test_a_hint_makes_it_look_and_is_heard_once():
+    """The event says nothing by itself; EC2 is asked, and the same hint is not followed twice."""
+    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
+    assert machine.outstanding(delivery, NOW) == ()
+
+    hinted = replace(delivery, hints={"look#snap-0a": "event-1"})
+    assert machine.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
+
+    still = absorbing.absorb(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
+    assert still.state is State.COPYING
+    assert machine.outstanding(still, NOW) == ()
+
+
+def test_a_copy_under_another_key_is_not_believed():
+    """Completed, but not under the target's key: it fails, and everything made is removed."""
+    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
+    after = absorbing.absorb(delivery, event, NOW)
+
+    assert (after.state, after.ending) == (State.STOPPING, State.FAILED)
+    assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
+
+
+def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
+    """Absence in an eventually consistent read is weak evidence."""
+    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    for minute in range(1, 4):
+        delivery = absorbing.absorb(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
+        assert delivery.state is State.COPYING
+
+    gone = absorbing.absorb(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    assert [fault.code for fault in gone.faults] == ["copy-vanished"]
+
+
+def test_an_image_that_differs_once_is_looked_at_again():
+    """Tags and attributes may show late; a difference that three looks show is one, and the AMI is removed."""
+    delivery = a_delivery(State.VERIFYING, image="ami-0b")
+    for _ in range(absorbing.VERIFY_TRIES - 1):
+        delivery = absorbing.absorb(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+        assert delivery.state is State.VERIFYING
+
+    wrong = absorbing.absorb(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+    assert wrong.state is State.STOPPING
+    assert wrong.faults == (FAULT,)
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
+    """A grant takes up to five minutes to work everywhere; the errored copy is deleted before the next try."""
+    delivery = slots(with_copies(a_delivery(State.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
+    late = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = absorbing.absorb(delivery, late, NOW)
+
+    assert after.copies[0].not_before == NOW + 60
+    wanted = machine.outstanding(after, NOW + 60)
+    assert do.DeleteSnapshots(("snap-0ac",)) in wanted
+    assert do.StartCopy("snap-0a") in wanted
+
+
+def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
+    """Then it is no delay but a missing right, and the message says which."""
+    delivery = with_copies(a_delivery(State.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
+    event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
+    after = absorbing.absorb(delivery, event, NOW)
+
+    assert after.ending is State.FAILED
+    assert "Given key ID is not accessible" in after.faults[0].what
+    assert "service control policy" in after.faults[0].cure
+
+
+def test_a_missing_role_is_waited_for_with_one_notice():
+    """First refusal: one notice; then it looks again, until the queue deadline names the refusal as the cause."""
+    refused = ev.Refused("CheckTarget", ev.Why.ROLE, FAULT)
+    checking = absorbing.absorb(a_delivery(), refused, NOW)
+    assert machine.outstanding(checking, NOW) == (do.TellWaiting(),)
+
+    told = absorbing.absorb(checking, ev.ToldWaiting(), NOW)
+    assert machine.outstanding(told, NOW) == ()
+    assert machine.outstanding(told, NOW + 60) == (do.CheckTarget(),)
+
+    again = absorbing.absorb(told, refused, NOW + 60)
+    assert do.TellWaiting() not in machine.outstanding(again, NOW + 7200)
+    over = absorbing.absorb(again, ev.DeadlinePassed(), NOW + 24 * 3600)
+    assert over.faults == (FAULT,)
+    assert over.ending is State.FAILED
+
+
+def test_too_many_copies_gives_the_slot_back_and_tells_the_destination():
+    """ResourceLimitExceeded is no failure; the limit is learned."""
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:2:0:0"), C.INTENDED, C.PENDING), 2)
+    after = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+
+    assert after.copies[0].state is C.WANTED
+    assert do.AskSlots(3, 1, NOW) in machine.outstanding(after, NOW)
+
+
+def test_a_deadline_while_copying_deletes_the_copies_first():
+    """And says which state lasted too long, and what to do."""
+    delivery = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING)
+    late = NOW + delivery.target.copy_deadline
+    assert machine.heard(delivery, late) == (ev.DeadlinePassed(),)
+
+    after = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    assert after.state is State.STOPPING
+    assert after.faults[0].code == "deadline-copying"
+    assert "copy_deadline" in after.faults[0].cure
+
+
+def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
+    """A role deleted in mid-copy must not keep the record for ever."""
+    stopping = with_copies(a_delivery(State.STOPPING, held=True), C.PENDING, C.COMPLETED)
+    assert machine.heard(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
+
+    after = absorbing.absorb(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
+    assert after.state is State.TIDYING
+    assert after.leftovers == ("snap-0ac", "snap-0bc")
+
+
+def test_cancelling_before_anything_was_made_ends_at_once():
+    """Nothing to find and nothing to remove."""
+    after = absorbing.absorb(a_delivery(State.WAITING), ev.CancelAsked(), NOW)
+
+    assert after.state is State.TIDYING
+    assert machine.outstanding(after, NOW) == (do.TellOutcome(),)
+    assert absorbing.absorb(after, ev.OutcomeTold(), NOW).state is State.CANCELLED
+
+
+def test_what_register_image_was_intended_for_finishes_and_stays():
+    """A tag removed then is too late for this delivery."""
+    hints = {"cancel": "1:tag"}
+    intended = a_delivery(State.REGISTERING, register_intended_at=NOW, hints=hints)
+    not_yet = a_delivery(State.REGISTERING, hints=hints)
+
+    assert machine.heard(intended, NOW) == ()
+    assert machine.heard(not_yet, NOW) == (ev.CancelAsked(),)
+
+
+def test_a_cancel_of_an_earlier_episode_is_not_heard():
+    """Hints that belong to an episode end with it."""
+    assert machine.heard(a_delivery(State.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
+
+
+def test_what_is_there_already_is_taken_up():
+    """An AMI of ours goes to be verified; finished copies are not made again."""
+    delivery = a_delivery()
+    found = absorbing.absorb(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert (found.state, found.image) == (State.VERIFYING, "ami-0b")
+
+    half = absorbing.absorb(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
+    assert half.state is State.WAITING
+    assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
+
+
+def test_unencrypted_snapshots_need_no_key_share():
+    """Only encrypted ones do; the copy encrypts them all."""
+    plain = a_delivery()
+    plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
+    ready = absorbing.absorb(plain, ev.TargetReady(TARGET_KEY), NOW)
+
+    assert [share.resource for share in ready.shares] == ["resource#snapshot#snap-0a", "resource#snapshot#snap-0b"]
