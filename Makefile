@@ -5,6 +5,11 @@
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
+# No recipe speaks to AWS, so none shall find the way there; and pip shall install where it is told to.
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT_REGION
+unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
+
 # Python 3.11 to 3.13, with venv and pip. Say `make PYTHON=...` to choose.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \

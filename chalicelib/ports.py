@@ -339,6 +339,10 @@ class Door(Protocol):
         """Remove them; one that is gone is no error."""
         ...
 
+    def strays(self, resource: str, account: str) -> Sequence[str]:
+        """Return what the account itself has opened on the resource, by means of ours: it outlives ours."""
+        ...
+
 
 class Notices(Protocol):
     """The way out: SNS, and the hub's event bus with the same body."""
@@ -369,6 +373,10 @@ class Telemetry(Protocol):
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened, closed or could not be: the audit's line."""
+        ...
+
+    def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
+        """An account that holds no share any longer has grants of its own making on our key: an alarm."""
         ...
 
     def closed_blind(self, resource: str, account: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -51,6 +52,11 @@ class PowertoolsTelemetry:
         """See the port."""
         extra: Any = fields
         self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
+
+    def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
+        """See the port."""
+        self._logger.error("grants outlive ours", resource=resource, target_account=account, grants=list(found))
+        self._count("GrantsOutliving", len(found))
 
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""

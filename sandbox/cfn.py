@@ -127,7 +127,11 @@ def _translated(body: str, parameters: str, folder: str, region: str) -> dict[st
 def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
     """Check parameters against their declarations. Raises TemplateError listing every fault."""
     declared: Mapping[str, Mapping[str, Any]] = body.get("Parameters", {})
-    faults = [f"{name}: the template has no such parameter; it has {sorted(declared)}" for name in given if name not in declared]
+    faults = [
+        f"{name}: the template has no such parameter; it has {sorted(declared)}"
+        for name in given
+        if name not in declared
+    ]
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         text = given.get(name, declaration.get("Default"))
@@ -159,7 +163,8 @@ def _parameter_faults(declaration: Mapping[str, Any], text: str) -> Iterator[str
         if not re.fullmatch(r"-?\d+(\.\d+)?", text):
             yield f"{text!r} is not a number"
         elif not float(declaration.get("MinValue", text)) <= float(text) <= float(declaration.get("MaxValue", text)):
-            yield f"{text} is not between {declaration.get('MinValue')} and {declaration.get('MaxValue')} {hint}".rstrip()
+            bounds = f"{declaration.get('MinValue')} and {declaration.get('MaxValue')}"
+            yield f"{text} is not between {bounds} {hint}".rstrip()
     elif not int(declaration.get("MinLength", 0)) <= len(text) <= int(declaration.get("MaxLength", len(text))):
         yield f"{text!r} is too short or too long {hint}".rstrip()
 

@@ -32,7 +32,11 @@ TYPES: dict[str, tuple[Maker, frozenset[str]]] = {}
 """Resource type -> what makes it, and the properties it knows."""
 
 BASIC_EXECUTION = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
-LOGS = {"Effect": "Allow", "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
+LOGS = {
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": "*",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,14 @@ def _permission(place: _Place, given: Properties) -> Made:
 
 @_type(
     "AWS::Lambda::EventSourceMapping",
-    "EventSourceArn FunctionName BatchSize ScalingConfig FunctionResponseTypes Enabled MaximumBatchingWindowInSeconds Tags",
+    "EventSourceArn FunctionName BatchSize ScalingConfig FunctionResponseTypes Enabled MaximumBatchingWindowInSeconds "
+    "Tags",
 )
 def _source(place: _Place, given: Properties) -> Made:
     if ":sqs:" not in given["EventSourceArn"]:
-        raise TemplateError(f"{place.logical}: the sandbox plays queues as event sources only, not {given['EventSourceArn']}")
+        raise TemplateError(
+            f"{place.logical}: the sandbox plays queues as event sources only, not {given['EventSourceArn']}"
+        )
     source = Source(
         str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack.account}/{place.stack.region}/{place.generated}")),
         given["EventSourceArn"],
@@ -189,7 +196,9 @@ def _role(place: _Place, given: Properties) -> Made:
     owner = f"{place.stack.region}/{place.stack.name}/{place.logical}"
     known = world.iam.roles.get(f"arn:aws:iam::{account}:role/{name}")
     if known is not None and world.rules.on(NAMED_ONCE) and known.tags.get("aws:cloudformation:logical-id") != owner:
-        raise TemplateError(f"{place.logical}: role {name} already exists in account {account}; a role can belong to one stack")
+        raise TemplateError(
+            f"{place.logical}: role {name} already exists in account {account}; a role can belong to one stack"
+        )
     policies = {policy["PolicyName"]: policy["PolicyDocument"] for policy in given.get("Policies", [])}
     managed = given.get("ManagedPolicyArns", [])
     if set(managed) - {BASIC_EXECUTION}:
@@ -231,13 +240,16 @@ def _alias(place: _Place, given: Properties) -> Made:
 
 # --- DynamoDB, SQS, SNS ---
 
-TABLE_CREATE = "TableName AttributeDefinitions KeySchema BillingMode GlobalSecondaryIndexes ProvisionedThroughput StreamSpecification"
+TABLE_CREATE = (
+    "TableName AttributeDefinitions KeySchema BillingMode GlobalSecondaryIndexes ProvisionedThroughput "
+    "StreamSpecification"
+)
 
 
 @_type(
     "AWS::DynamoDB::Table",
-    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags DeletionProtectionEnabled "
-    "TableClass",
+    f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags "
+    "DeletionProtectionEnabled TableClass",
 )
 def _table(place: _Place, given: Properties) -> Made:
     name = given.get("TableName", place.generated)
@@ -294,7 +306,11 @@ def _topic(place: _Place, given: Properties) -> Made:
 
 @_type("AWS::SNS::Subscription", "TopicArn Protocol Endpoint FilterPolicy FilterPolicyScope RawMessageDelivery")
 def _subscription(place: _Place, given: Properties) -> Made:
-    attributes = {key: _attribute(given[key]) for key in ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery") if key in given}
+    attributes: dict[str, str] = {
+        key: _attribute(given[key])
+        for key in ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery")
+        if key in given
+    }
     new = place.world.sns.subscribe(given["TopicArn"], given["Protocol"], given["Endpoint"], attributes)
     return Made(new.arn)
 
@@ -321,7 +337,9 @@ def _bus(place: _Place, given: Properties) -> Made:
 def _bus_policy(place: _Place, given: Properties) -> Made:
     bus = place.world.events.create(place.stack.account, place.stack.region, given.get("EventBusName", "default"))
     if "Statement" not in given:
-        raise TemplateError(f"{place.logical}: write the policy as a Statement; the sandbox does not play the older form")
+        raise TemplateError(
+            f"{place.logical}: write the policy as a Statement; the sandbox does not play the older form"
+        )
     new = {**given["Statement"], "Sid": given["StatementId"]}
     old = [one for one in (bus.policy or {}).get("Statement", []) if one.get("Sid") != given["StatementId"]]
     bus.policy = {"Version": "2012-10-17", "Statement": [*old, new]}
@@ -358,8 +376,8 @@ def _log_group(place: _Place, given: Properties) -> Made:
 @_type(
     "AWS::CloudWatch::Alarm",
     "AlarmName AlarmDescription ActionsEnabled AlarmActions OKActions InsufficientDataActions ComparisonOperator "
-    "DatapointsToAlarm Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic Threshold "
-    "TreatMissingData Unit Tags",
+    "DatapointsToAlarm Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic "
+    "Threshold TreatMissingData Unit Tags",
 )
 def _alarm(place: _Place, given: Properties) -> Made:
     name = given.get("AlarmName", place.generated)

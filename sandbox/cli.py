@@ -1,7 +1,7 @@
 """Keep a world up to play with: ``python -m sandbox up``.
 
-It deploys the packaged hub and three targets, serves them on 127.0.0.1, lets virtual time run faster than real time, and
-prints what to type. Everything it leaves lies in ``.sandbox/``.
+It deploys the packaged hub and three targets, serves them on 127.0.0.1, lets virtual time run faster than real time,
+and prints what to type. Everything it leaves lies in ``.sandbox/``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m sandbox", description="AWS's rules on a laptop")
     parser.add_argument("command", nargs="?", choices=["up"], default="up", help="up: keep a world up until Ctrl-C")
-    parser.add_argument("--port", type=int, default=4599, help="port on 127.0.0.1 (default: %(default)s; 0: any free one)")
+    parser.add_argument(
+        "--port", type=int, default=4599, help="port on 127.0.0.1 (default: %(default)s; 0: any free one)"
+    )
     parser.add_argument("--factor", type=float, default=20, help="virtual seconds in a real one (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="do not print a line for each invocation")

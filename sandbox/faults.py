@@ -1,4 +1,4 @@
-"""What can go wrong in a world, on demand: crashes, lost and doubled events, lost rings, throttles, outages, stale reads.
+"""What can go wrong in a world, on demand: crashes, lost and doubled events, lost rings, throttles, stale reads.
 
 All faults are off until a test asks for them; :meth:`Faults.calm` ends them all. What is left to chance comes from the
 kernel's seeded generator, so a run with faults can be run again.
@@ -92,13 +92,11 @@ class Faults:
 
     # --- asked for by tests ---
 
-    def crash(
-        self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before"
-    ) -> Crash:
+    def crash(self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before") -> Crash:
         """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
 
-        ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after`` that
-        it has its effect and nobody hears of it. The killed invocation can make no other call.
+        ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after``
+        that it has its effect and nobody hears of it. The killed invocation can make no other call.
         """
         self.crashes.append(Crash(function, operation, nth, when))
         return self.crashes[-1]
@@ -128,7 +126,7 @@ class Faults:
         self._bell = except_from
 
     def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
-        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words unless ``code`` is given."""
+        """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words or with ``code``."""
         self._refusals.append(_Refusal(service, operation, account, "", n, None, code, 0))
 
     def outage(self, service: str, seconds: float, account: str = "", region: str = "") -> None:

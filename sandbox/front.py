@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -36,10 +36,10 @@ class Front:
     def __init__(self, world: World, port: int = 0) -> None:
         self._world = world
         self._server = make_server(ADDRESS, port, self._answer, threaded=True, request_handler=_Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="front", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="front", daemon=True)
         self.url = f"http://{ADDRESS}:{self._server.port}"
 
-    def __enter__(self) -> Front:
+    def __enter__(self) -> Self:
         """Begin to listen."""
         self._thread.start()
         return self
@@ -72,7 +72,9 @@ def write_profiles(directory: Path, accounts: Mapping[str, str], region: str, ur
         "".join(f"[profile {name}]\nregion = {region}\noutput = json\nendpoint_url = {url}\n\n" for name in accounts),
         encoding="utf-8",
     )
-    keys = (f"[{n}]\naws_access_key_id = AKIA{a}ROOT\naws_secret_access_key = {SECRET}\n\n" for n, a in accounts.items())
+    keys = (
+        f"[{n}]\naws_access_key_id = AKIA{a}ROOT\naws_secret_access_key = {SECRET}\n\n" for n, a in accounts.items()
+    )
     credentials.write_text("".join(keys), encoding="utf-8")
     return {
         "AWS_CONFIG_FILE": str(config.resolve()),

@@ -54,7 +54,7 @@ class Gateway:
         try:
             request = protocol.parse(method, url, headers, body)
         except AwsError as fault:
-            return protocol.error("sts", "query", fault, request_id)
+            return protocol.error("sts", protocol.family(headers), fault, request_id)
         try:
             caller = self._authenticate(request)
         except AwsError as fault:

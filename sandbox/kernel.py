@@ -1,9 +1,9 @@
 """Virtual time, and who may run: one thread at a time, in an order that the seed decides.
 
 The *driver* is the thread that owns the world (a test, the demo, the HTTP front). It calls :meth:`Kernel.run`, which
-takes what is due off a heap, in order, and moves the clock to it. A *strand* is an invocation of a function, in a thread
-of its own. Between them goes a baton: a strand runs only while the driver waits for it, and gives the baton back at each
-AWS call (:meth:`Kernel.elapse`), so crashes, interleavings and time are the kernel's to decide.
+takes what is due off a heap, in order, and moves the clock to it. A *strand* is an invocation of a function, in a
+thread of its own. Between them goes a baton: a strand runs only while the driver waits for it, and gives the baton back
+at each AWS call (:meth:`Kernel.elapse`), so crashes, interleavings and time are the kernel's to decide.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 from sandbox.rules import rule
 
@@ -63,7 +63,11 @@ class Strand:
     """
 
     def __init__(
-        self, kernel: Kernel, what: Callable[[], object], label: str, surroundings: Callable[[], AbstractContextManager[None]]
+        self,
+        kernel: Kernel,
+        what: Callable[[], object],
+        label: str,
+        surroundings: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.label = label
         self.function = ""
@@ -115,15 +119,12 @@ class Strand:
                 if not self._back.acquire(timeout=PATIENCE):
                     frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the only way to see it
                     where = "".join(traceback.format_stack(frame))
-                    raise RuntimeError(f"{self.label} did not give back the baton for {PATIENCE:.0f} s. It is at:\n{where}")
+                    raise RuntimeError(
+                        f"{self.label} did not give back the baton for {PATIENCE:.0f} s. It is at:\n{where}"
+                    )
         finally:
             kernel.current = before
-        if self.done:
-            if self.deadline:
-                self.deadline.cancel()
-            self.ended()
-        if self.error:
-            raise self.error
+        self._report()
 
     def pause(self, seconds: float) -> None:
         """Give back the baton for some virtual seconds (the strand calls this)."""
@@ -135,6 +136,15 @@ class Strand:
         if self.killed is not None and (self._kernel.strict or not self._told):
             self._told = True
             raise Killed(self.killed)
+
+    def _report(self) -> None:
+        """Tell, in the driver, that it has come to its end, if it has."""
+        if self.done:
+            if self.deadline:
+                self.deadline.cancel()
+            self.ended()
+        if self.error:
+            raise self.error
 
     def _main(self) -> None:
         self._mine.acquire()
@@ -198,7 +208,7 @@ class Kernel:
     def run(
         self, until: Callable[[], object] | None = None, limit: timedelta = timedelta(days=1), *, idle: bool = False
     ) -> bool:
-        """Let virtual time run: until ``until()`` is true (then True), or until ``limit`` has passed (then ``until()``).
+        """Let virtual time run until ``until()`` is true (then True) or ``limit`` has passed (then what it is by then).
 
         ``until`` is asked after each step, and its own AWS calls take no time. With ``idle`` it also stops, the clock
         where it is, when nothing at all is due any more.
@@ -217,8 +227,8 @@ class Kernel:
     def elapse(self, seconds: float) -> None:
         """Let a while pass, as an AWS call does.
 
-        In a strand: the others go on meanwhile, and if it was killed this raises :class:`Killed`. In the driver: what is
-        due meanwhile happens, except inside a step of the kernel's own (there only the clock moves).
+        In a strand: the others go on meanwhile, and if it was killed this raises :class:`Killed`. In the driver: what
+        is due meanwhile happens, except inside a step of the kernel's own (there only the clock moves).
         """
         strand = self.current
         if strand is not None and threading.get_ident() == strand._thread.ident:  # noqa: SLF001
@@ -247,11 +257,11 @@ class Kernel:
         """
         driver = threading.get_ident()
 
-        def sleep(seconds: float) -> None:
+        def sleep(seconds: float | SupportsIndex, /) -> None:
             strand = self.current
             here = threading.get_ident()
             if here == driver or (strand is not None and here == strand._thread.ident):  # noqa: SLF001
-                self.elapse(seconds)
+                self.elapse(float(seconds))
             else:
                 _sleep(seconds)
 

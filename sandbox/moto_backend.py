@@ -11,14 +11,13 @@ import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 # Read when moto is first imported: without them its 1,301 images answer every unfiltered call, ...
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 # ... and botocore's account endpoints match no URL of moto's.
 os.environ.setdefault("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
 
-from botocore.serialize import QuerySerializer
 from moto import backends
 from moto.core.base_backend import BackendDict
 from moto.core.request import Request as MotoRequest
@@ -43,21 +42,15 @@ def reset() -> None:
 
 def handle(request: Request, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
-    if request.protocol == "cbor":
-        return _by_query(request, account)
-    return _dispatch(
-        request.service, request.region, request.method, _path(request), request.headers, request.body, account
-    )
-
-
-def _dispatch(service: str, region: str, method: str, path: str, headers: Any, body: bytes, account: str) -> Response:
-    url = f"https://{protocol.service_model(service).endpoint_prefix}.{region}.amazonaws.com{path}"
+    service = request.service
+    host = f"{protocol.service_model(service).endpoint_prefix}.{request.region}.amazonaws.com"
+    url = f"https://{host}{_path(request)}"
     bare = url.split("?", 1)[0]
     handler = next((handler for pattern, handler in _handlers(service) if pattern.match(bare)), None)
     if handler is None:
-        raise AwsError("UnknownOperationException", f"neither the sandbox nor moto answers {method} {url}", 404)
-    sent = {**headers, "host": urlsplit(url).netloc, "x-moto-account-id": account}
-    made = MotoRequest.from_primitives(method, url, sent, body)
+        raise AwsError("UnknownOperationException", f"neither the sandbox nor moto answers {request.method} {url}", 404)
+    sent = {**request.headers, "host": host, "x-moto-account-id": account}
+    made = MotoRequest.from_primitives(request.method, url, sent, request.body)
     try:
         status, answered, content = handler(made, made.raw_url, made.headers)
     except HTTPException as fault:
@@ -66,22 +59,6 @@ def _dispatch(service: str, region: str, method: str, path: str, headers: Any, b
         raise AwsError("NotImplemented", f"neither the sandbox nor moto plays this call: {missing}", 501) from missing
     plain = {str(name): str(value) for name, value in answered.items()}
     return int(status), plain, content if isinstance(content, bytes) else (content or "").encode()
-
-
-def _by_query(request: Request, account: str) -> Response:
-    """Moto does not speak CBOR; ask in the older query protocol and translate the answer."""
-    model = protocol.operation_model(request.service, request.operation)
-    form = QuerySerializer().serialize_to_request(request.params, model)["body"]
-    body = urlencode(form).encode()
-    headers = {**request.headers, "content-type": "application/x-www-form-urlencoded; charset=utf-8"}
-    headers = {name: value for name, value in headers.items() if name not in {"smithy-protocol", "content-encoding"}}
-    headers["content-length"] = str(len(body))
-    status, answered, content = _dispatch(request.service, request.region, "POST", "/", headers, body, account)
-    parsed = protocol.parse_query_answer(request.service, request.operation, status, answered, content)
-    if "Error" in parsed:
-        raise AwsError(parsed["Error"].get("Code", "InternalFailure"), parsed["Error"].get("Message", ""), status)
-    parsed.pop("ResponseMetadata", None)
-    return protocol.result(request, parsed, answered.get("x-amzn-RequestId", "moto"))
 
 
 def _path(request: Request) -> str:

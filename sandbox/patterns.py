@@ -114,7 +114,7 @@ def _numeric(argument: Sequence[Any], value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     pairs = zip(argument[::2], argument[1::2], strict=True)
-    return all(COMPARE[sign](value, number) for sign, number in pairs)
+    return all(bool(COMPARE[sign](value, number)) for sign, number in pairs)
 
 
 def _text(name: str, argument: Any, value: str) -> bool:
@@ -125,7 +125,7 @@ def _text(name: str, argument: Any, value: str) -> bool:
     if name == "suffix":
         return value.endswith(argument)
     if name == "equals-ignore-case":
-        return value.lower() == argument.lower()
+        return value.lower() == str(argument).lower()
     return re.fullmatch(".*".join(map(re.escape, argument.split("*"))), value, re.DOTALL) is not None
 
 

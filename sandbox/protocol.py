@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -17,8 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
-from botocore.parsers import QueryParser, RpcV2CBORParser
-from botocore.serialize import RpcV2CBORSerializer
+from botocore.exceptions import UnknownServiceError
 from botocore.utils import parse_timestamp
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
@@ -84,7 +82,10 @@ def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> Reque
         raise AwsError("MissingAuthenticationToken", "Request is missing Authentication Token", 403)
     key, region, name = signed.groups()
     service = SIGNED_AS.get(name, name)
-    protocol = _protocol(service, lower)
+    try:
+        protocol = _protocol(service, lower)
+    except UnknownServiceError:
+        raise AwsError("UnknownService", f"there is no service {service}, or it has a newer name", 404) from None
     operation, params = _operation(method, url, lower, raw, service, protocol)
     token = lower.get("x-amz-security-token")
     return Request(method, url, lower, raw, service, region, key, token, protocol, operation, params)
@@ -93,14 +94,20 @@ def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> Reque
 def result(request: Request, value: Mapping[str, Any], request_id: str) -> Response:
     """Serialise an operation's result."""
     model = operation_model(request.service, request.operation)
-    if request.protocol == "cbor":
-        return 200, _headers(request_id, "application/cbor", cbor=True), _to_cbor(value, model)
     serializer = SERIALIZERS[request.protocol](model, SerializationContext(request_id))
-    # What a handler leaves out is absent; the models' error checks are for moto's own objects.
     answer = serializer.serialize(value)
     body = answer["body"]
     headers = _headers(request_id, str(answer["headers"].get("Content-Type", "text/xml")))
-    return answer["status_code"], {**answer["headers"], **headers}, body if isinstance(body, bytes) else body.encode()
+    return (
+        answer["status_code"],
+        {**answer["headers"], **headers},
+        body if isinstance(body, bytes) else (body or "").encode(),
+    )
+
+
+def family(headers: Mapping[str, Any]) -> str:
+    """Tell in which protocol to refuse a request that could not be read."""
+    return "json" if any(str(name).lower() == "x-amz-target" for name in headers) else "query"
 
 
 def error(service: str, protocol: str, fault: AwsError, request_id: str) -> Response:
@@ -119,23 +126,8 @@ def error(service: str, protocol: str, fault: AwsError, request_id: str) -> Resp
         return fault.status, _headers(request_id, "text/xml"), body.encode()
     name, extra = _modelled(service, code)
     content = json.dumps({"__type": name, "message": message}).encode()
-    if protocol == "cbor":
-        return (
-            fault.status,
-            {**_headers(request_id, "application/cbor", cbor=True), **extra},
-            _error_to_cbor(name, message),
-        )
     headers = {**_headers(request_id, "application/x-amz-json-1.0"), "x-amzn-errortype": name, **extra}
     return fault.status, headers, content
-
-
-def parse_query_answer(
-    service: str, operation: str, status: int, headers: Mapping[str, str], body: bytes
-) -> dict[str, Any]:
-    """Read an answer in the query protocol back into botocore's shape (with ``Error`` for a refusal)."""
-    shape = operation_model(service, operation).output_shape
-    parsed: dict[str, Any] = QueryParser().parse({"status_code": status, "headers": headers, "body": body}, shape)
-    return parsed
 
 
 @functools.cache
@@ -158,8 +150,9 @@ def protocol_of(service: str) -> str:
 
 def _protocol(service: str, headers: Mapping[str, str]) -> str:
     content = headers.get("content-type", "")
-    if "smithy-protocol" in headers or content.startswith("application/cbor"):
-        return "cbor"
+    if "smithy-protocol" in headers:
+        # botocore prefers JSON where a service has both, and so does the aws command.
+        raise AwsError("UnsupportedProtocol", f"the sandbox does not read {headers['smithy-protocol']}; use JSON", 400)
     if "x-amz-target" in headers:
         return "json"
     own = protocol_of(service)
@@ -173,9 +166,6 @@ def _operation(
 ) -> tuple[str, dict[str, Any]]:
     values: dict[str, str] = {}
     uri: dict[str, Any] = {}
-    if protocol == "cbor":
-        operation = urlsplit(url).path.rsplit("/", 1)[-1]
-        return operation, _from_cbor(body)
     if protocol == "json":
         operation = headers["x-amz-target"].rsplit(".", 1)[-1]
     elif protocol in {"query", "ec2"}:
@@ -239,34 +229,8 @@ def _modelled(service: str, code: str) -> tuple[str, dict[str, str]]:
     return name, {}
 
 
-def _headers(request_id: str, content_type: str, *, cbor: bool = False) -> dict[str, str]:
-    headers = {"content-type": content_type, "x-amzn-requestid": request_id}
-    return {**headers, "smithy-protocol": "rpc-v2-cbor"} if cbor else headers
-
-
-_cbor_parser = RpcV2CBORParser()
-_cbor_serializer = RpcV2CBORSerializer()
-
-
-def _from_cbor(body: bytes) -> dict[str, Any]:
-    if not body:
-        return {}
-    parsed: dict[str, Any] = _cbor_parser.parse_data_item(io.BufferedReader(io.BytesIO(body)))
-    return parsed
-
-
-def _to_cbor(value: Mapping[str, Any], model: OperationModel) -> bytes:
-    out = bytearray()
-    if model.output_shape is not None:
-        _cbor_serializer._serialize_data_item(out, value, model.output_shape)  # noqa: SLF001 - has no public entry
-    return bytes(out)
-
-
-def _error_to_cbor(name: str, message: str) -> bytes:
-    out = bytearray(b"\xa2")
-    for text in ("__type", name, "message", message):
-        _cbor_serializer._serialize_type_string(out, text, None, None)  # noqa: SLF001 - has no public entry
-    return bytes(out)
+def _headers(request_id: str, content_type: str) -> dict[str, str]:
+    return {"content-type": content_type, "x-amzn-requestid": request_id}
 
 
 def _text(value: Any) -> str:

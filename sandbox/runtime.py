@@ -1,9 +1,9 @@
 """Where a function runs: its package, and execution environments that keep to themselves.
 
 A function's own modules (``app``, ``chalicelib``) are imported afresh in each execution environment, which is a cold
-start; third-party modules are shared with this process, since importing them takes long and they are pinned anyway. What
-they keep for the whole process and Lambda keeps for one environment (environment variables, boto3's default session,
-logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
+start; third-party modules are shared with this process, since importing them takes long and they are pinned anyway.
+What they keep for the whole process and Lambda keeps for one environment (environment variables, boto3's default
+session, logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ class _Held:
 class Environment:
     """One execution environment of a function.
 
-    ``surroundings`` puts it in place for as long as its thread has the baton. ``handler`` imports the function's modules,
-    which is the cold start; it must be called inside.
+    ``surroundings`` puts it in place for as long as its thread has the baton. ``handler`` imports the function's
+    modules, which is the cold start; it must be called inside.
     """
 
     def __init__(self, of: Package, handler: str, variables: Mapping[str, str], made: datetime) -> None:
@@ -168,7 +168,9 @@ class Environment:
             _Held(logging.Logger, "manager", logging.Manager(root)),
             _Held(sys, "stdout", LOG),
             _Held(sys, "stderr", LOG),
-            _Held(os.environ, "_data", {os.environ.encodekey(k): os.environ.encodevalue(v) for k, v in variables.items()}),
+            _Held(
+                os.environ, "_data", {os.environ.encodekey(k): os.environ.encodevalue(v) for k, v in variables.items()}
+            ),
         ]
         self._metrics = False
 

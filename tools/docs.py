@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import permissions
+from chalicelib.core.image_members import MEMBERS
+from tools import permissions, what_is_copied
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "permissions.md": permissions.page,
+    "what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }
 """A page's name and what makes its whole text."""
 

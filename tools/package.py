@@ -132,7 +132,7 @@ def run_chalice(work: Path) -> None:
     done = subprocess.run(
         [BIN / "chalice", "package", *options],
         cwd=work / "source",
-        # Chalice will not start without a Region, and none gets in. It imports app.py, and would ship what that compiles.
+        # Chalice will not start without a Region (none gets in), and would ship what its import of app.py compiles.
         env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

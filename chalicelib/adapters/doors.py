@@ -57,6 +57,10 @@ class SnapshotDoor:
         with told("ModifySnapshotAttribute (remove)", f"{self._where}, {snapshot_of(resource)}"), gone(*SNAPSHOT_GONE):
             self._modify(resource, "remove", shares)
 
+    def strays(self, _resource: str, _account: str) -> Sequence[str]:
+        """See the port. Nobody can pass a snapshot's permission on."""
+        return ()
+
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
         self._sessions.own("ec2").modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
@@ -102,6 +106,20 @@ class GrantDoor:
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
                         self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+
+    def strays(self, resource: str, account: str) -> Sequence[str]:
+        """See the port. CreateGrant is among the operations, and a child outlives its parent [aws-facts 3].
+
+        They are named, not revoked: one may serve an instance that runs, or have been there before us (law 2).
+        """
+        with told("ListGrants", f"{self._where}, {key_of(resource)}"):
+            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource))
+            return [
+                grant["GrantId"]
+                for page in pages
+                for grant in page["Grants"]
+                if f"::{account}:" in grant.get("IssuingAccount", "")
+            ]
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""

@@ -144,6 +144,11 @@ def closed(share: Share, now: int) -> Share:
     return replace(share, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
 
 
+def needed(share: Share) -> bool:
+    """Whether the share is open, or somebody wants it open."""
+    return bool(share.holders) or share.state in (State.OPENING, State.OPEN, State.CLOSING)
+
+
 def untold(share: Share) -> frozenset[str]:
     """Holders that wait to hear what became of the share."""
     if (

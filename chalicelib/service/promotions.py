@@ -17,7 +17,7 @@ from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.targets import Resolution, Target
-from chalicelib.ports import Children, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
+from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
 from chalicelib.service import deliveries
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Lane
@@ -59,6 +59,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             return self._perform_one(record, command)
         except Refusal as refusal:
             return machine.Hindered(refusal.fault)
+        except LostRace as race:
+            what = f"{race} was written by somebody else just then."
+            return machine.Hindered(Fault("lost-race", record.where, what, "It is tried again by itself."))
 
     def _perform_one(self, promotion: Promotion, command: machine.Command) -> machine.Event:
         match command:
@@ -126,8 +129,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:
             self._records.create(write, self._clock())
-        else:
-            self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock())
+        elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
+            raise LostRace(str(key))
         self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
 
     def _fresh(

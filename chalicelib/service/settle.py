@@ -156,6 +156,19 @@ class Settle:
             results += self._in_batches(batch, lambda some: self._removed(door, resource, some))
         for s in self._save([*stays, *results], "closing was tried"):
             self._closed(resource, s)
+        if not any(share.needed(s) for s in self._ledger.shares(resource)):
+            self._report_strays(door, resource, {s.account for s in results})
+
+    def _report_strays(self, door: Door, resource: str, accounts: set[str]) -> None:
+        """When the last share of an account has closed: what it opened for itself meanwhile outlives ours."""
+        for account in sorted(accounts):
+            try:
+                found = door.strays(resource, account)
+            except Refusal as refusal:
+                self._telemetry.share(resource, account, "strays not listed", why=refusal.fault.what)
+                continue
+            if found:
+                self._telemetry.strays(resource, account, found)
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         door.close(resource, some)

@@ -67,8 +67,8 @@ class Rule:
         """Seconds between two times of its schedule."""
         found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", self.schedule or "")
         if found is None or int(found[1]) < 1:
-            raise AwsError("ValidationException", f"Parameter ScheduleExpression is not valid: {self.schedule} (the sandbox "
-                           "plays rate(...) only)")  # fmt: skip
+            why = f"Parameter ScheduleExpression is not valid: {self.schedule} (the sandbox plays rate(...) only)"
+            raise AwsError("ValidationException", why)
         return int(found[1]) * UNITS[found[2]]
 
 
@@ -92,7 +92,9 @@ def target(given: Mapping[str, Any]) -> Target:
     """Read a target in the API's shape. Raises AwsError for what the sandbox does not play."""
     unknown = set(given) - {"Id", "Arn", "RoleArn", "DeadLetterConfig", "Input", "SqsParameters", "RetryPolicy"}
     if unknown:
-        raise AwsError("ValidationException", f"the sandbox does not play {sorted(unknown)} of target {given.get('Id')}")
+        raise AwsError(
+            "ValidationException", f"the sandbox does not play {sorted(unknown)} of target {given.get('Id')}"
+        )
     return Target(
         given["Id"],
         given["Arn"],

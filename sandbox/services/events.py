@@ -32,7 +32,8 @@ RESERVED = rule(
 TEN = rule("events-put-events-of-ten", "PutEvents takes at most ten entries. [EventBridge API reference, PutEvents]")
 BUS_POLICY = rule(
     "events-foreign-bus-needs-policy",
-    "A bus takes events from another account only if its resource policy allows events:PutEvents. [aws-facts 1e, VERIFIED]",
+    "A bus takes events from another account only if its resource policy allows events:PutEvents. [aws-facts 1e, "
+    "VERIFIED]",
 )
 BUS_ROLE = rule(
     "events-foreign-bus-needs-role",
@@ -115,7 +116,13 @@ class Events:
         return self._operations
 
     def emit(
-        self, account: str, region: str, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]
+        self,
+        account: str,
+        region: str,
+        source: str,
+        detail_type: str,
+        resources: Sequence[str],
+        detail: Mapping[str, Any],
     ) -> None:
         """Tell an account's default bus of something; best effort, as the world's faults have it."""
         event = self._event(account, region, source, detail_type, resources, detail)
@@ -151,18 +158,23 @@ class Events:
         if len(of.targets.keys() | {new.id}) > 5 and rules.on(FIVE):
             raise AwsError("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
         if new.dead_letters and new.dead_letters.endswith(".fifo") and rules.on(STANDARD_GRAVE):
-            raise AwsError("ValidationException", "Parameter DeadLetterConfig is not valid: it must be a standard queue")
+            raise AwsError(
+                "ValidationException", "Parameter DeadLetterConfig is not valid: it must be a standard queue"
+            )
         if _foreign(of, new) and rules.on(TARGETS_OF_FOREIGN_BUS):
             decision = self._world.iam.decide(
                 Caller(caller.account, f"arn:aws:iam::{caller.account}:root", ""),
                 "events:PutEvents",
                 new.arn,
                 region=new.arn.split(":")[3],
-                context=_conditions(of, {}) | {"events:source": _first(of, "source"), "events:detail-type": _first(of, "detail-type")},
+                context=_conditions(of, {})
+                | {"events:source": _first(of, "source"), "events:detail-type": _first(of, "detail-type")},
                 resource_policy=self.resource_policy(new.arn),
             )
             if not decision.allowed:
-                raise AwsError("AccessDeniedException", f"{new.arn} does not admit account {caller.account}: {decision.why}")
+                raise AwsError(
+                    "AccessDeniedException", f"{new.arn} does not admit account {caller.account}: {decision.why}"
+                )
         of.targets[new.id] = new
 
     def publish(self, bus: Bus, event: Event, came_from: str | None = None) -> None:
@@ -238,7 +250,9 @@ class Events:
         if self._world.rules.on(BUS_ROLE):
             role = iam.roles.get(one.role)
             if role is None:
-                raise AwsError("NO_PERMISSIONS", f"target {one.id} of {of.arn} has no role, and {one.arn} is not its own bus")
+                raise AwsError(
+                    "NO_PERMISSIONS", f"target {one.id} of {of.arn} has no role, and {one.arn} is not its own bus"
+                )
             if not iam.service_may(SERVICE, role.trust, "sts:AssumeRole", role.arn):
                 raise AwsError("NO_PERMISSIONS", f"{role.arn} does not let {SERVICE} assume it")
             session = f"arn:aws:sts::{account}:assumed-role/{role.name}/events"
@@ -267,7 +281,13 @@ class Events:
             self.deliveries.append(Delivery(of.arn, one.dead_letters, event, str(second)))
 
     def _event(
-        self, account: str, region: str, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]
+        self,
+        account: str,
+        region: str,
+        source: str,
+        detail_type: str,
+        resources: Sequence[str],
+        detail: Mapping[str, Any],
     ) -> Event:
         random = self._world.kernel.random
         return {
@@ -300,7 +320,10 @@ class Events:
                 "ErrorMessage": f"Not authorized for the source {source}: sources that begin with aws. are AWS's own.",
             }
         if not (source and entry.get("DetailType") and "Detail" in entry):
-            return {"ErrorCode": "InvalidArgument", "ErrorMessage": "Parameter Source, DetailType and Detail are required."}
+            return {
+                "ErrorCode": "InvalidArgument",
+                "ErrorMessage": "Parameter Source, DetailType and Detail are required.",
+            }
         try:
             detail = json.loads(entry["Detail"])
         except ValueError:
@@ -339,7 +362,9 @@ class Events:
         bus = self._bus(call, given.get("EventBusName"))
         pattern = json.loads(given["EventPattern"]) if given.get("EventPattern") else None
         enabled = given.get("State", "ENABLED") != "DISABLED"
-        new = Rule(given["Name"], bus.arn, pattern, given.get("ScheduleExpression"), enabled, given.get("Description", ""))
+        new = Rule(
+            given["Name"], bus.arn, pattern, given.get("ScheduleExpression"), enabled, given.get("Description", "")
+        )
         return {"RuleArn": self.put_rule(new).arn}
 
     def _describe_rule(self, call: Call) -> Mapping[str, Any]:

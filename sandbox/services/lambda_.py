@@ -34,16 +34,19 @@ RETRIES = rule(
 )
 DEAD_LETTERS = rule(
     "lambda-async-dead-letters",
-    "An event that asynchronous invocation gave up on goes to the function's dead-letter queue (the event alone) and to "
+    "An event that asynchronous invocation gave up on goes to the function's dead-letter queue (the event alone) "
+    "and to "
     "its on-failure destination. [aws-facts 6, VERIFIED]",
 )
 GRAVE_RIGHTS = rule(
     "lambda-dead-letters-need-rights",
-    "A function is refused when its role may not send to its dead-letter queue. [Lambda developer guide, dead-letter queues]",
+    "A function is refused when its role may not send to its dead-letter queue. [Lambda developer guide, "
+    "dead-letter queues]",
 )
 APART = rule(
     "lambda-environment-for-each-concurrent-invocation",
-    "Two invocations at once never share an execution environment; one after another they may. [Lambda developer guide]",
+    "Two invocations at once never share an execution environment; one after another they may. [Lambda developer "
+    "guide]",
 )
 CONCURRENCY = rule(
     "lambda-mapping-maximum-concurrency",
@@ -52,11 +55,13 @@ CONCURRENCY = rule(
 )
 QUEUE_RIGHTS = rule(
     "lambda-mapping-needs-queue-rights",
-    "A function's role must be allowed to receive, delete and read attributes of its queue. [Lambda developer guide, SQS]",
+    "A function's role must be allowed to receive, delete and read attributes of its queue. [Lambda developer "
+    "guide, SQS]",
 )
 VISIBLE = rule(
     "lambda-mapping-visibility-covers-timeout",
-    "A mapping is refused when the queue's visibility timeout is below the function's timeout. [Lambda developer guide, SQS]",
+    "A mapping is refused when the queue's visibility timeout is below the function's timeout. [Lambda developer "
+    "guide, SQS]",
 )
 NO_WINDOW = rule(
     "lambda-mapping-fifo-limits",
@@ -64,7 +69,8 @@ NO_WINDOW = rule(
 )
 FAILED_STAYS = rule(
     "lambda-mapping-failed-batch-stays",
-    "Messages of a failed invocation stay invisible until their visibility timeout ends; those of a good one are deleted. "
+    "Messages of a failed invocation stay invisible until their visibility timeout ends; those of a good one are "
+    "deleted. "
     "[aws-facts SQS FIFO, VERIFIED]",
 )
 
@@ -109,7 +115,9 @@ class Lambda:
         """Deploy a function. Raises AwsError if its role may not send to its dead-letter queue."""
         grave = function.dead_letters
         if grave and self._world.rules.on(GRAVE_RIGHTS) and not self._role_may(function, "sqs:SendMessage", grave):
-            raise _invalid(f"The provided execution role of {function.name} does not have permissions to call SendMessage on SQS")
+            raise _invalid(
+                f"The provided execution role of {function.name} does not have permissions to call SendMessage on SQS"
+            )
         self.functions[function.arn] = function
         return function
 
@@ -117,7 +125,9 @@ class Lambda:
         """Look a function up by its name, or by the last part of it; KeyError if not exactly one fits."""
         found = [f for f in self.functions.values() if f.name == name or f.name.endswith(f"-{name}")]
         if len(found) != 1:
-            raise KeyError(f"{len(found)} functions are called {name}; there are {sorted(f.name for f in self.functions.values())}")
+            raise KeyError(
+                f"{len(found)} functions are called {name}; there are {sorted(f.name for f in self.functions.values())}"
+            )
         return found[0]
 
     def invocations_of(self, name: str) -> list[Invocation]:
@@ -137,7 +147,8 @@ class Lambda:
         visible = int(queue.attributes["VisibilityTimeout"])
         if visible < source.function.timeout and rules.on(VISIBLE):
             raise _invalid(
-                f"Queue visibility timeout: {visible} seconds is less than Function timeout: {source.function.timeout} seconds"
+                f"Queue visibility timeout: {visible} seconds is less than Function timeout: {source.function.timeout} "
+                "seconds"
             )
         if rules.on(QUEUE_RIGHTS):
             for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
@@ -162,7 +173,9 @@ class Lambda:
         document = self.resource_policy(arn)
         allowed = self._world.iam.service_may(principal, document, "lambda:InvokeFunction", arn, context)
         if not allowed and self._world.rules.on(PERMISSION):
-            raise AwsError("AccessDeniedException", f"the policy of {arn} does not let {principal} invoke it for {source_arn}", 403)
+            raise AwsError(
+                "AccessDeniedException", f"the policy of {arn} does not let {principal} invoke it for {source_arn}", 403
+            )
         self._enqueue(function, json.loads(payload))
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
@@ -179,14 +192,18 @@ class Lambda:
         if function.reserved is not None and function.running >= function.reserved:
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
         number = next(self._numbers)
-        invocation = Invocation(f"{number:08x}-0000-4000-8000-{kernel.random.getrandbits(48):012x}", function.arn, event, kernel.now)
+        invocation = Invocation(
+            f"{number:08x}-0000-4000-8000-{kernel.random.getrandbits(48):012x}", function.arn, event, kernel.now
+        )
         invocation.attempt = attempt
         self.invocations.append(invocation)
         function.running += 1
         environment = self._environment(function, invocation)
         invocation.lines = environment.log = []
         strand = kernel.spawn(
-            lambda: self._run(function, invocation, environment, strand), f"{function.name} {number}", environment.surroundings
+            lambda: self._run(function, invocation, environment, strand),
+            f"{function.name} {number}",
+            environment.surroundings,
         )
         strand.function, strand.invocation = function.name, invocation.id
         strand.ended = lambda: self._ended(function, invocation, environment, strand, done)
@@ -213,7 +230,9 @@ class Lambda:
             handler = environment.handler()
             if self._world.rules.on(TIMEOUT):
                 why = f"Task timed out after {function.timeout}.00 seconds"
-                strand.deadline = kernel.after(function.timeout, lambda: strand.kill(why), f"timeout of {function.name}")
+                strand.deadline = kernel.after(
+                    function.timeout, lambda: strand.kill(why), f"timeout of {function.name}"
+                )
             event = json.loads(json.dumps(invocation.event))
             invocation.result = json.loads(json.dumps(handler(event, Context(kernel, function, invocation))))
             invocation.outcome = "ok"
@@ -263,7 +282,9 @@ class Lambda:
             else:
                 self._world.kernel.after(seconds, attempt, f"retry of {function.name}")
 
-        self._world.kernel.after(self._world.kernel.random.uniform(*ASYNC_SECONDS), attempt, f"start of {function.name}")
+        self._world.kernel.after(
+            self._world.kernel.random.uniform(*ASYNC_SECONDS), attempt, f"start of {function.name}"
+        )
 
     def _give_up(
         self, function: Function, event: Any, invocation: Invocation | None, tries: int, why: str = ""
@@ -305,7 +326,9 @@ class Lambda:
             return
         if source.poll is not None:
             source.poll.cancel()
-        source.poll = self._world.kernel.at(when, lambda: self._poll(source), f"poll of {source.queue.rsplit(':', 1)[1]}")
+        source.poll = self._world.kernel.at(
+            when, lambda: self._poll(source), f"poll of {source.queue.rsplit(':', 1)[1]}"
+        )
 
     def _poll(self, source: Source) -> None:
         source.poll = None
@@ -348,7 +371,7 @@ class Lambda:
             return set(all_ids)
         failures = (invocation.result or {}).get("batchItemFailures", []) if source.partial else []
         failed = {failure.get("itemIdentifier") for failure in failures}
-        return failed if failed <= set(all_ids) else set(all_ids)
+        return min(failed, set(all_ids))
 
     def _role_may(self, function: Function, action: str, resource: str) -> bool:
         role = self._world.iam.roles.get(function.role)

@@ -17,7 +17,8 @@ from sandbox.rules import Rules, rule
 
 LANES = rule(
     "sqs-message-group-is-a-lane",
-    "While a message of a group is in flight, no other message of that group is given out. [aws-facts SQS FIFO, VERIFIED]",
+    "While a message of a group is in flight, no other message of that group is given out. [aws-facts SQS FIFO, "
+    "VERIFIED]",
 )
 REMEMBERS = rule(
     "sqs-deduplication-id-remembered-five-minutes",
@@ -35,7 +36,8 @@ DELAY = rule(
 )
 VISIBILITY = rule(
     "sqs-visibility-timeout",
-    "A received message stays invisible until its visibility timeout ends, then it is given out again; each time counts "
+    "A received message stays invisible until its visibility timeout ends, then it is given out again; each time "
+    "counts "
     "as a receive. [aws-facts SQS FIFO, VERIFIED]",
 )
 DEAD_LETTER = rule(

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 FILTER = rule(
     "sns-filter-policy",
-    "A subscription with a filter policy gets only messages whose attributes match it. [SNS developer guide, filtering]",
+    "A subscription with a filter policy gets only messages whose attributes match it. [SNS developer guide, "
+    "filtering]",
 )
 SIZE = rule("sns-message-of-256-kib", "A message holds at most 256 KiB. [SNS API reference, Publish]")
 TOPIC_POLICY = rule(
     "sns-service-needs-topic-policy",
-    "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, targets]",
+    "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
+    "targets]",
 )
 SERVICE = "sns.amazonaws.com"
 LARGEST = 262_144
@@ -98,8 +100,10 @@ class Sns:
         topic = Topic(f"arn:aws:sns:{region}:{account}:{name}")
         return self.topics.setdefault(topic.arn, topic)
 
-    def subscribe(self, arn: str, protocol: str, endpoint: str, attributes: Mapping[str, str] | None = None) -> Subscription:
-        """Subscribe to a topic. ``attributes`` as the API has them: FilterPolicy, FilterPolicyScope, RawMessageDelivery."""
+    def subscribe(
+        self, arn: str, protocol: str, endpoint: str, attributes: Mapping[str, str] | None = None
+    ) -> Subscription:
+        """Subscribe to a topic; ``attributes`` as in the API: FilterPolicy, FilterPolicyScope, RawMessageDelivery."""
         given = attributes or {}
         number = next(self._numbers)
         new = Subscription(
@@ -119,7 +123,9 @@ class Sns:
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
         allowed = self._world.iam.service_may(principal, topic.policy, "sns:Publish", arn, context)
         if not allowed and self._world.rules.on(TOPIC_POLICY):
-            raise AwsError("AuthorizationError", f"the policy of {arn} does not let {principal} publish for {source_arn}", 403)
+            raise AwsError(
+                "AuthorizationError", f"the policy of {arn} does not let {principal} publish for {source_arn}", 403
+            )
         self._spread(topic, Published(arn, body, "", {}), {})
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
@@ -137,7 +143,9 @@ class Sns:
             "Subject": message.subject,
             "Message": message.message,
             "Timestamp": self._world.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-            "MessageAttributes": {k: {"Type": v["DataType"], "Value": v.get("StringValue", "")} for k, v in attributes.items()},
+            "MessageAttributes": {
+                k: {"Type": v["DataType"], "Value": v.get("StringValue", "")} for k, v in attributes.items()
+            },
         }
         for one in topic.subscriptions:
             if self._wants(one, message):
@@ -163,9 +171,15 @@ class Sns:
             except AwsError:
                 return  # SNS gives up on it: no dead-letter queue is played here
         elif one.protocol == "lambda":
-            event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": one.arn, "Sns": notice}]}
+            event = {
+                "Records": [
+                    {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": one.arn, "Sns": notice}
+                ]
+            }
             try:
-                self._world.lambda_.invoke_event(one.endpoint, json.dumps(event), principal=SERVICE, source_arn=topic.arn)
+                self._world.lambda_.invoke_event(
+                    one.endpoint, json.dumps(event), principal=SERVICE, source_arn=topic.arn
+                )
             except AwsError:
                 return
         else:
@@ -186,7 +200,11 @@ class Sns:
         return {"Attributes": {"TopicArn": topic.arn, **topic.attributes, **policy}}
 
     def _set_topic_attributes(self, call: Call) -> Mapping[str, Any]:
-        topic, name, value = self._topic(call.params["TopicArn"]), call.params["AttributeName"], call.params["AttributeValue"]
+        topic, name, value = (
+            self._topic(call.params["TopicArn"]),
+            call.params["AttributeName"],
+            call.params["AttributeValue"],
+        )
         if name == "Policy":
             topic.policy = json.loads(value)
         else:
@@ -197,10 +215,14 @@ class Sns:
         given = call.params
         topic = self._topic(given.get("TopicArn") or given.get("TargetArn") or "")
         attributes = given.get("MessageAttributes", {})
-        size = len(given["Message"].encode()) + sum(len(k) + len(str(v.get("StringValue", ""))) for k, v in attributes.items())
+        size = len(given["Message"].encode()) + sum(
+            len(k) + len(str(v.get("StringValue", ""))) for k, v in attributes.items()
+        )
         if size > LARGEST and self._world.rules.on(SIZE):
             raise AwsError("InvalidParameter", "Invalid parameter: Message too long")
-        message = Published(topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()})
+        message = Published(
+            topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()}
+        )
         return {"MessageId": self._spread(topic, message, attributes)}
 
     def _subscribe(self, call: Call) -> Mapping[str, Any]:
@@ -219,7 +241,13 @@ class Sns:
         owner = topic.arn.split(":")[4]
         return {
             "Subscriptions": [
-                {"SubscriptionArn": s.arn, "Owner": owner, "Protocol": s.protocol, "Endpoint": s.endpoint, "TopicArn": topic.arn}
+                {
+                    "SubscriptionArn": s.arn,
+                    "Owner": owner,
+                    "Protocol": s.protocol,
+                    "Endpoint": s.endpoint,
+                    "TopicArn": topic.arn,
+                }
                 for s in topic.subscriptions
             ]
         }

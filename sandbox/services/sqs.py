@@ -113,15 +113,19 @@ class Sqs:
         deduplication_id: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Send for a service (``events.amazonaws.com``). Raises AwsError if there is no such queue or its policy forbids."""
+        """Send for a service (``events.amazonaws.com``). Raises AwsError if no queue is there or its policy forbids."""
         queue = self.queues.get(arn)
         if queue is None:
             raise _missing()
         if self._world.rules.on(SENDERS):
             context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
             if not self._world.iam.service_may(principal, self.resource_policy(arn), "sqs:SendMessage", arn, context):
-                raise AwsError("AccessDenied", f"the policy of {arn} does not let {principal} send for {source_arn}", 403)
-        self.send(queue, body, principal, group=group, deduplication_id=deduplication_id, attributes=dict(attributes or {}))
+                raise AwsError(
+                    "AccessDenied", f"the policy of {arn} does not let {principal} send for {source_arn}", 403
+                )
+        self.send(
+            queue, body, principal, group=group, deduplication_id=deduplication_id, attributes=dict(attributes or {})
+        )
 
     def receipts(self) -> Iterator[str]:
         """Receipt handles, for whoever takes messages off a queue without the API (Lambda's event source mapping)."""
@@ -224,7 +228,8 @@ class Sqs:
         if most > 10 and self._world.rules.on(TEN):
             raise AwsError(
                 "InvalidParameterValue",
-                f"Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.",
+                f"Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if "
+                "provided.",
             )
         wait = given.get("WaitTimeSeconds", int(queue.attributes["ReceiveMessageWaitTimeSeconds"]))
         end = kernel.now + timedelta(seconds=min(wait, LONGEST_WAIT))
@@ -281,7 +286,9 @@ class Sqs:
         """Send what lies in a dead-letter queue back where it came from (here: at once)."""
         grave = self.queues.get(call.params["SourceArn"])
         if grave is None:
-            raise AwsError("ResourceNotFoundException", "The resource that you specified for the SourceArn doesn't exist.", 404)
+            raise AwsError(
+                "ResourceNotFoundException", "The resource that you specified for the SourceArn doesn't exist.", 404
+            )
         for message in grave.messages:
             home = self.queues.get(call.params.get("DestinationArn") or message.dead_from or "")
             if home is not None:
@@ -303,7 +310,7 @@ class Sqs:
         attributes: dict[str, Any] | None = None,
         delay: int | None = None,
     ) -> Message:
-        """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue's kind forbids."""
+        """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue forbids."""
         now, rules = self._world.now, self._world.rules
         if queue.fifo:
             if group is None and rules.on(NEEDS_GROUP):
@@ -318,8 +325,8 @@ class Sqs:
             if delay and rules.on(NO_DELAY):
                 raise AwsError(
                     "InvalidParameterValue",
-                    f"Value {delay} for parameter DelaySeconds is invalid. Reason: The request include parameter that is "
-                    "not valid for this queue type.",
+                    f"Value {delay} for parameter DelaySeconds is invalid. Reason: The request include parameter that "
+                    "is not valid for this queue type.",
                 )
         message = Message(self._new_id(), body, now, now, sender, next(self._sequence))
         message.group, message.deduplication_id, message.attributes = group, deduplication_id, attributes or {}
@@ -347,16 +354,19 @@ class Sqs:
 
     def _check(self, queue: Queue, attributes: Mapping[str, str]) -> None:
         if "FifoQueue" in attributes and (str(attributes["FifoQueue"]) == "true") != queue.fifo:
-            raise AwsError("InvalidParameterValue", "The name of a FIFO queue can only include alphanumeric characters, "
-                           "hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.")  # fmt: skip
+            raise AwsError(
+                "InvalidParameterValue",
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end "
+                "with .fifo suffix and be 1 to 80 in length.",
+            )
         policy = attributes.get("RedrivePolicy")
         if policy and self._world.rules.on(FIFO_GRAVE):
             grave = json.loads(policy)["deadLetterTargetArn"]
             if grave.endswith(".fifo") != queue.fifo:
                 raise AwsError(
                     "InvalidParameterValue",
-                    f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead-letter queue must be same type of "
-                    "queue as the source.",
+                    f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead-letter queue must be same "
+                    "type of queue as the source.",
                 )
 
     def _changed(self, queue: Queue) -> None:
@@ -409,7 +419,8 @@ def _missing() -> AwsError:
 def _expired(call: Call) -> AwsError:
     return AwsError(
         "InvalidParameterValue",
-        f"Value {call.params['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.",
+        f"Value {call.params['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: The receipt handle has "
+        "expired.",
     )
 
 

@@ -13,17 +13,23 @@ from chalicelib.core import codec
 
 
 class Colour(StrEnum):
+    """An enum."""
+
     RED = "red"
 
 
 @dataclass(frozen=True)
 class Inner:
+    """A nested record."""
+
     name: str
     size: int | None = None
 
 
 @dataclass(frozen=True)
 class Outer:
+    """A record with every kind of member."""
+
     colour: Colour
     inners: tuple[Inner, ...] = ()
     words: frozenset[str] = frozenset()

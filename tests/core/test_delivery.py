@@ -21,7 +21,9 @@ from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, se
 C = CopyState
 
 
-@pytest.mark.parametrize(("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__))
+@pytest.mark.parametrize(
+    ("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__)
+)
 def test_every_pair_of_state_and_event_follows_the_table(state, event):
     """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
     delivery = a_delivery(state)
@@ -61,7 +63,7 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
         if not legal:
             break
         delivery = absorbing.absorb(delivery, legal[pick % len(legal)], now)
-        delivery = replace(delivery, hints={name: f"1:{pick}" for name in hints})
+        delivery = replace(delivery, hints=dict.fromkeys(hints, f"1:{pick}"))
         seen_states.append(delivery)
         now += pick % 700
     return seen_states
@@ -144,7 +146,9 @@ def test_linger_keeps_the_shares_for_a_while():
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first, and releases only when they are seen ended or gone."""
-    stopping = absorbing.absorb(with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW)
+    stopping = absorbing.absorb(
+        with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+    )
     assert stopping.state is State.STOPPING
     assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
 
@@ -168,6 +172,7 @@ def test_it_never_ends_while_it_holds_a_share():
 
 
 def slots(delivery: Delivery, count: int) -> Delivery:
+    """The delivery with so many slots handed to it."""
     return replace(delivery, hints={"slots": f"1:{count}"})
 
 

@@ -64,7 +64,10 @@ def bad_pattern(world: World) -> None:
     """A pattern with a leaf that is no array, and one with an unknown operator, are refused."""
     client = world.client("events", HUB)
     for wrong in ({"source": "ours"}, {"source": [{"perfix": "aws."}]}):
-        refused("InvalidEventPatternException", lambda wrong=wrong: client.put_rule(Name="r", EventPattern=json.dumps(wrong)))
+        refused(
+            "InvalidEventPatternException",
+            lambda wrong=wrong: client.put_rule(Name="r", EventPattern=json.dumps(wrong)),
+        )
 
 
 def reserved(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 from botocore.exceptions import ClientError
 
@@ -61,7 +62,9 @@ def dead(world: World) -> None:
 
     for when, heard in (("before", []), ("after", ["one"])):
         crash = world.faults.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
-        invocation = run(world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two"))
+        invocation = run(
+            world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two")
+        )
 
         assert crash.invocations == [invocation.id]
         assert invocation.outcome == "crashed"
@@ -89,7 +92,7 @@ def retries(world: World) -> None:
 
     began = [invocation.began for invocation in world.lambda_.invocations]
     assert [invocation.outcome for invocation in world.lambda_.invocations] == ["error"] * 3
-    assert [round((b - a).total_seconds() / 60) for a, b in zip(began, began[1:], strict=False)] == [1, 2]
+    assert [round((b - a).total_seconds() / 60) for a, b in pairwise(began)] == [1, 2]
 
 
 def dead_letters(world: World) -> None:
@@ -118,7 +121,8 @@ def apart(world: World) -> None:
     function = a_function(world)
     pause = ["call", "sqs", "list_queues", {}]
     pair = [
-        world.lambda_.start(function, {"steps": [["remember", name], pause, ["recall"]]}, lambda _: None) for name in "ab"
+        world.lambda_.start(function, {"steps": [["remember", name], pause, ["recall"]]}, lambda _: None)
+        for name in "ab"
     ]
     wait(world, 10)
 

@@ -19,7 +19,9 @@ def filter_policy(world: World) -> None:
     for outcome, account in (("failed", "222222222222"), ("failed", "333333333333"), ("delivered", "222222222222")):
         values = {"outcome": outcome, "account": account}
         attributes = {key: {"DataType": "String", "StringValue": value} for key, value in values.items()}
-        world.client("sns", HUB).publish(TopicArn=topic.arn, Message=f"{outcome} {account}", MessageAttributes=attributes)
+        world.client("sns", HUB).publish(
+            TopicArn=topic.arn, Message=f"{outcome} {account}", MessageAttributes=attributes
+        )
 
     assert len(every.inbox) == len(world.sns.published) == 3
     assert [notice["Message"] for notice in some.inbox] == ["failed 222222222222"]

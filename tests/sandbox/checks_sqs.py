@@ -130,7 +130,9 @@ def needs_id(world: World) -> None:
         client.send_message(QueueUrl=by_content.url, MessageBody="x", MessageGroupId="g")
 
     assert received(world, by_content) == ["x"]
-    refused("InvalidParameterValue", lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageGroupId="g"))
+    refused(
+        "InvalidParameterValue", lambda: client.send_message(QueueUrl=queue.url, MessageBody="x", MessageGroupId="g")
+    )
 
 
 def no_delay(world: World) -> None:

@@ -39,7 +39,7 @@ def refused(code: str, call: Callable[[], Any]) -> None:
     try:
         call()
     except ClientError as error:
-        assert error.response["Error"]["Code"] == code, error
+        assert error.response["Error"]["Code"] == code, error  # noqa: PT017 - a rule switched off must end in an AssertionError
         return
     raise AssertionError(f"was not refused with {code}")
 
@@ -50,7 +50,7 @@ def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:
 
 
 def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "") -> None:
-    """Send a message through the API; to a FIFO queue with a group and a deduplication id (the body, if none is given)."""
+    """Send through the API; to a FIFO queue with a group and a deduplication id (the body, if none is given)."""
     more = {"MessageGroupId": group, "MessageDeduplicationId": key or body} if queue.fifo else {}
     world.client("sqs", HUB).send_message(QueueUrl=queue.url, MessageBody=body, **more)
 
@@ -69,7 +69,12 @@ def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]
 
 def admit(queue: Queue, service: str) -> None:
     """Let a service send to a queue."""
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": queue.arn}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sqs:SendMessage",
+        "Resource": queue.arn,
+    }
     queue.attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": statement})
 
 
@@ -82,7 +87,12 @@ def a_function(world: World, name: str = "probe", account: str = HUB, **options:
         setattr(function, option, value)
     services = ["events.amazonaws.com", "sns.amazonaws.com"]
     function.policy.append(
-        {"Effect": "Allow", "Principal": {"Service": services}, "Action": "lambda:InvokeFunction", "Resource": function.arn}
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": services},
+            "Action": "lambda:InvokeFunction",
+            "Resource": function.arn,
+        }
     )
     return world.lambda_.put(function)
 
@@ -106,7 +116,9 @@ def order(*steps: Sequence[Any]) -> str:
     return json.dumps({"steps": steps})
 
 
-def a_rule(world: World, pattern: Mapping[str, Any], *targets: buses.Target, bus: str = "", account: str = HUB) -> buses.Rule:
+def a_rule(
+    world: World, pattern: Mapping[str, Any], *targets: buses.Target, bus: str = "", account: str = HUB
+) -> buses.Rule:
     """Make a rule on an account's default bus, or on the bus of this ARN."""
     bus = bus or world.events.default(account, HERE).arn
     made = world.events.put_rule(buses.Rule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
@@ -115,9 +127,13 @@ def a_rule(world: World, pattern: Mapping[str, Any], *targets: buses.Target, bus
     return made
 
 
-def put(world: World, detail: Mapping[str, Any], account: str = HUB, source: str = "ours", bus: str = "") -> Mapping[str, Any]:
+def put(
+    world: World, detail: Mapping[str, Any], account: str = HUB, source: str = "ours", bus: str = ""
+) -> Mapping[str, Any]:
     """Put one event through the API and return its entry in the answer."""
-    entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | ({"EventBusName": bus} if bus else {})
+    entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | (
+        {"EventBusName": bus} if bus else {}
+    )
     answer: Mapping[str, Any] = world.client("events", account).put_events(Entries=[entry])["Entries"][0]
     return answer
 

@@ -50,7 +50,7 @@ CALLS = [
 def test_every_protocol_is_understood(
     world: World, service: str, operation: str, params: dict[str, Any], member: str, endpoint: str | None
 ) -> None:
-    """Query, EC2, JSON, REST and CBOR requests are answered, whatever host they name."""
+    """Query, EC2, JSON and REST requests are answered, whatever host they name."""
     client = boto3.client(
         service,
         HERE,
@@ -64,23 +64,13 @@ def test_every_protocol_is_understood(
     assert (world.calls[-1].service, world.calls[-1].caller.account, world.calls[-1].region) == (service, HUB, HERE)
 
 
-def test_cloudwatch_is_translated_for_moto(world: World) -> None:
-    """What is put by CBOR is found by CBOR; moto is asked in between in a protocol that it knows."""
-    cloudwatch = world.client("cloudwatch", HUB)
-    cloudwatch.put_metric_data(
-        Namespace="Ours", MetricData=[{"MetricName": "found-by-sweep", "Value": 1.5, "Timestamp": world.now}]
-    )
-    found = cloudwatch.get_metric_statistics(
-        Namespace="Ours",
-        MetricName="found-by-sweep",
-        StartTime=world.start,
-        EndTime=world.now.replace(hour=10),
-        Period=3600,
-        Statistics=["Sum"],
-    )
+def test_an_unread_protocol_is_named(world: World) -> None:
+    """A client that insists on CBOR is told what to use."""
+    headers, body = _signed("monitoring", "", {"smithy-protocol": "rpc-v2-cbor"})
+    status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
 
-    assert [point["Sum"] for point in found["Datapoints"]] == [1.5]
-    refused("ResourceNotFound", lambda: cloudwatch.get_dashboard(DashboardName="none"))
+    assert status == 400
+    assert b"rpc-v2-cbor; use JSON" in answer
 
 
 def test_accounts_and_regions_are_apart(world: World) -> None:
@@ -132,6 +122,15 @@ def test_an_unknown_operation_is_refused_by_name(world: World) -> None:
 
     assert status == 400
     assert b"DescribeKeys" in answer
+
+
+def test_an_unknown_service_is_refused_by_name(world: World) -> None:
+    """A service that botocore has no model of is told."""
+    headers, body = _signed("teleport", "Action=Go", {})
+    status, _, answer = world.gateway.handle("POST", "http://127.0.0.1/", headers, body)
+
+    assert status == 404
+    assert b"teleport" in answer
 
 
 def test_a_compressed_body_is_read(world: World) -> None:

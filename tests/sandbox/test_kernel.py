@@ -14,7 +14,7 @@ from tests.sandbox.platform_words import HUB, a_function, a_queue, feed, order, 
 
 
 def test_things_happen_at_their_time_and_in_order(world: World) -> None:
-    """What is due comes in order of time; what is due at once, in the order it was asked for; the clock stands there."""
+    """What is due comes in order of time; at one time, in the order it was asked for; the clock stands there."""
     seen = []
     for name, seconds in (("c", 2), ("a", 1), ("b", 1)):
         world.kernel.after(seconds, lambda name=name: seen.append((name, datetime.now(UTC) - world.start)), name)

@@ -368,7 +368,6 @@ def _(_event: RefusedTold, promotion: Promotion, now: int) -> Promotion:
         S.RUNNING,
         now,
         candidate=None,
-        faults=(),
         refused_told=told,
         refused_value=promotion.candidate,
         why=why,

@@ -1,0 +1,168 @@
+"""What every store of records promises."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.adapters.dynamo.records import SHARDS, shard_of
+from chalicelib.core.addresses import Key, copy_lookups, history, lookup
+from chalicelib.core.errors import NewerSchema, Unreadable
+from chalicelib.ports import Write
+
+NOW = 1_800_000_000
+KEY = Key("delivery#0123")
+
+
+def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
+    """A record to write."""
+    return Write(KEY, state, changes.pop("body", {"n": 1}), due, **changes)
+
+
+def due(store, now: int) -> list[Key]:
+    """Everything due, in all shards."""
+    return [key for shard in range(SHARDS) for key in store.records.due(shard, now, 10)]
+
+
+def test_a_record_is_put_once(store):
+    """Put-if-absent: the second one changes nothing."""
+    assert store.records.create(write(), NOW)
+    assert not store.records.create(write(body={"n": 2}), NOW)
+    assert store.records.read(KEY).body == {"n": 1}
+
+
+def test_there_is_nothing_where_nothing_was_put(store):
+    """Beginning with a record that is not there does not make one."""
+    assert store.records.begin(KEY) is None
+    assert store.records.read(KEY) is None
+    assert not store.records.mark_rung(KEY, NOW)
+
+
+def test_a_write_on_an_old_version_is_refused(store):
+    """Two invocations on one record: the later write loses and changes nothing."""
+    store.records.create(write(), NOW)
+    one, two = store.records.read(KEY), store.records.read(KEY)
+
+    assert store.records.save(one, write("copying"), ["one"], NOW)
+    assert not store.records.save(two, write("failed"), ["two"], NOW)
+    assert store.records.get(history(KEY, 2))["what"] == ["one"]
+
+
+@pytest.mark.parametrize("happened", [[], ["something"]])
+def test_a_write_never_hides_a_note_that_came_meanwhile(store, happened):
+    """A hint that arrives between reading and writing makes the write fail, so that it is heard."""
+    store.records.create(write(), NOW)
+    read = store.records.read(KEY)
+    store.records.note(KEY, {"cancel": "1:tag"}, NOW)
+
+    assert not store.records.save(read, write("delivered", None), happened, NOW)
+    again = store.records.read(KEY)
+    assert again.hints == {"cancel": "1:tag"}
+    assert store.records.save(again, write("stopping"), happened, NOW)
+    assert store.records.read(KEY).hints == {"cancel": "1:tag"}
+
+
+def test_what_belongs_together_is_written_together(store):
+    """The look-up goes with the intent, or neither."""
+    store.records.create(write(), NOW)
+    read = store.records.read(KEY)
+    partition = copy_lookups("222222222222", "us-east-1", "snap-0a")
+    entry = (lookup(partition, "0123"), {"delivery": "0123"})
+    store.records.note(KEY, {"x": "y"}, NOW)
+
+    assert not store.records.save(read, write(), ["intent"], NOW, [entry])
+    assert store.records.list(partition, "delivery#") == []
+    assert store.records.save(store.records.read(KEY), write(), ["intent"], NOW, [entry])
+    assert [item["delivery"] for _, item in store.records.list(partition, "delivery#")] == ["0123"]
+
+
+def test_a_note_rings_once_until_it_is_taken_up(store):
+    """Rings do not pile up: one until the record is begun, and one more after a minute, as the first may be lost."""
+    store.records.create(write(), NOW)
+
+    assert store.records.note(KEY, {"a": "1"}, NOW).ring
+    assert not store.records.note(KEY, {"a": "2"}, NOW + 59).ring
+    assert store.records.note(KEY, {"a": "3"}, NOW + 60).ring
+    store.records.begin(KEY)
+    assert store.records.note(KEY, {"a": "4"}, NOW + 61).ring
+
+
+def test_a_note_says_whether_it_was_news(store):
+    """The same note twice is known for one."""
+    store.records.create(write(), NOW)
+
+    assert store.records.note(KEY, {"a": "1"}, NOW).fresh
+    assert not store.records.note(KEY, {"a": "1"}, NOW).fresh
+    assert not store.records.note(Key("delivery#other"), {"a": "1"}, NOW).found
+
+
+def test_an_older_or_repeated_event_leaves_no_note(store):
+    """Versions only rise."""
+    store.records.create(write(), NOW)
+    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True).fresh
+
+    for version in ("000000000007", "000000000003"):
+        noted = store.records.note(KEY, {"tag": version}, NOW, newer=True)
+        assert (noted.found, noted.fresh, noted.ring) == (True, False, False)
+    assert store.records.read(KEY).hints["tag"] == "000000000007"
+
+
+def test_what_is_due_is_found_and_moved_by_growing_steps(store):
+    """The sweep rings again after 1, 2, 4 minutes and so on, not at every minute."""
+    store.records.create(write(), NOW)
+    assert due(store, NOW - 1) == []
+    times = []
+    for minute in range(32):
+        if due(store, NOW + 60 * minute):
+            assert store.records.postpone(KEY, NOW + 60 * minute)
+            times.append(minute)
+
+    assert times == [0, 1, 3, 7, 15, 30]
+
+
+def test_growing_steps_never_pass_the_deadline(store):
+    """A deadline is met by the sweep even if it has rung often before."""
+    store.records.create(write(latest=NOW + 150), NOW)
+    for minute in (0, 1):
+        assert store.records.postpone(KEY, NOW + 60 * minute)
+
+    assert due(store, NOW + 149) == []
+    assert due(store, NOW + 150) == [KEY]
+
+
+def test_a_record_at_rest_is_due_nowhere_until_somebody_notes(store):
+    """The index is sparse; and a note makes the record due, in case its ring is lost."""
+    store.records.create(write("delivered", None), NOW)
+    assert due(store, NOW + 10**6) == []
+
+    store.records.note(KEY, {"a": "1"}, NOW + 5)
+    assert due(store, NOW + 5) == [KEY]
+    assert store.records.read(KEY).astir
+
+
+def test_a_parked_record_is_out_of_the_way(store):
+    """Not due, and no note rings it; a person finds it."""
+    store.records.create(write(), NOW)
+    store.records.park(KEY, "IllegalEvent", NOW)
+
+    assert due(store, NOW + 10**6) == []
+    assert not store.records.note(KEY, {"a": "1"}, NOW).ring
+    assert store.records.begin(KEY).parked == "IllegalEvent"
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # the schema is a matter of DynamoDB's items alone
+def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
+    """It is told from one that can be read, so that it can be parked."""
+    store.records.create(write(), NOW)
+    store.table.update(KEY, "SET body = :b", {":b": "{"})
+    with pytest.raises(Unreadable):
+        store.records.read(KEY)
+    store.table.update(KEY, "SET #s = :s", {":s": 99}, names={"#s": "schema"})
+    with pytest.raises(NewerSchema, match="99"):
+        store.records.read(KEY)
+
+
+def test_records_spread_over_the_shards():
+    """No single index partition takes every write."""
+    shards = {shard_of(Key(f"delivery#{n}")) for n in range(100)}
+
+    assert len(shards) == SHARDS

@@ -1,0 +1,66 @@
+"""Notices: bounded, with an id by which a repeat is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from chalicelib.core import notices
+from chalicelib.core.delivery.model import State
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import machine
+from chalicelib.core.promotion.model import Child
+from tests.core.deliveries import NOW, a_delivery
+
+LIMIT = 256 * 1024
+"""Bytes that SNS and EventBridge take."""
+
+
+def test_a_repeat_is_known_by_its_id():
+    """Told twice after a crash: the same id; another episode: another."""
+    delivery = a_delivery(State.PUBLISHING, image="ami-0b")
+
+    assert notices.outcome(delivery, NOW)["id"] == notices.outcome(delivery, NOW + 60)["id"]
+    assert notices.outcome(replace(delivery, episode=2), NOW)["id"] != notices.outcome(delivery, NOW)["id"]
+
+
+def test_the_terminal_message_names_source_account_region_outcome_and_image():
+    """What a consumer team needs, and nothing of a failed AMI."""
+    delivery = a_delivery(State.PUBLISHING, image="ami-0b")
+    good = notices.outcome(delivery, NOW)
+    assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == (
+        "ami-0a",
+        "222222222222",
+        "us-east-1",
+        "delivered",
+        "ami-0b",
+    )
+
+    bad = notices.outcome(replace(delivery, ending=State.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW)
+    assert (bad["outcome"], bad["image"], bad["faults"][0]["cure"]) == ("failed", None, "y.")
+
+
+def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
+    """A thousand deliveries and a thousand long faults still fit; what is left out is counted."""
+    promotion = machine.started("ami-0a", "111111111111", "us-east-1", NOW)
+    children = [Child(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
+    faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
+
+    told = notices.summary(promotion, children, NOW)
+    assert len(json.dumps(told)) < LIMIT
+    assert len(told["deliveries"]) + told["unlisted"] == 1000
+    assert told["counts"]["failed"] == 1000
+    refused = notices.refused(promotion, faults, NOW)
+    assert len(json.dumps(refused)) < LIMIT
+    assert "980 more" in refused["faults"][-1]["what"]
+
+
+def test_message_attributes_have_no_empty_value_and_the_subject_fits():
+    """SNS refuses empty attributes, and subjects over 100 characters or with other than printable ASCII."""
+    delivery = replace(a_delivery(State.PUBLISHING), source_name="gölden\n" * 40)
+    notice = notices.outcome(delivery, NOW)
+
+    assert all(notices.attributes(notice).values())
+    assert len(notices.subject(notice)) <= 100
+    assert notices.subject(notice).isascii()
+    assert notices.subject(notice).isprintable()

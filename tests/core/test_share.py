@@ -1,0 +1,120 @@
+"""The ledger's decisions: what opens, what closes, what stays, and what closes whatever else hangs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core import share
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import OWN_HISTORY, Share, State
+
+NOW = 1_800_000_000
+END = NOW + 25 * 3600
+HOLDER = frozenset({"d1:1"})
+
+
+def a_share(state: State = State.WANTED, *, held: bool = True, **changes: object) -> Share:
+    """One snapshot permission for one account."""
+    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, hard_close_at=END)
+    return replace(base, holders=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
+
+
+shares = st.builds(
+    a_share,
+    st.sampled_from(State),
+    held=st.booleans(),
+    before_us=st.booleans(),
+    next_try=st.integers(NOW - 5, NOW + 5),
+    told=st.sampled_from([frozenset(), HOLDER]),
+    hard_close_at=st.integers(NOW - 5, NOW + 5),
+    closed_blind=st.booleans(),
+)
+
+
+@given(shares)
+def test_a_share_is_never_to_be_opened_and_closed_at_once(one):
+    """The two lists are apart."""
+    assert not (share.to_open([one], NOW) and share.to_close([one], NOW))
+
+
+@given(shares)
+def test_nothing_opens_without_a_holder_or_past_its_end(one):
+    """Law 1 at the ledger: no holder, no share; and never open without end."""
+    for opening in share.to_open([one], NOW):
+        assert opening.holders
+        assert opening.hard_close_at > NOW
+
+
+@given(shares)
+def test_what_must_still_change_has_a_due_date(one):
+    """An open share has at least its hard end; whatever is to be opened or closed later is due then."""
+    later = max(one.next_try, one.hard_close_at, NOW)
+    if share.to_open([one], later) or share.to_close([one], later) or share.untold(one):
+        assert share.due_at([one]) is not None
+
+
+def test_a_share_without_holders_closes():
+    """The last holder has gone."""
+    assert share.to_close([a_share(State.OPEN, held=False)], NOW)
+    assert not share.to_close([a_share(State.OPEN)], NOW)
+
+
+def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_are_told():
+    """A parked or poisoned record must not keep a door open."""
+    overdue = a_share(State.OPEN, told=HOLDER)
+    assert share.to_close([overdue], END) == (overdue,)
+
+    closed = share.closed(share.intend_closing(overdue, END), END)
+    assert closed.closed_blind
+    assert share.untold(closed) == HOLDER
+    assert not share.to_open([replace(closed, told=HOLDER)], END)
+
+
+def test_a_permission_that_shows_before_we_asked_was_there_before_us():
+    """Law 2: it is remembered with the intent, before anything is called."""
+    intended = share.intend_opening(a_share(), NOW, seen=True)
+
+    assert (intended.state, intended.before_us) == (State.OPENING, True)
+
+
+def test_our_own_share_just_closed_that_still_shows_is_no_strangers():
+    """A stale read must not turn our own share into one that stays for ever."""
+    ours = a_share(State.CLOSED, closed_at=NOW - 60, generation=1)
+
+    assert not share.intend_opening(ours, NOW, seen=True).before_us
+    assert share.intend_opening(ours, NOW + OWN_HISTORY, seen=True).before_us
+
+
+def test_what_was_before_us_is_remembered_over_a_crash():
+    """After a crash between intent and result, our own half-open share is not taken for a stranger's."""
+    intended = share.intend_opening(a_share(), NOW, seen=False)
+
+    assert share.intend_opening(intended, NOW, seen=True) == intended
+
+
+def test_each_opening_is_a_new_generation():
+    """A grant's name is never used again: the dying one would be returned."""
+    first = share.intend_opening(a_share(), NOW, seen=False)
+    again = share.intend_opening(share.closed(first, NOW), NOW + 60, seen=False)
+
+    assert first.grant_name != again.grant_name
+
+
+def test_a_refused_share_is_not_tried_again_for_those_who_know():
+    """A new holder makes it try once more."""
+    refused = share.refused(a_share(), Fault("code", "where", "what.", "cure."))
+    known = replace(refused, told=HOLDER)
+
+    assert not share.to_open([known], NOW)
+    assert share.to_open([replace(known, holders=HOLDER | {"d2:1"})], NOW)
+
+
+def test_a_later_holder_of_an_open_share_is_told_as_well():
+    """Two deliveries may hold one share."""
+    open_one = a_share(State.OPEN, told=HOLDER)
+    both = replace(open_one, holders=HOLDER | {"d2:1"})
+
+    assert share.untold(both) == {"d2:1"}

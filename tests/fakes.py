@@ -1,0 +1,211 @@
+"""In-memory twins of the stores. The contracts in tests/contracts run against these and against DynamoDB alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.adapters.dynamo.records import shard_of
+from chalicelib.core import addresses, pace
+from chalicelib.core.addresses import Key
+from chalicelib.core.destination import Slots
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.share import Share
+from chalicelib.ports import LostRace, Noted, Stored, Write
+
+
+@dataclass
+class Item:
+    """A record's attributes."""
+
+    state: str
+    body: Mapping[str, Any]
+    version: int = 1
+    notes: int = 0
+    hints: dict[str, str] = field(default_factory=dict)
+    ring_at: int | None = None
+    rings: int = 0
+    latest: int | None = None
+    rung: int | None = None
+    parked: str = ""
+
+
+class MemoryRecords:
+    """The port ``Records``."""
+
+    def __init__(self) -> None:
+        self.records: dict[Key, Item] = {}
+        self.items: dict[Key, Mapping[str, Any]] = {}
+
+    def begin(self, key: Key) -> Stored | None:
+        if key in self.records:
+            self.records[key].rung = None
+        return self.read(key)
+
+    def read(self, key: Key) -> Stored | None:
+        item = self.records.get(key)
+        if item is None:
+            return None
+        return Stored(
+            key, item.body, item.version, item.notes, dict(item.hints), item.parked, astir=item.ring_at is not None
+        )
+
+    def create(self, write: Write, now: int) -> bool:
+        if write.key in self.records:
+            return False
+        self.records[write.key] = Item(write.state, write.body, ring_at=write.due_at, latest=write.latest)
+        return True
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+    ) -> bool:
+        item = self.records.get(after.key)
+        if item is None or (item.version, item.notes) != (before.version, before.notes):
+            return False
+        item.state, item.body, item.version, item.rings = after.state, after.body, item.version + 1, 0
+        item.ring_at, item.latest = after.due_at, after.latest
+        if happened or also:
+            self.items[addresses.history(after.key, item.version)] = {"what": list(happened), "state": after.state}
+        for key, attributes in also:
+            self.items[key] = attributes
+        return True
+
+    def park(self, key: Key, why: str, now: int) -> None:
+        if key in self.records:
+            self.records[key].parked, self.records[key].ring_at = why, None
+
+    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+        item = self.records.get(key)
+        stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())
+        if item is None or item.parked or stale:
+            return Noted(found=item is not None, fresh=False, ring=False)
+        fresh = any(item.hints.get(name) != value for name, value in hints.items())
+        item.hints.update(hints)
+        item.notes += 1
+        item.ring_at = now if item.ring_at is None else item.ring_at
+        return Noted(found=True, fresh=fresh, ring=self.mark_rung(key, now))
+
+    def mark_rung(self, key: Key, now: int) -> bool:
+        item = self.records.get(key)
+        if item is None or (item.rung is not None and item.rung > now - pace.RING_LOST):
+            return False
+        item.rung = now
+        return True
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        self.items[key] = attributes
+
+    def get(self, key: Key) -> Mapping[str, Any] | None:
+        return self.items.get(key)
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        return [(key, self.items[key]) for key in sorted(self.items) if key.pk == pk and key.sk.startswith(prefix)]
+
+    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
+        found = [
+            (item.ring_at, key)
+            for key, item in self.records.items()
+            if item.ring_at is not None and item.ring_at <= now and shard_of(key) == f"due#{shard}"
+        ]
+        return [key for _, key in sorted(found)[:limit]]
+
+    def postpone(self, key: Key, now: int) -> bool:
+        item = self.records.get(key)
+        if item is None or item.ring_at is None or item.ring_at > now:
+            return False
+        later = now + pace.step(pace.POLLS, item.rings)
+        item.ring_at = item.latest if item.latest is not None and now < item.latest < later else later
+        item.rings += 1
+        return True
+
+
+class MemorySlotBook:
+    """The port ``SlotBook``."""
+
+    def __init__(self) -> None:
+        self.book: dict[tuple[str, str], Slots] = {}
+
+    def ask(self, destination: Key, slots: Slots) -> None:
+        known = self.book.get((destination.pk, slots.delivery))
+        if known is not None and known.episode > slots.episode:
+            return
+        kept = known if known is not None and known.episode == slots.episode else replace(slots, granted=0, told=0)
+        self.book[destination.pk, slots.delivery] = replace(slots, granted=kept.granted, told=kept.told)
+
+    def asked(self, destination: Key) -> Sequence[Slots]:
+        return [slots for (pk, _), slots in sorted(self.book.items()) if pk == destination.pk]
+
+    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
+        known = self.book.get((destination.pk, slots.delivery))
+        if known is not None and known.episode == slots.episode:
+            change = {"told": slots.granted} if told else {"granted": slots.granted}
+            self.book[destination.pk, slots.delivery] = replace(known, **change)
+
+    def drop(self, destination: Key, slots: Slots) -> None:
+        known = self.book.get((destination.pk, slots.delivery))
+        if known is not None and known.episode == slots.episode and known.over:
+            del self.book[destination.pk, slots.delivery]
+
+
+class MemoryLedger:
+    """The port ``Ledger``."""
+
+    def __init__(self) -> None:
+        self.book: dict[tuple[str, str], Share] = {}
+
+    def hold(self, resource: str, share: Share, holder: str) -> None:
+        known = self.book.get((resource, share.holder_key), share)
+        self.book[resource, share.holder_key] = replace(
+            known,
+            holders=known.holders | {holder},
+            hard_close_at=max(known.hard_close_at, share.hard_close_at),
+        )
+
+    def release(self, resource: str, holder_key: str, holder: str) -> None:
+        known = self.book.get((resource, holder_key))
+        if known is not None:
+            self.book[resource, holder_key] = replace(known, holders=known.holders - {holder})
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        return [share for (name, _), share in sorted(self.book.items()) if name == resource]
+
+    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
+        for share in shares:
+            known = self.book[share.resource, share.holder_key]
+            if known.version != share.version:
+                raise LostRace(share.resource)
+        for share in shares:
+            known = self.book[share.resource, share.holder_key]
+            self.book[share.resource, share.holder_key] = replace(
+                share, holders=known.holders, hard_close_at=known.hard_close_at, version=share.version + 1
+            )
+
+
+class MemoryChildren:
+    """The port ``Children``."""
+
+    def __init__(self) -> None:
+        self.book: dict[tuple[str, str], Child] = {}
+
+    def add(self, ami: str, child: Child) -> bool:
+        known = self.book.get((ami, child.delivery))
+        if known is not None and known.episode >= child.episode:
+            return False
+        self.book[ami, child.delivery] = child
+        return True
+
+    def end(self, ami: str, child: Child) -> bool:
+        known = self.book.get((ami, child.delivery))
+        if known is None or known.episode != child.episode or known.state != "running":
+            return True
+        self.book[ami, child.delivery] = child
+        return not any(one.state == "running" for (name, _), one in self.book.items() if name == ami)
+
+    def all(self, ami: str) -> Sequence[Child]:
+        return [child for (name, _), child in sorted(self.book.items()) if name == ami]

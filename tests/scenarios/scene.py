@@ -1,0 +1,410 @@
+"""What every scenario begins with: a world with the packaged hub, three targets and an AMI, and what to ask of it.
+
+A scenario says what people and AWS do, lets virtual time run, and asserts what a user sees: AMIs, snapshots, permissions
+and grants in AWS, the notices, and the records as ``ami-promoter status --json`` shows them. Laws that no scenario may
+break are watched at every AWS call (``Watch``) and once more at the end (``Scene.assert_laws``).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ami_promoter.main import main
+from chalicelib.core.addresses import delivery_id
+from sandbox import stage
+from sandbox.api import Call
+from sandbox.services.ec2.records import Image, Snapshot
+from sandbox.world import World
+
+REGION, HUB = stage.REGION, stage.HUB
+DEV, TEST, PROD = stage.TARGETS.values()
+STRANGER = "999999999999"
+"""An account that no targets file contains."""
+TRIGGER = "promote"
+TABLE = f"ami-promoter-{REGION}"
+DELIVERY_TAG, HUB_TAG, SNAPSHOT_TAG = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
+ENDED = {"delivered", "failed", "cancelled"}
+OPEN_SHARES = {"opening", "open", "closing"}
+HOUR, DAY = 3600, 86400
+
+QUICK = """\
+defaults:
+  external_id: {external_id}
+  queue_deadline: {queue}
+  copy_deadline: {copy}
+groups:
+  default: ["{dev}"]
+  dev: ["{dev}", "{test}"]
+  prod: ["{prod}"]
+"""
+
+
+def targets_file(queue: str = "30m", copy: str = "30m") -> str:
+    """The stage's targets, with deadlines that a test can afford to wait for."""
+    return QUICK.format(
+        external_id=stage.EXTERNAL_ID, queue=queue, copy=copy, dev=DEV, test=TEST, prod=PROD
+    )
+
+
+class Scene:
+    """One world on stage, its people and its clock."""
+
+    def __init__(self, world: World, directory: Path, root: Path) -> None:
+        self.world = world
+        self.stage = stage.set_up(world, root)
+        self.image = self.stage.image
+        self.key = self.stage.key
+        self.snapshots = self.stage.snapshots
+        self._directory = directory
+        self._notices_read = 0
+        world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
+        world.kms.grants.delay = (0.0, 0.0)
+        self.apply(stage.TARGETS_FILE)
+        self.before_us: set[str] = set()
+        self.listed = {DEV, TEST, PROD}
+        self.watch = Watch(self)
+
+    # --- what people do ----------------------------------------------------------------------------------------------
+
+    def client(self, service: str, account: str = HUB) -> Any:
+        """AWS, as an account's administrator."""
+        return self.world.client(service, account, REGION)
+
+    def cli(self, *words: str) -> tuple[int, str, str]:
+        """Run ``ami-promoter`` as the hub's administrator; returns exit status, output and errors."""
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main([*words, "--region", REGION])
+        return status, out.getvalue(), err.getvalue()
+
+    def apply(self, text: str) -> None:
+        """Apply a targets file."""
+        file = self._directory / "targets.yaml"
+        file.write_text(text, encoding="utf-8")
+        status, out, err = self.cli("targets", "apply", str(file))
+        assert status == 0, out + err
+
+    def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
+        """Tag an AMI of the hub."""
+        self.client("ec2").create_tags(Resources=[image or self.image], Tags=[{"Key": key, "Value": value}])
+
+    def untag(self, image: str = "") -> None:
+        """Remove the trigger tag."""
+        self.client("ec2").delete_tags(Resources=[image or self.image], Tags=[{"Key": TRIGGER}])
+
+    def share_before(self, account: str, snapshot: str) -> None:
+        """Share a snapshot by hand, before the service comes."""
+        self.client("ec2").modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[account]
+        )
+        self.before_us = set(self.world.shares_open())
+
+    def seed(self, name: str, volumes: Any = (8,), **rest: Any) -> str:
+        """Make another AMI in the hub; under the stage's key unless ``key`` says otherwise."""
+        return self.world.ec2.seed_image(HUB, REGION, name=name, volumes=volumes, **{"key": self.key, **rest})
+
+    def emit(self, detail_type: str, source: str, resources: Sequence[str], detail: Mapping[str, Any], **where: str) -> None:
+        """Put an event, true or not, on an account's default bus."""
+        account, region = where.get("account", HUB), where.get("region", REGION)
+        self.world.events.emit(account, region, source, detail_type, resources, detail)
+
+    def emit_tag_change(self, image: str, tags: Mapping[str, str], *, version: int, **changes: Any) -> None:
+        """Put a tag event on the hub's bus, as AWS words it; ``changes`` go over its detail."""
+        detail = {
+            "changed-tag-keys": [TRIGGER],
+            "tags": dict(tags),
+            "service": "ec2",
+            "resource-type": "image",
+            "version": version,
+        }
+        where = {name: changes.pop(name) for name in ("account", "region") if name in changes}
+        kind = "snapshot" if image.startswith("snap-") else "image"
+        resource = f"arn:aws:ec2:{REGION}::{kind}/{image}"
+        self.emit("Tag Change on Resource", "aws.tag", [resource], detail | changes, **where)
+
+    def emit_copied(self, source: str, copy: str, account: str, result: str = "succeeded") -> None:
+        """Put a copy's completion event on an account's bus."""
+        arns = [f"arn:aws:ec2::{REGION}:snapshot/{snapshot}" for snapshot in (source, copy)]
+        detail = {"event": "copySnapshot", "result": result, "cause": "", "source": arns[0], "snapshot_id": arns[1]}
+        self.emit("EBS Snapshot Notification", "aws.ec2", [arns[1]], detail, account=account)
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.world.kernel.run(limit=timedelta(seconds=seconds))
+
+    def run_until(self, what: Callable[[], object], seconds: float = 3 * HOUR) -> None:
+        """Let virtual time run until something is so; fails, saying how things stand, if it never is."""
+        if not self.world.kernel.run(until=what, limit=timedelta(seconds=seconds)):
+            raise AssertionError(f"not within {seconds} virtual seconds:\n{self.describe()}")
+
+    def promote(self, value: str = "", image: str = "", seconds: float = 3 * HOUR) -> None:
+        """Tag an AMI and run until its promotion is over."""
+        self.tag(value, image)
+        self.run_until_over(image, seconds)
+
+    def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
+        """Run until so many summaries were published for the AMI, and everything is at rest."""
+        self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
+        self.settle(image)
+
+    def run_until_refused(self, image: str = "", seconds: float = HOUR) -> None:
+        """Run until the AMI's value or source was refused, and everything is at rest."""
+        self.run_until(lambda: self.notices("promotion.refused", image or self.image), seconds)
+        self.settle(image)
+
+    def settle(self, image: str = "", seconds: float = 10 * 60) -> None:
+        """Run until the AMI's record is over (the notice comes first)."""
+        self.run_until(lambda: self.record(f"promotion#{image or self.image}")["state"] == "over", seconds)
+        self.wait(2)
+
+    def run_until_state(self, state: str, account: str = DEV, image: str = "", seconds: float = HOUR) -> None:
+        """Run until a delivery is in a state."""
+        name = delivery_id(HUB, image or self.image, account, REGION)
+        self.run_until(lambda: self.record(f"delivery#{name}")["state"] == state, seconds)
+
+    # --- what a user sees --------------------------------------------------------------------------------------------
+
+    def notices(self, event: str = "", image: str = "") -> list[dict[str, Any]]:
+        """Bodies of the notices that were published; of one event, about one AMI, if they are named."""
+        bodies = (published.body for published in self.world.sns.published)
+        return [b for b in bodies if event in ("", b["event"]) and image in ("", b["source_image"])]
+
+    def told(self, image: str = "") -> Counter[str]:
+        """How often each event was published about the AMI."""
+        return Counter(body["event"] for body in self.notices(image=image or self.image))
+
+    def status(self, image: str = "") -> dict[str, Any]:
+        """What ``ami-promoter status AMI --json`` shows; empty where it knows of no promotion."""
+        status, out, _ = self.cli("status", image or self.image, "--json")
+        return json.loads(out) if status == 0 else {}
+
+    def delivery(self, account: str, image: str = "") -> dict[str, Any]:
+        """One delivery of it; empty if there is none."""
+        return next((d for d in self.status(image).get("deliveries", ()) if d["account"] == account), {})
+
+    def states(self, image: str = "") -> dict[str, str]:
+        """Account -> state of its delivery."""
+        return {d["account"]: d["state"] for d in self.status(image).get("deliveries", ())}
+
+    def images_in(self, account: str) -> list[dict[str, Any]]:
+        """``describe-images --owners self`` there."""
+        found: list[dict[str, Any]] = self.client("ec2", account).describe_images(Owners=["self"])["Images"]
+        return [image for image in found if image["State"] != "deregistered"]
+
+    def image_in(self, account: str) -> dict[str, Any]:
+        """The one AMI that the account owns."""
+        (found,) = self.images_in(account)
+        return found
+
+    def snapshots_in(self, account: str) -> list[dict[str, Any]]:
+        """``describe-snapshots --owner-ids self`` there."""
+        found: list[dict[str, Any]] = self.client("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        return found
+
+    def shared_with(self, snapshot: str) -> set[str]:
+        """``describe-snapshot-attribute``: the accounts that may use a snapshot of the hub."""
+        shown = self.client("ec2").describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+        return {entry.get("UserId") or entry["Group"] for entry in shown["CreateVolumePermissions"]}
+
+    def grants(self, key: str = "") -> list[dict[str, Any]]:
+        """``kms list-grants`` on the source key."""
+        found: list[dict[str, Any]] = self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
+        return found
+
+    def faults(self, image: str = "") -> set[str]:
+        """Codes of the faults in the refusals that were published about the AMI."""
+        return {f["code"] for body in self.notices("promotion.refused", image or self.image) for f in body["faults"]}
+
+    def nothing_happened(self) -> bool:
+        """Whether the service has opened, copied and made nothing, and told nobody anything."""
+        quiet = not self.world.sns.published and set(self.world.shares_open()) == self.before_us
+        return quiet and not any(self._images() + self._copies())
+
+    # --- what stands behind it ---------------------------------------------------------------------------------------
+
+    def items(self) -> list[dict[str, Any]]:
+        """Every item of the service's table, types taken off."""
+        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
+        return [{name: _plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The item of a record (``promotion#ami-...``); its state is "" if there is none. Cheaper than ``status``."""
+        key = {"pk": {"S": name}, "sk": {"S": "record"}}
+        item = self.client("dynamodb").get_item(TableName=TABLE, Key=key).get("Item", {})
+        return {"state": "", **{name: _plain(value) for name, value in item.items()}}
+
+    def calls(self, operation: str, account: str = "") -> list[Call]:
+        """The calls of an operation that were carried out, by sessions of an account."""
+        found = (call for call in self.world.calls if call.operation == operation and call.error is None)
+        return [call for call in found if account in ("", call.caller.account)]
+
+    def _images(self) -> list[Image]:
+        """AMIs that we made and that are registered, wherever."""
+        there = [image for image in self.world.ec2.state.images.all() if image.state != "deregistered"]
+        return [image for image in there if self._tags(image)]
+
+    def _copies(self) -> list[Snapshot]:
+        """Snapshots that we made, wherever."""
+        return [snapshot for snapshot in self.world.ec2.state.snapshots.all() if self._tags(snapshot)]
+
+    def _tags(self, thing: Image | Snapshot) -> dict[str, str]:
+        """Our tags on something: empty if we did not make it."""
+        tags = self.world.ec2.tags_of(thing.id, thing.region)
+        return tags if DELIVERY_TAG in tags else {}
+
+    def live_copies(self) -> Counter[tuple[str, str]]:
+        """How many live copies there are for each (delivery, source snapshot)."""
+        live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
+        return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
+
+    def describe(self) -> str:
+        """How things stand, for whoever reads a failure."""
+        lines = [f"it is {self.world.now:%H:%M:%S}; open: {self.world.shares_open()}"]
+        for item in self.items():
+            if item["sk"] == "record" or item["sk"].startswith("share#"):
+                lines.append(
+                    f"{item['pk']} {item['sk']}: {item.get('state')} due {_clock(item.get('due_at'))} "
+                    f"ring {_clock(item.get('ring_at'))} {item.get('parked', '')}"
+                )
+                body = json.loads(item["body"])
+                lines += [f"    {name}: {body[name]}" for name in ("trouble", "faults", "copies") if body.get(name)]
+        lines += [f"{i.function.rpartition(':')[2]} {i.outcome} {i.error}" for i in self.failed_invocations()]
+        lines += [f"told: {body['event']} {body.get('account', '')}" for body in self.notices()]
+        return "\n".join(lines)
+
+    def failed_invocations(self) -> list[Any]:
+        """Invocations that raised or ran out of time; those that a test killed are not among them."""
+        return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
+
+    # --- the laws ----------------------------------------------------------------------------------------------------
+
+    def assert_laws(self, *, errors_allowed: bool = False) -> None:
+        """Assert what must hold when a scenario is over; see docs: the laws of the design.
+
+        ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so that some must have raised.
+        """
+        problems = [*self.watch.problems, *self._nothing_left_open(), *self._no_orphans(), *self._records_move()]
+        problems += [f"dead letter: {letter}" for letter in self.dead_letters()]
+        if not errors_allowed:
+            problems += [f"{i.function} {i.outcome}: {i.error}\n{i.log[-2000:]}" for i in self.failed_invocations()]
+        assert not problems, "\n".join(problems) + "\n" + self.describe()
+
+    def _nothing_left_open(self) -> list[str]:
+        now = set(self.world.shares_open())
+        needed = any(d for d in self._records("delivery") if d["state"] not in ENDED)
+        left = [] if needed else [f"left open: {share}" for share in sorted(now - self.before_us)]
+        return [*left, *(f"was there before us and is gone: {share}" for share in sorted(self.before_us - now))]
+
+    def _no_orphans(self) -> list[str]:
+        images = self._images()
+        per_delivery = Counter(self._tags(image)[DELIVERY_TAG] for image in images)
+        problems = [f"{count} AMIs for delivery {name}" for name, count in per_delivery.items() if count > 1]
+        problems += [f"{count} live copies for {pair}" for pair, count in self.live_copies().items() if count > 1]
+        running = {d["pk"].partition("#")[2] for d in self._records("delivery") if d["state"] not in ENDED}
+        used = {snapshot for image in images for snapshot in image.snapshots}
+        for snapshot in self._copies():
+            if snapshot.id not in used and self._tags(snapshot)[DELIVERY_TAG] not in running and not snapshot.doomed:
+                problems.append(f"orphan {snapshot.id} ({snapshot.state}) in {snapshot.owner}")
+        return problems
+
+    def _records_move(self) -> list[str]:
+        problems = []
+        items = self.items()
+        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and _body(i)["state"] in OPEN_SHARES}
+        for item in items:
+            if item["sk"] != "record":
+                continue
+            if item.get("parked"):
+                problems.append(f"parked: {item['pk']}: {item['parked']}")
+            kind = item["pk"].partition("#")[0]
+            moving = kind in ("promotion", "delivery") and item["state"] not in (*ENDED, "over")
+            if (moving or item["pk"] in sharing) and not ("due_at" in item and "ring_at" in item):
+                problems.append(f"nobody will ever look at {item['pk']} ({item['state']}) again")
+        return problems
+
+    def _records(self, kind: str) -> list[dict[str, Any]]:
+        return [i for i in self.items() if i["sk"] == "record" and i["pk"].startswith(f"{kind}#")]
+
+    def dead_letters(self) -> list[str]:
+        """What lies in the queues for messages that were given up."""
+        queues = [queue for arn, queue in self.world.sqs.queues.items() if "-dead" in arn]
+        return [f"{queue.name}: {body}" for queue in queues for body in (m.body for m in queue.messages)]
+
+
+class Watch:
+    """Looks at every AWS call and notes what no moment may show."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._world = scene.world
+        self.problems: list[str] = []
+        self.may_close_blind = False
+        """The scenario takes a target's role away, so that a copy cannot be seen and its share closes all the same."""
+        self.peak: Counter[str] = Counter()
+        """The most copies that ran at once, for each account."""
+        self.at: dict[str, list[datetime]] = {}
+        self._world.gateway.before.append(self._before)
+        self._world.gateway.after.append(self._after)
+
+    def _before(self, call: Call) -> None:
+        if call.operation == "ModifySnapshotAttribute" and call.caller.function:
+            self._closes_early(call)
+
+    def _closes_early(self, call: Call) -> None:
+        """A share must not close under a copy that is still to be seen (law 1)."""
+        if call.params.get("OperationType") != "remove" or self.may_close_blind:
+            return
+        for copy in self._world.ec2.state.snapshots.all():
+            origin = copy.origin
+            if origin and copy.state == "pending" and origin.snapshot == call.params["SnapshotId"]:
+                if copy.owner in call.params["UserIds"]:
+                    self.problems.append(f"{call.at:%H:%M:%S}: {origin.snapshot} closes while {copy.id} copies it")
+
+    def _after(self, call: Call) -> None:
+        match call.operation:
+            case "ModifySnapshotAttribute" | "CreateGrant" | "ModifyImageAttribute":
+                self._strangers(call)
+            case "CopySnapshot":
+                self._copied(call)
+
+    def _strangers(self, call: Call) -> None:
+        """Never public, never an account that the targets file does not contain (law 8), never a launch permission."""
+        allowed = self._scene.before_us if call.caller.function else set(self._world.shares_open())
+        for permission in self._world.ec2.foreign_permissions():
+            known = permission.kind == "UserId" and permission.holder in self._scene.listed
+            if str(permission) not in allowed and not (known and permission.resource.startswith("snap-")):
+                self.problems.append(f"{call.at:%H:%M:%S}: {permission}")
+        for grant in self._world.kms.open_grants():
+            if grant.issuer == HUB and grant.grantee_account not in {*self._scene.listed, HUB}:
+                self.problems.append(f"{call.at:%H:%M:%S}: grant on {grant.key_arn} to {grant.grantee}")
+
+    def _copied(self, call: Call) -> None:
+        """At most one live copy for each delivery and snapshot (law 4)."""
+        for pair, count in self._scene.live_copies().items():
+            if count > 1:
+                self.problems.append(f"{call.at:%H:%M:%S}: {count} live copies for {pair}")
+        running = Counter(s.owner for s in self._world.ec2.state.snapshots.all() if s.origin and s.state == "pending")
+        self.peak |= running
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    ((kind, inside),) = value.items()
+    return int(inside) if kind == "N" else inside
+
+
+def _body(item: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(item["body"])
+    return body
+
+
+def _clock(epoch: int | None) -> str:
+    return f"{datetime.fromtimestamp(epoch):%H:%M:%S}" if epoch else "-"
