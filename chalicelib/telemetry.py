@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from chalicelib.core.addresses import Key
+
+# Most invocations have nothing to count, and Powertools would write a warning into the log each time.
+warnings.filterwarnings("ignore", message="No application metrics to publish", category=UserWarning)
 
 _logger = Logger()
 _metrics = Metrics()

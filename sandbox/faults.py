@@ -10,6 +10,7 @@ eventually consistent ask :meth:`Faults.as_of`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +77,8 @@ class Faults:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.happened: Counter[str] = Counter()
+        """How often which fault struck: ``events lost``, ``events doubled``, ``rings lost``."""
         self.calm()
         world.gateway.before.append(self.before)
         world.gateway.after.append(self.after)
@@ -179,9 +182,11 @@ class Faults:
             return [self._world.kernel.random.uniform(0.1, 1.0)]
         random = self._world.kernel.random
         if self._silent or (self._dropped and random.random() < self._dropped):
+            self.happened["events lost"] += 1
             return []
         times = [random.uniform(0.2, 1.5) + self._late]
         if self._doubled and random.random() < self._doubled:
+            self.happened["events doubled"] += 1
             times.append(times[0] + random.uniform(0, 60))
         return [seconds + random.uniform(0, self._spread) for seconds in times]
 
@@ -189,7 +194,9 @@ class Faults:
         """Whether a message sent to a queue now gets lost."""
         strand = self._world.kernel.current
         sender = strand.function if strand else ""
-        return self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
+        lost = self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
+        self.happened["rings lost"] += lost
+        return lost
 
     def as_of(self, call: Call) -> datetime:
         """The moment whose state a read shows: now, unless the reads of this operation are stale."""

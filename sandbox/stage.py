@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +22,25 @@ TARGET_TEMPLATE = Path("deploy/target.yaml")
 SIZES = (8, 100)
 """GiB of the AMI's two volumes."""
 
-TARGETS_FILE = f"""\
+
+def targets_file(targets: Mapping[str, str]) -> str:
+    """Write a targets file for these: group ``prod`` is the target of that name, ``dev`` all others, the first default."""
+    names = {name: f'"{account}"' for name, account in targets.items()}
+    groups = {
+        "default": next(iter(names.values())),
+        "dev": ", ".join(account for name, account in names.items() if name != "prod"),
+        "prod": names.get("prod", ""),
+    }
+    listed = "".join(f"  {group}: [{accounts}]\n" for group, accounts in groups.items() if accounts)
+    return f"""\
 # Who may receive AMIs. Apply with: ami-promoter targets apply FILE
 defaults:
   external_id: {EXTERNAL_ID}
 groups:
-  default: ["{TARGETS["dev"]}"]
-  dev: ["{TARGETS["dev"]}", "{TARGETS["test"]}"]
-  prod: ["{TARGETS["prod"]}"]
-"""
+{listed}"""
+
+
+TARGETS_FILE = targets_file(TARGETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +58,19 @@ class Stage:
     """Ids of its snapshots, the root's first."""
 
 
-def set_up(world: World, root: Path = Path()) -> Stage:
+def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
     """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
 
-    ``root`` is the repository. Raises FileNotFoundError, saying what to run, when the package is not built.
+    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the package is not built.
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
-    admitted = ",".join(TARGETS.values())
+    admitted = ",".join(targets.values())
     hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"TargetAccounts": admitted})
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}
     stacks = {
         account: world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
-        for account in TARGETS.values()
+        for account in targets.values()
     }
     key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
     image = world.ec2.seed_image(

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import permissions, what_is_copied
+from tools import events, permissions, state_machine, what_is_copied
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "events.md": events.page,
     "permissions.md": permissions.page,
+    "state-machine.md": state_machine.page,
     "what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }
 """A page's name and what makes its whole text."""

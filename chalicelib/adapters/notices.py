@@ -10,7 +10,7 @@ from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.notices import attributes, subject
+from chalicelib.core.notices import LISTS, attributes, subject
 from chalicelib.ports import Refusal
 
 SOURCE = "ami-promoter"
@@ -33,7 +33,8 @@ class SnsNotices:
                 Subject=subject(notice),
                 Message=json.dumps(notice, indent=2),
                 MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in attributes(notice).items()
+                    name: {"DataType": "String.Array" if name in LISTS else "String", "StringValue": value}
+                    for name, value in attributes(notice).items()
                 },
             )
         with told("PutEvents", f"event bus {self._bus}"):

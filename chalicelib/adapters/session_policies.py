@@ -20,10 +20,10 @@ SNAPSHOTS_PER_SESSION = 10
 _LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImages", "ec2:DescribeImageAttribute", "kms:DescribeKey"]
 
 
-def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = ()) -> str:
+def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partition: str = "aws") -> str:
     """Return the session policy for one kind of work on a delivery; ``snapshots``: the sources to be copied."""
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
-    ec2 = f"arn:aws:ec2:{delivery.target.region}::"
+    ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
     ours = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     if work == "copy":
         new = f"{ec2}snapshot/*"

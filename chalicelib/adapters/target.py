@@ -163,7 +163,7 @@ class AwsTarget:
             f"arn:{self._partition}:iam::{account}:role/{role}",
             external_id,
             f"ami-promoter-{delivery.id}",
-            policy(work, delivery, snapshots),
+            policy(work, delivery, snapshots, self._partition),
             once=once,
         )
 

@@ -5,6 +5,7 @@ docs/events.md describes the schema for its readers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ MAX_LISTED = 100
 """Of deliveries in a summary. SNS and EventBridge take 256 KB; each line is well under 300 bytes."""
 MAX_TEXT = 1000
 SUBJECT_LENGTH = 100
+LISTS = frozenset({"group"})
+"""Message attributes that hold several values."""
 
 DELIVERED = "delivery.delivered"
 FAILED = "delivery.failed"
@@ -82,13 +85,16 @@ def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[s
 
 
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
-    """Return the message attributes that a filter policy can use; SNS takes no empty value."""
+    """Return the message attributes that a filter policy can use; SNS takes no empty value.
+
+    ``group`` is a JSON list, for an attribute of type String.Array: a filter policy then matches any of its members.
+    """
     wanted = {
         "event": notice["event"],
         "outcome": notice["outcome"],
         "account": notice.get("account"),
         "region": notice.get("region"),
-        "group": ",".join(notice.get("groups", ())),
+        "group": json.dumps(groups) if (groups := list(notice.get("groups", ()))) else None,
         "image_name": notice.get("source_name"),
     }
     return {name: str(value) for name, value in wanted.items() if value}

@@ -22,12 +22,15 @@ class State(StrEnum):
     """Where a share stands."""
 
     WANTED = "wanted"
+    """A delivery holds it; nothing has been done yet."""
     OPENING = "opening"
     """The intent is written; the call may have taken effect."""
     OPEN = "open"
+    """The permission is there, for as long as a delivery holds it."""
     CLOSING = "closing"
     """The permission is being removed, and is not seen gone yet."""
     CLOSED = "closed"
+    """The permission was read back as absent, or was there before us and stays."""
     REFUSED = "refused"
     """It could not be opened; its holders know why."""
 

@@ -146,7 +146,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             created_at=self._clock(),
             image_name=image_names.image_name(target.ami_name, image),
             source_name=image.name or "",
-            groups=tuple(promotion.groups.get(target.account, ())),
+            groups=tuple(promotion.groups.get(machine.place(target), ())),
             snapshots=tuple(
                 Snapshot(ident, sizes[ident].key if sizes[ident].encrypted else None, sizes[ident].volume_size)
                 for ident in snapshots_to_copy(image)
@@ -163,7 +163,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
 
     def _count(self, promotion: Promotion) -> machine.Event:
         children = tuple(self._ports.children.all(promotion.ami))
-        if any(child.state == RUNNING for child in children):
+        if any(child.state == RUNNING for child in children) or machine.wanted_again(promotion, children):
             return machine.Counted(children)
         if children and promotion.summarised != promotion.episode:
             return self._perform_one(promotion, machine.TellSummary(children))

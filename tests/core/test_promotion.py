@@ -253,3 +253,13 @@ def test_running_counts_when_the_last_delivery_rings_and_polls_otherwise():
     for _ in range(3):
         running = m.absorb(running, m.Counted((RUNNING_CHILD,)), NOW)
     assert m.outstanding(running, NOW + pace.HOUR) == (m.LookAtTag(), m.Count())
+
+
+def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
+    """The value in force names a target whose delivery was cancelled meanwhile: a new episode, not a silent gap."""
+    running = a_promotion(State.RUNNING, episode=1)
+    after = m.absorb(running, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW)
+    assert (after.state, after.episode) == (State.EXPANDING, 2)
+
+    dropped = replace(running, targets=(PROD,))
+    assert m.absorb(dropped, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW).state is State.RUNNING

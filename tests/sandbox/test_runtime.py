@@ -87,6 +87,20 @@ def test_metrics_can_be_read_from_the_log(world: World) -> None:
     assert invocation.metrics == [json.loads(line)]
 
 
+def test_powertools_metrics_do_not_mix(world: World) -> None:
+    """Powertools gathers metrics on a class of this process; yet each environment flushes its own only."""
+    function = a_function(world)
+    pause = ["sleep", 1]
+    pair = [
+        world.lambda_.start(function, {"steps": [["metric", name], pause, ["flush"]]}, lambda _: None) for name in "AB"
+    ]
+    wait(world, 10)
+    again = run(world, function, ["metric", "C"], ["flush"])
+
+    said = [[set(line) & {"A", "B", "C"} for line in one.metrics] for one in [*pair, again]]
+    assert said == [[{"A"}], [{"B"}], [{"C"}]]
+
+
 def test_remaining_time_runs_on_the_virtual_clock(world: World) -> None:
     """``get_remaining_time_in_millis`` counts down by what the calls took."""
     invocation = run(world, a_function(world), ["remaining"], ["sleep", 10], ["remaining"])

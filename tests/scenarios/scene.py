@@ -16,6 +16,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+
 from ami_promoter.main import main
 from chalicelib.core.addresses import delivery_id
 from sandbox import stage
@@ -110,13 +113,27 @@ class Scene:
         """Make another AMI in the hub; under the stage's key unless ``key`` says otherwise."""
         return self.world.ec2.seed_image(HUB, REGION, name=name, volumes=volumes, **{"key": self.key, **rest})
 
-    def emit(self, detail_type: str, source: str, resources: Sequence[str], detail: Mapping[str, Any], **where: str) -> None:
-        """Put an event, true or not, on an account's default bus."""
-        account, region = where.get("account", HUB), where.get("region", REGION)
-        self.world.events.emit(account, region, source, detail_type, resources, detail)
+    def emit(
+        self,
+        detail_type: str,
+        source: str,
+        resource: str,
+        detail: Mapping[str, Any],
+        *,
+        account: str = HUB,
+        region: str = REGION,
+        bus: str = "",
+    ) -> None:
+        """Put an event, true or not, on the default bus of ``account``, or on that of ``bus`` in the hub's Region."""
+        events = self.world.events
+        event = events._event(account, region, source, detail_type, [resource], detail)
+        home = events.default(bus, REGION) if bus else events.default(account, region)
+        self.world.kernel.after(0.5, lambda: events.publish(home, event), f"an event {detail_type}")
 
-    def emit_tag_change(self, image: str, tags: Mapping[str, str], *, version: int, **changes: Any) -> None:
-        """Put a tag event on the hub's bus, as AWS words it; ``changes`` go over its detail."""
+    def emit_tag_change(
+        self, image: str, tags: Mapping[str, str], *, version: int, account: str = HUB, region: str = REGION
+    ) -> None:
+        """Put a tag event on the hub's bus, as AWS words it, whatever its envelope says."""
         detail = {
             "changed-tag-keys": [TRIGGER],
             "tags": dict(tags),
@@ -124,16 +141,14 @@ class Scene:
             "resource-type": "image",
             "version": version,
         }
-        where = {name: changes.pop(name) for name in ("account", "region") if name in changes}
-        kind = "snapshot" if image.startswith("snap-") else "image"
-        resource = f"arn:aws:ec2:{REGION}::{kind}/{image}"
-        self.emit("Tag Change on Resource", "aws.tag", [resource], detail | changes, **where)
+        arn = f"arn:aws:ec2:{REGION}::image/{image}"
+        self.emit("Tag Change on Resource", "aws.tag", arn, detail, account=account, region=region, bus=HUB)
 
     def emit_copied(self, source: str, copy: str, account: str, result: str = "succeeded") -> None:
         """Put a copy's completion event on an account's bus."""
         arns = [f"arn:aws:ec2::{REGION}:snapshot/{snapshot}" for snapshot in (source, copy)]
         detail = {"event": "copySnapshot", "result": result, "cause": "", "source": arns[0], "snapshot_id": arns[1]}
-        self.emit("EBS Snapshot Notification", "aws.ec2", [arns[1]], detail, account=account)
+        self.emit("EBS Snapshot Notification", "aws.ec2", arns[1], detail, account=account)
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -168,8 +183,7 @@ class Scene:
 
     def run_until_state(self, state: str, account: str = DEV, image: str = "", seconds: float = HOUR) -> None:
         """Run until a delivery is in a state."""
-        name = delivery_id(HUB, image or self.image, account, REGION)
-        self.run_until(lambda: self.record(f"delivery#{name}")["state"] == state, seconds)
+        self.run_until(lambda: self.delivery_state(account, image) == state, seconds)
 
     # --- what a user sees --------------------------------------------------------------------------------------------
 
@@ -232,15 +246,21 @@ class Scene:
     # --- what stands behind it ---------------------------------------------------------------------------------------
 
     def items(self) -> list[dict[str, Any]]:
-        """Every item of the service's table, types taken off."""
-        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
-        return [{name: _plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+        """Every item of the service's table, as it is now."""
+        return [_plain(item) for lane in self._table().items.values() for item in lane.values()]
 
     def record(self, name: str) -> dict[str, Any]:
         """The item of a record (``promotion#ami-...``); its state is "" if there is none. Cheaper than ``status``."""
-        key = {"pk": {"S": name}, "sk": {"S": "record"}}
-        item = self.client("dynamodb").get_item(TableName=TABLE, Key=key).get("Item", {})
-        return {"state": "", **{name: _plain(value) for name, value in item.items()}}
+        found = self._table().get_item(DynamoType({"S": name}), DynamoType({"S": "record"}))
+        return {"state": ""} if found is None else _plain(found)
+
+    def delivery_state(self, account: str, image: str = "") -> str:
+        """State of a delivery's record; "" if there is none. Cheaper than ``status``."""
+        name = delivery_id(HUB, image or self.image, account, REGION)
+        return str(self.record(f"delivery#{name}")["state"])
+
+    def _table(self) -> Any:
+        return dynamodb_backends[HUB][REGION].tables[TABLE]
 
     def calls(self, operation: str, account: str = "") -> list[Call]:
         """The calls of an operation that were carried out, by sessions of an account."""
@@ -271,11 +291,11 @@ class Scene:
         lines = [f"it is {self.world.now:%H:%M:%S}; open: {self.world.shares_open()}"]
         for item in self.items():
             if item["sk"] == "record" or item["sk"].startswith("share#"):
+                body = json.loads(item["body"])
                 lines.append(
-                    f"{item['pk']} {item['sk']}: {item.get('state')} due {_clock(item.get('due_at'))} "
+                    f"{item['pk']} {item['sk']}: {body.get('state')} due {_clock(item.get('due_at'))} "
                     f"ring {_clock(item.get('ring_at'))} {item.get('parked', '')}"
                 )
-                body = json.loads(item["body"])
                 lines += [f"    {name}: {body[name]}" for name in ("trouble", "faults", "copies") if body.get(name)]
         lines += [f"{i.function.rpartition(':')[2]} {i.outcome} {i.error}" for i in self.failed_invocations()]
         lines += [f"told: {body['event']} {body.get('account', '')}" for body in self.notices()]
@@ -396,9 +416,10 @@ class Watch:
         self.peak |= running
 
 
-def _plain(value: Mapping[str, Any]) -> Any:
-    ((kind, inside),) = value.items()
-    return int(inside) if kind == "N" else inside
+def _plain(item: Any) -> dict[str, Any]:
+    typed = item.to_json()["Attributes"]
+    pairs = ((name, *value.items()) for name, value in typed.items())
+    return {name: int(value) if kind == "N" else value for name, (kind, value) in pairs}
 
 
 def _body(item: Mapping[str, Any]) -> dict[str, Any]:

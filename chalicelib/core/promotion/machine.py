@@ -171,7 +171,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.RUNNING: {
         TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
         OthersCancelled: frozenset({S.RUNNING}),
-        Counted: frozenset({S.RUNNING}),
+        Counted: frozenset({S.RUNNING, S.EXPANDING}),
         SummaryTold: frozenset({S.OVER}),
         Hindered: frozenset({S.RUNNING}),
     },
@@ -388,10 +388,19 @@ def _(_event: OthersCancelled, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
-    """Still some running: wait for the last one's mark. (When none is, the service tells the summary.)."""
+    """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) starts anew."""
     promotion = _hear(promotion, "ended")
-    running = any(child.state == "running" for child in event.children)
-    return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries) if running else 0)
+    if any(child.state == "running" for child in event.children):
+        return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries))
+    if wanted_again(promotion, event.children):
+        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0)
+    return _wait(promotion, now, 0)
+
+
+def wanted_again(promotion: Promotion, children: tuple[Child, ...]) -> bool:
+    """Whether a delivery was cancelled whose target the value in force names."""
+    targets = {place(target) for target in promotion.targets}
+    return any(child.state == "cancelled" and f"{child.account}/{child.region}" in targets for child in children)
 
 
 @_apply.register

@@ -55,7 +55,7 @@ class Promotion:
     image_name: str = ""
     targets: tuple[Target, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each account the groups that brought it in."""
+    """For each target, as "account/region", the groups that brought it in."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
     cursor: int = 0

@@ -1,0 +1,77 @@
+"""``python -m sandbox.demo``: promote an AMI to three accounts, and say whether all of it is so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from sandbox import stage
+from sandbox.demo import scene, screen, show
+from sandbox.demo.options import Options, parse
+from sandbox.demo.report import print_report
+from sandbox.demo.story import Story
+from sandbox.demo.verdict import judge
+from sandbox.world import World
+
+WIDTH_OF_A_PIPE = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit status: 0 if all of it is so, 1 if not, 130 if it was stopped."""
+    options = parse(arguments)
+    on_a_terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout, highlight=False, width=None if on_a_terminal else WIDTH_OF_A_PIPE, no_color=not on_a_terminal
+    )
+    try:
+        return run(options, console, watched=on_a_terminal and not console.is_dumb_terminal and not options.plain)
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing of it is left.")
+        return 130
+
+
+def run(
+    options: Options, console: Console, *, watched: bool = False, meddle: Callable[[World], object] = lambda _: None
+) -> int:
+    """Run the demo on a console. ``meddle`` may do something to the world before the tag is set."""
+    count = f"{options.targets} target{'' if options.targets == 1 else 's'}"
+    console.print(f"A hub and {count} in a sandbox: AWS's rules on this machine, no AWS account involved.")
+    with World(options.seed) as world:
+        try:
+            ready = scene.build(world, options)
+        except scene.NotReady as why:
+            console.print(Text(f"demo: {why}", style="red"), soft_wrap=True)
+            return 1
+        meddle(world)
+        _introduce(ready, options, console)
+        story = Story(ready)
+        ready.tag()
+        (show.live if watched else show.plainly)(story, console)
+        print_report(console, story, verdict := judge(ready), screen.glyphs(console))
+        return 0 if verdict.good else 1
+
+
+def _introduce(ready: scene.Scene, options: Options, console: Console) -> None:
+    mark = (f"{screen.glyphs(console).good} ", "bold green")
+    sizes = " and ".join(f"{size} GiB" for size in stage.SIZES)
+    lines = [
+        (mark, "deployed: build/hub in the hub, deploy/target.yaml in each target"),
+        (mark, "ami-promoter targets apply targets.yaml"),
+        (("  ", ""), (ready.applied, "dim")),
+        (mark, f"built: {ready.stage.image}, volumes of {sizes}, encrypted under the hub's key"),
+    ]
+    if not options.events:
+        lines.append((("! ", "bold red"), "every event is lost, and every ring but the sweep's own"))
+    lines += [(("! ", "bold red"), f"to be killed: {crash}") for crash in options.crashes]
+    tags = f'Key=promote,Value="{ready.value}"'
+    lines.append((("$ ", "bold"), (f"aws ec2 create-tags --resources {ready.stage.image} --tags {tags}", "bold")))
+    for line in lines:
+        console.print(Text.assemble(*line))
+    console.print()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,90 @@
+"""What may be asked of the demo on its command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "act", "settle", "sweep", "discover")
+MOST_TARGETS = 40
+CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """One death to be had: the ``nth`` call of ``operation`` by ``function`` is its invocation's last."""
+
+    function: str
+    operation: str
+    nth: int = 1
+    when: Literal["before", "after"] = "after"
+
+    def __str__(self) -> str:
+        return f"{self.function} {self.when} {self.operation} number {self.nth}"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the demo is to run."""
+
+    targets: int = 3
+    seed: int = 0
+    events: bool = True
+    crashes: tuple[Crash, ...] = ()
+    plain: bool = False
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line. Bad input ends the process with status 2 and one message that lists every fault."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.demo",
+        description="Promote an AMI of two encrypted volumes from a hub to its targets, all of it on this machine. "
+        "The exit status is 0 only if it arrived everywhere and nothing is left open.",
+    )
+    parser.add_argument("--targets", type=int, default=3, metavar="N", help="target accounts (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
+    parser.add_argument(
+        "--no-events", action="store_true", help="lose every event, and every ring but the sweep's own"
+    )
+    parser.add_argument(
+        "--crash",
+        action="append",
+        default=[],
+        metavar=CRASH,
+        help="kill a function at an AWS call, such as act:CopySnapshot or settle:RevokeGrant:1:before; "
+        "NTH is 1 and the moment `after` if not given; may be repeated",
+    )
+    parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")
+    given = parser.parse_args(arguments)
+    faults = []
+    if not 1 <= given.targets <= MOST_TARGETS:
+        faults.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
+    crashes = []
+    for text in given.crash:
+        crash, trouble = _crash(text)
+        crashes += [crash] if crash else []
+        faults += [f"--crash {text}: {one}" for one in trouble]
+    if faults:
+        parser.error("\n  ".join(["", *faults]) if len(faults) > 1 else faults[0])
+    return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain)
+
+
+def _crash(text: str) -> tuple[Crash | None, list[str]]:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 4:
+        return None, [f"write it as {CRASH}"]
+    function, operation, nth, when = (*parts, *("", "", "1", "after")[len(parts) :])
+    faults = []
+    if function not in FUNCTIONS:
+        faults.append(f"there is no function {function!r}; there are {', '.join(FUNCTIONS)}")
+    if not operation.isalnum() or not operation[0].isupper():
+        faults.append(f"{operation!r} is no AWS operation; write it as in CopySnapshot")
+    if not nth.isdigit() or int(nth) < 1:
+        faults.append(f"{nth!r} is no count; give a number from 1 on")
+    if when not in {"before", "after"}:
+        faults.append(f"{when!r} is no moment; say before or after")
+    if faults:
+        return None, faults
+    return Crash(function, operation, int(nth), cast('Literal["before", "after"]', when)), []

@@ -1,0 +1,140 @@
+"""What is printed when it is over: what arrived, how long it took, what it cost, and whether all of it is so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sandbox import stage
+
+if TYPE_CHECKING:
+    from sandbox.demo.screen import Glyphs
+    from sandbox.demo.story import Story
+    from sandbox.demo.verdict import Verdict
+
+STATES = {
+    "requested": "reques-\nted",
+    "checking": "check-\ning",
+    "waiting": "wait-\ning",
+    "opening": "open-\ning",
+    "copying": "copy-\ning",
+    "registering": "regis-\ntering",
+    "verifying": "veri-\nfying",
+    "publishing": "publi-\nshing",
+    "stopping": "stop-\nping",
+    "tidying": "tidy-\ning",
+}
+"""State -> how it is headed in a narrow column."""
+SELDOM = frozenset({"checking", "stopping", "tidying"})
+"""Shown only if some delivery was in them."""
+MOST_FAULTS = 10
+
+
+def report(story: Story, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
+    """Compose the end of the demo."""
+    return Group(
+        _arrivals(story, verdict),
+        _times(story),
+        *_checks(verdict, glyphs),
+        Text(),
+        *_costs(story),
+    )
+
+
+def print_report(console: Console, story: Story, verdict: Verdict, glyphs: Glyphs) -> None:
+    """Print the end of the demo, and one line that says it all."""
+    console.print(report(story, verdict, glyphs))
+    if verdict.good:
+        console.print(Text("All of it is so.", style="bold green"))
+    else:
+        console.print(Text("Not all of it is so: see what is marked above.", style="bold red"))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", border_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _arrivals(story: Story, verdict: Verdict) -> Table:
+    table = _table("Target", "New AMI", "Key, its own", "AWS calls", "Shares open")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    calls = _calls_by_account(story)
+    for arrival in verdict.arrivals:
+        keys = [key.rsplit("/", 1)[-1] for key in arrival.keys]
+        open_here = [share for share in verdict.shares if arrival.account in share]
+        table.add_row(
+            Text.assemble((story.scene.names[arrival.account], "bold"), f"\n{arrival.account}"),
+            Text(arrival.image or "none", style="" if arrival.image else "red"),
+            Text("\n".join(keys) or "none", style="" if keys else "red"),
+            f"{calls[arrival.account]}",
+            Text("some", style="bold red") if open_here else Text("none", style="green"),
+        )
+    table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", "", f"{calls[stage.HUB]:,}", "")
+    return table
+
+
+def _times(story: Story) -> Table:
+    deliveries = [one for one in map(story.deliveries.get, story.scene.targets.values()) if one]
+    visited = {state for one in deliveries for state in one.seconds}
+    shown = [state for state in STATES if state not in SELDOM or state in visited]
+    table = _table("Seconds\nin state", *(STATES[state] for state in shown), "all")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for one in deliveries:
+        cells = [f"{one.seconds[state]:,.0f}" if state in one.seconds else "" for state in shown]
+        table.add_row(story.scene.names[one.account], *cells, f"{sum(one.seconds.values()):,.0f}")
+    return table
+
+
+def _checks(verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
+    for check in verdict.checks:
+        if not check.faults:
+            yield Text.assemble((f"{glyphs.good} ", "bold green"), check.claim)
+            continue
+        yield Text.assemble((f"{glyphs.bad} not so: ", "bold red"), (check.claim, "bold"))
+        for fault in check.faults[:MOST_FAULTS]:
+            yield Text(f"    {fault}", style="red")
+        if len(check.faults) > MOST_FAULTS:
+            yield Text(f"    and {len(check.faults) - MOST_FAULTS} more", style="red")
+
+
+def _costs(story: Story) -> Iterator[Text]:
+    world = story.scene.world
+    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in story.invocations)
+    ended = Counter(one.outcome for one in story.invocations if one.outcome != "ok")
+    troubles = "".join(f", {count} {outcome}" for outcome, count in ended.items())
+    yield _line("Invocations", ran.total(), ran, troubles)
+    services = Counter(call.service for call in story.calls)
+    yield _line("AWS calls", services.total(), services)
+    lost, doubled, rings = (world.faults.happened[what] for what in ("events lost", "events doubled", "rings lost"))
+    yield Text.assemble(("Events       ", "bold"), f"{lost} lost, {doubled} doubled; {rings} rings lost")
+    yield Text.assemble(
+        ("By the sweep ", "bold"), f"{found_by_sweep(story)} steps found that no event or ring had told of"
+    )
+
+
+def _line(title: str, total: int, parts: Counter[str], rest: str = "") -> Text:
+    listed = ", ".join(f"{name} {count:,}" for name, count in parts.most_common())
+    return Text.assemble((f"{title:<12} ", "bold"), f"{total:,}: {listed}{rest}")
+
+
+def found_by_sweep(story: Story) -> int:
+    """Sum the service's own metric for work that the sweep found, as it stands in the logs."""
+    return int(sum(_number(metric.get("FoundBySweep", 0)) for one in story.invocations for metric in one.metrics))
+
+
+def _number(value: Any) -> float:
+    return float(sum(value)) if isinstance(value, list) else float(value)
+
+
+def _calls_by_account(story: Story) -> Counter[str]:
+    return Counter(call.caller.account for call in story.calls)

@@ -1,0 +1,31 @@
+"""Rules about the source itself that a linter does not know."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+WAITING = {"sleep", "get_waiter", "wait"}
+
+
+def waits(source: str) -> list[str]:
+    """Names in the source by which a function would be called that waits."""
+    calls = (node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    names = (call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls)
+    return sorted(WAITING.intersection(names))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_handler_sleeps_or_waits(path):
+    """Each step is woken by an event or a ring; nobody pays for a function that waits for a copy."""
+    assert waits(path.read_text()) == []
+
+
+@pytest.mark.parametrize("source", ["import time\ntime.sleep(1)", "ec2.get_waiter('snapshot_completed').wait()"])
+def test_the_check_for_waiting_can_fail(source):
+    """It finds what it is there to find."""
+    assert waits(source)

@@ -1,0 +1,321 @@
+"""The page docs/events.md: what wakes the service, and what it tells the world, with examples made by its own code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from chalicelib.core import notices
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.targets import Target
+
+ROOT = Path(__file__).resolve().parent.parent
+HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
+NOW = 1_767_605_629
+AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
+SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
+
+FIELDS: Mapping[str, tuple[str, str]] = {
+    "schema": ("number", "Version of this schema, 1. It rises when a field changes its meaning or goes; one may come."),
+    "id": ("text", "The same for every repeat of this notice: keep it to tell repeats."),
+    "event": ("text", "What happened; one of the kinds on this page."),
+    "at": ("number", "When the notice was made, in epoch seconds. A repeat may have another time."),
+    "delivery": ("text", "Id of the delivery: the same for this AMI and this target for ever."),
+    "episode": ("number", "1 for the first try, one more each time a failed one is tried again."),
+    "hub": ("text", "Account in which the AMI was tagged."),
+    "source_image": ("text", "The tagged AMI."),
+    "source_name": ("text", "Its name."),
+    "account": ("text", "The target's account."),
+    "region": ("text", "The target's Region."),
+    "groups": ("list of text", "Groups of the tag's value that have this account; empty if it was named by its id."),
+    "image_name": ("text", "Name of the new AMI."),
+    "outcome": ("text", "`delivered`, `failed`, `cancelled`, `waiting`, `refused`, `incomplete`: the event in a word."),
+    "image": ("text or null", "The new AMI; null unless delivered."),
+    "key": ("text or null", "ARN of the target's key; null if the checks never found it."),
+    "copies": (
+        "list",
+        "Source snapshots and their copies as last known; after a failure they are gone, but for leftovers.",
+    ),
+    "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
+    "leftovers": ("list of text", "What was made in the target and could not be removed; look at it by hand."),
+    "seconds": ("number", "From the delivery's beginning to this notice."),
+    "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
+    "counts": ("object", "How many deliveries ended `delivered`, `failed`, `cancelled` when they last ended."),
+    "deliveries": (
+        "list",
+        f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
+    ),
+    "unlisted": ("number", "How many more there are."),
+}
+"""Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
+
+KINDS: Mapping[str, str] = {
+    notices.DELIVERED: "The target owns the AMI, it is the same image as its source, and this delivery holds no share.",
+    notices.FAILED: "The delivery ended without an AMI; what it had made was removed, but for the leftovers.",
+    notices.CANCELLED: "The tag, or this target in its value, was taken away before the AMI was registered.",
+    notices.WAITING: "The role in the target cannot be assumed yet; told once, then tried until the queue deadline.",
+    notices.REFUSED: "The tag's value or the source AMI has faults; all of them are listed, and nothing has changed.",
+    notices.SUMMARY: "Every delivery has ended; `outcome` is `delivered` if all were, else `incomplete`.",
+}
+
+INTRO = """\
+# Events
+
+<!-- Written by tools/events.py from the templates and from chalicelib/core/notices.py; `make docs` writes it anew. -->
+
+## Events in
+
+An event is a hint: its receiver notes it on a record and rings, and `act` reads the truth from AWS.
+A lost, repeated, late or forged event changes nothing but how soon something is looked at.
+Account and Region are taken from the envelope, ids from the text after the last `/` of an ARN.
+The patterns stand in `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target), and nowhere else.
+The samples are drawn after AWS's documentation, not recorded from a live account.
+What that leaves open is in [assumptions.md](assumptions.md).
+"""
+
+OUT = f"""
+## Events out
+
+Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the hub's default event bus.
+On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
+It is told at least once: a crash may double it, and `id` tells the repeat.
+One exception: a terminal notice that was refused for two hours is given up, so that the delivery can end.
+The body is bounded: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
+The examples below were made by the code that makes the notices.
+
+| field | type | meaning |
+| --- | --- | --- |
+"""
+
+FILTERS = """
+### Message attributes
+
+SNS carries these beside the body, so that a team subscribes to its own by a filter policy.
+An attribute that would be empty is left out.
+
+| attribute | type | value |
+| --- | --- | --- |
+| `event` | String | as in the body |
+| `outcome` | String | as in the body |
+| `account` | String | as in the body; notices of a promotion have none |
+| `region` | String | as in the body; notices of a promotion have none |
+| `group` | String.Array | the body's `groups`; a filter matches if any of them matches |
+| `image_name` | String | the **source** AMI's name (the body's `source_name`) |
+
+"""
+
+AFTER_FILTERS = """
+For the bus, the same as an event pattern:
+
+```json
+{"source": ["ami-promoter"], "detail-type": ["delivery.failed"], "detail": {"account": ["222222222222"]}}
+```
+"""
+
+FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
+    "What my account received": {"event": [notices.DELIVERED], "account": [TARGET]},
+    "Everything of a group": {"group": ["prod"]},
+    "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
+    "One family of images": {"event": [notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
+}
+"""Examples: what it is for, and the filter policy."""
+
+
+def samples() -> dict[str, dict[str, Any]]:
+    """Return an event of each kind that the service takes, drawn after AWS's documentation."""
+    return {
+        "tag-change": _sample(
+            "aws.tag",
+            "Tag Change on Resource",
+            HUB,
+            [f"arn:aws:ec2:{REGION}::image/{AMI}"],
+            {
+                "changed-tag-keys": ["promote"],
+                "tags": {"Name": "golden", "promote": f"dev {OTHER}"},
+                "service": "ec2",
+                "resource-type": "image",
+                "version": 3,
+            },
+        ),
+        "hub-image-state": _image_state(HUB, AMI),
+        "copy-ended": _sample(
+            "aws.ec2",
+            "EBS Snapshot Notification",
+            TARGET,
+            [f"arn:aws:ec2::{REGION}:snapshot/{SNAPSHOT_COPY}"],
+            {
+                "event": "copySnapshot",
+                "result": "succeeded",
+                "cause": "",
+                "request-id": "",
+                "snapshot_id": f"arn:aws:ec2::{REGION}:snapshot/{SNAPSHOT_COPY}",
+                "source": f"arn:aws:ec2::{REGION}:snapshot/{SNAPSHOT}",
+                "startTime": "2026-01-05T09:01:12Z",
+                "endTime": "2026-01-05T09:31:40Z",
+                "incremental": "false",
+                "transferType": "standard",
+            },
+        ),
+        "target-image-state": _image_state(TARGET, COPIED),
+    }
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Return a notice of each kind, as the code makes it."""
+    delivery = _delivery()
+    gone = Fault("copy-failed", delivery.where, f"The copy {SNAPSHOT_COPY} of {SNAPSHOT} ended in error: …", "See …")
+    role = Fault(
+        "role-not-assumable",
+        f"arn:aws:iam::{TARGET}:role/AmiCopyRole",
+        "AssumeRole was refused: AccessDenied: …",
+        "The role is missing there, or its trust or external id does not fit: …",
+    )
+    word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
+    promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
+    children = (
+        Child(delivery.id, TARGET, REGION, 1, "delivered", COPIED),
+        Child("57acc6ddc6fcc2e15da0", OTHER, REGION, 1, "failed"),
+    )
+    return {
+        notices.DELIVERED: notices.outcome(delivery, NOW),
+        notices.FAILED: notices.outcome(_ended(delivery, State.FAILED, gone), NOW),
+        notices.CANCELLED: notices.outcome(_ended(delivery, State.CANCELLED), NOW),
+        notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
+        notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
+        notices.SUMMARY: notices.summary(promotion, children, NOW),
+    }
+
+
+def patterns() -> dict[str, dict[str, Any]]:
+    """Read the event patterns: name of the rule -> its pattern, the trigger tag's key at its default."""
+    hub = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))
+    tag = hub["Parameters"]["TriggerTagKey"]["Default"]
+    found = {
+        name: hub["Resources"][function]["Properties"]["Events"][event]["Properties"]["Pattern"]
+        for name, (function, event, _, _) in RULES.items()
+    }
+    target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text(encoding="utf-8"))["Resources"]
+    found |= {name: target[rule]["Properties"]["EventPattern"] for name, rule in FORWARDED.items()}
+    filled: dict[str, dict[str, Any]] = _fill(found, {"TriggerTagKey": tag, "AWS::AccountId": TARGET})
+    return filled
+
+
+RULES: Mapping[str, tuple[str, str, str, str]] = {
+    "tag-change": ("OnTagChange", "TagChange", "The tag was written, changed or removed", "the hub's default bus"),
+    "hub-image-state": ("OnImageState", "ImageState", "An AMI of the hub changed its state", "the hub's default bus"),
+    "copy-ended": ("OnTargetEvent", "CopyEnded", "A copy in a target has ended", "the inbound bus"),
+    "target-image-state": ("OnTargetEvent", "ImageState", "An AMI in a target changed its state", "the inbound bus"),
+}
+"""Sample's name -> function and event in the extras, what has happened, and on which bus it is heard."""
+
+FORWARDED = {"forward-copy-ended": "CopyEnded", "forward-image-state": "ImageState"}
+"""The rules of deploy/target.yaml, which pass events on to the inbound bus."""
+
+RECEIVERS = {"OnTagChange": "on-tag-change", "OnImageState": "on-image-state", "OnTargetEvent": "on-target-event"}
+
+EFFECTS = {
+    "tag-change": "The promotion of that AMI is looked at; an older `version` than one heard before changes nothing.\n"
+    "An AMI that bears `ami-promoter:delivery` was made by this service, and never triggers.",
+    "hub-image-state": "A promotion that waits for its AMI to be `available` goes on.",
+    "copy-ended": "The delivery that copies `source` there is looked at, whatever `result` says.",
+    "target-image-state": "The delivery that made this AMI is looked at.",
+}
+
+
+def page() -> str:
+    """Return the text of docs/events.md."""
+    return "".join((INTRO, *_events_in(), OUT, *_fields(), *_notices(), FILTERS, *_filters(), AFTER_FILTERS))
+
+
+def _events_in() -> Iterator[str]:
+    found, drawn = patterns(), samples()
+    for name, (function, _, title, bus) in RULES.items():
+        yield f"\n### {title}\n\nHeard by `{RECEIVERS[function]}` on {bus}.\n{EFFECTS[name]}\n"
+        if f"forward-{name.removeprefix('target-')}" in found:
+            yield "In the target the same pattern, bound to its own account, forwards it.\n"
+        yield f"\nPattern:\n\n{_json(found[name])}\nSample:\n\n{_json(drawn[name])}"
+
+
+def _fields() -> Iterator[str]:
+    used = {name for notice in examples().values() for name in notice}
+    for name in dict.fromkeys((*FIELDS, *used)):
+        kind, meaning = FIELDS[name]
+        yield f"| `{name}` | {kind} | {meaning} |\n"
+
+
+def _notices() -> Iterator[str]:
+    for event, notice in examples().items():
+        attributes = ", ".join(f"`{name}` = `{value}`" for name, value in notices.attributes(notice).items())
+        yield f"\n### `{event}`\n\n{KINDS[event]}\n\n{_json(notice)}\n"
+        yield f"Subject: `{notices.subject(notice)}`\n\nMessage attributes: {attributes}\n"
+
+
+def _filters() -> Iterator[str]:
+    yield "| wanted | filter policy |\n| --- | --- |\n"
+    for wanted, policy in FILTER_POLICIES.items():
+        yield f"| {wanted} | `{json.dumps(policy)}` |\n"
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    short = re.sub(r'\[\s+("[^"]*"(?:,\s+"[^"]*")*)\s+\]', lambda found: f"[{' '.join(found[1].split())}]", text)
+    return f"```json\n{short}\n```\n"
+
+
+def _fill(value: Any, known: Mapping[str, str]) -> Any:
+    """Put values in place of ``!Ref``."""
+    if isinstance(value, Mapping):
+        if set(value) == {"Ref"}:
+            return known[value["Ref"]]
+        return {key: _fill(child, known) for key, child in value.items()}
+    return [_fill(child, known) for child in value] if isinstance(value, list) else value
+
+
+def _delivery() -> Delivery:
+    return Delivery(
+        id="b1e2dc7738a6af9492df",
+        hub=HUB,
+        ami=AMI,
+        target=Target(TARGET, REGION),
+        episode=1,
+        created_at=NOW - 1936,
+        image_name=f"golden-2026-01-{AMI}",
+        snapshots=(),
+        source_name="golden-2026-01",
+        groups=("dev",),
+        state=State.PUBLISHING,
+        key_arn=f"arn:aws:kms:{REGION}:{TARGET}:key/03c20e21-0382-45f5-9427-fb8a59b0c90f",
+        copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
+        image=COPIED,
+    )
+
+
+def _ended(delivery: Delivery, ending: State, *faults: Fault) -> Delivery:
+    return replace(delivery, state=State.TIDYING, ending=ending, image=None, faults=faults)
+
+
+def _image_state(account: str, image: str) -> dict[str, Any]:
+    detail = {"RequestId": "req-EXAMPLE", "ImageId": image, "State": "available", "ErrorMessage": ""}
+    return _sample("aws.ec2", "EC2 AMI State Change", account, [f"arn:aws:ec2:{REGION}::image/{image}"], detail)
+
+
+def _sample(source: str, kind: str, account: str, resources: list[str], detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "version": "0",
+        "id": "6f1a2c0e-0000-4000-8000-000000000001",
+        "detail-type": kind,
+        "source": source,
+        "account": account,
+        "time": "2026-01-05T09:32:00Z",
+        "region": REGION,
+        "resources": resources,
+        "detail": detail,
+    }

@@ -1,0 +1,199 @@
+"""The state machines as ``docs/state-machine.md`` shows them: read off the code's own tables, so they cannot lie."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from types import ModuleType
+from typing import TypeVar
+
+from chalicelib.core import share
+from chalicelib.core.delivery import events as delivery_events
+from chalicelib.core.delivery import machine as delivery_machine
+from chalicelib.core.delivery import model as delivery_model
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import machine as promotion_machine
+from chalicelib.core.promotion import model as promotion_model
+
+S = TypeVar("S", bound=StrEnum)
+
+Table = Mapping[str, Mapping[str, frozenset[str]]]
+"""State -> what happens -> the states it may lead to."""
+
+INTRO = """\
+# State machines
+
+<!-- Written by tools/state_machine.py from the code's own tables; change them, then run `make docs`. -->
+
+Three kinds of records have states.
+A state is named for what it waits for.
+An event that is missing from a state's row is illegal there: the record is parked, and a person is alarmed.
+An event with several next states decides by what it brings and by what is on the record.
+The diagrams leave out what leads back to the same state; the tables have it.
+Why it is built so stands in [how-it-works.md](how-it-works.md).
+"""
+
+DELIVERY = """
+## Delivery
+
+One source AMI on its way to one target.
+In `chalicelib/core/delivery/`, `machine.TRANSITIONS` says where an event may lead.
+What it changes stands in `absorbing.py`, and `machine.outstanding` says what is left to do.
+What has begun in the target (a copy, an AMI) is stopped first, else there is only tidying.
+A failed or cancelled delivery starts again as a new episode, in `requested`.
+"""
+
+PROMOTION = """
+## Promotion
+
+One source AMI on its way to all its targets.
+`chalicelib/core/promotion/machine.py` has its table, its events and its commands.
+"""
+
+SHARE = """
+## Share
+
+One permission at the source for one account: an entry of the ledger.
+`chalicelib/core/share.py` decides, `chalicelib/service/settle.py` carries out.
+It has no table; the one here was found by asking its functions about every state.
+"""
+
+ENDING = ("stopping", "tidying")
+"""The two ways out for trouble. Nearly every state leads to both, so the diagram draws them as one."""
+
+_WORDS = {
+    "held": "a delivery holds it",
+    "released": "nobody holds it any longer, or its hard end has come",
+    "opened": "the permission was added",
+    "refused": "it cannot be added, or the applied targets file does not contain the account",
+    "closed": "the permission was read back as absent, or was there before us",
+}
+
+
+def page() -> str:
+    """Return the text of docs/state-machine.md."""
+    delivery = _named(delivery_machine.TRANSITIONS)
+    promotion = _named(promotion_machine.TRANSITIONS)
+    shares = share_table()
+    parts = [
+        INTRO,
+        DELIVERY,
+        _section(delivery, member_docs(delivery_model, "State")),
+        "\n### Its events\n",
+        _events(delivery, delivery_events),
+        PROMOTION,
+        _section(promotion, member_docs(promotion_model, "State")),
+        "\n### Its events\n",
+        _events(promotion, promotion_machine),
+        SHARE,
+        _section(
+            shares, {state: doc.rstrip(".") for state, doc in member_docs(share, "State").items()}, "what that means"
+        ),
+        "\n| event | what it says |\n| --- | --- |\n",
+        *(f"| {event} | {what} |\n" for event, what in _WORDS.items()),
+    ]
+    return "".join(parts)
+
+
+def member_docs(module: ModuleType, enum: str) -> dict[str, str]:
+    """Read what stands below each member of an enumeration: value -> its docstring."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == enum).body
+    found = {}
+    for member, below in zip(body, [*body[1:], None], strict=True):
+        if isinstance(member, ast.Assign) and isinstance(member.value, ast.Constant):
+            doc = below.value if isinstance(below, ast.Expr) else None
+            text = doc.value if isinstance(doc, ast.Constant) else ""
+            found[str(member.value.value)] = inspect.cleandoc(str(text)).replace("\n", " ")
+    return found
+
+
+def share_table() -> dict[str, dict[str, frozenset[str]]]:
+    """Find a share's transitions by asking ``chalicelib.core.share`` about a share in each state."""
+    fault = Fault("code", "where", "what", "cure")
+    table: dict[str, dict[str, frozenset[str]]] = {}
+    for state in share.State:
+        free = share.Share("resource#snapshot#snap-1", "222222222222", "222222222222", state=state)
+        held = share.Share(
+            free.resource,
+            free.holder_key,
+            free.account,
+            state=state,
+            holders=frozenset({"delivery:1"}),
+            hard_close_at=9,
+        )
+        row: dict[str, frozenset[str]] = {}
+        if share.to_open([held], 0) and state is not share.State.OPENING:
+            row["held"] = frozenset({share.intend_opening(held, 0, seen=False).state})
+        if share.to_open([held], 0):
+            row["refused"] = frozenset({share.refused(held, fault).state})
+        if share.to_close([free], 0) and state is not share.State.CLOSING:
+            row["released"] = frozenset({share.intend_closing(free, 0).state})
+        if state is share.State.OPENING:
+            row["opened"] = frozenset({share.opened(held, 0).state})
+        if state is share.State.CLOSING:
+            row["closed"] = frozenset({share.closed(free, 0).state})
+        table[state.value] = row
+    return table
+
+
+def _named(transitions: Mapping[S, Mapping[type, frozenset[S]]]) -> Table:
+    return {
+        state.value: {event.__name__: frozenset(to.value for to in after) for event, after in row.items()}
+        for state, row in transitions.items()
+    }
+
+
+def _section(table: Table, docs: Mapping[str, str], column: str = "waits for") -> str:
+    return f"\n{_diagram(table)}\n{_rows(table, docs, column)}"
+
+
+def _diagram(table: Table) -> str:
+    lines = ["stateDiagram-v2", f"    [*] --> {next(iter(table))}"]
+    inside = [state for state in ENDING if state in table]
+    if inside:
+        lines += ["    state ending {", f"        {' --> '.join(inside)}: {_label(table, *inside)}", "    }"]
+    for state in table:
+        both = inside and state not in inside and _label(table, state, inside[0]) == _label(table, state, inside[1])
+        for to in table:
+            label = _label(table, state, to)
+            if state == to or not label or (both and to == inside[1]) or (state in inside and to in inside):
+                continue
+            lines.append(f"    {state} --> {'ending' if both and to == inside[0] else to}: {label}")
+        if not table[state]:
+            lines.append(f"    {state} --> [*]")
+    return "```mermaid\n" + "\n".join(lines) + "\n```\n"
+
+
+def _label(table: Table, state: str, to: str) -> str:
+    """Name the events that may lead from one state to another."""
+    return ", ".join(event for event, after in table[state].items() if to in after)
+
+
+def _rows(table: Table, docs: Mapping[str, str], column: str) -> str:
+    text = f"| state | {column} | event | next |\n| --- | --- | --- | --- |\n"
+    for state, row in table.items():
+        waits = docs.get(state) or "nothing: it has ended"
+        if not row:
+            text += f"| `{state}` | {waits} | | |\n"
+        for number, (event, after) in enumerate(row.items()):
+            first = f"`{state}` | {waits}" if number == 0 else " | "
+            text += f"| {first} | {event} | {', '.join(f'`{to}`' for to in table if to in after)} |\n"
+    return text
+
+
+def _events(table: Table, module: ModuleType) -> str:
+    return "\n| event | what it says |\n| --- | --- |\n" + "".join(
+        f"| {name} | {_summary(getattr(module, name))} |\n" for name in _every_event(table)
+    )
+
+
+def _every_event(table: Table) -> Iterator[str]:
+    yield from dict.fromkeys(event for row in table.values() for event in row)
+
+
+def _summary(event: type) -> str:
+    """Take the whole docstring as one line."""
+    return " ".join((inspect.getdoc(event) or "").replace("``", "`").split())
