@@ -104,7 +104,10 @@ class Records(Protocol):
         ...
 
     def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
-        """Leave hints on a record. ``newer``: only if each is greater than the one there."""
+        """Leave hints on a record, and make it due within a minute, as the ring that follows may be lost.
+
+        ``newer``: only if each hint is greater than the one there.
+        """
         ...
 
     def mark_rung(self, key: Key, now: int) -> bool:

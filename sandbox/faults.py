@@ -121,7 +121,7 @@ class Faults:
         self._late = seconds
 
     def early_events(self, seconds: float = 2) -> None:
-        """Let each mutating call's answer take this long, so that its events come before it returns."""
+        """Let the answer of each EC2 call that changes something take this long: its events come before it returns."""
         self._early = seconds
 
     def drop_rings(self, except_from: str = "sweep") -> None:
@@ -173,7 +173,7 @@ class Faults:
     def after(self, call: Call) -> None:
         """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
         self._die(call, "after")
-        if self._early and not call.operation.startswith(("Describe", "Get", "List", "Query", "Receive")):
+        if self._early and call.service == "ec2" and not call.operation.startswith("Describe"):
             self._world.kernel.elapse(self._early)
 
     def arrivals(self, source: str) -> list[float]:

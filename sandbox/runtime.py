@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import boto3
@@ -91,8 +91,21 @@ def _importable(root: str) -> bool:
     return root in sys.modules or importlib.util.find_spec(root) is not None
 
 
+class _Loader(SourceFileLoader):
+    """Loads a module of a function's own; compiles it once in a process, however many environments import it."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the module's code."""
+        return _code(self.path)
+
+
+@functools.cache
+def _code(path: str) -> CodeType:
+    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+
+
 class _Finder:
-    """Finds a function's own top-level modules in its package, before anything else is asked."""
+    """Finds a function's own modules in its package, before anything else is asked."""
 
     def __init__(self, of: Package) -> None:
         self._package = of
@@ -101,9 +114,12 @@ class _Finder:
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module; None for what is not the function's own."""
-        if path is None and name in self._package.roots:
-            return PathFinder.find_spec(name, [self._package.directory])
-        return None
+        if name.split(".", 1)[0] not in self._package.roots:
+            return None
+        spec = PathFinder.find_spec(name, [self._package.directory] if path is None else path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(name, spec.loader.path)
+        return spec
 
 
 class Log(io.TextIOBase):

@@ -24,7 +24,7 @@ SIZES = (8, 100)
 
 
 def targets_file(targets: Mapping[str, str]) -> str:
-    """Write a targets file for these: group ``prod`` is the target of that name, ``dev`` all others, the first default."""
+    """Write a targets file: group ``prod`` is the target of that name, ``dev`` all others, ``default`` the first."""
     names = {name: f'"{account}"' for name, account in targets.items()}
     groups = {
         "default": next(iter(names.values())),
@@ -61,7 +61,8 @@ class Stage:
 def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
     """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
 
-    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the package is not built.
+    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the
+    package is not built.
     """
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")

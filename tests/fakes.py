@@ -89,7 +89,10 @@ class MemoryRecords:
         item.hints.update(hints)
         item.notes += 1
         item.ring_at = now if item.ring_at is None else item.ring_at
-        return Noted(found=True, fresh=fresh, ring=self.mark_rung(key, now))
+        ring = self.mark_rung(key, now)
+        if ring:
+            item.ring_at = min(item.ring_at, now + pace.RING_LOST)
+        return Noted(found=True, fresh=fresh, ring=ring)
 
     def mark_rung(self, key: Key, now: int) -> bool:
         item = self.records.get(key)

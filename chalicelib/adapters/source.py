@@ -26,8 +26,8 @@ class HubSource:
         self._trigger_tag = trigger_tag
 
     def tag(self, ami: str) -> TagRead:
-        """See the port."""
-        found = self._image(ami)
+        """See the port. A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong with it."""
+        found = self._image(ami, mine=False)
         if found is None:
             return TagRead(None, None)
         tags = {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags", ())}
@@ -40,7 +40,7 @@ class HubSource:
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
         """See the port."""
-        raw = self._image(ami)
+        raw = self._image(ami, mine=True)
         if raw is None:
             return None
         ec2 = self._sessions.own("ec2")
@@ -71,11 +71,12 @@ class HubSource:
             return None
         return Tagged(raw["ImageId"], tags[self._trigger_tag])
 
-    def _image(self, ami: str) -> Mapping[str, Any] | None:
-        """Owners=self: an AMI that was shared with the hub is not the hub's to give away."""
+    def _image(self, ami: str, *, mine: bool) -> Mapping[str, Any] | None:
+        """``mine``: an AMI that was shared with the hub is not the hub's to give away, and is not there."""
+        owners = {"Owners": ["self"]} if mine else {}
         try:
             with told("DescribeImages", self._where):
-                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], Owners=["self"])
+                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], **owners)
         except Exception as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in NOT_FOUND:

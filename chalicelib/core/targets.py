@@ -83,12 +83,20 @@ def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
 
     Empty or ``true`` means the group ``default``. Never raises; faults come all at once, ordered by name.
     """
-    words = sorted(set(filter(None, re.split(r"[\s,+]+", value))))
+    words = _words(value)
     if words in ([], ["true"]):
         return Trigger(groups=(DEFAULT_GROUP,))
     faults = tuple(fault for word in words if (fault := _word_fault(word)))
-    if faults:
-        return faults
+    return faults or _well_formed(value)
+
+
+def _words(value: str) -> list[str]:
+    return sorted(set(filter(None, re.split(r"[\s,+]+", value))))
+
+
+def _well_formed(value: str) -> Trigger:
+    """Take what is well formed in a value, whatever stands beside it, so that all that is wrong is told at once."""
+    words = [word for word in _words(value) if not _word_fault(word)]
     return Trigger(
         groups=tuple(word for word in words if not is_account(word)), accounts=tuple(filter(is_account, words))
     )
@@ -97,9 +105,10 @@ def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
 def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     """Turn a value into targets, sorted by account and Region; any fault, and there are no targets at all."""
     trigger = parse_trigger(value)
+    faults: list[Fault] = []
     if not isinstance(trigger, Trigger):
-        return Resolution(faults=trigger, digest=digest)
-    faults = [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
+        faults, trigger = list(trigger), _well_formed(value)
+    faults += [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
     faults += [_no_account(account) for account in trigger.accounts if account not in directory.accounts]
     if faults:
         return Resolution(faults=tuple(faults), digest=digest)

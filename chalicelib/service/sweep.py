@@ -1,4 +1,7 @@
-"""The sweep: rings what is due. It alone is enough to bring every record to its end (law 6)."""
+"""The sweep: rings what is due. It alone is enough to bring every record to its end (law 6).
+
+It does not believe that somebody has rung already: that ring may be the lost one. Its steps grow, so rings do not pile up.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ class Sweep:
                     if not self._records.postpone(key, self._clock()):
                         continue
                     moved += 1
-                    if self._records.mark_rung(key, self._clock()):
-                        self._rings.ring(key, f"sweep:{minute}")
-                        rung += 1
+                    self._records.mark_rung(key, self._clock())
+                    self._rings.ring(key, f"sweep:{minute}")
+                    rung += 1
                 if len(due) < PAGE or not moved:
                     break
         self._telemetry.swept(rung, seen)

@@ -56,21 +56,20 @@ def run(
 
 def _introduce(ready: scene.Scene, options: Options, console: Console) -> None:
     mark = (f"{screen.glyphs(console).good} ", "bold green")
-    sizes = " and ".join(f"{size} GiB" for size in stage.SIZES)
+    warned = ("! ", "bold red")
+    sizes = " and ".join(str(size) for size in stage.SIZES)
     lines = [
         (mark, "deployed: build/hub in the hub, deploy/target.yaml in each target"),
         (mark, "ami-promoter targets apply targets.yaml"),
-        (("  ", ""), (ready.applied, "dim")),
-        (mark, f"built: {ready.stage.image}, volumes of {sizes}, encrypted under the hub's key"),
+        (mark, f"built: {ready.stage.image}, {sizes} GiB, encrypted under a key of the hub"),
     ]
     if not options.events:
-        lines.append((("! ", "bold red"), "every event is lost, and every ring but the sweep's own"))
-    lines += [(("! ", "bold red"), f"to be killed: {crash}") for crash in options.crashes]
-    tags = f'Key=promote,Value="{ready.value}"'
-    lines.append((("$ ", "bold"), (f"aws ec2 create-tags --resources {ready.stage.image} --tags {tags}", "bold")))
+        lines.append((warned, "every event is lost, and every ring but the sweep's own"))
+    lines += [(warned, f"to be killed: {crash}") for crash in options.crashes]
     for line in lines:
         console.print(Text.assemble(*line))
-    console.print()
+    tags = f'Key=promote,Value="{ready.value}"'
+    console.print(f"\n$ aws ec2 create-tags --resources {ready.stage.image} \\\n    --tags {tags}\n", style="bold")
 
 
 if __name__ == "__main__":

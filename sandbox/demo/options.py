@@ -45,9 +45,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--targets", type=int, default=3, metavar="N", help="target accounts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
-    parser.add_argument(
-        "--no-events", action="store_true", help="lose every event, and every ring but the sweep's own"
-    )
+    parser.add_argument("--no-events", action="store_true", help="lose every event, and every ring but the sweep's own")
     parser.add_argument(
         "--crash",
         action="append",

@@ -43,7 +43,7 @@ def report(story: Story, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
         _times(story),
         *_checks(verdict, glyphs),
         Text(),
-        *_costs(story),
+        _costs(story),
     )
 
 
@@ -64,8 +64,8 @@ def _table(*columns: str) -> Table:
 
 
 def _arrivals(story: Story, verdict: Verdict) -> Table:
-    table = _table("Target", "New AMI", "Key, its own", "AWS calls", "Shares open")
-    for column in table.columns[3:]:
+    table = _table("Target", "New AMI, and the target's own key", "AWS calls", "Shares open")
+    for column in table.columns[2:]:
         column.justify = "right"
     calls = _calls_by_account(story)
     for arrival in verdict.arrivals:
@@ -73,12 +73,14 @@ def _arrivals(story: Story, verdict: Verdict) -> Table:
         open_here = [share for share in verdict.shares if arrival.account in share]
         table.add_row(
             Text.assemble((story.scene.names[arrival.account], "bold"), f"\n{arrival.account}"),
-            Text(arrival.image or "none", style="" if arrival.image else "red"),
-            Text("\n".join(keys) or "none", style="" if keys else "red"),
+            Text.assemble(
+                (arrival.image or "no AMI", "" if arrival.image else "red"),
+                ("\n" + "\n".join(keys) if keys else "\nno snapshot", "dim" if keys else "red"),
+            ),
             f"{calls[arrival.account]}",
             Text("some", style="bold red") if open_here else Text("none", style="green"),
         )
-    table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", "", f"{calls[stage.HUB]:,}", "")
+    table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", f"{calls[stage.HUB]:,}", "")
     return table
 
 
@@ -107,24 +109,23 @@ def _checks(verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
             yield Text(f"    and {len(check.faults) - MOST_FAULTS} more", style="red")
 
 
-def _costs(story: Story) -> Iterator[Text]:
+def _costs(story: Story) -> Table:
     world = story.scene.world
     ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in story.invocations)
     ended = Counter(one.outcome for one in story.invocations if one.outcome != "ok")
     troubles = "".join(f", {count} {outcome}" for outcome, count in ended.items())
-    yield _line("Invocations", ran.total(), ran, troubles)
-    services = Counter(call.service for call in story.calls)
-    yield _line("AWS calls", services.total(), services)
     lost, doubled, rings = (world.faults.happened[what] for what in ("events lost", "events doubled", "rings lost"))
-    yield Text.assemble(("Events       ", "bold"), f"{lost} lost, {doubled} doubled; {rings} rings lost")
-    yield Text.assemble(
-        ("By the sweep ", "bold"), f"{found_by_sweep(story)} steps found that no event or ring had told of"
-    )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_row("Invocations", f"{_counted(ran)}{troubles}")
+    table.add_row("AWS calls", _counted(Counter(call.service for call in story.calls)))
+    table.add_row("Events", f"{lost} lost, {doubled} doubled; {rings} rings lost")
+    table.add_row("By the sweep", f"{found_by_sweep(story)} steps found that no event or ring had told of")
+    return table
 
 
-def _line(title: str, total: int, parts: Counter[str], rest: str = "") -> Text:
-    listed = ", ".join(f"{name} {count:,}" for name, count in parts.most_common())
-    return Text.assemble((f"{title:<12} ", "bold"), f"{total:,}: {listed}{rest}")
+def _counted(parts: Counter[str]) -> str:
+    return f"{parts.total():,}: {', '.join(f'{name} {count:,}' for name, count in parts.most_common())}"
 
 
 def found_by_sweep(story: Story) -> int:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sandbox.world import World
 
 ROOT = Path(__file__).parents[2]
+STANDING = timedelta(minutes=6)
+"""How long the hub has stood before the tag is set. Its first look for tagged AMIs, within five minutes, is its baseline:
+what is tagged by then moves only by an event."""
 DIGITS = "56789"
 """Of the accounts after the first three: 555555555555 and so on."""
 
@@ -36,8 +40,6 @@ class Scene:
     stage: stage.Stage
     targets: Mapping[str, str]
     value: str
-    applied: str
-    """What the command line said when it had applied the targets file."""
     crashes: tuple[Crash, ...]
 
     @property
@@ -66,18 +68,19 @@ def build(world: World, options: Options) -> Scene:
         staged = stage.set_up(world, ROOT, wanted)
     except FileNotFoundError as missing:
         raise NotReady(str(missing)) from None
-    applied = _apply(world, wanted)
+    _apply(world, wanted)
+    world.kernel.run(limit=STANDING)
     faults = world.faults
     if not options.events:
         faults.drop_events()
         faults.drop_rings(except_from="sweep")
     crashes = tuple(faults.crash(c.function, c.operation, c.nth, c.when) for c in options.crashes)
     value = "dev" if "prod" not in wanted else f"dev {wanted['prod']}"
-    return Scene(world, staged, wanted, value, applied, crashes)
+    return Scene(world, staged, wanted, value, crashes)
 
 
-def _apply(world: World, wanted: Mapping[str, str]) -> str:
-    """Apply the targets file as a person does, in a process of its own, over HTTP; returns the last line it printed."""
+def _apply(world: World, wanted: Mapping[str, str]) -> None:
+    """Apply the targets file as a person does: in a process of its own, over HTTP. Raises NotReady."""
     with Front(world) as front, tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
         file = Path(folder) / "targets.yaml"
         file.write_text(stage.targets_file(wanted), encoding="utf-8")
@@ -94,7 +97,4 @@ def _apply(world: World, wanted: Mapping[str, str]) -> str:
             check=False,
         )
     if done.returncode:
-        raise NotReady(
-            f"`ami-promoter targets apply` ended with status {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
-    return (done.stdout.strip().splitlines() or [""])[-1]
+        raise NotReady(f"`ami-promoter targets apply` ended with status {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -20,7 +20,7 @@ LATEST = 6
 """Happenings shown at the foot."""
 FRAME = 8 + LATEST
 """Lines of the picture that are not about targets."""
-TONES = {"news": "", "good": "green", "bad": "red", "faint": "dim"}
+TONES = {"news": "", "good": "green", "bad": "red", "faint": "dim", "progress": "dim"}
 """Of the terminal's own sixteen colours, only those that can be read on light and on dark ground."""
 STATE_STYLES = {"delivered": "green", "failed": "bold red", "cancelled": "bold red"}
 
@@ -80,7 +80,8 @@ class Picture:
             delivery = self._story.deliveries.get(account)
             copies = self._story.copies_in(account)
             head = self._target(name, account, delivery)
-            bars = [_bar(copies.get(source), source, width, marks) for source in self._story.scene.stage.snapshots]
+            sources = zip(self._story.scene.stage.snapshots, stage.SIZES, strict=True)
+            bars = [_bar(copies.get(source), source, size, width, marks) for source, size in sources]
             yield delivery is not None and delivery.state == "delivered", [head, *bars, Text()]
 
     def _target(self, name: str, account: str, delivery: Delivery | None) -> Text:
@@ -102,8 +103,8 @@ class Picture:
         return Text.assemble("shares open  ", (f"{len(shares) - grants} on snapshots, {grants} on the key", "magenta"))
 
     def _foot(self) -> list[Happening | None]:
-        latest: list[Happening | None] = list(self._story.happenings[-LATEST:])
-        return latest + [None] * (LATEST - len(latest))
+        telling = [one for one in self._story.happenings if one.tone != "progress"]  # the bars show that
+        return [*telling[-LATEST:], *[None] * (LATEST - len(telling))]
 
 
 def told(happening: Happening, width: int) -> Text:
@@ -115,9 +116,8 @@ def told(happening: Happening, width: int) -> Text:
     )
 
 
-def _bar(copy: CopyProgress | None, source: str, width: int, marks: Glyphs) -> Text:
-    line = Text(f"  {source} ")
-    line.append(f"{copy.size:>5} GiB  " if copy else " " * 11, "dim")
+def _bar(copy: CopyProgress | None, source: str, size: int, width: int, marks: Glyphs) -> Text:
+    line = Text.assemble(f"  {source} ", (f"{size:>5} GiB  ", "dim"))
     longest = max(width - len(line.plain) - 7, 4)
     percent = copy.percent if copy else 0
     done = longest * percent // 100

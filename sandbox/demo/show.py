@@ -49,16 +49,17 @@ def live(story: Story, console: Console) -> None:
     pause = threading.Event()  # time.sleep would let virtual time pass
     crowd = 1 + len(story.scene.targets) // 4
     was_over = False
-    with Live(
-        picture, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-    ) as canvas:
+    with Live(picture, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as canvas:
         while not story.settled and kernel.now < end:
             if story.over and not was_over:
                 was_over, end = True, min(end, kernel.now + AFTERWARDS)
             frame = time.perf_counter()
             for _ in range(crowd):  # with many targets, several things happen in a frame
-                kernel.run(until=lambda: story.look() or story.settled, limit=min(timedelta(seconds=step), end - kernel.now))
-            step = STEPS[0] if story.news() else min(step * GROWTH, STEPS[1])
+                kernel.run(
+                    until=lambda: story.look() or story.settled, limit=min(timedelta(seconds=step), end - kernel.now)
+                )
+            told = any(happening.tone != "progress" for happening in story.news())
+            step = STEPS[0] if told else min(step * GROWTH, STEPS[1])
             canvas.refresh()
             if frame - began < PATIENCE:
                 pause.wait(max(0.0, FRAME_SECONDS - (time.perf_counter() - frame)))

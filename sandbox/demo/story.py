@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from sandbox.services.ec2.facts import CopyProgress
 
 TELLING = frozenset(
-    "CopySnapshot DeleteSnapshot RegisterImage DeregisterImage ModifySnapshotAttribute CreateGrant RevokeGrant".split()
+    [
+        "CopySnapshot",
+        "DeleteSnapshot",
+        "RegisterImage",
+        "DeregisterImage",
+        "ModifySnapshotAttribute",
+        "CreateGrant",
+        "RevokeGrant",
+    ]
 )
 """Calls that change something a person would want to know of."""
 ENDS = frozenset({"delivered", "failed", "cancelled"})
@@ -31,7 +39,7 @@ QUARTER = 25
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that happened. ``who`` is an account's name; ``tone`` is one of news, good, bad, faint."""
+    """One thing that happened. ``who`` is an account's name; ``tone`` is news, good, bad, faint, or progress."""
 
     at: datetime
     who: str
@@ -222,7 +230,7 @@ class Story:
             elif one.state == "completed":
                 self.tell(who, f"copy of {what}: completed", "good")
             elif before is not None:
-                self.tell(who, f"copy of {what}: {one.percent} %", "faint")
+                self.tell(who, f"copy of {what}: {one.percent} %", "progress")
 
     def _watch_invocations(self) -> None:
         invocations = self.scene.world.lambda_.invocations

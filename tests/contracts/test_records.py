@@ -139,6 +139,23 @@ def test_a_record_at_rest_is_due_nowhere_until_somebody_notes(store):
     assert store.records.read(KEY).astir
 
 
+def test_a_note_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
+    """An open share is due in a day; a holder that leaves must not wait so long because one ring was lost."""
+    store.records.create(write("open", NOW + 90_000), NOW)
+    assert store.records.note(KEY, {"holders": "d1"}, NOW).ring
+
+    assert due(store, NOW + 59) == []
+    assert due(store, NOW + 60) == [KEY]
+
+
+def test_a_note_does_not_put_off_what_is_due_sooner(store):
+    """It only ever makes a record due earlier."""
+    store.records.create(write("copying", NOW + 30), NOW)
+    store.records.note(KEY, {"look": "1"}, NOW)
+
+    assert due(store, NOW + 30) == [KEY]
+
+
 def test_a_parked_record_is_out_of_the_way(store):
     """Not due, and no note rings it; a person finds it."""
     store.records.create(write(), NOW)

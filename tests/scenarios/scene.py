@@ -35,7 +35,9 @@ TABLE = f"ami-promoter-{REGION}"
 DELIVERY_TAG, HUB_TAG, SNAPSHOT_TAG = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
 ENDED = {"delivered", "failed", "cancelled"}
 OPEN_SHARES = {"opening", "open", "closing"}
-HOUR, DAY = 3600, 86400
+HOUR = 3600
+GATHERING = 20
+"""Seconds in which closings gather, so that one call closes for all who came."""
 
 QUICK = """\
 defaults:
@@ -249,6 +251,12 @@ class Scene:
         """Every item of the service's table, as it is now."""
         return [_plain(item) for lane in self._table().items.values() for item in lane.values()]
 
+    @staticmethod
+    def body(item: Mapping[str, Any]) -> dict[str, Any]:
+        """Parse what an item holds."""
+        body: dict[str, Any] = json.loads(item["body"])
+        return body
+
     def record(self, name: str) -> dict[str, Any]:
         """The item of a record (``promotion#ami-...``); its state is "" if there is none. Cheaper than ``status``."""
         found = self._table().get_item(DynamoType({"S": name}), DynamoType({"S": "record"}))
@@ -269,7 +277,7 @@ class Scene:
 
     def _images(self) -> list[Image]:
         """AMIs that we made and that are registered, wherever."""
-        there = [image for image in self.world.ec2.state.images.all() if image.state != "deregistered"]
+        there = [image for image in self.world.ec2.state.images.all() if image.state != "deregistered" and image.owner != HUB]
         return [image for image in there if self._tags(image)]
 
     def _copies(self) -> list[Snapshot]:
@@ -291,7 +299,7 @@ class Scene:
         lines = [f"it is {self.world.now:%H:%M:%S}; open: {self.world.shares_open()}"]
         for item in self.items():
             if item["sk"] == "record" or item["sk"].startswith("share#"):
-                body = json.loads(item["body"])
+                body = self.body(item)
                 lines.append(
                     f"{item['pk']} {item['sk']}: {body.get('state')} due {_clock(item.get('due_at'))} "
                     f"ring {_clock(item.get('ring_at'))} {item.get('parked', '')}"
@@ -312,6 +320,7 @@ class Scene:
 
         ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so that some must have raised.
         """
+        self.wait(GATHERING)
         problems = [*self.watch.problems, *self._nothing_left_open(), *self._no_orphans(), *self._records_move()]
         problems += [f"dead letter: {letter}" for letter in self.dead_letters()]
         if not errors_allowed:
@@ -339,7 +348,7 @@ class Scene:
     def _records_move(self) -> list[str]:
         problems = []
         items = self.items()
-        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and _body(i)["state"] in OPEN_SHARES}
+        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and self.body(i)["state"] in OPEN_SHARES}
         for item in items:
             if item["sk"] != "record":
                 continue
@@ -420,11 +429,6 @@ def _plain(item: Any) -> dict[str, Any]:
     typed = item.to_json()["Attributes"]
     pairs = ((name, *value.items()) for name, value in typed.items())
     return {name: int(value) if kind == "N" else value for name, (kind, value) in pairs}
-
-
-def _body(item: Mapping[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(item["body"])
-    return body
 
 
 def _clock(epoch: int | None) -> str:

@@ -138,20 +138,27 @@ class DynamoRecords:
             return Noted(found=self._table.get(key) is not None, fresh=False, ring=False)
         fresh = any(old.get(HINT + name) != value for name, value in hints.items())
         rung = old.get("rung")
-        lost = rung is None or rung <= now - pace.RING_LOST
-        return Noted(found=True, fresh=fresh, ring=lost and self.mark_rung(key, now))
+        if rung is not None and rung > now - pace.RING_LOST:
+            return Noted(found=True, fresh=fresh, ring=False)
+        far = old.get("ring_at", now) > now + pace.RING_LOST
+        return Noted(found=True, fresh=fresh, ring=self._mark_rung(key, now, soon=far))
 
     def mark_rung(self, key: Key, now: int) -> bool:
         """See the port."""
-        return (
-            self._table.update(
-                key,
-                "SET rung = :now",
-                {":now": now, ":lost": now - pace.RING_LOST},
-                condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
-            )
-            is not None
+        return self._mark_rung(key, now, soon=False)
+
+    def _mark_rung(self, key: Key, now: int, *, soon: bool) -> bool:
+        """``soon``: the sweep shall look in a minute, not only when the record would have been due: a ring may be lost."""
+        given = {":now": now, ":lost": now - pace.RING_LOST}
+        if soon:
+            given[":soon"] = now + pace.RING_LOST
+        marked = self._table.update(
+            key,
+            "SET rung = :now" + (", ring_at = :soon" if soon else ""),
+            given,
+            condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
         )
+        return marked is not None
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""

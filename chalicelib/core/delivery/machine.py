@@ -342,9 +342,19 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
             case do.HoldShares(hard_close_at):
                 delivery = replace(delivery, held=True, hard_close_at=hard_close_at)
+            case do.LookAtCopies() | do.FindLeftovers():
+                delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
+            case do.VerifyImage():
+                delivery = _taken(delivery, "image")
             case _:
                 pass
     return delivery
+
+
+def _taken(delivery: Delivery, *names: str) -> Delivery:
+    """Count hints as heard by the look they cause, whatever comes of it: one hint must not make it look for ever."""
+    news = {name: delivery.hints[name] for name in names if delivery.hint(name) is not None}
+    return replace(delivery, heard={**delivery.heard, **news}) if news else delivery
 
 
 def due_at(delivery: Delivery) -> int | None:

@@ -1,0 +1,222 @@
+"""The checks: what is wrong with a source or a target is told, all of it at once, before anything is opened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sandbox import stage
+from sandbox.services.ec2.seeds import volume
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
+
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+MARKETPLACE = [{"ProductCodeId": "abcdefghijklmnopqrstuvwxy", "ProductCodeType": "marketplace"}]
+RED_HAT = {"PlatformDetails": "Red Hat Enterprise Linux", "UsageOperation": "RunInstances:0010"}
+NITRO_TPM = {"TpmSupport": "v2.0", "BootMode": "uefi-preferred"}
+
+
+def a_key(scene):
+    """Make another key in the hub."""
+    return scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+
+
+def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
+    """Each AMI that cannot be promoted is refused in one notice, with where, what and cure; nothing is opened or made."""
+    disabled = a_key(scene)
+    images = {
+        "source-snapshot-aws-ebs-key": scene.seed("under-aws-ebs", key="alias/aws/ebs"),
+        "source-key-not-enabled": scene.seed("under-a-disabled-key", key=disabled),
+        "source-product-code": scene.seed("from-the-marketplace", ProductCodes=MARKETPLACE),
+        "source-billing-code": scene.seed("red-hat", **RED_HAT),
+        "source-tpm-uefi-preferred": scene.seed("nitro-tpm", **NITRO_TPM),
+        "source-snapshot-not-completed": scene.seed("half-done", volumes=[8, volume("/dev/sdb", 8, state="pending")]),
+        "source-snapshot-error": scene.seed("broken", volumes=[8, volume("/dev/sdb", 8, state="error")]),
+        "source-not-ebs-backed": scene.seed("old-style", volumes=[], RootDeviceType="instance-store"),
+    }
+    scene.client("kms").disable_key(KeyId=disabled)
+    for image in images.values():
+        scene.tag("", image)
+    scene.run_until(lambda: len(scene.notices("promotion.refused")) == len(images), 600)
+
+    found = {name: scene.faults(image) for name, image in images.items()}
+    told = [fault for notice in scene.notices() for fault in notice["faults"]]
+    assert [name for name, codes in found.items() if name.removesuffix("-error") not in " ".join(codes)] == []
+    assert all(fault[member] for fault in told for member in ("where", "what", "cure"))
+    assert all("copy-image" in f["cure"] for f in told if f["code"] == "source-snapshot-aws-ebs-key")
+    assert scene.world.shares_open() == []
+    assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
+    scene.wait(6 * 60)
+    assert scene.told(images["source-product-code"]) == {"promotion.refused": 1}
+    scene.assert_laws()
+
+
+def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
+    """A stranger's AMI, shared with the hub and tagged there: refused, since only an owner can share it."""
+    foreign = scene.world.ec2.seed_image(STRANGER, REGION, name="not-ours")
+    scene.client("ec2", STRANGER).modify_image_attribute(
+        ImageId=foreign, Attribute="launchPermission", LaunchPermission={"Add": [{"UserId": HUB}]}
+    )
+    scene.before_us = set(scene.world.shares_open())
+    scene.tag("", foreign)
+    scene.run_until_refused(foreign)
+
+    (notice,) = scene.notices()
+    (fault,) = notice["faults"]
+    assert "does not belong to the hub" in fault["what"]
+    scene.assert_laws()
+
+
+def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
+    """Three faults of the AMI and one of the value: a person mends them in one go."""
+    image = scene.seed("hopeless", key="alias/aws/ebs", ProductCodes=MARKETPLACE, **RED_HAT)
+    scene.tag("nobody", image)
+    scene.run_until_refused(image)
+
+    (notice,) = scene.notices()
+    assert {fault["code"] for fault in notice["faults"]} == {
+        "unknown-group",
+        "source-snapshot-aws-ebs-key",
+        "source-product-code",
+        "source-billing-code",
+    }
+    scene.assert_laws()
+
+
+def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
+    """The key is enabled again, the tag removed and put back: it goes the whole way."""
+    scene.client("kms").disable_key(KeyId=scene.key)
+    scene.tag("")
+    scene.run_until_refused()
+    scene.client("kms").enable_key(KeyId=scene.key)
+    scene.untag()
+    scene.wait(60)
+    scene.tag("")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def test_a_missing_role_is_waited_for_and_told_once(scene):
+    """One notice at the first refusal; other targets go on; the role is deployed later, and the delivery goes on."""
+    role = scene.world.iam.roles.get(ROLE)
+    scene.world.iam.roles.drop(ROLE)
+    scene.tag("dev")
+    scene.run_until_state("delivered", TEST)
+    scene.wait(20 * 60)
+
+    assert scene.states() == {DEV: "checking", TEST: "delivered"}
+    assert scene.told() == {"delivery.waiting-for-role": 1, "delivery.delivered": 1}
+    assert "role" in scene.delivery(DEV)["waits_for"]["what"].lower()
+    assert scene.world.shares_open() == []
+
+    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.told()["delivery.waiting-for-role"] == 1
+    scene.assert_laws()
+
+
+def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
+    """The targets file is corrected while the delivery waits: it goes on with the new external id."""
+    scene.apply(stage.TARGETS_FILE.replace(stage.EXTERNAL_ID, "somebody-elses"))
+    scene.tag("")
+    scene.run_until_state("checking")
+    scene.wait(90)
+    assert scene.told() == {"delivery.waiting-for-role": 1}
+    scene.apply(stage.TARGETS_FILE)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
+    """With the deadline of five minutes it fails then, saying what to deploy, and nothing was ever opened."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  queue_deadline: 5m\ngroups:", 1))
+    scene.world.iam.roles.drop(ROLE)
+    scene.promote("", seconds=1800)
+
+    assert scene.states() == {DEV: "failed"}
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert fault["code"] == "role-not-assumable"
+    assert "deploy/target.yaml" in fault["cure"]
+    assert scene.calls("ModifySnapshotAttribute") == []
+    scene.assert_laws()
+
+
+def disable_key(scene):
+    """The target's key is disabled."""
+    scene.client("kms", DEV).disable_key(KeyId=scene.stage.targets[DEV].outputs["KeyArn"])
+
+
+def delete_alias(scene):
+    """The target has no such key."""
+    scene.client("kms", DEV).delete_alias(AliasName="alias/ami-promoter")
+
+
+def take_name(scene):
+    """A stranger's AMI has the name already."""
+    scene.world.ec2.seed_image(DEV, REGION, name=f"golden-2026-01-{scene.image}")
+
+
+def disable_and_take(scene):
+    """Two at once."""
+    disable_key(scene)
+    take_name(scene)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "codes"),
+    [
+        (delete_alias, {"target-key-missing"}),
+        (disable_key, {"target-key-not-enabled"}),
+        (disable_and_take, {"target-key-not-enabled", "target-name-taken"}),
+    ],
+)
+def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, codes):
+    """The delivery fails with all faults, the other one is delivered, and its account was never let in."""
+    spoil(scene)
+    scene.promote("dev")
+
+    assert scene.states() == {DEV: "failed", TEST: "delivered"}
+    assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == codes
+    shared = {user for call in scene.calls("ModifySnapshotAttribute") for user in call.params["UserIds"]}
+    assert shared == {TEST}
+    scene.assert_laws()
+
+
+def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
+    """A plain root and a volume under the hub's key: both copies are under the target's key, and no grant was needed for the plain."""
+    other_key = a_key(scene)
+    image = scene.seed(
+        "mixed",
+        volumes=[volume("/dev/xvda", 8, key=None), volume("/dev/sdb", 8), volume("/dev/sdc", 8, key=other_key)],
+    )
+    plain = scene.seed("plain", key=None)
+    scene.tag("", image)
+    scene.promote("", plain)
+    scene.run_until_over(image)
+
+    own_key = scene.stage.targets[DEV].outputs["KeyArn"]
+    assert [snapshot["KmsKeyId"] for snapshot in scene.snapshots_in(DEV)] == [own_key] * 4
+    assert all(device["Ebs"]["Encrypted"] for i in scene.images_in(DEV) for device in i["BlockDeviceMappings"])
+    scene.assert_laws()
+
+
+def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
+    """Its snapshot is deleted while the delivery waits for its role: it fails, and nothing stays open."""
+    role = scene.world.iam.roles.get(ROLE)
+    scene.world.iam.roles.drop(ROLE)
+    scene.tag("")
+    scene.run_until_state("checking")
+    state = scene.world.ec2.state
+    for snapshot in scene.snapshots:
+        state.snapshots.put(replace(state.snapshots.get(snapshot), state="error"))
+    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed"}
+    scene.assert_laws()

@@ -1,0 +1,84 @@
+"""Completion: the target's event is a hint; what is true is read there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.scene import DEV, STRANGER, TEST
+
+
+def double(scene):
+    """Every event comes twice."""
+    scene.world.faults.double_events()
+
+
+def shuffle(scene):
+    """Events come up to two minutes late, in any order, and twice."""
+    scene.world.faults.shuffle_events(120)
+    scene.world.faults.double_events()
+
+
+def early(scene):
+    """Copies are done, and told, before CopySnapshot has answered."""
+    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 1, 0
+    scene.world.faults.early_events(4)
+
+
+def lose(scene):
+    """No event of a target ever comes."""
+    for account in (DEV, TEST):
+        bus = scene.world.events.default(account, "us-east-1")
+        bus.rules.clear()
+
+
+@pytest.mark.parametrize("spoil", [double, shuffle, early, lose])
+def test_events_may_come_twice_early_late_or_never(scene, spoil):
+    """Each AMI is delivered once and told once, all the same."""
+    spoil(scene)
+    scene.promote("dev")
+
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert [len(scene.snapshots_in(account)) for account in (DEV, TEST)] == [2, 2]
+    scene.assert_laws()
+
+
+def test_a_forged_completion_changes_nothing(scene):
+    """For a copy still pending, an unknown snapshot, a wrong account: nothing is registered or revoked before its time."""
+    scene.world.ec2.pace.copy = 300
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    before = set(scene.world.shares_open())
+    root = scene.snapshots[0]
+    (copy, *_) = [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
+    for result in ("succeeded", "failed"):
+        scene.emit_copied(root, copy, DEV, result)
+        scene.emit_copied(root, "snap-0123456789abcdef0", DEV, result)
+        scene.emit_copied("snap-0123456789abcdef0", copy, DEV, result)
+        scene.emit_copied(root, copy, TEST, result)
+        scene.emit_copied(root, copy, STRANGER, result)
+    scene.wait(30)
+
+    assert scene.delivery_state(DEV) == "copying"
+    assert set(scene.world.shares_open()) == before
+    assert scene.images_in(DEV) == []
+    scene.run_until_over()
+    assert scene.states() == {DEV: "delivered"}
+    assert len(scene.snapshots_in(DEV)) == 2
+    scene.assert_laws()
+
+
+def test_malformed_events_are_left_alone(scene):
+    """Events of the right kind with nonsense in them: no function fails over them, and nothing starts."""
+    for detail in ({}, {"event": "copySnapshot"}, {"event": "copySnapshot", "source": 7, "snapshot_id": None}):
+        scene.emit("EBS Snapshot Notification", "aws.ec2", "nonsense", detail, account=DEV)
+    scene.emit("EC2 AMI State Change", "aws.ec2", "", {}, account=DEV)
+    scene.emit("EC2 AMI State Change", "aws.ec2", "", {})
+    for version in ("1", -1, 10**15, None, True):
+        detail = {"changed-tag-keys": ["promote"], "service": "ec2", "resource-type": "image", "version": version}
+        arn = f"arn:aws:ec2:us-east-1::image/{scene.image}"
+        scene.emit("Tag Change on Resource", "aws.tag", arn, {**detail, "tags": {"promote": "dev"}})
+    scene.wait(60)
+
+    assert scene.nothing_happened()
+    scene.assert_laws()

@@ -1,0 +1,114 @@
+"""The copy: every snapshot once, tagged, under the target's key, within EC2's limit of copies at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.services.ec2.seeds import blank, ephemeral, no_device, volume
+from tests.scenarios.scene import DEV, HUB, REGION
+
+MAX_AT_ONCE = 20
+
+
+def devices(image):
+    """Device name -> its mapping."""
+    return {mapping["DeviceName"]: mapping for mapping in image["BlockDeviceMappings"]}
+
+
+def test_a_snapshot_in_two_mappings_is_copied_once(scene):
+    """Both mappings of the new AMI name the one copy."""
+    (snapshot, _) = scene.snapshots
+    twice = [volume("/dev/xvda", 8, snapshot=snapshot), volume("/dev/sdb", 20, snapshot=snapshot)]
+    image = scene.seed("twice", volumes=twice)
+    scene.promote("", image)
+
+    (copy,) = scene.snapshots_in(DEV)
+    made = devices(scene.image_in(DEV))
+    assert {name: made[name]["Ebs"]["SnapshotId"] for name in made} == dict.fromkeys(
+        ("/dev/xvda", "/dev/sdb"), copy["SnapshotId"]
+    )
+    assert made["/dev/sdb"]["Ebs"]["VolumeSize"] == 20
+    scene.assert_laws()
+
+
+def test_mappings_without_a_snapshot_are_kept(scene):
+    """Ephemeral, no-device and blank volumes arrive as they are; volume settings too."""
+    fast = {"VolumeType": "io2", "Iops": 4000, "DeleteOnTermination": False}
+    image = scene.seed(
+        "all-kinds",
+        volumes=[8, volume("/dev/sdb", 100, **fast), blank("/dev/sdc", 50), ephemeral("/dev/sdd"), no_device("/dev/sde")],
+    )
+    scene.promote("", image)
+
+    source = devices(scene.client("ec2").describe_images(ImageIds=[image])["Images"][0])
+    made = devices(scene.image_in(DEV))
+    assert made.keys() == source.keys()
+    for name, mapping in source.items():
+        for side in (mapping, made[name]):
+            side.get("Ebs", {}).pop("SnapshotId", None)
+        assert made[name] == mapping
+    scene.assert_laws()
+
+
+def test_copies_and_ami_are_tagged_and_described(scene):
+    """Source tags and ours arrive, the trigger tag does not; each copy says whose it is."""
+    scene.client("ec2").create_tags(Resources=[scene.snapshots[0]], Tags=[{"Key": "volume", "Value": "root"}])
+    scene.promote("")
+
+    image = scene.image_in(DEV)
+    tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
+    ours = {
+        "ami-promoter:hub": HUB,
+        "ami-promoter:promotion": scene.image,
+        "ami-promoter:delivery": scene.delivery(DEV)["id"],
+    }
+    assert tags == {"Name": "golden", "team": "platform", "ami-promoter:source-image": scene.image, **ours}
+    assert image["Name"] == f"golden-2026-01-{scene.image}"
+    for snapshot in scene.snapshots_in(DEV):
+        found = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
+        assert ours.items() <= found.items()
+        assert found["ami-promoter:source-snapshot"] in scene.snapshots
+    scene.assert_laws()
+
+
+def test_more_snapshots_than_a_session_policy_can_name(scene):
+    """Twelve volumes: more than the ten that one narrowed session takes."""
+    image = scene.seed("twelve", volumes=[1] * 12)
+    scene.promote("", image)
+
+    assert scene.states(image) == {DEV: "delivered"}
+    assert len(scene.snapshots_in(DEV)) == 12
+    scene.assert_laws()
+
+
+def test_three_amis_of_ten_snapshots_each_into_one_account(scene):
+    """Thirty copies where twenty may run at once: all are delivered, none fails, and the limit is never run into."""
+    images = [scene.seed(f"ten-{n}", volumes=[1] * 10) for n in range(3)]
+    scene.world.ec2.pace.copy = 200
+    for image in images:
+        scene.tag("", image)
+    for image in images:
+        scene.run_until_over(image)
+
+    assert [scene.states(image) for image in images] == [{DEV: "delivered"}] * 3
+    assert scene.watch.peak[DEV] == MAX_AT_ONCE
+    assert [call for call in scene.world.calls if call.error == "ResourceLimitExceeded"] == []
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("theirs", [18, 20])
+def test_copies_of_other_people_count_too(scene, theirs):
+    """The account's own people copy into it: the limit is learned from EC2's refusals, and the AMI is delivered."""
+    ec2 = scene.client("ec2", DEV)
+    own = scene.world.ec2.seed_image(DEV, REGION, name="their-own", volumes=(1,))
+    snapshot = scene.image_in(DEV)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    scene.world.ec2.pace.copy = 300
+    for _ in range(theirs):
+        ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=snapshot)
+    scene.world.ec2.pace.copy = 30
+    image = scene.seed("four", volumes=[1] * 4)
+    scene.promote("", image)
+
+    assert scene.states(image) == {DEV: "delivered"}
+    assert {i["ImageId"] for i in scene.images_in(DEV)} > {own}
+    scene.assert_laws()

@@ -1,0 +1,140 @@
+"""Revoking: on failure, cancel and deadline just as on success; never under a copy, and never not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, TEST
+
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+SHORT = stage.TARGETS_FILE.replace("groups:", "  copy_deadline: 5m\ngroups:", 1)
+
+
+def metric(scene, name):
+    """Sum of a metric over all invocations."""
+    entries = (entry for invocation in scene.world.lambda_.invocations for entry in invocation.metrics)
+    return sum(value for entry in entries for value in entry.get(name, []))
+
+
+def test_a_copy_that_fails_revokes(scene):
+    """The target's key is disabled in the middle: the delivery fails, says so, leaves nothing and nothing open."""
+    scene.world.ec2.pace.copy = 700
+    scene.tag("dev")
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+    scene.client("kms", DEV).disable_key(KeyId=scene.stage.targets[DEV].outputs["KeyArn"])
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed", TEST: "delivered"}
+    assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == {"copy-failed"}
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene):
+    """The tag is removed in the middle: copies are deleted first, the share closes only when they are gone."""
+    scene.world.ec2.pace.copy = 300
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.untag()
+    scene.run_until_state("stopping")
+    scene.wait(60)
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "cancelled"}
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
+    """Deadline five minutes, the copy takes fifteen: it fails, is deleted, and the share closes when the copy is gone."""
+    scene.apply(SHORT)
+    scene.world.ec2.pace.copy = 900
+    scene.promote("")
+
+    assert scene.states() == {DEV: "failed"}
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert fault["code"] == "deadline-copying"
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end(scene):
+    """Deadline and grace pass over a copy that will not go: closed all the same, and the leftovers are named."""
+    scene.apply(SHORT)
+    scene.watch.may_close_blind = True
+    scene.world.ec2.pace.copy = 1_000_000
+    scene.tag("")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed"}
+    assert scene.world.shares_open() == []
+    (told,) = scene.notices("delivery.failed")
+    assert set(told["leftovers"]) == {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
+    scene.assert_laws()
+
+
+def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_door_open(scene):
+    """Nobody can look any more: the ledger closes by itself at the hard end, and says that it closed blind."""
+    scene.apply(SHORT)
+    scene.watch.may_close_blind = True
+    scene.world.ec2.pace.copy = 120
+    scene.tag("dev")
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+    scene.world.iam.roles.drop(ROLE)
+    scene.run_until_over(seconds=4 * 3600)
+    scene.wait(90)
+
+    assert scene.states() == {DEV: "failed", TEST: "delivered"}
+    assert scene.world.shares_open() == []
+    assert scene.told()["delivery.failed"] == 1
+    assert len(scene.delivery(DEV)["leftovers"]) == 2
+    assert scene.dead_letters() == []
+    assert scene.failed_invocations() == []
+
+
+def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene):
+    """A delivery's record that nobody can read is set aside; its shares close when their time has come, as blind."""
+    scene.apply(SHORT)
+    scene.watch.may_close_blind = True
+    scene.world.ec2.pace.copy = 1200
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    name = {"pk": {"S": f"delivery#{scene.delivery(DEV)['id']}"}, "sk": {"S": "record"}}
+    scene.client("dynamodb").update_item(
+        TableName="ami-promoter-us-east-1",
+        Key=name,
+        UpdateExpression="SET body = :nonsense",
+        ExpressionAttributeValues={":nonsense": {"S": "{}"}},
+    )
+    scene.run_until(lambda: not scene.world.shares_open(), 2 * 3600)
+
+    assert metric(scene, "SharesClosedBlind") == 3
+    assert metric(scene, "RecordsParked") == 1
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene, times):
+    """EC2 answers success and removes nothing: closed means read back as absent."""
+    scene.world.ec2.deaf_removals = times
+    scene.promote("")
+    scene.run_until(lambda: not scene.world.shares_open(), 900)
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def test_a_revoke_that_is_throttled_is_repeated(scene):
+    """KMS and EC2 refuse the closing calls for a while: tried again until nothing is open."""
+    scene.world.faults.throttle("RevokeGrant", 6)
+    scene.world.ec2.pace.copy = 60
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.world.faults.throttle("ModifySnapshotAttribute", 8)
+    scene.run_until_over()
+    scene.run_until(lambda: not scene.world.shares_open(), 1800)
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()

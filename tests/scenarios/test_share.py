@@ -1,0 +1,125 @@
+"""The share: written down before it is opened, as little as will do, closed when nobody needs it, foreign ones kept."""
+
+from __future__ import annotations
+
+from sandbox.services.ec2.seeds import volume
+from tests.scenarios.scene import DEV, PROD, TEST
+
+
+def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
+    """At the moment of each opening call, the ledger's item says that this permission is being opened."""
+    seen = []
+
+    def look(call):
+        adds = call.operation == "CreateGrant" or call.params.get("OperationType") == "add"
+        if not adds or not (call.caller.function or "").endswith("-settle"):
+            return
+        resource = call.params.get("SnapshotId") or call.params["KeyId"]
+        items = [i for i in scene.items() if i["sk"].startswith("share#") and resource in i["pk"]]
+        seen.append({scene.body(item)["state"] for item in items})
+
+    scene.world.gateway.before.append(look)
+    scene.promote("dev")
+
+    assert seen
+    assert all("opening" in states for states in seen)
+    scene.assert_laws()
+
+
+def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
+    """While it copies: the snapshots to the two accounts alone, one named grant for each role, no launch permission."""
+    scene.world.ec2.pace.copy = 300
+    scene.tag("dev")
+    scene.run_until_state("copying", DEV)
+    scene.run_until_state("copying", TEST)
+
+    assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV, TEST}] * 2
+    grants = scene.grants()
+    assert sorted(grant["GranteePrincipal"] for grant in grants) == [
+        f"arn:aws:iam::{account}:role/AmiCopyRole" for account in (DEV, TEST)
+    ]
+    assert all(grant["Name"].startswith("ami-promoter-") for grant in grants)
+    launch = scene.client("ec2").describe_image_attribute(ImageId=scene.image, Attribute="launchPermission")
+    assert launch["LaunchPermissions"] == []
+    assert {share["state"] for share in scene.status()["open_shares"]} == {"open"}
+
+    scene.run_until_over()
+
+    assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [set()] * 2
+    assert scene.grants() == []
+    scene.assert_laws()
+
+
+def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
+    """Revoked when the last copy is completed, before the AMI is registered."""
+    scene.world.ec2.pace.register = 600
+    scene.tag("")
+    scene.run_until_state("verifying")
+    scene.wait(30)
+
+    assert scene.delivery_state(DEV) == "verifying"
+    assert scene.world.shares_open() == []
+    scene.run_until_over()
+    scene.assert_laws()
+
+
+def test_what_was_shared_before_us_stays(scene):
+    """One snapshot is shared with the target already, and a person's grant is there: both are left as they were."""
+    scene.share_before(DEV, scene.snapshots[0])
+    scene.client("kms").create_grant(
+        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"], Name="a-persons"
+    )
+    scene.before_us = set(scene.world.shares_open())
+    scene.promote("dev")
+
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    assert scene.shared_with(scene.snapshots[1]) == set()
+    assert [grant["Name"] for grant in scene.grants()] == ["a-persons"]
+    scene.assert_laws()
+
+
+def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
+    """The second AMI stands on the first one's snapshot; the first is done earlier, and the second still copies."""
+    pace = scene.world.ec2.pace
+    other = scene.seed("second", volumes=[volume("/dev/xvda", 8, snapshot=scene.snapshots[0])])
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    pace.copy = 400
+    scene.tag("", other)
+    scene.run_until_over()
+
+    assert scene.delivery_state(DEV, other) == "copying"
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    assert scene.shared_with(scene.snapshots[1]) == set()
+    scene.run_until_over(other)
+    assert scene.states(other) == {DEV: "delivered"}
+    assert scene.shared_with(scene.snapshots[0]) == set()
+    scene.assert_laws()
+
+
+def test_one_closed_account_does_not_hinder_the_others(scene):
+    """AWS refuses the whole batch for one account that was closed: it fails, the other two are delivered."""
+    scene.world.ec2.closed_accounts.add(TEST)
+    scene.promote(f"dev {PROD}")
+
+    assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
+    scene.assert_laws()
+
+
+def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
+    """Somebody shares the snapshot with another account in the middle: that permission is none of our business."""
+    stranger = "555555555555"
+    scene.world.ec2.pace.copy = 200
+    scene.tag("")
+    scene.run_until_state("copying")
+    scene.client("ec2").modify_snapshot_attribute(
+        SnapshotId=scene.snapshots[0],
+        Attribute="createVolumePermission",
+        OperationType="add",
+        UserIds=[stranger],
+    )
+    scene.before_us = {share for share in scene.world.shares_open() if stranger in share}
+    scene.run_until_over()
+
+    assert scene.shared_with(scene.snapshots[0]) == {stranger}
+    scene.assert_laws()
