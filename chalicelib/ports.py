@@ -273,7 +273,7 @@ class SeenImage:
     raw: Mapping[str, Any] | None
     attributes: Mapping[str, Mapping[str, Any]]
     copies: Mapping[str, str]
-    """Source snapshot id to copy id, read from the copies' tags."""
+    """Source snapshot id to copy id, read from the copies' tags where the delivery does not know them."""
     keys: Mapping[str, str]
     """Copy id to its KMS key ARN ("" where unencrypted)."""
 

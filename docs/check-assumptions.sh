@@ -49,7 +49,7 @@ heard() { # heard ACCOUNT QUEUE TEXT: print the first event that has the text in
     for _ in 1 2 3 4 5 6; do
         body=$("$1" sqs receive-message --queue-url "$2" --wait-time-seconds 20 --max-number-of-messages 10 \
             --visibility-timeout 1 --query 'Messages[].Body')
-        if [[ $body == *"$3"* ]]; then printf '%s\n' "$body" && return; fi
+        if [[ $body == *"$3"* ]]; then tr '\t' '\n' <<<"$body" | grep -F -m 1 -- "$3" && return; fi
     done
     return 1
 }

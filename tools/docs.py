@@ -1,4 +1,4 @@
-"""Write the generated parts of ``docs/``, or check that they are fresh.
+"""Write what is generated of ``docs/`` and ``deploy/``, or check that it is fresh.
 
     python -m tools.docs [--check]
 
@@ -12,29 +12,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import events, permissions, state_machine, what_is_copied
+from tools import events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "events.md": events.page,
-    "permissions.md": permissions.page,
-    "state-machine.md": state_machine.page,
-    "what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
+    "docs/events.md": events.page,
+    "docs/permissions.md": permissions.page,
+    "deploy/target-stackset.yaml": stackset.page,
+    "docs/parameters.md": templates_docs.page,
+    "docs/state-machine.md": state_machine.page,
+    "docs/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }
-"""A page's name and what makes its whole text."""
+"""A file's path and what makes its whole text."""
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or with ``--check`` compare them; return the exit status."""
-    stale = [name for name, text in PAGES.items() if _read(DOCS / name) != text()]
+    stale = [name for name, text in PAGES.items() if _read(ROOT / name) != text()]
     if "--check" in arguments:
         for name in stale:
-            print(f"docs/{name} is not what the code says now: run `make docs` and commit the result.", file=sys.stderr)
+            print(f"{name} is not what the code says now: run `make docs` and commit the result.", file=sys.stderr)
         return 1 if stale else 0
     for name in stale:
-        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
-        print(f"docs/{name} written anew")
+        (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"{name} written anew")
     return 0
 
 

@@ -67,6 +67,7 @@ def build(out: Path) -> None:
         order_zip(work / "deployment.zip")
         check_zip(work / "deployment.zip")
         template = translate(json.loads((work / "sam.json").read_text(encoding="utf-8")))
+        check_runtime(work / "deployment.zip", template)
         if found := problems(template):
             raise BrokenPackage("the translated template has faults:\n  " + "\n  ".join(found))
         text = yaml.dump(template, Dumper=_Plain, sort_keys=False, width=120)
@@ -177,6 +178,41 @@ def check_zip(path: Path) -> None:
     faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
     if faults:
         raise BrokenPackage("deployment.zip:\n  " + "\n  ".join(faults))
+
+
+def check_runtime(path: Path, template: Mapping[str, Any]) -> None:
+    """Raise unless every function runs on the Python that built the zip, and every wheel in it fits that and Lambda.
+
+    Chalice names the runtime after the Python it runs on, and takes the wheels for that; a cached or a hand-made zip
+    may still hold another's.
+    """
+    built_with = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    functions = {name: it for name, it in template["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+    faults = [
+        f"{name} runs on {it['Properties']['Runtime']}, and the package was built with {built_with}"
+        for name, it in functions.items()
+        if it["Properties"]["Runtime"] != built_with
+    ]
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.endswith(".dist-info/WHEEL"):
+                tags = re.findall(r"(?m)^Tag: (\S+)", archive.read(name).decode())
+                if not any(fits_lambda(tag, built_with) for tag in tags):
+                    wheel = name.split("/")[0].removesuffix(".dist-info")
+                    faults.append(f"{wheel} is a wheel for {', '.join(tags)}, not for {built_with} on Linux x86_64")
+    if faults:
+        raise BrokenPackage("deployment.zip does not fit its runtime:\n  " + "\n  ".join(faults))
+
+
+def fits_lambda(tag: str, runtime: str) -> bool:
+    """Whether a wheel of this tag (python-abi-platform) runs on this Python, on Lambda's x86_64."""
+    pythons, abi, platforms = tag.split("-")
+    version = runtime.removeprefix("python").replace(".", "")
+    newest = int(version[1:])
+    older = {f"cp3{minor}" for minor in range(2, newest + 1)}
+    right_python = pythons in (f"cp{version}", f"py{version}", "py3", "py2.py3") or (abi == "abi3" and pythons in older)
+    right_platform = platforms == "any" or re.fullmatch(r"(manylinux\w*|linux)_x86_64(\.\w+)*", platforms) is not None
+    return right_python and abi in ("none", "abi3", f"cp{version}") and right_platform
 
 
 def translate(sam: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Sessions:
         self._own: dict[tuple[str, bool], Any] = {}
         self._roles: OrderedDict[tuple[str, ...], tuple[float, dict[str, str], dict[Any, Any]]] = OrderedDict()
 
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._clock()
+
     def own(self, service: str, *, once: bool = False) -> Any:
         """Return a client of the function's own role in the hub's Region."""
         if (service, once) not in self._own:

@@ -12,9 +12,12 @@ from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import image, register
 from chalicelib.core.image import SourceImage
 from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.ports import Tagged, TagRead
+from chalicelib.ports import Refusal, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+
+FRESH = 10
+"""Seconds for which what ``tag`` has just read serves ``examine`` as well: the two follow each other in one step."""
 
 
 class HubSource:
@@ -22,12 +25,15 @@ class HubSource:
 
     def __init__(self, sessions: Sessions, account: str, region: str, trigger_tag: str) -> None:
         self._sessions = sessions
+        self._account = account
+        self._last: tuple[str, float, Mapping[str, Any] | None] = ("", 0.0, None)
         self._where = f"account {account} (hub), {region}"
         self._trigger_tag = trigger_tag
 
     def tag(self, ami: str) -> TagRead:
-        """See the port. A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong with it."""
-        found = self._image(ami, mine=False)
+        """See the port. A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong."""
+        found = self._image(ami)
+        self._last = (ami, self._sessions.now(), found)
         if found is None:
             return TagRead(None, None)
         tags = {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags", ())}
@@ -40,8 +46,10 @@ class HubSource:
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
         """See the port."""
-        raw = self._image(ami, mine=True)
-        if raw is None:
+        known, at, raw = self._last
+        if known != ami or self._sessions.now() - at > FRESH:
+            raw = self._image(ami)
+        if raw is None or raw["OwnerId"] != self._account:
             return None
         ec2 = self._sessions.own("ec2")
         with told("DescribeImageAttribute", self._where):
@@ -71,14 +79,12 @@ class HubSource:
             return None
         return Tagged(raw["ImageId"], tags[self._trigger_tag])
 
-    def _image(self, ami: str, *, mine: bool) -> Mapping[str, Any] | None:
-        """``mine``: an AMI that was shared with the hub is not the hub's to give away, and is not there."""
-        owners = {"Owners": ["self"]} if mine else {}
+    def _image(self, ami: str) -> Mapping[str, Any] | None:
         try:
             with told("DescribeImages", self._where):
-                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], **owners)
-        except Exception as error:
-            cause = error.__cause__
+                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami])
+        except Refusal as refusal:
+            cause = refusal.__cause__
             if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in NOT_FOUND:
                 return None
             raise

@@ -107,7 +107,8 @@ class AwsTarget:
                 name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
             }
-        copies = self.find_copies(delivery)
+        known = delivery.copies and all(copy.copy for copy in delivery.copies)
+        copies = () if known else self.find_copies(delivery)
         return SeenImage(
             found[0],
             attributes,

@@ -25,6 +25,8 @@ class Destination:
     region: str
     limited_at: int = 0
     limit: int = LIMIT
+    full: bool = False
+    """Whether somebody lacks a slot: then one that is given back is news to the lane."""
     due_at: int | None = None
     heard: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[str, str] = field(default_factory=dict)
@@ -65,6 +67,11 @@ class Slots:
     def over(self) -> bool:
         """Whether it will ask no more."""
         return self.done >= self.wanted
+
+
+def state(destination: Destination) -> str:
+    """Name the record's state: ``full`` or ``open``."""
+    return "full" if destination.full else "open"
 
 
 def learn(destination: Destination, asked: Iterable[Slots], now: int) -> Destination:

@@ -143,10 +143,22 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             limited_at=asked.limited_at or 0,
         )
         self._ports.slots.ask(delivery.destination, slots)
+        if not self._is_news(delivery, asked):
+            return ev.SlotsAsked(asked.wanted, asked.done)
         lane = Destination(delivery.target.account, delivery.target.region)
         cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
         self._bell.note_or_create(Write(lane.key, "open", plain(lane), self._clock()), {"ask": cause}, cause)
         return ev.SlotsAsked(asked.wanted, asked.done)
+
+    def _is_news(self, delivery: Delivery, asked: do.AskSlots) -> bool:
+        """A wish is; a slot given back only where somebody lacks one."""
+        if asked.wanted > asked.done:
+            return asked.wanted > int(delivery.fact("slots") or 0) or self._is_full(delivery)
+        return self._is_full(delivery)
+
+    def _is_full(self, delivery: Delivery) -> bool:
+        stored = self._records.read(delivery.destination)
+        return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hard_close_at: int) -> ev.Event:
         account = delivery.target.account
@@ -201,7 +213,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return ev.ImageSeen("missing")
         if seen.raw["State"] != "available":
             return ev.ImageSeen(seen.raw["State"])
-        copies = {**seen.copies, **{copy.source: copy.copy for copy in delivery.copies if copy.copy}}
+        own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        copies = {**seen.copies, **own}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -218,7 +231,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 f"It is encrypted under {seen.keys.get(copy) or 'no key'}, not {delivery.key_arn}.",
                 "The AMI is removed. Look whether the key's alias was moved; then tag the AMI again.",
             )
-            for copy in sorted(copies.values())
+            for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
             if seen.keys.get(copy) != delivery.key_arn
         )
         return ev.ImageSeen("available", (*differences, *wrong))

@@ -55,10 +55,11 @@ class Destinations:
         for slots in now_asked:
             if slots.over:
                 self._slots.drop(stored.key, slots)
-        after = replace(after, due_at=destination.next_look(after, now_asked, self._clock()))
+        due_at = destination.next_look(after, now_asked, self._clock())
+        after = replace(after, due_at=due_at, full=due_at is not None)
         if after == record and not stored.astir:
             return True
-        write = Write(stored.key, "open", deliveries.plain(after), after.due_at)
+        write = Write(stored.key, destination.state(after), deliveries.plain(after), after.due_at)
         return self._records.save(stored, write, (), self._clock())
 
 

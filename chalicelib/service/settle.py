@@ -117,7 +117,7 @@ class Settle:
     def _listed(self, opening: Sequence[Share]) -> list[Share]:
         """Refuse whoever the applied file does not contain: the promotion's own list is not believed (law 8)."""
         known = {account: self._targets.contains(account) for account in {s.account for s in opening}}
-        strangers = [s for s in opening if not known[s.account]]
+        strangers = [s for s in opening if not known[s.account] or _elsewhere(s)]
         self._save(
             [
                 share.refused(s, Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE))
@@ -125,7 +125,7 @@ class Settle:
             ],
             "refused: not in the applied targets file",
         )
-        return [s for s in opening if known[s.account]]
+        return [s for s in opening if s not in strangers]
 
     def _in_batches(self, batch: Sequence[Share], act: Callable[[Sequence[Share]], list[Share]]) -> list[Share]:
         """Act on all at once; where AWS refuses, on each half, down to the one it means."""
@@ -208,6 +208,11 @@ class Settle:
         if shares:
             self._ledger.save(shares, happened, self._clock())
         return [replace(s, version=s.version + 1) for s in shares]
+
+
+def _elsewhere(s: Share) -> bool:
+    """Whether a grant would go to a principal of another account than the one that was looked up."""
+    return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
 
 
 def _said(s: Share) -> str:

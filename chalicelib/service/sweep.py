@@ -1,6 +1,7 @@
 """The sweep: rings what is due. It alone is enough to bring every record to its end (law 6).
 
-It does not believe that somebody has rung already: that ring may be the lost one. Its steps grow, so rings do not pile up.
+It does not believe that somebody has rung already: that ring may be the lost one. Its steps grow, so that rings do not
+pile up.
 """
 
 from __future__ import annotations

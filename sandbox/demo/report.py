@@ -113,7 +113,7 @@ def _costs(story: Story) -> Table:
     world = story.scene.world
     ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in story.invocations)
     ended = Counter(one.outcome for one in story.invocations if one.outcome != "ok")
-    troubles = "".join(f", {count} {outcome}" for outcome, count in ended.items())
+    troubles = "".join(f"; {count} {outcome}" for outcome, count in ended.items())
     lost, doubled, rings = (world.faults.happened[what] for what in ("events lost", "events doubled", "rings lost"))
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold")

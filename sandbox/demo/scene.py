@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 STANDING = timedelta(minutes=6)
-"""How long the hub has stood before the tag is set. Its first look for tagged AMIs, within five minutes, is its baseline:
-what is tagged by then moves only by an event."""
+"""How long the hub has stood before the tag is set. Its first look for tagged AMIs, within five minutes, is its
+baseline: what is tagged by then moves only by an event."""
 DIGITS = "56789"
 """Of the accounts after the first three: 555555555555 and so on."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LATEST = 6
 """Happenings shown at the foot."""
-FRAME = 8 + LATEST
+FRAME = 5 + LATEST
 """Lines of the picture that are not about targets."""
 TONES = {"news": "", "good": "green", "bad": "red", "faint": "dim", "progress": "dim"}
 """Of the terminal's own sixteen colours, only those that can be read on light and on dark ground."""

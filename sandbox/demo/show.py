@@ -19,12 +19,14 @@ LONGEST = timedelta(hours=6)
 """Virtual time after which it is not waited for any longer."""
 AFTERWARDS = timedelta(minutes=15)
 """Virtual time, after the promotion is over, for the last share to be closed and the last ring to be answered."""
-FRAME_SECONDS = 1 / 12
-STEPS = (0.5, 30.0)
+FRAME_SECONDS = 1 / 15
+STEPS = (1.0, 45.0)
 """Virtual seconds in a frame: the fewest, after something happened, and the most, while nothing does."""
-GROWTH = 1.3
-PATIENCE = 22.0
-"""Real seconds after which the show stops waiting for eyes."""
+AT_ONCE = ("\x1b[?2026h", "\x1b[?2026l")
+"""Around a frame: the terminal is to show it as a whole (synchronised output; unknown modes are ignored)."""
+GROWTH = 1.6
+PATIENCE = 18.0
+"""Real seconds after which a show has taken long enough: from then on it goes as fast as it can."""
 
 
 def plainly(story: Story, console: Console) -> None:
@@ -32,35 +34,47 @@ def plainly(story: Story, console: Console) -> None:
     kernel = story.scene.world.kernel
     width = max(len(name) for name in story.scene.names.values())
     end = kernel.now + LONGEST
+    was_over = False
     while not story.settled and kernel.now < end:
-        if story.over:
-            end = min(end, kernel.now + AFTERWARDS)
+        if story.over and not was_over:
+            was_over, end = True, min(end, kernel.now + AFTERWARDS)
         kernel.run(until=lambda: story.look() or story.settled, limit=end - kernel.now)
         for happening in story.news():
             console.print(screen.told(happening, width), soft_wrap=True)
 
 
-def live(story: Story, console: Console) -> None:
-    """Draw the picture anew twelve times a second; the clock slows down when something happens."""
+def live(story: Story, console: Console, patience: float = PATIENCE) -> None:
+    """Draw the picture anew fifteen times a second; the clock slows down when something happens.
+
+    ``patience``: for so many real seconds it waits for eyes to follow.
+    """
     kernel = story.scene.world.kernel
     end = kernel.now + LONGEST
     began = time.perf_counter()
     picture, step = screen.Picture(story), STEPS[0]
     pause = threading.Event()  # time.sleep would let virtual time pass
-    crowd = 1 + len(story.scene.targets) // 4
+    crowd = 1 + len(story.scene.targets) // 4  # with many targets, several things happen in a frame
     was_over = False
     with Live(picture, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as canvas:
         while not story.settled and kernel.now < end:
             if story.over and not was_over:
                 was_over, end = True, min(end, kernel.now + AFTERWARDS)
             frame = time.perf_counter()
-            for _ in range(crowd):  # with many targets, several things happen in a frame
-                kernel.run(
-                    until=lambda: story.look() or story.settled, limit=min(timedelta(seconds=step), end - kernel.now)
-                )
-            told = any(happening.tone != "progress" for happening in story.news())
+            told = False
+            for _ in range(crowd):
+                limit = min(timedelta(seconds=step), end - kernel.now)
+                kernel.run(until=lambda: story.look() or story.settled, limit=limit)
+                told |= any(happening.tone != "progress" for happening in story.news())
             step = STEPS[0] if told else min(step * GROWTH, STEPS[1])
-            canvas.refresh()
-            if frame - began < PATIENCE:
+            _draw(canvas, console)
+            if frame - began < patience:
                 pause.wait(max(0.0, FRAME_SECONDS - (time.perf_counter() - frame)))
-        canvas.refresh()
+        _draw(canvas, console)
+
+
+def _draw(canvas: Live, console: Console) -> None:
+    begin, end = AT_ONCE
+    console.file.write(begin)
+    canvas.refresh()
+    console.file.write(end)
+    console.file.flush()

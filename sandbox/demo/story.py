@@ -22,19 +22,21 @@ if TYPE_CHECKING:
     from sandbox.services.ec2.facts import CopyProgress
 
 TELLING = frozenset(
-    [
+    {
         "CopySnapshot",
+        "CreateGrant",
         "DeleteSnapshot",
-        "RegisterImage",
         "DeregisterImage",
         "ModifySnapshotAttribute",
-        "CreateGrant",
+        "RegisterImage",
         "RevokeGrant",
-    ]
+    }
 )
 """Calls that change something a person would want to know of."""
 ENDS = frozenset({"delivered", "failed", "cancelled"})
 QUARTER = 25
+BUSY = 20
+"""So many of the latest invocations are asked whether they run still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,11 @@ class Story:
     @property
     def settled(self) -> bool:
         """Whether nothing moves any more: the promotion over, no share open, no ring under way, no function running."""
+        if not self.over:
+            return False
         world = self.scene.world
-        quiet = not any(q.messages for q in world.sqs.queues.values() if "-dead" not in q.name)
-        return self.over and quiet and not world.shares_open() and all(i.done for i in world.lambda_.invocations[-20:])
+        rings = any(queue.messages for queue in world.sqs.queues.values() if "-dead" not in queue.name)
+        return not rings and not world.shares_open() and all(one.done for one in world.lambda_.invocations[-BUSY:])
 
     @property
     def invocations(self) -> list[Invocation]:

@@ -73,7 +73,7 @@ def judge(scene: Scene) -> Verdict:
             f"{scene.names[one.account]} ({one.account}): {fault}" for one in arrivals for fault in look(scene, one)
         )
 
-    checks = (
+    checks = [
         Check(f"delivered to {all_of_them}", tuple(_undelivered(scene, items))),
         Check("one AMI in each, available, and owned by it", each(_images)),
         Check("every snapshot encrypted under the target's own key", each(_keys)),
@@ -82,15 +82,15 @@ def judge(scene: Scene) -> Verdict:
         Check("shares still open: none", shares),
         Check("no record is parked", tuple(f"{i['pk']}: {i['parked']}" for i in items if i.get("parked"))),
         Check("no dead letter", tuple(_dead_letters(scene))),
-    )
+    ]
     if scene.crashes:
         missed = tuple(
             f"{c.function} never came {c.when} {c.operation} number {c.nth}; it was called {c.seen} times"
             for c in scene.crashes
             if not c.happened
         )
-        checks += (Check("every crash that was asked for has struck", missed),)
-    return Verdict(arrivals, checks, shares)
+        checks.append(Check("every crash that was asked for has struck", missed))
+    return Verdict(arrivals, tuple(checks), shares)
 
 
 def _arrival(scene: Scene, account: str) -> Arrival:

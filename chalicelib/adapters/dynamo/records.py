@@ -148,7 +148,7 @@ class DynamoRecords:
         return self._mark_rung(key, now, soon=False)
 
     def _mark_rung(self, key: Key, now: int, *, soon: bool) -> bool:
-        """``soon``: the sweep shall look in a minute, not only when the record would have been due: a ring may be lost."""
+        """``soon``: the sweep shall look in a minute, not only at the due date, as the ring may be lost."""
         given = {":now": now, ":lost": now - pace.RING_LOST}
         if soon:
             given[":soon"] = now + pace.RING_LOST

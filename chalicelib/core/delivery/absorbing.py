@@ -298,7 +298,8 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (State.STOPPING, State.TIDYING):
         return replace(delivery, image=event.image, tidied=False, next_try=now)
-    return _adopt_image(replace(delivery, trouble=None), event.image, now)
+    registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
+    return replace(registered, next_try=now + pace.POLLS[0])  # EC2 says when it is available; a poll if it does not
 
 
 @_apply.register

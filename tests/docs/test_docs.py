@@ -1,0 +1,251 @@
+"""The documentation says what the code does: links lead somewhere, lists are complete, examples are the code's own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chalicelib.core import addresses, notices
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
+from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
+from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
+from chalicelib.core.promotion.machine import started
+from chalicelib.inbound import Inbound
+from chalicelib.ports import Write
+from chalicelib.service.bell import Bell
+from sandbox.patterns import matches
+from tests.fakes import MemoryRecords
+from tools import docs, events, state_machine
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+TARGETS = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    """Each relative link names a file that is there, and a heading that it has."""
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    broken = []
+    for link in (link for link in links if "://" not in link):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+def test_every_page_can_be_found_from_the_readme():
+    """A page that nothing links to is read by nobody."""
+    reached, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page in reached or not page.exists():
+            continue
+        reached.add(page)
+        if page.is_dir():
+            todo += page.glob("*.md")
+        elif page.suffix == ".md":
+            links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+            todo += [(page.parent / link).resolve() for link in links if "://" not in link]
+
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_the_readme_names_the_two_commands_and_they_exist():
+    """A stranger types them first."""
+    recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    for command in ("demo", "test"):
+        assert f"**`make {command}`**" in README
+        assert re.search(rf"^{command}:", recipes, re.MULTILINE)
+
+
+def fault_codes() -> Iterator[str]:
+    """The codes of every fault that the service can make, as regular expressions: a computed part is any word."""
+    for path in sorted((ROOT / "chalicelib").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Fault"):
+                continue
+            match node.args[:1]:
+                case [ast.Constant(value=str(code))]:
+                    yield re.escape(code)
+                case [ast.JoinedStr(values=parts)]:
+                    yield "".join(
+                        re.escape(part.value) if isinstance(part, ast.Constant) else r"[\w…-]+" for part in parts
+                    )
+
+
+def test_every_fault_code_says_what_to_do():
+    """Each stands in the tables of docs/operating.md or docs/targets.md; `name-…` there stands for a family."""
+    documented = set(re.findall(r"`([\w…-]+)`", OPERATING + TARGETS))
+    families = tuple(re.escape(known.removesuffix("…")) for known in documented if known.endswith("-…"))
+    codes = {code for code in fault_codes() if not code.startswith(families)}
+
+    assert len(codes) > 40
+    assert sorted(code for code in codes if not any(re.fullmatch(code, known) for known in documented)) == []
+    assert {"aws-throttled", "aws-unreachable", *(f"deadline-{state}" for state in _DEADLINE_CURE)} <= documented
+    assert {
+        f"{side}-key-not-{what}" for side in ("source", "target") for what in ("enabled", "symmetric")
+    } <= documented
+
+
+def test_no_fault_is_documented_that_nobody_makes():
+    """A code in the tables of docs/operating.md is one that the service can make."""
+    tables = OPERATING.partition("\n## Faults\n")[2]
+    first_cells = re.findall(r"^\| (`[^|]+`)", tables, re.MULTILINE)
+    documented = {code for cell in first_cells for code in re.findall(r"`([\w-]+)`", cell)}
+    codes = set(fault_codes()) | {"more"}
+
+    assert sorted(code for code in documented if not any(re.fullmatch(known, code) for known in codes)) == []
+
+
+def test_every_alarm_says_what_to_do():
+    """Each alarm of the built template stands in docs/operating.md, and no other."""
+    template = yaml.safe_load((ROOT / "build" / "hub" / "template.yaml").read_text(encoding="utf-8"))
+    alarms = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
+
+    assert set(re.findall(r"^\| `(\w+Alarm)` \|", OPERATING, re.MULTILINE)) == alarms
+
+
+@pytest.mark.parametrize("name", sorted(docs.PAGES))
+def test_generated_pages_are_fresh(name):
+    """The file is what the code says now; `make docs` writes it."""
+    assert (ROOT / name).read_text(encoding="utf-8") == docs.PAGES[name]()
+
+
+def test_every_kind_of_notice_has_an_example_made_by_the_code():
+    """The kinds are those of chalicelib.core.notices, and each example is of its kind and of the documented schema."""
+    kinds = {
+        value for name, value in vars(notices).items() if isinstance(value, str) and "." in value and name.isupper()
+    }
+    examples = events.examples()
+
+    assert set(examples) == set(events.KINDS) == kinds
+    assert {kind: example["event"] for kind, example in examples.items()} == {kind: kind for kind in examples}
+    assert {name for example in examples.values() for name in example} == set(events.FIELDS)
+    outcomes = re.findall(r"`(\w+)`", events.FIELDS["outcome"][1])
+    assert {example["outcome"] for example in examples.values()} | {"delivered"} == set(outcomes)
+
+
+def test_the_documented_filter_policies_let_through_what_they_promise():
+    """Evaluated on the message attributes of the examples, group being a list as SNS has it."""
+    told = {
+        kind: {name: json.loads(value) if name in notices.LISTS else value for name, value in attributes.items()}
+        for kind, attributes in ((kind, notices.attributes(example)) for kind, example in events.examples().items())
+    }
+    passed = {
+        wanted: {kind for kind, attributes in told.items() if matches(policy, attributes)}
+        for wanted, policy in {**events.FILTER_POLICIES, "group dev": {"group": ["dev"]}}.items()
+    }
+
+    assert passed == {
+        "What my account received": {notices.DELIVERED},
+        "Everything of a group": set(),
+        "What a person must look at": {notices.FAILED, notices.WAITING, notices.REFUSED},
+        "One family of images": {notices.DELIVERED},
+        "group dev": {notices.DELIVERED, notices.FAILED, notices.CANCELLED, notices.WAITING},
+    }
+
+
+class Rung:
+    """A bell that only remembers."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def ring(self, key: Key, cause: str) -> None:
+        """See the port."""
+        self.keys.append(key.pk)
+
+
+@pytest.mark.parametrize("name", sorted(events.samples()))
+def test_each_sample_fits_its_pattern_and_is_taken(name):
+    """The sample passes the rule of its bus, and of the target's forwarding rule, and rings the record it is about."""
+    sample, patterns = events.samples()[name], events.patterns()
+    records, rung = MemoryRecords(), Rung()
+    promotion, delivery = addresses.promotion(events.AMI), addresses.delivery("b1e2")
+    for key in (promotion, delivery):
+        records.create(Write(key, "running", {}, None), events.NOW)
+    where = (events.TARGET, events.REGION)
+    for looked_up in (addresses.copy_lookups(*where, events.SNAPSHOT), addresses.image_lookups(*where, events.COPIED)):
+        records.put(addresses.lookup(looked_up, "b1e2"), {"delivery": "b1e2"})
+    bell = Bell(records, rung, lambda: events.NOW)
+    inbound = Inbound(records, bell, lambda: events.NOW, hub=events.HUB, region=events.REGION, trigger_tag="promote")
+    receivers = {
+        "on-tag-change": inbound.tag_change,
+        "on-image-state": inbound.image_state,
+        "on-target-event": inbound.target_event,
+    }
+    receiver = events.RECEIVERS[events.RULES[name][0]]
+
+    receivers[receiver](sample)
+
+    assert matches(patterns[name], sample)
+    forwarding = [pattern for rule, pattern in patterns.items() if rule == f"forward-{name.removeprefix('target-')}"]
+    assert [matches(pattern, sample) for pattern in forwarding] == [True] * (receiver == "on-target-event")
+    assert rung.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
+
+
+def test_the_state_machine_page_has_every_state_and_event():
+    """Nothing of the tables is left out, and each state says what it waits for unless it has ended."""
+    page = state_machine.page()
+    states = [state for table in (DELIVERY, PROMOTION) for state in table]
+    names = {event.__name__ for table in (DELIVERY, PROMOTION) for row in table.values() for event in row}
+
+    assert [state for state in states if f"| `{state.value}` | " not in page] == []
+    assert sorted(name for name in names if f"| {name} | " not in page) == []
+    assert page.count("nothing: it has ended") == sum(not row for row in DELIVERY.values())
+
+
+def test_a_share_starts_wanted_and_can_always_be_closed():
+    """The table found by asking the ledger's functions is the documented life of a share."""
+    table = state_machine.share_table()
+
+    assert next(iter(table)) == started_state(table) == "wanted"
+    assert table["open"] == {"released": frozenset({"closing"})}
+    assert table["closing"] == {"closed": frozenset({"closed"})}
+    assert table["closed"]["held"] == {"opening"}
+
+
+def started_state(table: dict[str, dict[str, frozenset[str]]]) -> str:
+    """The one state that no other leads to."""
+    (first,) = set(table) - {to for row in table.values() for after in row.values() for to in after}
+    return first
+
+
+def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
+    """It parses, and what it asks KMS to grant is what the service grants."""
+    from chalicelib.adapters.doors import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
+
+    script = ROOT / "docs" / "check-assumptions.sh"
+    text = script.read_text(encoding="utf-8")
+
+    assert subprocess.run(["bash", "-n", script], capture_output=True, text=True, check=False).stderr == ""
+    granted = re.search(r"^operations=\((.*)\)$", text, re.MULTILINE)
+    assert granted
+    assert tuple(granted[1].split()) == OPERATIONS
+
+
+def test_a_new_promotion_is_what_the_page_says():
+    """The diagram begins where a promotion begins."""
+    begun = started(events.AMI, events.HUB, events.REGION, events.NOW)
+
+    assert f"[*] --> {begun.state.value}" in state_machine.page()

@@ -1,0 +1,52 @@
+"""The real ``aws`` command line against a sandbox over HTTP: what a person would type, and sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from sandbox.front import Front, write_profiles
+from tests.scenarios.scene import REGION
+
+ROOT = Path(__file__).resolve().parents[2]
+AWS = ROOT / ".venv-aws" / "bin" / "aws"
+SECONDS = 60
+
+
+@pytest.fixture
+def aws(scene, tmp_path):
+    """Run ``aws``, as an account's administrator, while virtual time stands still; returns what it printed as JSON."""
+    assert AWS.exists(), f"{AWS} is missing: `make awscli` makes it, and `make pytest` does so by itself"
+    with Front(scene.world) as front:
+        variables = write_profiles(tmp_path / "aws", {"hub": stage.HUB, **stage.TARGETS}, REGION, front.url)
+
+        def run(profile, *words):
+            environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}
+            command = [str(AWS), "--profile", profile, *words]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout) if done.stdout.strip() else None
+
+        yield run
+
+
+def test_a_promotion_as_a_person_sees_it(scene, aws):
+    """Tagged as the issue writes it; each target owns the AMI; no permission and no grant is left."""
+    aws("hub", "ec2", "create-tags", "--resources", scene.image, "--tags", 'Key=promote,Value="dev prod"')
+    scene.run_until_over()
+    scene.wait(20)
+
+    for profile in stage.TARGETS:
+        (image,) = aws(profile, "ec2", "describe-images", "--owners", "self")["Images"]
+        assert (image["OwnerId"], image["State"]) == (stage.TARGETS[profile], "available")
+    permission = ("--attribute", "createVolumePermission", "--snapshot-id")
+    for snapshot in scene.snapshots:
+        shown = aws("hub", "ec2", "describe-snapshot-attribute", *permission, snapshot)
+        assert shown["CreateVolumePermissions"] == []
+    assert aws("hub", "kms", "list-grants", "--key-id", scene.key)["Grants"] == []
+    scene.assert_laws()

@@ -1,0 +1,105 @@
+"""The notices: one for each end, one summary, with ids by which a repeat is known."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+
+
+def fail_prod(scene):
+    """Let the delivery to PROD fail."""
+    scene.client("kms", PROD).disable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
+
+
+def test_who_is_told_what(scene):
+    """Delivered: which AMI, where, how long. Failed: step, cause and cure. Over: every delivery, once."""
+    fail_prod(scene)
+    scene.promote("dev prod")
+
+    delivered = {body["account"]: body for body in scene.notices("delivery.delivered")}
+    assert delivered.keys() == {DEV, TEST}
+    for account, body in delivered.items():
+        assert body["image"] == scene.image_in(account)["ImageId"]
+        assert (body["outcome"], body["region"], body["hub"]) == ("delivered", REGION, HUB)
+        assert (body["source_image"], body["source_name"]) == (scene.image, "golden-2026-01")
+        assert {copy["source"] for copy in body["copies"]} == set(scene.snapshots)
+    (failed,) = scene.notices("delivery.failed")
+    assert (failed["account"], failed["image"]) == (PROD, None)
+    assert all(fault[member] for fault in failed["faults"] for member in ("code", "where", "what", "cure"))
+    (over,) = scene.notices("promotion.over")
+    assert over["outcome"] == "incomplete"
+    assert over["counts"] == {"delivered": 2, "failed": 1, "cancelled": 0}
+    assert {d["account"]: d["outcome"] for d in over["deliveries"]} == {
+        DEV: "delivered",
+        TEST: "delivered",
+        PROD: "failed",
+    }
+    scene.assert_laws()
+
+
+def test_a_team_can_filter_for_its_own(scene):
+    """Message attributes name event, outcome, account, Region, group and image name."""
+    scene.promote("prod")
+
+    published = {message.body["event"]: message.attributes for message in scene.world.sns.published}
+    assert published["delivery.delivered"] == {
+        "event": "delivery.delivered",
+        "outcome": "delivered",
+        "account": PROD,
+        "region": REGION,
+        "group": "prod",
+        "image_name": "golden-2026-01",
+    }
+    assert published["promotion.over"]["outcome"] == "delivered"
+    assert all(len(message.subject) <= 100 for message in scene.world.sns.published)
+    scene.assert_laws()
+
+
+def test_the_hubs_event_bus_hears_the_same(scene):
+    """With the same body, from ``ami-promoter``."""
+    scene.promote("")
+
+    home = scene.world.events.default(HUB, REGION).arn
+    heard = [event for bus, event in scene.world.events.seen if bus == home and event["source"] == "ami-promoter"]
+    assert [(e["detail-type"], e["detail"]) for e in heard] == [(b["event"], b) for b in scene.notices()]
+    scene.assert_laws()
+
+
+def test_a_crash_between_publishing_and_writing_repeats_the_same_id(scene):
+    """Told at least once: the repeat has the same id and the same body but for the time."""
+    scene.world.faults.crash("act", "Publish", nth=1, when="after")
+    scene.promote("", seconds=3600)
+
+    first, again, _ = scene.notices()
+    assert first["id"] == again["id"]
+    assert {**first, "at": 0, "seconds": 0} == {**again, "at": 0, "seconds": 0}
+    scene.assert_laws()
+
+
+def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
+    """Twenty copies and two episodes: ids differ, and each message is far below SNS's 256 KB."""
+    fail_prod(scene)
+    scene.promote("dev prod")
+    scene.client("kms", PROD).enable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
+    scene.untag()
+    scene.wait(60)
+    scene.tag("dev prod")
+    scene.run_until_over(times=2)
+
+    ids = Counter(body["id"] for body in scene.notices())
+    assert set(ids.values()) == {1}
+    assert max(len(json.dumps(body)) for body in scene.notices()) < 8000
+    assert scene.states() == dict.fromkeys(stage.TARGETS.values(), "delivered")
+    scene.assert_laws()
+
+
+def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
+    """SNS is throttled for a few tries: the notice comes all the same."""
+    scene.world.faults.throttle("Publish", 10)
+    scene.promote("")
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_laws()

@@ -1,0 +1,98 @@
+"""Registering: the copy is the image, compared field by field, or it is removed."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+
+from tests.scenarios.scene import DEV, HUB, REGION, TEST
+
+UEFI_DATA = base64.b64encode(b"AMZNUEFI" + bytes(range(64))).decode()
+MODERN = {"BootMode": "uefi", "TpmSupport": "v2.0", "ImdsSupport": "v2.0", "Architecture": "arm64"}
+PREFERRED = {"BootMode": "uefi-preferred", "Description": "It's golden: 100%"}
+LEGACY = {"BootMode": "legacy-bios", "EnaSupport": False, "SriovNetSupport": "simple"}
+DIFFERS = {
+    "ImageId",
+    "OwnerId",
+    "Name",
+    "ImageLocation",
+    "CreationDate",
+    "Tags",
+    "BlockDeviceMappings",
+    "DeprecationTime",
+    "State",
+    "UsageOperation",
+    "PlatformDetails",
+}
+"""Members that a copy has of its own, or that other tests compare."""
+
+
+@pytest.mark.parametrize("attributes", [MODERN, PREFERRED, LEGACY], ids=["modern", "preferred", "legacy"])
+def test_every_attribute_arrives(scene, attributes):
+    """Architecture, boot mode, TPM, IMDS, ENA, SR-IOV, description: DescribeImages says the same of source and copy."""
+    image = scene.seed("with-attributes", volumes=[8, 20], uefi_data=UEFI_DATA, **attributes)
+    scene.promote("", image)
+
+    (source,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
+    made = scene.image_in(DEV)
+    for name in (source.keys() | made.keys()) - DIFFERS:
+        assert made.get(name) == source.get(name), name
+    shown = scene.client("ec2", DEV).describe_image_attribute(ImageId=made["ImageId"], Attribute="uefiData")
+    assert shown["UefiData"]["Value"] == UEFI_DATA
+    scene.assert_laws()
+
+
+def test_the_deprecation_date_is_carried_over(scene):
+    """The copy is deprecated when its source is."""
+    scene.client("ec2").enable_image_deprecation(ImageId=scene.image, DeprecateAt="2027-03-01T12:00:00Z")
+    scene.promote("")
+
+    assert scene.image_in(DEV)["DeprecationTime"] == "2027-03-01T12:00:00.000Z"
+    scene.assert_laws()
+
+
+def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
+    """EC2 registers something else in one target: that delivery fails, naming the field; AMI and copies are removed."""
+    images = scene.world.ec2.state.images
+
+    def spoil(call):
+        if call.operation == "RegisterImage" and call.error is None and call.caller.account == DEV:
+            made = images.get(call.result["ImageId"])
+            images.put(replace(made, members={**made.members, "EnaSupport": False}))
+
+    scene.world.gateway.after.append(spoil)
+    scene.promote("dev")
+
+    assert scene.states() == {DEV: "failed", TEST: "delivered"}
+    assert any("Ena" in fault["what"] + fault["where"] for fault in scene.delivery(DEV)["faults"])
+    assert scene.images_in(DEV) == []
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_a_name_taken_in_the_middle_fails_and_leaves_the_strangers_ami_alone(scene):
+    """Somebody registers the name while we copy: ours fails and is tidied, theirs stays."""
+    scene.world.ec2.pace.copy = 120
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    theirs = scene.world.ec2.seed_image(DEV, REGION, name=f"golden-2026-01-{scene.image}")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed"}
+    assert scene.image_in(DEV)["ImageId"] == theirs
+    assert [s for s in scene.snapshots_in(DEV) if s.get("Tags")] == []
+    scene.assert_laws()
+
+
+def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
+    """The source AMI is deregistered while its snapshots are copied: what was read of it before is enough."""
+    scene.world.ec2.pace.copy = 120
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.client("ec2", HUB).deregister_image(ImageId=scene.image)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()

@@ -1,0 +1,231 @@
+"""The sweep alone is enough: with events lost, rings lost, functions killed and AWS in trouble, everything ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, TEST
+
+DISCOVERY = 5 * 60 + 30
+"""Seconds until discovery has looked once."""
+
+
+def assert_delivered(scene, *accounts):
+    """Each of the accounts owns one AMI with its two copies, and nothing is open."""
+    assert scene.states() == dict.fromkeys(accounts, "delivered"), scene.describe()
+    for account in accounts:
+        assert len(scene.images_in(account)) == 1
+        assert len(scene.snapshots_in(account)) == 2
+    scene.assert_laws()
+
+
+def test_every_event_and_every_ring_but_the_sweeps_is_lost(scene):
+    """Discovery finds the tag, the sweep brings every record to its end."""
+    scene.wait(DISCOVERY)
+    scene.world.faults.drop_events()
+    scene.world.faults.drop_rings(except_from="sweep")
+    scene.promote(f"dev {PROD}", seconds=4 * 3600)
+
+    assert_delivered(scene, DEV, TEST, PROD)
+
+
+def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
+    """Discovery finds it within five minutes; the rest goes as ever."""
+    scene.wait(DISCOVERY)
+    with scene.world.faults.silence():
+        scene.tag("")
+        scene.wait(3)
+    scene.run_until_over(seconds=600)
+
+    assert_delivered(scene, DEV)
+
+
+def test_a_changed_value_whose_event_was_lost_is_found(scene):
+    """Over and done with, then the value names one more: found as well."""
+    scene.promote(DEV)
+    scene.wait(DISCOVERY)
+    with scene.world.faults.silence():
+        scene.tag(f"{DEV} {PROD}")
+        scene.wait(3)
+    scene.run_until_over(times=2, seconds=900)
+
+    assert_delivered(scene, DEV, PROD)
+
+
+def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
+    """A running promotion looks at its tag now and then: it is cancelled, if later."""
+    scene.world.ec2.pace.copy = 3600
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    with scene.world.faults.silence():
+        scene.untag()
+        scene.wait(3)
+    scene.run_until_state("stopping")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "cancelled"}
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
+    """The baseline: old tags start nothing; a new tag on such an AMI does."""
+    with scene.world.faults.silence():
+        scene.tag("")
+        scene.wait(3)
+    scene.wait(2 * DISCOVERY)
+    assert scene.nothing_happened()
+
+    scene.tag(f"{DEV} {PROD}")
+    scene.run_until_over()
+
+    assert_delivered(scene, DEV, PROD)
+
+
+def test_an_ami_that_became_available_unheard_goes_on(scene):
+    """The event of a pending AMI's end is lost: polling sees it."""
+    image = scene.seed("still-building", volumes=[1], available_after=120)
+    scene.tag("", image)
+    scene.wait(10)
+    scene.world.faults.drop_events()
+    scene.run_until_over(image)
+
+    assert scene.states(image) == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+CRASHES = [
+    ("act", "CopySnapshot", 1, "before"),
+    ("act", "CopySnapshot", 1, "after"),
+    ("act", "CopySnapshot", 2, "after"),
+    ("act", "RegisterImage", 1, "before"),
+    ("act", "RegisterImage", 1, "after"),
+    ("act", "AssumeRole", 1, "after"),
+    ("act", "Publish", 2, "before"),
+    ("settle", "ModifySnapshotAttribute", 1, "after"),
+    ("settle", "ModifySnapshotAttribute", 3, "before"),
+    ("settle", "ModifySnapshotAttribute", 3, "after"),
+    ("settle", "CreateGrant", 1, "before"),
+    ("settle", "CreateGrant", 1, "after"),
+    ("settle", "RevokeGrant", 1, "before"),
+    ("settle", "RevokeGrant", 1, "after"),
+    ("on-tag-change", "PutItem", 1, "after"),
+    ("on-tag-change", "SendMessage", 1, "before"),
+    ("on-target-event", "UpdateItem", 1, "after"),
+]
+
+
+@pytest.mark.parametrize(("function", "operation", "nth", "when"), CRASHES)
+def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
+    """Killed before the call, or after it with nobody hearing the answer: one AMI, no orphan, nothing open."""
+    crash = scene.world.faults.crash(function, operation, nth, when)
+    scene.promote("")
+
+    assert crash.happened
+    assert_delivered(scene, DEV)
+
+
+@pytest.mark.parametrize("nth", [1, 3, 6, 9])
+def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
+    """Killed at some write of ``act`` with three targets to write: all three are delivered, each once."""
+    crash = scene.world.faults.crash("act", "PutItem", nth, "after")
+    scene.promote(f"dev {PROD}")
+
+    assert crash.happened
+    assert_delivered(scene, DEV, TEST, PROD)
+    assert scene.told()["delivery.delivered"] == 3
+
+
+@pytest.mark.parametrize("nth", range(2, 26, 3))
+def test_act_killed_at_any_write_of_a_record(scene, nth):
+    """Killed after any of its transactions (record and history): the next one takes up from there."""
+    scene.world.faults.crash("act", "TransactWriteItems", nth, "after")
+    scene.promote("")
+
+    assert_delivered(scene, DEV)
+
+
+def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
+    """Grants work after five minutes only: copies end in error meanwhile, are deleted, and are made again."""
+    scene.world.kms.grants.delay = (290.0, 300.0)
+    scene.promote("dev")
+
+    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert_delivered(scene, DEV, TEST)
+
+
+THROTTLED = [
+    "DescribeImages",
+    "DescribeSnapshots",
+    "CopySnapshot",
+    "RegisterImage",
+    "ModifySnapshotAttribute",
+    "DescribeSnapshotAttribute",
+    "CreateGrant",
+    "RevokeGrant",
+    "AssumeRole",
+    "DescribeKey",
+]
+
+
+def test_throttles_everywhere(scene):
+    """Each kind of call is refused as too fast four times: later, but delivered."""
+    for operation in THROTTLED:
+        scene.world.faults.throttle(operation, 4)
+    scene.promote("dev")
+
+    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert_delivered(scene, DEV, TEST)
+
+
+def test_the_table_is_throttled(scene):
+    """DynamoDB refuses now and then: what the SDK does not mend, the next ring or sweep does."""
+    for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
+        scene.world.faults.throttle(operation, 3, service="dynamodb")
+    scene.promote("")
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws(errors_allowed=True)
+
+
+@pytest.mark.parametrize(
+    "operation", ["DescribeImages", "DescribeSnapshots", "DescribeSnapshotAttribute", "ListGrants"]
+)
+def test_reads_that_are_a_while_behind(scene, operation):
+    """EC2 shows what was a minute ago: nothing is taken for there, for gone or for somebody else's on that alone."""
+    scene.world.faults.stale_reads(operation, n=6, seconds=45)
+    scene.promote("")
+
+    assert_delivered(scene, DEV)
+
+
+def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
+    """Killed after CopySnapshot, and EC2 does not show the copy at first: it is waited for, not made again."""
+    crash = scene.world.faults.crash("act", "CopySnapshot", 1, "after")
+    scene.tag("")
+    scene.run_until(lambda: crash.happened)
+    scene.world.faults.stale_reads("DescribeSnapshots", n=2, seconds=240)
+    scene.run_until_over()
+
+    assert_delivered(scene, DEV)
+
+
+def test_sts_is_away_for_ten_minutes(scene):
+    """Nobody can be anybody: waited out, and delivered when it is back."""
+    scene.world.ec2.pace.copy = 120
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.world.faults.outage("sts", 600)
+    scene.run_until_over()
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert_delivered(scene, DEV)
+
+
+def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
+    """The tag's event comes and EC2 does not answer: looked at again, and delivered."""
+    scene.tag("")
+    scene.world.faults.outage("ec2", 600)
+    scene.run_until_over(seconds=3600)
+
+    assert_delivered(scene, DEV)

@@ -1,0 +1,479 @@
+"""AWS in words: a hub's AMIs, permissions and grants; copies that take time; AMIs with names. Deterministic.
+
+It keeps to the rules that the order of things can break: a copy runs only while snapshot and key are open to its
+account, and errors if either closes before its end; there is no token that makes a second CopySnapshot harmless; what
+has just been made may show itself late; names are unique.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.core import register
+from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import read_image
+from chalicelib.core.kms_keys import source_keys
+from chalicelib.core.tagging import image_tags
+from chalicelib.core.targets import Directory, resolve
+from chalicelib.ports import Refusal, SeenImage, Tagged, TagRead, TargetView
+from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
+
+HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
+TRIGGER = "promote"
+INACCESSIBLE = "Given key ID is not accessible"
+
+
+def target_key(account: str) -> str:
+    """The key that copies in an account are encrypted under."""
+    return f"arn:aws:kms:{REGION}:{account}:key/target"
+
+
+def source_key(number: int) -> str:
+    """One of the hub's own keys."""
+    return f"arn:aws:kms:{REGION}:{HUB}:key/source-{number}"
+
+
+def refusal(why: Why, code: str, *, unknown: bool = False) -> Refusal:
+    """A refusal as an adapter would word it."""
+    return Refusal(why, Fault(f"aws-{code}", "there", f"AWS says {code}.", "Mend it."), unknown=unknown)
+
+
+@dataclass
+class Copy:
+    """A snapshot in a target."""
+
+    id: str
+    account: str
+    source: str
+    key: str | None
+    """the source's, None if it is not encrypted"""
+    delivery: str
+    started: int
+    ends: int
+    outcome: str
+    state: str = "pending"
+    message: str = ""
+    deleted: bool = False
+
+
+@dataclass
+class Image:
+    """An AMI in a target."""
+
+    id: str
+    account: str
+    name: str
+    delivery: str
+    source: str
+    copies: tuple[str, ...]
+    raw: dict[str, Any]
+
+
+@dataclass
+class Nature:
+    """How AWS behaves, each list in turn and round again. Seconds, but for ``outcomes`` and ``limit`` (of copies)."""
+
+    copying: Sequence[int] = (60,)
+    outcomes: Sequence[str] = ("completed",)
+    """``late`` is key access that comes true late, and fails the copy; ``broken`` fails it for good."""
+    registering: Sequence[int] = (10,)
+    lag: Sequence[int] = (0,)
+    """For so long a new copy does not show itself."""
+    limit: int = 20
+
+
+@dataclass
+class Cloud:
+    """All accounts. ``emit`` takes each event as EventBridge would bring it."""
+
+    directory: Directory
+    nature: Nature = field(default_factory=Nature)
+    emit: Callable[[dict[str, Any]], None] = lambda event: None
+    now: int = START
+    hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    permissions: set[tuple[str, str]] = field(default_factory=set)
+    """(snapshot, account)"""
+    foreign: frozenset[tuple[str, str]] = frozenset()
+    """Permissions that were there before us."""
+    grants: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By name: (key, grantee)"""
+    copies: dict[str, Copy] = field(default_factory=dict)
+    images: dict[str, Image] = field(default_factory=dict)
+    notices: list[Mapping[str, Any]] = field(default_factory=list)
+    to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._ids = itertools.count(1)
+        self._versions = itertools.count(1)
+        self._copying = itertools.cycle(self.nature.copying)
+        self._outcomes = itertools.cycle(self.nature.outcomes)
+        self._registering = itertools.cycle(self.nature.registering)
+        self._lag = itertools.cycle(self.nature.lag)
+        self._shown_from: dict[str, int] = {}
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def after(self, seconds: int, what: Callable[[], None]) -> None:
+        """Let something happen later."""
+        heapq.heappush(self.to_come, (self.now + seconds, next(self._ids), what))
+
+    def soon(self, seconds: int, what: Callable[[], None]) -> None:
+        """Let something happen, at once where that is no time at all: before the call that caused it returns."""
+        if seconds:
+            self.after(seconds, what)
+        else:
+            what()
+
+    def event(self, kind: str, resource: str, account: str = HUB, **detail: Any) -> None:
+        """Emit an event."""
+        self.emit(
+            {
+                "id": f"event-{next(self._ids)}",
+                "detail-type": kind,
+                "account": account,
+                "region": REGION,
+                "resources": [f"arn:aws:ec2:{REGION}::{resource}"],
+                "detail": detail,
+            }
+        )
+
+    # --- the hub -----------------------------------------------------------------------------------------------------
+
+    def make_image(self, ami: str, snapshots: Mapping[str, bool], state: str = "available") -> None:
+        """Let the hub build an AMI; ``snapshots`` says of each whether it is encrypted."""
+        for number, (ident, encrypted) in enumerate(snapshots.items()):
+            key = {"KmsKeyId": source_key(number % 2)} if encrypted else {"Encrypted": False, "KmsKeyId": None}
+            self.hub_snapshots.setdefault(ident, describe_snapshot(ident, **key))
+        mappings = [
+            describe_volume(f"/dev/xvd{'abcdefgh'[number]}", ident, Encrypted=encrypted)
+            for number, (ident, encrypted) in enumerate(snapshots.items())
+        ]
+        self.hub_images[ami] = describe_image(
+            ImageId=ami, Name=f"golden-{ami}", State=state, BlockDeviceMappings=mappings, Tags=[]
+        )
+
+    def make_available(self, ami: str) -> None:
+        """Let a pending AMI become available."""
+        self.hub_images[ami]["State"] = "available"
+        self.event("EC2 AMI State Change", f"image/{ami}")
+
+    def tag(self, ami: str, value: str | None) -> None:
+        """Set or remove the trigger tag. The same value again changes nothing, and EventBridge says nothing."""
+        before = tags_of(self.hub_images[ami])
+        after = {name: text for name, text in before.items() if name != TRIGGER}
+        if value is not None:
+            after[TRIGGER] = value
+        if after == before:
+            return
+        self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
+        detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
+        self.event("Tag Change on Resource", f"image/{ami}", **detail)
+
+    # --- copies ------------------------------------------------------------------------------------------------------
+
+    def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[Copy]:
+        """Return copies that are there and not in error, or all that are there if nothing is asked."""
+        found = [copy for copy in self.copies.values() if not copy.deleted]
+        if delivery is None:
+            return found
+        return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
+
+    def pending(self, account: str) -> list[Copy]:
+        """Return what runs in an account; what was deleted runs on to its end."""
+        return [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
+
+    def accessible(self, copy: Copy) -> bool:
+        """Whether snapshot and key are open to the copy's account."""
+        open_key = copy.key is None or any(
+            key == copy.key and f"::{copy.account}:" in grantee for key, grantee in self.grants.values()
+        )
+        return (copy.source, copy.account) in self.permissions and open_key
+
+    def start_copy(self, account: str, source: str, delivery: str) -> str:
+        """CopySnapshot."""
+        if (source, account) not in self.permissions:
+            raise refusal(Why.NOT_YET, "InvalidSnapshot.NotFound")
+        if len(self.pending(account)) >= self.nature.limit:
+            raise refusal(Why.LIMIT, "ResourceLimitExceeded")
+        seconds = next(self._copying)
+        ident = f"snap-{next(self._ids):06x}c"
+        key = self.hub_snapshots[source].get("KmsKeyId")
+        outcome = next(self._outcomes)
+        copy = Copy(ident, account, source, key, delivery, self.now, self.now + seconds, outcome)
+        self.copies[ident] = copy
+        self._shown_from[ident] = self.now + next(self._lag)
+        self.soon(seconds, lambda: self._end_copy(copy))
+        return ident
+
+    def _end_copy(self, copy: Copy) -> None:
+        wrong = {"late": INACCESSIBLE, "broken": "Snapshot is broken"}.get(copy.outcome, "")
+        if not self.accessible(copy):
+            wrong = INACCESSIBLE
+        copy.state, copy.message = ("error", wrong) if wrong else ("completed", "")
+        self.event(
+            "EBS Snapshot Notification",
+            f"snapshot/{copy.id}",
+            copy.account,
+            event="copySnapshot",
+            result="failed" if wrong else "succeeded",
+            source=f"arn:aws:ec2::{REGION}:snapshot/{copy.source}",
+        )
+
+    def shown(self, account: str, delivery: str) -> tuple[SeenCopy, ...]:
+        """DescribeSnapshots by the delivery's tag."""
+        return tuple(
+            SeenCopy(
+                c.id,
+                c.source,
+                c.state,
+                100 if c.state == "completed" else 0,
+                c.message,
+                c.started,
+                target_key(c.account),
+            )
+            for c in self.copies.values()
+            if (c.account, c.delivery) == (account, delivery)
+            and self._shown_from[c.id] <= self.now
+            and (not c.deleted or c.state == "pending")
+        )
+
+    # --- new images --------------------------------------------------------------------------------------------------
+
+    def register(self, account: str, request: Mapping[str, Any], delivery: str, source: str) -> str:
+        """RegisterImage."""
+        if any((image.account, image.name) == (account, request["Name"]) for image in self.images.values()):
+            raise refusal(Why.NAME_TAKEN, "InvalidAMIName.Duplicate")
+        ids = tuple(m["Ebs"]["SnapshotId"] for m in request["BlockDeviceMappings"])
+        if any(self.copies[ident].state != "completed" or self.copies[ident].deleted for ident in ids):
+            raise refusal(Why.DENIED, "InvalidSnapshot.NotFound")
+        ident = f"ami-{next(self._ids):06x}c"
+        raw = {**ec2_shows(request), "ImageId": ident, "OwnerId": account, "State": "pending"}
+        self.images[ident] = Image(ident, account, request["Name"], delivery, source, ids, raw)
+        self.soon(next(self._registering), lambda: self._end_register(ident))
+        return ident
+
+    def _end_register(self, ident: str) -> None:
+        if ident in self.images:
+            self.images[ident].raw["State"] = "available"
+            self.event("EC2 AMI State Change", f"image/{ident}", self.images[ident].account)
+
+    def give_permission(self, snapshot: str, account: str) -> None:
+        """Let somebody share a snapshot before we come."""
+        self.permissions.add((snapshot, account))
+        self.foreign |= {(snapshot, account)}
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+
+
+# --- the ports -------------------------------------------------------------------------------------------------------
+
+
+class TwinSource:
+    """The port ``Source``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def tag(self, ami):
+        """See the port."""
+        raw = self._cloud.hub_images.get(ami)
+        if raw is None:
+            return TagRead(None, None)
+        tags = tags_of(raw)
+        return TagRead(tags.get(TRIGGER), raw["State"], raw["Name"], register.DELIVERY_TAG in tags)
+
+    def examine(self, ami):
+        """See the port."""
+        raw = self._cloud.hub_images.get(ami)
+        if raw is None:
+            return None
+        names = [mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]]
+        image = read_image(raw, {}, [self._cloud.hub_snapshots[name] for name in names])
+        return image, {arn: a_key(arn=arn) for arn in source_keys(image)}
+
+    def tagged(self):
+        """See the port."""
+        found = {ami: tags_of(raw).get(TRIGGER) for ami, raw in self._cloud.hub_images.items()}
+        return [Tagged(ami, value) for ami, value in found.items() if value is not None]
+
+
+class TwinTargets:
+    """The port ``Targets``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def resolve(self, value):
+        """See the port."""
+        return resolve(value, self._cloud.directory, "digest")
+
+    def contains(self, account):
+        """See the port."""
+        return account in self._cloud.directory.accounts
+
+    def live(self, account):
+        """See the port."""
+        targets = self._cloud.directory.accounts.get(account)
+        return (targets[0].role_name, targets[0].external_id) if targets else None
+
+
+class TwinTarget:
+    """The port ``TargetAccount``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def check(self, delivery):
+        """See the port."""
+        account = delivery.target.account
+        key = a_key(arn=target_key(account), account=account)
+        return TargetView(key, "", *self.find_image(delivery), self.find_copies(delivery))
+
+    def find_copies(self, delivery):
+        """See the port."""
+        return self._cloud.shown(delivery.target.account, delivery.id)
+
+    def look_at(self, delivery, copies):
+        """See the port."""
+        return tuple(copy for copy in self.find_copies(delivery) if copy.copy in copies)
+
+    def start_copy(self, delivery, source):
+        """See the port."""
+        return self._cloud.start_copy(delivery.target.account, source.id, delivery.id)
+
+    def register(self, delivery, image):
+        """See the port."""
+        copies = {copy.source: copy.copy for copy in delivery.copies}
+        request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
+        return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami)
+
+    def find_image(self, delivery):
+        """See the port."""
+        there = [
+            image
+            for image in self._cloud.images.values()
+            if (image.account, image.name) == (delivery.target.account, delivery.image_name)
+        ]
+        ours = [image.id for image in there if image.delivery == delivery.id]
+        others = [image.id for image in there if image.delivery != delivery.id]
+        return (ours[0] if ours else None), (others[0] if others else None)
+
+    def see_image(self, delivery, image):
+        """See the port."""
+        found = self._cloud.images.get(delivery.image)
+        copies = self.find_copies(delivery)
+        return SeenImage(
+            None if found is None else found.raw,
+            {},
+            {copy.source: copy.copy for copy in copies},
+            {copy.copy: copy.key_arn for copy in copies},
+        )
+
+    def deprecate(self, delivery, at):
+        """See the port."""
+        self._cloud.images[delivery.image].raw["DeprecationTime"] = at
+
+    def remove(self, delivery):
+        """See the port."""
+        images = [image.id for image in self._cloud.images.values() if image.delivery == delivery.id]
+        for image in images:
+            del self._cloud.images[image]
+        copies = self.find_copies(delivery)
+        self.delete_snapshots(delivery, [copy.copy for copy in copies])
+        unfinished = tuple(copy.copy for copy in copies if copy.state == "pending")
+        return (*images, *(copy.copy for copy in copies)), unfinished
+
+    def delete_snapshots(self, delivery, snapshots):
+        """See the port."""
+        used = {copy for image in self._cloud.images.values() for copy in image.copies}
+        if used & set(snapshots):
+            raise refusal(Why.DENIED, "InvalidSnapshot.InUse")
+        for snapshot in snapshots:
+            self._cloud.copies[snapshot].deleted = True
+
+
+class TwinSnapshotDoor:
+    """The port ``Door`` for snapshots."""
+
+    foreign = True
+    batch = 500
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def showing(self, resource, shares):
+        """See the port."""
+        snapshot = resource.split("#")[2]
+        return frozenset(s.holder_key for s in shares if (snapshot, s.account) in self._cloud.permissions)
+
+    def open(self, resource, shares):
+        """See the port."""
+        self._cloud.permissions |= {(resource.split("#")[2], s.account) for s in shares}
+        return {}
+
+    def close(self, resource, shares):
+        """See the port."""
+        self._cloud.permissions -= {(resource.split("#")[2], s.account) for s in shares}
+
+    def strays(self, resource, account):
+        """See the port."""
+        return ()
+
+
+class TwinGrantDoor:
+    """The port ``Door`` for key grants: the same name is the same grant."""
+
+    foreign = False
+    batch = 1
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def showing(self, resource, shares):
+        """See the port."""
+        return frozenset(s.holder_key for s in shares if s.grant_name in self._cloud.grants)
+
+    def open(self, resource, shares):
+        """See the port."""
+        for share in shares:
+            self._cloud.grants[share.grant_name] = (resource.split("#")[2], share.grantee)
+        return {share.holder_key: f"id-{share.grant_name}" for share in shares}
+
+    def close(self, resource, shares):
+        """See the port."""
+        for share in shares:
+            self._cloud.grants.pop(share.grant_name, None)
+
+    def strays(self, resource, account):
+        """See the port."""
+        return ()
+
+
+class TwinNotices:
+    """The port ``Notices``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def publish(self, notice):
+        """See the port."""
+        self._cloud.notices.append(notice)
+
+
+class Quiet:
+    """The port ``Telemetry``, keeping what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name):
+        return lambda *args, **_fields: self.told.append((name, args))

@@ -1,0 +1,90 @@
+"""What is promoted, whither, under which weather; and the one end that all of it must come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.service.cloud import Nature
+from tests.service.hub import Hub
+from tests.service.laws import ids
+from tests.service.weather import FAIR, Weather, natures, weathers
+
+ACCOUNTS = ("200000000001", "200000000002", "200000000003", "200000000004")
+AMIS = ("ami-0a", "ami-0b")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """AMIs by the numbers of their snapshots; ``encrypted`` says of each snapshot whether it is."""
+
+    accounts: int = 1
+    amis: Sequence[tuple[int, ...]] = ((0,),)
+    encrypted: Sequence[bool] = (True, True, True, True)
+    pending: bool = False
+    """The first AMI is tagged while it is still being made."""
+    shared_before: bool = False
+    """The first snapshot is shared with the first account by somebody else."""
+    weather: Weather = FAIR
+    nature: Nature = Nature()  # noqa: RUF009 - nothing changes it
+
+    def hub(self, **troubles: Any) -> Hub:
+        """Return a hub whose AMIs are made, and not tagged yet."""
+        hub = Hub(accounts=ACCOUNTS[: self.accounts], weather=self.weather, nature=self.nature, **troubles)
+        for ami, numbers in zip(AMIS, self.amis, strict=False):
+            state = "pending" if self.pending and ami == AMIS[0] else "available"
+            hub.cloud.make_image(ami, {f"snap-0{n}": self.encrypted[n] for n in numbers}, state)
+        if self.shared_before:
+            hub.cloud.give_permission(f"snap-0{self.amis[0][0]}", ACCOUNTS[0])
+        return hub
+
+    def play(self, **troubles: Any) -> Hub:
+        """Tag all AMIs, and let everything happen that will."""
+        hub = self.hub(**troubles)
+        for number, ami in enumerate(AMIS[: len(self.amis)]):
+            hub.cloud.after(number * 20, lambda ami=ami: hub.cloud.tag(ami, "default"))
+        if self.pending:
+            hub.cloud.after(400, lambda: hub.cloud.make_available(AMIS[0]))
+        hub.run()
+        return hub
+
+
+def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy[Scene]:
+    """Any scene: one or two AMIs, which may have snapshots in common."""
+    some = st.lists(st.integers(0, most_snapshots - 1), min_size=1, max_size=most_snapshots, unique=True).map(tuple)
+    return st.builds(
+        Scene,
+        accounts=st.integers(1, most_accounts),
+        amis=st.lists(some, min_size=1, max_size=2),
+        encrypted=st.tuples(*(st.sampled_from([True, True, False]) for _ in range(4))),
+        pending=st.booleans(),
+        shared_before=st.booleans(),
+        weather=weathers(),
+        nature=natures(),
+    )
+
+
+def all_delivered(hub: Hub, *, told_once: bool = True) -> None:
+    """Assert the one end: every target has its AMI, nothing is left over, and everybody was told.
+
+    ``told_once``: not only under one id, by which a repeat is known, but in one message.
+    """
+    hub.laws.rest()
+    cloud = hub.cloud
+    places = {(ami, account) for ami in cloud.hub_images for account in hub.accounts}
+    assert hub.outcomes() == dict.fromkeys(places, "delivered")
+    assert {(image.source, image.account) for image in cloud.images.values()} == places
+    assert len(cloud.images) == len(places), "one AMI each"
+    for image in cloud.images.values():
+        sources = [mapping["Ebs"]["SnapshotId"] for mapping in cloud.hub_images[image.source]["BlockDeviceMappings"]]
+        assert [cloud.copies[copy].source for copy in image.copies] == sources
+    assert len(ids(cloud.notices, "delivery.delivered")) == len(places)
+    assert len(ids(cloud.notices, "promotion.over")) == len(cloud.hub_images)
+    assert {notice["event"] for notice in cloud.notices} == {"delivery.delivered", "promotion.over"}
+    if told_once:
+        counts = Counter(notice["id"] for notice in cloud.notices)
+        assert set(counts.values()) == {1}, f"told more than once: {counts}"

@@ -1,0 +1,57 @@
+"""How events, rings and invocations fare. Each list is taken in turn and round again; an empty fate is a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.service.cloud import Nature
+
+DAY = 86_400
+EARLY = -1
+"""Before the call that caused it has returned."""
+
+ON_TIME: tuple[int, ...] = (0,)
+LOST: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Delays in seconds. ``hurry``: an invocation believes that each step took it so many seconds of its thirty."""
+
+    events: Sequence[tuple[int, ...]] = (ON_TIME,)
+    rings: Sequence[tuple[int, ...]] = (ON_TIME,)
+    """Of all rings but the sweep's."""
+    hurry: int = 0
+
+
+FAIR = Weather()
+NOTHING_COMES = Weather(events=(LOST,), rings=(LOST,))
+
+_EVENT_FATES = (ON_TIME, LOST, (0, 0), (5, 1), (0, 40), (EARLY,), (EARLY, 200), (600,), (30, DAY), (DAY,))
+_RING_FATES = (ON_TIME, LOST, (0, 0), (0, 7), (3,), (45,), (200,))
+
+
+def _some(*values):
+    return st.lists(st.sampled_from(values), min_size=1, max_size=6)
+
+
+def weathers() -> st.SearchStrategy[Weather]:
+    """Any weather."""
+    return st.builds(
+        Weather, events=_some(*_EVENT_FATES), rings=_some(*_RING_FATES), hurry=st.sampled_from([0, 0, 0, 7])
+    )
+
+
+def natures() -> st.SearchStrategy[Nature]:
+    """Any AWS that gets there in the end."""
+    return st.builds(
+        Nature,
+        copying=_some(0, 1, 60, 600, 7200),
+        outcomes=st.sampled_from([("completed",), ("late", "completed"), ("completed", "completed", "late")]),
+        registering=_some(0, 10, 300),
+        lag=_some(0, 0, 3, 90),
+        limit=st.sampled_from([20, 3, 1]),
+    )

@@ -1,0 +1,100 @@
+"""The four stores of one table, in memory or on DynamoDB (moto in process), and a look at records from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
+from chalicelib.adapters.dynamo.slots import DynamoSlotBook
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.addresses import Key
+from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotBook
+
+NEVER = 10**12
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A record as the sweep and an operator see it."""
+
+    state: str
+    ring_at: int | None
+    parked: str
+
+    @property
+    def astir(self) -> bool:
+        """Whether the sweep will find it."""
+        return self.ring_at is not None
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The ports, by name; ``table`` is None in memory."""
+
+    records: Any
+    slots: Any
+    ledger: Any
+    children: Any
+    table: Table | None = None
+
+    def seen(self, key: Key) -> Seen | None:
+        """Look at a record without touching or parsing it."""
+        if self.table is None:
+            item = self.records.records.get(key)
+            return None if item is None else Seen(item.state, item.ring_at, item.parked)
+        found = self.table.get(key)
+        return None if found is None else Seen(found["state"], found.get("ring_at"), found.get("parked", ""))
+
+    def next_due(self) -> int | None:
+        """When the sweep will next find something."""
+        if self.table is None:
+            times = [item.ring_at for item in self.records.records.values() if item.ring_at is not None]
+            return min(times, default=None)
+        firsts = [
+            self.table.query_index(
+                "due", "due_shard = :shard AND ring_at <= :now", {":shard": f"due#{shard}", ":now": NEVER}, 1
+            )
+            for shard in range(SHARDS)
+        ]
+        return min((int(item["ring_at"]) for page in firsts for item in page), default=None)
+
+
+def in_memory() -> Stores:
+    """Fresh and empty."""
+    return Stores(MemoryRecords(), MemorySlotBook(), MemoryLedger(), MemoryChildren())
+
+
+@contextmanager
+def on_dynamodb() -> Iterator[Stores]:
+    """Fresh and empty, for as long as the context lasts. Credentials must stand in the environment."""
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        client.create_table(
+            TableName="state",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": kind}
+                for name, kind in (("pk", "S"), ("sk", "S"), ("due_shard", "S"), ("ring_at", "N"))
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "due",
+                    "KeySchema": [
+                        {"AttributeName": "due_shard", "KeyType": "HASH"},
+                        {"AttributeName": "ring_at", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                }
+            ],
+        )
+        table = Table(client, "state")
+        yield Stores(DynamoRecords(table), DynamoSlotBook(table), DynamoLedger(table), DynamoChildren(table), table)

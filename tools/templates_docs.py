@@ -1,0 +1,116 @@
+"""The page docs/parameters.md: parameters, outputs and fixed names of the templates, as they stand in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+from tools.package import merge_template
+
+ROOT = Path(__file__).resolve().parent.parent
+
+INTRO = """\
+# Parameters, outputs and names
+
+<!-- Written by tools/templates_docs.py from the templates; `make docs` writes it anew. -->
+
+How they are used is in [deploying.md](deploying.md).
+A value that does not fit is refused before anything is made.
+A parameter without a default must be given; one that is not given to an update keeps its value.
+`R` stands for the hub's Region, `HUB` for its account.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template to describe: its file, what it is called here, and its content."""
+
+    file: str
+    title: str
+    content: Mapping[str, Any]
+
+
+def templates() -> tuple[Template, ...]:
+    """Read the three templates. The hub's is what Chalice gets to merge, before it is packaged."""
+    return (
+        Template(".chalice/extras.yaml", "The hub", merge_template()),
+        _read("deploy/target.yaml", "A target"),
+        _read("deploy/target-stackset.yaml", "Targets by OU"),
+    )
+
+
+def page() -> str:
+    """Return the text of docs/parameters.md."""
+    return INTRO + "".join(part for template in templates() for part in _sections(template))
+
+
+def names(template: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Every resource whose name is fixed: logical id -> the property that names it, and the name."""
+    return {
+        logical: (name, resource["Properties"][name])
+        for logical, resource in template["Resources"].items()
+        for name in NAMING
+        if name in resource.get("Properties", {})
+    }
+
+
+NAMING = (
+    "FunctionName",
+    "RoleName",
+    "LogGroupName",
+    "TableName",
+    "QueueName",
+    "TopicName",
+    "Name",
+    "AliasName",
+    "DashboardName",
+    "StackSetName",
+    "AlarmName",
+)
+"""Properties that name a resource; one that a template gives is a promise."""
+
+
+def _sections(template: Template) -> Iterator[str]:
+    yield f"\n## {template.title}\n\nFrom `{template.file}`.\n"
+    yield "\n| parameter | default | may be | meaning |\n| --- | --- | --- | --- |\n"
+    for name, given in template.content["Parameters"].items():
+        cells = (f"`{name}`", _default(given), _allowed(given), given["Description"])
+        yield f"| {' | '.join(_cell(cell) for cell in cells)} |\n"
+    yield "\n| output | meaning |\n| --- | --- |\n"
+    for name, given in template.content["Outputs"].items():
+        yield f"| `{name}` | {_cell(given['Description'])} |\n"
+    yield "\n| what | fixed name |\n| --- | --- |\n"
+    for logical, (_, name) in names(template.content).items():
+        yield f"| `{logical}` | `{_readable(name)}` |\n"
+
+
+def _default(given: Mapping[str, Any]) -> str:
+    if "Default" not in given:
+        return "must be given"
+    return "none" if given["Default"] == "" else f"`{given['Default']}`"
+
+
+def _allowed(given: Mapping[str, Any]) -> str:
+    if "AllowedValues" in given:
+        return " or ".join(f"`{value}`" for value in given["AllowedValues"])
+    return str(given["ConstraintDescription"]).rstrip(".")
+
+
+def _cell(text: str) -> str:
+    """A table's cell ends at a bar."""
+    return text.strip().replace("|", "\\|")
+
+
+def _readable(name: Any) -> str:
+    text = next(iter(name.values())) if isinstance(name, Mapping) else name
+    for variable, short in {"${AWS::Region}": "R", "${HubRegion}": "R", "${HubAccountId}": "HUB"}.items():
+        text = text.replace(variable, short)
+    return str(text)
+
+
+def _read(file: str, title: str) -> Template:
+    return Template(file, title, yaml_parse((ROOT / file).read_text(encoding="utf-8")))
