@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from chalicelib.core.faults import Fault
 
@@ -39,8 +40,8 @@ class Command:
     @property
     def usage(self) -> str:
         """How it is called."""
-        operand = self.operand if self.operand_needed else f"[{self.operand}]"
-        return " ".join(("ami-promoter", *self.words, operand, "[options]"))
+        operand = self.operand if self.operand_needed or not self.operand else f"[{self.operand}]"
+        return " ".join(word for word in ("ami-promoter", *self.words, operand, "[options]") if word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,25 @@ HUB = Option(
 )
 DRY_RUN = Option("--dry-run", "", "show what would change, and change nothing")
 JSON = Option("--json", "", "write JSON for a program")
+WHY = Option("--why", "TEXT", "a sentence for those who find it so", "(?s).{1,500}", "a text of at most 500 characters")
+DELETE_COPIES = Option("--delete-copies", "", "delete copies under way rather than let them end")
+WAIT = Option("--wait", "", "return only when nothing is under way and no share is open")
+TIMEOUT = Option("--timeout", "MINUTES", "with --wait: give up after so long", "[1-9][0-9]{0,4}", "minutes, 1 to 99999")
+ROLE = Option(
+    "--role-name",
+    "NAME",
+    "the role's name in the target (otherwise AmiCopyRole)",
+    "[A-Za-z0-9+=,.@_-]{1,64}",
+    "a role's name, without a path",
+)
 HELP = Option("--help", "", "show this")
+
+KEY: Mapping[str, Any] = {
+    "operand": "KEY",
+    "operand_needed": False,
+    "operand_pattern": "(arn:[a-z0-9-]+:kms:.+|alias/[A-Za-z0-9/_-]+|[a-z0-9-]{20,40})",
+    "operand_wanted": "a key's ARN, its id, or alias/NAME",
+}
 
 COMMANDS = (
     Command(
@@ -101,13 +120,37 @@ COMMANDS = (
         operand_wanted="an AMI's id, like ami-0123456789abcdef0",
         options=(REGION, TABLE, JSON, HELP),
     ),
+    Command(
+        ("pause",),
+        "begin nothing new; what runs goes on to its end",
+        options=(REGION, TABLE, HUB, WHY, JSON, HELP),
+    ),
+    Command(("resume",), "lift the pause", options=(REGION, TABLE, HUB, JSON, HELP)),
+    Command(
+        ("drain",),
+        "pause, bring what runs to its end, and close every share",
+        options=(REGION, TABLE, HUB, DELETE_COPIES, WAIT, TIMEOUT, JSON, HELP),
+    ),
+    Command(
+        ("key-policy", "target"),
+        "print what a target's own key must allow, or check a key with the target's credentials",
+        options=(REGION, ROLE, JSON, HELP),
+        **KEY,
+    ),
+    Command(
+        ("key-policy", "hub"),
+        "print what a key of the hub must allow, or check a key with the hub's credentials",
+        options=(REGION, JSON, HELP),
+        **KEY,
+    ),
 )
 
 EXITS = """exit status:
   0  done, or nothing to do
   1  faults in what was given: the file, or an AMI that is not known
   2  faults in the call itself
-  3  AWS refused, or could not be reached; nothing is half done"""
+  3  AWS refused, or could not be reached; nothing is half done
+  4  drain: something is still under way, or a share is open"""
 
 
 def parse(argv: Sequence[str]) -> Call | str | tuple[Fault, ...]:
@@ -136,7 +179,7 @@ def help_text(command: Command | None = None) -> str:
         text = ["usage: ami-promoter COMMAND [options]", "", *lines, "", more]
     else:
         text = [f"usage: {command.usage}", "", f"{command.help[0].upper()}{command.help[1:]}.", ""]
-        text += [f"  {f'{o.name} {o.takes}'.ljust(18)}  {o.help}" for o in command.options]
+        text += [f"  {f'{o.name} {o.takes}'.ljust(19)}  {o.help}" for o in command.options]
     return "\n".join((*text, "", EXITS))
 
 
@@ -186,13 +229,14 @@ def _option_faults(options: Sequence[tuple[str, str | None]], known: Sequence[Op
 
 def _operand_faults(command: Command, operands: Sequence[str]) -> Iterator[Fault]:
     name = " ".join(command.words)
-    if not operands and command.operand_needed:
+    if not operands and command.operand and command.operand_needed:
         yield Fault("usage-operand", name, f"{command.operand} is missing.", f"Write `{command.usage}`.")
-    for operand in operands[:1]:
+    taken = 1 if command.operand else 0
+    for operand in operands[:taken]:
         if not re.fullmatch(command.operand_pattern, operand):
             what = f"`{operand}` is no {command.operand}."
             yield Fault("usage-operand", name, what, f"Write {command.operand_wanted}.")
-    for operand in operands[1:]:
+    for operand in operands[taken:]:
         yield Fault("usage-operand", name, f"`{operand}` is too much.", f"Write `{command.usage}`.")
 
 

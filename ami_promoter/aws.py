@@ -1,4 +1,4 @@
-"""The rim towards AWS: one connection to the hub's table, and AWS's refusals in words for a person.
+"""The rim towards AWS: connections under the caller's credentials, and AWS's refusals in words for a person.
 
 AWS_ENDPOINT_URL, profiles and the other usual settings hold, as boto3 reads them.
 """
@@ -23,30 +23,32 @@ def region(given: str | None, environ: Mapping[str, str]) -> str | None:
     return given or environ.get("AWS_REGION") or boto3.Session().region_name
 
 
-class Connection:
-    """The hub's table under the caller's credentials. Asks STS at once who the caller is; may raise Trouble."""
+class Account:
+    """An account and Region under the caller's credentials. Asks STS at once who the caller is; may raise Trouble."""
 
-    def __init__(self, region: str, table: str | None = None, hub: str | None = None) -> None:
+    def __init__(self, region: str) -> None:
         self.region = region
-        self.table = table or f"ami-promoter-{region}"
-        self.account = hub or "unknown"
-        config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
+        self.account = "unknown"
+        self._config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
         with self.telling("asking STS who is calling"):
-            session = boto3.Session(region_name=region)
-            self.dynamodb: Any = session.client("dynamodb", config=config)
-            identity = session.client("sts", config=config).get_caller_identity()
-        if hub and identity["Account"] != hub:
-            raise Trouble(
-                f"the credentials are those of account {identity['Account']} ({identity['Arn']}), "
-                f"and --hub-account says {hub}. Use credentials of the hub."
-            )
+            self._session = boto3.Session(region_name=region)
+            identity = self.client("sts").get_caller_identity()
         self.account = identity["Account"]
         self.caller = identity["Arn"]
 
     @property
     def place(self) -> str:
-        """Account, Region and table, for messages."""
-        return f"account {self.account}, {self.region}, table {self.table}"
+        """Account and Region, for messages."""
+        return f"account {self.account}, {self.region}"
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+        return str(self.caller).split(":")[1]
+
+    def client(self, service: str) -> Any:
+        """Make a client of a service."""
+        return self._session.client(service, config=self._config)
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:
@@ -55,6 +57,25 @@ class Connection:
             yield
         except (ClientError, BotoCoreError) as error:
             raise Trouble(f"{self.place}: {doing} failed: {_ended(str(error))} {_cure(error)}") from error
+
+
+class Connection(Account):
+    """The hub's table under the caller's credentials. Refuses those of another account than ``hub``."""
+
+    def __init__(self, region: str, table: str | None = None, hub: str | None = None) -> None:
+        self.table = table or f"ami-promoter-{region}"
+        super().__init__(region)
+        if hub and self.account != hub:
+            raise Trouble(
+                f"the credentials are those of account {self.account} ({self.caller}), "
+                f"and --hub-account says {hub}. Use credentials of the hub."
+            )
+        self.dynamodb = self.client("dynamodb")
+
+    @property
+    def place(self) -> str:
+        """Account, Region and table, for messages."""
+        return f"{super().place}, table {self.table}"
 
 
 def _ended(sentence: str) -> str:
@@ -77,8 +98,9 @@ _CURES: Mapping[tuple[str, ...], str] = {
         "There is no such table: see that account and Region are the hub's, and that the hub stack is deployed there."
     ),
     ("AccessDeniedException", "AccessDenied"): (
-        "Use a role that may do this on the table; docs/targets.md lists what the commands need."
+        "Use a role that may do this; docs/permissions.md lists what the commands need."
     ),
+    ("NotFoundException",): "There is no such key: see that its name, the Region and the account are right.",
     ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (
         "The credentials have expired or are no longer valid: sign in again."
     ),

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ami_promoter import aws, status, targets
+from ami_promoter import aws, drain, key_policy, pausing, status, targets
 from ami_promoter.arguments import Call, parse
+from ami_promoter.report import Report
 from chalicelib.core.faults import Fault
 
-OK, FAULTS, USAGE, AWS = 0, 1, 2, 3
+OK, FAULTS, USAGE, AWS, UNFINISHED = 0, 1, 2, 3, 4
+
+RUN: Mapping[str, Callable[[Call, str], Report]] = {
+    "targets": targets.run,
+    "status": status.run,
+    "pause": pausing.run,
+    "resume": pausing.run,
+    "drain": drain.run,
+    "key-policy": key_policy.run,
+}
+"""A command's first word, and what carries it out; each may raise Trouble."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if region is None:
             what = "neither it nor AWS_REGION nor a profile says the hub's Region."
             return _usage([Fault("usage-region", "--region", what, "Write `--region REGION`.")])
-        run = status.run if call.command.words == ("status",) else targets.run
-        report = run(call, region)
+        report = RUN[call.command.words[0]](call, region)
     except aws.Trouble as trouble:
         print(f"ami-promoter: {trouble}", file=sys.stderr)
         return AWS
@@ -41,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if report.faults:
         _print_faults(report.faults)
         return FAULTS
-    return OK
+    return UNFINISHED if report.unfinished else OK
 
 
 def _usage(faults: Sequence[Fault]) -> int:

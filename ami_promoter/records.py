@@ -10,6 +10,7 @@ from typing import Any
 from ami_promoter.aws import Connection, Trouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core import addresses
+from chalicelib.core.delivery.model import ENDED
 
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
@@ -41,6 +42,23 @@ class Reader:
                 records, children = found.setdefault(item["pk"], ([], []))
                 (records if item["sk"] == "record" else children).append(_record(item))
         return ((record, children) for records, children in found.values() for record in records)
+
+    def under_way(self) -> dict[tuple[str, str], Record]:
+        """Every delivery that has not ended, and every share, by (pk, sk). This reads the whole table, consistently."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression=(
+                "(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN (:delivered, :failed, :cancelled)) "
+                "OR (begins_with(pk, :resource) AND begins_with(sk, :share))"
+            ),
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues=wire(
+                {":delivery": "delivery#", ":record": "record", ":resource": "resource#", ":share": "share#"}
+                | {f":{state}": str(state) for state in ENDED}
+            ),
+            ConsistentRead=True,
+        )
+        return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
 
     def promotion(self, ami: str) -> Record | None:
         """Read one AMI's promotion; None if there is none."""

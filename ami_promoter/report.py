@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from chalicelib.core.faults import Fault
@@ -17,3 +18,12 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     warnings: tuple[str, ...] = ()
+    unfinished: bool = False
+    """Whether what the command began is not over yet."""
+
+
+def moment(epoch: int | None) -> str:
+    """Write epoch seconds as ISO 8601 in UTC; a dash where there is no such time."""
+    if not epoch:
+        return "-"
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

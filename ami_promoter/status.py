@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
+from ami_promoter import pausing
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
-from ami_promoter.report import Report
+from ami_promoter.report import Report, moment
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 
@@ -23,7 +24,12 @@ def run(call: Call, region: str) -> Report:
     connection = Connection(region, call.options.get("--table"))
     reader = Reader(connection)
     with connection.telling("reading the records"):
-        return _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+        report = _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+    paused = pausing.Switch(connection).read()
+    if paused is None:
+        return replace(report, data={**report.data, "paused": None})
+    first = f"Paused {pausing.said(paused)}. Nothing new is begun."
+    return replace(report, lines=(first, "", *report.lines), data={**report.data, "paused": pausing.to_json(paused)})
 
 
 def _all(reader: Reader, connection: Connection) -> Report:
@@ -62,19 +68,28 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
 def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
     places = [(share["resource"], f"share#{share['holder']}") for d in deliveries for share in d.get("shares", ())]
-    return [
-        {
-            "resource": pk.removeprefix("resource#"),
-            "account": share.get("account"),
-            "state": share.get("state"),
-            "opened_at": _time(share.get("opened_at")),
-            "before_us": share.get("before_us", False),
-            "holders": sorted(share["_item"].get("holders", ())),
-            "closes_at_the_latest": _time(share["_item"].get("hard_close_at")),
-        }
-        for (pk, _), share in sorted(reader.many(places).items())
-        if share.get("state") in OPEN
-    ]
+    found = sorted(reader.many(places).items())
+    return [open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN]
+
+
+def open_share(pk: str, share: Record) -> dict[str, Any]:
+    """Show a share for a program."""
+    return {
+        "resource": pk.removeprefix("resource#"),
+        "account": share.get("account"),
+        "state": share.get("state"),
+        "opened_at": moment(share.get("opened_at")),
+        "before_us": share.get("before_us", False),
+        "holders": sorted(share["_item"].get("holders", ())),
+        "closes_at_the_latest": moment(share["_item"].get("hard_close_at")),
+    }
+
+
+def share_line(share: Mapping[str, Any]) -> str:
+    """Show the same for a person."""
+    end = f"closes by {share['closes_at_the_latest']} at the latest"
+    end = "was there before us, stays" if share["before_us"] else end
+    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
 
 
 def _promotion(record: Record, children: Sequence[Record]) -> dict[str, Any]:
@@ -82,7 +97,7 @@ def _promotion(record: Record, children: Sequence[Record]) -> dict[str, Any]:
         "ami": record.get("ami"),
         "name": record.get("image_name", ""),
         "state": record.get("state"),
-        "since": _time(record.get("since")),
+        "since": moment(record.get("since")),
         "value": record.get("value"),
         "candidate": record.get("candidate"),
         "why": record.get("why", ""),
@@ -107,7 +122,7 @@ def _delivery(record: Record) -> dict[str, Any]:
         "account": target.get("account"),
         "region": target.get("region"),
         "state": state,
-        "since": _time(record.get("entered", {}).get(state)),
+        "since": moment(record.get("entered", {}).get(state)),
         "image": record.get("image"),
         "key": record.get("key_arn") or None,
         "copies": [
@@ -141,10 +156,7 @@ def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Itera
     yield ""
     shares = data["open_shares"]
     yield f"Open shares: {len(shares) or 'none'}"
-    for share in shares:
-        end = f"closes by {share['closes_at_the_latest']} at the latest"
-        end = "was there before us, stays" if share["before_us"] else end
-        yield f"  {share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
+    yield from (f"  {share_line(share)}" for share in shares)
 
 
 def _troubles(data: Mapping[str, Any], prefix: str) -> Iterator[str]:
@@ -170,12 +182,6 @@ def _progress(delivery: Mapping[str, Any]) -> str:
 
 def _counts(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in states.items()) or "no deliveries"
-
-
-def _time(epoch: int | None) -> str:
-    if not epoch:
-        return "-"
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

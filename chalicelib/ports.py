@@ -313,8 +313,11 @@ class TargetAccount(Protocol):
         """EnableImageDeprecation (``at``: ISO 8601)."""
         ...
 
-    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Deregister and delete all that is ours for this delivery; returns (what is left, copies still running)."""
+    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...], Fault | None]:
+        """Deregister and delete all that is ours for this delivery, each apart from the others.
+
+        Returns (what showed just before, copies that still run, the last removal that was refused).
+        """
         ...
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
@@ -380,6 +383,10 @@ class Telemetry(Protocol):
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
         """An account that holds no share any longer has grants of its own making on our key: an alarm."""
+        ...
+
+    def not_closing(self, resource: str, account: str, tries: int) -> None:
+        """A share that is to be closed still shows after many tries: an alarm."""
         ...
 
     def closed_blind(self, resource: str, account: str) -> None:

@@ -62,6 +62,11 @@ class PowertoolsTelemetry:
         self._logger.error("grants outlive ours", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 
+    def not_closing(self, resource: str, account: str, tries: int) -> None:
+        """See the port."""
+        self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
+        self._count("SharesNotClosing")
+
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""
         self._logger.error("share closed blind", resource=resource, target_account=account)

@@ -167,6 +167,7 @@ class MemoryLedger:
         self.book[resource, share.holder_key] = replace(
             known,
             holders=known.holders | {holder},
+            grantee=share.grantee,
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
         )
 
@@ -186,7 +187,11 @@ class MemoryLedger:
         for share in shares:
             known = self.book[share.resource, share.holder_key]
             self.book[share.resource, share.holder_key] = replace(
-                share, holders=known.holders, hard_close_at=known.hard_close_at, version=share.version + 1
+                share,
+                holders=known.holders,
+                hard_close_at=known.hard_close_at,
+                grantee=known.grantee,
+                version=share.version + 1,
             )
 
 

@@ -128,7 +128,7 @@ def share_table() -> dict[str, dict[str, frozenset[str]]]:
         if share.to_open([held], 0) and state is not share.State.OPENING:
             row["held"] = frozenset({share.intend_opening(held, 0, seen=False).state})
         if share.to_open([held], 0):
-            row["refused"] = frozenset({share.refused(held, fault).state})
+            row["refused"] = frozenset({share.refused(held, fault, 0).state})
         if share.to_close([free], 0) and state is not share.State.CLOSING:
             row["released"] = frozenset({share.intend_closing(free, 0).state})
         if state is share.State.OPENING:

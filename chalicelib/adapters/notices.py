@@ -25,8 +25,8 @@ class SnsNotices:
         self._bus = bus
 
     def publish(self, notice: Mapping[str, Any]) -> None:
-        """See the port."""
-        body = json.dumps(notice)
+        """See the port. The topic comes last: whatever is tried again, people get their mail once."""
+        self._put_event(notice)
         with told("Publish", self._topic_arn):
             self._sessions.own("sns").publish(
                 TopicArn=self._topic_arn,
@@ -37,11 +37,18 @@ class SnsNotices:
                     for name, value in attributes(notice).items()
                 },
             )
-        with told("PutEvents", f"event bus {self._bus}"):
-            answer = self._sessions.own("events").put_events(
-                Entries=[{"Source": SOURCE, "DetailType": notice["event"], "Detail": body, "EventBusName": self._bus}]
-            )
+
+    def _put_event(self, notice: Mapping[str, Any]) -> None:
+        where = f"event bus {self._bus}"
+        entry = {
+            "Source": SOURCE,
+            "DetailType": notice["event"],
+            "Detail": json.dumps(notice),
+            "EventBusName": self._bus,
+        }
+        with told("PutEvents", where):
+            answer = self._sessions.own("events").put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
-            entry = answer["Entries"][0]
-            what = f"PutEvents was refused: {entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
-            raise Refusal(Why.THROTTLED, Fault("event-not-put", f"event bus {self._bus}", what, "It is tried again."))
+            refused = answer["Entries"][0]
+            what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
+            raise Refusal(Why.THROTTLED, Fault("event-not-put", where, what, "It is tried again."))

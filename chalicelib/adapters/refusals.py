@@ -11,7 +11,19 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 from chalicelib.ports import Refusal
 
-THROTTLED = frozenset(
+STALE_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "RequestExpired",
+        "UnrecognizedClientException",
+    }
+)
+"""The session is over, or its role was deleted and made anew: a new session is to be had."""
+
+THROTTLED = STALE_CREDENTIALS | frozenset(
     {
         "RequestLimitExceeded",
         "Throttling",
@@ -27,12 +39,9 @@ THROTTLED = frozenset(
         "KMSInternalException",
         "DependencyTimeoutException",
         "ConcurrentTagAccess",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
     }
 )
-"""Ask again soon; an expired session is made anew."""
+"""Ask again soon."""
 
 KINDS = {
     "ResourceLimitExceeded": Why.LIMIT,
@@ -49,6 +58,7 @@ CURES = {
 }
 
 SERVER_ERROR = 500
+SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "MalformedPolicyDocument")
 
 
 @contextmanager
@@ -63,6 +73,12 @@ def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
         raise Refusal(Why.THROTTLED, fault, unknown=True) from error
 
 
+def code_of(refusal: Refusal) -> str:
+    """AWS's code behind a refusal; "" where there was no answer."""
+    cause = refusal.__cause__
+    return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else ""
+
+
 def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> Refusal:
     """Classify one answer."""
     code = error.response["Error"]["Code"]
@@ -73,10 +89,14 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
         return Refusal(
             Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR
         )
+    if sts and code in SESSION_TOO_LARGE:
+        cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
+        return Refusal(Why.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
         cure = (
             "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
-            "hub's account and the external id of the targets file. It is tried again until the queue deadline."
+            "hub's account and the external id of the targets file. If role_name there is not the hub's parameter "
+            "TargetRoleName, the hub's own policy forbids it. It is tried again until the queue deadline."
         )
         return Refusal(Why.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, Why.DENIED)

@@ -14,8 +14,8 @@ from botocore.config import Config
 
 from chalicelib.adapters.refusals import told
 
-READS = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
-ONCE = Config(connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 1})
+READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
 """For CopySnapshot and RegisterImage, which have no client token: a retry inside the SDK would double them (law 4)."""
 
 SESSION_SECONDS = 3600

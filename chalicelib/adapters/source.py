@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from chalicelib.adapters.refusals import THROTTLED, told
+from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import image, register
+from chalicelib.core.delivery.events import Why
 from chalicelib.core.image import SourceImage
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.ports import Refusal, Tagged, TagRead
@@ -84,8 +83,7 @@ class HubSource:
             with told("DescribeImages", self._where):
                 answer = self._sessions.own("ec2").describe_images(ImageIds=[ami])
         except Refusal as refusal:
-            cause = refusal.__cause__
-            if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in NOT_FOUND:
+            if code_of(refusal) in NOT_FOUND:
                 return None
             raise
         found: Sequence[Mapping[str, Any]] = answer["Images"]
@@ -103,9 +101,9 @@ class HubSource:
     def _key(self, arn: str) -> KeyFacts | None:
         """What DescribeKey says; None where it refuses, which the checks then name as a fault."""
         try:
-            return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in THROTTLED:
-                with told("DescribeKey", self._where):
-                    raise
+            with told("DescribeKey", self._where):
+                return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
+        except Refusal as refusal:
+            if refusal.why is not Why.DENIED:
+                raise
             return None

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.refusals import THROTTLED, told
+from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION, Work, policy
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import comparison, register
-from chalicelib.core.delivery.events import SeenCopy
+from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import SeenImage, Targets, TargetView
+from chalicelib.ports import Refusal, SeenImage, Targets, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
@@ -38,7 +41,7 @@ class AwsTarget:
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
-        with told("DescribeSnapshots", delivery.where):
+        with self._told("DescribeSnapshots", delivery.where):
             pages = self._client("ec2", "look", delivery).get_paginator("describe_snapshots")
             filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
             return tuple(
@@ -47,7 +50,7 @@ class AwsTarget:
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """See the port. By filter: by id, one that is gone would make EC2 refuse them all."""
-        with told("DescribeSnapshots", delivery.where):
+        with self._told("DescribeSnapshots", delivery.where):
             pages = self._client("ec2", "look", delivery).get_paginator("describe_snapshots")
             filters = [
                 {"Name": "snapshot-id", "Values": list(copies)},
@@ -61,7 +64,7 @@ class AwsTarget:
         """See the port."""
         ec2 = self._client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
         tags = snapshot_tags(delivery, source, self._trigger_tag)
-        with told("CopySnapshot", f"{delivery.where}, {source.id}"):
+        with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
                 SourceRegion=delivery.target.region,
                 SourceSnapshotId=source.id,
@@ -78,14 +81,14 @@ class AwsTarget:
         ec2 = self._client("ec2", "register", delivery, once=True)
         copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, self._trigger_tag))
-        with told("RegisterImage", delivery.where):
+        with self._told("RegisterImage", delivery.where):
             answer = ec2.register_image(**request)
         registered: str = answer["ImageId"]
         return registered
 
     def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
         """See the port."""
-        with told("DescribeImages", delivery.where):
+        with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
@@ -96,13 +99,13 @@ class AwsTarget:
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
         ec2 = self._client("ec2", "look", delivery)
-        with told("DescribeImages", delivery.where):
+        with self._told("DescribeImages", delivery.where):
             found = ec2.describe_images(
                 Owners=["self"], Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}]
             )["Images"]
         if not found or found[0]["State"] != "available":
             return SeenImage(found[0] if found else None, {}, {}, {})
-        with told("DescribeImageAttribute", delivery.where):
+        with self._told("DescribeImageAttribute", delivery.where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
@@ -118,40 +121,72 @@ class AwsTarget:
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """See the port."""
-        with told("EnableImageDeprecation", delivery.where):
+        with self._told("EnableImageDeprecation", delivery.where):
             self._client("ec2", "register", delivery).enable_image_deprecation(ImageId=delivery.image, DeprecateAt=at)
 
-    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """See the port. Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED]."""
-        ec2 = self._client("ec2", "tidy", delivery)
-        with told("DescribeImages", delivery.where):
+    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...], Fault | None]:
+        """See the port. Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
+
+        What is known by its id is removed also where a stale list does not show it.
+        """
+        with self._told("DescribeImages", delivery.where):
             by_tag = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
-            images = [raw["ImageId"] for raw in ec2.describe_images(Owners=["self"], Filters=by_tag)["Images"]]
-        with told("DeregisterImage", delivery.where):
-            for image in images:
-                _unless_gone(lambda image=image: ec2.deregister_image(ImageId=image))
+            shown = self._client("ec2", "look", delivery).describe_images(Owners=["self"], Filters=by_tag)["Images"]
+        images = sorted(raw["ImageId"] for raw in shown if raw["State"] != "deregistered")
         copies = self.find_copies(delivery)
-        self.delete_snapshots(delivery, [copy.copy for copy in copies])
+        ec2 = self._client("ec2", "tidy", delivery)
+        trouble: Fault | None = None
+        for image in sorted({*images, *([delivery.image] if delivery.image else [])}):
+            refused = self._removal(
+                "DeregisterImage", f"{delivery.where}, {image}", partial(ec2.deregister_image, ImageId=image)
+            )
+            trouble = refused or trouble
+        known = {copy.copy for copy in delivery.copies if copy.copy}
+        for copy in sorted({*(copy.copy for copy in copies), *known}):
+            refused = self._removal(
+                "DeleteSnapshot", f"{delivery.where}, {copy}", partial(ec2.delete_snapshot, SnapshotId=copy)
+            )
+            trouble = refused or trouble
         unfinished = tuple(copy.copy for copy in copies if copy.state == "pending")
-        return (*images, *(copy.copy for copy in copies)), unfinished
+        return (*images, *(copy.copy for copy in copies)), unfinished, trouble
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """See the port."""
         ec2 = self._client("ec2", "tidy", delivery)
-        with told("DeleteSnapshot", delivery.where):
-            for snapshot in snapshots:
-                _unless_gone(lambda snapshot=snapshot: ec2.delete_snapshot(SnapshotId=snapshot))
+        for snapshot in snapshots:
+            with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
+                _unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
+
+    def _removal(self, step: str, where: str, call: Callable[[], object]) -> Fault | None:
+        """Remove one thing; a refusal is told, and does not keep the others."""
+        try:
+            with self._told(step, where):
+                _unless_gone(call)
+        except Refusal as refusal:
+            return refusal.fault
+        return None
+
+    @contextmanager
+    def _told(self, step: str, where: str) -> Iterator[None]:
+        """Turn errors into refusals; credentials that are not good any more are not used again."""
+        try:
+            with told(step, where):
+                yield
+        except Refusal as refusal:
+            if code_of(refusal) in STALE_CREDENTIALS:
+                self._sessions.forget()
+            raise
 
     def _key(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
         """Return what DescribeKey says of the target's key, or its words where it refuses: the checks name those."""
         kms = self._client("kms", "look", delivery)
         try:
-            return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
-        except ClientError as error:
-            if error.response["Error"]["Code"] in THROTTLED:
-                with told("DescribeKey", delivery.where):
-                    raise
-            return None, f"{error.response['Error']['Code']}: {error.response['Error'].get('Message', '')}"
+            with self._told("DescribeKey", delivery.where):
+                return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
+        except Refusal as refusal:
+            if refusal.why is not Why.DENIED:
+                raise
+            return None, refusal.fault.what
 
     def _client(
         self, service: str, work: Work, delivery: Delivery, snapshots: Sequence[str] = (), *, once: bool = False

@@ -79,6 +79,11 @@ def source_image(ami: str) -> Key:
     return Key(f"promotion#{ami}", "image")
 
 
+def plan(ami: str, plan: str, chunk: int) -> Key:
+    """One chunk of the targets of an episode, with their settings."""
+    return Key(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
+
+
 def copy_lookups(account: str, region: str, source_snapshot: str) -> str:
     """Name the partition that leads from a completion event to its deliveries, before the copy's own id is known."""
     return f"copy#{account}#{region}#{source_snapshot}"

@@ -18,6 +18,10 @@ OWN_HISTORY = 15 * pace.MINUTE
 """A permission that we ourselves closed within this time and that still shows is our own stale one."""
 
 
+GRANTS_SHOW_WITHIN = 5 * pace.MINUTE
+"""A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
+
+
 class State(StrEnum):
     """Where a share stands."""
 
@@ -49,6 +53,9 @@ class Share:
     before_us: bool = False
     """The permission was there when we came; it stays when we go."""
     grant_id: str = ""
+    seen_at: int | None = None
+    """When the permission first showed before we asked for it; one look is not believed."""
+    intended_at: int = 0
     opened_at: int | None = None
     closed_at: int | None = None
     closed_blind: bool = False
@@ -94,20 +101,43 @@ def _asks_again(share: Share) -> bool:
 
 def to_close(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
     """Return those to be closed now: ours, and nobody's need any longer, or past their end."""
-    live = (State.OPENING, State.OPEN, State.CLOSING)
-    return tuple(s for s in shares if s.state in live and now >= s.next_try and (not s.holders or overdue(s, now)))
+    return tuple(s for s in shares if now >= s.next_try and _must_close(s, now))
+
+
+def _must_close(share: Share, now: int) -> bool:
+    """A closing that was begun is ended, whoever came meanwhile: then it opens anew, as a new generation."""
+    if share.state is State.CLOSING:
+        return True
+    return share.state in (State.OPENING, State.OPEN) and (not share.holders or overdue(share, now))
+
+
+def doubtful(share: Share, now: int) -> Share | None:
+    """Return the share to be looked at again, if its permission shows and that is not to be believed yet.
+
+    A permission is called pre-existing on two looks only (law 5): a stale one would keep open what nobody holds.
+    """
+    if share.state is State.OPENING or _just_ours(share, now):
+        return None
+    if share.seen_at is None:
+        return replace(share, seen_at=now, next_try=now + pace.ABSENCE)
+    return replace(share, next_try=share.seen_at + pace.ABSENCE) if now < share.seen_at + pace.ABSENCE else None
+
+
+def _just_ours(share: Share, now: int) -> bool:
+    return share.closed_at is not None and now - share.closed_at < OWN_HISTORY and not share.before_us
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
     """Write down that it is going to be opened; ``seen``: the permission shows before we asked for it."""
     if share.state is State.OPENING:
         return share
-    ours = share.closed_at is not None and now - share.closed_at < OWN_HISTORY and not share.before_us
     return replace(
         share,
         state=State.OPENING,
         generation=share.generation + 1,
-        before_us=seen and not ours,
+        before_us=seen and not _just_ours(share, now),
+        seen_at=None,
+        intended_at=now,
         grant_id="",
         opened_at=None,
         closed_blind=False,
@@ -123,9 +153,19 @@ def opened(share: Share, now: int, grant_id: str = "") -> Share:
     return replace(share, state=State.OPEN, opened_at=now, grant_id=grant_id, tries=0, next_try=now)
 
 
-def refused(share: Share, fault: Fault) -> Share:
-    """It cannot be opened, and asking again will not mend it."""
-    return replace(share, state=State.REFUSED, fault=fault, told=frozenset(), tries=0)
+def refused(share: Share, fault: Fault, now: int) -> Share:
+    """It cannot be opened, and asking again will not mend it.
+
+    Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
+    """
+    state = State.CLOSING if share.state is State.OPENING else State.REFUSED
+    return replace(share, state=state, fault=fault, told=frozenset(), tries=0, next_try=now)
+
+
+def believable_from(share: Share) -> int:
+    """From when an absent permission is believed to be gone, and not only late to show."""
+    unheard = share.resource.startswith("resource#key#") and not share.grant_id
+    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
 
 
 def put_off(share: Share, now: int) -> Share:
@@ -144,7 +184,13 @@ def intend_closing(share: Share, now: int) -> Share:
 
 def closed(share: Share, now: int) -> Share:
     """The permission was read back as absent, or was there before us and stays."""
-    return replace(share, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
+    state = State.CLOSED if share.fault is None else State.REFUSED
+    return replace(share, state=state, closed_at=now, tries=0, next_try=now)
+
+
+def look_again(share: Share, now: int) -> Share:
+    """It still shows, or it is too early to believe that it does not."""
+    return replace(put_off(share, now), next_try=max(put_off(share, now).next_try, believable_from(share)))
 
 
 def needed(share: Share) -> bool:
@@ -154,13 +200,8 @@ def needed(share: Share) -> bool:
 
 def untold(share: Share) -> frozenset[str]:
     """Holders that wait to hear what became of the share."""
-    if (
-        share.state is State.OPEN
-        or share.state is State.REFUSED
-        or (share.closed_blind and share.state is State.CLOSED)
-    ):
-        return share.holders - share.told
-    return frozenset()
+    blind = share.closed_blind and share.state is State.CLOSED
+    return share.holders - share.told if share.state is State.OPEN or share.fault is not None or blind else frozenset()
 
 
 def due_at(shares: Iterable[Share]) -> int | None:
@@ -170,7 +211,7 @@ def due_at(shares: Iterable[Share]) -> int | None:
         if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
             times.append(share.next_try)
         elif share.state is State.OPEN:
-            times.append(share.hard_close_at)
+            times.append(share.hard_close_at if share.holders else share.next_try)
         elif share.holders and _asks_again(share):
             times.append(share.next_try)
         if untold(share):

@@ -44,16 +44,16 @@ class Lane(ABC, Generic[R, C, E]):
                 if steps >= MAX_STEPS or time_left() < self.needs_seconds:
                     self._bell.ring(key, f"more:{stored.version}")
                     return
-                stored = self._step(stored, cause)
+                stored = self._step(stored, cause, time_left)
                 steps += 1
         except ParkRecord as trouble:
             self._records.park(key, str(trouble), self._clock())
             self._telemetry.parked(key, str(trouble))
 
-    needs_seconds = 12
+    needs_seconds = 16
     """A step is begun only with so much time left: two SDK time-outs."""
 
-    def _step(self, stored: Stored, cause: str) -> Stored | None:
+    def _step(self, stored: Stored, cause: str, time_left: Clock) -> Stored | None:
         """Take one step; None when nothing is left to do now."""
         read = self.decode(stored)
         record, events = read, []
@@ -69,11 +69,14 @@ class Lane(ABC, Generic[R, C, E]):
             stored = written
         if not commands:
             return None
-        results = self._perform(intended, commands)
+        results = self._perform(intended, commands, time_left)
         return self._absorbed(stored, intended, results, cause)
 
-    def _perform(self, record: R, commands: Sequence[C]) -> list[E]:
-        """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot."""
+    def _perform(self, record: R, commands: Sequence[C], time_left: Clock) -> list[E]:
+        """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
+
+        Or where time runs out: what is left is asked for again, and intents are looked for first.
+        """
         results: list[E] = []
         state = self.state(record)
         for command in commands:
@@ -81,7 +84,7 @@ class Lane(ABC, Generic[R, C, E]):
             results.append(event)
             record = self.absorb(record, event, self._clock())
             self._telemetry.did(self.key(record), self.state(record), command, event)
-            if self.state(record) != state:
+            if self.state(record) != state or time_left() < self.needs_seconds:
                 break
         return results
 

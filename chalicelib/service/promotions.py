@@ -70,11 +70,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.TagSeen(read.value, read.image_state, read.image_name, read.ours)
             case machine.Examine(value):
                 return self._examine(promotion, value)
-            case machine.Expand(targets, _):
-                image = self._image(promotion)
-                for target in targets:
-                    self._deliver(promotion, image, target)
-                return machine.Expanded(len(targets))
+            case machine.Expand(plan, chunk):
+                return self._expand(promotion, plan, chunk)
             case machine.CancelOthers(keep):
                 self._cancel(promotion, keep)
                 return machine.OthersCancelled()
@@ -96,7 +93,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         if read is None:
             what = "The AMI is not there any more, or does not belong to the hub."
             gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
-            return machine.Examined(value, (), {}, "", (*resolution.faults, gone), retry=False)
+            return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
         image, key_facts = read
         faults = (
             *resolution.faults,
@@ -106,25 +103,56 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             body = json.dumps(image.to_json(), separators=(",", ":"))
             self._records.put(addresses.source_image(promotion.ami), {"kind": "image", "body": body})
         retry = not faults and self._anything_to_do(promotion, resolution)
-        return machine.Examined(value, resolution.targets, resolution.groups, resolution.digest, faults, retry=retry)
+        places = tuple(machine.place(target) for target in resolution.targets)
+        plan = "" if faults else self._plan(promotion, resolution)
+        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry)
+
+    def _plan(self, promotion: Promotion, resolution: Resolution) -> str:
+        """Write the targets and their settings beside the record: a thousand do not fit in it."""
+        planned = [
+            {"target": codec.encode(target), "groups": list(resolution.groups.get(machine.place(target), ()))}
+            for target in resolution.targets
+        ]
+        plan = addresses.digest(json.dumps(planned, sort_keys=True), length=16)
+        for start in range(0, len(planned), machine.CHUNK):
+            key = addresses.plan(promotion.ami, plan, start // machine.CHUNK)
+            self._records.put(key, {"kind": "plan", "body": json.dumps(planned[start : start + machine.CHUNK])})
+        return plan
+
+    def _expand(self, promotion: Promotion, plan: str, chunk: int) -> machine.Event:
+        item = self._records.get(addresses.plan(promotion.ami, plan, chunk))
+        if item is None:
+            raise Unreadable(f"{promotion.key}: chunk {chunk} of its plan {plan} is not on record.")
+        image = self._image(promotion)
+        planned = json.loads(item["body"])
+        later = [
+            ident
+            for one in planned
+            if (ident := self._deliver(promotion, image, codec.decode(Target, one["target"]), tuple(one["groups"])))
+        ]
+        return machine.Expanded(len(planned), tuple(later))
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
         wanted = (states.get((target.account, target.region), "new") for target in resolution.targets)
         return any(state == "new" or state in NOTHING_LEFT for state in wanted)
 
-    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target) -> None:
-        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
+    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> str | None:
+        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated.
+
+        Returns its id where it is failing just now: it is to be opened again when it has ended.
+        """
         ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
         key = addresses.delivery(ident)
         stored = self._records.read(key)
         before = None if stored is None else deliveries.parse(stored)
-        if before is not None and before.state is State.DELIVERED:
-            return
+        if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
+            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            return None
         if before is not None and before.state not in ENDED:
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
-            return
-        fresh = self._fresh(promotion, image, target, ident, before)
+            return ident if before.ending is not None else None
+        fresh = self._fresh(promotion, image, target, groups, ident, before)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:
@@ -132,24 +160,34 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
             raise LostRace(str(key))
         self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+        return None
 
     def _fresh(
-        self, promotion: Promotion, image: SourceImage, target: Target, ident: str, before: Delivery | None
+        self,
+        promotion: Promotion,
+        image: SourceImage,
+        target: Target,
+        groups: tuple[str, ...],
+        ident: str,
+        before: Delivery | None,
     ) -> Delivery:
-        sizes = {snapshot.id: snapshot for snapshot in image.snapshots}
+        by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
         fresh = Delivery(
             id=ident,
             hub=promotion.hub,
             ami=promotion.ami,
             target=target,
             episode=1 if before is None else before.episode + 1,
+            asked_by=promotion.episode,
             created_at=self._clock(),
             image_name=image_names.image_name(target.ami_name, image),
             source_name=image.name or "",
-            groups=tuple(promotion.groups.get(machine.place(target), ())),
+            groups=groups,
             snapshots=tuple(
-                Snapshot(ident, sizes[ident].key if sizes[ident].encrypted else None, sizes[ident].volume_size)
-                for ident in snapshots_to_copy(image)
+                Snapshot(
+                    snapshot, by_id[snapshot].key if by_id[snapshot].encrypted else None, by_id[snapshot].volume_size
+                )
+                for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
         )

@@ -15,12 +15,14 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Door, Ledger, LostRace, Records, Refusal, Targets, Telemetry, Write
+from chalicelib.ports import Door, Ledger, LostRace, Records, Refusal, Stored, Targets, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 
 CHUNK = 200
 """Shares worked on in one round; more rounds follow, in this invocation or the next."""
 ROUNDS = 6
+TRIES_BEFORE_ALARM = 5
+"""A share that so many tries have not closed is shown to a person."""
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
 NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."
@@ -51,7 +53,7 @@ class Settle:
         """Open and close what is to be, tell the holders, and write down when to look again."""
         try:
             for _ in range(ROUNDS):
-                stored = self._records.begin(key)
+                stored = self._begin(key)
                 if stored is None or stored.parked:
                     return
                 more = time_left() > self.needs_seconds and self._round(key.pk)
@@ -62,11 +64,20 @@ class Settle:
             self._bell.ring(key, f"more:{self._clock()}")
         except LostRace:
             self._bell.ring(key, f"raced:{self._clock()}")
-        except ParkRecord as trouble:
-            self._records.park(key, str(trouble), self._clock())
-            self._telemetry.parked(key, str(trouble))
 
-    needs_seconds = 12
+    def _begin(self, key: Key) -> Stored | None:
+        """Begin; a record that cannot be read does not keep its doors open.
+
+        The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
+        """
+        try:
+            return self._records.begin(key)
+        except ParkRecord as trouble:
+            self._telemetry.parked(key, str(trouble))
+            self._round(key.pk)
+            return None
+
+    needs_seconds = 16
     """A round is begun only with so much time left: two SDK time-outs."""
 
     def _round(self, resource: str) -> bool:
@@ -97,6 +108,9 @@ class Settle:
             except Refusal as refusal:
                 self._save([self._hindered(s, refusal) for s in opening], f"not opened: {refusal.fault.what}")
                 return
+        doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
+        self._save(list(doubts.values()), "the permission shows before it was asked for: to be looked at again")
+        opening = [s for s in opening if s.holder_key not in doubts]
         intended = self._save(
             [share.intend_opening(s, now, seen=s.holder_key in seen) for s in opening], "opening is intended"
         )
@@ -120,7 +134,9 @@ class Settle:
         strangers = [s for s in opening if not known[s.account] or _elsewhere(s)]
         self._save(
             [
-                share.refused(s, Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE))
+                share.refused(
+                    s, Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE), self._clock()
+                )
                 for s in strangers
             ],
             "refused: not in the applied targets file",
@@ -140,7 +156,7 @@ class Settle:
     def _hindered(self, s: Share, refusal: Refusal) -> Share:
         if refusal.why is Why.THROTTLED or s.state is State.CLOSING:
             return share.put_off(s, self._clock())
-        return share.refused(s, refusal.fault)
+        return share.refused(s, refusal.fault, self._clock())
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -174,11 +190,18 @@ class Settle:
         door.close(resource, some)
         showing = door.showing(resource, some)
         now = self._clock()
-        return [share.put_off(s, now) if s.holder_key in showing else share.closed(s, now) for s in some]
+        return [
+            share.look_again(s, now)
+            if s.holder_key in showing or now < share.believable_from(s)
+            else share.closed(s, now)
+            for s in some
+        ]
 
     def _closed(self, resource: str, s: Share) -> None:
-        if s.state is not State.CLOSED:
-            self._telemetry.share(resource, s.account, "still open", tries=s.tries)
+        if s.state is State.CLOSING:
+            self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
+            if s.tries >= TRIES_BEFORE_ALARM:
+                self._telemetry.not_closing(resource, s.account, s.tries)
             return
         what = "kept, as it was there before us" if s.before_us else "closed"
         seconds = None if s.opened_at is None or s.closed_at is None else s.closed_at - s.opened_at

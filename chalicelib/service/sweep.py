@@ -26,7 +26,8 @@ class Sweep:
         """Ring every due record once, and move its next ring by a growing step. What is left is due next minute."""
         rung = seen = 0
         minute = self._clock() // 60
-        for shard in range(self._shards):
+        for n in range(self._shards):
+            shard = (minute + n) % self._shards  # no shard is always the last, should time run out
             while time_left() > self.needs_seconds:
                 due = self._records.due(shard, self._clock(), PAGE)
                 moved = 0

@@ -11,7 +11,8 @@ WRONG = {
     "": [
         (
             "ami-promoter: the command is missing. "
-            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`."
+            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`, `pause`, `resume`, `drain`, "
+            "`key-policy target`, `key-policy hub`."
         ),
     ],
     "target aply x --regon y --tabel": [
@@ -35,6 +36,13 @@ WRONG = {
     "status i-123 --dry-run": [
         "--dry-run: there is no such option here. Known here: --help, --json, --region, --table.",
         "status: `i-123` is no AMI. Write an AMI's id, like ami-0123456789abcdef0.",
+    ],
+    "drain now --timeout 0": [
+        "--timeout: `0` is not what it takes. Write minutes, 1 to 99999.",
+        "drain: `now` is too much. Write `ami-promoter drain [options]`.",
+    ],
+    "key-policy target x": [
+        "key-policy target: `x` is no KEY. Write a key's ARN, its id, or alias/NAME.",
     ],
 }
 

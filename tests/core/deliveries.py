@@ -98,6 +98,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.DeprecationCarried(),
     ev.LeftoversSeen((), ()),
     ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
+    ev.LeftoversSeen(("snap-0ac",), (), FAULT),
     ev.CancelAsked(),
     ev.DeadlinePassed(),
     ev.ToldWaiting(),

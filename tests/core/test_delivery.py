@@ -156,9 +156,38 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     assert waiting.state is State.STOPPING
 
     later = NOW + pace.SILENCE
-    over = absorbing.absorb(waiting, ev.LeftoversSeen((), ()), later)
-    assert over.state is State.TIDYING
+    once = absorbing.absorb(waiting, ev.LeftoversSeen((), ()), later)
+    assert once.state is State.STOPPING
+    over = absorbing.absorb(once, ev.LeftoversSeen((), ()), later + pace.ABSENCE)
+    assert (over.state, over.tidied) == (State.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
+
+
+def test_one_stale_list_does_not_close_the_shares_under_running_copies():
+    """A copy whose id is known and that one look does not show is not gone."""
+    stopping = absorbing.absorb(
+        with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+    )
+    stale = absorbing.absorb(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
+    shown = absorbing.absorb(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
+    once_more = absorbing.absorb(shown, ev.LeftoversSeen((), ()), NOW + 1060)
+
+    assert [d.state for d in (stale, shown, once_more)] == [State.STOPPING] * 3
+    assert not any(do.ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
+
+
+def test_a_refused_delete_keeps_no_share_open():
+    """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a door open."""
+    stopping = a_delivery(State.STOPPING, held=True)
+    refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
+    once = absorbing.absorb(stopping, refused, NOW + 200)
+    twice = absorbing.absorb(once, refused, NOW + 240)
+    assert twice.state is State.TIDYING
+    assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
+
+    late = machine.deadline(twice)
+    over = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    assert (over.tidied, over.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
 def test_it_never_ends_while_it_holds_a_share():
@@ -295,8 +324,11 @@ def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_m
 
     assert after.copies[0].not_before == NOW + 60
     wanted = machine.outstanding(after, NOW + 60)
-    assert do.DeleteSnapshots(("snap-0ac",)) in wanted
-    assert do.StartCopy("snap-0a") in wanted
+    assert wanted == (do.DeleteSnapshots(("snap-0ac",)), do.FindCopies())
+
+    deleted = absorbing.absorb(after, ev.SnapshotsDeleted(("snap-0ac",)), NOW + 60)
+    listed = absorbing.absorb(deleted, ev.CopiesFound(()), NOW + 60)
+    assert machine.outstanding(listed, NOW + 60) == (do.StartCopy("snap-0a"),)
 
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
@@ -323,8 +355,39 @@ def test_a_missing_role_is_waited_for_with_one_notice():
     again = absorbing.absorb(told, refused, NOW + 60)
     assert do.TellWaiting() not in machine.outstanding(again, NOW + 7200)
     over = absorbing.absorb(again, ev.DeadlinePassed(), NOW + 24 * 3600)
-    assert over.faults == (FAULT,)
+    assert FAULT.what in over.faults[0].what
+    assert "deploy/target.yaml" in over.faults[0].cure
     assert over.ending is State.FAILED
+
+
+def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
+    """One throttled look in the first hour has nothing to do with the twenty-fourth."""
+    copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    throttled = absorbing.absorb(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
+    looked = absorbing.absorb(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
+    over = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+
+    assert FAULT.what not in over.faults[0].what
+
+
+def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
+    """A copy that showed itself only after the silence is found and removed, not left an orphan."""
+    delivery = with_copies(a_delivery(State.REGISTERING), C.COMPLETED, C.COMPLETED)
+    delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
+    assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
+
+    twin = seen("snap-0a", "completed", copy="snap-0late")
+    counted = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
+    assert machine.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
+
+
+def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
+    """It may be in use since long: it is left, and said."""
+    verifying = absorbing.absorb(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    for _ in range(absorbing.VERIFY_TRIES):
+        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+
+    assert (verifying.state, verifying.tidied, verifying.leftovers) == (State.TIDYING, True, ("ami-0b",))
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_destination():

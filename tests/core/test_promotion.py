@@ -15,12 +15,11 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import machine as m
 from chalicelib.core.promotion.model import Child, Promotion, State
-from chalicelib.core.targets import Target
 
 NOW = 1_800_000_000
 FAULT = Fault("code", "where", "what.", "cure.")
-DEV, PROD = Target("222222222222", "us-east-1"), Target("444444444444", "us-east-1")
-RUNNING_CHILD = Child("d1", DEV.account, DEV.region, 1, "running")
+DEV, PROD = "222222222222/us-east-1", "444444444444/us-east-1"
+RUNNING_CHILD = Child("d1", "222222222222", "us-east-1", 1, "running")
 ENDED_CHILD = replace(RUNNING_CHILD, state="delivered")
 
 
@@ -28,8 +27,8 @@ def a_promotion(state: State = State.REQUESTED, **changes: object) -> Promotion:
     """A promotion of one AMI to one target, in a state."""
     fresh = m.started("ami-0a", "111111111111", "us-east-1", NOW)
     value = None if state in (State.REQUESTED, State.RESOLVING) else "dev"
-    targets = () if value is None else (DEV,)
-    return replace(fresh, state=state, value=value, targets=targets, **changes)  # type: ignore[arg-type]
+    places = () if value is None else (DEV,)
+    return replace(fresh, state=state, value=value, places=places, plan="plan", **changes)  # type: ignore[arg-type]
 
 
 EVENTS: tuple[m.Event, ...] = (
@@ -39,9 +38,9 @@ EVENTS: tuple[m.Event, ...] = (
     m.TagSeen(None, "available", "golden"),
     m.TagSeen(None, None),
     m.TagSeen("dev", "available", "golden", ours=True),
-    m.Examined("dev", (DEV,), {}, "digest", (), retry=True),
-    m.Examined("dev", (DEV,), {}, "digest", (), retry=False),
-    m.Examined("dev", (), {}, "digest", (FAULT,), retry=False),
+    m.Examined("dev", (DEV,), "plan", "digest", (), retry=True),
+    m.Examined("dev", (DEV,), "plan", "digest", (), retry=False),
+    m.Examined("dev", (), "", "digest", (FAULT,), retry=False),
     m.Expanded(1),
     m.OthersCancelled(),
     m.Counted((RUNNING_CHILD,)),
@@ -100,8 +99,8 @@ def test_a_tag_leads_by_examination_to_deliveries():
     assert m.outstanding(promotion, NOW) == (m.LookAtTag(),)
     promotion = m.absorb(promotion, m.TagSeen("dev", "available", "golden"), NOW)
     assert m.outstanding(promotion, NOW) == (m.Examine("dev"),)
-    promotion = m.absorb(promotion, m.Examined("dev", (DEV,), {}, "digest", (), retry=True), NOW)
-    assert m.outstanding(promotion, NOW) == (m.Expand((DEV,), 1),)
+    promotion = m.absorb(promotion, m.Examined("dev", (DEV,), "plan", "digest", (), retry=True), NOW)
+    assert m.outstanding(promotion, NOW) == (m.Expand("plan", 0),)
     promotion = m.absorb(promotion, m.Expanded(1), NOW)
 
     assert (promotion.state, promotion.value, promotion.episode) == (State.RUNNING, "dev", 1)
@@ -135,11 +134,13 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 
 
 def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
-    """The same value again: what runs goes on."""
+    """The same value again: it is looked whether a delivery failed, and what runs goes on."""
     running = with_tag_event(a_promotion(State.RUNNING), 2)
-    after = m.absorb(running, m.TagSeen("dev", "available", "golden"), NOW)
+    looked = m.absorb(running, m.TagSeen("dev", "available", "golden"), NOW)
+    assert m.outstanding(looked, NOW) == (m.Examine("dev"),)
 
-    assert after.state is State.RUNNING
+    after = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=False), NOW)
+    assert (after.state, after.episode, after.cancelling) == (State.RUNNING, 0, False)
     assert after.hint("tag") is None
 
 
@@ -147,33 +148,38 @@ def test_a_value_with_a_fault_changes_nothing_and_is_told_once():
     """What runs goes on with its targets; the notice lists the faults; the same value again is not told again."""
     running = a_promotion(State.RUNNING)
     looked = m.absorb(with_tag_event(running, 2), m.TagSeen("dve", "available", "golden"), NOW)
-    faulty = m.absorb(looked, m.Examined("dve", (), {}, "digest", (FAULT,), retry=False), NOW)
+    faulty = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
     assert m.outstanding(faulty, NOW) == (m.TellRefused((FAULT,)),)
 
     told = m.absorb(faulty, m.RefusedTold(), NOW)
-    assert (told.state, told.value, told.targets) == (State.RUNNING, "dev", (DEV,))
+    assert (told.state, told.value, told.places) == (State.RUNNING, "dev", (DEV,))
     assert (told.faults, told.refused_value) == ((FAULT,), "dve")
 
-    looked = m.absorb(with_tag_event(told, 3), m.TagSeen("dve", "available", "golden"), NOW)
-    again = m.absorb(looked, m.Examined("dve", (), {}, "digest", (FAULT,), retry=False), NOW)
+    nudged = replace(told, hints={**told.hints, "seen": "minute"})
+    looked = m.absorb(nudged, m.TagSeen("dve", "available", "golden"), NOW)
+    again = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
     assert not any(isinstance(command, m.TellRefused) for command in m.outstanding(again, NOW))
+
+    looked = m.absorb(with_tag_event(told, 3), m.TagSeen("dve", "available", "golden"), NOW)
+    anew = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
+    assert m.outstanding(anew, NOW) == (m.TellRefused((FAULT,)),)
 
 
 def test_an_extended_value_adds_targets_and_cancels_none():
     """New targets join in a new episode."""
     looked = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen("dev prod", "available", "golden"), NOW)
-    after = m.absorb(looked, m.Examined("dev prod", (DEV, PROD), {}, "digest", (), retry=True), NOW)
+    after = m.absorb(looked, m.Examined("dev prod", (DEV, PROD), "plan", "digest", (), retry=True), NOW)
 
     assert (after.state, after.episode, after.cancelling) == (State.EXPANDING, 1, False)
 
 
 def test_a_narrowed_value_cancels_what_was_dropped():
     """Running deliveries of targets that the value no longer names are asked to end."""
-    running = replace(a_promotion(State.RUNNING), targets=(DEV, PROD))
+    running = replace(a_promotion(State.RUNNING), places=(DEV, PROD))
     looked = m.absorb(with_tag_event(running, 2), m.TagSeen("prod", "available", "golden"), NOW)
-    after = m.absorb(looked, m.Examined("prod", (PROD,), {}, "digest", (), retry=False), NOW)
+    after = m.absorb(looked, m.Examined("prod", (PROD,), "plan", "digest", (), retry=False), NOW)
 
-    assert m.outstanding(after, NOW) == (m.CancelOthers(frozenset({"444444444444/us-east-1"})),)
+    assert m.outstanding(after, NOW) == (m.CancelOthers(frozenset({PROD})),)
 
 
 def test_a_removed_tag_cancels_all_but_only_after_two_looks():
@@ -191,7 +197,7 @@ def test_a_tag_that_shows_again_was_never_gone():
     once = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen(None, "available", "golden"), NOW)
     back = m.absorb(once, m.TagSeen("dev", "available", "golden"), NOW + pace.ABSENCE)
 
-    assert (back.absences, back.cancelling, back.value) == (0, False, "dev")
+    assert (back.absent_since, back.cancelling, back.value) == (0, False, "dev")
 
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
@@ -208,9 +214,9 @@ def test_tagged_again_when_over_is_examined_for_those_that_failed():
     looked = m.absorb(over, m.TagSeen("dev", "available", "golden"), NOW)
     assert m.outstanding(looked, NOW) == (m.Examine("dev"),)
 
-    nothing_failed = m.absorb(looked, m.Examined("dev", (DEV,), {}, "digest", (), retry=False), NOW)
+    nothing_failed = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=False), NOW)
     assert nothing_failed.state is State.RUNNING
-    some_failed = m.absorb(looked, m.Examined("dev", (DEV,), {}, "digest", (), retry=True), NOW)
+    some_failed = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=True), NOW)
     assert (some_failed.state, some_failed.episode) == (State.EXPANDING, 1)
 
 
@@ -232,16 +238,15 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 def test_a_thousand_targets_are_written_in_chunks_with_a_cursor():
     """No command writes more than a chunk, and the cursor says where to go on."""
-    targets = tuple(Target(f"{n:012d}", "us-east-1") for n in range(1000))
-    promotion = replace(a_promotion(State.EXPANDING), targets=targets, cursor=0)
-    written = 0
+    places = tuple(f"{n:012d}/us-east-1" for n in range(1000))
+    promotion = replace(a_promotion(State.EXPANDING), places=places, cursor=0)
+    chunks = []
     while promotion.state is State.EXPANDING:
         (command,) = m.outstanding(promotion, NOW)
-        assert command.targets == targets[written : written + m.CHUNK]
-        written += len(command.targets)
-        promotion = m.absorb(promotion, m.Expanded(len(command.targets)), NOW)
+        chunks.append(command.chunk)
+        promotion = m.absorb(promotion, m.Expanded(m.CHUNK), NOW)
 
-    assert written == 1000
+    assert chunks == list(range(1000 // m.CHUNK))
 
 
 def test_running_counts_when_the_last_delivery_rings_and_polls_otherwise():
@@ -261,5 +266,55 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
     after = m.absorb(running, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW)
     assert (after.state, after.episode) == (State.EXPANDING, 2)
 
-    dropped = replace(running, targets=(PROD,))
+    dropped = replace(running, places=(PROD,))
     assert m.absorb(dropped, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW).state is State.RUNNING
+
+
+def test_two_looks_within_a_second_are_one():
+    """A tag removed and put back makes two events; both reads may be stale, so time must pass between them."""
+    once = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen(None, "available", "golden"), NOW)
+    again = m.absorb(with_tag_event(once, 3), m.TagSeen(None, "available", "golden"), NOW + 1)
+
+    assert not again.cancelling
+    assert again.next_try == NOW + pace.ABSENCE
+
+
+def test_a_refusal_is_waited_out_whatever_rings():
+    """A throttled look is not repeated by every event that comes meanwhile."""
+    hindered = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.Hindered(FAULT), NOW)
+
+    assert m.outstanding(hindered, NOW + 4) == ()
+    assert m.outstanding(hindered, NOW + 5) == (m.LookAtTag(),)
+    assert hindered.due_at == NOW + 5
+
+
+def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():
+    """The tag came while it was still tidying up; nobody has to tag a third time."""
+    expanding = replace(a_promotion(State.EXPANDING), episode=2)
+    running = m.absorb(expanding, m.Expanded(1, ("d1",)), NOW)
+    failed = replace(ENDED_CHILD, state="failed")
+    assert m.absorb(running, m.Counted((failed,)), NOW).state is State.EXPANDING
+
+    unasked = replace(running, reopen=())
+    assert m.absorb(unasked, m.Counted((failed,)), NOW).state is State.RUNNING
+
+
+def test_a_cancellation_that_waits_is_not_forgotten_by_a_new_value():
+    """A B, then B, then B C before anything was cancelled: A must still be told."""
+    pending = replace(a_promotion(State.RUNNING), places=(PROD,), cancelling=True)
+    looked = m.absorb(with_tag_event(pending, 3), m.TagSeen("prod dev", "available", "golden"), NOW)
+    after = m.absorb(looked, m.Examined("prod dev", (PROD, DEV), "plan", "digest", (), retry=True), NOW)
+
+    assert after.cancelling
+
+
+def test_an_image_that_stays_pending_for_a_day_is_told():
+    """No promotion ends in silence."""
+    waiting = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "pending", "golden"), NOW)
+    late = NOW + m.PENDING_DEADLINE
+    assert m.heard(waiting, late) == (m.DeadlinePassed(),)
+
+    over = m.absorb(waiting, m.DeadlinePassed(), late)
+    (command,) = m.outstanding(over, late)
+    assert command.faults[0].code == "source-never-available"
+    assert m.absorb(over, m.RefusedTold(), late).state is State.RUNNING

@@ -105,7 +105,7 @@ def test_each_opening_is_a_new_generation():
 
 def test_a_refused_share_is_not_tried_again_for_those_who_know():
     """A new holder makes it try once more."""
-    refused = share.refused(a_share(), Fault("code", "where", "what.", "cure."))
+    refused = share.refused(a_share(), Fault("code", "where", "what.", "cure."), NOW)
     known = replace(refused, told=HOLDER)
 
     assert not share.to_open([known], NOW)
@@ -118,3 +118,40 @@ def test_a_later_holder_of_an_open_share_is_told_as_well():
     both = replace(open_one, holders=HOLDER | {"d2:1"})
 
     assert share.untold(both) == {"d2:1"}
+
+
+def test_a_closing_that_was_begun_is_ended_though_a_holder_came():
+    """It is neither frozen between the two lists nor taken for open: it closes, and opens as a new generation."""
+    closing = a_share(State.CLOSING, generation=1)
+    assert share.to_close([closing], NOW) == (closing,)
+
+    closed = share.closed(closing, NOW)
+    assert share.to_open([closed], NOW) == (closed,)
+    assert share.intend_opening(closed, NOW, seen=False).generation == 2
+
+
+def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
+    """An earlier call may have taken effect all the same; its holders hear at once, and the door is shut."""
+    fault = Fault("code", "where", "what.", "cure.")
+    intended = share.intend_opening(a_share(), NOW, seen=False)
+    refused = share.refused(intended, fault, NOW)
+    assert share.to_close([refused], NOW) == (refused,)
+    assert share.untold(refused) == HOLDER
+
+    assert share.closed(refused, NOW).state is State.REFUSED
+
+
+def test_a_permission_that_one_look_shows_is_looked_at_again():
+    """One stale answer must not make a share that nobody closes."""
+    first = share.doubtful(a_share(), NOW)
+    assert first is not None
+    assert not share.to_open([first], NOW + 29)
+    assert share.doubtful(first, NOW + 30) is None
+
+
+def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes():
+    """It is found by its name, and may be late in showing."""
+    unheard = replace(a_share(State.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
+
+    assert share.believable_from(unheard) == NOW + 300
+    assert share.believable_from(replace(unheard, grant_id="g")) == NOW + 30

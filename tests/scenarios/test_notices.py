@@ -50,7 +50,7 @@ def test_a_team_can_filter_for_its_own(scene):
         "outcome": "delivered",
         "account": PROD,
         "region": REGION,
-        "group": "prod",
+        "group": ["prod"],
         "image_name": "golden-2026-01",
     }
     assert published["promotion.over"]["outcome"] == "delivered"
@@ -64,7 +64,7 @@ def test_the_hubs_event_bus_hears_the_same(scene):
 
     home = scene.world.events.default(HUB, REGION).arn
     heard = [event for bus, event in scene.world.events.seen if bus == home and event["source"] == "ami-promoter"]
-    assert [(e["detail-type"], e["detail"]) for e in heard] == [(b["event"], b) for b in scene.notices()]
+    assert {e["detail-type"]: e["detail"] for e in heard} == {body["event"]: body for body in scene.notices()}
     scene.assert_laws()
 
 

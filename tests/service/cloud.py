@@ -74,7 +74,7 @@ class Image:
     raw: dict[str, Any]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Nature:
     """How AWS behaves, each list in turn and round again. Seconds, but for ``outcomes`` and ``limit`` (of copies)."""
 
@@ -101,8 +101,8 @@ class Cloud:
     """(snapshot, account)"""
     foreign: frozenset[tuple[str, str]] = frozenset()
     """Permissions that were there before us."""
-    grants: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """By name: (key, grantee)"""
+    grants: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By (key, name): the grantee"""
     copies: dict[str, Copy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     notices: list[Mapping[str, Any]] = field(default_factory=list)
@@ -191,7 +191,7 @@ class Cloud:
     def accessible(self, copy: Copy) -> bool:
         """Whether snapshot and key are open to the copy's account."""
         open_key = copy.key is None or any(
-            key == copy.key and f"::{copy.account}:" in grantee for key, grantee in self.grants.values()
+            key == copy.key and f"::{copy.account}:" in grantee for (key, _), grantee in self.grants.items()
         )
         return (copy.source, copy.account) in self.permissions and open_key
 
@@ -440,18 +440,19 @@ class TwinGrantDoor:
 
     def showing(self, resource, shares):
         """See the port."""
-        return frozenset(s.holder_key for s in shares if s.grant_name in self._cloud.grants)
+        key = resource.split("#")[2]
+        return frozenset(s.holder_key for s in shares if (key, s.grant_name) in self._cloud.grants)
 
     def open(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.grants[share.grant_name] = (resource.split("#")[2], share.grantee)
+            self._cloud.grants[resource.split("#")[2], share.grant_name] = share.grantee
         return {share.holder_key: f"id-{share.grant_name}" for share in shares}
 
     def close(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.grants.pop(share.grant_name, None)
+            self._cloud.grants.pop((resource.split("#")[2], share.grant_name), None)
 
     def strays(self, resource, account):
         """See the port."""

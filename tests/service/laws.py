@@ -99,7 +99,11 @@ class Laws:
             for share in ledger
             if share.resource.startswith("resource#snapshot#") and share.state in LIVE
         }
-        live_grants = {share.grant_name: share for share in ledger if share.state in LIVE}
+        live_grants = {
+            (share.resource.split("#")[2], share.grant_name): share
+            for share in ledger
+            if share.resource.startswith("resource#key#") and share.state in LIVE
+        }
         for place in cloud.permissions - cloud.foreign:
             assert place in live, f"law 1: {place} is open and the ledger does not know"
             self._wanted(live[place])

@@ -30,7 +30,7 @@ class Scene:
     shared_before: bool = False
     """The first snapshot is shared with the first account by somebody else."""
     weather: Weather = FAIR
-    nature: Nature = Nature()  # noqa: RUF009 - nothing changes it
+    nature: Nature = Nature()
 
     def hub(self, **troubles: Any) -> Hub:
         """Return a hub whose AMIs are made, and not tagged yet."""

@@ -16,9 +16,17 @@ from typing import Any
 
 from ministack import app  # type: ignore[import-not-found]
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime  # type: ignore[import-not-found]
-from ministack.core.responses import get_account_id, get_region  # type: ignore[import-not-found]
-from ministack.services import ec2, eventbridge  # type: ignore[import-not-found]
-from ministack.services.cloudformation import changesets, engine, provisioners, stacks  # type: ignore[import-not-found]
+from ministack.core.responses import get_account_id, get_region, request_scope  # type: ignore[import-not-found]
+from ministack.services import eventbridge, kms  # type: ignore[import-not-found]
+from ministack.services.cloudformation import (  # type: ignore[import-not-found]
+    changesets,
+    engine,
+    handlers,
+    provisioners,
+    stacks,
+)
+
+from tools.second_opinion import emulator_ec2
 
 
 def main() -> int:
@@ -30,8 +38,12 @@ def main() -> int:
         conditions_may_join,
         bus_policies_can_be_deployed,
         alarms_over_several_metrics_can_be_deployed,
-        image_and_snapshot_arns_name_no_account,
-        tagging_an_image_is_an_event,
+        resources_are_named_as_in_aws,
+        a_session_is_known_by_its_role,
+        keys_name_their_account,
+        events_name_their_source,
+        events_reach_other_accounts,
+        emulator_ec2.mend,
     ):
         mend()
     app.main()
@@ -122,7 +134,7 @@ def conditions_may_join() -> None:
 
         return with_joins
 
-    for module in (changesets, engine, stacks):
+    for module in (changesets, engine, handlers, stacks):
         module._evaluate_conditions = wrapped(module._evaluate_conditions)
 
 
@@ -162,59 +174,92 @@ def alarms_over_several_metrics_can_be_deployed() -> None:
 # ---- Authorisation --------------------------------------------------------------------------------------------------
 
 
-def image_and_snapshot_arns_name_no_account() -> None:
-    """AWS's ARNs of images and snapshots have no account in them; the emulator's have, so right policies denied."""
-    extract = iam_actions.extract_resource_arn
+def resources_are_named_as_in_aws() -> None:
+    """Right policies were denied for the resource they were evaluated on.
 
-    def without_account(service: str, *rest: Any) -> Any:
+    AWS's ARNs of images and snapshots have no account in them, the emulator's have. A call that makes one is evaluated
+    on no resource at all, and one that names a key by its alias on the alias instead of the key.
+    """
+    extract = iam_actions.extract_resource_arn
+    made = {"CopySnapshot": "snapshot/*", "RegisterImage": "image/*"}
+
+    def as_in_aws(service: str, *rest: Any) -> Any:
         arn = extract(service, *rest)
+        *_, parameters, region, _account = rest
+        if service == "kms" and ":alias/" in arn:
+            key = kms._resolve_key(arn)
+            return key["Arn"] if key else arn
+        if service != "ec2":
+            return arn
+        action = iam_actions._query_param(parameters, "Action")
+        if action in made:
+            return f"arn:aws:ec2:{region}::{made[action]}"
         parts = arn.split(":", 5)
-        if service == "ec2" and len(parts) == 6 and parts[5].startswith(("image/", "snapshot/")):
+        if len(parts) == 6 and parts[5].startswith(("image/", "snapshot/")):
             return ":".join([*parts[:4], "", parts[5]])
         return arn
 
-    iam_actions.extract_resource_arn = without_account
+    iam_actions.extract_resource_arn = as_in_aws
+
+
+def a_session_is_known_by_its_role() -> None:
+    """aws:PrincipalArn is the role's ARN in AWS, and was the session's here: the trust of the target refused."""
+    resolve = iam_evaluator._resolve_condition_key
+
+    def by_role(key: str, context: Any) -> Any:
+        value = resolve(key, context)
+        if key.lower() == "aws:principalarn" and ":assumed-role/" in value:
+            return value.replace(":sts:", ":iam:").replace(":assumed-role/", ":role/").rsplit("/", 1)[0]
+        return value
+
+    iam_evaluator._resolve_condition_key = by_role
+
+
+def keys_name_their_account() -> None:
+    """DescribeKey leaves out AWSAccountId, which every key has in AWS."""
+    metadata = kms._key_metadata
+
+    def with_account(record: Mapping[str, Any]) -> Any:
+        shown = metadata(record)
+        return {"AWSAccountId": shown["Arn"].split(":")[4], **shown}
+
+    kms._key_metadata = with_account
+
+
+def events_name_their_source() -> None:
+    """PutEvents brings no events:source and events:detail-type into the evaluation: right policies denied."""
+    context = iam_actions.request_tag_context
+
+    def with_source(service: str, action: str, body: bytes, parameters: Any) -> Any:
+        known = context(service, action, body, parameters)
+        if action == "events:PutEvents":
+            for entry in json.loads(body).get("Entries", [])[:1]:
+                known |= {"events:source": entry.get("Source"), "events:detail-type": entry.get("DetailType")}
+        return known
+
+    iam_actions.request_tag_context = with_source
 
 
 # ---- Events ---------------------------------------------------------------------------------------------------------
 
 
-def tagging_an_image_is_an_event() -> None:
-    """The emulator sends no events of EC2 or of tags, and refuses to let anybody else send them, as AWS does."""
-    versions: dict[str, int] = {}
+def events_reach_other_accounts() -> None:
+    """A bus of another account or Region is "not found": an event is carried there as it is, as AWS does.
 
-    def with_event(action: str) -> Callable[[Any], Any]:
-        act = ec2._ACTION_MAP[action]
+    The bus policy is not asked: the emulator stores it, and evaluates none.
+    """
+    dispatch = eventbridge._dispatch_to_event_bus
 
-        def change(parameters: Any) -> Any:
-            answer = act(parameters)
-            keys = [tag["Key"] for tag in ec2._parse_tags(parameters)]
-            for image in ec2._parse_member_list(parameters, "ResourceId"):
-                if image.startswith("ami-"):
-                    versions[image] = versions.get(image, 0) + 1
-                    tell(image, keys, versions[image])
-            return answer
+    def carry(spec: Any, event: Mapping[str, Any], rule: Any, path: Any, payload: Any = None) -> None:
+        if (spec.account_id, spec.region) == (get_account_id(), get_region()):
+            dispatch(spec, event, rule, path, payload)
+            return
+        with request_scope(spec.account_id, spec.region):
+            bus = spec.resource.split("/", 1)[1]
+            if bus in eventbridge._event_buses:
+                eventbridge._dispatch_event({**event, "EventBusName": bus})
 
-        return change
-
-    def tell(image: str, keys: list[str], version: int) -> None:
-        detail = {
-            "service": "ec2",
-            "resource-type": "image",
-            "version": version,
-            "changed-tag-keys": keys,
-            "tags": {tag["Key"]: tag.get("Value", "") for tag in ec2._tags.get(image, [])},
-        }
-        entry = {
-            "Source": "aws.tag",
-            "DetailType": "Tag Change on Resource",
-            "Resources": [f"arn:aws:ec2:{get_region()}:{get_account_id()}:image/{image}"],
-            "Detail": json.dumps(detail),
-        }
-        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
-
-    for action in ("CreateTags", "DeleteTags"):
-        ec2._ACTION_MAP[action] = with_event(action)
+    eventbridge._dispatch_to_event_bus = carry
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
-from chalicelib.core.share import Share
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Share, State
 from chalicelib.ports import LostRace
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history; a transaction takes 100."""
 
-_HOLDERS_OWN = ("holders", "hard_close_at", "version")
+_HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
 
 
 class DynamoLedger:
@@ -30,6 +31,9 @@ class DynamoLedger:
         key = addresses.share(Key(resource), share.holder_key)
         given = {
             ":body": _body(share),
+            ":state": share.state.value,
+            ":account": share.account,
+            ":grantee": share.grantee,
             ":zero": 0,
             ":until": share.hard_close_at,
             ":holder": {holder},
@@ -37,9 +41,11 @@ class DynamoLedger:
         }
         self._table.update(
             key,
-            "SET kind = :kind, body = if_not_exists(body, :body), version = if_not_exists(version, :zero), "
+            "SET kind = :kind, account = :account, grantee = :grantee, body = if_not_exists(body, :body), "
+            "#state = if_not_exists(#state, :state), version = if_not_exists(version, :zero), "
             "hard_close_at = if_not_exists(hard_close_at, :until) ADD holders :holder",
             given,
+            names={"#state": "state"},
         )
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
@@ -66,8 +72,18 @@ class DynamoLedger:
                 key = addresses.share(Key(share.resource), share.holder_key)
                 update = self._table.update_request(
                     key,
-                    "SET body = :body, version = :next",
-                    {":body": _body(share), ":next": share.version + 1, ":seen": share.version},
+                    "SET body = :body, #state = :state, generation = :generation, grant_id = :grant, "
+                    "before_us = :before, version = :next",
+                    {
+                        ":body": _body(share),
+                        ":state": share.state.value,
+                        ":generation": share.generation,
+                        ":grant": share.grant_id,
+                        ":before": share.before_us,
+                        ":next": share.version + 1,
+                        ":seen": share.version,
+                    },
+                    names={"#state": "state"},
                     condition="version = :seen",
                 )
                 entry = {"at": now, "state": share.state.value, "what": [happened], "account": share.account}
@@ -83,10 +99,32 @@ def _body(share: Share) -> str:
 
 
 def _share(item: dict[str, Any]) -> Share:
-    share = codec.decode(Share, json.loads(item["body"]), f"{item['pk']} {item['sk']}")
+    where = f"{item['pk']} {item['sk']}"
+    try:
+        share = codec.decode(Share, json.loads(item["body"]), where)
+    except (KeyError, ValueError) as error:
+        share = _least(item, where, error)
     return replace(
         share,
         holders=frozenset(item.get("holders", ())),
         hard_close_at=item.get("hard_close_at", 0),
+        grantee=item.get("grantee", ""),
         version=item.get("version", 0),
+    )
+
+
+def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
+    """What closing needs, from the item's own attributes: a body that cannot be read must not keep a door open."""
+    what = f"This share's record cannot be read by this version: {error}."
+    cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
+    opened = item.get("state") in (State.OPENING, State.OPEN, State.CLOSING)
+    return Share(
+        resource=item["pk"],
+        holder_key=item["sk"].removeprefix("share#"),
+        account=item["account"],
+        state=State.OPEN if opened else State.REFUSED,
+        generation=item.get("generation", 0),
+        grant_id=item.get("grant_id", ""),
+        before_us=item.get("before_us", False),
+        fault=None if opened else Fault("share-unreadable", where, what, cure),
     )

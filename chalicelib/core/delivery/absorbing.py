@@ -10,7 +10,7 @@ from chalicelib.core import pace
 from chalicelib.core.addresses import key_resource, snapshot_resource
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import TRANSITIONS, deadline, due_at, slots_told
+from chalicelib.core.delivery.machine import TRANSITIONS, due_at, slots_told
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Share, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -30,7 +30,21 @@ def absorb(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     after = _apply(event, delivery, now)
     if after.state not in allowed:
         raise IllegalEvent(str(delivery.key), delivery.state, f"{type(event).__name__} leading to {after.state}")
+    if after.trouble is delivery.trouble and not isinstance(event, _SAYS_NOTHING):
+        after = replace(after, trouble=None)
     return replace(after, due_at=due_at(after))
+
+
+_SAYS_NOTHING = (
+    ev.Refused,
+    ev.LeftoversSeen,
+    ev.ToldWaiting,
+    ev.SlotsAsked,
+    ev.SharesHeld,
+    ev.DeadlinePassed,
+    ev.CancelAsked,
+)
+"""Events after which the last refusal may still be the trouble; all others show that it is over."""
 
 
 def started(delivery: Delivery, now: int) -> Delivery:
@@ -41,7 +55,8 @@ def started(delivery: Delivery, now: int) -> Delivery:
 
 def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
     entered = {**delivery.entered, state: delivery.entered.get(state, now)}
-    return replace(delivery, state=state, entered=entered, tries=0, next_try=now, **changes)
+    fresh: dict[str, Any] = {"state": state, "entered": entered, "tries": 0, "next_try": now, "clear_since": None}
+    return replace(delivery, **{**fresh, **changes})
 
 
 def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
@@ -52,6 +67,8 @@ def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int)
     """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
     made = delivery.image or delivery.register_intended_at or any(c.tries or c.copy for c in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
+    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
+        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=(delivery.image or "",), **changes)
     if made:
         return _to(delivery, State.STOPPING, now, **changes)
     return _to(delivery, State.TIDYING, now, tidied=True, **changes)
@@ -77,7 +94,7 @@ def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
 def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
     if event.image:
-        return _adopt_image(delivery, event.image, now)
+        return _adopt_image(replace(delivery, adopted=True), event.image, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id) for snapshot in delivery.snapshots))
     wanted = _match(wanted, event.copies, now)
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
@@ -167,7 +184,10 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
-    return _judge(_silent(_match(delivery, event.copies, now), now), event.copies, now)
+    if delivery.state is State.REGISTERING:
+        return replace(_match(delivery, event.copies, now), recounted=True)
+    found = _copies(_match(delivery, event.copies, now), lambda copy: replace(copy, found_at=now))
+    return _judge(_silent(found, now), event.copies, now)
 
 
 def _silent(delivery: Delivery, now: int) -> Delivery:
@@ -270,7 +290,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
-    early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = (copy.intended_at or now) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     if "not accessible" in found.message and early and copy.tries < MAX_TRIES:
         wait = pace.step(pace.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
@@ -411,12 +431,13 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         left = tuple(copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
         return _to(delivery, State.TIDYING, now, leftovers=left)
     if delivery.state is State.TIDYING:
-        return replace(delivery, tidied=True, next_try=now)
-    began = deadline(delivery)
-    fault = delivery.trouble or Fault(
+        why = () if delivery.trouble is None else (delivery.trouble,)
+        return replace(delivery, tidied=True, next_try=now, faults=(*delivery.faults, *why))
+    last = "" if delivery.trouble is None else f" The last refusal was: {delivery.trouble.what}"
+    fault = Fault(
         f"deadline-{delivery.state}",
         delivery.where,
-        f"The state {delivery.state} has lasted until its deadline ({began}).",
+        f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state],
     )
     return _fail(delivery, now, fault)
@@ -435,20 +456,32 @@ _DEADLINE_CURE = {
 
 @_apply.register
 def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
-    """What is left of ours there. Nothing unfinished: the shares may close. Nothing at all: it is tidy."""
-    unseen = [
-        copy
-        for copy in delivery.copies
-        if copy.state is CopyState.INTENDED and now < (copy.intended_at or 0) + pace.SILENCE
-    ]
-    registering = delivery.register_intended_at and not delivery.image
-    if registering and now < (delivery.register_intended_at or 0) + pace.SILENCE:
-        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2), leftovers=event.left)
-    if event.unfinished or unseen:
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), leftovers=event.left)
+    """What is left of ours there. Absence is believed on two looks; a refused delete keeps no share open.
+
+    Nothing unfinished: the shares may close. Nothing at all: it is tidy.
+    """
+    delivery = replace(delivery, trouble=event.trouble)
+    stopping = delivery.state is State.STOPPING
+    shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
+    if shown:
+        steps = pace.POLLS if stopping else pace.RETRIES[2:]
+        wait = pace.step(steps, delivery.tries)
+        return _again(delivery, now, wait, leftovers=event.left, clear_since=None)
+    since = delivery.clear_since
+    if since is None or now < since + pace.ABSENCE:
+        wait = pace.ABSENCE if since is None else since + pace.ABSENCE - now
+        return _again(delivery, now, wait, leftovers=event.left, clear_since=now if since is None else since)
     over = _copies(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    if event.left:
-        if over.state is State.TIDYING:
-            return _again(over, now, pace.step(pace.RETRIES, over.tries + 2), leftovers=event.left)
-        return _to(over, State.TIDYING, now, leftovers=event.left)
-    return _to(over, State.TIDYING, now, leftovers=(), tidied=True)
+    tidied = not event.left and not delivery.leftovers
+    return _to(over, State.TIDYING, now, leftovers=event.left, tidied=tidied)
+
+
+def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
+    """Whether something we set going may exist and only not show yet."""
+    copies = any(
+        copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
+        for copy in delivery.copies
+        if copy.tries and now < (copy.intended_at or 0) + pace.SILENCE
+    )
+    intended = delivery.register_intended_at
+    return copies or (intended is not None and delivery.image is None and now < intended + pace.SILENCE)

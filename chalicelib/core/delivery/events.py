@@ -141,10 +141,11 @@ class DeprecationCarried:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What is still there of ours; ``unfinished`` are copies still running."""
+    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused."""
 
     left: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
+    trouble: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)

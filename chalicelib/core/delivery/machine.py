@@ -64,6 +64,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.DeadlinePassed: _END,
     },
     S.REGISTERING: {
+        ev.CopiesFound: frozenset({S.REGISTERING}),
         ev.CopyStarted: frozenset({S.REGISTERING}),
         ev.SlotsAsked: frozenset({S.REGISTERING}),
         ev.SharesReleased: frozenset({S.REGISTERING}),
@@ -117,6 +118,10 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
 """Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
 
 
+LISTED_FOR = 60
+"""Seconds for which a list of all copies there is good enough to start a further try by."""
+
+
 def needs_shares(delivery: Delivery) -> bool:
     """Whether a share must stay open for this delivery (law 1)."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
@@ -133,13 +138,13 @@ def deadline(delivery: Delivery) -> int | None:
         case S.REQUESTED | S.CHECKING | S.WAITING:
             return delivery.created_at + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
-            return entered[S.OPENING] + delivery.target.copy_deadline
+            return deadline_of_copies(delivery)
         case S.REGISTERING | S.VERIFYING:
             return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
         case S.STOPPING:
             return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
-            return entered[delivery.state] + pace.TIDYING_DEADLINE
+            return max(entered[delivery.state], released_from(delivery)) + pace.TIDYING_DEADLINE
         case _:
             return None
 
@@ -237,7 +242,7 @@ def released_from(delivery: Delivery) -> int:
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
-def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: PLR0911 - one row a state
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
     if not due and not _nudged(delivery):
@@ -248,7 +253,9 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.CHECKING:
             return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
         case S.OPENING:
-            return (do.HoldShares(entered_opening(delivery) + delivery.target.copy_deadline + pace.GRACE),)
+            return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE),)
+        case S.REGISTERING if not delivery.recounted and any(copy.tries > 1 for copy in delivery.copies):
+            return (do.FindCopies(),)
         case S.REGISTERING:
             return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
         case S.VERIFYING:
@@ -260,14 +267,18 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
                 return (do.FindLeftovers(),)
             return () if delivery.held else (do.TellOutcome(publish=not _late(delivery, now)),)
         case S.PUBLISHING:
-            return () if delivery.held or delivery.trash else (do.TellOutcome(publish=not _late(delivery, now)),)
+            return (
+                ()
+                if delivery.held or (delivery.trash and not _late(delivery, now))
+                else (do.TellOutcome(publish=not _late(delivery, now)),)
+            )
         case _:
             return ()
 
 
-def entered_opening(delivery: Delivery) -> int:
-    """When it came to the front of the queue: its copy deadline counts from here."""
-    return delivery.entered[S.OPENING]
+def deadline_of_copies(delivery: Delivery) -> int:
+    """When its copies must have ended, counted from when it came to the front of the queue."""
+    return delivery.entered[S.OPENING] + delivery.target.copy_deadline
 
 
 def _late(delivery: Delivery, now: int) -> bool:
@@ -288,7 +299,7 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
     steps: list[do.Command] = []
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
     if lost:
-        if any(now >= copy.next_look for copy in lost):
+        if due and any(now >= copy.next_look for copy in lost):
             steps.append(do.FindCopies())
         return tuple(steps)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
@@ -296,7 +307,10 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         steps.append(do.LookAtCopies(looks))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
-        steps.extend(do.StartCopy(copy.source) for copy in ready[: free_slots(delivery)])
+        ready = ready[: free_slots(delivery)]
+        if any(copy.tries and now > copy.found_at + LISTED_FOR for copy in ready):
+            return (*steps, do.FindCopies())
+        steps.extend(do.StartCopy(copy.source) for copy in ready)
     return tuple(steps)
 
 

@@ -72,6 +72,8 @@ class Copy:
     copy: str | None = None
     tries: int = 0
     intended_at: int | None = None
+    found_at: int = 0
+    """When all copies there were last listed: a further try is made only soon after that (law 4)."""
     not_before: int = 0
     """A try that was not to be yet is made again no earlier than this."""
     looks: int = 0
@@ -106,6 +108,8 @@ class Delivery:
     created_at: int
     image_name: str
     snapshots: tuple[Snapshot, ...]
+    asked_by: int = 0
+    """The promotion's episode that started this one of its own."""
     source_name: str = ""
     groups: tuple[str, ...] = ()
     state: State = State.REQUESTED
@@ -121,6 +125,12 @@ class Delivery:
     register_tries: int = 0
     image: str | None = None
     image_available: bool = False
+    adopted: bool = False
+    """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
+    recounted: bool = False
+    """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
+    clear_since: int | None = None
+    """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
     deprecated: bool = False
     trash: tuple[str, ...] = ()
     """Snapshots of ours there that are of no use and are to be deleted."""

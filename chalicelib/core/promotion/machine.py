@@ -43,10 +43,13 @@ class Examine:
 
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """Write the next deliveries, put-if-absent, and ring them; ended ones that failed are opened again."""
+    """Write a chunk of deliveries, put-if-absent, and ring them; ended ones that failed are opened again.
 
-    targets: tuple[Target, ...]
-    episode: int
+    ``plan`` names the items that hold the targets' settings; ``chunk`` counts from 0.
+    """
+
+    plan: str
+    chunk: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,8 @@ class Examined:
     """The value names these targets, and the source can go to them; or the faults, all of them."""
 
     value: str
-    targets: tuple[Target, ...]
-    groups: Mapping[str, tuple[str, ...]]
+    places: tuple[str, ...]
+    plan: str
     digest: str
     faults: tuple[Fault, ...]
     retry: bool
@@ -106,9 +109,10 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """So many deliveries, from the cursor on, exist and have been rung."""
+    """So many deliveries, from the cursor on, exist and have been rung. ``later``: those that are failing just now."""
 
     count: int
+    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +159,14 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
         TagSeen: frozenset({S.REQUESTED, S.RESOLVING, S.OVER}),
         Hindered: frozenset({S.REQUESTED}),
-        DeadlinePassed: frozenset({S.OVER}),
+        DeadlinePassed: frozenset({S.RESOLVING}),
     },
     S.RESOLVING: {
         TagSeen: frozenset({S.RESOLVING, S.RUNNING, S.OVER}),
         Examined: frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING}),
         RefusedTold: frozenset({S.RUNNING}),
         Hindered: frozenset({S.RESOLVING}),
-        DeadlinePassed: frozenset({S.RUNNING}),
+        DeadlinePassed: frozenset({S.RESOLVING}),
     },
     S.EXPANDING: {
         Expanded: frozenset({S.EXPANDING, S.RUNNING}),
@@ -201,13 +205,16 @@ def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion
 
 def heard(promotion: Promotion, now: int) -> tuple[Event, ...]:
     """Return what the clock brings."""
-    if promotion.state in (S.REQUESTED, S.RESOLVING) and now >= promotion.since + PENDING_DEADLINE:
+    waiting = promotion.state in (S.REQUESTED, S.RESOLVING) and not promotion.faults
+    if waiting and now >= promotion.since + PENDING_DEADLINE:
         return (DeadlinePassed(),)
     return ()
 
 
 def outstanding(promotion: Promotion, now: int) -> tuple[Command, ...]:
     """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    if now < promotion.hindered_until:
+        return ()
     due = now >= promotion.next_try
     news = any(promotion.hint(name) is not None for name in NEWS)
     match promotion.state:
@@ -220,19 +227,18 @@ def outstanding(promotion: Promotion, now: int) -> tuple[Command, ...]:
         case S.RESOLVING:
             return (Examine(promotion.candidate),) if due and promotion.candidate is not None else ()
         case S.EXPANDING:
-            rest = promotion.targets[promotion.cursor : promotion.cursor + CHUNK]
-            return (Expand(rest, promotion.episode),) if due else ()
+            return (Expand(promotion.plan, promotion.cursor // CHUNK),) if due else ()
         case S.RUNNING:
             return _running(promotion, due=due, news=news)
         case _:
-            return (LookAtTag(),) if news or (promotion.absences and due) else ()
+            return (LookAtTag(),) if news or (promotion.absent_since and due) else ()
 
 
 def _running(promotion: Promotion, *, due: bool, news: bool) -> tuple[Command, ...]:
-    if news or (promotion.absences and due):
+    if news or (promotion.absent_since and due):
         return (LookAtTag(),)
     if promotion.cancelling and due:
-        return (CancelOthers(frozenset(place(target) for target in promotion.targets)),)
+        return (CancelOthers(frozenset(promotion.places)),)
     if due and promotion.tries >= WORTH_A_LOOK:
         return (LookAtTag(), Count())
     if due or promotion.hint("ended") is not None:
@@ -252,9 +258,9 @@ def absorb(promotion: Promotion, event: Event, now: int) -> Promotion:
 
 
 def _due_at(promotion: Promotion) -> int | None:
-    if promotion.state is S.OVER and not promotion.absences:
+    if promotion.state is S.OVER and not promotion.absent_since:
         return None
-    return promotion.next_try
+    return max(promotion.next_try, promotion.hindered_until)
 
 
 def _to(promotion: Promotion, state: State, now: int, **changes: Any) -> Promotion:
@@ -287,7 +293,7 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _over_if_idle(promotion, now, "We made this AMI ourselves; it is never promoted on.")
     if event.value is None:
         return _untagged(promotion, now)
-    promotion = replace(promotion, absences=0)
+    promotion = replace(promotion, absent_since=0, refused_told="" if again else promotion.refused_told)
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         state = S.RESOLVING
         waiting = promotion if promotion.state is state else _to(promotion, state, now)
@@ -298,8 +304,8 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
 
 
 def _worth_again(promotion: Promotion, *, again: bool) -> bool:
-    """Tagged again with the same value: worth examining only where an episode is over, for those that failed."""
-    return promotion.state in (S.REQUESTED, S.RESOLVING) or (promotion.state is S.OVER and again)
+    """Tagged again with the same value: worth examining for those that failed, but only on a new event."""
+    return promotion.state in (S.REQUESTED, S.RESOLVING) or again
 
 
 def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
@@ -312,22 +318,33 @@ def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
     """The AMI is not there, or not the hub's. A running promotion goes on with what is already known."""
-    if promotion.absences == 0:
-        return _wait(promotion, now, pace.ABSENCE, absences=1)
-    promotion = replace(promotion, absences=0)
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    promotion = replace(promotion, absent_since=0)
     return _over_if_idle(promotion, now, "The hub owns no such AMI (any longer).")
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
-    """Absence in an eventually consistent read is weak evidence: it takes two looks (law 5)."""
-    if promotion.absences == 0:
-        return _wait(promotion, now, pace.ABSENCE, absences=1)
-    promotion = replace(promotion, absences=0)
-    if promotion.state is S.RUNNING:
-        return _to(promotion, S.RUNNING, now, value=None, targets=(), cancelling=True, why="Its tag was removed.")
+    """Absence in an eventually consistent read is weak evidence (law 5)."""
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    promotion = replace(promotion, absent_since=0, reopen=())
     if promotion.state is S.OVER:
-        return replace(promotion, value=None)
-    return _over_if_idle(replace(promotion, value=None), now, "It bears no tag.")
+        return replace(promotion, value=None, refused_told="")
+    cancelling = promotion.cancelling or bool(promotion.places)
+    removed = replace(promotion, value=None, places=(), cancelling=cancelling, refused_told="")
+    if promotion.state is S.RUNNING:
+        return _to(removed, S.RUNNING, now, why="Its tag was removed.")
+    return _over_if_idle(removed, now, "It bears no tag.")
+
+
+def _believed(promotion: Promotion, now: int) -> bool:
+    return bool(promotion.absent_since) and now >= promotion.absent_since + pace.ABSENCE
+
+
+def _absent(promotion: Promotion, now: int) -> Promotion:
+    since = promotion.absent_since or now
+    return replace(promotion, absent_since=since, next_try=since + pace.ABSENCE)
 
 
 @_apply.register
@@ -340,11 +357,11 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
     same: dict[str, Any] = {
         "refused_value": None,
         "value": event.value,
-        "targets": event.targets,
-        "groups": event.groups,
+        "places": event.places,
+        "plan": event.plan,
         "digest": event.digest,
     }
-    cancelling = bool({place(t) for t in promotion.targets} - {place(t) for t in event.targets})
+    cancelling = promotion.cancelling or bool(set(promotion.places) - set(event.places))
     if not event.retry:
         return _to(promotion, S.RUNNING, now, cancelling=cancelling, refused_told="", **same)
     return _to(
@@ -377,8 +394,9 @@ def _(_event: RefusedTold, promotion: Promotion, now: int) -> Promotion:
 @_apply.register
 def _(event: Expanded, promotion: Promotion, now: int) -> Promotion:
     cursor = promotion.cursor + event.count
-    state = S.RUNNING if cursor >= len(promotion.targets) else S.EXPANDING
-    return _to(promotion, state, now, cursor=cursor, why="", faults=())
+    reopen = tuple(dict.fromkeys((*promotion.reopen, *event.later)))
+    state = S.RUNNING if cursor >= len(promotion.places) else S.EXPANDING
+    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen)
 
 
 @_apply.register
@@ -393,28 +411,37 @@ def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
     if any(child.state == "running" for child in event.children):
         return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries))
     if wanted_again(promotion, event.children):
-        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0)
+        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=())
     return _wait(promotion, now, 0)
 
 
 def wanted_again(promotion: Promotion, children: tuple[Child, ...]) -> bool:
-    """Whether a delivery was cancelled whose target the value in force names."""
-    targets = {place(target) for target in promotion.targets}
-    return any(child.state == "cancelled" and f"{child.account}/{child.region}" in targets for child in children)
+    """Whether a delivery that the value in force names was cancelled, or was failing when it was asked for again."""
+    return any(
+        child.state == "cancelled" or (child.state == "failed" and child.delivery in promotion.reopen)
+        for child in children
+        if f"{child.account}/{child.region}" in promotion.places
+    )
 
 
 @_apply.register
 def _(_event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
-    return _to(promotion, S.OVER, now, summarised=promotion.episode)
+    after = _to(promotion, S.OVER, now, summarised=promotion.episode, reopen=())
+    return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
 
 
 @_apply.register
 def _(_event: Hindered, promotion: Promotion, now: int) -> Promotion:
-    return _wait(promotion, now, pace.step(pace.RETRIES, promotion.tries))
+    wait = pace.step(pace.RETRIES, promotion.tries)
+    return _wait(promotion, now, wait, hindered_until=now + wait)
 
 
 @_apply.register
 def _(_event: DeadlinePassed, promotion: Promotion, now: int) -> Promotion:
-    why = "The AMI did not become available, or could not be read, for 24 hours. Tag it again when it is."
-    state = S.OVER if promotion.state is S.REQUESTED else S.RUNNING
-    return _to(promotion, state, now, candidate=None, faults=(), why=why)
+    fault = Fault(
+        "source-never-available",
+        promotion.where,
+        "For 24 hours the AMI was pending, or could not be read.",
+        "See in EC2 why it is not available, and in the function `act` what was refused; then tag it again.",
+    )
+    return _to(promotion, S.RESOLVING, now, candidate=promotion.candidate or promotion.value or "", faults=(fault,))

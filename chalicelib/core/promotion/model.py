@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Target
 
 
 class State(StrEnum):
@@ -53,9 +52,10 @@ class Promotion:
     candidate: str | None = None
     """A value that has been read and is being examined."""
     image_name: str = ""
-    targets: tuple[Target, ...] = ()
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For each target, as "account/region", the groups that brought it in."""
+    places: tuple[str, ...] = ()
+    """The targets in force, each as "account/region". Their settings lie beside the record, a chunk an item."""
+    plan: str = ""
+    """Names those items."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
     cursor: int = 0
@@ -63,7 +63,12 @@ class Promotion:
     why: str = ""
     """Why it is over, in a sentence."""
     cancelling: bool = False
-    absences: int = 0
+    absent_since: int = 0
+    """Since when looks have not shown the tag, or the AMI: it is believed only after a while (law 5)."""
+    reopen: tuple[str, ...] = ()
+    """Deliveries that were failing when they were asked for again: they start anew when they have ended."""
+    hindered_until: int = 0
+    """After a refusal nothing is asked before then, whatever rings."""
     tries: int = 0
     next_try: int = 0
     since: int = 0

@@ -1,0 +1,104 @@
+"""Reading a key policy: whether it allows a request, as far as that can be said from the policy alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ALLOWED, MISSING, DENIED, UNCLEAR = "allowed", "missing", "denied", "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An action by one of ``principals`` (all names under which the caller goes), with what is known of its context."""
+
+    action: str
+    principals: Sequence[str]
+    context: Mapping[str, str]
+
+
+def judge(document: Mapping[str, Any], request: Request) -> tuple[str, str]:
+    """Return a verdict, and the Sid that made it. A denial wins; a condition that is not known leaves it unclear."""
+    held = [(one, _holds(one, request)) for one in statements(document)]
+    for effect, holds, verdict in (
+        ("Deny", True, DENIED),
+        ("Deny", None, UNCLEAR),
+        ("Allow", True, ALLOWED),
+        ("Allow", None, UNCLEAR),
+    ):
+        for one, found in held:
+            if one["Effect"] == effect and found is holds:
+                return verdict, _sid(one)
+    return MISSING, ""
+
+
+def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a policy's statements, of which one may stand without a list."""
+    return _listed(document.get("Statement", []))
+
+
+def principals(statement: Mapping[str, Any]) -> list[str]:
+    """Return the principals of a statement: "*", ARNs and account ids; none for services."""
+    given = statement.get("Principal", [])
+    return _listed(given.get("AWS", []) if isinstance(given, Mapping) else given)
+
+
+def _holds(statement: Mapping[str, Any], request: Request) -> bool | None:
+    """Whether a statement applies; None where a condition cannot be judged."""
+    if "NotPrincipal" in statement or "NotAction" in statement:
+        return None
+    named = any(it in ("*", *request.principals) for it in principals(statement))
+    asked = any(_like(request.action.lower(), it.lower()) for it in _listed(statement["Action"]))
+    if not named or not asked:
+        return False
+    tests = [
+        _test(operator, request.context.get(key), _listed(wanted))
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, wanted in keys.items()
+    ]
+    if False in tests:
+        return False
+    return None if None in tests else True
+
+
+def _test(operator: str, value: str | None, wanted: Sequence[Any]) -> bool | None:
+    base = operator.rsplit(":", maxsplit=1)[-1]
+    if value is None or base not in _TESTS:
+        return None
+    return _TESTS[base](value, [str(one) for one in wanted])
+
+
+def _equal(value: str, wanted: Sequence[str]) -> bool:
+    return value in wanted
+
+
+def _matches(value: str, wanted: Sequence[str]) -> bool:
+    return any(_like(value, one) for one in wanted)
+
+
+_TESTS: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
+    "StringEquals": _equal,
+    "StringNotEquals": lambda value, wanted: not _equal(value, wanted),
+    "StringLike": _matches,
+    "StringNotLike": lambda value, wanted: not _matches(value, wanted),
+    "ArnEquals": _matches,
+    "ArnLike": _matches,
+    "ArnNotEquals": lambda value, wanted: not _matches(value, wanted),
+    "ArnNotLike": lambda value, wanted: not _matches(value, wanted),
+    "Bool": lambda value, wanted: value.lower() in [one.lower() for one in wanted],
+}
+
+
+def _like(value: str, pattern: str) -> bool:
+    parts = (".*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in pattern)
+    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _sid(statement: Mapping[str, Any]) -> str:
+    return str(statement.get("Sid", "a statement without Sid"))

@@ -1,0 +1,263 @@
+"""``drain``: pause, ask deliveries to end by the hint that the service knows, and see every share closed."""
+
+import json
+
+import pytest
+
+from ami_promoter.arguments import parse
+from ami_promoter.aws import Connection
+from ami_promoter.drain import POLL, Drain, drained
+from ami_promoter.main import main
+from ami_promoter.pausing import SWITCH
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, share
+from chalicelib.core.delivery import events, machine
+from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
+from chalicelib.core.targets import Target
+from chalicelib.ports import Write
+from chalicelib.service import deliveries
+
+HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1", "ami-0123456789abcdef0"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+SNAPSHOT = addresses.snapshot_resource("snap-1").pk
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+def a_delivery(account, state, episode=1):
+    """Build a delivery in this state since nine."""
+    copies = (Copy("snap-1", CopyState.PENDING, "snap-9", tries=1),) if state is State.COPYING else ()
+    entered = {State.OPENING: NINE, State.REGISTERING: NINE, state: NINE}
+    return Delivery(
+        addresses.delivery_id(HUB, AMI, account, REGION),
+        HUB,
+        AMI,
+        Target(account, REGION),
+        episode,
+        NINE,
+        "golden",
+        (),
+        state=state,
+        entered=entered,
+        copies=copies,
+    )
+
+
+def put(table, record):
+    """Store a delivery as the service does."""
+    write = Write(record.key, record.state.value, deliveries.plain(record), NINE + 3600)
+    assert DynamoRecords(table).create(write, NINE)
+    return record
+
+
+def end(table, record):
+    """Let a delivery end, as act would."""
+    records = DynamoRecords(table)
+    stored = records.read(record.key)
+    body = dict(stored.body) | {"state": "cancelled"}
+    assert records.save(stored, Write(record.key, "cancelled", body, None), (), NINE)
+
+
+def a_share(table, account, state=share.State.OPEN, **changes):
+    """Put a share of the snapshot into the ledger."""
+    opened = share.Share(SNAPSHOT, account, account, state=state, opened_at=NINE, hard_close_at=NINE + 90000, **changes)
+    DynamoLedger(table).hold(SNAPSHOT, opened, f"{account}:1")
+
+
+def heard(table, record, now=NINE):
+    """What the delivery's lane makes of the hints on its record."""
+    return machine.heard(deliveries.parse(DynamoRecords(table).read(record.key)), now)
+
+
+def every_state(table):
+    """Put one delivery in each state that has not ended."""
+    states = [state for state in State if state not in ENDED]
+    return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
+
+
+def test_it_pauses_first(table):
+    """Nothing that is drained begins anew."""
+    main(["drain"])
+
+    assert (table.get(SWITCH)["paused"], table.get(SWITCH)["why"]) == (True, "drain")
+
+
+def test_copies_are_let_end_unless_told_otherwise(table):
+    """Only what has opened nothing yet is asked to end; the lane hears it as it hears a removed tag."""
+    records = every_state(table)
+
+    assert main(["drain"]) == 4
+
+    asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
+    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING}
+
+
+def test_copies_are_deleted_if_told_so(table):
+    """Everything is asked to end; what has been registered, or ends already, does not mind."""
+    records = every_state(table)
+
+    assert main(["drain", "--delete-copies"]) == 4
+
+    asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
+    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, State.OPENING, State.COPYING, State.REGISTERING}
+
+
+def test_a_hint_is_of_the_present_episode(table):
+    """A delivery on its third try hears it; a later try of the same delivery will not."""
+    record = put(table, a_delivery("222222222222", State.WAITING, episode=3))
+
+    main(["drain"])
+
+    assert DynamoRecords(table).read(record.key).hints == {"cancel": "3:drain"}
+    assert events.CancelAsked() in heard(table, record)
+
+
+def test_the_sweep_comes_for_it_within_a_minute(table):
+    """The command rings nothing itself: what it has written is due at once."""
+    record = put(table, a_delivery("222222222222", State.WAITING))
+    connection = Connection(REGION)
+
+    drained(parse(["drain"]), Drain(connection, clock=lambda: NINE))
+
+    assert table.get(record.key)["ring_at"] <= NINE + 60
+
+
+def test_what_is_left_is_told(table, capsys):
+    """Deliveries by state, each share that is open with its last hour, and that it is not over yet."""
+    put(table, a_delivery("222222222222", State.COPYING))
+    put(table, a_delivery("333333333333", State.DELIVERED))
+    a_share(table, "222222222222")
+    a_share(table, "333333333333", share.State.CLOSED)
+    a_share(table, "444444444444", before_us=True)
+
+    assert main(["drain"]) == 4
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Promotions are paused; `ami-promoter resume` lifts it.",
+        "Asked to end: 0 deliveries.",
+        "Under way: 1 copying. Open shares: 1.",
+        (
+            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:00Z, closes by 2026-01-06T10:00:00Z at the "
+            "latest"
+        ),
+        "Not drained yet: run it again, or with --wait.",
+    ]
+
+
+def test_a_drained_hub(table, capsys):
+    """Nothing under way, nothing open: exit status 0."""
+    put(table, a_delivery("333333333333", State.DELIVERED))
+    a_share(table, "333333333333", share.State.CLOSED)
+
+    assert main(["drain"]) == 0
+
+    assert capsys.readouterr().out.splitlines()[-1] == "Drained: nothing is under way and no share is open."
+
+
+def test_for_a_program(table, capsys):
+    """`--json` gives the same as data."""
+    put(table, a_delivery("222222222222", State.WAITING))
+    a_share(table, "222222222222")
+
+    assert main(["drain", "--json"]) == 4
+
+    data = json.loads(capsys.readouterr().out)
+    assert (data["drained"], data["cancelled"], data["under_way"]) == (False, 1, {"waiting": 1})
+    assert data["open_shares"][0]["account"] == "222222222222"
+    assert data["paused"]["why"] == "drain"
+
+
+def test_parked_records_are_left_and_named(table, capsys):
+    """They move no longer, so nobody waits for them; their shares close at their last hour, and are waited for."""
+    record = put(table, a_delivery("222222222222", State.COPYING))
+    DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
+
+    assert main(["drain", "--delete-copies"]) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert f"Parked, and left so: delivery {record.id}: IllegalEvent: a bug." in said
+    assert DynamoRecords(table).read(record.key).hints == {}
+    a_share(table, "222222222222")
+    assert main(["drain", "--delete-copies"]) == 4
+
+
+class Time:
+    """A clock that moves by sleeping, and lets things happen meanwhile."""
+
+    def __init__(self, *steps):
+        self.now, self.steps, self.slept = NINE, list(steps), []
+
+    def sleep(self, seconds):
+        """Move on; then the next thing happens."""
+        self.now += seconds
+        self.slept.append(seconds)
+        if self.steps:
+            self.steps.pop(0)()
+
+
+def wait(time, *options):
+    """Run ``drain --wait`` in this time."""
+    lines = []
+    drain = Drain(Connection(REGION), time.sleep, lambda: time.now, lines.append)
+    return drained(parse(["drain", "--wait", *options]), drain), lines
+
+
+def test_waiting_ends_when_the_last_share_has_closed(table):
+    """It looks every half minute, and tells what has changed."""
+    record = put(table, a_delivery("222222222222", State.WAITING))
+    a_share(table, "222222222222")
+
+    def close():
+        key = addresses.share(addresses.Key(SNAPSHOT), "222222222222")
+        body = json.loads(table.get(key)["body"]) | {"state": "closed"}
+        table.update(key, "SET body = :body", {":body": json.dumps(body)})
+
+    time = Time(lambda: None, lambda: end(table, record), close)
+
+    report, lines = wait(time)
+
+    assert not report.unfinished
+    assert report.data["drained"] is True
+    assert time.slept == [POLL] * 3
+    assert lines == ["Under way: 1 waiting. Open shares: 1.", "Under way: nothing. Open shares: 1."]
+
+
+def test_what_a_late_invocation_began_is_asked_as_well(table):
+    """A function that had read the switch before may write one delivery more."""
+    first = put(table, a_delivery("222222222222", State.WAITING))
+    late = a_delivery("333333333333", State.REQUESTED)
+
+    def more():
+        put(table, late)
+        end(table, first)
+
+    report, _ = wait(Time(more, lambda: end(table, late)))
+
+    assert report.data["drained"] is True
+    assert report.data["cancelled"] == 2
+
+
+def test_waiting_can_be_given_up(table):
+    """After the time-out it says what is left, and that it is not over."""
+    put(table, a_delivery("222222222222", State.COPYING))
+    time = Time()
+
+    report, _ = wait(time, "--timeout", "2")
+
+    assert report.unfinished
+    assert sum(time.slept) == 120
+    assert report.data["under_way"] == {"copying": 1}
+
+
+def test_a_missing_table(aws, capsys):
+    """Exit status 3: nothing is half done."""
+    assert main(["drain"]) == 3
+
+    assert "There is no such table" in capsys.readouterr().err

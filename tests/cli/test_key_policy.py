@@ -1,0 +1,241 @@
+"""``key-policy``: the statements that a key of one's own needs, and whether it has them."""
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from ami_promoter import policies
+from ami_promoter.key_policy import hub_needs, target_needs
+from ami_promoter.main import main
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
+USE = [
+    "kms:Decrypt",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+]
+EVERYTHING = ["kms:DescribeKey", *USE, "kms:CreateGrant"]
+ROOT_DECIDES = {
+    "Sid": "Root",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+@pytest.fixture
+def kms(aws):
+    """KMS of the target's account."""
+    return boto3.client("kms", region_name="us-east-1")
+
+
+def a_key(kms, *statements, rotation=True, **given):
+    """Make a key with this policy."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    usual = {"KeyUsage": "ENCRYPT_DECRYPT", "KeySpec": "SYMMETRIC_DEFAULT"}
+    arn = kms.create_key(Policy=policy, **{**usual, **given})["KeyMetadata"]["Arn"]
+    if rotation and not given:
+        kms.enable_key_rotation(KeyId=arn)
+    return arn
+
+
+def shown(capsys):
+    """The statements printed without a key."""
+    text = capsys.readouterr().out
+    return json.loads(text[text.index("[") :])
+
+
+def test_what_a_targets_key_must_allow(aws, capsys):
+    """Three statements for the role by name, through EC2 only, grants for AWS services only."""
+    assert main(["key-policy", "target"]) == 0
+
+    looks, uses, grants = shown(capsys)
+    for one in (looks, uses, grants):
+        assert one["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+        assert one["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
+    assert looks["Action"] == ["kms:DescribeKey"]
+    assert uses["Action"] == USE
+    assert uses["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
+    assert grants["Action"] == ["kms:CreateGrant"]
+    assert grants["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_what_a_key_of_the_hub_must_allow(aws, capsys):
+    """`act` looks, `settle` opens and closes; the names carry the Region."""
+    assert main(["key-policy", "hub"]) == 0
+
+    act, settle = shown(capsys)
+    assert act["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-act")
+    assert settle["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-settle")
+    assert settle["Action"] == ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
+
+
+def test_they_are_what_the_roles_may_do():
+    """Key policy and role policy name the same actions: the role's in deploy/target.yaml and the hub's functions'."""
+    target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text())["Resources"]["Role"]["Properties"]
+    own = {
+        action
+        for one in target["Policies"][0]["PolicyDocument"]["Statement"]
+        if "Own" in one["Sid"] and "Key" in one["Sid"]
+        for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
+    }
+    assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == own
+    for need in hub_needs("us-east-1"):
+        function = need.role.rsplit("-", 1)[1]
+        policy = json.loads((ROOT / ".chalice" / "policies" / f"{function}.json").read_text())
+        may = {action for one in policy["Statement"] for action in one["Action"] if action.startswith("kms:")}
+        assert set(need.actions) == may
+
+
+def test_a_key_that_leaves_it_to_iam_is_fit(kms, capsys):
+    """The default key policy is enough: the role's own policy decides then."""
+    arn = a_key(kms, ROOT_DECIDES)
+
+    assert main(["key-policy", "target", arn]) == 0
+
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == f"{arn} is Enabled, rotation on."
+    assert out.splitlines()[-1] == "Its key policy lets the service use it as far as a policy can be read."
+    assert err == ""
+
+
+def test_the_printed_statements_are_enough(kms, capsys):
+    """Pasted into a policy that names nobody else, they make the check pass."""
+    main(["key-policy", "target"])
+    administers = {**ROOT_DECIDES, "Action": ["kms:PutKeyPolicy", "kms:GetKeyPolicy"], "Sid": "Admin"}
+    arn = a_key(kms, administers, *shown(capsys))
+
+    assert main(["key-policy", "target", arn, "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)
+    assert data["allowed"] == dict.fromkeys(EVERYTHING, "allowed")
+    assert (data["rotation"], data["statements"]) == (True, [])
+
+
+def test_what_lacks_is_named_with_the_statement_to_add(kms, capsys):
+    """Only that statement is printed; each action that lacks is a fault."""
+    main(["key-policy", "target"])
+    looks, uses, _ = shown(capsys)
+    arn = a_key(kms, looks, uses)
+
+    assert main(["key-policy", "target", arn]) == 1
+
+    out, err = capsys.readouterr()
+    assert err.splitlines()[0] == (
+        f"{arn}: no statement lets AmiCopyRole do kms:CreateGrant. Add the statement AmiPromoterLetsEbsUseTheKey shown "
+        "above."
+    )
+    assert [one["Sid"] for one in json.loads(out[out.index("[") :])] == ["AmiPromoterLetsEbsUseTheKey"]
+
+
+def test_a_denial_wins(kms, capsys):
+    """Whoever denies is named."""
+    denies = {**ROOT_DECIDES, "Sid": "NoGrants", "Effect": "Deny", "Action": "kms:CreateGrant"}
+    arn = a_key(kms, ROOT_DECIDES, denies)
+
+    assert main(["key-policy", "target", arn]) == 1
+
+    assert f"{arn}: kms:CreateGrant is denied to AmiCopyRole (NoGrants)." in capsys.readouterr().err
+
+
+def test_what_a_policy_alone_cannot_say_is_a_warning(kms, capsys):
+    """A condition on something unknown here is neither yes nor no."""
+    limited = {**ROOT_DECIDES, "Sid": "FromHome", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}}
+    arn = a_key(kms, limited)
+
+    assert main(["key-policy", "target", arn]) == 0
+
+    warned = f"{arn}: whether kms:CreateGrant is allowed depends on a condition that cannot be judged here (FromHome)."
+    assert warned in capsys.readouterr().err
+
+
+def test_rotation_that_is_off_is_a_warning(kms, capsys):
+    """With the command that turns it on."""
+    arn = a_key(kms, ROOT_DECIDES, rotation=False)
+
+    assert main(["key-policy", "target", arn]) == 0
+
+    assert f"rotation is off. Turn it on: aws kms enable-key-rotation --key-id {arn}" in capsys.readouterr().err
+
+
+def test_a_principal_that_is_gone_is_a_warning(kms, capsys):
+    """It shows as a bare id, and would make the next change of the policy fail."""
+    dead = {**ROOT_DECIDES, "Sid": "Old", "Principal": {"AWS": "AROAEXAMPLEEXAMPLE"}}
+    arn = a_key(kms, ROOT_DECIDES, dead)
+
+    assert main(["key-policy", "target", arn]) == 0
+
+    assert "Old names AROAEXAMPLEEXAMPLE, which exists no longer" in capsys.readouterr().err
+
+
+def test_a_key_that_is_disabled_or_of_the_wrong_kind(kms, capsys):
+    """No policy helps; nothing else is looked at."""
+    off = a_key(kms, ROOT_DECIDES)
+    kms.disable_key(KeyId=off.rpartition("/")[2])
+    rsa = a_key(kms, ROOT_DECIDES, KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+
+    assert main(["key-policy", "target", off]) == 1
+    assert f"{off}: it is in state Disabled. Enable it: aws kms enable-key --key-id {off}" in capsys.readouterr().err
+    assert main(["key-policy", "target", rsa]) == 1
+    assert f"{rsa}: it is RSA_2048 for SIGN_VERIFY" in capsys.readouterr().err
+
+
+def test_an_alias_will_do_and_a_missing_key_is_said(kms, capsys):
+    """As the targets file names keys."""
+    kms.create_alias(AliasName="alias/ours", TargetKeyId=a_key(kms, ROOT_DECIDES))
+
+    assert main(["key-policy", "target", "alias/ours"]) == 0
+    assert main(["key-policy", "target", "alias/none"]) == 3
+
+    err = capsys.readouterr().err
+    assert f"account {ACCOUNT}, us-east-1: looking at the key alias/none failed" in err
+    assert "There is no such key: see that its name, the Region and the account are right." in err
+
+
+REQUEST = policies.Request("kms:Decrypt", (ROLE, ACCOUNT), {"aws:PrincipalArn": ROLE, "kms:CallerAccount": ACCOUNT})
+
+
+@pytest.mark.parametrize(
+    ("statement", "verdict"),
+    [
+        ({}, policies.ALLOWED),
+        ({"Principal": "*"}, policies.ALLOWED),
+        ({"Principal": {"AWS": ["*"]}}, policies.ALLOWED),
+        ({"Principal": {"AWS": ACCOUNT}}, policies.ALLOWED),
+        ({"Principal": {"AWS": f"{ROLE}2"}}, policies.MISSING),
+        ({"Principal": {"Service": "ec2.amazonaws.com"}}, policies.MISSING),
+        ({"Action": "KMS:De*"}, policies.ALLOWED),
+        ({"Action": ["kms:Encrypt", "kms:Describe*"]}, policies.MISSING),
+        ({"Effect": "Deny"}, policies.DENIED),
+        ({"Condition": {"StringEquals": {"kms:CallerAccount": [ACCOUNT, "1"]}}}, policies.ALLOWED),
+        ({"Condition": {"StringNotEquals": {"kms:CallerAccount": ACCOUNT}}}, policies.MISSING),
+        ({"Condition": {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/Ami*"}}}, policies.ALLOWED),
+        ({"Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-a"}}}, policies.UNCLEAR),
+        ({"Condition": {"DateGreaterThan": {"aws:PrincipalArn": "x"}}}, policies.UNCLEAR),
+        ({"NotAction": "kms:Encrypt"}, policies.UNCLEAR),
+    ],
+)
+def test_reading_a_statement(statement, verdict):
+    """Principals, wildcards and conditions as KMS takes them; what is not known is not guessed."""
+    whole = {"Sid": "It", "Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
+
+    found, sid = policies.judge({"Statement": {**whole, **statement}}, REQUEST)
+
+    assert found == verdict
+    assert sid == ("" if verdict == policies.MISSING else "It")
+
+
+def test_a_denial_that_may_apply_leaves_it_unclear():
+    """An allowance does not hide it."""
+    allows = {"Sid": "Yes", "Effect": "Allow", "Principal": "*", "Action": "kms:*"}
+    denies = {**allows, "Sid": "Perhaps", "Effect": "Deny", "Condition": {"Bool": {"x:y": "true"}}}
+
+    assert policies.judge({"Statement": [allows, denies]}, REQUEST) == (policies.UNCLEAR, "Perhaps")

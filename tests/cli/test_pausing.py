@@ -1,0 +1,108 @@
+"""``pause`` and ``resume``: one switch, by whom and why."""
+
+import json
+from itertools import count
+
+import pytest
+
+from ami_promoter.aws import Connection
+from ami_promoter.main import main
+from ami_promoter.pausing import SWITCH, Switch
+from chalicelib.adapters.dynamo.table import Table
+
+TABLE, REGION = "ami-promoter-us-east-1", "us-east-1"
+CALLER = "arn:aws:sts::123456789012:user/moto"
+NINE = 1767603600
+"""2026-01-05T09:00:00Z"""
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table."""
+    return Table(client, TABLE)
+
+
+def test_pausing_writes_one_item_that_the_functions_read(table):
+    """It says that all is paused, by whom, when (epoch seconds) and why."""
+    assert main(["pause", "--why", "KMS outage"]) == 0
+
+    item = table.get(SWITCH)
+    assert (item["pk"], item["sk"]) == ("switches", "promotions")
+    assert (item["paused"], item["by"], item["why"], item["kind"]) == (True, CALLER, "KMS outage", "switch")
+    assert isinstance(item["at"], int)
+
+
+def test_resuming_leaves_a_note_of_who_did(table):
+    """The switch is turned back, not taken away."""
+    main(["pause"])
+
+    assert main(["resume"]) == 0
+
+    assert table.get(SWITCH)["paused"] is False
+    assert table.get(SWITCH)["by"] == CALLER
+
+
+def test_who_paused_first_stays_named(client, capsys):
+    """Pausing again changes nothing, and says since when it has been so."""
+    clock = count(NINE).__next__
+    switch = Switch(Connection(REGION), clock)
+
+    assert switch.turn(paused=True, why="first") is True
+    assert switch.turn(paused=True, why="second") is False
+    assert switch.read()["why"] == "first"
+
+    assert main(["pause", "--why", "third"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        (
+            f"Nothing to do, it was paused before in account 123456789012, us-east-1, table {TABLE}: "
+            f"since 2026-01-05T09:00:00Z, by {CALLER}: first."
+        ),
+        "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it.",
+    ]
+
+
+def test_resuming_what_is_not_paused_writes_nothing(table, capsys):
+    """It says so, and is no fault."""
+    assert main(["resume"]) == 0
+
+    assert table.get(SWITCH) is None
+    assert capsys.readouterr().out.startswith("Nothing to do, nothing is paused in account 123456789012")
+
+
+def test_for_a_program(client, capsys):
+    """`--json` gives the same as data."""
+    main(["pause", "--why", "because", "--json"])
+    paused = json.loads(capsys.readouterr().out)
+    main(["resume", "--json"])
+    resumed = json.loads(capsys.readouterr().out)
+
+    assert (paused["changed"], paused["paused"]["by"], paused["paused"]["why"]) == (True, CALLER, "because")
+    assert (resumed["changed"], resumed["paused"]) == (True, None)
+
+
+def test_status_says_first_that_all_is_paused(client, capsys):
+    """Whoever wonders why nothing moves sees it at once; nobody else is told."""
+    main(["status", "--json"])
+    assert json.loads(capsys.readouterr().out)["paused"] is None
+    Switch(Connection(REGION), lambda: NINE).turn(paused=True, why="KMS outage")
+
+    main(["status"])
+
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"Paused since 2026-01-05T09:00:00Z, by {CALLER}: KMS outage. Nothing new is begun."
+    )
+
+
+def test_credentials_of_another_account_turn_nothing(table, capsys):
+    """With --hub-account a wrong profile is found out before anything is written."""
+    assert main(["pause", "--hub-account", "999999999999"]) == 3
+
+    assert table.get(SWITCH) is None
+    assert "and --hub-account says 999999999999. Use credentials of the hub." in capsys.readouterr().err
+
+
+def test_a_missing_table(aws, capsys):
+    """Exit status 3, and what stays as it was."""
+    assert main(["pause"]) == 3
+
+    assert "turning the switch (promotions go on as before) failed" in capsys.readouterr().err
