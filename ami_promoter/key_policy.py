@@ -116,7 +116,9 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
         lines += ["", "Add to its key policy:", json.dumps(wanted, indent=2)]
     else:
         lines.append("Its key policy lets the service use it as far as a policy can be read.")
-    warnings = [f"{facts.arn}: {line}" for line in (*_unclear(answers), *_dead(document), *_unrotated(facts, rotates))]
+    warnings = [
+        f"{facts.arn}: {line}" for line in (*_unclear(answers), *_dead(document), *_unrotated(facts, rotates=rotates))
+    ]
     return Report(tuple(lines), data, tuple(_lack(facts.arn, answer) for answer in lacking), tuple(warnings))
 
 
@@ -163,7 +165,7 @@ def _dead(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{sid} names {principal}, which exists no longer; take it out before you change the policy."
 
 
-def _unrotated(key: KeyFacts, rotates: bool | None) -> Iterator[str]:
+def _unrotated(key: KeyFacts, *, rotates: bool | None) -> Iterator[str]:
     if rotates is not True:
         said = "is off" if rotates is False else "could not be read"
         yield f"rotation {said}. Turn it on: aws kms enable-key-rotation --key-id {key.arn}"

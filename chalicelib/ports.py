@@ -130,8 +130,11 @@ class Records(Protocol):
         """Return records of one shard that are due, longest due first."""
         ...
 
-    def postpone(self, key: Key, now: int) -> bool:
-        """Move a due record's next ring by a growing step, never past its deadline. False: it is due no longer."""
+    def postpone(self, key: Key, now: int) -> int | None:
+        """Move a due record's next ring by a growing step, never past its deadline.
+
+        Returns when it was due by its own account, in epoch seconds; None if it is due no longer.
+        """
         ...
 
 
@@ -393,6 +396,10 @@ class Telemetry(Protocol):
         """A share was closed at its hard end although somebody held it: an alarm."""
         ...
 
-    def swept(self, rung: int, due: int) -> None:
-        """The sweep has run."""
+    def open_shares(self, oldest_seconds: int) -> None:
+        """For so long the oldest share of a resource has been open; one that was there before us does not count."""
+        ...
+
+    def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
+        """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
         ...

@@ -23,6 +23,12 @@ logged = _logger.inject_lambda_context(clear_state=True)
 log_metrics = _metrics.log_metrics
 """Middleware: metrics leave as one log line per invocation (embedded metric format), so they cost no call."""
 
+ENDINGS = {"delivered": "DeliveriesDelivered", "failed": "DeliveriesFailed", "cancelled": "DeliveriesCancelled"}
+"""A delivery's last state -> the metric that counts it."""
+
+SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
+"""What became of a share -> the metric that counts it."""
+
 
 class PowertoolsTelemetry:
     """The port ``Telemetry`` on Powertools."""
@@ -40,8 +46,13 @@ class PowertoolsTelemetry:
     def moved(self, key: Key, before: str, after: str, cause: str) -> None:
         """See the port."""
         self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause)
-        if cause.startswith("sweep:") and before != after:
+        if before == after:
+            return
+        self._count("RecordsMoved")
+        if cause.startswith("sweep:"):
             self._count("FoundBySweep")
+        if key.kind == "delivery" and after in ENDINGS:
+            self._count(ENDINGS[after])
 
     def old_news(self, key: Key, what: str) -> None:
         """See the port."""
@@ -56,6 +67,12 @@ class PowertoolsTelemetry:
         """See the port."""
         extra: Any = fields
         self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
+        if what in SHARES:
+            self._count(SHARES[what])
+
+    def open_shares(self, oldest_seconds: int) -> None:
+        """See the port."""
+        self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
         """See the port."""
@@ -65,18 +82,22 @@ class PowertoolsTelemetry:
     def not_closing(self, resource: str, account: str, tries: int) -> None:
         """See the port."""
         self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
-        self._count("SharesNotClosing")
+        self._count("SharesStillOpen")
 
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""
         self._logger.error("share closed blind", resource=resource, target_account=account)
         self._count("SharesClosedBlind")
 
-    def swept(self, rung: int, due: int) -> None:
+    def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """See the port."""
         self._logger.info("swept", rung=rung, due=due)
         self._count("Sweeps")
         self._count("RecordsDue", due)
+        self._seconds("OldestDueSeconds", oldest_seconds)
 
     def _count(self, name: str, value: int = 1) -> None:
         self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+    def _seconds(self, name: str, value: int) -> None:
+        self._metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=value)

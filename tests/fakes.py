@@ -24,6 +24,7 @@ class Item:
     version: int = 1
     notes: int = 0
     hints: dict[str, str] = field(default_factory=dict)
+    due_at: int | None = None
     ring_at: int | None = None
     rings: int = 0
     latest: int | None = None
@@ -54,7 +55,9 @@ class MemoryRecords:
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
             return False
-        self.records[write.key] = Item(write.state, write.body, ring_at=write.due_at, latest=write.latest)
+        self.records[write.key] = Item(
+            write.state, write.body, due_at=write.due_at, ring_at=write.due_at, latest=write.latest
+        )
         return True
 
     def save(
@@ -69,7 +72,7 @@ class MemoryRecords:
         if item is None or (item.version, item.notes) != (before.version, before.notes):
             return False
         item.state, item.body, item.version, item.rings = after.state, after.body, item.version + 1, 0
-        item.ring_at, item.latest = after.due_at, after.latest
+        item.due_at, item.ring_at, item.latest = after.due_at, after.due_at, after.latest
         if happened or also:
             self.items[addresses.history(after.key, item.version)] = {"what": list(happened), "state": after.state}
         for key, attributes in also:
@@ -118,14 +121,14 @@ class MemoryRecords:
         ]
         return [key for _, key in sorted(found)[:limit]]
 
-    def postpone(self, key: Key, now: int) -> bool:
+    def postpone(self, key: Key, now: int) -> int | None:
         item = self.records.get(key)
         if item is None or item.ring_at is None or item.ring_at > now:
-            return False
+            return None
         later = now + pace.step(pace.POLLS, item.rings)
         item.ring_at = item.latest if item.latest is not None and now < item.latest < later else later
         item.rings += 1
-        return True
+        return now if item.due_at is None else item.due_at
 
 
 class MemorySlotBook:

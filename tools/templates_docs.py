@@ -54,7 +54,7 @@ def names(template: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
         logical: (name, resource["Properties"][name])
         for logical, resource in template["Resources"].items()
         for name in NAMING
-        if name in resource.get("Properties", {})
+        if name in resource.get("Properties", {}) and resource.get("Type") not in SPEAK_OF_FUNCTIONS
     }
 
 
@@ -72,6 +72,9 @@ NAMING = (
     "AlarmName",
 )
 """Properties that name a resource; one that a template gives is a promise."""
+
+SPEAK_OF_FUNCTIONS = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping")
+"""They name somebody else's function, not themselves."""
 
 
 def _sections(template: Template) -> Iterator[str]:

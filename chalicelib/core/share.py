@@ -204,14 +204,20 @@ def untold(share: Share) -> frozenset[str]:
     return share.holders - share.told if share.state is State.OPEN or share.fault is not None or blind else frozenset()
 
 
-def due_at(shares: Iterable[Share]) -> int | None:
-    """When the resource must be looked at again although nobody rang."""
+def oldest_open(shares: Iterable[Share], now: int) -> int | None:
+    """For how many seconds the oldest share of ours has been open; None if none is."""
+    opened_at = [s.opened_at for s in shares if s.state is State.OPEN and not s.before_us and s.opened_at is not None]
+    return now - min(opened_at) if opened_at else None
+
+
+def due_at(shares: Iterable[Share], now: int) -> int | None:
+    """When the resource must be looked at again although nobody rang: an open share now and then, for its age."""
     times = []
     for share in shares:
         if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
             times.append(share.next_try)
         elif share.state is State.OPEN:
-            times.append(share.hard_close_at if share.holders else share.next_try)
+            times.append(min(share.hard_close_at, now + pace.POLLS[-1]) if share.holders else share.next_try)
         elif share.holders and _asks_again(share):
             times.append(share.next_try)
         if untold(share):

@@ -58,7 +58,10 @@ class Settle:
                     return
                 more = time_left() > self.needs_seconds and self._round(key.pk)
                 shares = self._ledger.shares(key.pk)
-                write = Write(key, "open", {"resource": key.pk}, share.due_at(shares), _latest(shares))
+                oldest = share.oldest_open(shares, self._clock())
+                if oldest is not None:
+                    self._telemetry.open_shares(oldest)
+                write = Write(key, "open", {"resource": key.pk}, share.due_at(shares, self._clock()), _latest(shares))
                 if self._records.save(stored, write, (), self._clock()) and not more:
                     return
             self._bell.ring(key, f"more:{self._clock()}")

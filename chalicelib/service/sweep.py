@@ -25,6 +25,7 @@ class Sweep:
     def run(self, *, time_left: Clock) -> None:
         """Ring every due record once, and move its next ring by a growing step. What is left is due next minute."""
         rung = seen = 0
+        oldest = self._clock()
         minute = self._clock() // 60
         for n in range(self._shards):
             shard = (minute + n) % self._shards  # no shard is always the last, should time run out
@@ -33,14 +34,16 @@ class Sweep:
                 moved = 0
                 for key in due:
                     seen += 1
-                    if not self._records.postpone(key, self._clock()):
+                    due_at = self._records.postpone(key, self._clock())
+                    if due_at is None:
                         continue
+                    oldest = min(oldest, due_at)
                     moved += 1
                     self._records.mark_rung(key, self._clock())
                     self._rings.ring(key, f"sweep:{minute}")
                     rung += 1
                 if len(due) < PAGE or not moved:
                     break
-        self._telemetry.swept(rung, seen)
+        self._telemetry.swept(rung, seen, self._clock() - oldest)
 
     needs_seconds = 5

@@ -144,8 +144,8 @@ def test_what_is_left_is_told(table, capsys):
         "Asked to end: 0 deliveries.",
         "Under way: 1 copying. Open shares: 1.",
         (
-            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:00Z, closes by 2026-01-06T10:00:00Z at the "
-            "latest"
+            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:00Z, closes by 2026-01-06T10:00:00Z "
+            "at the latest"
         ),
         "Not drained yet: run it again, or with --wait.",
     ]

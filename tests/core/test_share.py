@@ -53,7 +53,7 @@ def test_what_must_still_change_has_a_due_date(one):
     """An open share has at least its hard end; whatever is to be opened or closed later is due then."""
     later = max(one.next_try, one.hard_close_at, NOW)
     if share.to_open([one], later) or share.to_close([one], later) or share.untold(one):
-        assert share.due_at([one]) is not None
+        assert share.due_at([one], NOW) is not None
 
 
 def test_a_share_without_holders_closes():
@@ -155,3 +155,13 @@ def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes(
 
     assert share.believable_from(unheard) == NOW + 300
     assert share.believable_from(replace(unheard, grant_id="g")) == NOW + 30
+
+
+def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
+    """So that its age is measured, whether or not anybody rings."""
+    open_one = a_share(State.OPEN, told=HOLDER, opened_at=NOW - 100)
+
+    assert share.due_at([open_one], NOW) == NOW + 900
+    assert share.due_at([open_one], END - 10) == END
+    assert share.oldest_open([open_one], NOW) == 100
+    assert share.oldest_open([replace(open_one, before_us=True)], NOW) is None

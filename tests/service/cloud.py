@@ -25,6 +25,7 @@ from tests.core.images import a_key, describe_image, describe_snapshot, describe
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"
+NEVER = 10**9
 INACCESSIBLE = "Given key ID is not accessible"
 
 
@@ -54,8 +55,7 @@ class Copy:
     """the source's, None if it is not encrypted"""
     delivery: str
     started: int
-    ends: int
-    outcome: str
+    in_vain: bool
     state: str = "pending"
     message: str = ""
     deleted: bool = False
@@ -76,11 +76,11 @@ class Image:
 
 @dataclass(frozen=True)
 class Nature:
-    """How AWS behaves, each list in turn and round again. Seconds, but for ``outcomes`` and ``limit`` (of copies)."""
+    """How AWS behaves, each list in turn and round again. Seconds, but for ``limit``, of copies."""
 
     copying: Sequence[int] = (60,)
-    outcomes: Sequence[str] = ("completed",)
-    """``late`` is key access that comes true late, and fails the copy; ``broken`` fails it for good."""
+    access: Sequence[int] = (0,)
+    """How long a grant takes to come true: a copy that starts before errors within a second."""
     registering: Sequence[int] = (10,)
     lag: Sequence[int] = (0,)
     """For so long a new copy does not show itself."""
@@ -112,10 +112,11 @@ class Cloud:
         self._ids = itertools.count(1)
         self._versions = itertools.count(1)
         self._copying = itertools.cycle(self.nature.copying)
-        self._outcomes = itertools.cycle(self.nature.outcomes)
+        self._access = itertools.cycle(self.nature.access)
         self._registering = itertools.cycle(self.nature.registering)
         self._lag = itertools.cycle(self.nature.lag)
         self._shown_from: dict[str, int] = {}
+        self._true_from: dict[tuple[str, str], int] = {}
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -188,12 +189,20 @@ class Cloud:
         """Return what runs in an account; what was deleted runs on to its end."""
         return [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
 
-    def accessible(self, copy: Copy) -> bool:
-        """Whether snapshot and key are open to the copy's account."""
-        open_key = copy.key is None or any(
-            key == copy.key and f"::{copy.account}:" in grantee for (key, _), grantee in self.grants.items()
+    def grant(self, key: str, name: str, grantee: str) -> None:
+        """CreateGrant: the same name is the same grant."""
+        if (key, name) not in self.grants:
+            self._true_from[key, name] = self.now + next(self._access)
+        self.grants[key, name] = grantee
+
+    def accessible(self, account: str, source: str) -> bool:
+        """Whether snapshot and key are open to the account."""
+        key = self.hub_snapshots[source].get("KmsKeyId")
+        open_key = key is None or any(
+            place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
+            for place, grantee in self.grants.items()
         )
-        return (copy.source, copy.account) in self.permissions and open_key
+        return (source, account) in self.permissions and open_key
 
     def start_copy(self, account: str, source: str, delivery: str) -> str:
         """CopySnapshot."""
@@ -201,21 +210,19 @@ class Cloud:
             raise refusal(Why.NOT_YET, "InvalidSnapshot.NotFound")
         if len(self.pending(account)) >= self.nature.limit:
             raise refusal(Why.LIMIT, "ResourceLimitExceeded")
-        seconds = next(self._copying)
+        in_vain = not self.accessible(account, source)
+        seconds = min(next(self._copying), 1 if in_vain else NEVER)
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
-        outcome = next(self._outcomes)
-        copy = Copy(ident, account, source, key, delivery, self.now, self.now + seconds, outcome)
+        copy = Copy(ident, account, source, key, delivery, self.now, in_vain)
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
         self.soon(seconds, lambda: self._end_copy(copy))
         return ident
 
     def _end_copy(self, copy: Copy) -> None:
-        wrong = {"late": INACCESSIBLE, "broken": "Snapshot is broken"}.get(copy.outcome, "")
-        if not self.accessible(copy):
-            wrong = INACCESSIBLE
-        copy.state, copy.message = ("error", wrong) if wrong else ("completed", "")
+        wrong = copy.in_vain or not self.accessible(copy.account, copy.source)
+        copy.state, copy.message = ("error", INACCESSIBLE) if wrong else ("completed", "")
         self.event(
             "EBS Snapshot Notification",
             f"snapshot/{copy.id}",
@@ -446,7 +453,7 @@ class TwinGrantDoor:
     def open(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.grants[resource.split("#")[2], share.grant_name] = share.grantee
+            self._cloud.grant(resource.split("#")[2], share.grant_name, share.grantee)
         return {share.holder_key: f"id-{share.grant_name}" for share in shares}
 
     def close(self, resource, shares):

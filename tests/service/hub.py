@@ -160,6 +160,12 @@ class Hub:
         }
         return {place: seen.state for place, seen in found.items() if seen is not None}
 
+    def faults(self) -> list[str]:
+        """Return what the notices complain of."""
+        return [
+            f"{fault['code']}: {fault['what']}" for notice in self.cloud.notices for fault in notice.get("faults", ())
+        ]
+
     # --- what wakes it -----------------------------------------------------------------------------------------------
 
     def run(self, until: int | None = None) -> None:

@@ -76,7 +76,7 @@ def all_delivered(hub: Hub, *, told_once: bool = True) -> None:
     hub.laws.rest()
     cloud = hub.cloud
     places = {(ami, account) for ami in cloud.hub_images for account in hub.accounts}
-    assert hub.outcomes() == dict.fromkeys(places, "delivered")
+    assert hub.outcomes() == dict.fromkeys(places, "delivered"), f"{hub.outcomes()}: {hub.faults()}"
     assert {(image.source, image.account) for image in cloud.images.values()} == places
     assert len(cloud.images) == len(places), "one AMI each"
     for image in cloud.images.values():

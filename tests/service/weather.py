@@ -50,7 +50,7 @@ def natures() -> st.SearchStrategy[Nature]:
     return st.builds(
         Nature,
         copying=_some(0, 1, 60, 600, 7200),
-        outcomes=st.sampled_from([("completed",), ("late", "completed"), ("completed", "completed", "late")]),
+        access=_some(0, 0, 20, 200),
         registering=_some(0, 10, 300),
         lag=_some(0, 0, 3, 90),
         limit=st.sampled_from([20, 3, 1]),

@@ -12,6 +12,7 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).resolve().parents[2]
 HUB = ROOT / "build" / "hub"
 TARGET = ROOT / "deploy" / "target.yaml"
+STACKSET = ROOT / "deploy" / "target-stackset.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,9 @@ def hub(package: Path) -> dict[str, Any]:
 def target() -> dict[str, Any]:
     """The target's template, short tags resolved."""
     return yaml_parse(TARGET.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def stackset() -> dict[str, Any]:
+    """The template of the StackSet, short tags resolved."""
+    return yaml_parse(STACKSET.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ def a_template(type_: str, **properties: Any) -> dict[str, Any]:
         (a_template("AWS::Events::Rule", EventPattern={"source": []}), "EventPattern.source: is an empty list"),
         (a_template("AWS::CloudWatch::Dashboard", DashboardBody='{"a": ]'), "DashboardBody: is not JSON"),
         (a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"r": ${AWS::Region}'}), "is not JSON"),
+        (a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"r": ${AWS::Region}}'}), "is not JSON"),
         (a_template("AWS::IAM::Role", Policies=[{"Resource": "arn:aws:s3:::${AWS::Region}"}]), "not inside Fn::Sub"),
     ],
 )
@@ -40,7 +41,10 @@ def test_a_fault_that_cfn_lint_passes_is_found(template, fault):
     [
         a_template("AWS::Events::Rule", EventPattern={"source": [{"prefix": "aws."}], "detail": {"a": ["b"]}}),
         a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"region": "${AWS::Region}"}'}),
+        a_template("AWS::CloudWatch::Dashboard", DashboardBody={"Fn::Sub": '{"seconds": ${Seconds}}'})
+        | {"Parameters": {"Seconds": {"Type": "Number"}}},
         a_template("AWS::SNS::Topic", TopicName={"Fn::Sub": "${AWS::Region}-x"}),
+        a_template("AWS::CloudFormation::StackSet", TemplateBody="Value: !Sub ${AWS::Region}"),
     ],
 )
 def test_what_is_right_is_left_alone(template):

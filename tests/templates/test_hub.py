@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.templates.conftest import ROOT, TARGET
+from tests.templates.conftest import ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
 HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
@@ -31,6 +31,7 @@ def test_the_translated_template_is_clean(package, hub):
             "--",
             package / "template.yaml",
             TARGET,
+            STACKSET,
         ],
         capture_output=True,
         text=True,
@@ -106,21 +107,6 @@ def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
     assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
 
 
-def test_alarms_watch_metrics_that_exist(hub):
-    """A metric of our own is one that the functions emit; queues and functions are those of this stack."""
-    emitted = set(re.findall(r'"([A-Z]\w+)"', (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")))
-    alarms = resources(hub, "AWS::CloudWatch::Alarm").values()
-    ours = {it["MetricName"] for it in alarms if it.get("Namespace") == "AmiPromoter"}
-
-    assert ours == {"RecordsParked", "SharesClosedBlind"}
-    assert ours <= emitted
-    watched = {it["Dimensions"][0]["Value"]["Fn::GetAtt"][0] for it in alarms if it.get("Namespace") == "AWS/SQS"}
-    assert watched == {"ActQueue", "ActDead", "SettleQueue", "SettleDead", "DeadEvents"}
-    failing = next(it["Metrics"] for it in alarms if "Metrics" in it)
-    summed = {it["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"] for it in failing if "MetricStat" in it}
-    assert summed == set(resources(hub, "AWS::Lambda::Function"))
-
-
 def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
     """Without an organisation or accounts nobody may send; never anybody without a condition on who they are."""
     policies = resources(hub, "AWS::Events::EventBusPolicy")
@@ -129,9 +115,42 @@ def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
     assert conditions == {"HasOrganization", "HasAccounts"}
     for policy in policies.values():
         statement = policy["Statement"]
+        tests = statement["Condition"]
+        assert statement["Principal"] != "*" or tests["StringEquals"].keys() == {"aws:PrincipalOrgID"}
+        assert statement["Action"] == "events:PutEvents"
+
+
+def test_only_hints_about_copies_and_images_may_be_sent(hub):
+    """Every entry of a call must be one of the two events; a call without source and detail-type is refused."""
+    for policy in resources(hub, "AWS::Events::EventBusPolicy").values():
+        tests = policy["Statement"]["Condition"]
+        assert tests["ForAllValues:StringEquals"] == {
+            "events:source": "aws.ec2",
+            "events:detail-type": ["EBS Snapshot Notification", "EC2 AMI State Change"],
+        }
+        assert tests["Null"] == {"events:source": "false", "events:detail-type": "false"}
+
+
+def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
+    """They may subscribe a queue, a function or a stream, and nothing else; never anybody without a condition."""
+    policy = hub["Resources"]["NoticesForOthers"]
+    statements = [one["Fn::If"][1] for one in policy["Properties"]["PolicyDocument"]["Statement"]]
+
+    assert policy["Condition"] == "HasSubscribers"
+    for statement in statements:
         tests = statement["Condition"]["StringEquals"]
-        assert statement["Principal"] != "*" or "aws:PrincipalOrgID" in tests
-        assert tests["events:source"] == "aws.ec2"
+        assert statement["Action"] == "sns:Subscribe"
+        assert statement["Resource"] == {"Ref": "Notices"}
+        assert tests["sns:Protocol"] == ["sqs", "lambda", "firehose"]
+        assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "SubscriberOrganizationId"}
+
+
+def test_the_table_can_be_set_back_to_any_second_of_the_last_month(hub):
+    """A slip, ours or a person's, does not lose the ledger."""
+    table = hub["Resources"]["Table"]
+
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["UpdateReplacePolicy"] == "Retain"
 
 
 def test_the_template_knows_no_account_and_no_region(hub):
@@ -146,13 +165,24 @@ GOOD_AND_BAD = [
     ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
     ("hub", "TargetAccounts", ["", "012345678901"], ["12345678901", "all", "*"]),
+    ("hub", "SubscriberOrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "*"]),
+    ("hub", "SubscriberAccounts", ["", "012345678901"], ["12345678901", "*"]),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     ("target", "HubAccountId", ["012345678901"], ["", "12345678901", "1234-5678-9012"]),
     ("target", "HubRegion", ["eu-central-1", "us-gov-west-1"], ["", "eu-central-1a", "Frankfurt"]),
+    ("target", "RoleRegion", ["", "eu-central-1"], ["eu-central-1a", "*"]),
     ("target", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
     ("target", "ExternalId", ["", "3f2b-77"], ["x", "with blank"]),
     ("target", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x", "arn:aws:kms:eu-west-1:1:key/a"]),
     ("target", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs", "alias/"]),
+    ("stackset", "OrganizationalUnitIds", ["ou-ab12-11111111", "r-ab12"], ["", "ou-1", "123456789012", "*"]),
+    ("stackset", "Regions", ["eu-central-1"], ["", "eu-central-1a", "*"]),
+    ("stackset", "HubAccountId", ["012345678901"], ["", "12345678901"]),
+    ("stackset", "HubRegion", ["eu-central-1"], ["", "eu-central-1a"]),
+    ("stackset", "RoleName", ["AmiCopyRole"], ["", "a b", "path/Role"]),
+    ("stackset", "ExternalId", ["3f2b-77"], ["", "x", "with blank"]),
+    ("stackset", "SourceKeyArns", ["", "arn:aws:kms:*:123456789012:key/*"], ["alias/x"]),
+    ("stackset", "KeyAlias", ["alias/ami-promoter"], ["ami-promoter", "alias/aws/ebs"]),
 ]
 
 
@@ -169,9 +199,21 @@ def test_a_bad_parameter_is_refused_with_a_word_of_help(template, parameter, goo
     assert declared["ConstraintDescription"]
 
 
-def test_every_parameter_and_output_is_described(hub, target):
+def test_every_parameter_that_is_written_is_tried_with_good_and_bad_values(hub, target, stackset):
+    """The list above is complete."""
+    patterned = {
+        (name, parameter)
+        for name, template in (("hub", hub), ("target", target), ("stackset", stackset))
+        for parameter, declared in template["Parameters"].items()
+        if declared["Type"] != "Number" and "AllowedValues" not in declared
+    }
+
+    assert {(name, parameter) for name, parameter, _, _ in GOOD_AND_BAD} == patterned
+
+
+def test_every_parameter_and_output_is_described(hub, target, stackset):
     """A person at the console reads what each is for."""
-    for template in (hub, target):
+    for template in (hub, target, stackset):
         for part in ("Parameters", "Outputs"):
             assert [name for name, it in template[part].items() if not it.get("Description")] == []
 

@@ -11,11 +11,12 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.templates.conftest import ROOT
-from tools.package import BrokenPackage, check_zip
+from tools.package import BrokenPackage, check_runtime, check_zip
 
 HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
 
@@ -155,3 +156,66 @@ def test_a_zip_that_is_not_fit_is_refused(package: Path, tmp_path: Path, without
 
     with pytest.raises(BrokenPackage, match=fault):
         check_zip(tmp_path / "it.zip")
+
+
+def a_zip(path: Path, tag: str) -> Path:
+    """A zip with one wheel of this tag."""
+    with zipfile.ZipFile(path, "w") as it:
+        it.writestr("fast-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
+    return path
+
+
+def a_function(runtime: str) -> dict[str, Any]:
+    """A template with one function."""
+    return {"Resources": {"Act": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
+
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
+
+
+def test_the_runtime_is_the_python_that_built_the_package(hub):
+    """Wheels are chosen for it."""
+    runtimes = {
+        it["Properties"]["Runtime"] for it in hub["Resources"].values() if it["Type"] == "AWS::Lambda::Function"
+    }
+
+    assert runtimes == {f"python{HERE}"}
+
+
+def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
+    """Else what was compiled for one would be loaded by another, and the function would not start."""
+    with pytest.raises(BrokenPackage, match=f"Act runs on python3.9, and the package was built with python{HERE}"):
+        check_runtime(a_zip(tmp_path / "it.zip", "py3-none-any"), a_function("python3.9"))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "py3-none-any",
+        "py2.py3-none-any",
+        f"{TAG}-{TAG}-manylinux2014_x86_64",
+        f"{TAG}-{TAG}-manylinux_2_17_x86_64.manylinux2014_x86_64",
+        "cp38-abi3-manylinux2014_x86_64",
+    ],
+)
+def test_a_wheel_for_the_runtime_is_taken(tmp_path, tag):
+    """Pure Python, this Python's, or any Python's from an older one on."""
+    check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "cp39-cp39-manylinux2014_x86_64",
+        "cp399-abi3-manylinux2014_x86_64",
+        f"{TAG}-{TAG}-macosx_11_0_arm64",
+        f"{TAG}-{TAG}-manylinux2014_aarch64",
+        f"{TAG}-{TAG}-win_amd64",
+        "py2-none-any",
+    ],
+)
+def test_a_wheel_for_another_machine_is_refused(tmp_path, tag):
+    """Named with what it is for."""
+    with pytest.raises(BrokenPackage, match=f"fast-1.0 is a wheel for {tag}, not for python{HERE} on Linux x86_64"):
+        check_runtime(a_zip(tmp_path / "it.zip", tag), a_function(f"python{HERE}"))

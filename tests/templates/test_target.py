@@ -92,3 +92,18 @@ def test_role_and_key_are_made_only_where_asked_for(target):
     conditional = {name: it["Condition"] for name, it in target["Resources"].items() if "Condition" in it}
 
     assert conditional == {"Role": "WithRole", "Key": "WithKey", "Alias": "WithKey"}
+
+
+def test_the_role_is_made_in_one_region_though_all_get_the_same_parameters(target):
+    """With RoleRegion only that Region's stack makes it; without, the one that says so."""
+    assert target["Conditions"]["WithRole"] == {
+        "Fn::And": [
+            {"Fn::Equals": [{"Ref": "CreateRole"}, "true"]},
+            {
+                "Fn::Or": [
+                    {"Fn::Equals": [{"Ref": "RoleRegion"}, ""]},
+                    {"Fn::Equals": [{"Ref": "RoleRegion"}, {"Ref": "AWS::Region"}]},
+                ]
+            },
+        ]
+    }

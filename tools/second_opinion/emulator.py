@@ -39,6 +39,7 @@ def main() -> int:
         bus_policies_can_be_deployed,
         alarms_over_several_metrics_can_be_deployed,
         resources_are_named_as_in_aws,
+        tags_of_what_is_made_count,
         a_session_is_known_by_its_role,
         keys_name_their_account,
         events_name_their_source,
@@ -199,7 +200,32 @@ def resources_are_named_as_in_aws() -> None:
             return ":".join([*parts[:4], "", parts[5]])
         return arn
 
+    def source_as_well(parameters: Any, region: str, account: str) -> Any:
+        if iam_actions._query_param(parameters, "Action") == "CopySnapshot":
+            source = iam_actions._query_param(parameters, "SourceSnapshotId")
+            return [f"arn:aws:ec2:{region}::snapshot/*", f"arn:aws:ec2:{region}::snapshot/{source}"]
+        return further(parameters, region, account)
+
+    further = iam_actions.verified_access_resource_arns
     iam_actions.extract_resource_arn = as_in_aws
+    iam_actions.verified_access_resource_arns = source_as_well
+
+
+def tags_of_what_is_made_count() -> None:
+    """aws:RequestTag does not see the tags that CopySnapshot and RegisterImage bring for what they make."""
+    context = iam_actions.request_tag_context
+
+    def with_tags(service: str, action: str, body: bytes, parameters: Any) -> Any:
+        known = context(service, action, body, parameters)
+        if action in ("ec2:CopySnapshot", "ec2:RegisterImage"):
+            number = 1
+            while key := iam_actions._query_param(parameters, f"TagSpecification.1.Tag.{number}.Key"):
+                value = iam_actions._query_param(parameters, f"TagSpecification.1.Tag.{number}.Value")
+                known |= {f"aws:RequestTag/{key}": value}
+                number += 1
+        return known
+
+    iam_actions.request_tag_context = with_tags
 
 
 def a_session_is_known_by_its_role() -> None:

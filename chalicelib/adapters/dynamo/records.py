@@ -179,11 +179,11 @@ class DynamoRecords:
         )
         return [Key(item["pk"], item["sk"]) for item in found]
 
-    def postpone(self, key: Key, now: int) -> bool:
+    def postpone(self, key: Key, now: int) -> int | None:
         """See the port."""
         item = self._table.get(key)
         if item is None or "ring_at" not in item or item["ring_at"] > now:
-            return False
+            return None
         later = now + pace.step(pace.POLLS, item.get("rings", 0))
         if now < item.get("latest", 0) < later:
             later = item["latest"]
@@ -193,7 +193,7 @@ class DynamoRecords:
             {":later": later, ":one": 1, ":seen": item["ring_at"]},
             condition="ring_at = :seen",
         )
-        return moved is not None
+        return None if moved is None else int(item.get("due_at", now))
 
 
 def _stored(key: Key, item: Mapping[str, Any]) -> Stored:

@@ -217,23 +217,28 @@ def refusal(delivery: Delivery, hint: str) -> Fault | None:
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
-    """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    """List what is left to do now, from the record alone. Safe to ask, and to obey, again.
+
+    While copying, slots are asked for last: where time runs out in mid-list, an intended copy must not be what is
+    always left over, or every try would only use up a slot.
+    """
     if delivery.state in ENDED:
         return ()
     due = now >= delivery.next_try
     first: list[do.Command] = []
+    last: list[do.Command] = []
     told = slots_told(delivery)
     if delivery.state is S.WAITING:
         if now >= delivery.next_ask or delivery.slots_asked != told:
             return (do.AskSlots(*slots(delivery), delivery.limited_at),)
         return ()
     if delivery.slots_asked not in ("", told) or (starved(delivery) and now >= delivery.next_ask):
-        first.append(do.AskSlots(*slots(delivery), delivery.limited_at))
+        (last if delivery.state is S.COPYING else first).append(do.AskSlots(*slots(delivery), delivery.limited_at))
     if delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
         first.append(do.ReleaseShares())
     if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
         first.append(do.DeleteSnapshots(delivery.trash))
-    return (*first, *_step(delivery, now, due=due))
+    return (*first, *_step(delivery, now, due=due), *last)
 
 
 def released_from(delivery: Delivery) -> int:

@@ -1,0 +1,187 @@
+"""Parked, dead and late things are seen: alarms and dashboard watch what exists, and say what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.templates.conftest import ROOT
+
+TELEMETRY = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
+OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+WATCHED = {
+    "RecordsParked": "ParkedAlarm",
+    "OldestDueSeconds": "OverdueAlarm",
+    "OldestOpenShareSeconds": "OpenShareAlarm",
+    "SharesStillOpen": "StillOpenAlarm",
+    "SharesClosedBlind": "ClosedBlindAlarm",
+    "GrantsOutliving": "GrantsOutlivingAlarm",
+    "Sweeps": "SweepStoppedAlarm",
+    "FoundBySweep": "FoundBySweepAlarm",
+}
+"""Our own metrics that somebody must look at, and the alarm that says so."""
+
+
+def emitted() -> set[str]:
+    """The metrics that the functions write; names that are put together are told by their parts."""
+    found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', TELEMETRY))
+    return found | set(re.findall(r'"((?:Deliveries|Shares)[A-Z]\w+)"', TELEMETRY))
+
+
+@pytest.fixture(scope="module")
+def alarms(hub) -> dict[str, dict[str, Any]]:
+    """The properties of each alarm, by logical id."""
+    return {name: it["Properties"] for name, it in hub["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+def metrics(alarm: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Namespace, name and dimensions of what an alarm watches."""
+    if "MetricName" in alarm:
+        yield alarm["Namespace"], alarm["MetricName"], {it["Name"]: it["Value"] for it in alarm["Dimensions"]}
+    for one in alarm.get("Metrics", ()):
+        if "MetricStat" in one:
+            metric = one["MetricStat"]["Metric"]
+            yield metric["Namespace"], metric["MetricName"], {it["Name"]: it["Value"] for it in metric["Dimensions"]}
+
+
+def test_each_thing_that_a_person_must_see_has_its_alarm(alarms):
+    """Parked, overdue, too long open, would not close, closed blind, outliving grants, no sweep, no events."""
+    ours = {name: next(metrics(alarm))[1] for name, alarm in alarms.items() if next(metrics(alarm))[0] == "AmiPromoter"}
+
+    assert ours == {alarm: metric for metric, alarm in WATCHED.items()}
+
+
+def test_our_own_metrics_are_those_that_the_functions_write(alarms, hub):
+    """A name in an alarm or on the dashboard that nothing writes would stay silent for ever."""
+    own = {name for alarm in alarms.values() for namespace, name, _ in metrics(alarm) if namespace == "AmiPromoter"}
+    shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ()) if one[0] == "AmiPromoter"}
+
+    assert (own | shown) - emitted() == set()
+
+
+def test_our_own_metrics_bear_one_dimension(alarms):
+    """Powertools writes `service`; an alarm without it watches another metric."""
+    for alarm in alarms.values():
+        for namespace, _, dimensions in metrics(alarm):
+            assert namespace != "AmiPromoter" or dimensions == {"service": "ami-promoter"}
+
+
+def test_every_queue_and_every_function_is_watched(alarms, hub):
+    """Dead letters and old rings of each queue, errors of each function."""
+    queues = [
+        (dimensions["QueueName"]["Fn::GetAtt"][0], name)
+        for alarm in alarms.values()
+        for namespace, name, dimensions in metrics(alarm)
+        if namespace == "AWS/SQS"
+    ]
+    functions = {
+        dimensions["FunctionName"]["Ref"]
+        for alarm in alarms.values()
+        for namespace, name, dimensions in metrics(alarm)
+        if (namespace, name) == ("AWS/Lambda", "Errors")
+    }
+
+    assert sorted(queues) == [
+        ("ActDead", "ApproximateNumberOfMessagesVisible"),
+        ("ActQueue", "ApproximateAgeOfOldestMessage"),
+        ("DeadEvents", "ApproximateNumberOfMessagesVisible"),
+        ("SettleDead", "ApproximateNumberOfMessagesVisible"),
+        ("SettleQueue", "ApproximateAgeOfOldestMessage"),
+    ]
+    assert functions == {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+
+
+def test_silence_of_the_sweep_is_the_alarm_and_silence_of_all_else_is_none(alarms):
+    """Only a sweep that says nothing is bad news."""
+    breaching = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
+
+    assert breaching == {"SweepStoppedAlarm"}
+    assert alarms["SweepStoppedAlarm"]["ComparisonOperator"] == "LessThanThreshold"
+
+
+def test_a_notice_goes_out_only_where_a_topic_is_named(alarms):
+    """Every alarm, alike."""
+    actions = [{"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]
+
+    assert [name for name, alarm in alarms.items() if alarm["AlarmActions"] != actions] == []
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors of a page's headings."""
+    titles = re.findall(r"(?m)^#+ (.+)$", page)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
+    """It ends with a place in the operator's guide that exists, and CloudWatch takes the text."""
+    for name, alarm in alarms.items():
+        text = alarm["AlarmDescription"]
+        found = re.search(r"docs/operating\.md#([\w-]+)$", text)
+        assert found, f"{name} does not end with where to read on"
+        assert found[1] in anchors(OPERATING)
+        assert len(text) <= 1024
+
+
+def test_the_operators_guide_has_each_alarm(alarms):
+    """Whoever was woken finds it by its name."""
+    assert [name for name in alarms if f"`{name}`" not in OPERATING] == []
+
+
+def widgets(hub: dict[str, Any]) -> list[dict[str, Any]]:
+    """The dashboard's widgets, names put in for what CloudFormation fills in."""
+    body = hub["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    text = re.sub(r"\$\{([\w.:]+)\}", lambda found: "1" if found[1] == "OpenShareAlarmSeconds" else found[1], body)
+    return [widget["properties"] | {"place": widget} for widget in json.loads(text)["widgets"]]
+
+
+def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
+    """Deliveries by outcome, open shares, oldest ring and due record, dead letters, what only the sweep found."""
+    shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ())}
+
+    assert {
+        "DeliveriesDelivered",
+        "DeliveriesFailed",
+        "DeliveriesCancelled",
+        "OldestOpenShareSeconds",
+        "ApproximateAgeOfOldestMessage",
+        "OldestDueSeconds",
+        "ApproximateNumberOfMessagesVisible",
+        "FoundBySweep",
+    } <= shown
+
+
+def test_the_dashboard_speaks_of_this_stack_only(hub, alarms):
+    """Queues, functions and alarms are this stack's; every alarm that always exists is there."""
+    queues = {f"{name}.QueueName" for name, it in hub["Resources"].items() if it["Type"] == "AWS::SQS::Queue"}
+    functions = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
+    always = {f"{name}.Arn" for name in alarms if "Condition" not in hub["Resources"][name]}
+    for widget in widgets(hub):
+        for namespace, _, dimension, value, *_ in widget.get("metrics", ()):
+            allowed = {"AWS/SQS": queues, "AWS/Lambda": functions, "AmiPromoter": {"ami-promoter"}}[namespace]
+            assert value in allowed
+            assert (
+                dimension == {"AWS/SQS": "QueueName", "AWS/Lambda": "FunctionName", "AmiPromoter": "service"}[namespace]
+            )
+
+    [listed] = [set(widget["alarms"]) for widget in widgets(hub) if "alarms" in widget]
+    assert listed == always
+
+
+def test_widgets_do_not_overlap_and_fit_the_grid(hub):
+    """CloudWatch's grid is 24 wide."""
+    cells: set[tuple[int, int]] = set()
+    for widget in widgets(hub):
+        place = widget["place"]
+        taken = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["width"])
+            for y in range(place["y"], place["y"] + place["height"])
+        }
+        assert not cells & taken
+        assert max(x for x, _ in taken) < 24
+        cells |= taken

@@ -1,0 +1,88 @@
+"""Names are promises: to targets, to subscribers, to what stays when a stack goes, and to a second hub."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tools.templates_docs import names
+
+FUNCTIONS = {
+    "OnTagChange": "on-tag-change",
+    "OnImageState": "on-image-state",
+    "OnTargetEvent": "on-target-event",
+    "Act": "act",
+    "Settle": "settle",
+    "Sweep": "sweep",
+    "Discover": "discover",
+}
+"""Logical id -> function. Renaming one replaces the Lambda, its role and its log: see docs/upgrading.md first."""
+
+PROMISED = {
+    **{logical: f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
+    **{f"{logical}Role": f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
+    **{f"{logical}LogGroup": f"/aws/lambda/ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
+    "Table": "ami-promoter-R",
+    "ActQueue": "ami-promoter-R-act.fifo",
+    "ActDead": "ami-promoter-R-act-dead.fifo",
+    "SettleQueue": "ami-promoter-R-settle.fifo",
+    "SettleDead": "ami-promoter-R-settle-dead.fifo",
+    "DeadEvents": "ami-promoter-R-dead-events",
+    "InboundBus": "ami-promoter-R-inbound",
+    "Notices": "ami-promoter-R-notices",
+    "Dashboard": "ami-promoter-R",
+}
+
+
+def test_no_name_and_no_logical_id_changes_silently(hub):
+    """A changed logical id replaces the resource; a changed name shuts out whoever knew the old one."""
+    found = {logical: str(name["Fn::Sub"]).replace("${AWS::Region}", "R") for logical, (_, name) in names(hub).items()}
+
+    assert found == PROMISED
+
+
+def test_handlers_keep_their_names(hub):
+    """A handler that is renamed makes another function; what is queued for the old one waits for nobody."""
+    handlers = {
+        logical: it["Properties"]["Handler"]
+        for logical, it in hub["Resources"].items()
+        if it["Type"] == "AWS::Lambda::Function"
+    }
+
+    assert handlers == {logical: f"app.{name.replace('-', '_')}" for logical, name in FUNCTIONS.items()}
+
+
+def test_two_hubs_in_one_account_share_no_name(hub):
+    """Every fixed name carries the Region: roles and dashboards belong to the whole account, whatever their stack."""
+    assert [name for _, name in names(hub).values() if "${AWS::Region}" not in name["Fn::Sub"]] == []
+
+
+def fixed(value: Any) -> bool:
+    """Whether a name is given outright, by neither a parameter nor the stack's place."""
+    return isinstance(value, str)
+
+
+def test_two_hubs_on_one_target_can_be_told_apart(target):
+    """What has a name in a target has it from a parameter; all else is named by CloudFormation, so nothing clashes."""
+    found = names(target)
+
+    assert {logical: name for logical, (_, name) in found.items()} == {
+        "Role": {"Ref": "RoleName"},
+        "Alias": {"Ref": "KeyAlias"},
+    }
+    assert not any(fixed(name) for _, name in found.values())
+
+
+def test_each_hub_is_let_into_its_own_role_only(target):
+    """Account, Region and external id of one hub stand in the trust; another's act function has another name."""
+    [trust] = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+
+    principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]["Fn::Sub"]
+    assert {"HubAccountId", "HubRegion"} <= set(re.findall(r"\$\{(\w+)\}", principal))
+
+
+def test_the_stackset_of_each_hub_has_its_own_name(stackset):
+    """One management account may roll out the targets of several hubs."""
+    assert names(stackset) == {
+        "Targets": ("StackSetName", {"Fn::Sub": "ami-promoter-targets-of-${HubAccountId}-${HubRegion}"})
+    }

@@ -1,0 +1,129 @@
+"""The StackSet: the target's template, everywhere the same, for accounts that join later too."""
+
+from __future__ import annotations
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.cfn import TemplateError
+from sandbox.world import World
+from tests.templates.conftest import STACKSET, TARGET
+from tools import stackset as page
+from tools.template_checks import problems
+
+HUB, TARGET_ACCOUNT = "111111111111", "222222222222"
+REGIONS = ("eu-central-1", "us-east-1")
+GIVEN = {"HubAccountId": HUB, "HubRegion": "us-east-1", "ExternalId": "an-id"}
+
+
+@pytest.fixture
+def properties(stackset):
+    """The StackSet's own properties."""
+    return stackset["Resources"]["Targets"]["Properties"]
+
+
+def test_its_template_is_the_targets_word_for_word(properties):
+    """What is deployed by OU is what is deployed by hand; CloudFormation takes 51,200 characters as text."""
+    assert properties["TemplateBody"] == TARGET.read_text(encoding="utf-8")
+    assert STACKSET.read_text(encoding="utf-8") == page.page()
+    assert len(STACKSET.read_bytes()) < 51_200
+
+
+def test_it_is_clean(stackset):
+    """Our own checks find no fault."""
+    assert problems(stackset) == []
+    assert problems(yaml_parse(stackset["Resources"]["Targets"]["Properties"]["TemplateBody"])) == []
+
+
+def test_every_parameter_of_the_target_is_given_and_no_other(properties, target):
+    """One that the target's template gets tomorrow is not forgotten here."""
+    given = [it["ParameterKey"] for it in properties["Parameters"]]
+
+    assert sorted(given) == sorted(target["Parameters"])
+
+
+def test_parameters_that_both_have_mean_the_same(stackset, target):
+    """Same form, same default; but the external id must be given, as a role is always made."""
+    for name, ours in stackset["Parameters"].items():
+        theirs = target["Parameters"].get(name)
+        if theirs and name != "ExternalId":
+            assert (ours.get("Default"), ours.get("AllowedPattern")) == (
+                theirs.get("Default"),
+                theirs.get("AllowedPattern"),
+            )
+    assert "Default" not in stackset["Parameters"]["ExternalId"]
+
+
+def test_accounts_that_join_later_get_the_same_and_those_that_leave_keep_no_trust(properties):
+    """No overrides, for they would not reach new accounts; no role stays behind that trusts the hub."""
+    assert properties["PermissionModel"] == "SERVICE_MANAGED"
+    assert properties["AutoDeployment"] == {"Enabled": True, "RetainStacksOnAccountRemoval": False}
+    assert [set(group) for group in properties["StackInstancesGroup"]] == [{"DeploymentTargets", "Regions"}]
+    assert properties["Capabilities"] == ["CAPABILITY_NAMED_IAM"]
+
+
+def test_one_account_that_fails_undoes_no_other(properties):
+    """A failed operation would roll all of it back."""
+    assert properties["OperationPreferences"]["FailureTolerancePercentage"] == 100
+
+
+def test_the_first_region_gets_the_role(properties):
+    """The others must not: it belongs to the whole account."""
+    by_key = {it["ParameterKey"]: it["ParameterValue"] for it in properties["Parameters"]}
+
+    assert by_key["CreateRole"] == "true"
+    assert by_key["RoleRegion"] == {"Fn::Select": [0, {"Ref": "Regions"}]}
+
+
+def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both():
+    """The same parameters in both, as a StackSet gives them."""
+    with World() as world:
+        admit(world)
+        stacks = [
+            world.deploy(TARGET, TARGET_ACCOUNT, region, f"target-{region}", {**GIVEN, "RoleRegion": REGIONS[0]})
+            for region in REGIONS
+        ]
+
+        assert [set(stack.outputs) for stack in stacks] == [{"RoleArn", "KeyArn"}, {"KeyArn"}]
+        assert all({"ForwardRole", "CopyEnded", "ImageState"} <= set(stack.resources) for stack in stacks)
+
+
+def test_without_a_region_for_the_role_the_second_stack_fails():
+    """That is what RoleRegion is for."""
+    with World() as world:
+        admit(world)
+        world.deploy(TARGET, TARGET_ACCOUNT, REGIONS[0], "target", GIVEN)
+
+        with pytest.raises(TemplateError, match="AmiCopyRole"):
+            world.deploy(TARGET, TARGET_ACCOUNT, REGIONS[1], "target", GIVEN)
+
+
+def test_two_hubs_serve_one_target_side_by_side():
+    """With a role of its own each, and one key or two; each role lets one hub in."""
+    with World() as world:
+        admit(world)
+        admit(world, "eu-central-1")
+        first = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "of-us", GIVEN)
+        second = world.deploy(
+            TARGET,
+            TARGET_ACCOUNT,
+            "us-east-1",
+            "of-eu",
+            {**GIVEN, "HubRegion": "eu-central-1", "RoleName": "AmiCopyRoleEu", "CreateKey": "false"},
+        )
+
+        assert first.outputs["RoleArn"] != second.outputs["RoleArn"]
+        assert first.resources["CopyEnded"].ref != second.resources["CopyEnded"].ref
+        assert "KeyArn" not in second.outputs
+
+
+def admit(world: World, region: str = "us-east-1") -> None:
+    """Put up a hub's inbound bus that admits the target; the rest of the hub is not needed here."""
+    arn = f"arn:aws:events:{region}:{HUB}:event-bus/ami-promoter-{region}-inbound"
+    statement = {"Effect": "Allow", "Principal": {"AWS": TARGET_ACCOUNT}, "Action": "events:PutEvents", "Resource": arn}
+    bus = {"Type": "AWS::Events::EventBus", "Properties": {"Name": f"ami-promoter-{region}-inbound"}}
+    policy = {
+        "Type": "AWS::Events::EventBusPolicy",
+        "Properties": {"EventBusName": {"Ref": "Bus"}, "StatementId": "All", "Statement": statement},
+    }
+    world.deploy({"Resources": {"Bus": bus, "Policy": policy}}, HUB, region, "bus", {})
