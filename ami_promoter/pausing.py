@@ -14,9 +14,7 @@ from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.report import Report, moment
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.addresses import Key
-
-SWITCH = Key("switches", "promotions")
+from chalicelib.core.addresses import SWITCH
 
 WHAT_IT_MEANS = "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it."
 

@@ -71,7 +71,7 @@ class PowertoolsTelemetry:
             self._count(SHARES[what])
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """See the port."""
+        """Tell how long the oldest share of the resource in hand has been open; one from before us does not count."""
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:

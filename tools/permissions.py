@@ -30,7 +30,10 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - A snapshot can be made public by none of them, and no key policy can be changed.
 - `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
 - A person needs on the table, to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan`;
-  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem`.
+  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem`;
+  to pause and resume: `dynamodb:GetItem` and `UpdateItem`; to drain also `Scan` and `BatchGetItem`.
+- To check a key with `key-policy`, in the account that owns it: `kms:DescribeKey`, `GetKeyPolicy` and
+  `GetKeyRotationStatus`.
 """
 
 

@@ -24,6 +24,10 @@ class Key:
         return self.pk.split("#", 1)[0]
 
 
+SWITCH = Key("switches", "promotions")
+"""The operator's switch: {paused, by, at, why}. No item: not paused."""
+
+
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
     """Name one AMI's way to one target, for ever: 20 hexadecimal characters."""
     return digest(hub, ami, account, region, length=20)

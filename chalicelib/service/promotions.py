@@ -69,9 +69,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 read = self._ports.source.tag(promotion.ami)
                 return machine.TagSeen(read.value, read.image_state, read.image_name, read.ours)
             case machine.Examine(value):
-                return self._examine(promotion, value)
+                return machine.Paused() if self._paused() else self._examine(promotion, value)
             case machine.Expand(plan, chunk):
-                return self._expand(promotion, plan, chunk)
+                return machine.Paused() if self._paused() else self._expand(promotion, plan, chunk)
             case machine.CancelOthers(keep):
                 self._cancel(promotion, keep)
                 return machine.OthersCancelled()
@@ -85,6 +85,11 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.SummaryTold()
             case _:
                 assert_never(command)
+
+    def _paused(self) -> bool:
+        """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on."""
+        switch = self._records.get(addresses.SWITCH)
+        return switch is not None and bool(switch["paused"])
 
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""

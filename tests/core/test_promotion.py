@@ -48,6 +48,7 @@ EVENTS: tuple[m.Event, ...] = (
     m.RefusedTold(),
     m.SummaryTold(),
     m.Hindered(FAULT),
+    m.Paused(),
     m.DeadlinePassed(),
 )
 
@@ -318,3 +319,14 @@ def test_an_image_that_stays_pending_for_a_day_is_told():
     (command,) = m.outstanding(over, late)
     assert command.faults[0].code == "source-never-available"
     assert m.absorb(over, m.RefusedTold(), late).state is State.RUNNING
+
+
+def test_a_pause_may_last_for_ever_without_a_deadline():
+    """What was to begin is asked again every quarter of an hour, and does not fail because an operator took his time."""
+    looked = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "available", "golden"), NOW)
+    for quarter in range(200):
+        now = NOW + quarter * 900
+        assert m.heard(looked, now) == ()
+        looked = m.absorb(looked, m.Paused(), now)
+        assert m.outstanding(looked, now + 899) == ()
+        assert m.outstanding(looked, now + 900) == (m.Examine("dev"),)

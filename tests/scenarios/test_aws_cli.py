@@ -28,7 +28,9 @@ def aws(scene, tmp_path):
         def run(profile, *words):
             environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **variables}
             command = [str(AWS), "--profile", profile, *words]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
             assert done.returncode == 0, done.stderr
             return json.loads(done.stdout) if done.stdout.strip() else None
 

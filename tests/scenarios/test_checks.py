@@ -22,7 +22,7 @@ def a_key(scene):
 
 
 def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
-    """Each AMI that cannot be promoted is refused in one notice, with where, what and cure; nothing is opened or made."""
+    """Each AMI that cannot be promoted is refused in one notice, with where, what, cure; nothing is opened or made."""
     disabled = a_key(scene)
     images = {
         "source-snapshot-aws-ebs-key": scene.seed("under-aws-ebs", key="alias/aws/ebs"),
@@ -141,7 +141,8 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
 
     assert scene.states() == {DEV: "failed"}
     (fault,) = scene.delivery(DEV)["faults"]
-    assert fault["code"] == "role-not-assumable"
+    assert fault["code"] == "deadline-checking"
+    assert "AssumeRole was refused" in fault["what"]
     assert "deploy/target.yaml" in fault["cure"]
     assert scene.calls("ModifySnapshotAttribute") == []
     scene.assert_laws()
@@ -189,7 +190,7 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
 
 
 def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
-    """A plain root and a volume under the hub's key: both copies are under the target's key, and no grant was needed for the plain."""
+    """A plain root and a volume under the hub's key: all copies are under the target's key."""
     other_key = a_key(scene)
     image = scene.seed(
         "mixed",

@@ -44,7 +44,7 @@ def test_events_may_come_twice_early_late_or_never(scene, spoil):
 
 
 def test_a_forged_completion_changes_nothing(scene):
-    """For a copy still pending, an unknown snapshot, a wrong account: nothing is registered or revoked before its time."""
+    """For a copy still pending, an unknown snapshot, a wrong account: nothing is registered or revoked too early."""
     scene.world.ec2.pace.copy = 300
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)

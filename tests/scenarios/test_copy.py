@@ -36,7 +36,13 @@ def test_mappings_without_a_snapshot_are_kept(scene):
     fast = {"VolumeType": "io2", "Iops": 4000, "DeleteOnTermination": False}
     image = scene.seed(
         "all-kinds",
-        volumes=[8, volume("/dev/sdb", 100, **fast), blank("/dev/sdc", 50), ephemeral("/dev/sdd"), no_device("/dev/sde")],
+        volumes=[
+            8,
+            volume("/dev/sdb", 100, **fast),
+            blank("/dev/sdc", 50),
+            ephemeral("/dev/sdd"),
+            no_device("/dev/sde"),
+        ],
     )
     scene.promote("", image)
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from sandbox.services.ec2.seeds import volume
-from tests.scenarios.scene import DEV, DELIVERY_TAG, PROD, STRANGER, TEST, targets_file
+from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST, targets_file
 
 
 def test_one_tag_and_the_ami_is_in_three_accounts(scene):
@@ -235,7 +235,7 @@ def test_a_tag_removed_leaves_what_is_delivered(scene):
 
 
 def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
-    """Removed and put back within the half minute that an absence takes to be believed: delivered, nothing cancelled."""
+    """Removed and put back within the half minute that an absence takes to be believed: delivered, not cancelled."""
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until_state("copying")
@@ -289,9 +289,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     scene.client("kms", TEST).disable_key(KeyId=key)
     scene.promote("dev")
     assert scene.states() == {DEV: "delivered", TEST: "failed"}
-    scene.client("ec2", DEV).deregister_image(
-        ImageId=scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True
-    )
+    scene.client("ec2", DEV).deregister_image(ImageId=scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
     scene.client("kms", TEST).enable_key(KeyId=key)
     scene.untag()
     scene.wait(2 * 60)

@@ -41,6 +41,7 @@ from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300
+MOMENT = 10
 RETRIES = (60, 120)
 """After which Lambda invokes a function again that an event woke and that died."""
 MAX_INVOCATIONS = 20_000
@@ -68,11 +69,13 @@ class Hub:
     stores: Stores = field(default_factory=in_memory)
     crashes: list[Crash] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
-    duets: Sequence[bool] = (False,)
-    """Which invocations of a lane run beside another one of the same lane, in turn and round again."""
+    duets: Sequence[str] = ("alone",)
+    """What an invocation runs beside, in turn and round again: "alone", "twin" (the same once more), "other" (a lane)."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other, in turn and round again."""
     parts: Parts = field(default_factory=Parts)
+    watchful: bool = True
+    """Ask the laws after every invocation, and not only at calls and at rest."""
     target: dict[str, Any] = field(default_factory=dict)
     """Settings of every target."""
 
@@ -86,13 +89,13 @@ class Hub:
         self._discover_at: int | None = None
         self._swept_at = 0
         self.invocations: list[str] = []
-        self.gate = Gate(crashes=self.crashes, troubles=self.troubles)
+        self.gate = Gate()
         self.lanes = Lanes(self._clock, self._ring_fate)
         self.telemetry = Quiet()
         self.laws = Laws(self)
         self._wire()
         self._discover.run()
-        self.gate.watch = self.laws.watch
+        self.gate.crashes, self.gate.troubles, self.gate.watch = self.crashes, self.troubles, self.laws.watch
         self.gate.calls = 0
 
     def _wire(self) -> None:
@@ -207,7 +210,7 @@ class Hub:
             died = True
         else:
             died = False
-        if self.gate.duet is None:
+        if self.watchful and self.gate.duet is None:
             self.laws.step()
         return not died
 
@@ -236,20 +239,37 @@ class Hub:
             self.inbound.target_event(event)
 
     def _receive(self, message: Message) -> None:
+        beside = self._beside(message)
+        messages = [message] if beside is None or beside is message else [message, beside]
+
         def work() -> None:
-            if not next(self._duets) or self.gate.duet is not None:
+            if beside is None:
                 self._act(message)
                 return
             self.gate.duet = Duet(self._order)
             try:
-                self.gate.duet.play(lambda: self._act(message), lambda: self._act(message))
+                self.gate.duet.play(lambda: self._act(message), lambda: self._act(beside))
             finally:
                 self.gate.duet = None
 
-        if self._invoke(f"{message.key} {message.cause}", work):
-            self.lanes.done(message)
-        else:
-            self.lanes.dropped(message)
+        lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
+        for one in messages:
+            if lived:
+                self.lanes.done(one)
+            else:
+                self.lanes.dropped(one)
+
+    def _beside(self, message: Message) -> Message | None:
+        """Return what runs at the same time. Another lane's message is waited for, if that takes a moment only."""
+        match next(self._duets):
+            case "twin":
+                return message
+            case "other":
+                other = self.lanes.next(but=message.key.pk)
+                if other is not None and other.visible_at <= self.cloud.now + MOMENT:
+                    self.cloud.now = max(self.cloud.now, other.visible_at)
+                    return other
+        return None
 
     def _act(self, message: Message) -> None:
         key, cause = message.key, message.cause

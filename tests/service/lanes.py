@@ -47,9 +47,9 @@ class Lanes:
             wait = delay + (SETTLE_DELAY if key.kind == "resource" else 0)
             lane.append(Message(key, cause, now + wait, next(self._numbers)))
 
-    def next(self) -> Message | None:
-        """Return the message that can be received first."""
-        heads = [lane[0] for lane in self._lanes.values() if lane]
+    def next(self, but: str = "") -> Message | None:
+        """Return the message that can be received first, in any lane ``but`` one."""
+        heads = [lane[0] for name, lane in self._lanes.items() if lane and name != but]
         return min(heads, key=lambda message: (message.visible_at, message.number), default=None)
 
     def done(self, message: Message) -> None:

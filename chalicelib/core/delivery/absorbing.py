@@ -191,13 +191,15 @@ def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
 
 
 def _silent(delivery: Delivery, now: int) -> Delivery:
-    """An intent that has not shown itself: wait for it, and only then believe that there is no copy."""
+    """An intent that has not shown itself: wait for it, and believe that there is no copy on the second look only."""
 
     def judge(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
             return copy
         shown_by = (copy.intended_at or 0) + pace.SILENCE
-        return replace(copy, state=CopyState.WANTED) if now >= shown_by else replace(copy, next_look=shown_by)
+        if now >= shown_by and copy.looks:
+            return replace(copy, state=CopyState.WANTED, looks=0)
+        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + pace.ABSENCE))
 
     return _copies(delivery, judge)
 

@@ -350,6 +350,7 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                             intended_at=now,
                             tries=copy.tries + 1,
                             copy=None,
+                            looks=0,
                             next_look=now,
                         )
                         if copy.source == source
@@ -357,6 +358,9 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                         for copy in delivery.copies
                     ),
                 )
+            case do.AskSlots():
+                # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
+                delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
             case do.RegisterImage():
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
             case do.HoldShares(hard_close_at):

@@ -145,12 +145,26 @@ class Hindered:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """An operator has paused new promotions: the same again in a while, however long that lasts."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The AMI stayed pending, or EC2 unreadable, for too long."""
 
 
 Event = (
-    TagSeen | Examined | Expanded | OthersCancelled | Counted | RefusedTold | SummaryTold | Hindered | DeadlinePassed
+    TagSeen
+    | Examined
+    | Expanded
+    | OthersCancelled
+    | Counted
+    | RefusedTold
+    | SummaryTold
+    | Hindered
+    | Paused
+    | DeadlinePassed
 )
 
 S = State
@@ -166,11 +180,13 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         Examined: frozenset({S.RESOLVING, S.EXPANDING, S.RUNNING}),
         RefusedTold: frozenset({S.RUNNING}),
         Hindered: frozenset({S.RESOLVING}),
+        Paused: frozenset({S.RESOLVING}),
         DeadlinePassed: frozenset({S.RESOLVING}),
     },
     S.EXPANDING: {
         Expanded: frozenset({S.EXPANDING, S.RUNNING}),
         Hindered: frozenset({S.EXPANDING}),
+        Paused: frozenset({S.EXPANDING}),
     },
     S.RUNNING: {
         TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
@@ -434,6 +450,11 @@ def _(_event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
 def _(_event: Hindered, promotion: Promotion, now: int) -> Promotion:
     wait = pace.step(pace.RETRIES, promotion.tries)
     return _wait(promotion, now, wait, hindered_until=now + wait)
+
+
+@_apply.register
+def _(_event: Paused, promotion: Promotion, now: int) -> Promotion:
+    return replace(promotion, next_try=now + pace.POLLS[-1], since=now)
 
 
 @_apply.register

@@ -1,0 +1,58 @@
+"""A process may die at any call of any port, before or after it took effect; what is rung again goes on from there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.service.gate import Crash
+from tests.service.scenes import Scene, all_delivered, scenes
+from tests.stores import on_dynamodb
+
+CRASHES = st.lists(st.builds(Crash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
+
+
+def test_dying_at_any_one_call_changes_nothing():
+    """One target, two snapshots: every call of the whole promotion, before and after its effect."""
+    scene = Scene(amis=((0, 1),), encrypted=(True, False, True, True))
+    undisturbed = scene.play().gate.calls
+    for call in range(undisturbed):
+        for after in (False, True):
+            all_delivered(scene.play(crashes=[Crash(call, after)]), told_once=False)
+
+
+@given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
+@settings(max_examples=60)
+def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):
+    """Several deaths, and whatever becomes of events and rings."""
+    all_delivered(scene.play(crashes=crashes), told_once=False)
+
+
+@given(scenes(most_accounts=1, most_snapshots=2), CRASHES)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_dying_changes_nothing_on_dynamodb(credentials, scene, crashes):
+    """The real stores, with their real conditions."""
+    with on_dynamodb() as stores:
+        all_delivered(scene.play(crashes=crashes, stores=stores), told_once=False)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_lane_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
+    """Dying at every publishing does not stop what needs no publishing: nothing stays open."""
+    scene = Scene()
+    hub = scene.hub()
+    real = hub.gate.call
+
+    def call(name, method, *rest):
+        if (name, method) == ("notices", "publish"):
+            hub.gate.crashes.append(Crash(hub.gate.calls, after))
+        return real(name, method, *rest)
+
+    hub.gate.call = call
+    hub.cloud.tag("ami-0a", "default")
+    hub.run(until=hub.cloud.now + 30 * 3600)
+
+    assert not hub.cloud.permissions
+    assert not hub.cloud.grants
+    assert len(hub.cloud.images) == 1

@@ -1,0 +1,191 @@
+"""The properties can fail: each wrong service below breaks one, in a scene that it is known to break in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import pytest
+
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import State
+from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.destinations import Destinations
+from chalicelib.service.promotions import Promotions
+from chalicelib.service.settle import Settle
+from chalicelib.service.sweep import Sweep
+from tests.fakes import MemoryRecords
+from tests.service.gate import Crash
+from tests.service.hub import Parts
+from tests.service.scenes import Scene, all_delivered
+from tests.service.weather import LOST, NOTHING_COMES, ON_TIME, Weather
+from tests.stores import Stores, in_memory
+
+
+class ForgetsIntents(Settle):
+    """Opens without having written that it is going to."""
+
+    def _save(self, shares, happened):
+        return list(shares) if happened == "opening is intended" else super()._save(shares, happened)
+
+
+class TakesAllForItsOwn(Settle):
+    """Does not look what was shared before it came."""
+
+    def _open(self, door, resource, opening):
+        super()._open(SimpleNamespace(foreign=False, batch=door.batch, open=door.open), resource, opening)
+
+
+class BelievesThePromotion(Settle):
+    """Opens to whoever asks, listed or not."""
+
+    def _listed(self, opening):
+        return list(opening)
+
+
+class NeverCloses(Settle):
+    """Takes a permission for closed without having closed it."""
+
+    def _removed(self, door, resource, some):
+        return super()._removed(SimpleNamespace(close=lambda *_: None, showing=lambda *_: frozenset()), resource, some)
+
+
+class LetsGoEarly(Deliveries):
+    """Gives its shares back as soon as its copies have begun."""
+
+    def perform(self, record, command):
+        event = super().perform(record, command)
+        if isinstance(command, do.StartCopy):
+            self._release(record)
+        return event
+
+
+class DoesNotLook(Deliveries):
+    """Copies again without looking whether the first call took effect."""
+
+    def perform(self, record, command):
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command)
+
+
+class NeverDue(Deliveries):
+    """Waits for events alone."""
+
+    def due_at(self, record):
+        return None
+
+
+class KeepsItsSlots(Deliveries):
+    """Asks for slots and never says that it is done with them."""
+
+    def perform(self, record, command):
+        if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
+            return ev.SlotsAsked(command.wanted, command.done)
+        return super().perform(record, command)
+
+
+class TellsAgain(Promotions):
+    """Publishes the summary whenever it is over, told before or not."""
+
+    def _count(self, promotion):
+        return super()._count(replace(promotion, summarised=0))
+
+
+class HandsOutNothing(Destinations):
+    """Forgets to tell those that got a slot."""
+
+    def run(self, key):
+        """See Destinations."""
+
+
+class Sleeps(Sweep):
+    """Does not ring."""
+
+    def run(self, *, time_left):
+        """See Sweep."""
+
+
+class IgnoresNotes(MemoryRecords):
+    """Writes over what others have noted meanwhile."""
+
+    def save(self, before, after, happened, now, also=()):
+        notes = self.records[before.key].notes
+        return super().save(replace(before, notes=notes), after, happened, now, also)
+
+
+def careless() -> Stores:
+    """Stores whose records ignore notes."""
+    return replace(in_memory(), records=IgnoresNotes())
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A wrong service, the scene that shows it, and what the checker says."""
+
+    says: str
+    parts: Parts = Parts()
+    scene: Scene = Scene()
+    stores: Callable[[], Stores] = in_memory
+    crash_anywhere: bool = False
+    side_by_side: bool = False
+    """Lanes run beside each other, in many orders."""
+    drop: bool = False
+    """The account is dropped from the targets file before anything is opened."""
+
+
+LATE_TAG = Scene(weather=Weather(events=((0, 86_400), ON_TIME, ON_TIME)))
+RINGS_LOST = Scene(accounts=2, amis=((0,), (0,)), weather=Weather(rings=(LOST,)))
+
+MUTATIONS = {
+    "settle forgets intents": Mutation("law 3", Parts(settle=ForgetsIntents)),
+    "settle takes all for its own": Mutation("law 2", Parts(settle=TakesAllForItsOwn), Scene(shared_before=True)),
+    "settle believes the promotion": Mutation("law 8", Parts(settle=BelievesThePromotion), drop=True),
+    "settle never closes": Mutation("law 1", Parts(settle=NeverCloses)),
+    "a delivery lets go early": Mutation("law 1", Parts(deliveries=LetsGoEarly)),
+    "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
+    "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
+    "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
+    "a destination hands out nothing": Mutation("deadline-waiting", Parts(destinations=HandsOutNothing)),
+    "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
+    "the records ignore notes": Mutation("law", scene=RINGS_LOST, stores=careless, side_by_side=True),
+    "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_a_wrong_service_is_found_out(mutation):
+    """It breaks the law that it was made to break."""
+    with pytest.raises(AssertionError, match=mutation.says):
+        _try(mutation)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_the_right_service_passes_the_same_scene(mutation):
+    """It is the mutation that fails, not the scene."""
+    right = replace(mutation, parts=Parts(), stores=in_memory)
+    if not mutation.drop:
+        _try(right)
+        return
+    with pytest.raises(AssertionError, match="account-not-listed"):
+        _try(right)
+
+
+def _try(mutation: Mutation) -> None:
+    if mutation.drop:
+        hub = mutation.scene.hub(parts=mutation.parts)
+        hub.cloud.tag("ami-0a", "default")
+        hub.run(until=hub.cloud.now + 4)
+        hub.cloud.directory = replace(hub.cloud.directory, accounts={})
+        hub.run()
+        all_delivered(hub)
+        return
+    if mutation.crash_anywhere:
+        ways = [{"crashes": [Crash(call, after=True)]} for call in range(0, 120)]
+    elif mutation.side_by_side:
+        ways = [{"duets": ["other"], "order": [False] * number + [True]} for number in range(12)]
+    else:
+        ways = [{}]
+    for way in ways:
+        hub = mutation.scene.play(parts=mutation.parts, stores=mutation.stores(), **way)
+        all_delivered(hub, told_once=not way)

@@ -1,0 +1,164 @@
+"""What AWS may refuse, one refusal at a time: what comes of it, and what the owner of the target is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core.delivery.events import Why
+from tests.service.cloud import START, refusal
+from tests.service.gate import Trouble
+from tests.service.scenes import ACCOUNTS, Scene, all_delivered
+
+AMI = "ami-0a"
+BAD, GOOD = ACCOUNTS[:2]
+FOR_EVER = 10**6
+
+
+def of(port, method, why, *, code="Denied", times=1, after=False, unknown=False):
+    """A refusal that the first account meets; all others do not."""
+    return Trouble(port, method, refusal(why, code, unknown=unknown), times, after, _concerns_the_bad)
+
+
+def _concerns_the_bad(*args):
+    return any(
+        BAD in repr(arg.target) if hasattr(arg, "target") else isinstance(arg, list) and BAD in repr(arg)
+        for arg in args
+    ) or all(not hasattr(arg, "target") and not isinstance(arg, list) for arg in args)
+
+
+def played(*troubles, accounts=2, **settings):
+    """Promote one AMI of an encrypted and a plain snapshot to two accounts."""
+    scene = Scene(accounts=accounts, amis=((0, 1),), encrypted=(True, False, True, True))
+    return scene.play(troubles=list(troubles), target=settings)
+
+
+WAITED_OUT = {
+    "the tag cannot be read": of("source", "tag", Why.THROTTLED, times=3),
+    "the source cannot be read": of("source", "examine", Why.THROTTLED, times=3),
+    "the target throttles the checks": of("target", "check", Why.THROTTLED, times=4),
+    "CopySnapshot is throttled": of("target", "start_copy", Why.THROTTLED, times=3),
+    "CopySnapshot answers to nobody": of("target", "start_copy", Why.THROTTLED, after=True, unknown=True),
+    "CopySnapshot gets no answer and has done nothing": of("target", "start_copy", Why.THROTTLED, unknown=True),
+    "too many copies run": of("target", "start_copy", Why.LIMIT, times=3),
+    "the share is not true yet": of("target", "start_copy", Why.NOT_YET, times=3),
+    "the copies cannot be described": of("target", "look_at", Why.THROTTLED, times=3),
+    "RegisterImage is throttled": of("target", "register", Why.THROTTLED, times=3),
+    "RegisterImage answers to nobody": of("target", "register", Why.THROTTLED, after=True, unknown=True),
+    "RegisterImage gets no answer and has done nothing": of("target", "register", Why.THROTTLED, unknown=True),
+    "RegisterImage does not see a copy yet": of("target", "register", Why.NOT_YET, times=2),
+    "the new AMI cannot be described": of("target", "see_image", Why.THROTTLED, times=3),
+    "the permissions cannot be read": of("snapshots", "showing", Why.THROTTLED, times=3),
+    "the permission cannot be added yet": of("snapshots", "open", Why.THROTTLED, times=3),
+    "the grant cannot be made yet": of("keys", "open", Why.THROTTLED, times=3),
+    "the permission cannot be removed yet": of("snapshots", "close", Why.THROTTLED, times=3),
+    "the grant cannot be revoked yet": of("keys", "close", Why.THROTTLED, times=3),
+    "the grant cannot be revoked for now, says IAM": of("keys", "close", Why.DENIED, times=3),
+    "nothing can be published": of("notices", "publish", Why.THROTTLED, times=5),
+}
+
+
+@pytest.mark.parametrize("trouble", WAITED_OUT.values(), ids=WAITED_OUT)
+def test_what_passes_is_waited_out(trouble):
+    """A throttle, a limit, a late truth or a lost answer delays its own target, and changes nothing else."""
+    trouble = replace(trouble)
+    hub = played(trouble)
+
+    all_delivered(hub)
+    assert not trouble.times, "the refusal was met"
+
+
+FATAL = {
+    "the checks are denied": of("target", "check", Why.DENIED),
+    "CopySnapshot is denied": of("target", "start_copy", Why.DENIED),
+    "the copies may not be described": of("target", "look_at", Why.DENIED),
+    "RegisterImage is denied": of("target", "register", Why.DENIED),
+    "the new AMI may not be described": of("target", "see_image", Why.DENIED),
+    "the permission is refused for one account": of("snapshots", "open", Why.DENIED, times=FOR_EVER),
+    "the grant is refused for one account": of("keys", "open", Why.DENIED, times=FOR_EVER),
+}
+
+
+@pytest.mark.parametrize("trouble", FATAL.values(), ids=FATAL)
+def test_what_does_not_pass_fails_one_target_alone(trouble):
+    """It fails with AWS's words and a cure; nothing of it is left there; the other target has its AMI (law 7)."""
+    hub = played(replace(trouble))
+
+    hub.laws.rest()
+    assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
+    assert [image.account for image in hub.cloud.images.values()] == [GOOD]
+    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    assert (failed["account"], failed["image"]) == (BAD, None)
+    assert [(f["code"], f["what"], f["cure"]) for f in failed["faults"]] == [
+        ("aws-Denied", "AWS says Denied.", "Mend it.")
+    ]
+    (over,) = (notice for notice in hub.cloud.notices if notice["event"] == "promotion.over")
+    assert over["counts"] == {"delivered": 1, "failed": 1, "cancelled": 0}
+
+
+def test_a_role_that_comes_late_is_waited_for_and_told_once():
+    """Its owner hears of it at the first refusal, and again only when the AMI is there."""
+    hub = played(of("target", "check", Why.ROLE, code="AccessDenied", times=4), accounts=1)
+
+    assert hub.outcomes() == {(AMI, BAD): "delivered"}
+    events = [notice["event"] for notice in hub.cloud.notices]
+    assert events == ["delivery.waiting-for-role", "delivery.delivered", "promotion.over"]
+    assert hub.cloud.notices[0]["faults"][0]["code"] == "aws-AccessDenied"
+
+
+def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
+    """Nothing was opened for it; the refusal that was waited out is what the owner reads."""
+    hub = played(of("target", "check", Why.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600)
+
+    hub.laws.rest()
+    assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
+    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    assert failed["faults"][0]["what"].endswith("The last refusal was: AWS says AccessDenied.")
+    assert 3600 <= failed["at"] - START <= 3600 + 15 * 60
+
+
+def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
+    """It is found when registering, hours after the checks."""
+    scene = Scene()
+    hub = scene.hub(troubles=[of("target", "register", Why.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
+    real = hub.cloud.register
+    hub.cloud.tag(AMI, "default")
+    hub.cloud.after(30, lambda: real(BAD, {"Name": f"golden-{AMI}-{AMI}", "BlockDeviceMappings": []}, "", "ami-1"))
+    hub.run()
+
+    hub.laws.rest()
+    assert hub.outcomes() == {(AMI, BAD): "failed"}
+    assert any("which this service did not make" in fault for fault in hub.faults()), hub.faults()
+
+
+def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
+    """Tidying gives up after an hour; the shares close all the same."""
+    hub = played(
+        of("target", "register", Why.DENIED), of("target", "remove", Why.DENIED, times=FOR_EVER), accounts=1
+    )
+
+    assert not hub.cloud.permissions
+    assert not hub.cloud.grants
+    assert hub.outcomes() == {(AMI, BAD): "failed"}
+    (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
+    assert len(failed["leftovers"]) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 2, 4])
+def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing(seconds):
+    """Whatever the promotion's own list says (law 8): at the checks, or at the door itself."""
+    hub = Scene(accounts=2).hub()
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=START + seconds)
+    held = hub.stores.seen(hub.delivery_key(AMI, BAD))
+    directory = hub.cloud.directory
+    hub.cloud.directory = replace(
+        directory, accounts={account: found for account, found in directory.accounts.items() if account != BAD}
+    )
+    hub.run()
+
+    hub.laws.rest()
+    assert held is not None
+    assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
+    assert any("applied targets file does not contain" in fault for fault in hub.faults())

@@ -1,0 +1,52 @@
+"""The life of a tag: set, changed, removed, put back, its events in any order. The last value decides the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.service.scenes import ACCOUNTS, scenes
+
+FIRST, SECOND = ACCOUNTS[:2]
+VALUES = {
+    None: (),
+    "true": ACCOUNTS[:2],
+    FIRST: (FIRST,),
+    SECOND: (SECOND,),
+    f"{FIRST}+{SECOND}": (FIRST, SECOND),
+}
+NOBODY = "nobody"
+AMI = "ami-0a"
+
+
+@given(
+    scenes(most_snapshots=2),
+    st.lists(
+        st.tuples(st.sampled_from([0, 1, 20, 45, 400, 5000]), st.sampled_from([*VALUES, NOBODY])),
+        min_size=1,
+        max_size=5,
+    ),
+)
+@settings(max_examples=100)
+def test_the_last_value_decides_the_end(scene, changes):
+    """Its targets have their AMI; of the others, whoever was in time keeps it, and the rest has nothing."""
+    hub = replace(scene, accounts=2, amis=scene.amis[:1]).hub()
+    at = 0
+    for wait, value in changes:
+        at += wait
+        hub.cloud.after(at, lambda value=value: hub.cloud.tag(AMI, value))
+    if scene.pending:
+        hub.cloud.after(400, lambda: hub.cloud.make_available(AMI))
+    hub.run()
+
+    hub.laws.rest()
+    last = changes[-1][1]
+    ends = {account: hub.outcomes().get((AMI, account)) for account in hub.accounts}
+    owners = {image.account for image in hub.cloud.images.values()}
+    assert owners == {account for account, end in ends.items() if end == "delivered"}, f"{ends}, but {owners}"
+    assert set(ends.values()) <= {"delivered", "cancelled", None}, f"{ends}: {hub.faults()}"
+    assert last == NOBODY or owners >= set(VALUES[last]), f"{last!r} leads to {ends}"
+    if last == NOBODY:
+        assert "promotion.refused" in {notice["event"] for notice in hub.cloud.notices}
