@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest format lock awscli clean
+.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -19,6 +19,7 @@ BIN := .venv/bin
 VENV := .venv/.ready
 VENV_AWS := .venv-aws/.ready
 VENV_LOCK := .venv-lock/.ready
+VENV_MINISTACK := .venv-ministack/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 
 PACKAGE := build/hub/template.yaml
@@ -56,15 +57,18 @@ docs: $(VENV) ## Write the generated parts of docs/ anew
 docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
 	$(BIN)/python -m tools.docs --check
 
-pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests, and show what they cover
+pytest: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests, and show what they cover
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
+
+second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an emulator by other people
+	@$(BIN)/python -m tools.second_opinion
 
 format: $(VENV) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 lock: $(VENV_LOCK) ## Pin requirements anew; LOCK=--upgrade takes newer releases
-	for name in requirements requirements/dev requirements/awscli requirements/lock; do \
+	for name in requirements requirements/dev requirements/awscli requirements/ministack requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
@@ -84,6 +88,11 @@ $(VENV): requirements/dev.txt pyproject.toml
 $(VENV_AWS): requirements/awscli.txt
 	$(call venv,.venv-aws)
 	@.venv-aws/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV_MINISTACK): requirements/ministack.txt
+	$(call venv,.venv-ministack)
+	@.venv-ministack/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV_LOCK): requirements/lock.txt

@@ -23,7 +23,7 @@ from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
 from chalicelib.inbound import Inbound
-from chalicelib.ports import Door
+from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
@@ -73,7 +73,11 @@ class Application:
 
     def discover(self) -> None:
         """Find tagged AMIs whose event was lost."""
-        Discover(self._records, self._source, self._bell, now, self._settings.hub_account, self._settings.region).run()
+        hub = (self._settings.hub_account, self._settings.region)
+        try:
+            Discover(self._records, self._source, self._bell, now, *hub).run()
+        except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
+            self._telemetry.hindered("discover", str(refusal))
 
     @cached_property
     def inbound(self) -> Inbound:

@@ -84,6 +84,10 @@ class PowertoolsTelemetry:
         self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
         self._count("SharesStillOpen")
 
+    def hindered(self, what: str, why: str) -> None:
+        """Tell that scheduled work was not done this time."""
+        self._logger.warning("hindered", work=what, why=why)
+
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""
         self._logger.error("share closed blind", resource=resource, target_account=account)

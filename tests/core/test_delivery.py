@@ -213,13 +213,23 @@ def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
-    """One look that shows nothing is no proof; after the silence it is, and the copy is wanted again."""
+    """One look that shows nothing is no proof; a second one after the silence is, and the copy is wanted again."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     early = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + pace.SILENCE - 1)
-    late = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + pace.SILENCE)
+    late = absorbing.absorb(early, ev.CopiesFound(()), NOW + pace.SILENCE)
 
     assert early.copies[0].state is C.INTENDED
     assert late.copies[0].state is C.WANTED
+
+
+def test_a_first_look_that_comes_late_is_no_proof_either():
+    """After a crash the first look comes when the silence is over: it may be stale, so there is a second one."""
+    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    first = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + 2 * pace.SILENCE)
+    second = absorbing.absorb(first, ev.CopiesFound(()), NOW + 2 * pace.SILENCE + pace.ABSENCE)
+
+    assert (first.copies[0].state, first.copies[0].next_look) == (C.INTENDED, NOW + 2 * pace.SILENCE + pace.ABSENCE)
+    assert second.copies[0].state is C.WANTED
 
 
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():

@@ -322,7 +322,7 @@ def test_an_image_that_stays_pending_for_a_day_is_told():
 
 
 def test_a_pause_may_last_for_ever_without_a_deadline():
-    """What was to begin is asked again every quarter of an hour, and does not fail because an operator took his time."""
+    """What was to begin is asked again every quarter of an hour, and does not fail as an operator took his time."""
     looked = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "available", "golden"), NOW)
     for quarter in range(200):
         now = NOW + quarter * 900

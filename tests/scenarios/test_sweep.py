@@ -101,7 +101,6 @@ def test_an_ami_that_became_available_unheard_goes_on(scene):
 CRASHES = [
     ("act", "CopySnapshot", 1, "before"),
     ("act", "CopySnapshot", 1, "after"),
-    ("act", "CopySnapshot", 2, "after"),
     ("act", "RegisterImage", 1, "before"),
     ("act", "RegisterImage", 1, "after"),
     ("act", "AssumeRole", 1, "after"),
@@ -130,7 +129,7 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
     assert_delivered(scene, DEV)
 
 
-@pytest.mark.parametrize("nth", [1, 3, 6, 9])
+@pytest.mark.parametrize("nth", [3, 9])
 def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
     """Killed at some write of ``act`` with three targets to write: all three are delivered, each once."""
     crash = scene.world.faults.crash("act", "PutItem", nth, "after")
@@ -141,7 +140,7 @@ def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
     assert scene.told()["delivery.delivered"] == 3
 
 
-@pytest.mark.parametrize("nth", range(2, 26, 3))
+@pytest.mark.parametrize("nth", range(2, 26, 6))
 def test_act_killed_at_any_write_of_a_record(scene, nth):
     """Killed after any of its transactions (record and history): the next one takes up from there."""
     scene.world.faults.crash("act", "TransactWriteItems", nth, "after")

@@ -5,6 +5,6 @@ import pytest
 
 @pytest.fixture
 def credentials(monkeypatch):
-    """moto's clients want some."""
+    """Moto's clients want some."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")

@@ -70,7 +70,7 @@ class Hub:
     crashes: list[Crash] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     duets: Sequence[str] = ("alone",)
-    """What an invocation runs beside, in turn and round again: "alone", "twin" (the same once more), "other" (a lane)."""
+    """What an invocation runs beside, in turn and round again: "twin" is the same once more, "other" another lane."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other, in turn and round again."""
     parts: Parts = field(default_factory=Parts)
@@ -144,7 +144,11 @@ class Hub:
         keys = {facts.get("KmsKeyId") for facts in self.cloud.hub_snapshots.values()} - {None}
         return [
             *(addresses.snapshot_resource(snapshot).pk for snapshot in self.cloud.hub_snapshots),
-            *(addresses.key_resource(str(key), account).pk for key in sorted(map(str, keys)) for account in self.accounts),
+            *(
+                addresses.key_resource(str(key), account).pk
+                for key in sorted(map(str, keys))
+                for account in self.accounts
+            ),
         ]
 
     def known(self) -> Iterator[Key]:

@@ -1,4 +1,4 @@
-"""The port ``Rings`` as SQS FIFO has it: one lane per record, ids remembered for five minutes, visibility, dead letters."""
+"""The port ``Rings`` as SQS FIFO has it: a lane per record, ids remembered, visibility timeouts, dead letters."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ whether it is the last word.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +66,7 @@ class Laws:
         assert account in self._hub.cloud.directory.accounts, f"law 8: {asked.resource} opens to the stranger {account}"
         for holder in share.holders:
             delivery = self._delivery(holder.partition(":")[0])
-            assert delivery.state not in UNCHECKED, (
-                f"law 1: {asked.resource} opens for {holder} while {delivery.state}"
-            )
+            assert delivery.state not in UNCHECKED, f"law 1: {asked.resource} opens for {holder} while {delivery.state}"
 
     def _closing(self, asked: Share) -> None:
         share, cloud = self._share(asked), self._hub.cloud
@@ -180,8 +177,3 @@ class Laws:
 def ids(notices: list[Any], event: str) -> list[str]:
     """Return the ids of the notices of one event, each once."""
     return sorted({notice["id"] for notice in notices if notice["event"] == event})
-
-
-def bounded(notice: Any) -> bool:
-    """Whether it fits into SNS and EventBridge."""
-    return len(json.dumps(notice)) < 200_000

@@ -16,6 +16,7 @@ from tests.service.weather import FAIR, Weather, natures, weathers
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003", "200000000004")
 AMIS = ("ami-0a", "ami-0b")
+PLAIN = Nature()
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Scene:
     shared_before: bool = False
     """The first snapshot is shared with the first account by somebody else."""
     weather: Weather = FAIR
-    nature: Nature = Nature()
+    nature: Nature = PLAIN
 
     def hub(self, **troubles: Any) -> Hub:
         """Return a hub whose AMIs are made, and not tagged yet."""

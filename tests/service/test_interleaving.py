@@ -14,7 +14,7 @@ ORDER = st.lists(st.booleans(), min_size=1, max_size=12).filter(any)
 
 
 @given(scenes(most_accounts=2, most_snapshots=2), DUETS, ORDER)
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_two_invocations_at_once_come_to_the_same_end(scene, duets, order):
     """One lane twice, or two lanes, their calls shuffled into each other in any way.
 

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
+from tests.service.cloud import Nature
 from tests.service.scenes import Scene, all_delivered, scenes
-from tests.service.weather import NOTHING_COMES
+from tests.service.weather import NOTHING_COMES, Weather
 from tests.stores import on_dynamodb
+
+SLOW_HANDS = Scene(
+    amis=((3, 0, 2, 1),),
+    encrypted=(False, False, True, True),
+    weather=Weather(events=((600,),), rings=((0, 7),), hurry=7),
+    nature=Nature(copying=(0, 7200, 0, 1), registering=(300,), limit=1),
+)
+"""Whose every invocation runs out of time in the middle of its commands, with more copies wanted than may run."""
 
 
 @given(scenes())
-@settings(max_examples=150)
+@example(SLOW_HANDS)
+@settings(max_examples=100)
 def test_any_order_comes_to_the_same_end(scene):
     """Whatever becomes of events and rings, every target gets its one AMI, and nothing stays open or is left over."""
     all_delivered(scene.play())
 
 
-@given(scenes(most_accounts=2, most_snapshots=2))
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scenes(most_accounts=1, most_snapshots=2))
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
     """What holds for the stores in memory holds for the real ones."""
     with on_dynamodb() as stores:
-        all_delivered(scene.play(stores=stores))
+        all_delivered(scene.play(stores=stores, watchful=False))
 
 
 @pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])

@@ -134,9 +134,7 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
 
 def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     """Tidying gives up after an hour; the shares close all the same."""
-    hub = played(
-        of("target", "register", Why.DENIED), of("target", "remove", Why.DENIED, times=FOR_EVER), accounts=1
-    )
+    hub = played(of("target", "register", Why.DENIED), of("target", "remove", Why.DENIED, times=FOR_EVER), accounts=1)
 
     assert not hub.cloud.permissions
     assert not hub.cloud.grants

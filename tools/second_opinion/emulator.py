@@ -5,6 +5,8 @@ reaches into private names, so requirements/ministack.in pins the release. The j
 ``SECOND_OPINION_JOURNAL`` names: one JSON object per decision, and one per call that a service refused.
 """
 
+# ruff: noqa: SLF001 - what the emulator lacks can only be mended in its private parts
+
 from __future__ import annotations
 
 import json

@@ -3,6 +3,8 @@
 As in ``emulator``: each mend has its reason beside it, and reaches into private names of one pinned release.
 """
 
+# ruff: noqa: SLF001 - what the emulator lacks can only be mended in its private parts
+
 from __future__ import annotations
 
 import contextvars
@@ -10,6 +12,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region  # type: ignore[import-not-found]
@@ -141,7 +144,8 @@ def snapshots_are_copied_between_accounts() -> None:
         ec2._snapshots[ident] |= {"State": "completed", "Progress": "100%"}
         arn = f"arn:aws:ec2::{get_region()}:snapshot/"
         detail = {"event": "copySnapshot", "result": "succeeded", "cause": "", "request-id": ""}
-        emit("aws.ec2", "EBS Snapshot Notification", arn + ident, {**detail, "source": arn + source, "snapshot_id": arn + ident})
+        detail |= {"source": arn + source, "snapshot_id": arn + ident}
+        emit("aws.ec2", "EBS Snapshot Notification", arn + ident, detail)
 
     ec2._ACTION_MAP["CopySnapshot"] = copy
 
@@ -174,16 +178,19 @@ def images_tell_what_they_are_billed_as() -> None:
 
 
 def images_are_events() -> None:
-    """The emulator sends no events of EC2: an image is available as soon as it is registered."""
+    """The emulator sends no events of EC2. The image is available at once, the event comes a little later."""
     register = ec2._ACTION_MAP["RegisterImage"]
 
     def with_event(parameters: Any) -> Any:
         before = set(ec2._images)
         answer = register(parameters)
         for ident in set(ec2._images) - before:
-            detail = {"RequestId": "", "ImageId": ident, "State": "available", "ErrorMessage": ""}
-            emit("aws.ec2", "EC2 AMI State Change", f"arn:aws:ec2:{get_region()}::image/{ident}", detail)
+            later(COPY_SECONDS, partial(tell, ident))
         return answer
+
+    def tell(ident: str) -> None:
+        detail = {"RequestId": "", "ImageId": ident, "State": "available", "ErrorMessage": ""}
+        emit("aws.ec2", "EC2 AMI State Change", f"arn:aws:ec2:{get_region()}::image/{ident}", detail)
 
     ec2._ACTION_MAP["RegisterImage"] = with_event
 
@@ -208,7 +215,13 @@ def tagging_an_image_is_an_event() -> None:
 
     def tell(ident: str, keys: Sequence[str], version: int) -> None:
         tags = {tag["Key"]: tag.get("Value", "") for tag in ec2._tags.get(ident, [])}
-        detail = {"changed-tag-keys": keys, "tags": tags, "service": "ec2", "resource-type": "image", "version": version}
+        detail = {
+            "changed-tag-keys": keys,
+            "tags": tags,
+            "service": "ec2",
+            "resource-type": "image",
+            "version": version,
+        }
         emit("aws.tag", "Tag Change on Resource", f"arn:aws:ec2:{get_region()}::image/{ident}", detail)
 
     for action in ("CreateTags", "DeleteTags"):

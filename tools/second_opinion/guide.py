@@ -60,9 +60,8 @@ def blocks(page: str) -> tuple[Block, ...]:
     return tuple(found)
 
 
-def filled_in(block: Block, values: Mapping[str, str]) -> str:
-    """Its text with the reader's own values for the page's placeholders; everything else as it stands."""
-    text = block.text
+def filled_in(text: str, values: Mapping[str, str]) -> str:
+    """A command with the reader's own values for the page's placeholders; everything else as it stands."""
     for placeholder, value in values.items():
         text = re.sub(rf"(?<![\w/-]){re.escape(placeholder)}(?![\w/-])", value.replace("\\", r"\\"), text)
     return text

@@ -1,0 +1,118 @@
+"""The guide for deploying works as it is written, on an emulator by other people (docs/second-opinion.md)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools.second_opinion import guide, launcher, opinion
+from tools.second_opinion.__main__ import report
+from tools.second_opinion.conditions import resources
+
+PAGE = """\
+# Title
+
+Prose with `a command` in it.
+
+    first one \\
+        --with more
+    second A-VALUE
+
+<!-- not run: it needs the moon -->
+
+```sh
+third
+```
+
+## Later
+
+```yaml
+no: command
+```
+
+```sh
+fourth
+```
+"""
+
+
+def test_the_guide_can_be_followed_and_what_it_promises_holds(tmp_path):
+    """From nothing to an AMI in the target: every statement about the deployment and the promotion holds.
+    No block of the page is left out in silence: each was run, or says why it cannot be.
+    """
+    with launcher.emulator(tmp_path) as running:
+        found = opinion.form(running, tmp_path, print)
+
+    assert found.holds, report(found)
+    assert tuple(found.ran) == tuple(block for block in guide.read(launcher.ROOT) if not block.not_run)
+    assert len(found.ran) >= 7
+
+
+def test_commands_are_read_as_written():
+    """Shell fences and indented blocks count, continued lines are one command, and a reason holds for one block."""
+    read = guide.blocks(PAGE)
+
+    assert [block.commands for block in read] == [("first one --with more", "second A-VALUE"), ("third",), ("fourth",)]
+    assert [block.not_run for block in read] == ["", "it needs the moon", ""]
+    assert [block.section for block in read] == ["Title", "Title", "Later"]
+    assert [block.line for block in read] == [5, 12, 22]
+
+
+def test_placeholders_are_filled_in_whole_words_only():
+    """A reader's value takes the place of the capitals, not of a longer name that contains them."""
+    filled = guide.filled_in("--bucket BUCKET --key BUCKET-KEY s3://BUCKET", {"BUCKET": "mine"})
+
+    assert filled == "--bucket mine --key BUCKET-KEY s3://BUCKET"
+
+
+def test_what_hangs_on_a_false_condition_is_not_expected(tmp_path):
+    """Conditions are worked out from the parameters given and the others' defaults."""
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        "Parameters:\n  Some: {Type: CommaDelimitedList, Default: ''}\n"
+        "Conditions:\n  Has: !Not [!Equals [!Join ['', !Ref Some], '']]\n"
+        "Resources:\n  Always: {Type: A}\n  Only: {Type: B, Condition: Has}\n"
+    )
+
+    assert resources(template, {}) == {"Always": "A"}
+    assert resources(template, {"Some": "x,y"}) == {"Always": "A", "Only": "B"}
+
+
+def test_a_statement_that_does_not_hold_is_shown():
+    """The report says what is broken, with what was found instead, and the verdict is not good."""
+    one = opinion.Opinion()
+    one.check("water flows downhill", holds=True)
+    one.check("and uphill", holds=False, detail="it did not")
+
+    assert not one.holds
+    assert "BROKEN  and uphill" in report(one)
+    assert "it did not" in report(one)
+    assert "1 of 2 statements do not hold" in report(one)
+
+
+def test_the_emulator_ends_with_its_workers():
+    """The whole process group is killed, also when the first process has already gone."""
+    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=2).pid, flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    with process.stdout:
+        worker = int(process.stdout.readline())
+
+    launcher.end(process)
+
+    deadline = time.monotonic() + 5
+    while not _is_gone(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _is_gone(worker)
+    assert process.returncode is not None
+
+
+def _is_gone(pid):
+    """Whether a process has ended; one that nobody has waited for yet has ended, too."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return True

@@ -1,0 +1,299 @@
+"""Follows the guide on the emulator, and says of everything that can be said there whether it holds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.second_opinion import guide
+from tools.second_opinion.conditions import resources
+from tools.second_opinion.guide import Block
+from tools.second_opinion.launcher import ROOT, Emulator
+
+HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
+EXTERNAL_ID = "AN-ID-OF-YOUR-CHOICE"
+BUCKET = "packages-of-the-hub"
+NAME = "golden-1"
+FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "act", "settle", "sweep", "discover")
+STACKS = (
+    ("HUB", "ami-promoter", "build/hub/template.yaml"),
+    ("TARGET", "ami-promoter-target", "deploy/target.yaml"),
+)
+COMMAND_WITHIN, PROMOTED_WITHIN = 180, 120
+
+TARGETS_FILE = f"""\
+defaults:
+  external_id: {EXTERNAL_ID}
+groups:
+  default: ["{TARGET}"]
+"""
+
+
+class Broken(Exception):
+    """It cannot go on; the text says at which command, and what came of it."""
+
+
+@dataclass(slots=True)
+class Opinion:
+    """What was found: ``deployed`` says per stack "n of n", ``checks`` whether each statement holds, with details."""
+
+    deployed: list[str] = field(default_factory=list)
+    checks: list[tuple[str, bool, str]] = field(default_factory=list)
+    ran: list[Block] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of it does."""
+        return bool(self.checks) and all(holds for _, holds, _ in self.checks)
+
+    def check(self, statement: str, holds: bool, detail: object = "") -> None:  # noqa: FBT001
+        """Note whether a statement holds."""
+        self.checks.append((statement, holds, str(detail)))
+
+
+class Reader:
+    """Someone who follows the guide, in a directory that looks like a clone, with profiles HUB and TARGET."""
+
+    def __init__(self, running: Emulator, scratch: Path) -> None:
+        self.here = scratch / "clone"
+        self.running = running
+        self.values: dict[str, str] = {"BUCKET": BUCKET}
+        like_a_clone(self.here)
+        (self.here / "targets.yaml").write_text(TARGETS_FILE, encoding="utf-8")
+        (scratch / "aws").write_text("".join(profile(n, a, running.url) for n, a in (("HUB", HUB), ("TARGET", TARGET))))
+        self.environment = {
+            "PATH": f"{ROOT / '.venv-aws' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(scratch),
+            "AWS_CONFIG_FILE": str(scratch / "aws"),
+            "AWS_PAGER": "",
+        }
+
+    def follow(self, block: Block, command: str) -> str:
+        """Run a command of the guide; return what it printed."""
+        return self.shell(guide.filled_in(command, self.values), f"docs/deploying.md, block at line {block.line}")
+
+    def shell(self, script: str, where: str, *, may_fail: bool = False) -> str:
+        """Run a script and return what it printed. Broken if it fails, and may not."""
+        done = subprocess.run(
+            ["sh", "-e", "-c", script],  # noqa: S607
+            cwd=self.here,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_WITHIN,
+            check=False,
+        )
+        if done.returncode and not may_fail:
+            raise Broken(f"{where}: status {done.returncode}\n{script}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    def aws(self, arguments: str, profile: str = "HUB") -> Any:
+        """Ask something by the aws command line; return the answer."""
+        answer = self.shell(f"aws --profile {profile} {arguments} --output json", f"`aws {arguments}`")
+        return json.loads(answer) if answer.strip() else None
+
+
+def profile(name: str, account: str, url: str) -> str:
+    """Return a profile of the aws command line; the emulator takes an account's id for its administrator's key."""
+    keys = f"aws_access_key_id = {account}\naws_secret_access_key = test\n"
+    return f"[profile {name}]\nregion = {REGION}\nendpoint_url = {url}\n{keys}"
+
+
+def like_a_clone(here: Path) -> None:
+    """Make a directory in which everything is as in the repository, but what the guide writes goes elsewhere."""
+    here.mkdir()
+    for entry in ROOT.iterdir():
+        if entry.name not in ("build", "targets.yaml", ".git"):
+            (here / entry.name).symlink_to(entry)
+    (here / "build" / "hub").mkdir(parents=True)
+    for entry in (ROOT / "build" / "hub").iterdir():
+        if entry.name != "packaged.yaml":
+            (here / "build" / "hub" / entry.name).symlink_to(entry)
+
+
+def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinion:
+    """Follow the guide from its first command to its last, and look at what came of it."""
+    began, opinion, reader = time.monotonic(), Opinion(), Reader(running, scratch)
+    reader.shell(f"aws --profile HUB s3 mb s3://{BUCKET}", "the bucket")
+    for block in guide.read(ROOT):
+        if block.not_run:
+            continue
+        if "TOPIC-ARN" in block.text:
+            deployed(reader, opinion)
+            prepare(reader)
+        for command in block.commands:
+            say(f"docs/deploying.md:{block.line}  {command[:90]}")
+            looked_at(reader, opinion, command, reader.follow(block, command))
+        opinion.ran.append(block)
+    journal(reader, opinion)
+    opinion.seconds = time.monotonic() - began
+    return opinion
+
+
+def looked_at(reader: Reader, opinion: Opinion, command: str, printed: str) -> None:
+    """Say what a command of the guide has brought about."""
+    if "describe-stacks" in command:
+        outputs_are_documented(reader, opinion, printed)
+    elif "create-tags" in command:
+        promoted(reader, opinion)
+    elif "describe-snapshot-attribute" in command or "list-grants" in command:
+        what = "permission" if "createVolumePermission" in command else "grant"
+        opinion.check(f"the guide's last look finds no {what} for the target", TARGET not in printed, printed)
+
+
+def prepare(reader: Reader) -> None:
+    """Make what a reader has: the topic's ARN from the outputs, and an AMI of the hub under a key of its own."""
+    topic = outputs(reader)["TopicArn"]
+    key = reader.aws("kms create-key")["KeyMetadata"]["Arn"]
+    volume = f"ec2 create-volume --availability-zone {REGION}a --size 8 --encrypted --kms-key-id {key}"
+    snapshot = reader.aws(f"ec2 create-snapshot --volume-id {reader.aws(volume)['VolumeId']}")["SnapshotId"]
+    ebs = f"Ebs={{SnapshotId={snapshot},VolumeSize=8,VolumeType=gp3,DeleteOnTermination=true}}"
+    image = reader.aws(
+        f"ec2 register-image --name {NAME} --architecture x86_64 --virtualization-type hvm "
+        f"--root-device-name /dev/xvda --block-device-mappings 'DeviceName=/dev/xvda,{ebs}'"
+    )["ImageId"]
+    reader.values |= {
+        "TOPIC-ARN": topic,
+        "YOU@EXAMPLE.ORG": "you@example.org",
+        "KEY-ARN": key,
+        "ami-0123456789abcdef0": image,
+        "snap-0123456789abcdef0": snapshot,
+    }
+
+
+def outputs(reader: Reader) -> dict[str, str]:
+    """Return the hub's outputs."""
+    (stack,) = reader.aws("cloudformation describe-stacks --stack-name ami-promoter")["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def outputs_are_documented(reader: Reader, opinion: Opinion, printed: str) -> None:
+    """Each output that docs/parameters.md explains is there, and the guide's command prints it."""
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    table = page.partition("## The hub")[2].partition("| output | meaning |")[2].partition("\n\n")[0]
+    documented = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    there = outputs(reader)
+    opinion.check(
+        f"the hub's {len(there)} outputs are those that docs/parameters.md explains",
+        bool(documented) and documented == set(there) and all(name in printed for name in there),
+        sorted(documented ^ set(there)),
+    )
+
+
+def deployed(reader: Reader, opinion: Opinion) -> None:
+    """Look at both stacks, and at what the functions are."""
+    for who, stack, template in STACKS:
+        found = reader.aws(f"cloudformation describe-stack-resources --stack-name {stack}", who)["StackResources"]
+        complete = [one for one in found if one["ResourceStatus"] == "CREATE_COMPLETE"]
+        (description,) = reader.aws(f"cloudformation describe-stacks --stack-name {stack}", who)["Stacks"]
+        given = {one["ParameterKey"]: one["ParameterValue"] for one in description["Parameters"]}
+        expected = resources(reader.here / template, given)
+        kinds = len(set(expected.values()))
+        opinion.deployed.append(f"{stack}: {len(complete)} of {len(expected)} resources, of {kinds} types")
+        missing = expected.keys() ^ {one["LogicalResourceId"] for one in complete}
+        opinion.check(f"all resources of {stack} come up, and only those whose condition holds", not missing, missing)
+    package = (ROOT / "build" / "hub" / "deployment.zip").read_bytes()
+    digest = base64.b64encode(hashlib.sha256(package).digest()).decode()
+    names = [f"ami-promoter-{REGION}-{name}" for name in FUNCTIONS]
+    found = {one["FunctionName"]: one for one in reader.aws("lambda list-functions")["Functions"]}
+    opinion.check("the seven functions have their documented names", sorted(found) == sorted(names), sorted(found))
+    opinion.check("each holds the package, byte for byte", all(one["CodeSha256"] == digest for one in found.values()))
+    roles = {name: one["Role"] for name, one in found.items()}
+    own = {name: f"arn:aws:iam::{HUB}:role/{name}" for name in names}
+    opinion.check("each has the role of its own name", roles == own, roles)
+
+
+def promoted(reader: Reader, opinion: Opinion) -> None:
+    """Wait until the tag's promotion has ended, ringing the sweep as its schedule would, only more often."""
+    ami, end_at = reader.values["ami-0123456789abcdef0"], time.monotonic() + PROMOTED_WITHIN
+    told = ""
+    while time.monotonic() < end_at:
+        told = reader.shell(f"AWS_PROFILE=HUB .venv/bin/ami-promoter status {ami}", "status", may_fail=True)
+        if ": 1 delivered" in told and ": open," not in told:
+            break
+        invoke(reader, "sweep")
+        time.sleep(1)
+    opinion.check("the tag's promotion ends: one target, delivered", ": 1 delivered" in told, told)
+    opinion.check("and its shares are closing or closed, none is open", bool(told) and ": open," not in told, told)
+    failed = [name for name in ("sweep", "discover") if not invoke(reader, name)]
+    opinion.check("sweep and discover run", not failed, failed)
+    images = reader.aws("ec2 describe-images --owners self", "TARGET")["Images"]
+    named = [image["Name"] for image in images]
+    opinion.check("the target owns one AMI, named after its source", named == [f"{NAME}-{ami}"], named)
+    ids = [one["Ebs"]["SnapshotId"] for image in images for one in image["BlockDeviceMappings"]]
+    copies = reader.aws(f"ec2 describe-snapshots --snapshot-ids {' '.join(ids)}", "TARGET")["Snapshots"] if ids else []
+    keys = {copy.get("KmsKeyId", "").split(":")[4] for copy in copies}
+    opinion.check("its snapshot is the target's, under the target's key", keys == {TARGET}, copies)
+    dead = [f"ami-promoter-{REGION}-{queue}" for queue in ("act-dead.fifo", "settle-dead.fifo", "dead-events")]
+    left = {queue: messages(reader, queue) for queue in dead}
+    opinion.check("no message is dead", not any(left.values()), left)
+
+
+def invoke(reader: Reader, function: str) -> bool:
+    """Run a function of the hub as its schedule does; return whether it came to its end."""
+    name = f"ami-promoter-{REGION}-{function}"
+    return "FunctionError" not in reader.aws(f"lambda invoke --function-name {name} --payload '{{}}' {function}.json")
+
+
+def messages(reader: Reader, queue: str) -> int:
+    """Return how many messages wait in a queue of the hub."""
+    sqs = f"--endpoint-url {reader.running.url} sqs"  # this command line takes no address for SQS from a profile
+    url = reader.aws(f"{sqs} get-queue-url --queue-name {queue}")["QueueUrl"]
+    asked = f"{sqs} get-queue-attributes --queue-url {url} --attribute-names ApproximateNumberOfMessages"
+    return int(reader.aws(asked)["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def journal(reader: Reader, opinion: Opinion) -> None:
+    """Read who called what: each step under its own role, in its order, and nothing denied."""
+    entries = [json.loads(line) for line in reader.running.journal.read_text(encoding="utf-8").splitlines()]
+    calls = [entry for entry in entries if ":assumed-role/" in entry.get("caller", "")]
+    denied = [entry for entry in calls if not entry["allowed"]]
+    opinion.check(
+        f"{len(calls)} calls of the functions and of the target's role, none denied", bool(calls) and not denied, denied
+    )
+    for statement, role, action in STEPS:
+        found = [call for call in calls if role_of(call) == role and call["action"] == action]
+        opinion.check(f"{statement} ({role}: {action})", bool(found), calls_by_role(calls).get(role, {}))
+
+
+STEPS: Sequence[tuple[str, str, str]] = (
+    ("the tag's event wakes on-tag-change, which writes the promotion", "on-tag-change", "dynamodb:PutItem"),
+    ("and rings", "on-tag-change", "sqs:SendMessage"),
+    ("act takes the ring from its FIFO queue and reads the AMI", "act", "ec2:DescribeImages"),
+    ("act assumes the target's role", "act", "sts:AssumeRole"),
+    ("settle shares the snapshot", "settle", "ec2:ModifySnapshotAttribute"),
+    ("settle grants the key", "settle", "kms:CreateGrant"),
+    ("the copy is made by the target's role", "AmiCopyRole", "ec2:CopySnapshot"),
+    ("the target's rules forward the event, which on-target-event passes on", "on-target-event", "sqs:SendMessage"),
+    ("the AMI is registered by the target's role", "AmiCopyRole", "ec2:RegisterImage"),
+    ("settle revokes the grant", "settle", "kms:RevokeGrant"),
+    ("act tells the outcome", "act", "sns:Publish"),
+    ("and puts it on the bus", "act", "events:PutEvents"),
+    ("the sweep reads what is due", "sweep", "dynamodb:Query"),
+    ("discovery looks for tagged AMIs", "discover", "ec2:DescribeImages"),
+)
+
+
+def role_of(call: Mapping[str, Any]) -> str:
+    """Return the name of the caller's role, without the hub's prefix."""
+    name: str = call["caller"].split("/")[1]
+    return name.removeprefix(f"ami-promoter-{REGION}-")
+
+
+def calls_by_role(calls: Sequence[Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """Count actions per role."""
+    counted: dict[str, Counter[str]] = {}
+    for call in calls:
+        counted.setdefault(role_of(call), Counter())[call["action"]] += 1
+    return counted
