@@ -173,8 +173,11 @@ class Ledger(Protocol):
         """Read all shares of a resource."""
         ...
 
-    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
-        """Write the lane's side of these shares and their history."""
+    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+        """Write the lane's side of these shares and their history. Raises LostRace.
+
+        ``unheld``: only if those that had no holder when they were read have none now.
+        """
         ...
 
 

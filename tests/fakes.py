@@ -182,10 +182,10 @@ class MemoryLedger:
     def shares(self, resource: str) -> Sequence[Share]:
         return [share for (name, _), share in sorted(self.book.items()) if name == resource]
 
-    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
+    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
             known = self.book[share.resource, share.holder_key]
-            if known.version != share.version:
+            if known.version != share.version or (unheld and not share.holders and known.holders):
                 raise LostRace(share.resource)
         for share in shares:
             known = self.book[share.resource, share.holder_key]

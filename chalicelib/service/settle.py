@@ -166,7 +166,7 @@ class Settle:
     def _close(self, door: Door, resource: str, closing: Sequence[Share]) -> None:
         """Write the intent; remove; read back; closed means read back as absent."""
         now = self._clock()
-        intended = self._save([share.intend_closing(s, now) for s in closing], "closing is intended")
+        intended = self._save([share.intend_closing(s, now) for s in closing], "closing is intended", unheld=True)
         stays = [share.closed(s, now) for s in intended if s.before_us]
         ours = [s for s in intended if not s.before_us]
         results = []
@@ -229,10 +229,10 @@ class Settle:
         self._save(told, "holders were told")
         return bool(told)
 
-    def _save(self, shares: Sequence[Share], happened: str) -> list[Share]:
+    def _save(self, shares: Sequence[Share], happened: str, *, unheld: bool = False) -> list[Share]:
         """Write them, and return them with their new versions."""
         if shares:
-            self._ledger.save(shares, happened, self._clock())
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld)
         return [replace(s, version=s.version + 1) for s in shares]
 
 

@@ -75,6 +75,20 @@ def test_a_lane_that_was_not_alone_is_told(store):
     assert store.ledger.shares(RESOURCE)[0].state is State.OPEN
 
 
+def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
+    """Read as unheld, held by the time of the write: the lane reads again."""
+    store.ledger.hold(RESOURCE, SHARE, "d1:1")
+    store.ledger.release(RESOURCE, ACCOUNT, "d1:1")
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.hold(RESOURCE, SHARE, "d2:1")
+
+    with pytest.raises(LostRace):
+        store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
+    store.ledger.release(RESOURCE, ACCOUNT, "d2:1")
+    store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
+    assert store.ledger.shares(RESOURCE)[0].state is State.CLOSING
+
+
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
     """More than one transaction takes."""
     for n in range(120):

@@ -17,6 +17,9 @@ from chalicelib.ports import LostRace
 PER_TRANSACTION = 50
 """Two items each: the share and its history; a transaction takes 100."""
 
+NO_HOLDER = " AND attribute_not_exists(holders)"
+"""An empty set is no attribute in DynamoDB."""
+
 _HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
 
 
@@ -64,7 +67,7 @@ class DynamoLedger:
         """See the port."""
         return [_share(item) for item in self._table.query(resource, "share#")]
 
-    def save(self, shares: Sequence[Share], happened: str, now: int) -> None:
+    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """See the port. Raises LostRace if the lane was not alone; what is written by then stays, and is true."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes = []
@@ -84,7 +87,7 @@ class DynamoLedger:
                         ":seen": share.version,
                     },
                     names={"#state": "state"},
-                    condition="version = :seen",
+                    condition="version = :seen" + (NO_HOLDER if unheld and not share.holders else ""),
                 )
                 entry = {"at": now, "state": share.state.value, "what": [happened], "account": share.account}
                 history = self._table.put_request(addresses.history(key, share.version + 1), entry)
