@@ -367,7 +367,7 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.PUBLISHING, now, deprecated=True)
+    return _to(delivery, State.PUBLISHING, now)
 
 
 @_apply.register

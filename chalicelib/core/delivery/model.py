@@ -131,7 +131,6 @@ class Delivery:
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
     """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
-    deprecated: bool = False
     trash: tuple[str, ...] = ()
     """Snapshots of ours there that are of no use and are to be deleted."""
     limited_at: int | None = None

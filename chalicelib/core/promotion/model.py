@@ -73,7 +73,6 @@ class Promotion:
     next_try: int = 0
     since: int = 0
     """When the present state was entered."""
-    tagged_by: str = ""
     summarised: int = 0
     """The last episode whose summary was told."""
     refused_value: str | None = None
