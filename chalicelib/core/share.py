@@ -115,10 +115,11 @@ def doubtful(share: Share, now: int) -> Share | None:
     """Return the share to be looked at again, if its permission shows and that is not to be believed yet.
 
     A permission is called pre-existing on two looks only (law 5): a stale one would keep open what nobody holds.
+    A first look of long ago, for a holder that left again, is none.
     """
     if share.state is State.OPENING or _just_ours(share, now):
         return None
-    if share.seen_at is None:
+    if share.seen_at is None or now >= share.seen_at + OWN_HISTORY:
         return replace(share, seen_at=now, next_try=now + pace.ABSENCE)
     return replace(share, next_try=share.seen_at + pace.ABSENCE) if now < share.seen_at + pace.ABSENCE else None
 

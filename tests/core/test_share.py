@@ -147,6 +147,7 @@ def test_a_permission_that_one_look_shows_is_looked_at_again():
     assert first is not None
     assert not share.to_open([first], NOW + 29)
     assert share.doubtful(first, NOW + 30) is None
+    assert share.doubtful(first, NOW + 86_400) is not None
 
 
 def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes():
