@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from chalicelib.adapters.doors import GrantDoor, SnapshotDoor
+from chalicelib.adapters.doors import GrantDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
@@ -28,6 +28,7 @@ from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
+from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
@@ -65,7 +66,11 @@ class Application:
     def settle(self, event: Mapping[str, Any], context: Any) -> None:
         """Settle the resource that each message names."""
         for message in event["Records"]:
-            self._settle.run(Key(json.loads(message["body"])["key"]), time_left=_seconds(context))
+            key = Key(json.loads(message["body"])["key"])
+            if is_audit(key):
+                self._grant_audit.run(key, time_left=_seconds(context))
+            else:
+                self._settle.run(key, time_left=_seconds(context))
 
     def sweep(self, context: Any) -> None:
         """Ring what is due."""
@@ -153,6 +158,11 @@ class Application:
     @cached_property
     def _destinations(self) -> Destinations:
         return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+
+    @cached_property
+    def _grant_audit(self) -> GrantAudit:
+        grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
+        return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
 
     @cached_property
     def _settle(self) -> Settle:

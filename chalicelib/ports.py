@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -49,6 +49,20 @@ class Stored:
     """It stands in the index of what is due."""
 
 
+LeadsOn = Callable[[Stored], bool]
+"""Asked of a record as it is right after a note, with the hints of everybody who came before."""
+
+
+def always(_record: Stored) -> bool:
+    """Every note is worth a ring."""
+    return True
+
+
+def never(_record: Stored) -> bool:
+    """The note is for later."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """A record as it shall be."""
@@ -67,10 +81,8 @@ class Noted:
 
     found: bool
     """There is such a record."""
-    fresh: bool
-    """The note said something new."""
     ring: bool
-    """Nobody has rung for it yet."""
+    """It is to be rung, and nobody has rung for it yet."""
 
 
 class Records(Protocol):
@@ -103,10 +115,21 @@ class Records(Protocol):
         """Set it aside for a person: out of the index of what is due."""
         ...
 
-    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+    def note(
+        self,
+        key: Key,
+        hints: Mapping[str, str],
+        now: int,
+        *,
+        newer: bool = False,
+        leads_on: LeadsOn = always,
+        due: int | None = None,
+    ) -> Noted:
         """Leave hints on a record, and make it due within a minute, as the ring that follows may be lost.
 
-        ``newer``: only if each hint is greater than the one there.
+        ``newer``: only if each hint is greater than the one there. ``leads_on``: whether the record, with all its
+        hints, is worth a ring now; where it is not, a record that is due keeps its date, and one at rest is due at
+        ``due`` (epoch seconds; now, if not given).
         """
         ...
 
@@ -351,8 +374,22 @@ class Door(Protocol):
         """Remove them; one that is gone is no error."""
         ...
 
-    def strays(self, resource: str, account: str) -> Sequence[str]:
-        """Return what the account itself has opened on the resource, by means of ours: it outlives ours."""
+
+@dataclass(frozen=True, slots=True)
+class SeenGrant:
+    """A grant on a key of the hub, as ListGrants shows it. ``issuer`` and ``grantee`` are ARNs, ``name`` may be ""."""
+
+    id: str
+    name: str
+    issuer: str
+    grantee: str
+
+
+class Grants(Protocol):
+    """All grants on one key. May raise Refusal."""
+
+    def on(self, key_arn: str) -> Sequence[SeenGrant]:
+        """List them."""
         ...
 
 

@@ -12,7 +12,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
-from chalicelib.ports import LostRace, Noted, Stored, Write
+from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
 
 
 @dataclass
@@ -83,19 +83,28 @@ class MemoryRecords:
         if key in self.records:
             self.records[key].parked, self.records[key].ring_at = why, None
 
-    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+    def note(
+        self,
+        key: Key,
+        hints: Mapping[str, str],
+        now: int,
+        *,
+        newer: bool = False,
+        leads_on: LeadsOn = always,
+        due: int | None = None,
+    ) -> Noted:
         item = self.records.get(key)
         stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())
         if item is None or item.parked or stale:
-            return Noted(found=item is not None, fresh=False, ring=False)
-        fresh = any(item.hints.get(name) != value for name, value in hints.items())
+            return Noted(found=item is not None, ring=False)
         item.hints.update(hints)
         item.notes += 1
-        item.ring_at = now if item.ring_at is None else item.ring_at
-        ring = self.mark_rung(key, now)
+        item.ring_at = (now if due is None else due) if item.ring_at is None else item.ring_at
+        stored = self.read(key)
+        ring = stored is not None and leads_on(stored) and self.mark_rung(key, now)
         if ring:
             item.ring_at = min(item.ring_at, now + pace.RING_LOST)
-        return Noted(found=True, fresh=fresh, ring=ring)
+        return Noted(found=True, ring=ring)
 
     def mark_rung(self, key: Key, now: int) -> bool:
         item = self.records.get(key)

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.share import Share
+from chalicelib.ports import SeenGrant
 
 OPERATIONS = (
     "DescribeKey",
@@ -57,10 +58,6 @@ class SnapshotDoor:
         with told("ModifySnapshotAttribute (remove)", f"{self._where}, {snapshot_of(resource)}"), gone(*SNAPSHOT_GONE):
             self._modify(resource, "remove", shares)
 
-    def strays(self, _resource: str, _account: str) -> Sequence[str]:
-        """See the port. Nobody can pass a snapshot's permission on."""
-        return ()
-
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
         self._sessions.own("ec2").modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
@@ -107,20 +104,6 @@ class GrantDoor:
                     with gone(*GRANT_GONE):
                         self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
-    def strays(self, resource: str, account: str) -> Sequence[str]:
-        """See the port. CreateGrant is among the operations, and a child outlives its parent [aws-facts 3].
-
-        They are named, not revoked: one may serve an instance that runs, or have been there before us (law 2).
-        """
-        with told("ListGrants", f"{self._where}, {key_of(resource)}"):
-            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource))
-            return [
-                grant["GrantId"]
-                for page in pages
-                for grant in page["Grants"]
-                if f"::{account}:" in grant.get("IssuingAccount", "")
-            ]
-
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
@@ -129,6 +112,29 @@ class GrantDoor:
                 for grant in page["Grants"]:
                     if share.grant_id or grant.get("Name") == share.grant_name:
                         yield grant["GrantId"]
+
+
+class KeyGrants:
+    """The port ``Grants``."""
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+
+    def on(self, key_arn: str) -> Sequence[SeenGrant]:
+        """See the port."""
+        with told("ListGrants", f"{self._where}, {key_arn}"):
+            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_arn)
+            return [
+                SeenGrant(
+                    grant["GrantId"],
+                    grant.get("Name", ""),
+                    grant.get("IssuingAccount", ""),
+                    grant.get("GranteePrincipal", ""),
+                )
+                for page in pages
+                for grant in page["Grants"]
+            ]
 
 
 def snapshot_of(resource: str) -> str:

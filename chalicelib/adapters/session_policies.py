@@ -2,6 +2,9 @@
 
 AWS takes at most 2,048 characters of session policy [aws-facts 6, VERIFIED]; a test measures each of these with ten
 snapshots, the most that one session is made for. A session may never do more than the role itself.
+
+Looking at running copies and at the new AMI is done in the session that registers: the look that sees the last copy
+ended is followed by RegisterImage at once, and a session of its own for each would be one AssumeRole more.
 """
 
 from __future__ import annotations

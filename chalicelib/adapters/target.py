@@ -51,7 +51,7 @@ class AwsTarget:
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """See the port. By filter: by id, one that is gone would make EC2 refuse them all."""
         with self._told("DescribeSnapshots", delivery.where):
-            pages = self._client("ec2", "look", delivery).get_paginator("describe_snapshots")
+            pages = self._client("ec2", "register", delivery).get_paginator("describe_snapshots")
             filters = [
                 {"Name": "snapshot-id", "Values": list(copies)},
                 {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]},
@@ -98,7 +98,7 @@ class AwsTarget:
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
-        ec2 = self._client("ec2", "look", delivery)
+        ec2 = self._client("ec2", "register", delivery)
         with self._told("DescribeImages", delivery.where):
             found = ec2.describe_images(
                 Owners=["self"], Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}]

@@ -63,6 +63,11 @@ def key_resource(key_arn: str, account: str) -> Key:
     return Key(f"resource#key#{key_arn}#{account}")
 
 
+def grants_on(key_arn: str) -> Key:
+    """The lane that looks through all grants on a source key, some time after one was closed."""
+    return Key(f"resource#grants#{key_arn}")
+
+
 def slot(destination_key: Key, delivery: str) -> Key:
     """What one delivery asks of a destination."""
     return Key(destination_key.pk, f"slot#{delivery}")

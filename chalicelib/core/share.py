@@ -14,6 +14,8 @@ from enum import StrEnum
 from chalicelib.core import pace
 from chalicelib.core.faults import Fault
 
+GRANT_PREFIX = "ami-promoter-"
+
 OWN_HISTORY = 15 * pace.MINUTE
 """A permission that we ourselves closed within this time and that still shows is our own stale one."""
 
@@ -74,7 +76,7 @@ class Share:
     @property
     def grant_name(self) -> str:
         """Name of the key grant, with its generation: re-using a name soon after revoking may return the dying one."""
-        return f"ami-promoter-{self.holder_key}-{self.generation}"
+        return f"{GRANT_PREFIX}{self.holder_key}-{self.generation}"
 
 
 def overdue(share: Share, now: int) -> bool:
@@ -192,6 +194,29 @@ def closed(share: Share, now: int) -> Share:
 def look_again(share: Share, now: int) -> Share:
     """It still shows, or it is too early to believe that it does not."""
     return replace(put_off(share, now), next_try=max(put_off(share, now).next_try, believable_from(share)))
+
+
+def found_open(share: Share, now: int, grant_id: str = "") -> Share:
+    """A permission of ours that the record calls closed is there all the same: it is closed again."""
+    return replace(share, state=State.CLOSING, grant_id=grant_id or share.grant_id, tries=0, next_try=now)
+
+
+def raced(tried: Share, found: Share, now: int) -> Share | None:
+    """Return what to write after a call for ``tried`` whose result came too late, as the lane was not alone.
+
+    ``found`` is how the ledger has it now. What the call did is true all the same: opened where the ledger says closed,
+    it is closed again; closed where it says open, it is opened again. Where the other is at it just now, writing it
+    down unchanged lets the other's result come too late in its turn. None: it agrees, or is none of ours.
+    """
+    if found.before_us:
+        return None
+    if tried.state is State.OPEN:
+        if found.state in (State.CLOSED, State.REFUSED):
+            return found_open(found, now, tried.grant_id)
+        return found if found.state is State.CLOSING else None
+    if found.state is State.OPEN:
+        return replace(found, state=State.OPENING, next_try=now)
+    return found if found.state is State.OPENING else None
 
 
 def needed(share: Share) -> bool:

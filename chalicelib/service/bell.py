@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from chalicelib.core.addresses import Key
-from chalicelib.ports import Noted, Records, Rings, Write
+from chalicelib.ports import LeadsOn, Noted, Records, Rings, Write, always, never
 
 Clock = Callable[[], int]
 """Epoch seconds."""
@@ -19,9 +19,14 @@ class Bell:
         self._rings = rings
         self._clock = clock
 
-    def note(self, key: Key, hints: Mapping[str, str], cause: str, *, newer: bool = False) -> Noted:
-        """Leave hints and ring, unless somebody has rung already. ``newer``: only if newer than those there."""
-        noted = self._records.note(key, hints, self._clock(), newer=newer)
+    def note(
+        self, key: Key, hints: Mapping[str, str], cause: str, *, newer: bool = False, leads_on: LeadsOn = always
+    ) -> Noted:
+        """Leave hints and ring, unless somebody has rung already. ``newer``: only if newer than those there.
+
+        ``leads_on``: whether the record as it then is has anything to do; where it has not, nobody is woken.
+        """
+        noted = self._records.note(key, hints, self._clock(), newer=newer, leads_on=leads_on)
         if noted.ring:
             self._rings.ring(key, cause)
         return noted
@@ -33,6 +38,13 @@ class Bell:
             return noted
         self._records.create(write, self._clock())
         return self.note(write.key, hints, cause, newer=newer)
+
+    def remind(self, write: Write, hints: Mapping[str, str]) -> None:
+        """Leave hints on a record that may not exist yet and rings at ``write.due_at``, if not sooner; wake nobody."""
+        noted = self._records.note(write.key, hints, self._clock(), leads_on=never, due=write.due_at)
+        if not noted.found:
+            self._records.create(write, self._clock())
+            self._records.note(write.key, hints, self._clock(), leads_on=never, due=write.due_at)
 
     def ring(self, key: Key, cause: str) -> None:
         """Ring a lane whose record has just been written, unless somebody has rung already."""

@@ -2,30 +2,78 @@
 
 Deliveries write themselves in and out as holders and ring; here the resource settles itself, in as few calls as AWS
 allows. One bad account in a batch is found by halving the batch, so that only it fails (law 7).
+
+The shares are read once in a round. Who comes or goes meanwhile writes the ledger first and then notes the resource's
+record, so the record's conditional write fails and another round reads them anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.core import addresses, share
 from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
 from chalicelib.ports import Door, Ledger, LostRace, Records, Refusal, Stored, Targets, Telemetry, Write
+from chalicelib.service import deliveries, grant_audit
 from chalicelib.service.bell import Bell, Clock
 
 CHUNK = 200
 """Shares worked on in one round; more rounds follow, in this invocation or the next."""
 ROUNDS = 6
+RACES = 3
 TRIES_BEFORE_ALARM = 5
 """A share that so many tries have not closed is shown to a person."""
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
 NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."
+
+
+class _Book:
+    """The shares of one resource as the ledger has them: read once, then kept up with what is written."""
+
+    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.resource = resource
+        self._shares = {s.holder_key: s for s in ledger.shares(resource)}
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """All of them."""
+        return tuple(self._shares.values())
+
+    def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
+        """Write them, and return them with their new versions. Raises LostRace."""
+        shares = list(shares)
+        if shares:
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld)
+        saved = [replace(s, version=s.version + 1) for s in shares]
+        self._shares.update({s.holder_key: s for s in saved})
+        return saved
+
+    def save_results(self, results: Sequence[Share], happened: str) -> list[Share]:
+        """Write what calls have done. If others wrote meanwhile, what was done is still true: it is put right."""
+        try:
+            return self.save(results, happened)
+        except LostRace:
+            self._put_right({s.holder_key: s for s in results})
+            raise
+
+    def _put_right(self, tried: Mapping[str, Share]) -> None:
+        for _ in range(RACES):
+            found = [s for s in self._ledger.shares(self.resource) if s.holder_key in tried]
+            wrong = [w for s in found if (w := share.raced(tried[s.holder_key], s, self._clock()))]
+            try:
+                self.save(wrong, "another run's call came between")
+            except LostRace:
+                continue
+            return
 
 
 class Settle:
@@ -56,13 +104,14 @@ class Settle:
                 stored = self._begin(key)
                 if stored is None or stored.parked:
                     return
-                more = time_left() > self.needs_seconds and self._round(key.pk)
-                shares = self._ledger.shares(key.pk)
-                oldest = share.oldest_open(shares, self._clock())
+                book = _Book(self._ledger, key.pk, self._clock)
+                more = time_left() > self.needs_seconds and self._round(book)
+                now = self._clock()
+                oldest = share.oldest_open(book.shares, now)
                 if oldest is not None:
                     self._telemetry.open_shares(oldest)
-                write = Write(key, "open", {"resource": key.pk}, share.due_at(shares, self._clock()), _latest(shares))
-                if self._records.save(stored, write, (), self._clock()) and not more:
+                write = Write(key, "open", {"resource": key.pk}, share.due_at(book.shares, now), _latest(book.shares))
+                if self._records.save(stored, write, (), now) and not more:
                     return
             self._bell.ring(key, f"more:{self._clock()}")
         except LostRace:
@@ -77,71 +126,71 @@ class Settle:
             return self._records.begin(key)
         except ParkRecord as trouble:
             self._telemetry.parked(key, str(trouble))
-            self._round(key.pk)
+            self._round(_Book(self._ledger, key.pk, self._clock))
             return None
 
     needs_seconds = 16
     """A round is begun only with so much time left: two SDK time-outs."""
 
-    def _round(self, resource: str) -> bool:
-        """Do one chunk; True if that may have left something to do at once."""
-        door = self._doors[resource.split("#")[1]]
+    def _round(self, book: _Book) -> bool:
+        """Do one chunk; True if there is more to do at once."""
+        door = self._doors[book.resource.split("#")[1]]
         now = self._clock()
-        shares = self._ledger.shares(resource)
-        opening = share.to_open(shares, now)[:CHUNK]
-        closing = share.to_close(shares, now)[:CHUNK]
+        opening = share.to_open(book.shares, now)[:CHUNK]
+        closing = share.to_close(book.shares, now)[:CHUNK]
         if opening:
-            self._open(door, resource, opening)
+            self._open(door, book, opening)
         if closing:
-            self._close(door, resource, closing)
-        told = self._tell(resource)
-        return bool(opening or closing or told)
+            self._close(door, book, closing)
+        self._tell(book)
+        now = self._clock()
+        return bool(share.to_open(book.shares, now) or share.to_close(book.shares, now))
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, door: Door, resource: str, opening: Sequence[Share]) -> None:
+    def _open(self, door: Door, book: _Book, opening: Sequence[Share]) -> None:
         """Write the intent, with what was there before us; then open; then write the result."""
-        opening = self._listed(opening)
+        opening = self._listed(book, opening)
         now = self._clock()
         fresh = [s for s in opening if s.state is not State.OPENING]
         seen: frozenset[str] = frozenset()
         if door.foreign and fresh:
             try:
-                seen = door.showing(resource, fresh)
+                seen = door.showing(book.resource, fresh)
             except Refusal as refusal:
-                self._save([self._hindered(s, refusal) for s in opening], f"not opened: {refusal.fault.what}")
+                book.save((self._hindered(s, refusal) for s in opening), f"not opened: {refusal.fault.what}")
                 return
         doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
-        self._save(list(doubts.values()), "the permission shows before it was asked for: to be looked at again")
+        book.save(doubts.values(), "the permission shows before it was asked for: to be looked at again")
         opening = [s for s in opening if s.holder_key not in doubts]
-        intended = self._save(
-            [share.intend_opening(s, now, seen=s.holder_key in seen) for s in opening], "opening is intended"
+        intended = book.save(
+            (share.intend_opening(s, now, seen=s.holder_key in seen) for s in opening), "opening is intended"
         )
         ready = [s for s in intended if s.before_us]
         to_ask = [s for s in intended if not s.before_us]
         results = [share.opened(s, now) for s in ready]
         for start in range(0, len(to_ask), door.batch):
             batch = to_ask[start : start + door.batch]
-            results += self._in_batches(batch, lambda some: self._opened(door, resource, some))
-        for s in self._save(results, "opening was tried"):
+            results += self._in_batches(batch, lambda some: self._opened(door, book.resource, some))
+        for s in book.save_results(results, "opening was tried"):
             what = "opened" if s.state is State.OPEN else "not opened"
-            self._telemetry.share(resource, s.account, what, before_us=s.before_us, grant=s.grant_id)
+            self._telemetry.share(book.resource, s.account, what, before_us=s.before_us, grant=s.grant_id)
 
     def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = door.open(resource, some)
         return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
 
-    def _listed(self, opening: Sequence[Share]) -> list[Share]:
+    def _listed(self, book: _Book, opening: Sequence[Share]) -> list[Share]:
         """Refuse whoever the applied file does not contain: the promotion's own list is not believed (law 8)."""
         known = {account: self._targets.contains(account) for account in {s.account for s in opening}}
         strangers = [s for s in opening if not known[s.account] or _elsewhere(s)]
-        self._save(
-            [
+        book.save(
+            (
                 share.refused(
                     s, Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE), self._clock()
                 )
                 for s in strangers
-            ],
+            ),
             "refused: not in the applied targets file",
         )
         return [s for s in opening if s not in strangers]
@@ -163,31 +212,20 @@ class Settle:
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(self, door: Door, resource: str, closing: Sequence[Share]) -> None:
+    def _close(self, door: Door, book: _Book, closing: Sequence[Share]) -> None:
         """Write the intent; remove; read back; closed means read back as absent."""
         now = self._clock()
-        intended = self._save([share.intend_closing(s, now) for s in closing], "closing is intended", unheld=True)
+        intended = book.save((share.intend_closing(s, now) for s in closing), "closing is intended", unheld=True)
         stays = [share.closed(s, now) for s in intended if s.before_us]
         ours = [s for s in intended if not s.before_us]
         results = []
         for start in range(0, len(ours), door.batch):
             batch = ours[start : start + door.batch]
-            results += self._in_batches(batch, lambda some: self._removed(door, resource, some))
-        for s in self._save([*stays, *results], "closing was tried"):
-            self._closed(resource, s)
-        if not any(share.needed(s) for s in self._ledger.shares(resource)):
-            self._report_strays(door, resource, {s.account for s in results})
-
-    def _report_strays(self, door: Door, resource: str, accounts: set[str]) -> None:
-        """When the last share of an account has closed: what it opened for itself meanwhile outlives ours."""
-        for account in sorted(accounts):
-            try:
-                found = door.strays(resource, account)
-            except Refusal as refusal:
-                self._telemetry.share(resource, account, "strays not listed", why=refusal.fault.what)
-                continue
-            if found:
-                self._telemetry.strays(resource, account, found)
+            results += self._in_batches(batch, lambda some: self._removed(door, book.resource, some))
+        for s in book.save_results([*stays, *results], "closing was tried"):
+            self._closed(book.resource, s)
+        if not door.foreign and not any(share.needed(s) for s in book.shares):
+            self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         door.close(resource, some)
@@ -214,26 +252,24 @@ class Settle:
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, resource: str) -> bool:
-        """Write to each holder's delivery what became of its share, and ring it."""
+    def _tell(self, book: _Book) -> None:
+        """Write to each holder's delivery what became of its share; ring it once that leads it on."""
         told = []
-        for s in self._ledger.shares(resource):
+        for s in book.shares:
             news = share.untold(s)
             for holder in sorted(news):
                 delivery, _, episode = holder.rpartition(":")
                 hint = f"{episode}:{_said(s)}"
                 key = addresses.delivery(delivery)
-                self._bell.note(key, {f"share#{resource}": hint}, f"{resource}:{s.holder_key}:{s.generation}:{s.state}")
+                cause = f"{book.resource}:{s.holder_key}:{s.generation}:{s.state}"
+                self._bell.note(key, {f"share#{book.resource}": hint}, cause, leads_on=self._leads_on)
             if news:
                 told.append(replace(s, told=s.told | news))
-        self._save(told, "holders were told")
-        return bool(told)
+        book.save(told, "holders were told")
 
-    def _save(self, shares: Sequence[Share], happened: str, *, unheld: bool = False) -> list[Share]:
-        """Write them, and return them with their new versions."""
-        if shares:
-            self._ledger.save(shares, happened, self._clock(), unheld=unheld)
-        return [replace(s, version=s.version + 1) for s in shares]
+    def _leads_on(self, stored: Stored) -> bool:
+        """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""
+        return bool(machine.heard(deliveries.parse(stored), self._clock()))
 
 
 def _elsewhere(s: Share) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.addresses import Key, copy_lookups, history, lookup
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.ports import Write
+from chalicelib.ports import Stored, Write, never
 
 NOW = 1_800_000_000
 KEY = Key("delivery#0123")
@@ -86,23 +86,46 @@ def test_a_note_rings_once_until_it_is_taken_up(store):
     assert store.records.note(KEY, {"a": "4"}, NOW + 61).ring
 
 
-def test_a_note_says_whether_it_was_news(store):
-    """The same note twice is known for one."""
+def test_a_note_says_whether_there_is_such_a_record(store):
+    """Whoever may make one asks for that."""
     store.records.create(write(), NOW)
 
-    assert store.records.note(KEY, {"a": "1"}, NOW).fresh
-    assert not store.records.note(KEY, {"a": "1"}, NOW).fresh
+    assert store.records.note(KEY, {"a": "1"}, NOW).found
     assert not store.records.note(Key("delivery#other"), {"a": "1"}, NOW).found
+
+
+def test_a_note_that_leads_nowhere_wakes_nobody(store):
+    """It is asked of the record with all hints that came before: the last one that is waited for rings."""
+    store.records.create(write(due=NOW + 600), NOW)
+
+    def complete(record: Stored) -> bool:
+        return {"a", "b"} <= record.hints.keys()
+
+    assert not store.records.note(KEY, {"a": "1"}, NOW, leads_on=complete).ring
+    assert due(store, NOW + 120) == []
+    assert store.records.note(KEY, {"b": "1"}, NOW, leads_on=complete).ring
+    assert due(store, NOW + 60) == [KEY]
+
+
+def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
+    """And leaves one that is due sooner as it is."""
+    store.records.create(write(due=None), NOW)
+
+    store.records.note(KEY, {"a": "1"}, NOW, leads_on=never, due=NOW + 600)
+    assert due(store, NOW + 599) == []
+    assert due(store, NOW + 600) == [KEY]
+    store.records.note(KEY, {"a": "2"}, NOW, leads_on=never, due=NOW + 900)
+    assert due(store, NOW + 600) == [KEY]
 
 
 def test_an_older_or_repeated_event_leaves_no_note(store):
     """Versions only rise."""
     store.records.create(write(), NOW)
-    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True).fresh
+    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True).ring
 
     for version in ("000000000007", "000000000003"):
         noted = store.records.note(KEY, {"tag": version}, NOW, newer=True)
-        assert (noted.found, noted.fresh, noted.ring) == (True, False, False)
+        assert (noted.found, noted.ring) == (True, False)
     assert store.records.read(KEY).hints["tag"] == "000000000007"
 
 

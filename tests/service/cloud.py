@@ -20,7 +20,7 @@ from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import source_keys
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
-from chalicelib.ports import Refusal, SeenImage, Tagged, TagRead, TargetView
+from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
@@ -431,10 +431,6 @@ class TwinSnapshotDoor:
         """See the port."""
         self._cloud.permissions -= {(resource.split("#")[2], s.account) for s in shares}
 
-    def strays(self, resource, account):
-        """See the port."""
-        return ()
-
 
 class TwinGrantDoor:
     """The port ``Door`` for key grants: the same name is the same grant."""
@@ -461,9 +457,18 @@ class TwinGrantDoor:
         for share in shares:
             self._cloud.grants.pop((resource.split("#")[2], share.grant_name), None)
 
-    def strays(self, resource, account):
+
+class TwinGrants:
+    """The port ``Grants``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def on(self, key_arn):
         """See the port."""
-        return ()
+        hub = "arn:aws:iam::111111111111:root"
+        of_key = {name: grantee for (key, name), grantee in self._cloud.grants.items() if key == key_arn}
+        return [SeenGrant(f"id-{name}", name, hub, grantee) for name, grantee in sorted(of_key.items())]
 
 
 class TwinNotices:

@@ -17,6 +17,7 @@ from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
+from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
@@ -28,6 +29,7 @@ from tests.service.cloud import (
     Nature,
     Quiet,
     TwinGrantDoor,
+    TwinGrants,
     TwinNotices,
     TwinSnapshotDoor,
     TwinSource,
@@ -122,6 +124,7 @@ class Hub:
         )
         self._destinations = self.parts.destinations(records, slots, bell, clock, told)
         self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
+        self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
         self._discover = Discover(records, source, bell, clock, HUB, REGION)
 
@@ -284,6 +287,8 @@ class Hub:
                 self._promotions.run(key, cause, time_left=self._time_left())
             case "destination":
                 self._destinations.run(key)
+            case _ if is_audit(key):
+                self._grant_audit.run(key, time_left=self._time_left())
             case _:
                 self._settle.run(key, time_left=self._time_left())
 

@@ -27,21 +27,25 @@ from tests.stores import Stores, in_memory
 class ForgetsIntents(Settle):
     """Opens without having written that it is going to."""
 
-    def _save(self, shares, happened):
-        return list(shares) if happened == "opening is intended" else super()._save(shares, happened)
+    def _open(self, door, book, opening):
+        save = book.save
+        book.save = lambda shares, happened: (
+            list(shares) if happened == "opening is intended" else save(shares, happened)
+        )
+        super()._open(door, book, opening)
 
 
 class TakesAllForItsOwn(Settle):
     """Does not look what was shared before it came."""
 
-    def _open(self, door, resource, opening):
-        super()._open(SimpleNamespace(foreign=False, batch=door.batch, open=door.open), resource, opening)
+    def _open(self, door, book, opening):
+        super()._open(SimpleNamespace(foreign=False, batch=door.batch, open=door.open), book, opening)
 
 
 class BelievesThePromotion(Settle):
     """Opens to whoever asks, listed or not."""
 
-    def _listed(self, opening):
+    def _listed(self, _book, opening):
         return list(opening)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
-from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.ports import Noted, Stored, Write
+from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.ports import LeadsOn, Noted, Stored, Write, always
 
 SCHEMA = 1
 SHARDS = 4
@@ -117,31 +117,39 @@ class DynamoRecords:
             condition="attribute_exists(pk)",
         )
 
-    def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
+    def note(
+        self,
+        key: Key,
+        hints: Mapping[str, str],
+        now: int,
+        *,
+        newer: bool = False,
+        leads_on: LeadsOn = always,
+        due: int | None = None,
+    ) -> Noted:
         """See the port. A record at rest becomes due with the note, so that the sweep finds it if the ring is lost."""
         names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
         given: dict[str, Any] = {f":h{n}": value for n, value in enumerate(hints.values())}
         assigned = [f"#h{n} = :h{n}" for n in range(len(hints))]
-        assigned += ["ring_at = if_not_exists(ring_at, :now)", "due_shard = if_not_exists(due_shard, :shard)"]
+        assigned += ["ring_at = if_not_exists(ring_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
         old = self._table.update(
             key,
             "SET " + ", ".join(assigned) + " ADD notes :one",
-            {**given, ":now": now, ":shard": shard_of(key), ":one": 1},
+            {**given, ":due": now if due is None else due, ":shard": shard_of(key), ":one": 1},
             names=names,
             condition=condition,
             returning="ALL_OLD",
         )
         if old is None:
-            return Noted(found=self._table.get(key) is not None, fresh=False, ring=False)
-        fresh = any(old.get(HINT + name) != value for name, value in hints.items())
+            return Noted(found=self._table.get(key) is not None, ring=False)
         rung = old.get("rung")
-        if rung is not None and rung > now - pace.RING_LOST:
-            return Noted(found=True, fresh=fresh, ring=False)
+        if (rung is not None and rung > now - pace.RING_LOST) or not _leads_on(leads_on, key, old, hints):
+            return Noted(found=True, ring=False)
         far = old.get("ring_at", now) > now + pace.RING_LOST
-        return Noted(found=True, fresh=fresh, ring=self._mark_rung(key, now, soon=far))
+        return Noted(found=True, ring=self._mark_rung(key, now, soon=far))
 
     def mark_rung(self, key: Key, now: int) -> bool:
         """See the port."""
@@ -194,6 +202,15 @@ class DynamoRecords:
             condition="ring_at = :seen",
         )
         return None if moved is None else int(item.get("due_at", now))
+
+
+def _leads_on(leads_on: LeadsOn, key: Key, old: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
+    """Ask of the record as the note has left it; one that cannot be read is rung, so that its lane parks it."""
+    noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": old.get("notes", 0) + 1}
+    try:
+        return leads_on(_stored(key, noted))
+    except ParkRecord:
+        return True
 
 
 def _stored(key: Key, item: Mapping[str, Any]) -> Stored:

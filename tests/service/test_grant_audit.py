@@ -1,0 +1,207 @@
+"""What is found when all grants on a key are looked through: ghosts of ours, and children that outlive them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Refusal, SeenGrant, Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
+from tests.service.cloud import Quiet
+from tests.stores import in_memory
+
+KEY_ARN = "arn:aws:kms:us-east-1:111111111111:key/5c7c9a1e-0000-4000-8000-000000000001"
+ACCOUNT, OTHER = "222222222222", "333333333333"
+CLOSED_AT = 1_800_000_000
+LANE = addresses.grants_on(KEY_ARN)
+RESOURCE = addresses.key_resource(KEY_ARN, ACCOUNT)
+
+
+def root(account: str) -> str:
+    """An account, as KMS names an issuer."""
+    return f"arn:aws:iam::{account}:root"
+
+
+def ours(delivery: str, generation: int = 1, account: str = ACCOUNT) -> SeenGrant:
+    """A grant that bears our name."""
+    name = f"ami-promoter-{delivery}-{generation}"
+    return SeenGrant(f"id-{name}", name, root("111111111111"), f"arn:aws:iam::{account}:role/AmiCopyRole")
+
+
+def child(number: int, account: str = ACCOUNT) -> SeenGrant:
+    """A grant that an account made by means of ours."""
+    return SeenGrant(f"child-{number}", "", root(account), f"arn:aws:iam::{account}:role/of-ebs")
+
+
+class Audited:
+    """An audit of one key: the ledger says what closed, and KMS shows ``grants``."""
+
+    def __init__(self, *grants: SeenGrant, refusals: int = 0) -> None:
+        self.now = CLOSED_AT
+        self.stores = in_memory()
+        self.told = Quiet()
+        self.rung: list[str] = []
+        self._grants = grants
+        self._refusals = refusals
+        self.seconds = 1000
+        self.bell = Bell(self.stores.records, self, lambda: self.now)
+        self.audit = GrantAudit(self.stores.records, self.stores.ledger, self, self.bell, lambda: self.now, self.told)
+
+    def ring(self, key, _cause) -> None:
+        """The port ``Rings``."""
+        self.rung.append(key.pk)
+
+    def on(self, key_arn: str) -> Sequence[SeenGrant]:
+        """The port ``Grants``."""
+        assert key_arn == KEY_ARN
+        if self._refusals:
+            self._refusals -= 1
+            raise Refusal(Why.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
+        return self._grants
+
+    def dealt_with(self, delivery: str, state: State, account: str = ACCOUNT) -> None:
+        """Say how the ledger has a delivery's share."""
+        resource = addresses.key_resource(KEY_ARN, account).pk
+        share = Share(resource, delivery, account, state=State.WANTED, hard_close_at=CLOSED_AT + 90_000)
+        self.stores.ledger.hold(resource, share, f"{delivery}:1")
+        (held,) = [s for s in self.stores.ledger.shares(resource) if s.holder_key == delivery]
+        if state is not State.OPEN:
+            self.stores.ledger.release(resource, delivery, f"{delivery}:1")
+        changed = Share(resource, delivery, account, state=state, generation=1, version=held.version)
+        self.stores.ledger.save([changed], "test", CLOSED_AT)
+
+    def remind(self) -> None:
+        """Say that a share has closed, as the key's lane does."""
+        self.bell.remind(*reminder(RESOURCE.pk, self.now))
+
+    def run(self) -> None:
+        """Run the audit once, with ``seconds`` of time that each question takes one of."""
+
+        def left() -> int:
+            self.seconds -= 1
+            return self.seconds
+
+        self.audit.run(LANE, time_left=left)
+
+    @property
+    def due(self) -> int | None:
+        """When the sweep rings it next."""
+        seen = self.stores.seen(LANE)
+        return None if seen is None else seen.ring_at
+
+    def state(self, delivery: str, account: str = ACCOUNT) -> State:
+        """How the ledger has a share."""
+        shares = self.stores.ledger.shares(addresses.key_resource(KEY_ARN, account).pk)
+        return next(s.state for s in shares if s.holder_key == delivery)
+
+    @property
+    def strays(self) -> list[tuple[str, list[str]]]:
+        """What was reported as outliving ours: account and grant ids."""
+        return [(args[1], list(args[2])) for what, args in self.told.told if what == "strays"]
+
+
+def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
+    """A grant may show for minutes after it was revoked; another closing puts the look off."""
+    audited = Audited(child(1))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.remind()
+    assert audited.rung == []
+    assert audited.due == CLOSED_AT + AFTER
+
+    audited.now += 300
+    audited.remind()
+    audited.now = CLOSED_AT + AFTER
+    audited.run()
+    assert (audited.strays, audited.due) == ([], CLOSED_AT + 300 + AFTER)
+
+    audited.now = CLOSED_AT + 300 + AFTER
+    audited.run()
+    assert (audited.strays, audited.due) == ([(ACCOUNT, ["child-1"])], None)
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_grant_of_ours_that_the_ledger_calls_closed_is_closed_again(generation):
+    """However it came to be there; and it is looked for again until none shows."""
+    audited = Audited(ours("d1", generation))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+
+    assert audited.state("d1") is State.CLOSING
+    (share,) = audited.stores.ledger.shares(RESOURCE.pk)
+    assert share.grant_id == f"id-ami-promoter-d1-{generation}"
+    assert audited.due is not None
+
+
+def test_its_lane_is_rung_to_close_a_ghost():
+    """The lane of the key and account closes; the audit only finds."""
+    audited = Audited(ours("d1"))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, None), audited.now)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+    assert audited.rung == [RESOURCE.pk]
+
+
+def test_what_is_open_or_nobodys_is_left_alone():
+    """A grant that a delivery holds; one with our prefix that the ledger does not know; one of somebody else's."""
+    somebody = SeenGrant("theirs", "backup", root("111111111111"), "arn:aws:iam::444444444444:role/backup")
+    audited = Audited(ours("d1"), ours("unknown"), somebody, child(1), child(2, OTHER))
+    audited.dealt_with("d1", State.OPEN)
+    audited.dealt_with("d2", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+
+    assert audited.state("d1") is State.OPEN
+    assert audited.strays == []  # d1 still holds a share for the account, and OTHER never had one
+    assert audited.due is None
+
+
+def test_each_account_that_left_grants_is_reported_with_them():
+    """One list of grants serves all accounts."""
+    audited = Audited(child(1), child(2), child(3, OTHER))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d2", State.CLOSED, OTHER)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+    assert audited.strays == [(ACCOUNT, ["child-1", "child-2"]), (OTHER, ["child-3"])]
+
+
+def test_where_time_runs_out_it_goes_on_where_it_stopped():
+    """A thousand grants may be open on a key while one closes."""
+    audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
+    for n in range(30):
+        audited.dealt_with(f"d{n:02}", State.OPEN if n < 29 else State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    runs = 0
+    while audited.state("d29") is State.CLOSED:
+        audited.seconds = audited.audit.needs_seconds + 11
+        audited.run()
+        runs += 1
+        assert audited.due is not None
+    assert runs == 3
+
+
+def test_a_refused_list_is_asked_for_again():
+    """A throttle delays the look and loses nothing."""
+    audited = Audited(child(1), refusals=1)
+    audited.dealt_with("d1", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+    assert audited.strays == []
+    assert audited.due is not None
+    audited.now = audited.due
+    audited.run()
+    assert audited.strays == [(ACCOUNT, ["child-1"])]
