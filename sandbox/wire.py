@@ -13,6 +13,7 @@ import boto3
 import botocore.loaders
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.client import ClientCreator
 from botocore.config import Config
 from botocore.httpsession import URLLib3Session
 
@@ -42,8 +43,8 @@ def installed(world: World) -> Iterator[None]:
     """While inside, every botocore client of this process talks to the world.
 
     botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced. Sessions made
-    meanwhile share what they read of botocore's service models: a function's cold start would else read EC2's again,
-    which takes 0.15 s.
+    meanwhile share what they read of botocore's service models, and the classes of clients made of them: a function's
+    cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700 methods anew.
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
@@ -52,10 +53,27 @@ def installed(world: World) -> Iterator[None]:
 
     real_send, real_loader = URLLib3Session.send, botocore.session.create_loader
     URLLib3Session.send, botocore.session.create_loader = send, _loader
+    ClientCreator._create_client_class = _client_class  # noqa: SLF001 - botocore has no door for it
     try:
         yield
     finally:
         URLLib3Session.send, botocore.session.create_loader = real_send, real_loader
+        ClientCreator._create_client_class = _new_class  # noqa: SLF001
+
+
+_new_class = ClientCreator._create_client_class  # noqa: SLF001
+_classes: dict[str, Any] = {}
+BARE = frozenset({"dynamodb", "ec2", "events", "kms", "sns", "sqs", "sts"})
+"""Services to whose client classes neither botocore nor boto3 adds anything that a session could change."""
+
+
+def _client_class(creator: Any, service: str, model: Any) -> Any:
+    """Make a client's class once for all sessions, where the classes are the same."""
+    if service not in BARE:
+        return _new_class(creator, service, model)
+    if service not in _classes:
+        _classes[service] = _new_class(creator, service, model)
+    return _classes[service]
 
 
 @functools.cache

@@ -21,6 +21,8 @@ from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
 from chalicelib.ports import Refusal, SeenImage, Targets, TargetView
 
+ROLE_READ_FOR = 15
+"""Seconds for which role name and external id are used as they were read: about one invocation."""
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
 
@@ -32,6 +34,7 @@ class AwsTarget:
         self._targets = targets
         self._partition = partition
         self._trigger_tag = trigger_tag
+        self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
 
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
@@ -192,7 +195,7 @@ class AwsTarget:
         self, service: str, work: Work, delivery: Delivery, snapshots: Sequence[str] = (), *, once: bool = False
     ) -> Any:
         account = delivery.target.account
-        role, external_id = self._targets.live(account) or (delivery.target.role_name, delivery.target.external_id)
+        role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
         return self._sessions.assumed(
             service,
             delivery.target.region,
@@ -202,6 +205,13 @@ class AwsTarget:
             policy(work, delivery, snapshots, self._partition),
             once=once,
         )
+
+    def _role(self, account: str) -> tuple[str, str] | None:
+        """Read role name and external id, once for the calls of one invocation."""
+        now = self._sessions.now()
+        if account not in self._roles or now >= self._roles[account][0]:
+            self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
+        return self._roles[account][1]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox import stage
@@ -35,6 +35,8 @@ TELLING = frozenset(
 """Calls that change something a person would want to know of."""
 ENDS = frozenset({"delivered", "failed", "cancelled"})
 QUARTER = 25
+BLINK = timedelta(seconds=1)
+"""Copies are looked at no more often: with hundreds of them each look takes a while."""
 BUSY = 20
 """So many of the latest invocations are asked whether they run still."""
 
@@ -84,7 +86,9 @@ class Story:
         self.happenings: list[Happening] = []
         self.over = False
         """Whether the promotion says that it is over."""
+        self._by_id: dict[str, Delivery] = {}
         self._told = 0
+        self._looked = scene.world.now
         self._copies: dict[str, tuple[str, int]] = {}
         self._grants: dict[str, str] = {}
         self._running: list[Invocation] = []
@@ -93,7 +97,9 @@ class Story:
 
     def look(self) -> bool:
         """Look around; whether anything has happened since :meth:`news` was asked."""
-        self._watch_copies()
+        if self.scene.world.now >= self._looked + BLINK:
+            self._looked = self.scene.world.now
+            self._watch_copies()
         self._watch_invocations()
         return len(self.happenings) > self._told
 
@@ -158,7 +164,7 @@ class Story:
             if item.get("kind") == "delivery":
                 body = json.loads(item["body"])
                 account = body["target"]["account"]
-                self.deliveries[account] = Delivery(body["id"], account)
+                self.deliveries[account] = self._by_id[body["id"]] = Delivery(body["id"], account)
                 self._enter(self.deliveries[account], item["state"])
             elif item["sk"].startswith("history#"):
                 self._history(item)
@@ -167,9 +173,8 @@ class Story:
         kind, _, name = item["pk"].partition("#")
         if kind == "promotion" and item["state"] == "over" and name == self.scene.stage.image:
             self.over = True
-        for delivery in self.deliveries.values():
-            if kind == "delivery" and delivery.id == name:
-                self._enter(delivery, item["state"])
+        if kind == "delivery" and name in self._by_id:
+            self._enter(self._by_id[name], item["state"])
 
     def _enter(self, delivery: Delivery, state: str) -> None:
         if delivery.entered and delivery.state == state:

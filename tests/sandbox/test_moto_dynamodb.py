@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox import moto_dynamodb
 from sandbox.world import World
 from tests.sandbox.iam_words import HUB
 
@@ -90,3 +91,59 @@ def test_two_writes_to_one_item_are_refused_whole(world: World) -> None:
         )
 
     assert dynamodb.scan(TableName="t")["Items"] == before
+
+
+def _indexed(world: World) -> Any:
+    dynamodb = world.client("dynamodb", HUB)
+    names = (("pk", "S"), ("sk", "S"), ("shard", "S"), ("at", "N"))
+    dynamodb.create_table(
+        TableName="i",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in names],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "due",
+                "KeySchema": [
+                    {"AttributeName": "shard", "KeyType": "HASH"},
+                    {"AttributeName": "at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ],
+    )
+    for n in (7, 3, 9, 1, 5, 8, 2):
+        shard = {"shard": {"S": f"s{n % 2}"}, "at": {"N": str(10 - n)}} if n != 5 else {}
+        dynamodb.put_item(TableName="i", Item={**_key("a" if n % 3 else "b", f"x{n}"), **shard})
+    return dynamodb
+
+
+QUERIES = {
+    "a partition": {"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":a": {"S": "a"}}},
+    "its end first": {
+        "KeyConditionExpression": "pk = :a AND begins_with(sk, :x)",
+        "ExpressionAttributeValues": {":a": {"S": "a"}, ":x": {"S": "x"}},
+        "ScanIndexForward": False,
+    },
+    "nothing": {"KeyConditionExpression": "pk = :a", "ExpressionAttributeValues": {":a": {"S": "none"}}},
+    "an index": {
+        "IndexName": "due",
+        "KeyConditionExpression": "shard = :s AND #at <= :n",
+        "ExpressionAttributeNames": {"#at": "at"},
+        "ExpressionAttributeValues": {":s": {"S": "s1"}, ":n": {"N": "8"}},
+    },
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_a_query_is_answered_as_moto_answers_it(world, monkeypatch, query, limit) -> None:
+    """In the same order, page by page."""
+    dynamodb = _indexed(world)
+
+    def pages() -> list[Any]:
+        return [page["Items"] for page in dynamodb.get_paginator("query").paginate(TableName="i", Limit=limit, **query)]
+
+    ours = pages()
+    monkeypatch.setattr(moto_dynamodb.Table, "all_items", moto_dynamodb._all_items)
+    assert ours == pages()
