@@ -33,8 +33,8 @@ setup: $(VENV) ## Make .venv with everything pinned (done once)
 
 package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deployment.zip
 
-demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch
-	@$(BIN)/python -m sandbox.demo
+demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch; TARGETS=200 for so many
+	@$(BIN)/python -m sandbox.demo $(if $(TARGETS),--targets $(TARGETS))
 
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
 	@$(BIN)/python -m sandbox.cli
@@ -51,7 +51,7 @@ types: $(VENV) ## Check types (mypy --strict)
 imports: $(VENV) ## Check who may import whom (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-docs: $(VENV) ## Write the generated parts of docs/ anew
+docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/ anew
 	$(BIN)/python -m tools.docs
 
 docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh

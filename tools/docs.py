@@ -2,7 +2,8 @@
 
     python -m tools.docs [--check]
 
-Exits with status 1 if a page is not what the code says; nothing is written then.
+Exits with status 1 if a page is not what the code says; nothing is written then. What takes a run in the sandbox is
+checked by a test of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import events, permissions, stackset, state_machine, templates_docs, what_is_copied
+from tools import calls, events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,17 +26,21 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }
 """A file's path and what makes its whole text."""
+RUN: Mapping[str, Callable[[], str]] = {"docs/calls.md": calls.page}
+"""Pages that take a run of what `make package` has built; tests/scenarios/test_calls.py checks them."""
 
 
 def main(arguments: list[str]) -> int:
     """Write the pages, or with ``--check`` compare them; return the exit status."""
-    stale = [name for name, text in PAGES.items() if _read(ROOT / name) != text()]
-    if "--check" in arguments:
+    check = "--check" in arguments
+    texts = {name: text() for name, text in (PAGES if check else {**PAGES, **RUN}).items()}
+    stale = [name for name, text in texts.items() if _read(ROOT / name) != text]
+    if check:
         for name in stale:
             print(f"{name} is not what the code says now: run `make docs` and commit the result.", file=sys.stderr)
         return 1 if stale else 0
     for name in stale:
-        (ROOT / name).write_text(PAGES[name](), encoding="utf-8")
+        (ROOT / name).write_text(texts[name], encoding="utf-8")
         print(f"{name} written anew")
     return 0
 

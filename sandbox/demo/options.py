@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "act", "settle", "sweep", "discover")
-MOST_TARGETS = 40
+MOST_TARGETS = 1000
 CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox import stage
+from sandbox.demo import bill
 
 if TYPE_CHECKING:
     from sandbox.demo.screen import Glyphs
@@ -34,6 +35,10 @@ STATES = {
 SELDOM = frozenset({"checking", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
 MOST_FAULTS = 10
+FIRST = 5
+SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
+MOST_ROWS = 15
+"""With more targets than this the tables show some of them, and how the others spread."""
 
 
 def report(story: Story, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
@@ -43,6 +48,7 @@ def report(story: Story, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
         _times(story),
         *_checks(verdict, glyphs),
         Text(),
+        *_bill(story),
         _costs(story),
     )
 
@@ -68,7 +74,8 @@ def _arrivals(story: Story, verdict: Verdict) -> Table:
     for column in table.columns[2:]:
         column.justify = "right"
     calls = _calls_by_account(story)
-    for arrival in verdict.arrivals:
+    shown = verdict.arrivals if len(verdict.arrivals) <= MOST_ROWS else verdict.arrivals[:FIRST]
+    for arrival in shown:
         keys = [key.rsplit("/", 1)[-1] for key in arrival.keys]
         open_here = [share for share in verdict.shares if arrival.account in share]
         table.add_row(
@@ -80,6 +87,12 @@ def _arrivals(story: Story, verdict: Verdict) -> Table:
             f"{calls[arrival.account]}",
             Text("some", style="bold red") if open_here else Text("none", style="green"),
         )
+    rest = verdict.arrivals[len(shown) :]
+    if rest:
+        arrived = sum(bool(one.images) for one in rest)
+        total = sum(calls[one.account] for one in rest)
+        still = sum(any(one.account in share for share in verdict.shares) for one in rest)
+        table.add_row(f"{len(rest)} more", f"{arrived} AMIs", f"{total:,}", f"{still} some" if still else "none")
     table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", f"{calls[stage.HUB]:,}", "")
     return table
 
@@ -91,9 +104,20 @@ def _times(story: Story) -> Table:
     table = _table("Seconds\nin state", *(STATES[state] for state in shown), "all")
     for column in table.columns[1:]:
         column.justify = "right"
-    for one in deliveries:
-        cells = [f"{one.seconds[state]:,.0f}" if state in one.seconds else "" for state in shown]
-        table.add_row(story.scene.names[one.account], *cells, f"{sum(one.seconds.values()):,.0f}")
+    rows = [
+        (story.scene.names[one.account], [*(one.seconds.get(state) for state in shown), one.seconds.total()])
+        for one in deliveries
+    ]
+    if len(rows) > MOST_ROWS:
+        columns = [
+            sorted(cell for cell in column if cell is not None) for column in zip(*(r for _, r in rows), strict=True)
+        ]
+        rows = [
+            (name, [column[round(part * (len(column) - 1))] if column else None for column in columns])
+            for name, part in SPREAD
+        ]
+    for name, cells in rows:
+        table.add_row(name, *("" if cell is None else f"{cell:,.0f}" for cell in cells))
     return table
 
 
@@ -107,6 +131,26 @@ def _checks(verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
             yield Text(f"    {fault}", style="red")
         if len(check.faults) > MOST_FAULTS:
             yield Text(f"    and {len(check.faults) - MOST_FAULTS} more", style="red")
+
+
+def _bill(story: Story) -> Iterator[RenderableType]:
+    """Say how many calls were made to services whose rates run short, beside the fewest that it could have been."""
+    made = bill.add_up(story.invocations, story.calls)
+    fewest = bill.least(len(story.scene.targets), len(story.scene.stage.snapshots))
+    if len(story.scene.targets) > MOST_ROWS:
+        table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name in sorted({*made.calls, *made.scheduled_calls, *fewest}):
+            table.add_row(name, *(f"{part[name]:,}" for part in (made.calls, fewest, made.scheduled_calls)))
+        totals = (f"{part.total():,}" for part in (made.calls, fewest, made.scheduled_calls))
+        table.add_row("all", *totals, style="bold")
+        yield table
+    yield Text.assemble(
+        ("EC2, KMS, STS, SNS, EventBridge: ", "bold"),
+        f"{made.calls.total():,} calls; the least possible is {fewest.total():,}. "
+        f"Polls and scheduled work: {made.scheduled_calls.total():,}",
+    )
 
 
 def _costs(story: Story) -> Table:

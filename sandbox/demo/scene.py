@@ -56,7 +56,7 @@ class Scene:
 def targets(count: int) -> dict[str, str]:
     """Name so many targets: dev, test, prod, and others."""
     accounts = [*stage.TARGETS.values(), *(digit * 12 for digit in DIGITS)]
-    accounts += [f"2000000000{n:02d}" for n in range(count)]
+    accounts += [f"20000000{n:04d}" for n in range(count)]
     names = [*stage.TARGETS, *(f"team{n}" for n in range(1, count))]
     return dict(zip(names[:count], accounts, strict=False))
 

@@ -175,7 +175,7 @@ def _begun(ec2: Ec2, call: Call, source: Snapshot) -> Snapshot:
 def _seconds(ec2: Ec2, source: Snapshot, copy_id: str) -> float:
     """How long a copy takes: by size, give or take a fifth, which the id decides."""
     dice = int(hashlib.sha256(copy_id.encode()).hexdigest()[:4], 16) / 0xFFFF
-    return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (0.8 + 0.4 * dice)
+    return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (1 + ec2.pace.copy_spread * (dice - 0.5))
 
 
 def _schedule(ec2: Ec2, copy: Snapshot) -> None:

@@ -59,6 +59,8 @@ class Pace:
 
     copy: float = 90
     copy_per_gib: float = 20
+    copy_spread: float = 0.4
+    """By how much the longest copy of a size differs from the shortest, as a share of the middle one."""
     copy_refused: float = 12
     """From the call to state ``error``, if a key or the source cannot be used."""
     snapshot: float = 60
