@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -154,7 +154,7 @@ class Records(Protocol):
         ...
 
     def postpone(self, key: Key, now: int) -> int | None:
-        """Move a due record's next ring by a growing step, never past its deadline.
+        """Move a due record's next ring by a growing step, never past its deadline, and mark it as rung.
 
         Returns when it was due by its own account, in epoch seconds; None if it is due no longer.
         """
@@ -272,8 +272,8 @@ class Targets(Protocol):
         """Resolve a trigger value; any fault and there are no targets."""
         ...
 
-    def contains(self, account: str) -> bool:
-        """Whether the applied file contains the account, read consistently (law 8)."""
+    def listed(self, accounts: Collection[str]) -> frozenset[str]:
+        """Return those of these accounts that the applied file contains, read consistently (law 8)."""
         ...
 
     def live(self, account: str) -> tuple[str, str] | None:

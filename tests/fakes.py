@@ -32,12 +32,28 @@ class Item:
     parked: str = ""
 
 
+class Items(dict[Key, Mapping[str, Any]]):
+    """Items by key, with a way to those of a partition that does not lead past all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._partitions: dict[str, set[Key]] = {}
+
+    def __setitem__(self, key: Key, item: Mapping[str, Any]) -> None:
+        self._partitions.setdefault(key.pk, set()).add(key)
+        super().__setitem__(key, item)
+
+    def of(self, pk: str) -> set[Key]:
+        """Return the keys of a partition."""
+        return self._partitions.get(pk, set())
+
+
 class MemoryRecords:
     """The port ``Records``."""
 
     def __init__(self) -> None:
         self.records: dict[Key, Item] = {}
-        self.items: dict[Key, Mapping[str, Any]] = {}
+        self.items = Items()
 
     def begin(self, key: Key) -> Stored | None:
         if key in self.records:
@@ -120,7 +136,7 @@ class MemoryRecords:
         return self.items.get(key)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        return [(key, self.items[key]) for key in sorted(self.items) if key.pk == pk and key.sk.startswith(prefix)]
+        return [(key, self.items[key]) for key in sorted(self.items.of(pk)) if key.sk.startswith(prefix)]
 
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         found = [
@@ -137,6 +153,7 @@ class MemoryRecords:
         later = now + pace.step(pace.POLLS, item.rings)
         item.ring_at = item.latest if item.latest is not None and now < item.latest < later else later
         item.rings += 1
+        item.rung = now
         return now if item.due_at is None else item.due_at
 
 
@@ -154,7 +171,7 @@ class MemorySlotBook:
         self.book[destination.pk, slots.delivery] = replace(slots, granted=kept.granted, told=kept.told)
 
     def asked(self, destination: Key) -> Sequence[Slots]:
-        return [slots for (pk, _), slots in sorted(self.book.items()) if pk == destination.pk]
+        return [slots for _, slots in sorted((key, s) for (pk, key), s in self.book.items() if pk == destination.pk)]
 
     def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
         known = self.book.get((destination.pk, slots.delivery))
@@ -189,7 +206,7 @@ class MemoryLedger:
             self.book[resource, holder_key] = replace(known, holders=known.holders - {holder})
 
     def shares(self, resource: str) -> Sequence[Share]:
-        return [share for (name, _), share in sorted(self.book.items()) if name == resource]
+        return [share for _, share in sorted((key, s) for (name, key), s in self.book.items() if name == resource)]
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
@@ -228,4 +245,4 @@ class MemoryChildren:
         return not any(one.state == "running" for (name, _), one in self.book.items() if name == ami)
 
     def all(self, ami: str) -> Sequence[Child]:
-        return [child for (name, _), child in sorted(self.book.items()) if name == ami]
+        return [child for _, child in sorted((key, c) for (name, key), c in self.book.items() if name == ami)]

@@ -17,7 +17,7 @@ so cleaning up an old one cannot meet somebody who is just bringing it back.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,8 @@ from chalicelib.core.targets import Directory, Resolution
 
 POINTERS = "targets"
 CURRENT = "current"
+A_BATCH = 100
+"""Items that one BatchGetItem takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,17 @@ class TargetsTable:
             return Resolution(faults=(damage.fault,), digest=current.digest)
         return targets.resolve(value, directory, current.digest)
 
-    def contains(self, account: str) -> bool:
-        """Whether the file in force lets this account receive anything [law 8]."""
-        return self._account(account) is not None
+    def listed(self, accounts: Collection[str]) -> frozenset[str]:
+        """Return those of these accounts that the file in force lets receive anything [law 8]."""
+        current = self.current()
+        if current is None:
+            return frozenset()
+        found: set[str] = set()
+        wanted = sorted(accounts)
+        for start in range(0, len(wanted), A_BATCH):
+            keys = [_key(partition(current.version), f"account#{one}") for one in wanted[start : start + A_BATCH]]
+            found |= {sk.removeprefix("account#") for sk in self._those_of(keys)}
+        return frozenset(found)
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Return (role name, external id) in force now, or None if the file does not have the account any more.
@@ -122,8 +132,16 @@ class TargetsTable:
         item = self._get(partition(current.version), f"account#{account}") if current else None
         return json.loads(item["body"]["S"]) if item else None
 
+    def _those_of(self, keys: list[dict[str, Any]]) -> Iterator[str]:
+        """Return the sort keys of those of these items that there are; DynamoDB may answer in several goes."""
+        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True, "ProjectionExpression": "sk"}}
+        while asked:
+            answer = self._client.batch_get_item(RequestItems=asked)
+            yield from (item["sk"]["S"] for item in answer["Responses"].get(self._table, ()))
+            asked = answer.get("UnprocessedKeys", {})
+
     def _get(self, pk: str, sk: str) -> Mapping[str, Any] | None:
-        key = {"pk": {"S": pk}, "sk": {"S": sk}}
+        key = _key(pk, sk)
         item: Mapping[str, Any] | None = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get(
             "Item"
         )
@@ -138,6 +156,10 @@ class TargetsTable:
             ConsistentRead=True,
         )
         return {item["sk"]["S"]: item["body"]["S"] for page in pages for item in page["Items"]}
+
+
+def _key(pk: str, sk: str) -> dict[str, Any]:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
 def version(generation: int, digest: str) -> str:

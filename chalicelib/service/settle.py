@@ -23,7 +23,7 @@ from chalicelib.ports import Door, Ledger, LostRace, Records, Refusal, Stored, T
 from chalicelib.service import deliveries, grant_audit
 from chalicelib.service.bell import Bell, Clock
 
-CHUNK = 200
+CHUNK = 500
 """Shares worked on in one round; more rounds follow, in this invocation or the next."""
 ROUNDS = 6
 RACES = 3
@@ -182,8 +182,8 @@ class Settle:
 
     def _listed(self, book: _Book, opening: Sequence[Share]) -> list[Share]:
         """Refuse whoever the applied file does not contain: the promotion's own list is not believed (law 8)."""
-        known = {account: self._targets.contains(account) for account in {s.account for s in opening}}
-        strangers = [s for s in opening if not known[s.account] or _elsewhere(s)]
+        listed = self._targets.listed({s.account for s in opening})
+        strangers = [s for s in opening if s.account not in listed or _elsewhere(s)]
         book.save(
             (
                 share.refused(

@@ -39,7 +39,6 @@ class Sweep:
                         continue
                     oldest = min(oldest, due_at)
                     moved += 1
-                    self._records.mark_rung(key, self._clock())
                     self._rings.ring(key, f"sweep:{minute}")
                     rung += 1
                 if len(due) < PAGE or not moved:

@@ -72,7 +72,7 @@ def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
 
     assert [target.account for target in table.resolve("").targets] == [PROD]
     assert [fault.code for fault in table.resolve("all").faults] == ["unknown-group"]
-    assert (table.contains(DEV), table.contains(PROD)) == (False, True)
+    assert table.listed({DEV, PROD}) == {PROD}
 
 
 def test_only_accounts_of_the_file_are_contained(client):
@@ -80,7 +80,7 @@ def test_only_accounts_of_the_file_are_contained(client):
     apply(client, DIRECTORY)
     table = TargetsTable(client, TABLE)
 
-    assert [table.contains(account) for account in (DEV, PROD, "999999999999", "")] == [True, True, False, False]
+    assert table.listed({DEV, PROD, "999999999999", ""}) == {DEV, PROD}
 
 
 def test_role_and_external_id_are_read_live(client):
@@ -107,7 +107,7 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
             "Write one and run `ami-promoter targets apply FILE`."
         )
     ]
-    assert (table.contains(DEV), table.live(DEV)) == (False, None)
+    assert (table.listed({DEV}), table.live(DEV)) == (frozenset(), None)
 
 
 def test_items_changed_by_hand_are_not_trusted(client):
@@ -139,7 +139,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
 
     assert [fault.code for fault in table.resolve(DEV).faults] == ["targets-damaged"]
     assert "Target has no colour" in table.resolve(DEV).faults[0].what
-    assert (table.contains(DEV), table.live(DEV)) == (True, ("R", ""))
+    assert (table.listed({DEV}), table.live(DEV)) == ({DEV}, ("R", ""))
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
         table.directory(table.current())
 
@@ -152,10 +152,42 @@ def test_every_read_is_consistent(client):
     table = TargetsTable(client, TABLE)
 
     table.resolve("all")
-    table.contains(DEV)
+    table.listed({DEV})
     table.live(DEV)
 
-    assert [params.get("ConsistentRead") for params in asked] == [True] * 6
+    reads = [params.get("RequestItems", {}).get(TABLE, params) for params in asked]
+    assert [read.get("ConsistentRead") for read in reads] == [True] * 6
+
+
+def test_hundreds_of_accounts_are_looked_up_in_a_few_calls(client):
+    """As many as one call opens a snapshot for."""
+    accounts = [f"{number:012d}" for number in range(250)]
+    apply(client, Directory({}, {a: (Target(a, "us-east-1"),) for a in accounts}))
+    asked = []
+    client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+
+    assert TargetsTable(client, TABLE).listed({*accounts, "999999999999"}) == set(accounts)
+    assert len(asked) == 4
+
+
+def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
+    """An account is not a stranger because a batch was too much at once."""
+    apply(client, DIRECTORY)
+
+    class Sparing:
+        """Answers one key at a time."""
+
+        def __getattr__(self, name):
+            return getattr(client, name)
+
+        def batch_get_item(self, RequestItems):  # noqa: N803 - as boto3 spells it
+            """See the class."""
+            ((table, request),) = RequestItems.items()
+            first, *rest = request["Keys"]
+            answer = client.batch_get_item(RequestItems={table: {**request, "Keys": [first]}})
+            return {**answer, "UnprocessedKeys": {table: {**request, "Keys": rest}} if rest else {}}
+
+    assert TargetsTable(Sparing(), TABLE).listed({DEV, PROD}) == {DEV, PROD}
 
 
 def test_a_thousand_accounts_resolve(client):

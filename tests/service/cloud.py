@@ -323,9 +323,9 @@ class TwinTargets:
         """See the port."""
         return resolve(value, self._cloud.directory, "digest")
 
-    def contains(self, account):
+    def listed(self, accounts):
         """See the port."""
-        return account in self._cloud.directory.accounts
+        return frozenset(accounts) & self._cloud.directory.accounts.keys()
 
     def live(self, account):
         """See the port."""

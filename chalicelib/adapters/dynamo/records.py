@@ -197,8 +197,8 @@ class DynamoRecords:
             later = item["latest"]
         moved = self._table.update(
             key,
-            "SET ring_at = :later ADD rings :one",
-            {":later": later, ":one": 1, ":seen": item["ring_at"]},
+            "SET ring_at = :later, rung = :now ADD rings :one",
+            {":later": later, ":now": now, ":one": 1, ":seen": item["ring_at"]},
             condition="ring_at = :seen",
         )
         return None if moved is None else int(item.get("due_at", now))

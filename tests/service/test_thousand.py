@@ -1,0 +1,158 @@
+"""A thousand targets of one tag, and a thousand deliveries that wait: nothing meets a limit, and waiting is cheap."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Stored, Write
+from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotBook
+from tests.service.cloud import Nature
+from tests.service.gate import Crash
+from tests.service.hub import Hub
+from tests.service.scenes import all_delivered
+from tests.service.weather import Weather
+from tests.stores import Stores
+
+A_THOUSAND = 1000
+LARGEST_ITEM = 400_000
+"""Bytes of an item [DynamoDB's quota]."""
+IN_A_TRANSACTION = 100
+HOUR = 3600
+
+
+class Measured(MemoryRecords):
+    """Refuses what DynamoDB would refuse for its size."""
+
+    def create(self, write: Write, now: int) -> bool:
+        """See the port."""
+        _fits(write.body)
+        return super().create(write, now)
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+    ) -> bool:
+        """See the port."""
+        _fits({"body": after.body, "hints": before.hints, "happened": list(happened)})
+        assert len(also) + 2 <= IN_A_TRANSACTION
+        return super().save(before, after, happened, now, also)
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """See the port."""
+        _fits(attributes)
+        super().put(key, attributes)
+
+
+def _fits(item: Any) -> None:
+    assert len(json.dumps(item, default=str)) < LARGEST_ITEM
+
+
+class Counting(MemoryRecords):
+    """Counts what the sweep reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swept: Counter[str] = Counter()
+
+    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
+        """See the port."""
+        self.swept["due"] += 1
+        return super().due(shard, now, limit)
+
+    def postpone(self, key: Key, now: int) -> int | None:
+        """See the port."""
+        self.swept["postpone"] += 1
+        return super().postpone(key, now)
+
+
+def stores(records: MemoryRecords) -> Stores:
+    """In memory, with these records."""
+    return Stores(records, MemorySlotBook(), MemoryLedger(), MemoryChildren())
+
+
+@pytest.fixture
+def many(monkeypatch) -> None:
+    """Let a run take as many invocations as a thousand deliveries do."""
+    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
+
+
+@pytest.mark.usefixtures("many")
+def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
+    """Expansion in chunks, each of whose invocations believes it is short of time; deaths all along the way."""
+    accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
+    crashes = [Crash(call, after=bool(call % 2)) for call in range(0, 150_000, 4999)]
+    hub = Hub(
+        accounts=accounts,
+        stores=stores(Measured()),
+        weather=Weather(hurry=1),
+        crashes=crashes,
+        watchful=False,
+    )
+    hub.cloud.make_image("ami-0a", {"snap-00": True, "snap-01": True})
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+
+    all_delivered(hub, told_once=False)
+    assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the deaths have come to pass"
+
+
+@pytest.mark.usefixtures("many")
+def test_a_thousand_that_move_together_share_the_ledgers_calls():
+    """Each snapshot opens and closes for five hundred accounts a call."""
+    accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
+    hub = Hub(accounts=accounts, watchful=False)
+    asked: Counter[str] = Counter()
+    watch = hub.gate.watch
+
+    def count(port: str, method: str, args: tuple[Any, ...]) -> None:
+        asked[f"{port} {method}"] += 1
+        if port != "snapshots":
+            watch(port, method, args)
+
+    hub.gate.watch = count
+    hub.cloud.make_image("ami-0a", {"snap-00": True})
+    hub.cloud.tag("ami-0a", "default")
+    hub.run()
+
+    all_delivered(hub)
+    assert asked["snapshots open"] <= 3
+    assert asked["snapshots close"] <= 3
+    assert asked["snapshots showing"] <= 6
+    assert asked["keys open"] == asked["keys close"] == A_THOUSAND
+
+
+@pytest.mark.usefixtures("many")
+def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
+    """Each is rung every quarter of an hour at most, by two accesses; a minute in which nothing is due takes four."""
+    records = Counting()
+    hub = Hub(
+        accounts=["200000000001"],
+        stores=stores(records),
+        nature=Nature(copying=(6 * HOUR,)),
+        target={"queue_deadline": 30 * 24 * HOUR},
+        watchful=False,
+    )
+    for number in range(A_THOUSAND):
+        hub.cloud.make_image(f"ami-{number:05x}", {f"snap-{number:05x}": True})
+        hub.cloud.tag(f"ami-{number:05x}", "default")
+    hub.run(until=hub.cloud.now + HOUR)
+    assert Counter(hub.outcomes().values()) == {"waiting": A_THOUSAND - 20, "copying": 20}
+
+    before, told = records.swept.copy(), len(hub.telemetry.told)
+    hub.run(until=hub.cloud.now + HOUR)
+    swept = records.swept - before
+    rung = [args[0] for what, args in hub.telemetry.told[told:] if what == "swept"]
+    a_record = 60 / 15 + 1
+    assert sum(rung) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a destination
+    assert swept["postpone"] <= sum(rung) + A_THOUSAND / 100
+    assert swept["due"] <= 4 * 60 + sum(rung) / 50
