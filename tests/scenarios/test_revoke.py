@@ -136,3 +136,40 @@ def test_a_revoke_that_is_throttled_is_repeated(scene):
 
     assert scene.states() == {DEV: "delivered"}
     scene.assert_laws()
+
+
+def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
+    """A setting for whoever doubts that a completed copy needs the source no more."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  release_when: registered\ngroups:", 1))
+    scene.world.ec2.pace.register = 40
+    open_when_registering = []
+
+    def registering(call):
+        if call.operation == "RegisterImage":
+            open_when_registering.extend(scene.shared_with(snapshot) for snapshot in scene.snapshots)
+
+    scene.world.gateway.before.append(registering)
+    scene.tag("")
+    scene.run_until(lambda: open_when_registering)
+    scene.wait(20)
+    assert open_when_registering == [{DEV}, {DEV}]
+    assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [{DEV}, {DEV}]
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def test_shares_linger_for_as_long_as_they_are_told_to(scene):
+    """Ten minutes more after the last copy, and then they close."""
+    scene.apply(stage.TARGETS_FILE.replace("groups:", "  linger: 10m\ngroups:", 1))
+    scene.tag("")
+    scene.run_until(lambda: scene.images_in(DEV))
+    copied = scene.world.now
+    scene.wait(9 * 60)
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+    scene.run_until_over()
+
+    assert (scene.world.now - copied).total_seconds() < 13 * 60
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()

@@ -391,7 +391,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
         if delivery.trash:
             times.append(delivery.next_try)
-    else:
+    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.trash:  # else it waits for its linger
         times.append(delivery.next_try)
     if delivery.held and not needs_shares(delivery):
         times.append(released_from(delivery))
