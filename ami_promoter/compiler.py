@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from difflib import get_close_matches
+from functools import cache
 from typing import Any
+
+import botocore.session
+from botocore.exceptions import UnknownRegionError
 
 from ami_promoter import document, shape
 from ami_promoter.document import Document, Path
@@ -107,9 +112,11 @@ class _Compiler:
         resolved = {
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
-        self.faults += _conflicts(self._document, members, inherited, own, _misshapen(self._document.data, data))
+        built_in = {**_BUILT_IN, "regions": (self._hub.region,)}
+        lost = _misshapen(self._document.data, data)
+        self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
         self.faults += _foreign_keys(self._document, resolved, self._hub.region)
-        accounts = {account: (self._target(account, block),) for account, block in resolved.items()}
+        accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
         return Directory({name: tuple(sorted(mentions)) for name, mentions in members.items()}, accounts)
 
     def _members(self, name: str, group: Any) -> Mapping[str, Path]:
@@ -148,14 +155,22 @@ class _Compiler:
         return length
 
     def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
+        """Check the names against those that the SDK knows: it could not call any other."""
+        known = _regions_beside(self._hub.region)
+        before = len(self.faults)
         for index, region in enumerate(listed):
-            if region is not None and region != self._hub.region:
-                what = f"`{region}` is not the hub's Region ({self._hub.region}); others do not work in this version."
-                cure = f"Write `[{self._hub.region}]`, or leave `regions` out."
-                self._fault("targets-region", (*path, index), what, cure)
-            elif region is not None and region in listed[:index]:
+            if region is None:  # it has had its fault
+                continue
+            if region in listed[:index]:
                 self._fault("targets-region", (*path, index), f"`{region}` stands here twice.", "Delete one.")
-        return (self._hub.region,)
+            elif region not in known:
+                what = f"`{region}` is no Region that this version knows beside the hub's {self._hub.region}."
+                close = get_close_matches(region, known, n=1)
+                cure = f"Did you mean `{close[0]}`?" if close else "Write a Region's name, like `eu-central-1`."
+                self._fault("targets-region", (*path, index), what, cure)
+        if len(self.faults) > before:  # what has a fault brings forth no others
+            return (self._hub.region,)
+        return tuple(sorted({region for region in listed if region is not None}))
 
     def _refuse_hub(self, own: Iterable[str], members: Mapping[str, Mapping[str, Path]]) -> None:
         hub = self._hub.account
@@ -165,9 +180,12 @@ class _Compiler:
             what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
             self._fault("targets-hub", path, what, "Take it out.")
 
-    def _target(self, account: str, block: _Block) -> Target:
-        settings = {name: setting.value for name, setting in block.items() if name != "regions"}
-        return Target(account=account, region=self._hub.region, **settings)
+    def _targets(self, account: str, block: _Block) -> Iterator[Target]:
+        settings = {name: setting.value for name, setting in block.items() if name not in ("regions", "key")}
+        for region in _regions_of(block, self._hub.region):
+            key = _key_in(block, region)
+            keyed: dict[str, Any] = {} if key is None else {"key": key}
+            yield Target(account=account, region=region, **settings, **keyed)
 
     def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
         self.faults.append(Fault(code, self._document.where_key(path), what, cure))
@@ -184,18 +202,19 @@ def _conflicts(
     inherited: Mapping[str, Mapping[str, _Block]],
     own: Mapping[str, _Block],
     lost: set[str],
+    built_in: Mapping[str, Any],
 ) -> Iterator[Fault]:
     """Find accounts whose groups disagree: one fault for each setting and set of groups, not one for each account."""
     found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for account, above in inherited.items():
-        passed_over = own.get(account, {}).keys() | lost | {"regions"}  # regions are the hub's, or have had their fault
+        passed_over = own.get(account, {}).keys() | lost
         for setting in {name: None for block in above.values() for name in block if name not in passed_over}:
-            values = [_value(block, setting) for block in above.values()]
+            values = [block[setting].value if setting in block else built_in.get(setting) for block in above.values()]
             if any(value != values[0] for value in values):
                 found.setdefault((setting, tuple(above)), []).append(account)
     for (setting, groups), accounts in found.items():
         above = inherited[accounts[0]]
-        said = " and ".join(f"`{group}` ({_written(read, above[group], setting)})" for group in groups)
+        said = " and ".join(f"`{group}` ({_written(read, above[group], setting, built_in)})" for group in groups)
         what = f"`{setting}` is not decided for {_some(accounts)}: the groups {said} differ."
         cure = f"Say `{setting}` under `accounts`, make the groups agree, or leave one group."
         yield Fault("targets-conflict", read.where(members[groups[-1]][accounts[0]]), what, cure)
@@ -216,29 +235,55 @@ def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _value(block: _Block, setting: str) -> Any:
-    return block[setting].value if setting in block else _BUILT_IN.get(setting)
-
-
-def _written(read: Document, block: _Block, setting: str) -> str:
+def _written(read: Document, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
     if setting not in block:
-        built_in: Any = _BUILT_IN.get(setting)
-        return f"{duration(built_in) if setting in BOUNDS else built_in or 'nothing'}, the default"
-    path = block[setting].path
-    return read.raw.get(path) or ", ".join(f"{key}={value}" for key, value in block[setting].value.items()) or "none"
+        value: Any = built_in.get(setting)
+        return f"{duration(value) if setting in BOUNDS else _plainly(value) or 'nothing'}, the default"
+    return read.raw.get(block[setting].path) or _plainly(block[setting].value) or "none"
 
 
-def _foreign_keys(read: Document, resolved: Mapping[str, _Block], region: str) -> Iterator[Fault]:
+def _plainly(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={one}" for key, one in value.items())
+    return ", ".join(value) if isinstance(value, tuple) else str(value or "")
+
+
+def _foreign_keys(read: Document, resolved: Mapping[str, _Block], hub_region: str) -> Iterator[Fault]:
     """Find key ARNs of another account or Region than those they are to serve."""
-    strangers: dict[Path, list[str]] = {}
+    strangers: dict[tuple[Path, str], list[str]] = {}
     for account, block in resolved.items():
-        key = block.get("key")
-        if key and key.value.startswith("arn:") and key.value.split(":")[3:5] != [region, account]:
-            strangers.setdefault(key.path, []).append(account)
-    for path, accounts in strangers.items():
+        for region in _regions_of(block, hub_region):
+            key = _key_in(block, region) or ""
+            if key.startswith("arn:") and key.split(":")[3:5] != [region, account]:
+                own = isinstance(block["key"].value, Mapping)
+                path = (*block["key"].path, region) if own else block["key"].path
+                strangers.setdefault((path, region), []).append(account)
+    for (path, region), accounts in strangers.items():
         what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
-        cure = "Write an alias, which each account resolves for itself, or say each one's ARN under `accounts`."
+        cure = "Write an alias, which each account and Region resolves for itself; or say each one's ARN under "
+        cure += "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
         yield Fault("targets-key", read.where(path), what, cure)
+
+
+def _regions_of(block: _Block, hub_region: str) -> tuple[str, ...]:
+    return block["regions"].value if "regions" in block else (hub_region,)
+
+
+def _key_in(block: _Block, region: str) -> str | None:
+    """Return the key for a Region; None: the built-in one, also where the block has keys for other Regions only."""
+    value = block["key"].value if "key" in block else None
+    return value.get(region) if isinstance(value, Mapping) else value
+
+
+@cache
+def _regions_beside(hub_region: str) -> frozenset[str]:
+    """Return the Regions of the hub's partition."""
+    session = botocore.session.get_session()
+    try:
+        partition = session.get_partition_for_region(hub_region)
+    except UnknownRegionError:
+        return frozenset({hub_region})
+    return frozenset(session.get_available_regions("ec2", partition)) | {hub_region}
 
 
 def _some(accounts: list[str]) -> str:

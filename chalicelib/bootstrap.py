@@ -135,7 +135,13 @@ class Application:
             ledger=DynamoLedger(self._table),
             children=DynamoChildren(self._table),
             targets=self._targets,
-            target=AwsTarget(self._sessions, self._targets, self._settings.partition, self._settings.trigger_tag),
+            target=AwsTarget(
+                self._sessions,
+                self._targets,
+                self._settings.partition,
+                self._settings.trigger_tag,
+                self._settings.region,
+            ),
             notices=self._notices,
         )
         return Deliveries(

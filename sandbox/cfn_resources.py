@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -50,8 +51,8 @@ class _Place:
 
     @property
     def generated(self) -> str:
-        """The name that CloudFormation would make up."""
-        return f"{self.stack.name}-{self.logical}-SANDBOX"
+        """The name that CloudFormation would make up: the same one in no other Region, as IAM's are the account's."""
+        return f"{self.stack.name}-{self.logical}-{zlib.crc32(self.stack.region.encode()):08X}"
 
     def arn(self, service: str, rest: str) -> str:
         """An ARN in this account and Region."""

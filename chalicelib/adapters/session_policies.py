@@ -31,7 +31,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
     if work == "copy":
         new = f"{ec2}snapshot/*"
         statements += [
-            _allow("ec2:CopySnapshot", [f"{ec2}snapshot/{snapshot}" for snapshot in snapshots]),
+            # the sources lie in the hub's Region, whichever the target's is; ids are unique among all Regions
+            _allow("ec2:CopySnapshot", [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in snapshots]),
             _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, ours),
             _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
         ]

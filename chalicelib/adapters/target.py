@@ -29,8 +29,9 @@ OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 class AwsTarget:
     """The port ``TargetAccount``. The role's name and external id are read live; all else is frozen on the delivery."""
 
-    def __init__(self, sessions: Sessions, targets: Targets, partition: str, trigger_tag: str) -> None:
+    def __init__(self, sessions: Sessions, targets: Targets, partition: str, trigger_tag: str, hub_region: str) -> None:
         self._sessions = sessions
+        self._hub_region = hub_region
         self._targets = targets
         self._partition = partition
         self._trigger_tag = trigger_tag
@@ -69,7 +70,7 @@ class AwsTarget:
         tags = snapshot_tags(delivery, source, self._trigger_tag)
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
-                SourceRegion=delivery.target.region,
+                SourceRegion=self._hub_region,
                 SourceSnapshotId=source.id,
                 Description=source.description or "",
                 Encrypted=True,

@@ -156,17 +156,69 @@ def test_a_key_is_an_alias_an_id_or_an_arn_of_the_account(key):
     assert directory.accounts["111111111111"][0].key == key
 
 
-def test_a_region_other_than_the_hubs_is_refused_and_the_hubs_is_fine():
-    """What does not work yet is refused, never ignored."""
-    text = f"defaults: {{regions: [eu-west-1]}}\ngroups: {{default: {ONE}}}"
+def test_an_account_owns_the_ami_in_each_of_its_regions():
+    """One target for each; the hub's Region if none is named."""
+    text = f"defaults: {{regions: [us-east-1, eu-west-1]}}\ngroups: {{default: {ONE}}}"
 
-    assert compiled(text, Hub("eu-west-1")).accounts["111111111111"][0].region == "eu-west-1"
+    assert [target.region for target in compiled(text).accounts["111111111111"]] == ["eu-west-1", "us-east-1"]
+    assert [t.region for t in compiled(f"groups: {{default: {ONE}}}").accounts["111111111111"]] == ["us-east-1"]
+
+
+def test_each_region_may_have_a_key_of_its_own():
+    """A Region that the mapping leaves out has the built-in alias."""
+    arn = "arn:aws:kms:eu-west-1:111111111111:key/12345678-1234-1234-1234-123456789012"
+    text = f'accounts: {{"111111111111": {{regions: [us-east-1, eu-west-1], key: {{eu-west-1: "{arn}"}}}}}}'
+
+    keys = {target.region: target.key for target in compiled(text).accounts["111111111111"]}
+    assert keys == {"eu-west-1": arn, "us-east-1": "alias/ami-promoter"}
+
+
+@pytest.mark.parametrize(
+    ("regions", "fault"),
+    [
+        ("[us-east-1, us-east-1]", "targets.yaml:1:34: `us-east-1` stands here twice. Delete one."),
+        (
+            "[eu-west-11]",
+            (
+                "targets.yaml:1:23: `eu-west-11` is no Region that this version knows beside the hub's us-east-1. "
+                "Did you mean `eu-west-1`?"
+            ),
+        ),
+        (
+            "[us-gov-west-1]",
+            (
+                "targets.yaml:1:23: `us-gov-west-1` is no Region that this version knows beside the hub's us-east-1. "
+                "Did you mean `us-west-1`?"
+            ),
+        ),
+    ],
+)
+def test_a_region_that_cannot_be_is_refused(regions, fault):
+    """Twice, misspelt, or in another partition, whence nothing is copied."""
+    assert faults(f"defaults: {{ regions: {regions}}}\ngroups: {{default: {ONE}}}") == [fault]
+
+
+def test_one_keys_arn_does_not_serve_two_regions():
+    """The message says how to name one for each."""
+    arn = "arn:aws:kms:us-east-1:111111111111:key/12345678-1234-1234-1234-123456789012"
+    text = f'accounts: {{"111111111111": {{regions: [us-east-1, eu-west-1], key: "{arn}"}}}}'
     assert faults(text) == [
         (
-            "targets.yaml:1:22: `eu-west-1` is not the hub's Region (us-east-1); others do not work in this version. "
-            "Write `[us-east-1]`, or leave `regions` out."
+            "targets.yaml:1:67: this key would serve 111111111111, but is not of that account and eu-west-1. Write an "
+            "alias, which each account and Region resolves for itself; or say each one's ARN under `accounts`, by "
+            "Region where there are several: `key: {REGION: ARN}`."
         )
     ]
+
+
+def test_groups_that_disagree_about_regions_are_refused():
+    """Unless the account's own block decides."""
+    text = f"groups: {{a: {{members: {ONE}, regions: [eu-west-1]}}, b: {ONE}}}"
+
+    (fault,) = faults(text)
+    assert "`regions` is not decided for 111111111111: the groups `a` (eu-west-1) and `b` (us-east-1, the" in fault
+    decided = compiled(text + '\naccounts: {"111111111111": {regions: [eu-west-1]}}')
+    assert [target.region for target in decided.accounts["111111111111"]] == ["eu-west-1"]
 
 
 def test_the_hub_itself_is_no_target():
@@ -183,8 +235,8 @@ def test_a_fault_in_one_place_does_not_bring_forth_others():
 
     assert faults(text) == [
         (
-            "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; a key for "
-            "each Region does not work in this version."
+            "targets.yaml:1:46: `key` cannot be `no`. Write one alias (`alias/NAME`), key id or key ARN; or "
+            "`{REGION: KEY}` for each Region its own."
         )
     ]
 

@@ -1,0 +1,114 @@
+"""Other Regions: the target copies straight across; one account with several of them opens its share once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HUB, REGION, TEST
+
+FAR = "eu-west-1"
+ROOT = Path(__file__).parents[2]
+EVERYWHERE = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  regions: [{REGION}, {FAR}]
+groups:
+  default: ["{DEV}"]
+  dev: ["{DEV}", "{TEST}"]
+"""
+
+
+@pytest.fixture
+def abroad(scene):
+    """Set the scene with both targets prepared in another Region, too; the role is the account's already."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
+    scene.keys_abroad = {
+        account: scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given).outputs[
+            "KeyArn"
+        ]
+        for account in (DEV, TEST)
+    }
+    scene.apply(EVERYWHERE)
+    return scene
+
+
+def found(scene, account: str, region: str):
+    """AMIs and snapshots that an account owns in a Region."""
+    ec2 = scene.world.client("ec2", account, region)
+    return ec2.describe_images(Owners=["self"])["Images"], ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+
+
+def regions_of(deliveries) -> set[tuple[str, str, str]]:
+    """Account, Region and state of each."""
+    return {(one["account"], one["region"], one["state"]) for one in deliveries}
+
+
+def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
+    """Each encrypted under that Region's own key, and made by copies straight from the hub's Region."""
+    abroad.promote("dev")
+
+    assert regions_of(abroad.status()["deliveries"]) == {
+        (account, region, "delivered") for account in (DEV, TEST) for region in (REGION, FAR)
+    }
+    for account in (DEV, TEST):
+        (image,), snapshots = found(abroad, account, FAR)
+        assert image["State"] == "available"
+        assert image["Name"] == f"golden-2026-01-{abroad.image}"
+        assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[account]}
+        assert len(snapshots) == 2
+    abroad.assert_laws()
+
+
+def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
+    """The share is the account's; it closes when the last of its Regions has its last copy."""
+    abroad.world.ec2.pace.copy_spread = 0.8
+    asked = []
+
+    def modifying(call):
+        if call.operation == "ModifySnapshotAttribute" and call.caller.function:
+            asked.append((call.params["OperationType"], call.params["SnapshotId"], tuple(call.params["UserIds"])))
+
+    abroad.world.gateway.after.append(modifying)
+    abroad.promote("")
+
+    assert sorted(asked) == sorted(
+        (what, snapshot, (DEV,)) for what in ("add", "remove") for snapshot in abroad.snapshots
+    )
+    abroad.assert_laws()
+
+
+def test_the_other_regions_events_come_from_its_own_bus(abroad):
+    """No poll and no sweep is needed: every step was told of."""
+    abroad.promote("")
+
+    causes = [line for i in abroad.world.lambda_.invocations for line in i.metrics if "FoundBySweep" in line]
+    assert causes == []
+    assert abroad.states() == {DEV: "delivered"}
+
+
+def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
+    """As in the hub's own Region."""
+    abroad.wait(6 * 60)  # so that discovery has seen what was tagged before
+    abroad.world.faults.drop_events()
+    abroad.world.faults.drop_rings(except_from="sweep")
+    abroad.promote("")
+
+    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "delivered")}
+    abroad.assert_laws(errors_allowed=False)
+
+
+def test_a_region_that_was_not_prepared_fails_alone(scene):
+    """Its key is missing there: the message names account, Region and what to deploy. The other Region arrives."""
+    scene.apply(EVERYWHERE)
+    scene.promote("")
+
+    assert regions_of(scene.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "failed")}
+    (failed,) = [one for one in scene.status()["deliveries"] if one["state"] == "failed"]
+    (fault,) = failed["faults"]
+    assert f"account {DEV}, {FAR}" in fault["where"]
+    assert "alias/ami-promoter" in fault["what"]
+    assert found(scene, DEV, FAR) == ([], [])
+    scene.assert_laws()
