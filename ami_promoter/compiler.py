@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from functools import cache
@@ -101,7 +101,6 @@ class _Compiler:
         own = {
             account: self._block(block, ("accounts", account)) for account, block in data.get("accounts", {}).items()
         }
-        self._refuse_hub([*own], members)
         groups_of: dict[str, list[str]] = {account: [] for account in own}
         for name, mentions in members.items():
             for account in mentions:
@@ -112,6 +111,7 @@ class _Compiler:
         resolved = {
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
+        self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
         built_in = {**_BUILT_IN, "regions": (self._hub.region,)}
         lost = _misshapen(self._document.data, data)
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
@@ -172,13 +172,19 @@ class _Compiler:
             return (self._hub.region,)
         return tuple(sorted({region for region in listed if region is not None}))
 
-    def _refuse_hub(self, own: Iterable[str], members: Mapping[str, Mapping[str, Path]]) -> None:
-        hub = self._hub.account
-        places: list[Path] = [mentions[hub] for mentions in members.values() if hub and hub in mentions]
+    def _refuse_hub(
+        self, block: _Block | None, own: Mapping[str, _Block], members: Mapping[str, Mapping[str, Path]]
+    ) -> None:
+        """Refuse the hub in its own Region, wherever it is named; another Region of it is as good as any."""
+        hub = self._hub.account or ""
+        if block is None or self._hub.region not in _regions_of(block, self._hub.region):
+            return
+        places: list[Path] = [mentions[hub] for mentions in members.values() if hub in mentions]
         places += [("accounts", account) for account in own if account == hub]
         for path in places:
             what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
-            self._fault("targets-hub", path, what, "Take it out.")
+            cure = "Take it out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+            self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:
         settings = {name: setting.value for name, setting in block.items() if name not in ("regions", "key")}

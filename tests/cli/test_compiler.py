@@ -229,6 +229,21 @@ def test_the_hub_itself_is_no_target():
     assert compiled(text, Hub("us-east-1"))
 
 
+def test_the_hub_may_own_the_ami_in_another_region():
+    """But not in its own beside it."""
+    text = 'groups: {{default: ["999999999999"]}}\naccounts: {{"999999999999": {{regions: [{}]}}}}'
+
+    (target,) = compiled(text.format("eu-west-1")).accounts["999999999999"]
+    assert target.region == "eu-west-1"
+    assert faults(text.format("eu-west-1, us-east-1")) == [
+        (
+            f"targets.yaml:{place}: 999999999999 is the hub itself, which owns the AMI already in us-east-1. Take it "
+            "out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+        )
+        for place in ("1:20", "2:12")
+    ]
+
+
 def test_a_fault_in_one_place_does_not_bring_forth_others():
     """A key with a fault is not also said to differ from another group's."""
     text = f"groups: {{a: {{members: {ONE}, key: no}}, b: {{members: {ONE}, key: alias/b}}}}"

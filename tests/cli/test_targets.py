@@ -136,7 +136,10 @@ def test_a_file_with_faults_changes_nothing(client, file, capsys):
             "targets.yaml:1:20: 111111111111 has no quotes: YAML readers take it for a number and lose leading zeros. "
             'Quote it: "111111111111".'
         ),
-        f"targets.yaml:1:34: {HUB} is the hub itself, which owns the AMI already in us-east-1. Take it out.",
+        (
+            f"targets.yaml:1:34: {HUB} is the hub itself, which owns the AMI already in us-east-1. Take it out, or "
+            "name its other Regions alone under `accounts`: `regions: [REGION]`."
+        ),
         "2 faults; nothing was changed.",
     ]
 

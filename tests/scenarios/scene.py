@@ -277,7 +277,9 @@ class Scene:
     def _images(self) -> list[Image]:
         """AMIs that we made and that are registered, wherever."""
         there = [
-            image for image in self.world.ec2.state.images.all() if image.state != "deregistered" and image.owner != HUB
+            image
+            for image in self.world.ec2.state.images.all()
+            if image.state != "deregistered" and (image.owner, image.region) != (HUB, REGION)
         ]
         return [image for image in there if self._tags(image)]
 

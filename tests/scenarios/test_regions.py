@@ -112,3 +112,37 @@ def test_a_region_that_was_not_prepared_fails_alone(scene):
     assert "alias/ami-promoter" in fault["what"]
     assert found(scene, DEV, FAR) == ([], [])
     scene.assert_laws()
+
+
+HOME_AND_AWAY = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+groups:
+  default: ["{DEV}", "{HUB}"]
+accounts:
+  "{HUB}": {{regions: [{FAR}]}}
+"""
+
+
+def test_the_hub_itself_gets_the_ami_in_another_region(scene):
+    """Under that Region's key, by a role like any target's; nothing is opened: snapshots and key are its own."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    stack = scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    scene.apply(HOME_AND_AWAY)
+    opened = []
+
+    def opening(call):
+        if call.operation == "CreateGrant" and call.caller.function:
+            opened.append(call.params["GranteePrincipal"].split(":")[4])
+        if call.operation == "ModifySnapshotAttribute":
+            opened.extend(call.params["UserIds"])
+
+    scene.world.gateway.after.append(opening)
+    scene.promote("")
+
+    assert regions_of(scene.status()["deliveries"]) == {(DEV, REGION, "delivered"), (HUB, FAR, "delivered")}
+    (image,), snapshots = found(scene, HUB, FAR)
+    assert image["State"] == "available"
+    assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {stack.outputs["KeyArn"]}
+    assert set(opened) == {DEV}
+    scene.assert_laws()

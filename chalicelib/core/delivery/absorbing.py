@@ -102,7 +102,8 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     shares = tuple(
         share for snapshot in delivery.snapshots for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
     )
-    return _to(wanted, State.WAITING, now, shares=tuple(dict.fromkeys(shares)))
+    own = delivery.target.account == delivery.hub  # the hub in another Region: it may use what is its own
+    return _to(wanted, State.WAITING, now, shares=() if own else tuple(dict.fromkeys(shares)))
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
