@@ -25,6 +25,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
+from chalicelib.service.census import Census
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
@@ -59,6 +60,8 @@ class Application:
                     self._promotions.run(key, body["cause"], time_left=_seconds(context))
                 case "destination":
                     self._destinations.run(key)
+                case "census":
+                    self._census.run(key, time_left=_seconds(context))
                 case other:
                     raise ValueError(f"No lane acts on {other!r} (message {message.get('messageId')}).")
 
@@ -153,6 +156,13 @@ class Application:
     @cached_property
     def _destinations(self) -> Destinations:
         return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+
+    @cached_property
+    def _census(self) -> Census:
+        from chalicelib.adapters.survey import AwsSurvey
+
+        survey = AwsSurvey(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
+        return Census(self._records, survey, self._bell, now, self._telemetry)
 
     @cached_property
     def _settle(self) -> Settle:

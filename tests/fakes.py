@@ -83,6 +83,13 @@ class MemoryRecords:
         if key in self.records:
             self.records[key].parked, self.records[key].ring_at = why, None
 
+    def unpark(self, key: Key, now: int) -> bool:
+        item = self.records.get(key)
+        if item is None or not item.parked:
+            return False
+        item.parked, item.ring_at = "", now
+        return True
+
     def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
         item = self.records.get(key)
         stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())

@@ -72,6 +72,45 @@ class DynamoLedger:
         """See the port."""
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """Write the lane's side of one share as it was found to be, for an operator; False if somebody was faster.
+
+        ``share.version`` is what was read, 0 for a share that is not in the ledger. Holders stay as they are, and the
+        end that is there stays. Its lane does the rest when it is rung next.
+        """
+        key = addresses.share(Key(share.resource), share.holder_key)
+        update = self._table.update_request(
+            key,
+            "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
+            "body = :body, #state = :state, generation = :generation, grant_id = :grant, before_us = :before, "
+            "version = :next, hard_close_at = if_not_exists(hard_close_at, :until)",
+            {
+                ":kind": "share",
+                ":account": share.account,
+                ":grantee": share.grantee,
+                ":schema": self._forms.version,
+                ":body": _body(share),
+                ":state": share.state.value,
+                ":generation": share.generation,
+                ":grant": share.grant_id,
+                ":before": share.before_us,
+                ":next": share.version + 1,
+                ":until": share.hard_close_at,
+                ":seen": share.version,
+            },
+            names={"#schema": "schema", "#state": "state"},
+            condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
+        )
+        entry = {
+            "at": now,
+            "state": share.state.value,
+            "what": [happened],
+            "account": share.account,
+            "before_us": share.before_us,
+        }
+        history = self._table.put_request(addresses.history(key, share.version + 1), entry)
+        return self._table.transact([{"Update": update}, {"Put": history}])
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """See the port. Raises LostRace if the lane was not alone; what is written by then stays, and is true."""
         for start in range(0, len(shares), PER_TRANSACTION):

@@ -118,6 +118,16 @@ class DynamoRecords:
             condition="attribute_exists(pk)",
         )
 
+    def unpark(self, key: Key, now: int) -> bool:
+        """See the port."""
+        freed = self._table.update(
+            key,
+            "SET ring_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            {":now": now, ":shard": shard_of(key)},
+            condition="attribute_exists(parked)",
+        )
+        return freed is not None
+
     def note(self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False) -> Noted:
         """See the port. A record at rest becomes due with the note, so that the sweep finds it if the ring is lost."""
         names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
@@ -163,7 +173,8 @@ class DynamoRecords:
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
-        self._table.put(key, attributes | {"schema": self._forms.version} if "body" in attributes else attributes)
+        formed = {"schema": self._forms.version} if "body" in attributes else {}
+        self._table.put(key, {**attributes, **formed})
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """See the port."""
