@@ -258,7 +258,7 @@ def _grants(view: View) -> Iterator[Finding]:
         if _knows(share, grant) or _knows(stray, grant):
             continue
         at_work = running(view, grant.delivery)
-        own = at_work and (share is None or share.get("state") not in OPEN)
+        own = share is None or share.get("state") not in OPEN
         wait = LATER if at_work or _copies_of(view, grant) else 0
         holder_key, known = (grant.delivery, share) if own else (_stray(grant), stray)
         yield Finding(
