@@ -90,11 +90,11 @@ def _retry(connection: Connection, ami: str, account: str) -> Report:
         return Report(faults=(Fault("unknown-ami", ami, what, cure),))
     if promotion.get("value") is None and not promotion["_item"].get("parked"):
         what, cure = "its tag was removed, or never took effect.", f"Write `ami-promoter promote {ami} VALUE`."
-        return Report(faults=(Fault("unknown-value", ami, what, cure),))
+        return Report(faults=(Fault("no-value", ami, what, cure),))
     wanted = [child for child in children if account in ("", child.get("account"))]
     if account and not wanted:
         what, cure = f"it has no delivery to account {account}.", "`ami-promoter status` lists them."
-        return Report(faults=(Fault("unknown-delivery", ami, what, cure),))
+        return Report(faults=(Fault("no-delivery", ami, what, cure),))
     freed = _unpark(connection, [addresses.promotion(ami), *(addresses.delivery(c["delivery"]) for c in wanted)])
     again = [child for child in wanted if child.get("state") in AGAIN]
     if again:

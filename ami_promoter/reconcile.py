@@ -129,6 +129,6 @@ def _unpark(connection: Connection, pk: str) -> Report:
     if not freed:
         what = f"no record of that name is parked in {connection.place}."
         cure = "`ami-promoter reconcile` lists those that are."
-        return Report(faults=(Fault("unknown-parked", pk, what, cure),))
+        return Report(faults=(Fault("not-parked", pk, what, cure),))
     data = json.loads(json.dumps({"unparked": pk}))
     return Report((f"{pk} goes on within a minute.",), data)

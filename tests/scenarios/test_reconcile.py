@@ -135,9 +135,9 @@ def test_a_grant_is_ours_by_its_name(scene):
     scene.run_until(lambda: {grant["Name"] for grant in scene.grants()} == {"backup-of-dev"}, seconds=3700)
 
 
-def copy_of_ours(scene, source, delivery):
+def copy_of_ours(scene, source, delivery, hub=HUB):
     """Put a copy into the target that bears our tags, as a crash of long ago may have left it."""
-    tags = {HUB_TAG: HUB, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
+    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
     ec2 = scene.client("ec2", DEV)
     volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
     made = ec2.create_snapshot(
@@ -147,3 +147,33 @@ def copy_of_ours(scene, source, delivery):
         ],
     )
     return made["SnapshotId"]
+
+
+def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
+    """One that nobody uses goes. One in an AMI of the owner's own making stays, and so does another hub's."""
+    unused, used = (copy_of_ours(scene, scene.snapshots[0], f"{n:020x}") for n in range(2))
+    ec2 = scene.client("ec2", DEV)
+    device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": used}}
+    ec2.register_image(
+        Name="the-owners-own", RootDeviceName="/dev/xvda", VirtualizationType="hvm", BlockDeviceMappings=[device]
+    )
+    theirs = copy_of_ours(scene, scene.snapshots[0], "0" * 20, hub="999999999999")
+    scene.wait(900)
+
+    status, report = reconcile(scene)
+    assert (status, codes(report)) == (4, {"copy-orphaned"})
+    assert [one["where"].split()[0] for one in report["found"]] == [unused]
+    assert {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} == {unused, used, theirs}
+
+    assert reconcile(scene, "--apply")[0] == 0
+    assert {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} == {used, theirs}
+
+
+def test_a_target_that_cannot_be_seen_is_told(scene):
+    """Its role is gone: exit status 4, and the others are looked at all the same."""
+    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+
+    status, report = reconcile(scene)
+
+    assert (status, codes(report)) == (4, {"not-seen"})
+    assert report["targets"] == {"seen": 2, "asked": 3}
