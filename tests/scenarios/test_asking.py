@@ -1,4 +1,4 @@
-"""``promote``, ``cancel`` and ``retry``: the same as tagging, from the command line, and another try for what failed."""
+"""``promote``, ``cancel`` and ``retry``: the tag from the command line, and another try for what failed."""
 
 from __future__ import annotations
 
