@@ -40,6 +40,12 @@ def purge(scene: Scene) -> None:
         client.purge_queue(QueueUrl=url)
 
 
+def rings(scene: Scene, queue: str) -> int:
+    """How many rings lie in a waking queue."""
+    (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f"-{queue}.fifo")]
+    return len(found.messages)
+
+
 def schedule(scene: Scene, function: str, *, on: bool) -> None:
     """Enable or disable the rule that wakes a function by the clock."""
     client = scene.client("events")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import stage
-from tests.scenarios.platform import new_version, purge, schedule, slow_down, switch
+from tests.scenarios.platform import new_version, purge, rings, schedule, slow_down, switch
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, targets_file
 
 DAY = 24 * 3600
@@ -62,16 +62,22 @@ def test_the_consumer_of_act_is_off_for_an_hour_from_the_beginning(scene):
     assert_delivered(scene, DEV, TEST)
 
 
-@pytest.mark.parametrize("state", ["requested", "opening", "copying"])
-def test_both_queues_are_purged(scene, state):
-    """Every ring is gone: nothing is in a queue that is not on a record, and the sweep rings again."""
-    scene.tag("dev")
-    scene.run_until_state(state)
-    purge(scene)
-    scene.run_until_over()
+@pytest.mark.parametrize(("state", "queue"), [("requested", "act"), ("opening", "settle"), ("registering", "settle")])
+def test_both_queues_are_purged(scene, state, queue):
+    """Every ring is gone: nothing is in a queue that is not on a record, and the sweep rings again.
 
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
-    assert_delivered(scene, DEV, TEST)
+    Purged when the ring for the delivery, for the opening of its shares, or for their closing lies there.
+    """
+    scene.tag("")
+    scene.run_until_state(state)
+    scene.run_until(lambda: rings(scene, queue), seconds=60)
+    purge(scene)
+    assert rings(scene, queue) == 0
+    scene.run_until_over()
+    scene.run_until(lambda: not scene.world.shares_open(), seconds=150)
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert_delivered(scene, DEV)
 
 
 def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene):
