@@ -1,13 +1,18 @@
 """What ``reconcile``, ``retry`` and ``--unpark`` say, and with which exit status; targets are seen in the scenarios."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from ami_promoter.aws import Connection
+from ami_promoter.looking import Looking
 from ami_promoter.main import main
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
+from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
 
 TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
@@ -135,3 +140,18 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
 def test_an_unknown_ami_cannot_be_tried_again(table):
     """There is no record of it."""
     assert main(["retry", AMI]) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "before_us", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
+)
+def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, before_us, ours):
+    """The share's item is gone; what was written with it still says whether it was open, and ours."""
+    ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
+    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), "0123:1")
+    (held,) = ledger.shares(resource)
+    ledger.save([replace(held, state=State(state), before_us=before_us)], "opening was tried", NINE)
+    key = addresses.share(addresses.Key(resource), "222222222222")
+    assert table.delete(key, "version = :one", {":one": 1})
+
+    assert Looking(Connection("us-east-1"), print)._was_open("snap-0a", "222222222222") is ours
