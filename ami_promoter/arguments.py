@@ -27,7 +27,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of one or two words, with at most one operand."""
+    """A command of one or two words, with at most two operands."""
 
     words: tuple[str, ...]
     help: str
@@ -35,13 +35,16 @@ class Command:
     operand_needed: bool = True
     operand_pattern: str = "(?s).+"
     operand_wanted: str = "a file"
+    second: str = ""
+    second_pattern: str = "(?s).*"
+    second_wanted: str = "a value"
     options: tuple[Option, ...] = ()
 
     @property
     def usage(self) -> str:
         """How it is called."""
         operand = self.operand if self.operand_needed or not self.operand else f"[{self.operand}]"
-        return " ".join(word for word in ("ami-promoter", *self.words, operand, "[options]") if word)
+        return " ".join(word for word in ("ami-promoter", *self.words, operand, self.second, "[options]") if word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Call:
     command: Command
     operand: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    second: str = ""
 
 
 REGION = Option(
@@ -83,7 +87,41 @@ ROLE = Option(
     "[A-Za-z0-9+=,.@_-]{1,64}",
     "a role's name, without a path",
 )
+APPLY = Option("--apply", "", "put right what can be (otherwise only show it)")
+UNPARK = Option(
+    "--unpark",
+    "KEY",
+    "let one parked record go on, and do nothing else",
+    "(promotion|delivery|destination|resource|census)#.+",
+    "a record's key, like delivery#0123456789abcdef0123",
+)
+KEYS = Option(
+    "--key",
+    "ARN,ARN",
+    "look at these keys of the hub, too",
+    "arn:[a-z0-9-]+:kms:.+",
+    "ARNs of keys, with commas between",
+)
+SINCE = Option(
+    "--since", "HOURS", "how far back to ask CloudTrail who shared what (otherwise 48)", "[1-9][0-9]{0,3}", "1 to 9999"
+)
+HUB_ONLY = Option("--hub-only", "", "do not look into the targets")
+PATIENCE = Option("--timeout", "MINUTES", "wait so long for the targets (otherwise 5)", "[1-9][0-9]{0,2}", "1 to 999")
+TAG = Option(
+    "--tag-key",
+    "KEY",
+    "the trigger's tag key, if the stack says another than `promote`",
+    "(?!aws:).{1,127}",
+    "a tag's key",
+)
+ACCOUNT = Option("--account", "ID", "only the delivery to this account", "[0-9]{12}", "12 digits")
 HELP = Option("--help", "", "show this")
+
+AMI: Mapping[str, Any] = {
+    "operand": "AMI",
+    "operand_pattern": "ami-[0-9a-f]{8,17}",
+    "operand_wanted": "an AMI's id, like ami-0123456789abcdef0",
+}
 
 KEY: Mapping[str, Any] = {
     "operand": "KEY",
@@ -114,11 +152,30 @@ COMMANDS = (
     Command(
         ("status",),
         "list the promotions, or show one AMI's deliveries",
-        "AMI",
         operand_needed=False,
-        operand_pattern="ami-[0-9a-f]{8,17}",
-        operand_wanted="an AMI's id, like ami-0123456789abcdef0",
         options=(REGION, TABLE, JSON, HELP),
+        **AMI,
+    ),
+    Command(
+        ("promote",),
+        "tag an AMI, so that it is promoted to what VALUE names",
+        second="VALUE",
+        second_pattern="(?s).{0,256}",
+        second_wanted="group names and account ids, at most 256 characters; '' for the group `default`",
+        options=(REGION, TABLE, HUB, TAG, JSON, HELP),
+        **AMI,
+    ),
+    Command(
+        ("cancel",),
+        "remove an AMI's tag: what runs is cancelled, what was delivered stays",
+        options=(REGION, TABLE, HUB, TAG, JSON, HELP),
+        **AMI,
+    ),
+    Command(
+        ("retry",),
+        "try an AMI's failed deliveries again, and let what is parked go on",
+        options=(REGION, TABLE, HUB, ACCOUNT, JSON, HELP),
+        **AMI,
     ),
     Command(
         ("pause",),
@@ -130,6 +187,11 @@ COMMANDS = (
         ("drain",),
         "pause, bring what runs to its end, and close every share",
         options=(REGION, TABLE, HUB, DELETE_COPIES, WAIT, TIMEOUT, JSON, HELP),
+    ),
+    Command(
+        ("reconcile",),
+        "compare AWS with the records, and put right what differs",
+        options=(REGION, TABLE, HUB, APPLY, KEYS, SINCE, HUB_ONLY, PATIENCE, UNPARK, JSON, HELP),
     ),
     Command(
         ("key-policy", "target"),
@@ -150,7 +212,8 @@ EXITS = """exit status:
   1  faults in what was given: the file, or an AMI that is not known
   2  faults in the call itself
   3  AWS refused, or could not be reached; nothing is half done
-  4  drain: something is still under way, or a share is open"""
+  4  drain: something is still under way, or a share is open
+     reconcile: something is not in order and is not put right yet"""
 
 
 def parse(argv: Sequence[str]) -> Call | str | tuple[Fault, ...]:
@@ -164,7 +227,8 @@ def parse(argv: Sequence[str]) -> Call | str | tuple[Fault, ...]:
         return (_no_command(words), *_option_faults(options, every))
     operands = words[len(command.words) :]
     faults = (*_option_faults(options, command.options), *_operand_faults(command, operands))
-    return faults or Call(command, "".join(operands), {name: value or "" for name, value in options})
+    first, second = (*operands, "", "")[:2]
+    return faults or Call(command, first, {name: value or "" for name, value in options}, second)
 
 
 def help_text(command: Command | None = None) -> str:
@@ -231,11 +295,16 @@ def _operand_faults(command: Command, operands: Sequence[str]) -> Iterator[Fault
     name = " ".join(command.words)
     if not operands and command.operand and command.operand_needed:
         yield Fault("usage-operand", name, f"{command.operand} is missing.", f"Write `{command.usage}`.")
-    taken = 1 if command.operand else 0
-    for operand in operands[:taken]:
-        if not re.fullmatch(command.operand_pattern, operand):
-            what = f"`{operand}` is no {command.operand}."
-            yield Fault("usage-operand", name, what, f"Write {command.operand_wanted}.")
+    if command.second and len(operands) == 1:
+        yield Fault("usage-operand", name, f"{command.second} is missing.", f"Write `{command.usage}`.")
+    forms = (
+        (command.operand, command.operand_pattern, command.operand_wanted),
+        (command.second, command.second_pattern, command.second_wanted),
+    )
+    taken = sum(bool(form[0]) for form in forms)
+    for operand, (called, pattern, wanted) in zip(operands[:taken], forms, strict=False):
+        if not re.fullmatch(pattern, operand):
+            yield Fault("usage-operand", name, f"`{operand}` is no {called}.", f"Write {wanted}.")
     for operand in operands[taken:]:
         yield Fault("usage-operand", name, f"`{operand}` is too much.", f"Write `{command.usage}`.")
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ami_promoter import aws, drain, key_policy, pausing, status, targets
+from ami_promoter import asking, aws, drain, key_policy, pausing, reconcile, status, targets
 from ami_promoter.arguments import Call, parse
 from ami_promoter.report import Report
 from chalicelib.core.faults import Fault
@@ -20,6 +20,10 @@ RUN: Mapping[str, Callable[[Call, str], Report]] = {
     "pause": pausing.run,
     "resume": pausing.run,
     "drain": drain.run,
+    "promote": asking.run,
+    "cancel": asking.run,
+    "retry": asking.run,
+    "reconcile": reconcile.run,
     "key-policy": key_policy.run,
 }
 """A command's first word, and what carries it out; each may raise Trouble."""

@@ -60,6 +60,18 @@ class Reader:
         )
         return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
 
+    def everything(self) -> dict[tuple[str, str], Record]:
+        """Read every record, share, note of a delivery and source image, by (pk, sk); the whole table, consistently."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="sk IN (:record, :image) OR begins_with(sk, :share) OR begins_with(sk, :delivery)",
+            ExpressionAttributeValues=wire(
+                {":record": "record", ":image": "image", ":share": "share#", ":delivery": "delivery#"}
+            ),
+            ConsistentRead=True,
+        )
+        return {(item["pk"], item["sk"]): _tolerant(item) for page in pages for item in map(values, page["Items"])}
+
     def promotion(self, ami: str) -> Record | None:
         """Read one AMI's promotion; None if there is none."""
         item = self._table.get(addresses.promotion(ami))
@@ -89,6 +101,14 @@ class Reader:
                 self._sleep(min(0.1 * 2**attempt, 5))
             left = [*unread, *left]
         return found
+
+
+def _tolerant(item: Mapping[str, Any]) -> Record:
+    """Read an item; of one whose body is damaged, what stands beside it."""
+    try:
+        return _record(item)
+    except (TypeError, ValueError):
+        return {"unreadable": True, "_item": item}
 
 
 def _record(item: Mapping[str, Any]) -> Record:

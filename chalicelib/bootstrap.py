@@ -25,6 +25,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
+from chalicelib.service.census import Census
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
@@ -60,6 +61,8 @@ class Application:
                     self._promotions.run(key, body["cause"], time_left=_seconds(context))
                 case "destination":
                     self._destinations.run(key)
+                case "census":
+                    self._census.run(key, time_left=_seconds(context))
                 case other:
                     raise ValueError(f"No lane acts on {other!r} (message {message.get('messageId')}).")
 
@@ -169,6 +172,13 @@ class Application:
     def _grant_audit(self) -> GrantAudit:
         grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
+
+    @cached_property
+    def _census(self) -> Census:
+        from chalicelib.adapters.survey import AwsSurvey
+
+        survey = AwsSurvey(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
+        return Census(self._records, survey, self._bell, now, self._telemetry)
 
     @cached_property
     def _settle(self) -> Settle:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
+from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.destination import Slots
@@ -113,6 +114,10 @@ class Records(Protocol):
 
     def park(self, key: Key, why: str, now: int) -> None:
         """Set it aside for a person: out of the index of what is due."""
+        ...
+
+    def unpark(self, key: Key, now: int) -> bool:
+        """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
         ...
 
     def note(
@@ -351,6 +356,21 @@ class TargetAccount(Protocol):
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """Delete these; one that is gone is no error."""
+        ...
+
+
+class Survey(Protocol):
+    """A target as a whole, by the tags that everything of ours bears. Every method may raise Refusal."""
+
+    def look(self, account: str, region: str) -> tuple[tuple[OurImage, ...], tuple[OurSnapshot, ...]]:
+        """List all AMIs and snapshots there that bear this hub's tag."""
+        ...
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """Delete one snapshot if it still bears this hub's tag and the delivery's, and no AMI uses it.
+
+        Returns why it was not deleted; "" if it is gone.
+        """
         ...
 
 

@@ -21,6 +21,7 @@ from sandbox.gateway import Gateway
 from sandbox.iam import Iam
 from sandbox.kernel import Kernel
 from sandbox.rules import Rules
+from sandbox.services.cloudtrail import CloudTrail
 from sandbox.services.ec2 import Ec2
 from sandbox.services.events import Events
 from sandbox.services.kms import Kms
@@ -62,6 +63,7 @@ class World:
         self.sns = Sns(self)
         self.lambda_ = Lambda(self)
         self.ec2 = Ec2(self)
+        self.cloudtrail = CloudTrail(self)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -71,6 +73,7 @@ class World:
             self.sns,
             self.lambda_,
             self.ec2,
+            self.cloudtrail,
         )
         self.services = {service.name: service for service in played}
         """What the sandbox plays itself; everything else is moto's."""

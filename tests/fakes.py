@@ -99,6 +99,13 @@ class MemoryRecords:
         if key in self.records:
             self.records[key].parked, self.records[key].ring_at = why, None
 
+    def unpark(self, key: Key, now: int) -> bool:
+        item = self.records.get(key)
+        if item is None or not item.parked:
+            return False
+        item.parked, item.ring_at = "", now
+        return True
+
     def note(
         self,
         key: Key,

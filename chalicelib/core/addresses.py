@@ -53,6 +53,21 @@ def destination(account: str, region: str) -> Key:
     return Key(f"destination#{account}#{region}")
 
 
+def census(account: str, region: str) -> Key:
+    """One per (account, Region): what is ours there, when an operator last asked."""
+    return Key(f"census#{account}#{region}")
+
+
+def census_page(census_key: Key, page: int) -> Key:
+    """One page of what was found."""
+    return Key(census_key.pk, f"found#{page:05d}")
+
+
+def census_order(census_key: Key, run: str) -> Key:
+    """What an operator wants removed there, and beside it what became of that."""
+    return Key(census_key.pk, f"remove#{run}")
+
+
 def snapshot_resource(snapshot: str) -> Key:
     """The lane of one source snapshot's permissions."""
     return Key(f"resource#snapshot#{snapshot}")

@@ -103,7 +103,12 @@ def _asks_again(share: Share) -> bool:
 
 def to_close(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
     """Return those to be closed now: ours, and nobody's need any longer, or past their end."""
-    return tuple(s for s in shares if now >= s.next_try and _must_close(s, now))
+    return tuple(s for s in shares if (now >= s.next_try or _was_held(s)) and _must_close(s, now))
+
+
+def _was_held(share: Share) -> bool:
+    """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
+    return share.state is State.OPEN and bool(share.told)
 
 
 def _must_close(share: Share, now: int) -> bool:
@@ -236,6 +241,12 @@ def oldest_open(shares: Iterable[Share], now: int) -> int | None:
     return now - min(opened_at) if opened_at else None
 
 
+def _open_due_at(share: Share, now: int) -> int:
+    if share.holders:
+        return min(share.hard_close_at, now + pace.POLLS[-1])
+    return now if _was_held(share) else share.next_try
+
+
 def due_at(shares: Iterable[Share], now: int) -> int | None:
     """When the resource must be looked at again although nobody rang: an open share now and then, for its age."""
     times = []
@@ -243,7 +254,7 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
         if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
             times.append(share.next_try)
         elif share.state is State.OPEN:
-            times.append(min(share.hard_close_at, now + pace.POLLS[-1]) if share.holders else share.next_try)
+            times.append(_open_due_at(share, now))
         elif share.holders and _asks_again(share):
             times.append(share.next_try)
         if untold(share):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core.addresses import Key, promotion
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import State
 from chalicelib.ports import Records, Source, Tagged, Write
@@ -42,11 +43,14 @@ class Discover:
 
     def _look(self, tagged: Tagged) -> None:
         now = self._clock()
-        stored = self._records.read(promotion(tagged.ami))
-        if stored is None:
+        try:
+            stored = self._records.read(promotion(tagged.ami))
+            record = None if stored is None else promotions.parse(stored)
+        except ParkRecord:  # its own lane parks it, and tells; here it must not keep the others from being found
+            return
+        if record is None:
             start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
             return
-        record = promotions.parse(stored)
         known = (record.value, record.refused_value, record.candidate)
         if record.state in (State.RUNNING, State.OVER) and tagged.value not in known:
             self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")

@@ -154,6 +154,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return None
+        if before is not None and before.state is State.FAILED and _passed_over(promotion, target):
+            return None
         if before is not None and before.state not in ENDED:
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return ident if before.ending is not None else None
@@ -249,6 +251,11 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def due_at(self, record: Promotion) -> int | None:
         """See Lane."""
         return record.due_at
+
+
+def _passed_over(promotion: Promotion, target: Target) -> bool:
+    """Whether an operator asked for other accounts' failed deliveries alone."""
+    return bool(promotion.only) and target.account not in promotion.only
 
 
 def parse(stored: Stored) -> Promotion:

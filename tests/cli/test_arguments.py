@@ -11,8 +11,8 @@ WRONG = {
     "": [
         (
             "ami-promoter: the command is missing. "
-            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`, `pause`, `resume`, `drain`, "
-            "`key-policy target`, `key-policy hub`."
+            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`, `promote`, `cancel`, `retry`, "
+            "`pause`, `resume`, `drain`, `reconcile`, `key-policy target`, `key-policy hub`."
         ),
     ],
     "target aply x --regon y --tabel": [
@@ -40,6 +40,17 @@ WRONG = {
     "drain now --timeout 0": [
         "--timeout: `0` is not what it takes. Write minutes, 1 to 99999.",
         "drain: `now` is too much. Write `ami-promoter drain [options]`.",
+    ],
+    "promote ami-0123456789abcdef0": [
+        "promote: VALUE is missing. Write `ami-promoter promote AMI VALUE [options]`.",
+    ],
+    "promote x dev more": [
+        "promote: `x` is no AMI. Write an AMI's id, like ami-0123456789abcdef0.",
+        "promote: `more` is too much. Write `ami-promoter promote AMI VALUE [options]`.",
+    ],
+    "reconcile --unpark x --since 0": [
+        "--unpark: `x` is not what it takes. Write a record's key, like delivery#0123456789abcdef0123.",
+        "--since: `0` is not what it takes. Write 1 to 9999.",
     ],
     "key-policy target x": [
         "key-policy target: `x` is no KEY. Write a key's ARN, its id, or alias/NAME.",

@@ -189,6 +189,21 @@ def test_a_parked_record_is_out_of_the_way(store):
     assert store.records.begin(KEY).parked == "IllegalEvent"
 
 
+def test_a_parked_record_goes_on_when_it_is_told_to(store):
+    """Due at once, its notes and its version as they were; one that is not parked is left alone."""
+    store.records.create(write(due=None), NOW)
+    assert not store.records.unpark(KEY, NOW)
+    assert due(store, NOW + 10**6) == []
+    store.records.note(KEY, {"a": "1"}, NOW)
+    store.records.park(KEY, "IllegalEvent", NOW)
+
+    assert store.records.unpark(KEY, NOW + 5)
+    assert due(store, NOW + 5) == [KEY]
+    found = store.records.read(KEY)
+    assert (found.parked, found.hints, found.version) == ("", {"a": "1"}, 1)
+    assert not store.records.unpark(Key("delivery#other"), NOW)
+
+
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # the schema is a matter of DynamoDB's items alone
 def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
     """It is told from one that can be read, so that it can be parked."""

@@ -8,21 +8,31 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
+from chalicelib.core.errors import Unreadable
 from chalicelib.core.promotion.model import Child
+from chalicelib.core.schema import CURRENT, Forms
 
 
 class DynamoChildren:
-    """The port ``Children`` on one table."""
+    """The port ``Children`` on one table. ``forms``: in which form bodies are written and read."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
         self._table = table
+        self._forms = forms
 
     def add(self, ami: str, child: Child) -> bool:
         """See the port."""
         added = self._table.update(
             addresses.child(ami, child.delivery),
-            "SET kind = :kind, body = :body, episode = :episode, running = :yes",
-            {":kind": "child", ":body": _body(child), ":episode": child.episode, ":yes": True},
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes",
+            {
+                ":kind": "child",
+                ":schema": self._forms.version,
+                ":body": _body(child),
+                ":episode": child.episode,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
         )
         if added is None:
@@ -34,18 +44,31 @@ class DynamoChildren:
         """See the port. The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
         ended = self._table.update(
             addresses.child(ami, child.delivery),
-            "SET body = :body, running = :no",
-            {":body": _body(child), ":episode": child.episode, ":no": False, ":yes": True},
+            "SET #schema = :schema, body = :body, running = :no",
+            {
+                ":schema": self._forms.version,
+                ":body": _body(child),
+                ":episode": child.episode,
+                ":no": False,
+                ":yes": True,
+            },
+            names={"#schema": "schema"},
             condition="episode = :episode AND running = :yes",
         )
         return True if ended is None else self._count(ami, -1) <= 0
 
     def all(self, ami: str) -> Sequence[Child]:
         """See the port."""
-        return [
-            codec.decode(Child, json.loads(item["body"]))
-            for item in self._table.query(addresses.promotion(ami).pk, "delivery#")
-        ]
+        return [self._child(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def _child(self, item: dict[str, Any]) -> Child:
+        """Read one; raises what parks the promotion where that cannot be done."""
+        where = f"{item['pk']} {item['sk']}"
+        try:
+            body = self._forms.body("child", where, item.get("schema", 1), json.loads(item["body"]))
+            return codec.decode(Child, body, where)
+        except (KeyError, ValueError) as error:
+            raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 
     def _count(self, ami: str, change: int) -> int:
         counted: dict[str, Any] | None = self._table.update(

@@ -10,7 +10,9 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
+from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import Share, State
 from chalicelib.ports import LostRace
 
@@ -24,10 +26,11 @@ _HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table."""
+    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
         self._table = table
+        self._forms = forms
 
     def hold(self, resource: str, share: Share, holder: str) -> None:
         """See the port."""
@@ -41,14 +44,16 @@ class DynamoLedger:
             ":until": share.hard_close_at,
             ":holder": {holder},
             ":kind": "share",
+            ":schema": self._forms.version,
         }
         self._table.update(
             key,
-            "SET kind = :kind, account = :account, grantee = :grantee, body = if_not_exists(body, :body), "
-            "#state = if_not_exists(#state, :state), version = if_not_exists(version, :zero), "
-            "hard_close_at = if_not_exists(hard_close_at, :until) ADD holders :holder",
+            "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
+            "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
+            "version = if_not_exists(version, :zero), hard_close_at = if_not_exists(hard_close_at, :until) "
+            "ADD holders :holder",
             given,
-            names={"#state": "state"},
+            names={"#state": "state", "#schema": "schema"},
         )
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
@@ -65,7 +70,46 @@ class DynamoLedger:
 
     def shares(self, resource: str) -> Sequence[Share]:
         """See the port."""
-        return [_share(item) for item in self._table.query(resource, "share#")]
+        return [self._share(item) for item in self._table.query(resource, "share#")]
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """Write the lane's side of one share as it was found to be, for an operator; False if somebody was faster.
+
+        ``share.version`` is what was read, 0 for a share that is not in the ledger. Holders stay as they are, and the
+        end that is there stays. Its lane does the rest when it is rung next.
+        """
+        key = addresses.share(Key(share.resource), share.holder_key)
+        update = self._table.update_request(
+            key,
+            "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
+            "body = :body, #state = :state, generation = :generation, grant_id = :grant, before_us = :before, "
+            "version = :next, hard_close_at = if_not_exists(hard_close_at, :until)",
+            {
+                ":kind": "share",
+                ":account": share.account,
+                ":grantee": share.grantee,
+                ":schema": self._forms.version,
+                ":body": _body(share),
+                ":state": share.state.value,
+                ":generation": share.generation,
+                ":grant": share.grant_id,
+                ":before": share.before_us,
+                ":next": share.version + 1,
+                ":until": share.hard_close_at,
+                ":seen": share.version,
+            },
+            names={"#schema": "schema", "#state": "state"},
+            condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
+        )
+        entry = {
+            "at": now,
+            "state": share.state.value,
+            "what": [happened],
+            "account": share.account,
+            "before_us": share.before_us,
+        }
+        history = self._table.put_request(addresses.history(key, share.version + 1), entry)
+        return self._table.transact([{"Update": update}, {"Put": history}])
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """See the port. Raises LostRace if the lane was not alone; what is written by then stays, and is true."""
@@ -75,9 +119,10 @@ class DynamoLedger:
                 key = addresses.share(Key(share.resource), share.holder_key)
                 update = self._table.update_request(
                     key,
-                    "SET body = :body, #state = :state, generation = :generation, grant_id = :grant, "
-                    "before_us = :before, version = :next",
+                    "SET #schema = :schema, body = :body, #state = :state, generation = :generation, "
+                    "grant_id = :grant, before_us = :before, version = :next",
                     {
+                        ":schema": self._forms.version,
                         ":body": _body(share),
                         ":state": share.state.value,
                         ":generation": share.generation,
@@ -86,34 +131,40 @@ class DynamoLedger:
                         ":next": share.version + 1,
                         ":seen": share.version,
                     },
-                    names={"#state": "state"},
+                    names={"#schema": "schema", "#state": "state"},
                     condition="version = :seen" + (NO_HOLDER if unheld and not share.holders else ""),
                 )
-                entry = {"at": now, "state": share.state.value, "what": [happened], "account": share.account}
+                entry = {
+                    "at": now,
+                    "state": share.state.value,
+                    "what": [happened],
+                    "account": share.account,
+                    "before_us": share.before_us,
+                }
                 history = self._table.put_request(addresses.history(key, share.version + 1), entry)
                 writes += [{"Update": update}, {"Put": history}]
             if not self._table.transact(writes):
                 raise LostRace(shares[start].resource)
 
+    def _share(self, item: dict[str, Any]) -> Share:
+        where = f"{item['pk']} {item['sk']}"
+        try:
+            body = self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"]))
+            share = codec.decode(Share, body, where)
+        except (KeyError, ValueError, NewerSchema, Unreadable) as error:
+            share = _least(item, where, error)
+        return replace(
+            share,
+            holders=frozenset(item.get("holders", ())),
+            hard_close_at=item.get("hard_close_at", 0),
+            grantee=item.get("grantee", ""),
+            version=item.get("version", 0),
+        )
+
 
 def _body(share: Share) -> str:
     plain = codec.encode(share)
     return json.dumps({name: value for name, value in plain.items() if name not in _HOLDERS_OWN}, separators=(",", ":"))
-
-
-def _share(item: dict[str, Any]) -> Share:
-    where = f"{item['pk']} {item['sk']}"
-    try:
-        share = codec.decode(Share, json.loads(item["body"]), where)
-    except (KeyError, ValueError) as error:
-        share = _least(item, where, error)
-    return replace(
-        share,
-        holders=frozenset(item.get("holders", ())),
-        hard_close_at=item.get("hard_close_at", 0),
-        grantee=item.get("grantee", ""),
-        version=item.get("version", 0),
-    )
 
 
 def _least(item: dict[str, Any], where: str, error: Exception) -> Share:

@@ -15,10 +15,10 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
-from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.ports import LeadsOn, Noted, Stored, Write, always
 
-SCHEMA = 1
 SHARDS = 4
 INDEX = "due"
 HINT = "in:"
@@ -30,26 +30,27 @@ def shard_of(key: Key) -> str:
 
 
 class DynamoRecords:
-    """The port ``Records`` on one table."""
+    """The port ``Records`` on one table. ``forms``: in which form bodies are written and read."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
         self._table = table
+        self._forms = forms
 
     def begin(self, key: Key) -> Stored | None:
         """See the port."""
         item = self._table.update(key, "REMOVE rung", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
-        return None if item is None else _stored(key, item)
+        return None if item is None else self._stored(key, item)
 
     def read(self, key: Key) -> Stored | None:
         """See the port."""
         item = self._table.get(key)
-        return None if item is None else _stored(key, item)
+        return None if item is None else self._stored(key, item)
 
     def create(self, write: Write, now: int) -> bool:
         """See the port."""
         item: dict[str, Any] = {
             "kind": write.key.kind,
-            "schema": SCHEMA,
+            "schema": self._forms.version,
             "version": 1,
             "notes": 0,
             "rings": 0,
@@ -73,7 +74,7 @@ class DynamoRecords:
     ) -> bool:
         """See the port."""
         given: dict[str, Any] = {
-            ":schema": SCHEMA,
+            ":schema": self._forms.version,
             ":state": after.state,
             ":body": json.dumps(after.body, separators=(",", ":")),
             ":next": before.version + 1,
@@ -117,6 +118,16 @@ class DynamoRecords:
             condition="attribute_exists(pk)",
         )
 
+    def unpark(self, key: Key, now: int) -> bool:
+        """See the port."""
+        freed = self._table.update(
+            key,
+            "SET ring_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            {":now": now, ":shard": shard_of(key)},
+            condition="attribute_exists(parked)",
+        )
+        return freed is not None
+
     def note(
         self,
         key: Key,
@@ -146,7 +157,7 @@ class DynamoRecords:
         if old is None:
             return Noted(found=self._table.get(key) is not None, ring=False)
         rung = old.get("rung")
-        if (rung is not None and rung > now - pace.RING_LOST) or not _leads_on(leads_on, key, old, hints):
+        if (rung is not None and rung > now - pace.RING_LOST) or not self._leads_on(leads_on, key, old, hints):
             return Noted(found=True, ring=False)
         far = old.get("ring_at", now) > now + pace.RING_LOST
         return Noted(found=True, ring=self._mark_rung(key, now, soon=far))
@@ -170,15 +181,17 @@ class DynamoRecords:
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
-        self._table.put(key, attributes)
+        formed = {"schema": self._forms.version} if "body" in attributes else {}
+        self._table.put(key, {**attributes, **formed})
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """See the port."""
-        return self._table.get(key)
+        item = self._table.get(key)
+        return None if item is None else self._formed(item)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
         """See the port."""
-        return [(Key(item["pk"], item["sk"]), item) for item in self._table.query(pk, prefix)]
+        return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
 
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         """See the port."""
@@ -203,30 +216,36 @@ class DynamoRecords:
         )
         return None if moved is None else int(item.get("due_at", now))
 
+    def _stored(self, key: Key, item: Mapping[str, Any]) -> Stored:
+        self._forms.check(str(key), item.get("schema", 1))
+        try:
+            return Stored(
+                key=key,
+                body=self._forms.body(key.kind, str(key), item.get("schema", 1), json.loads(item["body"])),
+                version=item["version"],
+                notes=item.get("notes", 0),
+                hints={name.removeprefix(HINT): value for name, value in item.items() if name.startswith(HINT)},
+                parked=item.get("parked", ""),
+                astir="ring_at" in item,
+            )
+        except (KeyError, ValueError) as error:
+            raise Unreadable(f"{key} cannot be read: {error!r}.") from error
 
-def _leads_on(leads_on: LeadsOn, key: Key, old: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
-    """Ask of the record as the note has left it; one that cannot be read is rung, so that its lane parks it."""
-    noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": old.get("notes", 0) + 1}
-    try:
-        return leads_on(_stored(key, noted))
-    except ParkRecord:
-        return True
+    def _leads_on(self, leads_on: LeadsOn, key: Key, old: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
+        """Ask of the record as the note has left it; one that cannot be read is rung, so that its lane parks it."""
+        noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": old.get("notes", 0) + 1}
+        try:
+            return leads_on(self._stored(key, noted))
+        except ParkRecord:
+            return True
 
-
-def _stored(key: Key, item: Mapping[str, Any]) -> Stored:
-    if item.get("schema", SCHEMA) > SCHEMA:
-        raise NewerSchema(
-            f"{key} has schema {item['schema']}, and this version reads up to {SCHEMA}; upgrade the stack."
-        )
-    try:
-        return Stored(
-            key=key,
-            body=json.loads(item["body"]),
-            version=item["version"],
-            notes=item.get("notes", 0),
-            hints={name.removeprefix(HINT): value for name, value in item.items() if name.startswith(HINT)},
-            parked=item.get("parked", ""),
-            astir="ring_at" in item,
-        )
-    except (KeyError, ValueError) as error:
-        raise Unreadable(f"{key} cannot be read: {error!r}.") from error
+    def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an item beside a record with its body, if it has one, in this version's form."""
+        schema, where = item.get("schema", 1), f"{item['pk']} {item['sk']}"
+        if "body" not in item:
+            return item
+        self._forms.check(where, schema)
+        if schema == self._forms.version:
+            return item
+        body = self._forms.body(str(item.get("kind")), where, schema, json.loads(item["body"]))
+        return {**item, "body": json.dumps(body, separators=(",", ":"))}

@@ -9,13 +9,16 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
+from chalicelib.core.errors import Unreadable
+from chalicelib.core.schema import CURRENT, Forms
 
 
 class DynamoSlotBook:
-    """The port ``SlotBook`` on one table."""
+    """The port ``SlotBook`` on one table. ``forms``: in which form items are written and read."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
         self._table = table
+        self._forms = forms
 
     def ask(self, destination: Key, slots: Slots) -> None:
         """See the port. A new episode starts afresh: what the last one was granted is over."""
@@ -28,25 +31,31 @@ class DynamoSlotBook:
             ":limited": slots.limited_at,
             ":zero": 0,
             ":kind": "slots",
+            ":schema": self._forms.version,
         }
         common = (
-            "kind = :kind, episode = :episode, created_at = :created, "
+            "kind = :kind, #schema = :schema, episode = :episode, created_at = :created, "
             "wanted = :wanted, done = :done, limited_at = :limited"
         )
         same = self._table.update(
             key,
             f"SET {common}, granted = if_not_exists(granted, :zero), told = if_not_exists(told, :zero)",
             given,
+            names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode = :episode",
         )
         if same is None:
             self._table.update(
-                key, f"SET {common}, granted = :zero, told = :zero", given, condition="episode < :episode"
+                key,
+                f"SET {common}, granted = :zero, told = :zero",
+                given,
+                names={"#schema": "schema"},
+                condition="episode < :episode",
             )
 
     def asked(self, destination: Key) -> Sequence[Slots]:
         """See the port."""
-        return [_slots(item) for item in self._table.query(destination.pk, "slot#")]
+        return [self._slots(item) for item in self._table.query(destination.pk, "slot#")]
 
     def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
         """See the port."""
@@ -66,15 +75,20 @@ class DynamoSlotBook:
             {":episode": slots.episode},
         )
 
-
-def _slots(item: dict[str, Any]) -> Slots:
-    return Slots(
-        delivery=item["sk"].removeprefix("slot#"),
-        episode=item["episode"],
-        created_at=item["created_at"],
-        wanted=item["wanted"],
-        done=item["done"],
-        granted=item["granted"],
-        told=item["told"],
-        limited_at=item["limited_at"],
-    )
+    def _slots(self, item: dict[str, Any]) -> Slots:
+        """Read one; raises what parks the destination where that cannot be done."""
+        where = f"{item['pk']} {item['sk']}"
+        given = self._forms.body("slots", where, item.get("schema", 1), item)
+        try:
+            return Slots(
+                delivery=item["sk"].removeprefix("slot#"),
+                episode=given["episode"],
+                created_at=given["created_at"],
+                wanted=given["wanted"],
+                done=given["done"],
+                granted=given["granted"],
+                told=given["told"],
+                limited_at=given["limited_at"],
+            )
+        except KeyError as error:
+            raise Unreadable(f"{where} cannot be read: {error!r}.") from error

@@ -95,7 +95,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
     if event.image:
         return _adopt_image(replace(delivery, adopted=True), event.image, now)
-    wanted = replace(delivery, copies=tuple(Copy(snapshot.id) for snapshot in delivery.snapshots))
+    wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, event.copies, now)
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return _to(wanted, State.REGISTERING, now)

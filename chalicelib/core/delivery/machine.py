@@ -119,7 +119,9 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
 
 
 LISTED_FOR = 60
-"""Seconds for which a list of all copies there is good enough to start a further try by."""
+"""Seconds for which a list of all copies there is good enough to start a try by.
+
+Of the first try as well: the record may be older than it knows, put back from a backup, and the copy there already."""
 
 
 def needs_shares(delivery: Delivery) -> bool:
@@ -313,7 +315,7 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
         ready = ready[: free_slots(delivery)]
-        if any(copy.tries and now > copy.found_at + LISTED_FOR for copy in ready):
+        if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
     return tuple(steps)

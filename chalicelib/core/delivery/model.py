@@ -73,7 +73,7 @@ class Copy:
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies there were last listed: a further try is made only soon after that (law 4)."""
+    """When all copies there were last listed: a try is made only soon after that (law 4)."""
     not_before: int = 0
     """A try that was not to be yet is made again no earlier than this."""
     looks: int = 0

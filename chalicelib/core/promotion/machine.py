@@ -20,8 +20,11 @@ CHUNK = 20
 PENDING_DEADLINE = 24 * pace.HOUR
 """For how long an AMI may stay pending, or EC2 unreadable, before the promotion gives up."""
 
-NEWS = ("tag", "image", "seen")
-"""Hints that are worth a look at the tag: its own event, the AMI's, and discovery's."""
+NEWS = ("tag", "image", "seen", "retry")
+"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, and an operator's wish.
+
+``retry`` is "when:account,account": what failed is tried again, there alone or, without accounts, everywhere.
+"""
 
 WORTH_A_LOOK = 3
 """From the third poll on, a running promotion also looks at its tag: the event of its removal may be lost."""
@@ -300,8 +303,10 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
-    again = promotion.hint("tag") is not None
-    promotion = _hear(promotion, *NEWS)
+    wish = promotion.hint("retry")
+    again = promotion.hint("tag") is not None or wish is not None
+    only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
+    promotion = replace(_hear(promotion, *NEWS), only=only if again else promotion.only)
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
     if event.image_state is None:
         return _gone(promotion, now)
@@ -379,7 +384,7 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
     }
     cancelling = promotion.cancelling or bool(set(promotion.places) - set(event.places))
     if not event.retry:
-        return _to(promotion, S.RUNNING, now, cancelling=cancelling, refused_told="", **same)
+        return _to(promotion, S.RUNNING, now, cancelling=cancelling, refused_told="", only=(), **same)
     return _to(
         promotion,
         S.EXPANDING,
@@ -412,7 +417,8 @@ def _(event: Expanded, promotion: Promotion, now: int) -> Promotion:
     cursor = promotion.cursor + event.count
     reopen = tuple(dict.fromkeys((*promotion.reopen, *event.later)))
     state = S.RUNNING if cursor >= len(promotion.places) else S.EXPANDING
-    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen)
+    only = () if state is S.RUNNING else promotion.only
+    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen, only=only)
 
 
 @_apply.register

@@ -67,6 +67,8 @@ class Promotion:
     """Since when looks have not shown the tag, or the AMI: it is believed only after a while (law 5)."""
     reopen: tuple[str, ...] = ()
     """Deliveries that were failing when they were asked for again: they start anew when they have ended."""
+    only: tuple[str, ...] = ()
+    """Accounts whose failed deliveries are to start anew, where an operator asked for those alone; none: all."""
     hindered_until: int = 0
     """After a refusal nothing is asked before then, whatever rings."""
     tries: int = 0

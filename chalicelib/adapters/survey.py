@@ -1,0 +1,144 @@
+"""A target as a whole, under its role: what bears this hub's tag there. For `ami-promoter reconcile`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from chalicelib.adapters.refusals import told
+from chalicelib.adapters.session_policies import Work, policy
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core import register
+from chalicelib.core.census import OurImage, OurSnapshot
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Target
+from chalicelib.ports import Refusal, Targets
+
+HUB_TAG = f"{register.OUR_PREFIX}hub"
+SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
+FILTER_VALUES = 200
+"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+USED = "InvalidSnapshot.InUse"
+GONE = "InvalidSnapshot.NotFound"
+
+
+class AwsSurvey:
+    """The port ``Survey``. A session may look, or else tidy what bears one delivery's tag, and no more."""
+
+    def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
+        self._sessions = sessions
+        self._targets = targets
+        self._partition = partition
+        self._hub = hub
+
+    def look(self, account: str, region: str) -> tuple[tuple[OurImage, ...], tuple[OurSnapshot, ...]]:
+        """See the port."""
+        ec2 = self._client("look", account, region, "census")
+        ours = [{"Name": f"tag:{HUB_TAG}", "Values": [self._hub]}]
+        with told("DescribeImages", _where(account, region)):
+            pages = ec2.get_paginator("describe_images").paginate(Owners=["self"], Filters=ours, IncludeDisabled=True)
+            images = [raw for page in pages for raw in page["Images"]]
+        with told("DescribeSnapshots", _where(account, region)):
+            shown = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=ours)
+            snapshots = [raw for page in shown for raw in page["Snapshots"]]
+        used = self._used(ec2, _where(account, region), [raw["SnapshotId"] for raw in snapshots])
+        return tuple(map(_image, images)), tuple(_snapshot(raw, used) for raw in snapshots)
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """See the port. EC2 itself refuses a snapshot that an AMI uses."""
+        where = f"{_where(account, region)}, {snapshot}"
+        ec2 = self._client("tidy", account, region, delivery)
+        ours = [
+            {"Name": "snapshot-id", "Values": [snapshot]},
+            {"Name": f"tag:{HUB_TAG}", "Values": [self._hub]},
+            {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
+        ]
+        with told("DescribeSnapshots", where):
+            if not ec2.describe_snapshots(OwnerIds=["self"], Filters=ours)["Snapshots"]:
+                return "it does not bear this hub's tag and that delivery's, or is gone"
+        if self._used(ec2, where, [snapshot]):
+            return "an AMI uses it"
+        with told("DeleteSnapshot", where):
+            try:
+                ec2.delete_snapshot(SnapshotId=snapshot)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == USED:
+                    return "an AMI uses it"
+                if error.response["Error"]["Code"] != GONE:
+                    raise
+        return ""
+
+    def _used(self, ec2: Any, where: str, snapshots: list[str]) -> frozenset[str]:
+        """Return those of the snapshots that an AMI of that account uses, ours or its own."""
+        used: set[str] = set()
+        for start in range(0, len(snapshots), FILTER_VALUES):
+            some = snapshots[start : start + FILTER_VALUES]
+            with told("DescribeImages", where):
+                pages = ec2.get_paginator("describe_images").paginate(
+                    Owners=["self"],
+                    Filters=[{"Name": "block-device-mapping.snapshot-id", "Values": some}],
+                    IncludeDisabled=True,
+                )
+                used.update(_snapshots_of(raw for page in pages for raw in page["Images"]))
+        return frozenset(used)
+
+    def _client(self, work: Work, account: str, region: str, delivery: str) -> Any:
+        live = self._targets.live(account)
+        if live is None:
+            what = "The applied targets file does not contain this account any longer."
+            raise Refusal(
+                Why.DENIED, Fault("target-dropped", _where(account, region), what, "Add it to the file to look there.")
+            )
+        role, external_id = live
+        carrier = Delivery(delivery, self._hub, "", Target(account, region), 1, 0, "", ())
+        return self._sessions.assumed(
+            "ec2",
+            region,
+            f"arn:{self._partition}:iam::{account}:role/{role}",
+            external_id,
+            f"ami-promoter-{delivery}",
+            policy(work, carrier, (), self._partition),
+        )
+
+
+def _where(account: str, region: str) -> str:
+    return f"account {account}, {region}"
+
+
+def _snapshots_of(images: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for image in images:
+        for device in image.get("BlockDeviceMappings", ()):
+            snapshot = device.get("Ebs", {}).get("SnapshotId")
+            if snapshot is not None:
+                yield snapshot
+
+
+def _image(raw: Mapping[str, Any]) -> OurImage:
+    tags = _tags(raw)
+    return OurImage(
+        id=raw["ImageId"],
+        name=raw.get("Name", ""),
+        state=raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        source=tags.get(register.SOURCE_IMAGE_TAG, ""),
+    )
+
+
+def _snapshot(raw: Mapping[str, Any], used: frozenset[str]) -> OurSnapshot:
+    tags = _tags(raw)
+    return OurSnapshot(
+        id=raw["SnapshotId"],
+        state=raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        source=tags.get(SOURCE_SNAPSHOT_TAG, ""),
+        started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
+        used=raw["SnapshotId"] in used,
+    )
+
+
+def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}

@@ -1,0 +1,293 @@
+"""What ``reconcile`` makes of a view: each difference is found, and nothing of anybody else's is touched."""
+
+import pytest
+
+from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, findings
+from ami_promoter.looking import Grant, Target, View
+from ami_promoter.trail import Change
+from chalicelib.core import addresses
+from chalicelib.core.census import OurImage, OurSnapshot
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+NOW = 1_800_000_000
+AMI, SNAPSHOT, COPY = "ami-0a", "snap-0a", "snap-9a"
+ID = "0123456789abcdef0123"
+KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
+RESOURCE = addresses.snapshot_resource(SNAPSHOT).pk
+KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
+SETTLE = Change(added=True, ours=True, by="role/settle", at="09:00")
+PERSON = Change(added=True, ours=False, by="a person", at="09:00")
+REMOVED = Change(added=False, ours=True, by="role/settle", at="09:00")
+TAKEN = Change(added=False, ours=False, by="a person", at="09:00")
+
+
+def item(pk, sk, body, **beside):
+    """One item of the table, as the command reads it."""
+    return {(pk, sk): {**body, "_item": {"pk": pk, "sk": sk, **beside}}}
+
+
+def a_delivery(state="copying", episode=1, **body):
+    """A delivery's record; it stands in the index unless it has ended."""
+    due = {} if state in ("delivered", "failed") else {"ring_at": NOW, "due_shard": "due#0"}
+    given = {"id": ID, "episode": episode, "state": state, "target": {"account": DEV}, **body}
+    return item(f"delivery#{ID}", "record", given, state=state, **due)
+
+
+def a_share(state, *holders, resource=RESOURCE, name=DEV, **body):
+    """An entry of the ledger, and its resource's record."""
+    given = {"state": state, "account": DEV, "generation": 1, "grant_id": "", "before_us": False, **body}
+    record = item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0")
+    return record | item(resource, f"share#{name}", given, holders=set(holders), version=4)
+
+
+def view(*items, **rest):
+    """A view of these items; its one target was seen, and is empty, unless said otherwise."""
+    every = {place: it for some in items for place, it in some.items()}
+    return View(NOW, HUB, every, **{"targets": {(DEV, REGION): Target()}, **rest})
+
+
+def found(seen):
+    """Codes and mends."""
+    return [(one.code, one.mend) for one in findings(seen)]
+
+
+def test_nothing_is_found_where_all_agrees():
+    """A delivery that copies, its open share, its copy; and what was delivered before, with its AMI."""
+    copying = view(
+        a_delivery(snapshots=[{"id": SNAPSHOT}]),
+        a_share("open", f"{ID}:1"),
+        permissions={SNAPSHOT: frozenset({DEV})},
+        targets={(DEV, REGION): Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
+    )
+    image = OurImage("ami-9a", "golden", "available", ID, AMI)
+    delivered = view(
+        a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
+        a_share("closed"),
+        permissions={SNAPSHOT: frozenset()},
+        targets={
+            (DEV, REGION): Target((image,), (OurSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
+        },
+    )
+
+    assert found(copying) == found(delivered) == []
+
+
+def known(**changes):
+    """The mend that puts a permission into the ledger."""
+    return Know(**{"resource": RESOURCE, "holder_key": DEV, "account": DEV, "wait": 0, "version": 0} | changes)
+
+
+@pytest.mark.parametrize(
+    ("share", "change", "expected"),
+    [
+        (None, SETTLE, known()),
+        ("closed", SETTLE, known(version=4)),
+        ("wanted", SETTLE, known(version=4)),
+        ("refused", SETTLE, known(version=4)),
+        (None, None, None),
+        (None, PERSON, None),
+        ("closed", None, None),
+        ("closed", PERSON, None),
+        ("closed", REMOVED, None),
+    ],
+)
+def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change, expected):
+    """What our function added last is taken up to be closed; whatever nobody saw us open stays (law 2)."""
+    items = [] if share is None else [a_share(share)]
+    seen = view(*items, permissions={SNAPSHOT: frozenset({DEV})}, changes={(SNAPSHOT, DEV): change} if change else {})
+
+    (one,) = findings(seen)
+
+    assert one.mend == expected
+    assert (one.code, one.wrong) == (("open-unknown", True) if expected else ("open-not-ours", False))
+
+
+def test_the_history_of_a_lost_entry_is_a_witness():
+    """The share is gone from the ledger, and its history says that we had opened it."""
+    seen = view(permissions={SNAPSHOT: frozenset({DEV})}, once_open=frozenset({(SNAPSHOT, DEV)}))
+
+    assert found(seen) == [("open-unknown", known())]
+
+
+@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SETTLE, known(version=4))])
+def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
+    """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
+    seen = view(
+        a_share("open", before_us=True),
+        permissions={SNAPSHOT: frozenset({DEV})},
+        changes={(SNAPSHOT, DEV): change} if change else {},
+    )
+
+    assert [one.mend for one in findings(seen)] == [mend]
+
+
+def test_a_public_snapshot_is_told_and_never_taken_for_ours():
+    """We never make anything public, so whoever did is somebody else."""
+    seen = view(permissions={SNAPSHOT: frozenset({"all"})}, changes={(SNAPSHOT, "all"): SETTLE})
+
+    assert found(seen) == [("open-not-ours", None)]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
+        Target(trouble="the role cannot be assumed."),
+        None,
+    ],
+)
+def test_no_door_is_shut_under_a_copy_that_runs_or_may_run(target):
+    """A copy under way, or a target that could not be seen: it goes into the ledger, and waits for its delivery."""
+    seen = view(
+        permissions={SNAPSHOT: frozenset({DEV})},
+        changes={(SNAPSHOT, DEV): SETTLE},
+        targets={} if target is None else {(DEV, REGION): target},
+    )
+
+    assert known(wait=3600) in [one.mend for one in findings(seen)]
+
+
+@pytest.mark.parametrize(
+    ("share", "change", "code", "mend"),
+    [
+        ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
+        ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
+        ({}, TAKEN, "taken-away", None),
+        ({"before_us": True}, None, "taken-away", None),
+    ],
+)
+def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
+    """Only for a delivery that needs it; a person's decision is respected, and told."""
+    seen = view(
+        a_delivery(),
+        a_share("open", f"{ID}:1", **share),
+        permissions={SNAPSHOT: frozenset()},
+        changes={(SNAPSHOT, DEV): change} if change else {},
+    )
+
+    assert found(seen) == [(code, mend)]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "alive"),
+    [(a_delivery(), True), (a_delivery("failed"), False), (a_delivery(episode=2), False), ({}, False)],
+)
+def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
+    """Or its share would stay open until its last hour."""
+    seen = view(delivery, a_share("open", f"{ID}:1"), permissions={SNAPSHOT: frozenset({DEV})})
+
+    assert (("held-by-nobody", LetGo(RESOURCE, DEV, f"{ID}:1")) in found(seen)) is not alive
+
+
+def a_grant(generation=1, ident="g" * 64):
+    """A grant of our name on the source key."""
+    return Grant(KEY, ident, ID, generation, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+
+
+@pytest.mark.parametrize(
+    ("items", "holder_key", "wait"),
+    [
+        ([], ID, 0),
+        ([a_delivery("failed")], ID, 0),
+        ([a_delivery("waiting")], ID, 3600),
+        ([a_share("closed", resource=KEY_RESOURCE, name=ID)], ID, 0),
+        (
+            [a_delivery(), a_share("open", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
+            "grant-" + "g" * 16,
+            3600,
+        ),
+    ],
+)
+def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wait):
+    """It is taken into the ledger: in its delivery's own entry, or beside it where that has another grant open."""
+    (mend,) = [one.mend for one in findings(view(*items, grants=(a_grant(),))) if one.code == "open-unknown"]
+
+    assert (mend.resource, mend.holder_key, mend.grant_id, mend.wait) == (KEY_RESOURCE, holder_key, "g" * 64, wait)
+
+
+@pytest.mark.parametrize("grant_id", ["g" * 64, ""])
+def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
+    """By its id, or by its generation where the id was never heard."""
+    items = [a_delivery(), a_share("opening", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
+
+    assert found(view(*items, grants=(a_grant(),))) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "used", "age", "mend"),
+    [
+        ([], False, 3600, Remove(DEV, REGION, COPY, ID)),
+        ([a_delivery("failed")], False, 3600, Remove(DEV, REGION, COPY, ID)),
+        ([], True, 3600, None),
+        ([], False, 60, None),
+        ([a_delivery("copying")], False, 3600, None),
+        ([a_delivery("delivered", copies=[{"copy": COPY}])], False, 3600, None),
+        ([a_delivery("failed", leftovers=[COPY])], False, 3600, None),
+    ],
+)
+def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):
+    """One in use, one just made, one of a running delivery and one on a record (its owner's by now) are no orphans."""
+    copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
+    seen = view(*items, targets={(DEV, REGION): Target(snapshots=(copy,))})
+
+    assert [one.mend for one in findings(seen) if one.code == "copy-orphaned"] == ([mend] if mend else [])
+
+
+def test_a_copy_without_our_delivery_tag_is_told_and_not_deleted():
+    """The hub's tag alone is not enough: whoever took the other off may have had a reason."""
+    copy = OurSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
+
+    assert found(view(targets={(DEV, REGION): Target(snapshots=(copy,))})) == [("copy-orphaned", None)]
+
+
+@pytest.mark.parametrize(
+    ("items", "wrong"), [([], False), ([a_delivery("failed")], True), ([a_delivery("copying")], None)]
+)
+def test_an_image_that_no_record_knows_is_told_and_stays(items, wrong):
+    """It is its owner's. One that a running delivery made is that delivery's business."""
+    image = OurImage("ami-9a", "golden", "available", ID, AMI)
+    told = findings(view(*items, targets={(DEV, REGION): Target(images=(image,))}))
+
+    assert [(one.mend, one.wrong) for one in told] == ([] if wrong is None else [(None, wrong)])
+
+
+def test_a_record_without_a_due_date_is_woken():
+    """A delivery, a promotion and a resource that have something to do and stand in no index."""
+    lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
+    promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
+    resource = {key: it for key, it in a_share("open", f"{ID}:1").items() if key[1] != "record"}
+    resource |= item(RESOURCE, "record", {}, state="open")
+    seen = view(lost, promotion, resource, permissions={SNAPSHOT: frozenset({DEV})})
+
+    assert found(seen) == [("due-date-lost", Wake(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
+
+
+def test_a_parked_or_damaged_record_is_told():
+    """With the command that lets it go on."""
+    parked = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying", parked="a bug.")
+    damaged = {("promotion#ami-0b", "record"): {"unreadable": True, "_item": {"state": "running"}}}
+
+    told = findings(view(parked, damaged))
+
+    assert [one.code for one in told] == ["parked", "unreadable"]
+    assert f"--unpark 'delivery#{ID}'" in told[0].what
+
+
+@pytest.mark.parametrize(
+    ("delivery", "state", "code"),
+    [
+        ({}, "running", "delivery-lost"),
+        ({}, "expanding", None),
+        (a_delivery("delivered"), "running", "end-not-told"),
+        (a_delivery("copying"), "running", None),
+    ],
+)
+def test_a_promotion_that_waits_in_vain_is_told(delivery, state, code):
+    """A delivery that is lost, or that ended unheard. While deliveries are being written nothing is concluded."""
+    promotion = item(f"promotion#{AMI}", "record", {}, state=state, ring_at=NOW, due_shard="due#0")
+    child = item(
+        f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
+    )
+
+    expected = [] if code is None else [(code, EndChild(AMI, ID))]
+    assert found(view(promotion, child, delivery)) == expected

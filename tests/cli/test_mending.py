@@ -1,0 +1,189 @@
+"""How ``reconcile --apply`` puts right what it found: the lanes do the rest, and whatever moved on is left alone."""
+
+import json
+import time
+
+import pytest
+
+from ami_promoter.aws import Connection
+from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake
+from ami_promoter.mending import MOVED_ON, Mender
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, share
+from chalicelib.core.addresses import Key
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Write
+
+TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"
+ID = "0123456789abcdef0123"
+RESOURCE = addresses.snapshot_resource("snap-0a").pk
+KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
+KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+@pytest.fixture
+def mender(table):
+    """One run of the command, that does not wait for targets."""
+    return Mender(Connection(REGION), "run-1", 0)
+
+
+@pytest.fixture
+def ledger(table):
+    """The ledger."""
+    return DynamoLedger(table)
+
+
+def now():
+    """The time, as the command takes it."""
+    return int(time.time())
+
+
+def a_delivery(table, state="copying", episode=1):
+    """Put a delivery's record."""
+    body = {"id": ID, "episode": episode, "state": state}
+    DynamoRecords(table).create(Write(addresses.delivery(ID), state, body, None), now())
+
+
+def due(table, pk):
+    """Whether the sweep will come for a record within a minute."""
+    item = table.get(Key(pk))
+    return item is not None and item["ring_at"] <= now() + 60
+
+
+def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_lane(table, mender, ledger):
+    """Ours, open, held by nobody: what the lane closes. Asked again, nothing changes."""
+    mend = Know(RESOURCE, DEV, DEV, 0)
+
+    assert mender.mend(mend) == "done"
+    (known,) = ledger.shares(RESOURCE)
+    assert (known.state, known.before_us, known.holders) == (State.OPEN, False, frozenset())
+    assert share.to_close([known], now()) == (known,)
+    assert due(table, RESOURCE)
+    (entry,) = table.query(RESOURCE, "history#share#")
+    assert entry["what"] == ["found open, and ours (ami-promoter reconcile)"]
+    assert mender.mend(mend) == MOVED_ON
+
+
+def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(mender, ledger):
+    """Nobody holds it yet; when its delivery has held it and lets it go, it closes at once."""
+    mender.mend(Know(RESOURCE, DEV, DEV, 3600))
+    (known,) = ledger.shares(RESOURCE)
+    assert share.to_close([known], now()) == ()
+    assert share.to_close([known], now() + 3600) == (known,)
+    assert share.due_at([known], now()) >= now() + 3590
+
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=now() + 9000), f"{ID}:1")
+    (held,) = ledger.shares(RESOURCE)
+    assert (held.state, share.untold(held), held.hard_close_at) == (State.OPEN, {f"{ID}:1"}, now() + 9000)
+    ledger.save([Share(**{n: getattr(held, n) for n in held.__slots__} | {"told": held.holders})], "told", now())
+    ledger.release(RESOURCE, DEV, f"{ID}:1")
+    (left,) = ledger.shares(RESOURCE)
+    assert share.to_close([left], now()) == (left,)
+
+
+def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
+    """The entry says it was there before us; there is a witness that it was not."""
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, before_us=True), f"{ID}:1")
+
+    assert mender.mend(Know(RESOURCE, DEV, DEV, 0)) == "done"
+
+    (known,) = ledger.shares(RESOURCE)
+    assert (known.before_us, known.holders) == (False, {f"{ID}:1"})
+
+
+def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
+    """The lane revokes it by its id."""
+    mender.mend(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
+
+    (known,) = ledger.shares(KEY_RESOURCE)
+    assert (known.grant_id, known.generation, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
+    assert share.to_close([known], now()) == (known,)
+
+
+def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
+    """The view is older than the entry: left alone, and seen by the next run."""
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), f"{ID}:1")
+    ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
+
+    assert mender.mend(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
+    assert ledger.shares(RESOURCE)[0].state is State.WANTED
+
+
+def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender, ledger):
+    """Written as closed, with its holder: the lane opens it as a new generation. A second time changes nothing."""
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, hard_close_at=now() + 9000), f"{ID}:1")
+
+    assert mender.mend(Reopen(RESOURCE, DEV, 0)) == "done"
+
+    assert [s.holder_key for s in share.to_open(ledger.shares(RESOURCE), now())] == [DEV]
+    assert due(table, RESOURCE)
+    assert mender.mend(Reopen(RESOURCE, DEV, 1)) == MOVED_ON
+
+
+@pytest.mark.parametrize(
+    ("state", "episode", "goes"), [("copying", 1, False), ("copying", 2, True), ("failed", 1, True)]
+)
+def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
+    """The record is read once more, just before."""
+    a_delivery(table, state, episode)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), f"{ID}:1")
+
+    assert mender.mend(LetGo(RESOURCE, DEV, f"{ID}:1")) == ("done" if goes else MOVED_ON)
+
+    assert bool(ledger.shares(RESOURCE)[0].holders) is not goes
+    assert due(table, RESOURCE) is goes
+
+
+@pytest.mark.parametrize(
+    ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
+)
+def test_a_promotion_is_told_how_a_delivery_ended(table, mender, state, ends):
+    """A lost one counts as failed, so that `retry` starts it anew; one that runs is left alone."""
+    children = DynamoChildren(table)
+    DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())
+    children.add(AMI, Child(ID, DEV, REGION, 1, "running"))
+    if state is not None:
+        a_delivery(table, state)
+
+    result = mender.mend(EndChild(AMI, ID))
+
+    assert [child.state for child in children.all(AMI)] == [ends or "running"]
+    assert (result, due(table, addresses.promotion(AMI).pk)) == (("done", True) if ends else (MOVED_ON, False))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, there):
+    """The sweep comes for it within a minute."""
+    if there:
+        DynamoRecords(table).create(Write(Key(RESOURCE), "open", {"resource": RESOURCE}, None), now())
+
+    mender.mend(Wake(RESOURCE))
+
+    assert due(table, RESOURCE)
+
+
+def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
+    """The order lies beside the target's census, which becomes due; what is not answered yet is said to be so."""
+    key = addresses.census(DEV, REGION)
+    DynamoRecords(table).create(Write(key, "open", {}, None), now())
+    orders = [Remove(DEV, REGION, f"snap-{n}", ID) for n in range(3)]
+
+    assert all("not answered yet" in result for result in mender.remove(orders).values())
+
+    order = addresses.census_order(key, "run-1")
+    placed = json.loads(table.get(order)["body"])
+    assert [one["snapshot"] for one in placed] == ["snap-0", "snap-1", "snap-2"]
+    assert due(table, key.pk)
+    answered = [one | {"result": result} for one, result in zip(placed, ("", "an AMI uses it", ""), strict=True)]
+    table.update(order, "SET body = :body", {":body": json.dumps(answered)})
+    assert list(mender._answers((DEV, REGION)).values()) == ["", "an AMI uses it", ""]

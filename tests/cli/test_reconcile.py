@@ -1,0 +1,157 @@
+"""What ``reconcile``, ``retry`` and ``--unpark`` say, and with which exit status; targets are seen in the scenarios."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ami_promoter.aws import Connection
+from ami_promoter.looking import Looking
+from ami_promoter.main import main
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Write
+
+TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
+DELIVERY = addresses.delivery("0123456789abcdef0123")
+NINE = 1767603600
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+def asleep(table):
+    """Put a delivery that nobody will ever look at again."""
+    body = {"id": "0123456789abcdef0123", "episode": 1, "state": "copying"}
+    DynamoRecords(table).create(Write(DELIVERY, "copying", body, None), NINE)
+
+
+def said(capsys, *words):
+    """Run a command; exit status and lines."""
+    status = main(list(words))
+    return status, capsys.readouterr().out.splitlines()
+
+
+def test_all_is_in_order(table, capsys):
+    """Exit status 0."""
+    assert said(capsys, "reconcile") == (
+        0,
+        [
+            f"Looked at account 123456789012, us-east-1, table {TABLE}, and at 0 of 0 targets.",
+            "All is in order.",
+        ],
+    )
+
+
+def test_it_only_says_what_it_would_do(table, capsys):
+    """Exit status 4, and nothing is changed."""
+    asleep(table)
+
+    status, lines = said(capsys, "reconcile", "--hub-only")
+
+    assert status == 4
+    assert lines[1:] == [
+        f"due-date-lost: {DELIVERY}",
+        "    It is copying and stands in no index: nobody will ever look at it again.",
+        "    --apply makes it due",
+        "Of 1, 1 can be put right: run it with --apply.",
+    ]
+    assert "ring_at" not in table.get(DELIVERY)
+
+
+def test_it_does_it_when_it_is_told_to(table, capsys):
+    """Exit status 0; the record is due, and the next run finds nothing."""
+    asleep(table)
+
+    status, lines = said(capsys, "reconcile", "--hub-only", "--apply")
+
+    assert status == 0
+    assert lines[3:] == [
+        "    makes it due: done",
+        "Records under way that look again now: 1.",
+        "All of it is put right, or on its way: the functions do the rest within minutes.",
+    ]
+    assert "ring_at" in table.get(DELIVERY)
+    assert said(capsys, "reconcile")[0] == 0
+
+
+def test_for_a_program(table, capsys):
+    """The same as data."""
+    asleep(table)
+
+    assert main(["reconcile", "--json"]) == 4
+
+    data = json.loads(capsys.readouterr().out)
+    assert (data["applied"], data["in_order"]) == (False, False)
+    (one,) = data["found"]
+    assert (one["code"], one["mend"], one["result"]) == ("due-date-lost", "Wake", None)
+
+
+def test_a_parked_record_goes_on_when_it_is_told_to(table, capsys):
+    """It is named by `reconcile`, with the command; afterwards it is due. One that is not parked is a fault."""
+    asleep(table)
+    DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
+    _, lines = said(capsys, "reconcile")
+    assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in lines[2]
+
+    assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} goes on within a minute."])
+    assert "ring_at" in table.get(DELIVERY)
+    assert main(["reconcile", "--unpark", str(DELIVERY)]) == 1
+
+
+def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, capsys):
+    """It is told, and so is what else is wrong."""
+    asleep(table)
+    other = addresses.promotion(AMI)
+    DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
+    table.update(other, "SET body = :body", {":body": "{"})
+
+    _, lines = said(capsys, "reconcile")
+
+    assert [line for line in lines if not line.startswith(" ")][1:-1] == [
+        f"due-date-lost: {DELIVERY}",
+        f"unreadable: {other}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "words", "code"),
+    [
+        (None, [], "its tag was removed, or never took effect"),
+        ("dev", ["--account", "222222222222"], "it has no delivery to account 222222222222"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):
+    """Exit status 1, and nothing is changed."""
+    DynamoRecords(table).create(Write(addresses.promotion(AMI), "over", {"ami": AMI, "value": value}, None), NINE)
+
+    assert main(["retry", AMI, *words]) == 1
+
+    assert code in capsys.readouterr().err
+    assert "ring_at" not in table.get(addresses.promotion(AMI))
+
+
+def test_an_unknown_ami_cannot_be_tried_again(table):
+    """There is no record of it."""
+    assert main(["retry", AMI]) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "before_us", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
+)
+def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, before_us, ours):
+    """The share's item is gone; what was written with it still says whether it was open, and ours."""
+    ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
+    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), "0123:1")
+    (held,) = ledger.shares(resource)
+    ledger.save([replace(held, state=State(state), before_us=before_us)], "opening was tried", NINE)
+    key = addresses.share(addresses.Key(resource), "222222222222")
+    assert table.delete(key, "version = :one", {":one": 1})
+
+    assert Looking(Connection("us-east-1"), print)._was_open("snap-0a", "222222222222") is ours

@@ -1,0 +1,40 @@
+"""A copy is started only soon after all copies there were listed: the record may be older than the truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import absorbing, machine
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import CopyState, State
+from tests.core.deliveries import NOW, TARGET_KEY, a_delivery
+
+SLOTS = {"slots": "1:2"}
+
+
+def at_work(now):
+    """A delivery with a slot for each copy, that has started none; its checks were at NOW."""
+    return replace(a_delivery(State.COPYING), opened_at=now, next_try=now, hints=SLOTS)
+
+
+def test_the_list_that_the_checks_made_is_good_for_a_minute():
+    """The usual case costs no further call."""
+    assert [type(c) for c in machine.outstanding(at_work(NOW + 60), NOW + 60)] == [do.StartCopy] * 2
+
+
+def test_after_that_they_are_listed_first():
+    """Nothing is started on an old list; what the new one shows is taken up, and only the rest is started."""
+    later = NOW + 3600
+    delivery = at_work(later)
+
+    assert machine.outstanding(delivery, later) == (do.FindCopies(),)
+
+    there = ev.SeenCopy("snap-9a", "snap-0a", "completed", 100, key_arn=TARGET_KEY)
+    found = absorbing.absorb(delivery, ev.CopiesFound((there,)), later)
+    assert [(copy.state, copy.copy) for copy in found.copies] == [
+        (CopyState.COMPLETED, "snap-9a"),
+        (CopyState.WANTED, None),
+    ]
+    assert do.StartCopy("snap-0b") in machine.outstanding(found, later)
+    assert do.StartCopy("snap-0a") not in machine.outstanding(found, later)

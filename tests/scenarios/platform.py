@@ -1,0 +1,95 @@
+"""What an operator or the platform does to a running hub: switches, purges, updates, and a table put back."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from tests.scenarios.scene import HUB, REGION, Scene
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def backup(scene: Scene) -> Any:
+    """Take a point-in-time copy of the service's table."""
+    return copy.deepcopy(scene._table().items)
+
+
+def restore(scene: Scene, items: Any) -> None:
+    """Put the table back as it was: every item of then, and none of since."""
+    scene._table().items = copy.deepcopy(items)
+
+
+def switch(scene: Scene, queue: str, *, on: bool) -> None:
+    """Switch a queue's consumer on or off (UpdateEventSourceMapping); ``queue`` is ``act`` or ``settle``."""
+    client = scene.client("lambda")
+    arn = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-{queue}.fifo"
+    (mapping,) = client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+    client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=on)
+
+
+def purge(scene: Scene) -> None:
+    """Empty both waking queues (PurgeQueue)."""
+    client = scene.client("sqs")
+    for name in ("act", "settle"):
+        url = client.get_queue_url(QueueName=f"ami-promoter-{REGION}-{name}.fifo")["QueueUrl"]
+        client.purge_queue(QueueUrl=url)
+
+
+def rings(scene: Scene, queue: str) -> int:
+    """How many rings lie in a waking queue."""
+    (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f"-{queue}.fifo")]
+    return len(found.messages)
+
+
+def schedule(scene: Scene, function: str, *, on: bool) -> None:
+    """Enable or disable the rule that wakes a function by the clock."""
+    client = scene.client("events")
+    (client.enable_rule if on else client.disable_rule)(Name=_rule_of(scene, function))
+
+
+def slow_down(scene: Scene, function: str, minutes: int) -> None:
+    """Let a function be woken by the clock more rarely: PutRule with another rate. It spares the test's time."""
+    rate = f"rate({minutes} minutes)"
+    scene.client("events").put_rule(Name=_rule_of(scene, function), ScheduleExpression=rate, State="ENABLED")
+
+
+def _rule_of(scene: Scene, function: str) -> str:
+    """Name the scheduled rule that wakes a function."""
+    client = scene.client("events")
+    arn = scene.world.lambda_.function(function).arn
+    rules = [rule["Name"] for rule in client.list_rules()["Rules"] if "ScheduleExpression" in rule]
+    (name,) = [rule for rule in rules if arn in {t["Arn"] for t in client.list_targets_by_rule(Rule=rule)["Targets"]}]
+    return name
+
+
+def new_version(directory: Path, mark: str) -> Path:
+    """Make a package that differs from build/hub in its code, and return its template."""
+    home = directory / f"hub-{mark}"
+    home.mkdir()
+    shutil.copy(ROOT / "build/hub/template.yaml", home / "template.yaml")
+    with (
+        zipfile.ZipFile(ROOT / "build/hub/deployment.zip") as old,
+        zipfile.ZipFile(home / "deployment.zip", "w") as new,
+    ):
+        for name in old.namelist():
+            if name == "app.py" or name.startswith("chalicelib/"):  # third-party modules are this process's anyway
+                text = old.read(name)
+                new.writestr(name, text + f"\nVERSION = {mark!r}\n".encode() if name == "app.py" else text)
+    return home / "template.yaml"
+
+
+def reconcile(scene: Scene, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run ``ami-promoter reconcile`` and return its exit status and what it says to a program."""
+    status, out, err = scene.cli("reconcile", "--json", *options)
+    assert status in (0, 4), out + err
+    return status, json.loads(out)
+
+
+def codes(report: dict[str, Any]) -> set[str]:
+    """What kinds of wrong things a report tells of."""
+    return {one["code"] for one in report["found"] if one["wrong"]}

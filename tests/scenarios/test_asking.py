@@ -1,0 +1,74 @@
+"""``promote``, ``cancel`` and ``retry``: the tag from the command line, and another try for what failed."""
+
+from __future__ import annotations
+
+import json
+
+from tests.scenarios.scene import DEV, TEST, targets_file
+
+
+def ask(scene, *words):
+    """Run a command and return what it says to a program."""
+    status, out, err = scene.cli(*words, "--json")
+    assert status == 0, out + err
+    return json.loads(out)
+
+
+def test_promote_and_cancel_write_and_remove_the_tag(scene):
+    """What is promoted is copied as ever; what is cancelled ends, and nothing is left of it."""
+    scene.world.ec2.pace.copy = 1200
+    assert ask(scene, "promote", scene.image, "dev") == {"ami": scene.image, "value": "dev"}
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+
+    assert ask(scene, "cancel", scene.image)["changed"]
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "cancelled", TEST: "cancelled"}
+    assert not ask(scene, "cancel", scene.image)["changed"]
+    assert scene.cli("promote", "ami-00000000000000000", "dev")[0] == 1
+    scene.assert_laws()
+
+
+def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
+    """Both failed for want of the role. One is asked for: the other's record stays as it is until all are asked for."""
+    scene.apply(targets_file(queue="10m"))
+    iam, arns = scene.world.iam, {account: f"arn:aws:iam::{account}:role/AmiCopyRole" for account in (DEV, TEST)}
+    roles = {account: iam.roles.get(arn) for account, arn in arns.items()}
+    for arn in arns.values():
+        iam.roles.drop(arn)
+    scene.promote("dev")
+    assert scene.states() == {DEV: "failed", TEST: "failed"}
+    for account, role in roles.items():
+        iam.put_role(account, role.name, role.trust, role.policies)
+
+    assert len(ask(scene, "retry", scene.image, "--account", DEV)["again"]) == 1
+    scene.run_until_over(times=2)
+    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+
+    assert len(ask(scene, "retry", scene.image)["again"]) == 1
+    scene.run_until_over(times=3)
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": []}
+    scene.assert_laws()
+
+
+def test_retry_lets_a_parked_delivery_go_on(scene):
+    """Parked in mid-copy by a damaged record; mended, it goes on where it was, and is delivered."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    ident = scene.delivery(DEV)["id"]
+    key = {"pk": {"S": f"delivery#{ident}"}, "sk": {"S": "record"}}
+    table = scene.client("dynamodb")
+    name = scene.stage.hub.outputs["TableName"]
+    good = table.get_item(TableName=name, Key=key)["Item"]["body"]
+    write = {"TableName": name, "Key": key, "UpdateExpression": "SET body = :body"}
+    table.update_item(**write, ExpressionAttributeValues={":body": {"S": "{"}})
+    scene.run_until(lambda: scene.record(f"delivery#{ident}").get("parked"))
+    table.update_item(**write, ExpressionAttributeValues={":body": good})
+
+    assert ask(scene, "retry", scene.image)["unparked"] == [f"delivery#{ident}"]
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()

@@ -1,0 +1,65 @@
+"""``ami-promoter drain`` on a running hub, to the point where its stack may be deleted."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, TEST
+
+
+def drain(scene, *options):
+    """Run ``ami-promoter drain --json``."""
+    status, out, err = scene.cli("drain", "--json", *options)
+    assert status in (0, 4), out + err
+    return status, json.loads(out)
+
+
+@pytest.fixture
+def busy(scene):
+    """One AMI being copied to two targets; nothing of it has ended."""
+    scene.world.ec2.pace.copy = 1200
+    scene.tag("dev")
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+    return scene
+
+
+def test_copies_are_let_end_and_then_nothing_is_open(busy):
+    """What is being copied is delivered, what has opened nothing is cancelled, what is tagged now begins nothing."""
+    status, report = drain(busy)
+    assert (status, report["drained"]) == (4, False)
+    second = busy.seed("tagged-while-paused", volumes=[1])
+    busy.tag(PROD, second)
+    busy.run_until_over()
+
+    status, report = drain(busy)
+
+    assert (status, report["under_way"], report["open_shares"]) == (0, {}, [])
+    assert busy.states() == {DEV: "delivered", TEST: "delivered"}
+    assert busy.images_in(PROD) == []
+    busy.assert_laws()
+
+
+def test_copies_are_deleted_first_if_told_so(busy):
+    """No copy is waited for: each is deleted and seen gone before its share closes, and its delivery is cancelled.
+
+    The tag stays, so that resuming begins it anew.
+    """
+    drain(busy, "--delete-copies")
+    for account in (DEV, TEST):
+        busy.run_until_state("cancelled", account)
+    busy.wait(60)
+
+    status, report = drain(busy, "--delete-copies")
+
+    assert (status, report["drained"]) == (0, True)
+    assert busy.states() == {DEV: "cancelled", TEST: "cancelled"}
+    assert busy.snapshots_in(DEV) == busy.snapshots_in(TEST) == []
+    assert busy.told() == {"delivery.cancelled": 2}
+    busy.assert_laws()
+
+    assert busy.cli("resume")[0] == 0
+    busy.run_until_over()
+    assert busy.states() == {DEV: "delivered", TEST: "delivered"}
+    busy.assert_laws()

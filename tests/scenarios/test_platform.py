@@ -1,0 +1,128 @@
+"""The platform's own failures: a consumer off for days, a queue purged, the sweep off, an update in mid-delivery."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.platform import new_version, purge, rings, schedule, slow_down, switch
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, targets_file
+
+DAY = 24 * 3600
+COPYING = ("copying", "registering", "verifying", "publishing")
+
+
+def assert_delivered(scene, *accounts):
+    """Each of the accounts owns one AMI with its two copies, and nothing is open."""
+    assert scene.states() == dict.fromkeys(accounts, "delivered"), scene.describe()
+    for account in accounts:
+        assert len(scene.images_in(account)) == 1
+        assert len(scene.snapshots_in(account)) == 2
+    scene.assert_laws()
+
+
+def test_the_consumer_of_act_is_off_for_two_days_in_mid_copy(scene):
+    """Nobody looks at the copies, and their last hour comes: the ledger shuts the doors by itself, and says so.
+
+    Back on, the delivery has passed its deadline: it fails, names that as the cause, and leaves nothing behind.
+    (After the first hours the schedules are slowed to an hour: each minute of two days would cost the test a minute.)
+    """
+    scene.apply(targets_file())
+    scene.watch.may_close_blind = True
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    switch(scene, "act", on=False)
+    scene.wait(2 * 3600)
+    assert scene.world.shares_open() == []
+    for function in ("sweep", "discover"):
+        slow_down(scene, function, 60)
+    scene.wait(2 * DAY - 2 * 3600)
+    assert scene.delivery_state(DEV) == "copying"
+    assert scene.world.shares_open() == []
+
+    switch(scene, "act", on=True)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed"}
+    (told,) = scene.notices("delivery.failed")
+    assert "deadline-copying" in {fault["code"] for fault in told["faults"]}
+    assert scene.snapshots_in(DEV) == []
+    scene.assert_laws()
+
+
+def test_the_consumer_of_act_is_off_for_an_hour_from_the_beginning(scene):
+    """What was tagged meanwhile waits, and is delivered when it is back."""
+    switch(scene, "act", on=False)
+    scene.tag("dev")
+    scene.wait(3600)
+    assert scene.world.shares_open() == []
+    switch(scene, "act", on=True)
+    scene.run_until_over()
+
+    assert_delivered(scene, DEV, TEST)
+
+
+@pytest.mark.parametrize(("state", "queue"), [("requested", "act"), ("opening", "settle"), ("registering", "settle")])
+def test_both_queues_are_purged(scene, state, queue):
+    """Every ring is gone: nothing is in a queue that is not on a record, and the sweep rings again.
+
+    Purged when the ring for the delivery, for the opening of its shares, or for their closing lies there.
+    """
+    scene.tag("")
+    scene.run_until_state(state)
+    scene.run_until(lambda: rings(scene, queue), seconds=60)
+    purge(scene)
+    assert rings(scene, queue) == 0
+    scene.run_until_over()
+    scene.run_until(lambda: not scene.world.shares_open(), seconds=150)
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert_delivered(scene, DEV)
+
+
+def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene):
+    """Nothing moves, and the shares stay open, for the sweep is what keeps the time (an alarm tells of it).
+
+    Back on, each delivery ends: here past its deadline, so it fails with that as its cause, and all doors are shut.
+    """
+    scene.apply(targets_file())
+    scene.watch.may_close_blind = True
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    schedule(scene, "sweep", on=False)
+    slow_down(scene, "discover", 60)
+    with scene.world.faults.silence():
+        scene.wait(DAY)
+    assert scene.delivery_state(DEV) == "copying"
+
+    schedule(scene, "sweep", on=True)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "failed"}
+    (told,) = scene.notices("delivery.failed")
+    assert "deadline-copying" in {fault["code"] for fault in told["faults"]}
+    scene.assert_laws()
+
+
+def test_the_sweep_is_off_and_events_and_rings_go_on(scene):
+    """Where nothing is lost the sweep is not needed: delivered in its time, and nothing stays open."""
+    schedule(scene, "sweep", on=False)
+    scene.promote("dev")
+
+    assert_delivered(scene, DEV, TEST)
+
+
+@pytest.mark.parametrize("state", ["opening", "copying", "verifying"])
+def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
+    """New code over the running hub: execution environments are replaced, and deliveries go on in new ones."""
+    scene.tag(f"dev {PROD}")
+    scene.run_until_state(state)
+    template = new_version(tmp_path, "next")
+    before = len(scene.world.lambda_.invocations)
+    parameters = {"TargetAccounts": ",".join(stage.TARGETS.values())}
+    scene.world.deploy(template, HUB, REGION, "ami-promoter", parameters)
+    scene.run_until_over()
+
+    later = scene.world.lambda_.invocations[before:]
+    assert any(one.cold and one.function.endswith("-act") for one in later)
+    assert_delivered(scene, DEV, TEST, PROD)

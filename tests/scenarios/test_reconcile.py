@@ -1,0 +1,199 @@
+"""``ami-promoter reconcile``: after a table was put back, or records were lost, AWS and the records agree again."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.addresses import delivery_id
+from tests.scenarios.platform import backup, codes, reconcile, restore
+from tests.scenarios.scene import DELIVERY_TAG, DEV, HUB, HUB_TAG, PROD, REGION, SNAPSHOT_TAG, TEST
+
+HISTORY = 6 * 60
+"""Seconds until CloudTrail shows a call."""
+
+
+def assert_one_image(scene, image=None):
+    """The target owns one AMI, that one if it is named, with its two copies; and nothing is open."""
+    found = scene.image_in(DEV)["ImageId"]
+    assert image in (None, found)
+    assert len(scene.snapshots_in(DEV)) == 2
+    scene.assert_laws()
+
+
+def test_all_is_in_order(scene):
+    """Delivered, and nothing open: nothing to say, exit status 0."""
+    scene.promote(f"{DEV} {PROD}")
+
+    status, report = reconcile(scene)
+
+    assert (status, codes(report)) == (0, set())
+    assert report["targets"] == {"seen": 3, "asked": 3}
+    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("moment", ["", "waiting", "copying"])
+def test_the_table_is_put_back_to_an_hour_ago_and_it_was_delivered_since(scene, moment):
+    """Reconciled, the account owns its one AMI still, nothing was copied twice, and the record says delivered."""
+    scene.wait(400)
+    if moment:
+        scene.tag("")
+        scene.run_until_state(moment)
+        then = backup(scene)
+        scene.run_until_over()
+    else:
+        then = backup(scene)
+        scene.promote("")
+    image = scene.image_in(DEV)["ImageId"]
+    scene.wait(3600)
+    restore(scene, then)
+
+    reconcile(scene, "--apply")
+    scene.run_until_state("delivered")
+    scene.settle()
+
+    assert_one_image(scene, image)
+
+
+def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
+    """The doors are open and the ledger has never heard of them. They stay open under the copies, and close after."""
+    open_unknown(scene)
+
+    status, report = reconcile(scene, "--apply")
+
+    assert (status, codes(report)) == (0, {"open-unknown"})
+    assert len(scene.world.shares_open()) == 3
+    scene.run_until_state("delivered")
+    scene.settle()
+    assert_one_image(scene)
+
+
+def test_reconciled_only_after_the_service_took_its_own_doors_for_somebody_elses(scene):
+    """Left alone, it finds permissions that show before it asked, lets them stay, and delivers: they are still open.
+
+    CloudTrail knows that it was we who added them: told so, it closes them.
+    """
+    open_unknown(scene)
+    scene.run_until_state("delivered")
+    scene.settle()
+    scene.wait(180)
+    assert scene.shared_with(scene.snapshots[0]) == {DEV}
+
+    status, report = reconcile(scene, "--apply")
+
+    assert (status, codes(report)) == (0, {"open-unknown"})
+    scene.wait(180)
+    assert_one_image(scene)
+
+
+def open_unknown(scene):
+    """Let the table be put back to before the tag while two copies run; CloudTrail shows by now who shared."""
+    scene.world.ec2.pace.copy = 2400
+    scene.wait(400)
+    then = backup(scene)
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.wait(HISTORY)
+    restore(scene, then)
+
+
+def test_records_are_lost_for_good_and_so_is_the_tag(scene):
+    """Nobody will ever look at those copies again: told first, deleted on demand, and every door shut."""
+    scene.world.ec2.pace.copy = 900
+    scene.wait(400)
+    then = backup(scene)
+    scene.tag("")
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    with scene.world.faults.silence():
+        scene.untag()
+        scene.wait(3)
+    restore(scene, then)
+    scene.wait(1200)
+
+    status, report = reconcile(scene)
+    assert (status, codes(report)) == (4, {"open-unknown", "copy-orphaned"})
+    assert len(scene.snapshots_in(DEV)) == 2
+    assert len(scene.world.shares_open()) == 3
+
+    status, report = reconcile(scene, "--apply")
+    assert (status, report["in_order"]) == (0, True)
+    scene.wait(180)
+    assert scene.snapshots_in(DEV) == []
+    assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+def test_what_others_have_shared_stays(scene):
+    """A person's share: unknown to us, or of a snapshot that we had open once ourselves. Told, and left alone."""
+    scene.promote(DEV)
+    root, data = scene.snapshots
+    for snapshot, account in ((root, DEV), (data, TEST)):
+        scene.share_before(account, snapshot)
+    scene.wait(HISTORY)
+
+    status, report = reconcile(scene, "--apply")
+
+    assert status == 0
+    assert {one["code"] for one in report["found"]} == {"open-not-ours"}
+    scene.wait(180)
+    assert scene.shared_with(root) == {DEV}
+    assert scene.shared_with(data) == {TEST}
+    scene.assert_laws()
+
+
+def test_a_grant_is_ours_by_its_name(scene):
+    """A grant of our name that the ledger does not know is revoked; one of another name stays."""
+    ours = f"ami-promoter-{delivery_id(HUB, scene.image, DEV, REGION)}-7"
+    for name in (ours, "backup-of-dev"):
+        scene.client("kms").create_grant(
+            KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"], Name=name
+        )
+    status, report = reconcile(scene, "--apply", "--key", scene.key, "--hub-only")
+
+    assert (status, codes(report)) == (0, {"open-unknown"})
+    scene.run_until(lambda: {grant["Name"] for grant in scene.grants()} == {"backup-of-dev"}, seconds=3700)
+
+
+def copy_of_ours(scene, source, delivery, hub=HUB):
+    """Put a copy into the target that bears our tags, as a crash of long ago may have left it."""
+    tags = {HUB_TAG: hub, DELIVERY_TAG: delivery, SNAPSHOT_TAG: source}
+    ec2 = scene.client("ec2", DEV)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    made = ec2.create_snapshot(
+        VolumeId=volume,
+        TagSpecifications=[
+            {"ResourceType": "snapshot", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )
+    return made["SnapshotId"]
+
+
+def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
+    """One that nobody uses goes. One in an AMI of the owner's own making stays, and so does another hub's."""
+    unused, used = (copy_of_ours(scene, scene.snapshots[0], f"{n:020x}") for n in range(2))
+    scene.wait(300)
+    ec2 = scene.client("ec2", DEV)
+    device = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": used}}
+    ec2.register_image(
+        Name="the-owners-own", RootDeviceName="/dev/xvda", VirtualizationType="hvm", BlockDeviceMappings=[device]
+    )
+    theirs = copy_of_ours(scene, scene.snapshots[0], "0" * 20, hub="999999999999")
+    scene.wait(900)
+
+    status, report = reconcile(scene)
+    assert (status, codes(report)) == (4, {"copy-orphaned"})
+    assert [one["where"].split()[0] for one in report["found"]] == [unused]
+    assert {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} == {unused, used, theirs}
+
+    assert reconcile(scene, "--apply")[0] == 0
+    assert {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} == {used, theirs}
+
+
+def test_a_target_that_cannot_be_seen_is_told(scene):
+    """Its role is gone: exit status 4, and the others are looked at all the same."""
+    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+
+    status, report = reconcile(scene)
+
+    assert (status, codes(report)) == (4, {"not-seen"})
+    assert report["targets"] == {"seen": 2, "asked": 3}
