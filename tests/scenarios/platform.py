@@ -52,9 +52,9 @@ def schedule(scene: Scene, function: str, *, on: bool) -> None:
     (client.enable_rule if on else client.disable_rule)(Name=_rule_of(scene, function))
 
 
-def slow_down(scene: Scene, function: str, minutes: int) -> None:
-    """Let a function be woken by the clock more rarely: PutRule with another rate. It spares the test's time."""
-    rate = f"rate({minutes} minutes)"
+def pace(scene: Scene, function: str, minutes: int) -> None:
+    """Let a function be woken by the clock at another rate (PutRule). More rarely, it spares the test's time."""
+    rate = f"rate({minutes} minute{'s' if minutes > 1 else ''})"
     scene.client("events").put_rule(Name=_rule_of(scene, function), ScheduleExpression=rate, State="ENABLED")
 
 
