@@ -224,6 +224,8 @@ class Tagged:
 
     ami: str
     value: str
+    pending: bool = False
+    """It is still being made."""
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
+from chalicelib.core.errors import Unreadable
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
 from chalicelib.ports import LostRace, Noted, Stored, Write
@@ -30,6 +31,8 @@ class Item:
     latest: int | None = None
     rung: int | None = None
     parked: str = ""
+    damaged: bool = False
+    """It cannot be read: not JSON, or of a newer schema."""
 
 
 class MemoryRecords:
@@ -48,6 +51,8 @@ class MemoryRecords:
         item = self.records.get(key)
         if item is None:
             return None
+        if item.damaged:
+            raise Unreadable(f"{key} is damaged.")
         return Stored(
             key, item.body, item.version, item.notes, dict(item.hints), item.parked, astir=item.ring_at is not None
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core.addresses import Key, promotion
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import State
 from chalicelib.ports import Records, Source, Tagged, Write
@@ -42,14 +43,20 @@ class Discover:
 
     def _look(self, tagged: Tagged) -> None:
         now = self._clock()
-        stored = self._records.read(promotion(tagged.ami))
-        if stored is None:
-            start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
-            return
-        record = promotions.parse(stored)
-        known = (record.value, record.refused_value, record.candidate)
-        if record.state in (State.RUNNING, State.OVER) and tagged.value not in known:
-            self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
+        key = promotion(tagged.ami)
+        try:
+            stored = self._records.read(key)
+            if stored is None:
+                start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
+                return
+            record = promotions.parse(stored)
+            known = (record.value, record.refused_value, record.candidate)
+            given_up = record.state is State.OVER and tagged.pending  # until it is available
+            news = record.state in (State.RUNNING, State.OVER) and tagged.value not in known and not given_up
+        except ParkRecord:  # its own lane parks it; the others are looked at all the same
+            news = True
+        if news:
+            self._bell.note(key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
 
 
 def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int, cause: str) -> None:

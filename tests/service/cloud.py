@@ -124,6 +124,8 @@ class Cloud:
     """AMIs of the hub that were deregistered"""
     deregistered: set[str] = field(default_factory=set)
     """AMIs in targets that their owners deregistered"""
+    kept: set[str] = field(default_factory=set)
+    """The snapshots of those: their owners' affair"""
     grants: dict[tuple[str, str], str] = field(default_factory=dict)
     """By (key, name): the grantee"""
     copies: dict[str, Copy] = field(default_factory=dict)
@@ -379,8 +381,12 @@ class TwinSource:
     def tagged(self):
         """See the port."""
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
-        there = {ami: value for ami, value in found.items() if ami not in self._cloud.gone}
-        return [Tagged(ami, value) for ami, value in there.items() if value is not None]
+        images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
+        return [
+            Tagged(ami, value, pending=raw["State"] == "pending")
+            for ami, raw in images.items()
+            if (value := found.get(ami)) is not None
+        ]
 
 
 class TwinTargets:
