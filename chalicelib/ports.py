@@ -252,6 +252,8 @@ class Tagged:
 
     ami: str
     value: str
+    pending: bool = False
+    """It is still being made."""
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
 from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
@@ -30,6 +31,8 @@ class Item:
     latest: int | None = None
     rung: int | None = None
     parked: str = ""
+    damaged: bool = False
+    """It cannot be read: not JSON, or of a newer schema."""
 
 
 class Items(dict[Key, Mapping[str, Any]]):
@@ -64,6 +67,8 @@ class MemoryRecords:
         item = self.records.get(key)
         if item is None:
             return None
+        if item.damaged:
+            raise Unreadable(f"{key} is damaged.")
         return Stored(
             key, item.body, item.version, item.notes, dict(item.hints), item.parked, astir=item.ring_at is not None
         )
@@ -123,11 +128,18 @@ class MemoryRecords:
         item.hints.update(hints)
         item.notes += 1
         item.ring_at = (now if due is None else due) if item.ring_at is None else item.ring_at
-        stored = self.read(key)
-        ring = stored is not None and leads_on(stored) and self.mark_rung(key, now)
+        ring = self._leads_on(key, leads_on) and self.mark_rung(key, now)
         if ring:
             item.ring_at = min(item.ring_at, now + pace.RING_LOST)
         return Noted(found=True, ring=ring)
+
+    def _leads_on(self, key: Key, leads_on: LeadsOn) -> bool:
+        """One that cannot be read is rung, so that its lane parks it."""
+        try:
+            stored = self.read(key)
+            return stored is not None and leads_on(stored)
+        except ParkRecord:
+            return True
 
     def mark_rung(self, key: Key, now: int) -> bool:
         item = self.records.get(key)

@@ -76,7 +76,7 @@ class HubSource:
         tags = {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
         if register.DELIVERY_TAG in tags or self._trigger_tag not in tags:
             return None
-        return Tagged(raw["ImageId"], tags[self._trigger_tag])
+        return Tagged(raw["ImageId"], tags[self._trigger_tag], pending=raw.get("State") == "pending")
 
     def _image(self, ami: str) -> Mapping[str, Any] | None:
         try:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 T = TypeVar("T")
 
+Reader = Callable[[Any, str], Any]
+"""Checks a JSON value and builds what it stands for; its second argument is the value's path, for the error."""
+
 
 def encode(value: Any) -> Any:
     """Turn a dataclass (nested ones, tuples, mappings, enums) into plain JSON values."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, Enum):
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Enum):
@@ -30,50 +35,55 @@ def encode(value: Any) -> Any:
 
 def decode(kind: type[T], value: Any, path: str = "record") -> T:
     """Build ``kind`` from JSON values; unknown members are refused, missing ones take their default."""
-    return typing.cast("T", _decode(kind, value, path))
+    return typing.cast("T", _reader(typing.cast("Any", kind))(value, path))
 
 
-def _decode(kind: Any, value: Any, path: str) -> Any:
+@cache
+def _reader(kind: Any) -> Reader:
+    """Ask a type what it is made of once, not at every value: the asking costs more than the reading."""
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
-        return value
+        return lambda value, _path: value
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        (inner,) = (arg for arg in args if arg is not type(None))
-        return _decode(inner, value, path)
+        (inner,) = (_reader(arg) for arg in args if arg is not type(None))
+        optional = type(None) in args
+        return lambda value, path: None if optional and value is None else inner(value, path)
     if origin is Literal:
-        return _fitting(value in args, value, path, kind)
-    if origin is tuple:
-        return tuple(_decode(args[0], member, f"{path}[{n}]") for n, member in enumerate(_a(list, value, path)))
-    if origin is frozenset:
-        return frozenset(_decode(args[0], member, f"{path}[{n}]") for n, member in enumerate(_a(list, value, path)))
+        return lambda value, path: _fitting(value in args, value, path, kind)
+    if origin is tuple or origin is frozenset:
+        member = _reader(args[0])
+        return lambda value, path: origin(member(one, f"{path}[{n}]") for n, one in enumerate(_a(list, value, path)))
     if origin is Mapping:
-        return {key: _decode(args[1], member, f"{path}.{key}") for key, member in _a(dict, value, path).items()}
+        member = _reader(args[1])
+        return lambda value, path: {key: member(one, f"{path}.{key}") for key, one in _a(dict, value, path).items()}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _dataclass(kind, _a(dict, value, path), path)
+        return lambda value, path: _dataclass(kind, _a(dict, value, path), path)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        try:
-            return kind(value)
-        except ValueError:
-            raise ValueError(f"{path}: {value!r} is no {kind.__name__}") from None
-    return _a(kind, value, path)
+        return lambda value, path: _enum(kind, value, path)
+    return lambda value, path: _a(kind, value, path)
 
 
 def _dataclass(kind: type, value: Mapping[str, Any], path: str) -> Any:
-    hints = _hints(kind)
-    unknown = sorted(set(value) - set(hints))
+    members = _members(kind)
+    unknown = sorted(value.keys() - members.keys())
     if unknown:
         raise ValueError(f"{path}: {kind.__name__} has no {', '.join(unknown)}")
     try:
-        return kind(**{name: _decode(hints[name], member, f"{path}.{name}") for name, member in value.items()})
+        return kind(**{name: members[name](member, f"{path}.{name}") for name, member in value.items()})
     except TypeError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 @cache
-def _hints(kind: type) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
+def _members(kind: type) -> Mapping[str, Reader]:
+    return {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+
+
+def _enum(kind: type[Enum], value: Any, path: str) -> Enum:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{path}: {value!r} is no {kind.__name__}") from None
 
 
 def _a(kind: type, value: Any, path: str) -> Any:

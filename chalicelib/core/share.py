@@ -127,8 +127,17 @@ def doubtful(share: Share, now: int) -> Share | None:
     if share.state is State.OPENING or _just_ours(share, now):
         return None
     if share.seen_at is None or now >= share.seen_at + OWN_HISTORY:
-        return replace(share, seen_at=now, next_try=now + pace.ABSENCE)
-    return replace(share, next_try=share.seen_at + pace.ABSENCE) if now < share.seen_at + pace.ABSENCE else None
+        return replace(_asked_anew(share), seen_at=now, next_try=now + pace.ABSENCE)
+    if now < share.seen_at + pace.ABSENCE:
+        return replace(_asked_anew(share), next_try=share.seen_at + pace.ABSENCE)
+    return None
+
+
+def _asked_anew(share: Share) -> Share:
+    """What became of it for earlier holders is no news to one who asks now and must wait a while."""
+    if share.state not in (State.REFUSED, State.CLOSED):
+        return share
+    return replace(share, state=State.WANTED, fault=None, closed_blind=False, told=frozenset())
 
 
 def _just_ours(share: Share, now: int) -> bool:
@@ -178,7 +187,7 @@ def believable_from(share: Share) -> int:
 
 def put_off(share: Share, now: int) -> Share:
     """A throttle or an outage: the same again soon."""
-    return replace(share, tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
+    return replace(_asked_anew(share), tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
 
 
 def intend_closing(share: Share, now: int) -> Share:

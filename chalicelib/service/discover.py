@@ -43,17 +43,20 @@ class Discover:
 
     def _look(self, tagged: Tagged) -> None:
         now = self._clock()
+        key = promotion(tagged.ami)
         try:
-            stored = self._records.read(promotion(tagged.ami))
-            record = None if stored is None else promotions.parse(stored)
-        except ParkRecord:  # its own lane parks it, and tells; here it must not keep the others from being found
-            return
-        if record is None:
-            start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
-            return
-        known = (record.value, record.refused_value, record.candidate)
-        if record.state in (State.RUNNING, State.OVER) and tagged.value not in known:
-            self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
+            stored = self._records.read(key)
+            if stored is None:
+                start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
+                return
+            record = promotions.parse(stored)
+            known = (record.value, record.refused_value, record.candidate)
+            given_up = record.state is State.OVER and tagged.pending  # until it is available
+            news = record.state in (State.RUNNING, State.OVER) and tagged.value not in known and not given_up
+        except ParkRecord:  # its own lane parks it; the others are looked at all the same
+            news = True
+        if news:
+            self._bell.note(key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
 
 
 def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int, cause: str) -> None:

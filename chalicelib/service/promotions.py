@@ -11,7 +11,7 @@ from chalicelib.core import addresses, codec, image_names, notices, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import absorbing
 from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
-from chalicelib.core.errors import Unreadable
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import machine
@@ -149,8 +149,13 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         """
         ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
         key = addresses.delivery(ident)
-        stored = self._records.read(key)
-        before = None if stored is None else deliveries.parse(stored)
+        try:
+            stored = self._records.read(key)
+            before = None if stored is None else deliveries.parse(stored)
+        except ParkRecord:  # its own lane parks it; it is one target's trouble
+            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            self._give_up(promotion, ident)
+            return None
         if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return None
@@ -168,6 +173,13 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             raise LostRace(str(key))
         self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
         return None
+
+    def _give_up(self, promotion: Promotion, ident: str) -> None:
+        """A delivery that was cancelled and cannot be read cannot start anew: it counts as failed."""
+        for child in self._ports.children.all(promotion.ami):
+            if child.delivery == ident and child.state == State.CANCELLED:
+                failed = replace(child, episode=child.episode + 1, state=State.FAILED.value)
+                self._ports.children.add(promotion.ami, failed)
 
     def _fresh(
         self,

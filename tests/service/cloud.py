@@ -17,7 +17,7 @@ from chalicelib.core import register
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
-from chalicelib.core.kms_keys import source_keys
+from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
 from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
@@ -58,6 +58,7 @@ class Copy:
     in_vain: bool
     state: str = "pending"
     message: str = ""
+    """while it is pending: the error it will end in, if any"""
     deleted: bool = False
 
 
@@ -83,8 +84,22 @@ class Nature:
     """How long a grant takes to come true: a copy that starts before errors within a second."""
     registering: Sequence[int] = (10,)
     lag: Sequence[int] = (0,)
-    """For so long a new copy does not show itself."""
+    """For so long a new copy, or a new AMI, does not show itself."""
     limit: int = 20
+    fails: Sequence[str] = ("",)
+    """With this message a copy ends in error, whatever is open."""
+    stale: Sequence[int] = (0,)
+    """So old is what a look at permissions, grants or a tag shows."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What can be seen late: (snapshot, account), (key, grant's name), tags by AMI."""
+
+    at: int
+    permissions: frozenset[tuple[str, str]]
+    grants: frozenset[tuple[str, str]]
+    tags: Mapping[str, Mapping[str, str]]
 
 
 @dataclass
@@ -101,6 +116,16 @@ class Cloud:
     """(snapshot, account)"""
     foreign: frozenset[tuple[str, str]] = frozenset()
     """Permissions that were there before us."""
+    unclear: set[tuple[str, str]] = field(default_factory=set)
+    """Given by somebody else while ours was there, or just then: nobody can tell whose they are."""
+    disabled: set[str] = field(default_factory=set)
+    """Keys, by ARN"""
+    gone: set[str] = field(default_factory=set)
+    """AMIs of the hub that were deregistered"""
+    deregistered: set[str] = field(default_factory=set)
+    """AMIs in targets that their owners deregistered"""
+    kept: set[str] = field(default_factory=set)
+    """The snapshots of those: their owners' affair"""
     grants: dict[tuple[str, str], str] = field(default_factory=dict)
     """By (key, name): the grantee"""
     copies: dict[str, Copy] = field(default_factory=dict)
@@ -115,6 +140,9 @@ class Cloud:
         self._access = itertools.cycle(self.nature.access)
         self._registering = itertools.cycle(self.nature.registering)
         self._lag = itertools.cycle(self.nature.lag)
+        self._fails = itertools.cycle(self.nature.fails)
+        self._stale = itertools.cycle(self.nature.stale)
+        self._looks = [Look(0, frozenset(), frozenset(), {})]
         self._shown_from: dict[str, int] = {}
         self._true_from: dict[tuple[str, str], int] = {}
 
@@ -144,6 +172,16 @@ class Cloud:
             }
         )
 
+    def changed(self) -> None:
+        """Remember what can be seen now, for those who will see it late."""
+        tags = {ami: tags_of(raw) for ami, raw in self.hub_images.items()}
+        self._looks.append(Look(self.now, frozenset(self.permissions), frozenset(self.grants), tags))
+
+    def look(self) -> Look:
+        """Return what a look shows, that may be a stale one."""
+        age = next(self._stale)
+        return next(look for look in reversed(self._looks) if look.at <= self.now - age or look.at == 0)
+
     # --- the hub -----------------------------------------------------------------------------------------------------
 
     def make_image(self, ami: str, snapshots: Mapping[str, bool], state: str = "available") -> None:
@@ -158,6 +196,7 @@ class Cloud:
         self.hub_images[ami] = describe_image(
             ImageId=ami, Name=f"golden-{ami}", State=state, BlockDeviceMappings=mappings, Tags=[]
         )
+        self.changed()
 
     def make_available(self, ami: str) -> None:
         """Let a pending AMI become available."""
@@ -173,6 +212,7 @@ class Cloud:
         if after == before:
             return
         self.hub_images[ami]["Tags"] = [{"Key": name, "Value": text} for name, text in after.items()]
+        self.changed()
         detail = {"changed-tag-keys": [TRIGGER], "version": next(self._versions), "tags": after}
         self.event("Tag Change on Resource", f"image/{ami}", **detail)
 
@@ -194,10 +234,28 @@ class Cloud:
         if (key, name) not in self.grants:
             self._true_from[key, name] = self.now + next(self._access)
         self.grants[key, name] = grantee
+        self.changed()
+
+    def revoke(self, key: str, name: str) -> None:
+        """RevokeGrant."""
+        self.grants.pop((key, name), None)
+        self.changed()
+
+    def allow(self, snapshot: str, accounts: set[str]) -> None:
+        """ModifySnapshotAttribute (add)."""
+        self.permissions |= {(snapshot, account) for account in accounts}
+        self.changed()
+
+    def forbid(self, snapshot: str, accounts: set[str]) -> None:
+        """ModifySnapshotAttribute (remove)."""
+        self.permissions -= {(snapshot, account) for account in accounts}
+        self.changed()
 
     def accessible(self, account: str, source: str) -> bool:
-        """Whether snapshot and key are open to the account."""
+        """Whether snapshot and key are open to the account, and its own key works."""
         key = self.hub_snapshots[source].get("KmsKeyId")
+        if {key, target_key(account)} & self.disabled:
+            return False
         open_key = key is None or any(
             place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
             for place, grantee in self.grants.items()
@@ -214,7 +272,7 @@ class Cloud:
         seconds = min(next(self._copying), 1 if in_vain else NEVER)
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
-        copy = Copy(ident, account, source, key, delivery, self.now, in_vain)
+        copy = Copy(ident, account, source, key, delivery, self.now, in_vain, message=next(self._fails))
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
         self.soon(seconds, lambda: self._end_copy(copy))
@@ -222,7 +280,8 @@ class Cloud:
 
     def _end_copy(self, copy: Copy) -> None:
         wrong = copy.in_vain or not self.accessible(copy.account, copy.source)
-        copy.state, copy.message = ("error", INACCESSIBLE) if wrong else ("completed", "")
+        wrong = wrong or bool(copy.message)
+        copy.state, copy.message = ("error", copy.message or INACCESSIBLE) if wrong else ("completed", "")
         self.event(
             "EBS Snapshot Notification",
             f"snapshot/{copy.id}",
@@ -240,7 +299,7 @@ class Cloud:
                 c.source,
                 c.state,
                 100 if c.state == "completed" else 0,
-                c.message,
+                "" if c.state == "pending" else c.message,
                 c.started,
                 target_key(c.account),
             )
@@ -262,6 +321,7 @@ class Cloud:
         ident = f"ami-{next(self._ids):06x}c"
         raw = {**ec2_shows(request), "ImageId": ident, "OwnerId": account, "State": "pending"}
         self.images[ident] = Image(ident, account, request["Name"], delivery, source, ids, raw)
+        self._shown_from[ident] = self.now + next(self._lag)
         self.soon(next(self._registering), lambda: self._end_register(ident))
         return ident
 
@@ -270,15 +330,26 @@ class Cloud:
             self.images[ident].raw["State"] = "available"
             self.event("EC2 AMI State Change", f"image/{ident}", self.images[ident].account)
 
+    def shown_images(self, account: str) -> list[Image]:
+        """DescribeImages."""
+        images = [image for image in self.images.values() if image.account == account]
+        return [image for image in images if self._shown_from.get(image.id, 0) <= self.now]
+
     def give_permission(self, snapshot: str, account: str) -> None:
         """Let somebody share a snapshot before we come."""
-        self.permissions.add((snapshot, account))
+        self.allow(snapshot, {account})
         self.foreign |= {(snapshot, account)}
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
     """Tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
+
+
+def key_facts(cloud: Cloud, arn: str, account: str) -> KeyFacts:
+    """DescribeKey."""
+    works = arn not in cloud.disabled
+    return a_key(arn=arn, account=account, enabled=works, state="Enabled" if works else "Disabled")
 
 
 # --- the ports -------------------------------------------------------------------------------------------------------
@@ -293,24 +364,29 @@ class TwinSource:
     def tag(self, ami):
         """See the port."""
         raw = self._cloud.hub_images.get(ami)
-        if raw is None:
+        if raw is None or ami in self._cloud.gone:
             return TagRead(None, None)
-        tags = tags_of(raw)
+        tags = self._cloud.look().tags.get(ami, {})
         return TagRead(tags.get(TRIGGER), raw["State"], raw["Name"], register.DELIVERY_TAG in tags)
 
     def examine(self, ami):
         """See the port."""
         raw = self._cloud.hub_images.get(ami)
-        if raw is None:
+        if raw is None or ami in self._cloud.gone:
             return None
         names = [mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]]
         image = read_image(raw, {}, [self._cloud.hub_snapshots[name] for name in names])
-        return image, {arn: a_key(arn=arn) for arn in source_keys(image)}
+        return image, {arn: key_facts(self._cloud, arn, HUB) for arn in source_keys(image)}
 
     def tagged(self):
         """See the port."""
-        found = {ami: tags_of(raw).get(TRIGGER) for ami, raw in self._cloud.hub_images.items()}
-        return [Tagged(ami, value) for ami, value in found.items() if value is not None]
+        found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
+        images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
+        return [
+            Tagged(ami, value, pending=raw["State"] == "pending")
+            for ami, raw in images.items()
+            if (value := found.get(ami)) is not None
+        ]
 
 
 class TwinTargets:
@@ -342,7 +418,7 @@ class TwinTarget:
     def check(self, delivery):
         """See the port."""
         account = delivery.target.account
-        key = a_key(arn=target_key(account), account=account)
+        key = key_facts(self._cloud, target_key(account), account)
         return TargetView(key, "", *self.find_image(delivery), self.find_copies(delivery))
 
     def find_copies(self, delivery):
@@ -365,18 +441,16 @@ class TwinTarget:
 
     def find_image(self, delivery):
         """See the port."""
-        there = [
-            image
-            for image in self._cloud.images.values()
-            if (image.account, image.name) == (delivery.target.account, delivery.image_name)
-        ]
+        shown = self._cloud.shown_images(delivery.target.account)
+        there = [image for image in shown if image.name == delivery.image_name]
         ours = [image.id for image in there if image.delivery == delivery.id]
         others = [image.id for image in there if image.delivery != delivery.id]
         return (ours[0] if ours else None), (others[0] if others else None)
 
     def see_image(self, delivery, image):
         """See the port."""
-        found = self._cloud.images.get(delivery.image)
+        shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
+        found = shown.get(delivery.image)
         copies = self.find_copies(delivery)
         return SeenImage(
             None if found is None else found.raw,
@@ -387,17 +461,23 @@ class TwinTarget:
 
     def deprecate(self, delivery, at):
         """See the port."""
+        if delivery.image not in self._cloud.images:
+            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image].raw["DeprecationTime"] = at
 
     def remove(self, delivery):
         """See the port."""
-        images = [image.id for image in self._cloud.images.values() if image.delivery == delivery.id]
+        shown = self._cloud.shown_images(delivery.target.account)
+        images = [image.id for image in shown if image.delivery == delivery.id]
         for image in images:
             del self._cloud.images[image]
         copies = self.find_copies(delivery)
-        self.delete_snapshots(delivery, [copy.copy for copy in copies])
+        used = {copy for image in self._cloud.images.values() for copy in image.copies}
+        self.delete_snapshots(delivery, [copy.copy for copy in copies if copy.copy not in used])
         unfinished = tuple(copy.copy for copy in copies if copy.state == "pending")
-        return (*images, *(copy.copy for copy in copies)), unfinished
+        trouble = refusal(Why.DENIED, "InvalidSnapshot.InUse").fault
+        refused = any(copy.copy in used for copy in copies)
+        return (*images, *(copy.copy for copy in copies)), unfinished, trouble if refused else None
 
     def delete_snapshots(self, delivery, snapshots):
         """See the port."""
@@ -420,16 +500,17 @@ class TwinSnapshotDoor:
     def showing(self, resource, shares):
         """See the port."""
         snapshot = resource.split("#")[2]
-        return frozenset(s.holder_key for s in shares if (snapshot, s.account) in self._cloud.permissions)
+        shown = self._cloud.look().permissions
+        return frozenset(s.holder_key for s in shares if (snapshot, s.account) in shown)
 
     def open(self, resource, shares):
         """See the port."""
-        self._cloud.permissions |= {(resource.split("#")[2], s.account) for s in shares}
+        self._cloud.allow(resource.split("#")[2], {s.account for s in shares})
         return {}
 
     def close(self, resource, shares):
         """See the port."""
-        self._cloud.permissions -= {(resource.split("#")[2], s.account) for s in shares}
+        self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
 
 
 class TwinGrantDoor:
@@ -444,7 +525,8 @@ class TwinGrantDoor:
     def showing(self, resource, shares):
         """See the port."""
         key = resource.split("#")[2]
-        return frozenset(s.holder_key for s in shares if (key, s.grant_name) in self._cloud.grants)
+        shown = self._cloud.look().grants
+        return frozenset(s.holder_key for s in shares if (key, s.grant_name) in shown)
 
     def open(self, resource, shares):
         """See the port."""
@@ -455,7 +537,7 @@ class TwinGrantDoor:
     def close(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.grants.pop((resource.split("#")[2], share.grant_name), None)
+            self._cloud.revoke(resource.split("#")[2], share.grant_name)
 
 
 class TwinGrants:

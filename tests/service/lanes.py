@@ -52,6 +52,11 @@ class Lanes:
         heads = [lane[0] for name, lane in self._lanes.items() if lane and name != but]
         return min(heads, key=lambda message: (message.visible_at, message.number), default=None)
 
+    def lose(self) -> None:
+        """Every ring under way is lost, but the sweep's own."""
+        for name, lane in self._lanes.items():
+            self._lanes[name] = [message for message in lane if message.cause.startswith("sweep:")]
+
     def done(self, message: Message) -> None:
         """Delete it."""
         self._lanes[message.key.pk].remove(message)

@@ -7,13 +7,15 @@ whether it is the last word.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
-from chalicelib.core.share import Share, needed, overdue
+from chalicelib.core.share import OWN_HISTORY, Share, needed, overdue
 from chalicelib.core.share import State as ShareState
 from chalicelib.service import deliveries
 
@@ -24,6 +26,12 @@ LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
 UNCHECKED = (State.REQUESTED, State.CHECKING, State.WAITING)
+REMOVES = (State.STOPPING, State.TIDYING, State.FAILED, State.CANCELLED)
+IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
+CLOSES_WITHIN = 3600
+"""Of its hard end: by then the sweep has come, and every crash and refusal of these tests is over."""
+STALEST = 60
+"""No look in these tests is older."""
 
 
 class Laws:
@@ -32,6 +40,10 @@ class Laws:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._delivered: dict[str, str] = {}
+        self._ended: dict[str, tuple[int, str]] = {}
+        self._claims: dict[tuple[str, str], int] = {}
+        self.poisoned: set[Key] = set()
+        """Records that somebody has damaged: they are parked, and nothing else is."""
 
     # --- at a call ---------------------------------------------------------------------------------------------------
 
@@ -41,6 +53,12 @@ class Laws:
             self._copying(args[0], args[1].id)
         elif port == "target" and method == "register":
             self._registering(args[0])
+        elif port == "target" and method == "delete_snapshots":
+            self._deleting(args[0], set(args[1]))
+        elif port == "target" and method == "remove":
+            self._removing(args[0])
+        elif port == "notices" and method == "publish":
+            self._telling(args[0])
         elif port in ("snapshots", "keys") and method == "open":
             for share in args[1]:
                 self._opening(share)
@@ -58,13 +76,34 @@ class Laws:
     def _registering(self, asked: Delivery) -> None:
         assert self._delivery(asked.id).register_intended_at, f"law 3: {asked.id} registers without an intent on record"
 
+    def _deleting(self, asked: Delivery, copies: set[str]) -> None:
+        record = self._delivery(asked.id)
+        used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
+        assert not used & copies, f"law 4: {asked.id} deletes {used & copies}, which it goes on with"
+
+    def _removing(self, asked: Delivery) -> None:
+        record = self._delivery(asked.id)
+        assert record.state in REMOVES, f"law 4: {asked.id} is {record.state}, and all it made is removed"
+        assert not record.adopted, f"law 4: {asked.id} removes {record.image}, which an earlier episode delivered"
+
+    def _telling(self, notice: Mapping[str, Any]) -> None:
+        if notice["event"] == "delivery.delivered":
+            cloud = self._hub.cloud
+            there = notice["image"] in cloud.images or notice["image"] in cloud.deregistered
+            assert there, f"law 10: {notice['id']} tells of {notice['image']}, which never was"
+
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.generation == asked.generation
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
         assert account in self._hub.cloud.directory.accounts, f"law 8: {asked.resource} opens to the stranger {account}"
+        owner = asked.grantee.split(":")[4]
+        assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
+        assert share.hard_close_at > 0, f"law 1: {asked.resource} opens to {account} without an end"
         for holder in share.holders:
+            if addresses.delivery(holder.partition(":")[0]) in self.poisoned:
+                continue
             delivery = self._delivery(holder.partition(":")[0])
             assert delivery.state not in UNCHECKED, f"law 1: {asked.resource} opens for {holder} while {delivery.state}"
 
@@ -73,6 +112,7 @@ class Laws:
         intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.generation == asked.generation
         assert intended, f"law 3: {asked.resource} closes while {share.state} on record"
         kind, name = asked.resource.split("#")[1:3]
+        self._settle_claims()
         assert (name, asked.account) not in cloud.foreign, f"law 2: {asked.resource} was open before us"
         for copy in cloud.pending(asked.account):
             uses = copy.source == name if kind == "snapshot" else (copy.key, copy.delivery) == (name, asked.holder_key)
@@ -84,15 +124,19 @@ class Laws:
 
     def step(self) -> None:
         """Ask after every invocation, whether it ended or died."""
+        self._settle_claims()
         self._shares_are_needed()
         cloud = self._hub.cloud
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
-        doubles = Counter((image.source, image.account) for image in cloud.images.values())
+        strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
+        assert not strangers, f"law 8: open to {strangers}"
+        doubles = Counter((image.source, image.account) for image in cloud.images.values() if image.delivery)
         assert not doubles or max(doubles.values()) == 1, f"law 4: two AMIs: {doubles}"
         for key in self._hub.known():
             self._goes_on(key)
         for delivery, image in self._delivered.items():
-            assert image in cloud.images, f"law 4: {image}, delivered by {delivery}, is gone"
+            there = image in cloud.images or image in cloud.deregistered
+            assert there, f"law 4: {image}, delivered by {delivery}, is gone"
 
     def _shares_are_needed(self) -> None:
         cloud = self._hub.cloud
@@ -107,7 +151,7 @@ class Laws:
             for share in ledger
             if share.resource.startswith("resource#key#") and share.state in LIVE
         }
-        for place in cloud.permissions - cloud.foreign:
+        for place in cloud.permissions - cloud.foreign - self._claims.keys() - cloud.unclear:
             assert place in live, f"law 1: {place} is open and the ledger does not know"
             self._wanted(live[place])
         for name in cloud.grants:
@@ -119,46 +163,130 @@ class Laws:
         due = None if record is None else record.ring_at
         assert due is not None, f"law 6: {share.resource} has a share that is {share.state}, and nothing is due"
         soon = due <= self._hub.cloud.now + LONGEST_STEP
+        if not share.before_us:
+            late = self._hub.cloud.now - share.hard_close_at
+            assert late < CLOSES_WITHIN, f"law 1: {share.resource} is open {late} s past its hard end"
         assert share.holders or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
 
     def _held(self, account: str) -> bool:
         """Whether a delivery died while it wrote itself in or out: its own record is due."""
         keys = [self._hub.delivery_key(ami, account) for ami in self._hub.cloud.hub_images]
+        if any(key in self.poisoned for key in keys):
+            return True
         found = [self._hub.stores.records.read(key) for key in keys]
         return any(deliveries.parse(stored).held for stored in found if stored is not None)
+
+    # --- whose a permission is ---------------------------------------------------------------------------------------
+
+    def given_by_hand(self, snapshot: str, account: str) -> None:
+        """Somebody shared a snapshot: it stays (law 2), unless ours was there, came or went at about that time."""
+        resource, place = addresses.snapshot_resource(snapshot).pk, (snapshot, account)
+        now = self._hub.cloud.now
+        for one in self._hub.stores.ledger.shares(resource):
+            if one.account == account and not one.before_us:
+                if one.state in LIVE:
+                    self._hub.cloud.unclear.add(place)
+                    return
+                now = max(now, (one.closed_at or 0) + OWN_HISTORY)
+        self._claims[place] = now
+
+    def taken_by_hand(self, snapshot: str, account: str) -> None:
+        """Somebody ended the sharing of a snapshot."""
+        place, cloud = (snapshot, account), self._hub.cloud
+        self._claims.pop(place, None)
+        cloud.unclear.discard(place)
+        cloud.foreign -= {place}
+
+    def _settle_claims(self) -> None:
+        cloud = self._hub.cloud
+        for place, since in list(self._claims.items()):
+            shares = self._hub.stores.ledger.shares(addresses.snapshot_resource(place[0]).pk)
+            ours = [one for one in shares if one.account == place[1] and one.state in LIVE and not one.before_us]
+            if any(one.intended_at < since + STALEST for one in ours):
+                cloud.unclear.add(place)
+            elif cloud.now >= since + STALEST:
+                cloud.foreign |= {place}
+            else:
+                continue
+            del self._claims[place]
 
     def _goes_on(self, key: Key) -> None:
         """Law 6: something is due as long as it has not ended."""
         record = self._hub.stores.seen(key)
         if record is None:
             return
-        assert not record.parked, f"parked: {key}: {record.parked}"
+        assert not record.parked or key in self.poisoned, f"parked: {key}: {record.parked}"
+        if key in self.poisoned:
+            return
         ended = record.state in (PromotionState.OVER, *ENDED) or key.kind in ("destination", "resource")
         assert ended or record.astir, f"law 6: {key} is {record.state}, and nothing is due"
-        if key.kind == "delivery" and record.state == State.DELIVERED and key.pk not in self._delivered:
-            self._delivered[key.pk] = self._delivery(key.pk.removeprefix("delivery#")).image or "none"
+        if key.kind == "delivery":
+            self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
+
+    def _moves_on(self, key: Key, record: Delivery, ring_at: int | None) -> None:
+        end = machine.deadline(record)
+        in_time = end is None or ring_at is None or ring_at <= end or self._hub.cloud.now >= end
+        assert in_time, f"law 6: {key} is {record.state} until {end}, and rung no sooner than {ring_at}"
+        episode, state = self._ended.get(key.pk, (0, ""))
+        back = state == State.DELIVERED or record.episode == episode
+        assert not state or not back or record.state == state, f"law 6: {key} was {state}, and is {record.state}"
+        if record.ended:
+            self._ended[key.pk] = (record.episode, record.state)
+        if record.state is State.DELIVERED:
+            self._delivered.setdefault(key.pk, record.image or "none")
 
     # --- at rest -----------------------------------------------------------------------------------------------------
 
     def rest(self) -> None:
-        """Ask when nothing more will happen."""
+        """Ask when nothing more will happen. A damaged record is waited for by its promotion, and leaves its copies."""
         cloud, hub = self._hub.cloud, self._hub
-        assert cloud.permissions == cloud.foreign, f"law 1: left open: {cloud.permissions - cloud.foreign}"
+        left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys()
+        assert not left, f"law 1: left open: {left}"
+        assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
         assert not cloud.grants, f"law 1: grants left: {cloud.grants}"
         assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
+        waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
         for key in hub.known():
             record = hub.stores.seen(key)
             ended = record is None or record.state in (PromotionState.OVER, *ENDED, "open")
-            assert ended, f"law 6: {key} rests in {record and record.state}"
+            assert ended or key in self.poisoned | waits, f"law 6: {key} rests in {record and record.state}"
+            if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
+                self._told(self._delivery(key.pk.removeprefix("delivery#")))
+        lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         used = {copy for image in cloud.images.values() for copy in image.copies}
-        orphans = [copy for copy in cloud.live_copies() if copy.id not in used]
+        listed = self._listed_leftovers()
+        used |= listed | cloud.kept
+        for image in cloud.images.values():
+            if image.delivery and image.delivery not in lost and image.id not in listed:
+                state = self._delivery(image.delivery).state
+                assert state is State.DELIVERED, f"law 4: orphan: {image.id} of {image.delivery}, which is {state}"
+        orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
         assert not orphans, f"law 4: orphans: {orphans}"
         for resource in hub.resources():
-            for share in hub.stores.ledger.shares(resource):
-                assert not needed(share), f"law 1: {resource} still counts {share}"
+            for one in hub.stores.ledger.shares(resource):
+                held = {holder.partition(":")[0] for holder in one.holders}
+                if not held <= lost or not held:
+                    assert not needed(one), f"law 1: {resource} still counts {one}"
+                assert one.state not in LIVE, f"law 1: {resource} rests {one.state} for {one.account}"
         for destination in hub.destinations():
             for slots in hub.stores.slots.asked(destination):
-                assert slots.over, f"{destination} still keeps slots: {slots}"
+                unheard = slots.delivery in lost or destination in self.poisoned
+                assert slots.over or unheard, f"{destination} still keeps slots: {slots}"
+
+    def _told(self, record: Delivery) -> None:
+        """Everybody was told how it ended; a channel that is closed for an hour is given up."""
+        told = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
+        assert any(notice["outcome"] == record.state for notice in told), f"nobody was told: {record.id} {record.state}"
+
+    def _poisoned_of(self, ami: str) -> bool:
+        keys = {self._hub.delivery_key(ami, account) for account in self._hub.accounts}
+        destinations = set(self._hub.destinations())
+        return bool(self.poisoned & (keys | destinations | {addresses.promotion(ami)}))
+
+    def _listed_leftovers(self) -> set[str]:
+        """What may not be removed is not silent: it is listed for its owner."""
+        told = [notice for notice in self._hub.cloud.notices if notice["event"].startswith("delivery.")]
+        return {left for notice in told for left in notice.get("leftovers", ())}
 
     # --- records -----------------------------------------------------------------------------------------------------
 

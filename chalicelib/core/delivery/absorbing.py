@@ -206,7 +206,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 
 def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
-    """Take up what is there of ours: the oldest live copy of each snapshot; extras and errored ones are trash."""
+    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are trash."""
     trash: list[str] = list(delivery.trash)
 
     def match(copy: Copy) -> Copy:
@@ -215,6 +215,9 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             trash.extend(s.copy for s in found if s.copy != copy.copy)
             return copy
         live = [s for s in found if s.state in ("pending", "completed")]
+        if copy.state is CopyState.INTENDED and not live:
+            # One that ended in error at once is this intent's result all the same, and is judged as any other.
+            live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
         trash.extend(s.copy for s in found if s not in live[:1])
         if not live:
             return copy

@@ -1,0 +1,351 @@
+"""The model can fail: with each protection taken out, a law that it watches is broken in a story known to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import State
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import machine
+from chalicelib.service import deliveries
+from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.promotions import Promotions
+from chalicelib.service.settle import Settle
+from tests.service import test_mutations as wrong
+from tests.service.hub import Parts
+from tests.service.world import Shape, World
+
+
+class Instead:
+    """A port that answers one method otherwise; ``change`` gets the real port, then the arguments."""
+
+    def __init__(self, port, method, change):
+        self._port, self._method, self._change = port, method, change
+
+    def __getattr__(self, name):
+        """See the port."""
+        if name == self._method:
+            return lambda *args, **kwargs: self._change(self._port, *args, **kwargs)
+        return getattr(self._port, name)
+
+
+class Doing(Deliveries):
+    """Does something else for a command, or something besides."""
+
+    command: type
+
+    def perform(self, record, command):
+        """See the class."""
+        return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
+
+    def really(self, record, command):
+        """As it should be."""
+        return super().perform(record, command)
+
+
+class OpensBeforeItsTurn(Doing):
+    """Holds its shares while it waits for a slot."""
+
+    command = do.AskSlots
+
+    def instead(self, record, command):
+        """See the class."""
+        if record.state is State.WAITING:
+            self._hold(record, self._clock() + 10**5)
+        return self.really(record, command)
+
+
+class NeverEnds(Settle):
+    """Knows no hard end."""
+
+    def __init__(self, records, ledger, *rest):
+        def shares(port, resource):
+            return [replace(share, hard_close_at=0) for share in port.shares(resource)]
+
+        super().__init__(records, Instead(ledger, "shares", shares), *rest)
+
+
+class RemovesNothing(Doing):
+    """Says that nothing is left, and has not looked."""
+
+    command = do.FindLeftovers
+
+    def instead(self, record, command):
+        """See the class."""
+        return ev.LeftoversSeen((), ())
+
+
+class ThrowsAway(Doing):
+    """Deletes a copy when it has looked at it."""
+
+    command = do.LookAtCopies
+
+    def instead(self, record, command):
+        """See the class."""
+        self._ports.target.delete_snapshots(record, command.copies)
+        return self.really(record, command)
+
+
+class TidiesTooSoon(Doing):
+    """Removes what it made while it is still at it."""
+
+    command = do.VerifyImage
+
+    def instead(self, record, command):
+        """See the class."""
+        self._ports.target.remove(record)
+        return self.really(record, command)
+
+
+class TellsOfNothing(Doing):
+    """Names an AMI that never was."""
+
+    command = do.TellOutcome
+
+    def instead(self, record, command):
+        """See the class."""
+        return self.really(replace(record, image="ami-none"), command)
+
+
+class TellsNobody(Doing):
+    """Ends without a word."""
+
+    command = do.TellOutcome
+
+    def instead(self, record, command):
+        """See the class."""
+        return self.really(record, do.TellOutcome(publish=False))
+
+
+class RegistersUnwritten(Deliveries):
+    """Calls RegisterImage without having written that it is going to."""
+
+    def intend(self, record, commands, now):
+        """See the class."""
+        kept = [command for command in commands if not isinstance(command, do.RegisterImage)]
+        return super().intend(record, kept, now)
+
+
+class ComesTooLate(Deliveries):
+    """Is looked at again days after its deadline."""
+
+    def due_at(self, record):
+        """See the class."""
+        due = super().due_at(record)
+        return None if due is None else due + 10**6
+
+
+class MeetsTheUnexpected(Deliveries):
+    """Takes an event to a state that has no edge for it."""
+
+    def absorb(self, record, event, now):
+        """See the class."""
+        return super().absorb(record, ev.ToldWaiting() if isinstance(event, ev.SharesHeld) else event, now)
+
+
+class OpensTheDelivered(Promotions):
+    """Takes a delivered one for failed, and starts it anew."""
+
+    def __init__(self, records, *rest, **named):
+        def read(port, key):
+            stored = port.read(key)
+            if stored is None or stored.body.get("state") != "delivered":
+                return stored
+            return replace(stored, body={**stored.body, "state": "failed"})
+
+        super().__init__(Instead(records, "read", read), *rest, **named)
+
+
+class OneForAll(Promotions):
+    """Stops at the first delivery that it cannot read."""
+
+    def _deliver(self, promotion, image, target, groups):
+        for child in self._ports.children.all(promotion.ami):
+            deliveries.parse(self._records.read(addresses.delivery(child.delivery)))
+        return super()._deliver(promotion, image, target, groups)
+
+
+class NeverOver(Promotions):
+    """Asks its deliveries for ever."""
+
+    def _count(self, promotion):
+        super()._count(promotion)
+        return machine.Hindered(Fault("again", "", "", ""))
+
+
+# --- stories ---------------------------------------------------------------------------------------------------------
+
+
+def plain(world: World) -> None:
+    """An AMI is promoted."""
+    world.tag(0, "default")
+    world.end()
+
+
+def slow(world: World) -> None:
+    """An AMI is promoted, and its copies take half an hour."""
+    world.expect("copying", [1800] * 4)
+    world.tag(0, "default")
+    world.wait(200)
+    world.end()
+
+
+def shared_before(world: World) -> None:
+    """Somebody else has shared the snapshot."""
+    world.share(0)
+    world.wait(120)
+    plain(world)
+
+
+def dropped(world: World) -> None:
+    """The account leaves the file after its slot was granted, before anything is opened."""
+    world.tag(0, "default")
+    world.wait(4)
+    world.switch_file(0)
+    world.end()
+
+
+def damaged(world: World) -> None:
+    """The delivery's record is damaged while its copy runs."""
+    world.expect("copying", [1800])
+    world.tag(0, "default")
+    world.wait(60)
+    world.poison(0, "delivery")
+    world.end()
+
+
+def damaged_and_tagged_again(world: World) -> None:
+    """One of two deliveries is damaged; then the other is wanted."""
+    world.tag(0, world.account(0))
+    world.wait(60)
+    world.poison(0, "delivery")
+    world.tag(0, "default")
+    world.end()
+
+
+def failing(world: World) -> None:
+    """A copy fails: what was made must go."""
+    world.expect("fails", ["", "An internal error occurred"])
+    world.tag(0, "default")
+    world.wait(600)
+    world.end()
+
+
+def extended(world: World) -> None:
+    """Another account is added when the first has its AMI."""
+    world.tag(0, world.account(0))
+    world.wait(600)
+    world.tag(0, "default")
+    world.end()
+
+
+def lost(world: World) -> None:
+    """Nothing is heard from the beginning."""
+    world.expect("events", [()] * 20)
+    world.expect("rings", [()] * 50)
+    plain(world)
+
+
+def waiting(world: World) -> None:
+    """The ring of the destination comes late, so that a delivery has to wait for its slot."""
+    world.expect("rings", [(0,), (0,), (0,), (0,), (200,)])
+    world.tag(0, "default")
+    world.wait(30)
+    world.end()
+
+
+def died(call: int) -> Callable[[World], None]:
+    """A process dies after a call."""
+
+    def story(world: World) -> None:
+        world.crash(call, after=True)
+        world.tag(0, "default")
+        world.wait(600)
+        world.end()
+
+    return story
+
+
+def twice(order: int) -> Callable[[World], None]:
+    """Every lane is worked on twice at once."""
+
+    def story(world: World) -> None:
+        world.side_by_side(["twin"] * 100, ([False] * order + [True]) * 100)
+        world.tag(0, "default")
+        world.wait(600)
+        world.end()
+
+    return story
+
+
+ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A wrong service, the story that shows it, and what the model says."""
+
+    says: str
+    parts: Parts
+    stories: tuple[Callable[[World], None], ...] = (plain,)
+    shape: Shape = ONE
+    stores: Callable = wrong.in_memory
+
+
+MUTATIONS = {
+    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(settle=wrong.NeverCloses)),
+    "lets go early": Mutation("law 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
+    "opens before its turn": Mutation("law 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)),
+    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(settle=NeverEnds), (damaged,)),
+    "takes all for its own": Mutation(
+        "law 2: .* open before us", Parts(settle=wrong.TakesAllForItsOwn), (shared_before,)
+    ),
+    "forgets intents": Mutation("law 3: .* opens to", Parts(settle=wrong.ForgetsIntents)),
+    "registers unwritten": Mutation("law 3: .* registers without", Parts(deliveries=RegistersUnwritten)),
+    "does not look": Mutation(
+        "law 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(105, 125))
+    ),
+    "removes nothing": Mutation("law 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
+    "throws away": Mutation("law 4: .* goes on with", Parts(deliveries=ThrowsAway)),
+    "tidies too soon": Mutation("law 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
+    "the last writer wins": Mutation(
+        "law (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
+    ),
+    "is never due": Mutation("law 6: .* nothing is due", Parts(deliveries=wrong.NeverDue)),
+    "comes too late": Mutation("law 6: .* rung no sooner", Parts(deliveries=ComesTooLate)),
+    "meets the unexpected": Mutation("parked: ", Parts(deliveries=MeetsTheUnexpected)),
+    "opens the delivered": Mutation("law 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO),
+    "is never over": Mutation("law 6: it does not come to rest", Parts(promotions=NeverOver)),
+    "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
+    "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
+    "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
+    "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
+    "believes the promotion": Mutation("law 8: .* stranger", Parts(settle=wrong.BelievesThePromotion), (dropped,)),
+    "tells of nothing": Mutation("law 10: .* never was", Parts(deliveries=TellsOfNothing)),
+    "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),
+}
+
+
+def play(mutation: Mutation, parts: Parts, stores: Callable) -> None:
+    """Play all its stories."""
+    for story in mutation.stories:
+        story(World(mutation.shape, parts, stores()))
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_a_wrong_service_breaks_a_law_of_the_model(mutation):
+    """The law that its protection is for."""
+    with pytest.raises(AssertionError, match=mutation.says):
+        play(mutation, mutation.parts, mutation.stores)
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
+def test_the_right_service_keeps_the_laws_in_the_same_story(mutation):
+    """It is the mutation that fails, not the story."""
+    play(mutation, Parts(), wrong.in_memory)

@@ -1,0 +1,123 @@
+"""Stories that once ended badly, in the order in which the model found them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.world import HOUR, Shape, World
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
+    """It is parked by its own lane; the promotion goes on to the next target (law 7)."""
+    world = World(Shape(accounts=2))
+    world.tag(0, world.account(0))
+    world.wait(30)
+    world.expect("copying", [HOUR])
+    world.poison(0, "delivery", unreadable=unreadable)
+    world.tag(0, "default")
+    world.end()
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_for_ever(unreadable):
+    """It cannot start anew, so it counts as failed."""
+    world = World()
+    world.expect("copying", [HOUR])
+    world.tag(0, "default")
+    world.wait(60)
+    world.tag(0, None)
+    world.wait(2 * HOUR)
+    assert world.outcomes() == {("ami-0a", world.account(0)): "cancelled"}
+    world.poison(0, "delivery", unreadable=unreadable)
+    world.tag(0, "default")
+    world.wait(HOUR)
+
+    assert world.cloud.notices[-1]["counts"] == {"delivered": 0, "failed": 1, "cancelled": 0}
+    world.end()
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
+    """The next AMI, whose event is lost, is found all the same."""
+    world = World(Shape(amis=((0,), (1,), (2,))))
+    world.tag(1, "default")
+    world.wait(600)
+    world.expect("events", [()])
+    world.tag(2, "default")
+    world.poison(0, "promotion", unreadable=unreadable)
+    world.wait(1000)
+
+    assert world.outcomes()["ami-0c", world.account(0)] == "delivered"
+    world.end()
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_a_damaged_destination_lets_what_runs_there_end(unreadable):
+    """A delivery that has its slots asks it for nothing more, and is not parked with it."""
+    world = World(Shape(amis=((0, 1),)))
+    world.expect("copying", [600, 900])
+    world.tag(0, "default")
+    world.wait(60)
+    world.poison(0, "destination", unreadable=unreadable)
+    world.wait(HOUR)
+
+    assert world.outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    world.end()
+
+
+def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
+    """It is refused once after a day, not every day anew; made at last, it is found by discovery."""
+    world = World(Shape(pending=True))
+    world.tag(0, "default")
+    world.wait(75 * HOUR)
+
+    assert [notice["event"] for notice in world.cloud.notices] == ["promotion.refused"]
+    assert world._next() is None, "it rests"
+    world.expect("events", [()])
+    world.make_available()
+    world.wait(HOUR)
+    assert world.outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    world.end()
+
+
+def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_next():
+    """It was removed while the shares opened, and that state knew no such result: the record was parked."""
+    world = World(Shape(copy_deadline=8 * HOUR))
+    world.expect("fails", ["An internal error occurred"])
+    world.refuse("nothing can be removed", None, 1000)
+    world.refuse("copies cannot be deleted", None, 1)
+    world.tag(0, "default")
+    world.wait(12 * HOUR)
+    assert world.outcomes() == {("ami-0a", world.account(0)): "failed"}
+    world.end()
+
+
+def test_what_became_of_a_share_for_others_is_not_told_to_one_who_must_wait_for_it():
+    """Refused at first, as the account was not listed; asked for again when somebody else has just shared it."""
+    world = World(Shape(encrypted=(False, False, False)))
+    world.tag(0, "default")
+    world.wait(4)
+    world.switch_file(0)
+    world.wait(600)
+    assert world.outcomes() == {("ami-0a", world.account(0)): "failed"}
+    world.switch_file(0)
+    world.share(0)
+    world.end()
+
+
+def test_what_became_of_a_share_for_others_is_not_told_to_one_for_whom_nobody_could_look():
+    """Refused at first; asked for again when the permissions cannot be read for a moment."""
+    world = World(Shape(encrypted=(False, False, False)))
+    world.refuse("permissions may not be added", None, 1)
+    world.tag(0, "default")
+    world.wait(600)
+    assert world.outcomes() == {("ami-0a", world.account(0)): "failed"}
+    world.refuse("permissions cannot be read", None, 1)
+    world.tag(0, None)
+    world.wait(60)
+    world.tag(0, "default")
+    world.wait(600)
+
+    assert world.outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    world.end()
