@@ -14,7 +14,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
 from chalicelib.core.destination import Destination, Slots
-from chalicelib.core.errors import Unreadable
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import Child
@@ -157,7 +157,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         return self._is_full(delivery)
 
     def _is_full(self, delivery: Delivery) -> bool:
-        stored = self._records.read(delivery.destination)
+        """Whether somebody lacks a slot there; where that cannot be read, the lane is rung to see for itself."""
+        try:
+            stored = self._records.read(delivery.destination)
+        except ParkRecord:
+            return True
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hard_close_at: int) -> ev.Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core.addresses import Key, promotion
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import State
 from chalicelib.ports import Records, Source, Tagged, Write
@@ -41,12 +42,20 @@ class Discover:
         self._records.create(Write(record.key, record.state.value, promotions.plain(record), None), now)
 
     def _look(self, tagged: Tagged) -> None:
+        """One record that cannot be read must not keep the AMIs behind it from being found: its own lane parks it."""
         now = self._clock()
-        stored = self._records.read(promotion(tagged.ami))
-        if stored is None:
-            start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
+        key = promotion(tagged.ami)
+        try:
+            stored = self._records.read(key)
+            if stored is None:
+                start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
+                return
+            if stored.parked:
+                return
+            record = promotions.parse(stored)
+        except ParkRecord:
+            self._bell.ring(key, f"unreadable:{now // 60}")
             return
-        record = promotions.parse(stored)
         known = (record.value, record.refused_value, record.candidate)
         if record.state in (State.RUNNING, State.OVER) and tagged.value not in known:
             self._bell.note(record.key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")

@@ -11,7 +11,7 @@ from chalicelib.core import addresses, codec, image_names, notices, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import absorbing
 from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
-from chalicelib.core.errors import Unreadable
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import machine
@@ -89,7 +89,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on."""
         switch = self._records.get(addresses.SWITCH)
-        return switch is not None and bool(switch["paused"])
+        return switch is not None and bool(switch.get("paused"))
 
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""
@@ -149,8 +149,14 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         """
         ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
         key = addresses.delivery(ident)
-        stored = self._records.read(key)
-        before = None if stored is None else deliveries.parse(stored)
+        try:
+            stored = self._records.read(key)
+            before = None if stored is None or stored.parked else deliveries.parse(stored)
+        except ParkRecord:  # its own lane sets it aside; the other targets get their AMI (law 7)
+            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            return None
+        if stored is not None and stored.parked:
+            return None
         if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
+from chalicelib.core.errors import Unreadable
 from chalicelib.core.promotion.model import Child
 
 
@@ -42,10 +43,7 @@ class DynamoChildren:
 
     def all(self, ami: str) -> Sequence[Child]:
         """See the port."""
-        return [
-            codec.decode(Child, json.loads(item["body"]))
-            for item in self._table.query(addresses.promotion(ami).pk, "delivery#")
-        ]
+        return [_child(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def _count(self, ami: str, change: int) -> int:
         counted: dict[str, Any] | None = self._table.update(
@@ -56,6 +54,14 @@ class DynamoChildren:
             returning="UPDATED_NEW",
         )
         return 0 if counted is None else int(counted["children_running"])
+
+
+def _child(item: dict[str, Any]) -> Child:
+    where = f"{item['pk']} {item['sk']}"
+    try:
+        return codec.decode(Child, json.loads(item["body"]), where)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 
 
 def _body(child: Child) -> str:

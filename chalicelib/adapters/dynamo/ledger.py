@@ -20,6 +20,12 @@ PER_TRANSACTION = 50
 NO_HOLDER = " AND attribute_not_exists(holders)"
 """An empty set is no attribute in DynamoDB."""
 
+LONG_PAST = 1
+"""Where a last hour cannot be read, it has come: a door without an end must not stay open."""
+
+UNKNOWN = -1
+"""A version that cannot be read."""
+
 _HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
 
 
@@ -87,7 +93,7 @@ class DynamoLedger:
                         ":seen": share.version,
                     },
                     names={"#state": "state"},
-                    condition="version = :seen" + (NO_HOLDER if unheld and not share.holders else ""),
+                    condition=_unchanged(share) + (NO_HOLDER if unheld and not share.holders else ""),
                 )
                 entry = {"at": now, "state": share.state.value, "what": [happened], "account": share.account}
                 history = self._table.put_request(addresses.history(key, share.version + 1), entry)
@@ -102,18 +108,29 @@ def _body(share: Share) -> str:
 
 
 def _share(item: dict[str, Any]) -> Share:
+    """Read a share. One that is damaged must not keep its own door open, nor those of others on the same resource."""
     where = f"{item['pk']} {item['sk']}"
+    place = {"resource": item["pk"], "holder_key": _holder_key(item)}
     try:
-        share = codec.decode(Share, json.loads(item["body"]), where)
-    except (KeyError, ValueError) as error:
+        share = codec.decode(Share, {**json.loads(item["body"]), **place}, where)
+    except (KeyError, TypeError, ValueError) as error:
         share = _least(item, where, error)
     return replace(
         share,
-        holders=frozenset(item.get("holders", ())),
-        hard_close_at=item.get("hard_close_at", 0),
-        grantee=item.get("grantee", ""),
-        version=item.get("version", 0),
+        holders=frozenset(_fitting(item, "holders", frozenset[str](), set)),
+        hard_close_at=_fitting(item, "hard_close_at", LONG_PAST),
+        grantee=_fitting(item, "grantee", ""),
+        version=_fitting(item, "version", UNKNOWN),
     )
+
+
+def _holder_key(item: dict[str, Any]) -> str:
+    return str(item["sk"]).removeprefix("share#")
+
+
+def _unchanged(share: Share) -> str:
+    """The condition of a write; where no version can be read there is none to compare, and the write mends it."""
+    return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 
 def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
@@ -123,11 +140,23 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
     opened = item.get("state") in (State.OPENING, State.OPEN, State.CLOSING)
     return Share(
         resource=item["pk"],
-        holder_key=item["sk"].removeprefix("share#"),
-        account=item["account"],
+        holder_key=_holder_key(item),
+        account=_fitting(item, "account", _account(item)),
         state=State.OPEN if opened else State.REFUSED,
-        generation=item.get("generation", 0),
-        grant_id=item.get("grant_id", ""),
-        before_us=item.get("before_us", False),
+        generation=_fitting(item, "generation", 0),
+        grant_id=_fitting(item, "grant_id", ""),
+        before_us=_fitting(item, "before_us", False),  # noqa: FBT003 - the default
         fault=None if opened else Fault("share-unreadable", where, what, cure),
     )
+
+
+def _account(item: dict[str, Any]) -> str:
+    """A snapshot's share is named for its account, and so is the lane of a key."""
+    pk = str(item["pk"])
+    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item)
+
+
+def _fitting(item: dict[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
+    """One of the item's own attributes, or the default where somebody wrote nonsense or nothing."""
+    value = item.get(name, default)
+    return value if isinstance(value, kind or type(default)) else default

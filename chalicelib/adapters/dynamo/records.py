@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.ports import Noted, Stored, Write
+
+_T = TypeVar("_T")
 
 SCHEMA = 1
 SHARDS = 4
@@ -126,19 +130,23 @@ class DynamoRecords:
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
-        old = self._table.update(
-            key,
-            "SET " + ", ".join(assigned) + " ADD notes :one",
-            {**given, ":now": now, ":shard": shard_of(key), ":one": 1},
-            names=names,
-            condition=condition,
-            returning="ALL_OLD",
-        )
+        try:
+            old = self._table.update(
+                key,
+                "SET " + ", ".join(assigned) + " ADD notes :one",
+                {**given, ":now": now, ":shard": shard_of(key), ":one": 1},
+                names=names,
+                condition=condition,
+                returning="ALL_OLD",
+            )
+        except ClientError:
+            if isinstance((self._table.get(key) or {}).get("notes", 0), int):
+                raise
+            return Noted(found=True, fresh=False, ring=True)  # its count was damaged: the ring lets its lane park it
         if old is None:
             return Noted(found=self._table.get(key) is not None, fresh=False, ring=False)
         fresh = any(old.get(HINT + name) != value for name, value in hints.items())
-        rung = old.get("rung")
-        if rung is not None and rung > now - pace.RING_LOST:
+        if _whole(old.get("rung")) > now - pace.RING_LOST:
             return Noted(found=True, fresh=fresh, ring=False)
         far = old.get("ring_at", now) > now + pace.RING_LOST
         return Noted(found=True, fresh=fresh, ring=self._mark_rung(key, now, soon=far))
@@ -184,32 +192,47 @@ class DynamoRecords:
         item = self._table.get(key)
         if item is None or "ring_at" not in item or item["ring_at"] > now:
             return None
-        later = now + pace.step(pace.POLLS, item.get("rings", 0))
-        if now < item.get("latest", 0) < later:
-            later = item["latest"]
+        # What somebody wrote here by hand must not stop the sweep for all others.
+        rings, latest = _whole(item.get("rings")), _whole(item.get("latest"))
+        later = now + pace.step(pace.POLLS, rings)
+        if now < latest < later:
+            later = latest
         moved = self._table.update(
             key,
-            "SET ring_at = :later ADD rings :one",
-            {":later": later, ":one": 1, ":seen": item["ring_at"]},
+            "SET ring_at = :later, rings = :rings",
+            {":later": later, ":rings": rings + 1, ":seen": item["ring_at"]},
             condition="ring_at = :seen",
         )
-        return None if moved is None else int(item.get("due_at", now))
+        return None if moved is None else _whole(item.get("due_at"), now)
 
 
 def _stored(key: Key, item: Mapping[str, Any]) -> Stored:
-    if item.get("schema", SCHEMA) > SCHEMA:
-        raise NewerSchema(
-            f"{key} has schema {item['schema']}, and this version reads up to {SCHEMA}; upgrade the stack."
-        )
+    """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
+    if item.get("parked"):
+        return Stored(key, {}, version=0, notes=0, parked=str(item["parked"]), astir="ring_at" in item)
+    schema = item.get("schema", SCHEMA)
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerSchema(f"{key} has schema {schema}, and this version reads up to {SCHEMA}; upgrade the stack.")
+    if schema != SCHEMA:
+        raise Unreadable(f"{key} has schema {schema!r}, and this version reads only {SCHEMA}.")
     try:
         return Stored(
             key=key,
-            body=json.loads(item["body"]),
-            version=item["version"],
-            notes=item.get("notes", 0),
-            hints={name.removeprefix(HINT): value for name, value in item.items() if name.startswith(HINT)},
-            parked=item.get("parked", ""),
+            body=_a(dict, json.loads(_a(str, item["body"]))),
+            version=_a(int, item["version"]),
+            notes=_a(int, item.get("notes", 0)),
+            hints={name.removeprefix(HINT): _a(str, value) for name, value in item.items() if name.startswith(HINT)},
             astir="ring_at" in item,
         )
     except (KeyError, ValueError) as error:
         raise Unreadable(f"{key} cannot be read: {error!r}.") from error
+
+
+def _a(kind: type[_T], value: Any) -> _T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is told as such
+    return value
+
+
+def _whole(value: Any, default: int = 0) -> int:
+    return value if isinstance(value, int) else default

@@ -41,7 +41,10 @@ class DynamoSlotBook:
         )
         if same is None:
             self._table.update(
-                key, f"SET {common}, granted = :zero, told = :zero", given, condition="episode < :episode"
+                key,
+                f"SET {common}, granted = :zero, told = :zero",
+                {**given, ":number": "N"},
+                condition="episode < :episode OR NOT attribute_type(episode, :number)",
             )
 
     def asked(self, destination: Key) -> Sequence[Slots]:
@@ -68,13 +71,7 @@ class DynamoSlotBook:
 
 
 def _slots(item: dict[str, Any]) -> Slots:
-    return Slots(
-        delivery=item["sk"].removeprefix("slot#"),
-        episode=item["episode"],
-        created_at=item["created_at"],
-        wanted=item["wanted"],
-        done=item["done"],
-        granted=item["granted"],
-        told=item["told"],
-        limited_at=item["limited_at"],
-    )
+    """Read one item. What is damaged counts as nothing until its delivery asks again: others wait for slots, too."""
+    names = ("episode", "created_at", "wanted", "done", "granted", "told", "limited_at")
+    counts = {name: item[name] if isinstance(item.get(name), int) else 0 for name in names}
+    return Slots(delivery=str(item["sk"]).removeprefix("slot#"), **counts)
