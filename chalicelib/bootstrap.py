@@ -67,10 +67,8 @@ class Application:
             key = Key(body["key"])
             try:
                 self._act_on(key, body["cause"], context)
-            except (BotoCoreError, ClientError, Misconfigured):
-                raise
             except Exception as trouble:
-                if key.kind in LANES and _receives(message) >= TRIES:
+                if key.kind in LANES and _receives(message) >= TRIES and _is_the_records_own(trouble):
                     why = f"{key}: each of {TRIES} tries raised: {trouble!r:.500}"
                     self._records.park(key, why, now())
                     self._telemetry.parked(key, why)
@@ -197,6 +195,13 @@ def application() -> Application:
     if not _application:
         _application.append(Application(os.environ))
     return _application[0]
+
+
+def _is_the_records_own(trouble: Exception) -> bool:
+    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
+    if isinstance(trouble, ClientError):
+        return bool(trouble.response["Error"]["Code"] == "ValidationException")
+    return not isinstance(trouble, (BotoCoreError, Misconfigured))
 
 
 def _receives(message: Mapping[str, Any]) -> int:

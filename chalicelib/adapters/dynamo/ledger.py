@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
@@ -62,12 +64,16 @@ class DynamoLedger:
 
     def release(self, resource: str, holder_key: str, holder: str) -> None:
         """See the port."""
-        self._table.update(
-            addresses.share(Key(resource), holder_key),
-            "DELETE holders :holder",
-            {":holder": {holder}},
-            condition="attribute_exists(pk)",
-        )
+        key = addresses.share(Key(resource), holder_key)
+        try:
+            self._release(key, holder)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            self._table.update(key, "REMOVE holders", {":set": "SS"}, condition="NOT attribute_type(holders, :set)")
+
+    def _release(self, key: Key, holder: str) -> None:
+        self._table.update(key, "DELETE holders :holder", {":holder": {holder}}, condition="attribute_exists(pk)")
 
     def shares(self, resource: str) -> Sequence[Share]:
         """See the port."""
