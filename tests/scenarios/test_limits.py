@@ -1,4 +1,4 @@
-"""EC2's limit of twenty copies at once into an account: used to the full, never passed, and nobody's share open in vain.
+"""EC2's limit of twenty copies at once into an account: used to the full, never passed, no share open in vain.
 
 Fifty AMIs of twenty snapshots queue in tests/service/test_limits.py, in memory.
 """

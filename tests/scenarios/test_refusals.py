@@ -101,7 +101,7 @@ BEFORE: Mapping[str, Trouble] = {
         "CopySnapshot was refused",
         "service control policy",
     ),
-    "name taken": Trouble(name_taken, "target-name-taken", "which this service did not make", "ami_name"),
+    "name taken": Trouble(name_taken, "target-name-taken", "is taken by", "ami_name"),
     "KMS away": Trouble(kms_away),
     "STS away": Trouble(sts_away),
     "EC2 away": Trouble(ec2_away),
@@ -127,7 +127,7 @@ def ends_in_error(message: str) -> Callable[[Scene, str], None]:
         state = scene.world.ec2.state.snapshots
         snapshot = state.get(copies_in(scene, account)[0])
         assert snapshot is not None
-        state.put(replace(snapshot, state="error", message=message))
+        state.put(replace(snapshot, state="error", state_message=message))
 
     return strike
 
@@ -180,7 +180,9 @@ def targets(troubles: Mapping[str, Trouble]) -> dict[str, str]:
 
 def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> None:
     """It ended as it is written, told with cause and cure, and nothing is left there."""
-    (told,) = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
+    ends = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
+    assert len(ends) == 1, f"{name}: {ends}"
+    (told,) = ends
     assert told["outcome"] == ("failed" if trouble.code else "delivered"), f"{name}: {told}"
     if not trouble.code:
         assert len(copies_in(scene, account)) == len(scene.snapshots), name

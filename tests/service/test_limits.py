@@ -17,6 +17,7 @@ from chalicelib.service.settle import Settle
 from tests.service import hub as hubs
 from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, TwinTargets, refusal
 from tests.service.hub import Hub
+from tests.service.lanes import Lanes
 from tests.stores import in_memory
 
 ACCOUNT = "200000000001"
@@ -105,10 +106,7 @@ def shared_with(accounts: int, most: int):
     names = [f"{200_000_000_000 + n}" for n in range(accounts)]
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
     stores, door, resource = in_memory(), NarrowDoor(cloud, most), Key("resource#snapshot#snap-0a")
-    rung: list[str] = []
-    bell = Bell(
-        stores.records, type("Rung", (), {"ring": lambda _, key, cause: rung.append(key.pk)})(), lambda: cloud.now
-    )
+    bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
     settle = Settle(
         stores.records, stores.ledger, {"snapshot": door}, TwinTargets(cloud), bell, lambda: cloud.now, Quiet()
     )

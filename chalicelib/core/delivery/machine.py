@@ -47,6 +47,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.OPENING}),
         ev.SharesHeld: frozenset({S.OPENING}),
         ev.SharesOpened: frozenset({S.COPYING}),
+        ev.SnapshotsDeleted: frozenset({S.OPENING}),
         ev.ShareRefused: _END,
         ev.Refused: frozenset({S.OPENING}) | _END,
         ev.CancelAsked: _END,
