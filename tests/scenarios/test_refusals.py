@@ -13,11 +13,16 @@ from dataclasses import dataclass, replace
 import pytest
 
 from sandbox import stage
-from tests.scenarios.scene import HOUR, REGION, Scene
+from sandbox.api import AwsError
+from sandbox.faults import THROTTLED
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
 from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
 
 HEALTHY = "300000000000"
 OUTAGE = 600
+FIFTH, SOME = 0.2, 20
+DISCOVERY = 5 * 60 + 30
+"""Seconds until discovery has looked once."""
 
 
 @dataclass(frozen=True)
@@ -187,8 +192,8 @@ def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> N
     if not trouble.code:
         assert len(copies_in(scene, account)) == len(scene.snapshots), name
         return
-    (fault,) = [f for f in told["faults"] if f["code"] == trouble.code] or [told["faults"]]
-    assert fault == {**fault, "code": trouble.code}, f"{name}: {fault}"
+    assert {fault["code"] for fault in told["faults"]} == {trouble.code}, f"{name}: {told['faults']}"
+    fault = told["faults"][0]
     assert trouble.says in fault["what"], f"{name}: {fault['what']}"
     assert trouble.cure in fault["cure"], f"{name}: {fault['cure']}"
     assert account in fault["where"], f"{name}: {fault['where']}"
@@ -233,3 +238,111 @@ def test_what_goes_wrong_while_the_copies_run(scene):
         MIDWAY[name].strike(scene, account)
 
     assert_outcomes(scene, MIDWAY)
+
+
+def test_a_fifth_of_all_calls_is_throttled(scene):
+    """Whatever function asks whatever service: later, but all delivered, once, and nothing left."""
+    rng = scene.world.kernel.random
+    met: list[str] = []
+
+    def throttle(call):
+        if call.caller.function and call.service in THROTTLED and rng.random() < FIFTH:
+            met.append(call.operation)
+            raise AwsError(*THROTTLED[call.service][:1], "too fast", THROTTLED[call.service][1])
+
+    scene.wait(DISCOVERY)
+    scene.world.gateway.before.append(throttle)
+    scene.promote("dev", seconds=4 * HOUR)
+    scene.run_until(lambda: not scene.world.shares_open(), 2 * HOUR)
+
+    assert len(met) > SOME
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert {"delivery.failed", "delivery.cancelled"}.isdisjoint(scene.told())
+    scene.assert_laws(errors_allowed=True)
+
+
+def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
+    """No grant can be made: the encrypted AMI is late, and the plain one beside it is not."""
+    calm_pace(scene)
+    plain = scene.seed("plain", volumes=(8, 8), key=None)
+    scene.tag(DEV)
+    scene.run_until_state("waiting")
+    scene.world.faults.outage("kms", OUTAGE, account=HUB)
+    scene.tag(TEST, plain)
+    scene.run_until_over(plain)
+    assert_untouched(scene, TEST, plain)
+    assert scene.delivery_state(DEV) == "opening"
+    scene.run_until_over()
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_laws()
+
+
+def deregistered_with_its_snapshots(scene, image):
+    """Somebody tidies up in the hub."""
+    scene.client("ec2").deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+
+
+def unshared_by_a_person(scene, image):
+    """Somebody takes the permission away in the middle."""
+    for snapshot in snapshots_of(scene, image):
+        scene.client("ec2").modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
+        )
+
+
+def source_key_disabled(scene, image):
+    """Somebody disables the hub's key."""
+    scene.client("kms").disable_key(KeyId=source_key(scene, image))
+
+
+def grant_revoked(scene, image):
+    """Somebody revokes our grant."""
+    arn = source_key(scene, image)
+    for grant in scene.grants(arn):
+        scene.client("kms").revoke_grant(KeyId=arn, GrantId=grant["GrantId"])
+
+
+def snapshots_of(scene, image):
+    """Ids of an AMI's snapshots."""
+    (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
+    return [mapping["Ebs"]["SnapshotId"] for mapping in shown["BlockDeviceMappings"]]
+
+
+def source_key(scene, image):
+    """The key of an AMI's first snapshot."""
+    (shown,) = scene.client("ec2").describe_snapshots(SnapshotIds=snapshots_of(scene, image)[:1])["Snapshots"]
+    return shown["KmsKeyId"]
+
+
+SOURCE_TROUBLES = {
+    deregistered_with_its_snapshots: "Source snapshot ID is not valid",
+    unshared_by_a_person: "Source snapshot ID is not valid",
+    source_key_disabled: "Given key ID is not accessible",
+    grant_revoked: "Given key ID is not accessible",
+}
+
+
+def test_what_happens_to_a_source_while_it_is_copied(scene):
+    """Each AMI has its own trouble: it fails with EC2's own words, and the AMI beside it, to the same account, not."""
+    calm_pace(scene)
+    images = {
+        strike: scene.seed(
+            strike.__name__.replace("_", "-"), key=scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+        )
+        for strike in SOURCE_TROUBLES
+    }
+    for image in (scene.image, *images.values()):
+        scene.tag(DEV, image)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == 2 + len(images))
+    scene.wait(10)
+    for strike, image in images.items():
+        strike(scene, image)
+    scene.run_until_over()
+    assert_untouched(scene, DEV)
+    for strike, image in images.items():
+        scene.run_until_over(image)
+        (told,) = scene.notices("delivery.failed", image)
+        (fault,) = told["faults"]
+        assert (fault["code"], SOURCE_TROUBLES[strike] in fault["what"]) == ("copy-failed", True), fault
+    scene.assert_laws()
