@@ -14,7 +14,7 @@ GRACE = 3600 + 15 * 60
 """Seconds from a copy deadline until a share is closed whatever hangs: grace, and the sweep's longest step."""
 FIVE_TRIES = 5 * 180 + 60
 SEED = 1
-A_FEW = 3
+A_FEW = 2
 """Of the kinds of damage, drawn by SEED in the normal run; ``tests/scenarios/soak.py`` takes all of them."""
 
 

@@ -22,7 +22,7 @@ from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
 
 HEALTHY = "300000000000"
 OUTAGE = 600
-SEED, A_FEW = 4, 4
+SEED, A_FEW = 4, 3
 FIFTH, SOME = 0.2, 20
 DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has looked once."""
