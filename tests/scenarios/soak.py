@@ -29,7 +29,7 @@ PARTS: tuple[tuple[Callable[[Scene, Kinds], None], Kinds], ...] = (
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """Play the parts whole and in turn, each in a world of its own; begun ones are ended, of 20 to 60 s each.
+    """Play the parts whole and in turn, each in a world of its own; one that was begun is ended.
 
     Returns how many troubles were played, and what failed.
     """

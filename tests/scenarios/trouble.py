@@ -13,8 +13,8 @@ from tests.scenarios.scene import HUB, TABLE, TEST, Scene
 COPY = 60
 """Seconds that a copy takes in these scenarios, by ``calm_pace``."""
 UNDISTURBED = 150
-"""Virtual seconds from the tag to "delivered", two volumes, copies of a minute give or take a fifth. Measured: 96 to
-112; of the rest, a minute is a ring that was lost and found by the sweep."""
+"""Virtual seconds from a delivery's beginning to "delivered", with copies of a minute give or take a fifth. Three such
+took 75 to 86; the rest is room for one ring that was lost and found by the sweep."""
 
 
 def calm_pace(scene: Scene) -> None:
