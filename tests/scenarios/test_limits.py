@@ -14,8 +14,8 @@ from tests.scenarios.trouble import assert_untouched
 
 AT_ONCE = 20
 NEAR = 1.15
-"""Of the least virtual time, which takes the longest copies first: nobody knows those beforehand. From the first copy to
-the last one's end it was 1.08."""
+"""Of the least virtual time, which takes the longest copies first: nobody knows those beforehand. From the first copy
+to the last one's end it was 1.08."""
 
 
 def least_seconds(durations: Iterable[float]) -> float:
