@@ -15,6 +15,16 @@ from chalicelib.core.delivery.model import ENDED
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
 
+LISTS = ("copies", "faults", "leftovers", "shares")
+SHAPES: Mapping[str, type | tuple[type, ...]] = {
+    "entered": dict,
+    "episode": int,
+    "since": int,
+    "target": dict,
+    "trouble": (dict, type(None)),
+}
+"""Of the members that the command line takes apart; it shows all others as they are."""
+
 Record = Mapping[str, Any]
 """A record's body, with the item that holds it as ``_item``."""
 
@@ -42,6 +52,16 @@ class Reader:
                 records, children = found.setdefault(item["pk"], ([], []))
                 (records if item["sk"] == "record" else children).append(_record(item))
         return ((record, children) for records, children in found.values() for record in records)
+
+    def parked(self) -> dict[str, str]:
+        """Every record that is parked, of whatever kind, and why. This reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="sk = :record AND attribute_exists(parked)",
+            ExpressionAttributeValues=wire({":record": "record"}),
+        )
+        items = [values(item) for page in pages for item in page["Items"]]
+        return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
 
     def under_way(self) -> dict[tuple[str, str], Record]:
         """Every delivery that has not ended, and every share, by (pk, sk). This reads the whole table, consistently."""
@@ -112,4 +132,18 @@ def _tolerant(item: Mapping[str, Any]) -> Record:
 
 
 def _record(item: Mapping[str, Any]) -> Record:
-    return {**json.loads(item.get("body", "{}")), "_item": item}
+    """Read an item. Of one whose body cannot be read, its own attributes are shown: a person must find it."""
+    try:
+        body = dict(json.loads(item.get("body", "{}")))
+    except (TypeError, ValueError):
+        body = {}
+    own = {name: item[name] for name in ("state", "account", "before_us") if name in item}
+    return {**own, **{name: value for name, value in body.items() if _fits(name, value)}, "_item": item}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
+    members = value if isinstance(value, list) else []
+    if name in LISTS:
+        return isinstance(value, list) and (name == "leftovers" or all(isinstance(one, dict) for one in members))
+    return isinstance(value, SHAPES.get(name, object))

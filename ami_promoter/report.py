@@ -9,6 +9,9 @@ from typing import Any
 
 from chalicelib.core.faults import Fault
 
+FOREVER = 10**11
+"""No record of ours is of a later time (the year 5138); one that says so was damaged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -24,6 +27,6 @@ class Report:
 
 def moment(epoch: int | None) -> str:
     """Write epoch seconds as ISO 8601 in UTC; a dash where there is no such time."""
-    if not epoch:
+    if not isinstance(epoch, int) or not 0 < epoch < FOREVER:
         return "-"
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

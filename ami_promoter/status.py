@@ -12,7 +12,6 @@ from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
 from ami_promoter.report import Report, moment
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 
 OPEN = ("opening", "open", "closing")
@@ -35,14 +34,17 @@ def run(call: Call, region: str) -> Report:
 def _all(reader: Reader, connection: Connection) -> Report:
     found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
     data = [_promotion(record, children) for record, children in found]
+    parked = reader.parked()
+    said = [f"Parked, and left alone: {pk}: {why}" for pk, why in parked.items()]
+    more = {"parked": [{"record": pk, "why": why} for pk, why in parked.items()]}
     if not data:
-        return Report((f"No promotion is known in {connection.place}.",), {"promotions": []})
+        return Report((f"No promotion is known in {connection.place}.", *said), {"promotions": [], **more})
     rows = [
         (p["ami"], p["state"], p["since"], p["value"] if p["value"] is not None else "-", _counts(p["deliveries"]))
         for p in data
     ]
     lines = _table(("AMI", "STATE", "SINCE", "VALUE", "DELIVERIES"), rows)
-    return Report((f"Promotions in {connection.place}:", *lines), {"promotions": data})
+    return Report((f"Promotions in {connection.place}:", *lines, *said), {"promotions": data, **more})
 
 
 def _one(reader: Reader, connection: Connection, ami: str) -> Report:
@@ -52,9 +54,10 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
         cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
         return Report(faults=(Fault("unknown-ami", ami, what, cure),))
     children = reader.children(ami)
-    places = [(addresses.delivery(child["delivery"]).pk, "record") for child in children]
-    read = reader.many(places)
-    deliveries = sorted((read[place] for place in places if place in read), key=_place)
+    by_place = {(child["_item"]["sk"], "record"): child for child in children}
+    read = reader.many(by_place)
+    found = (_with_place(read[place], child) for place, child in by_place.items() if place in read)
+    deliveries = sorted(found, key=_place)
     shares = _open_shares(reader, deliveries)
     data = {
         **_promotion(record, children),
@@ -67,7 +70,11 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
 
 def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
-    places = [(share["resource"], f"share#{share['holder']}") for d in deliveries for share in d.get("shares", ())]
+    places = [
+        (str(share.get("resource")), f"share#{share.get('holder')}")
+        for d in deliveries
+        for share in d.get("shares", ())
+    ]
     found = sorted(reader.many(places).items())
     return [open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN]
 
@@ -94,7 +101,7 @@ def share_line(share: Mapping[str, Any]) -> str:
 
 def _promotion(record: Record, children: Sequence[Record]) -> dict[str, Any]:
     return {
-        "ami": record.get("ami"),
+        "ami": record["_item"]["pk"].removeprefix("promotion#"),
         "name": record.get("image_name", ""),
         "state": record.get("state"),
         "since": moment(record.get("since")),
@@ -106,9 +113,15 @@ def _promotion(record: Record, children: Sequence[Record]) -> dict[str, Any]:
     }
 
 
+def _with_place(delivery: Record, child: Record) -> Record:
+    """Say whose delivery it is, from the promotion's note of it, where its own record cannot be read."""
+    ident = str(child["_item"]["sk"]).removeprefix("delivery#")
+    return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
+
+
 def _place(delivery: Record) -> tuple[str, str]:
     target = delivery.get("target", {})
-    return target.get("account", ""), target.get("region", "")
+    return str(target.get("account")), str(target.get("region"))
 
 
 def _states(children: Sequence[Record]) -> dict[str, int]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from chalicelib.adapters.doors import GrantDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -22,6 +24,7 @@ from chalicelib.adapters.source import HubSource
 from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import Misconfigured
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
@@ -35,6 +38,12 @@ from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
+
+LANES = ("delivery", "promotion", "destination", "census")
+"""Kinds of records that ``act`` works on."""
+
+TRIES = 5
+"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
 
 
 def now() -> int:
@@ -50,21 +59,35 @@ class Application:
         self._sessions = Sessions(self._settings.region, time.time)
 
     def act(self, event: Mapping[str, Any], context: Any) -> None:
-        """Work on the record that each message names (one, by the queue mapping's batch size)."""
+        """Work on the record that each message names (one, by the queue mapping's batch size).
+
+        A record over which every try raises is parked with the last: it would come back for ever. Not so where AWS
+        did not answer or the deployment is wrong, which no record is to blame for.
+        """
         for message in event["Records"]:
             body = json.loads(message["body"])
             key = Key(body["key"])
-            match key.kind:
-                case "delivery":
-                    self._deliveries.run(key, body["cause"], time_left=_seconds(context))
-                case "promotion":
-                    self._promotions.run(key, body["cause"], time_left=_seconds(context))
-                case "destination":
-                    self._destinations.run(key)
-                case "census":
-                    self._census.run(key, time_left=_seconds(context))
-                case other:
-                    raise ValueError(f"No lane acts on {other!r} (message {message.get('messageId')}).")
+            try:
+                self._act_on(key, body["cause"], context)
+            except Exception as trouble:
+                if key.kind in LANES and _receives(message) >= TRIES and _is_the_records_own(trouble):
+                    why = f"{key}: each of {TRIES} tries raised: {trouble!r:.500}"
+                    self._records.park(key, why, now())
+                    self._telemetry.parked(key, why)
+                raise
+
+    def _act_on(self, key: Key, cause: str, context: Any) -> None:
+        match key.kind:
+            case "delivery":
+                self._deliveries.run(key, cause, time_left=_seconds(context))
+            case "promotion":
+                self._promotions.run(key, cause, time_left=_seconds(context))
+            case "destination":
+                self._destinations.run(key)
+            case "census":
+                self._census.run(key, time_left=_seconds(context))
+            case other:
+                raise ValueError(f"No lane acts on {other!r}.")
 
     def settle(self, event: Mapping[str, Any], context: Any) -> None:
         """Settle the resource that each message names."""
@@ -198,6 +221,18 @@ def application() -> Application:
     if not _application:
         _application.append(Application(os.environ))
     return _application[0]
+
+
+def _is_the_records_own(trouble: Exception) -> bool:
+    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
+    if isinstance(trouble, ClientError):
+        return bool(trouble.response["Error"]["Code"] == "ValidationException")
+    return not isinstance(trouble, (BotoCoreError, Misconfigured))
+
+
+def _receives(message: Mapping[str, Any]) -> int:
+    """How often SQS has given this message out, this time included."""
+    return int(message["attributes"]["ApproximateReceiveCount"])
 
 
 def _seconds(context: Any) -> Any:

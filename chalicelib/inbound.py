@@ -17,9 +17,12 @@ from chalicelib.ports import Records, Write
 from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 
-AMI = re.compile(r"ami-[0-9a-f]+\Z")
-SNAPSHOT = re.compile(r"snap-[0-9a-f]+\Z")
+AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
+SNAPSHOT = re.compile(r"snap-[0-9a-f]{1,40}\Z")
 ACCOUNT = re.compile(r"[0-9]{12}\Z")
+REGION = re.compile(r"[a-z0-9-]{1,40}\Z")
+MAX_ID = 100
+"""Characters of an event's id; AWS's have 36."""
 MAX_VERSION = 10**12
 
 
@@ -53,7 +56,7 @@ class Inbound:
         if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
             return
         key = addresses.promotion(ami)
-        hint, cause = {"tag": f"{version:012d}"}, str(event.get("id"))
+        hint, cause = {"tag": f"{version:012d}"}, _id(event)
         if self._trigger_tag not in tags:
             self._bell.note(key, hint, cause, newer=True)
             return
@@ -65,12 +68,14 @@ class Inbound:
         """``EC2 AMI State Change`` in the hub: a promotion that waits for its AMI may go on."""
         ami = _last(event.get("resources"), AMI)
         if self._from_hub(event) and ami is not None:
-            self._bell.note(addresses.promotion(ami), {"image": str(event.get("id"))}, str(event.get("id")))
+            self._bell.note(addresses.promotion(ami), {"image": _id(event)}, _id(event))
 
     def target_event(self, event: Mapping[str, Any]) -> None:
         """What a target forwards: a copy that ended, or an AMI that became available. Only for our own deliveries."""
         account, region = event.get("account"), event.get("region")
-        if not isinstance(account, str) or not ACCOUNT.match(account) or not isinstance(region, str):
+        if not (isinstance(account, str) and ACCOUNT.match(account)):
+            return
+        if not (isinstance(region, str) and REGION.match(region)):
             return
         detail = _mapping(event.get("detail"))
         if event.get("detail-type") == "EBS Snapshot Notification" and detail.get("event") == "copySnapshot":
@@ -83,12 +88,17 @@ class Inbound:
                 self._hint(addresses.image_lookups(account, region, image), "image", event)
 
     def _hint(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
-        ident = str(event.get("id"))
-        for _, item in self._records.list(partition, "delivery#"):
-            self._bell.note(addresses.delivery(item["delivery"]), {name: ident}, ident)
+        ident = _id(event)
+        for key, _ in self._records.list(partition, "delivery#"):
+            self._bell.note(addresses.delivery(key.sk.removeprefix("delivery#")), {name: ident}, ident)
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:
         return event.get("account") == self._hub and event.get("region") == self._region
+
+
+def _id(event: Mapping[str, Any]) -> str:
+    """Return the event's id, as text that a record can hold, whatever came."""
+    return ascii(str(event.get("id")))[1:-1][:MAX_ID]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

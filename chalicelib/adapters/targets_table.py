@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core import targets
+from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import Directory, Resolution
 
@@ -101,9 +102,14 @@ class TargetsTable:
         item = self._get(POINTERS, CURRENT)
         if item is None:
             return None
-        return Current(
-            int(item["generation"]["N"]), item["digest"]["S"], item["applied_at"]["S"], item["applied_by"]["S"]
-        )
+        try:
+            return Current(
+                int(item["generation"]["N"]), item["digest"]["S"], item["applied_at"]["S"], item["applied_by"]["S"]
+            )
+        except (KeyError, ValueError) as error:
+            raise Misconfigured(
+                f"table {self._table}: the pointer to the applied targets cannot be read: {error!r}; apply them again."
+            ) from error
 
     def directory(self, current: Current) -> Directory:
         """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
@@ -127,10 +133,17 @@ class TargetsTable:
         )
 
     def _account(self, account: str) -> list[dict[str, Any]] | None:
-        """Read only what is asked for, not the whole of a target: a setting unknown here must not hinder closing."""
+        """Read only what is asked for, not the whole of a target: a setting unknown here must not hinder closing.
+
+        An item that was damaged by hand lets nobody in, and hinders no other account.
+        """
         current = self.current()
         item = self._get(partition(current.version), f"account#{account}") if current else None
-        return json.loads(item["body"]["S"]) if item else None
+        try:
+            found = json.loads(item["body"]["S"]) if item else None
+            return [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()] or None
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def _those_of(self, keys: list[dict[str, Any]]) -> Iterator[str]:
         """Return the sort keys of those of these items that there are; DynamoDB may answer in several goes."""
@@ -160,6 +173,12 @@ class TargetsTable:
 
 def _key(pk: str, sk: str) -> dict[str, Any]:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def version(generation: int, digest: str) -> str:

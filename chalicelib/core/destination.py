@@ -87,17 +87,19 @@ def learn(destination: Destination, asked: Iterable[Slots], now: int) -> Destina
 
 
 def hand_out(limit: int, asked: Iterable[Slots]) -> tuple[Slots, ...]:
-    """Return those that get more, with their new total: one slot each, oldest first, as often as slots last."""
+    """Return those that get more, with their new total: the oldest gets all that it lacks, then the next.
+
+    One each would begin everybody at once, and then let all but the oldest wait for their second copy with their
+    shares open and their copy deadline running out.
+    """
     waiting = sorted(asked, key=lambda slots: (slots.created_at, slots.delivery))
-    free = limit - sum(slots.running for slots in waiting)
-    given = {slots.delivery: slots for slots in waiting}
-    while free > 0 and any(slots.lacking for slots in given.values()):
-        for slots in waiting:
-            now = given[slots.delivery]
-            if free > 0 and now.lacking:
-                given[slots.delivery] = replace(now, granted=now.granted + 1)
-                free -= 1
-    return tuple(slots for slots in given.values() if slots.granted > slots.told)
+    free = max(limit - sum(slots.running for slots in waiting), 0)
+    given = []
+    for slots in waiting:
+        more = min(slots.lacking, free)
+        free -= more
+        given.append(replace(slots, granted=slots.granted + more))
+    return tuple(slots for slots in given if slots.granted > slots.told)
 
 
 def next_look(destination: Destination, asked: Iterable[Slots], now: int) -> int | None:

@@ -157,6 +157,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         return self._is_full(delivery)
 
     def _is_full(self, delivery: Delivery) -> bool:
+        """Whether somebody lacks a slot there; where that cannot be read, the lane is rung to see for itself."""
         try:
             stored = self._records.read(delivery.destination)
         except ParkRecord:

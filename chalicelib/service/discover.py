@@ -42,6 +42,7 @@ class Discover:
         self._records.create(Write(record.key, record.state.value, promotions.plain(record), None), now)
 
     def _look(self, tagged: Tagged) -> None:
+        """One record that cannot be read must not keep the AMIs behind it from being found: its own lane parks it."""
         now = self._clock()
         key = promotion(tagged.ami)
         try:
@@ -49,13 +50,15 @@ class Discover:
             if stored is None:
                 start(self._records, self._bell, tagged.ami, self._hub, self._region, now, f"discovered:{now // 60}")
                 return
+            if stored.parked:
+                return
             record = promotions.parse(stored)
-            known = (record.value, record.refused_value, record.candidate)
-            given_up = record.state is State.OVER and tagged.pending  # until it is available
-            news = record.state in (State.RUNNING, State.OVER) and tagged.value not in known and not given_up
         except ParkRecord:  # its own lane parks it; the others are looked at all the same
-            news = True
-        if news:
+            self._bell.ring(key, f"unreadable:{now // 60}")
+            return
+        known = (record.value, record.refused_value, record.candidate)
+        given_up = record.state is State.OVER and tagged.pending  # until it is available
+        if record.state in (State.RUNNING, State.OVER) and tagged.value not in known and not given_up:
             self._bell.note(key, {"seen": f"{now // 60}:{tagged.value}"}, f"discovered:{now // 60}")
 
 

@@ -89,7 +89,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on."""
         switch = self._records.get(addresses.SWITCH)
-        return switch is not None and bool(switch["paused"])
+        return switch is not None and bool(switch.get("paused"))
 
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""
@@ -151,9 +151,12 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         key = addresses.delivery(ident)
         try:
             stored = self._records.read(key)
-            before = None if stored is None else deliveries.parse(stored)
-        except ParkRecord:  # its own lane parks it; it is one target's trouble
+            before = None if stored is None or stored.parked else deliveries.parse(stored)
+        except ParkRecord:  # its own lane parks it; it is one target's trouble (law 7)
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            self._give_up(promotion, ident)
+            return None
+        if stored is not None and stored.parked:
             self._give_up(promotion, ident)
             return None
         if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):

@@ -102,7 +102,7 @@ class Settle:
         try:
             for _ in range(ROUNDS):
                 stored = self._begin(key)
-                if stored is None or stored.parked:
+                if stored is None:
                     return
                 book = _Book(self._ledger, key.pk, self._clock)
                 more = time_left() > self.needs_seconds and self._round(book)
@@ -118,16 +118,18 @@ class Settle:
             self._bell.ring(key, f"raced:{self._clock()}")
 
     def _begin(self, key: Key) -> Stored | None:
-        """Begin; a record that cannot be read does not keep its doors open.
+        """Begin; a record that cannot be read, or that somebody has set aside, does not keep its doors open.
 
         The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
         """
         try:
-            return self._records.begin(key)
+            stored = self._records.begin(key)
+            if stored is None or not stored.parked:
+                return stored
         except ParkRecord as trouble:
             self._telemetry.parked(key, str(trouble))
-            self._round(_Book(self._ledger, key.pk, self._clock))
-            return None
+        self._round(_Book(self._ledger, key.pk, self._clock))
+        return None
 
     needs_seconds = 16
     """A round is begun only with so much time left: two SDK time-outs."""

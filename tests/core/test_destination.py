@@ -54,11 +54,11 @@ def test_no_slot_stays_free_while_somebody_lacks_one(asked, limit):
     assert sum(s.running for s in after) >= limit or not any(s.lacking for s in after)
 
 
-def test_each_delivery_starts_with_one_slot_oldest_first():
-    """A big AMI does not keep the others waiting; the older one gets the odd slot."""
-    given_out = destination.hand_out(3, [slots("young", 20, created=5), slots("old", 20)])
+def test_the_oldest_gets_all_it_lacks_and_only_then_the_next():
+    """A delivery that has begun has its shares open: it is brought to its end before a younger one begins."""
+    given_out = destination.hand_out(22, [slots("young", 20, created=5), slots("old", 20)])
 
-    assert {s.delivery: s.granted for s in given_out} == {"old": 2, "young": 1}
+    assert {s.delivery: s.granted for s in given_out} == {"old": 20, "young": 2}
 
 
 def test_a_slot_that_was_given_but_not_told_is_told_again():

@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def scene(monkeypatch, tmp_path) -> Iterator[Scene]:
+def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
     """Set a hub, three targets, the stage's targets file and an AMI of two encrypted volumes; nothing is tagged yet.
 
-    Copies take half a minute and grants work at once, unless a test slows them down.
+    Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets.
     """
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -28,4 +28,4 @@ def scene(monkeypatch, tmp_path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield Scene(world, tmp_path, ROOT)
+        yield Scene(world, tmp_path, ROOT, getattr(request, "param", stage.TARGETS))

@@ -60,9 +60,10 @@ def targets_file(queue: str = "30m", copy: str = "30m") -> str:
 class Scene:
     """One world on stage, its people and its clock."""
 
-    def __init__(self, world: World, directory: Path, root: Path) -> None:
+    def __init__(self, world: World, directory: Path, root: Path, targets: Mapping[str, str] = stage.TARGETS) -> None:
+        """``targets``: name -> account, for a scenario that needs others than the stage's three."""
         self.world = world
-        self.stage = stage.set_up(world, root)
+        self.stage = stage.set_up(world, root, targets)
         self.image = self.stage.image
         self.key = self.stage.key
         self.snapshots = self.stage.snapshots
@@ -70,9 +71,9 @@ class Scene:
         self._notices_read = 0
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
         world.kms.grants.delay = (0.0, 0.0)
-        self.apply(stage.TARGETS_FILE)
+        self.apply(stage.targets_file(targets))
         self.before_us: set[str] = set()
-        self.listed = {DEV, TEST, PROD}
+        self.listed = set(targets.values())
         self.watch = Watch(self)
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -260,6 +261,11 @@ class Scene:
         """The item of a record (``promotion#ami-...``); its state is "" if there is none. Cheaper than ``status``."""
         found = self._table().get_item(DynamoType({"S": name}), DynamoType({"S": "record"}))
         return {"state": ""} if found is None else _plain(found)
+
+    def delivery_record(self, account: str, image: str = "") -> dict[str, Any]:
+        """What stands on a delivery's record. Raises KeyError if there is none."""
+        name = delivery_id(HUB, image or self.image, account, REGION)
+        return self.body(self.record(f"delivery#{name}"))
 
     def delivery_state(self, account: str, image: str = "") -> str:
         """State of a delivery's record; "" if there is none. Cheaper than ``status``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -190,7 +191,7 @@ class Cloud:
             key = {"KmsKeyId": source_key(number % 2)} if encrypted else {"Encrypted": False, "KmsKeyId": None}
             self.hub_snapshots.setdefault(ident, describe_snapshot(ident, **key))
         mappings = [
-            describe_volume(f"/dev/xvd{'abcdefgh'[number]}", ident, Encrypted=encrypted)
+            describe_volume(f"/dev/xvd{string.ascii_lowercase[number]}", ident, Encrypted=encrypted)
             for number, (ident, encrypted) in enumerate(snapshots.items())
         ]
         self.hub_images[ami] = describe_image(

@@ -67,7 +67,7 @@ class DynamoChildren:
         try:
             body = self._forms.body("child", where, item.get("schema", 1), json.loads(item["body"]))
             return codec.decode(Child, body, where)
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 
     def _count(self, ami: str, change: int) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
@@ -21,6 +23,12 @@ PER_TRANSACTION = 50
 
 NO_HOLDER = " AND attribute_not_exists(holders)"
 """An empty set is no attribute in DynamoDB."""
+
+LONG_PAST = 1
+"""Where a last hour cannot be read, it has come: a door without an end must not stay open."""
+
+UNKNOWN = -1
+"""A version that cannot be read."""
 
 _HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
 
@@ -61,12 +69,16 @@ class DynamoLedger:
 
     def release(self, resource: str, holder_key: str, holder: str) -> None:
         """See the port."""
-        self._table.update(
-            addresses.share(Key(resource), holder_key),
-            "DELETE holders :holder",
-            {":holder": {holder}},
-            condition="attribute_exists(pk)",
-        )
+        key = addresses.share(Key(resource), holder_key)
+        try:
+            self._release(key, holder)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            self._table.update(key, "REMOVE holders", {":set": "SS"}, condition="NOT attribute_type(holders, :set)")
+
+    def _release(self, key: Key, holder: str) -> None:
+        self._table.update(key, "DELETE holders :holder", {":holder": {holder}}, condition="attribute_exists(pk)")
 
     def shares(self, resource: str) -> Sequence[Share]:
         """See the port."""
@@ -132,7 +144,7 @@ class DynamoLedger:
                         ":seen": share.version,
                     },
                     names={"#schema": "schema", "#state": "state"},
-                    condition="version = :seen" + (NO_HOLDER if unheld and not share.holders else ""),
+                    condition=_unchanged(share) + (NO_HOLDER if unheld and not share.holders else ""),
                 )
                 entry = {
                     "at": now,
@@ -147,24 +159,35 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def _share(self, item: dict[str, Any]) -> Share:
+        """Read one. One that is damaged must not keep its own door open, nor those of others on the same resource."""
         where = f"{item['pk']} {item['sk']}"
+        place = {"resource": item["pk"], "holder_key": _holder_key(item)}
         try:
             body = self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"]))
-            share = codec.decode(Share, body, where)
-        except (KeyError, ValueError, NewerSchema, Unreadable) as error:
+            share = codec.decode(Share, {**body, **place}, where)
+        except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = _least(item, where, error)
         return replace(
             share,
-            holders=frozenset(item.get("holders", ())),
-            hard_close_at=item.get("hard_close_at", 0),
-            grantee=item.get("grantee", ""),
-            version=item.get("version", 0),
+            holders=frozenset(_fitting(item, "holders", frozenset[str](), set)),
+            hard_close_at=_fitting(item, "hard_close_at", LONG_PAST),
+            grantee=_fitting(item, "grantee", ""),
+            version=_fitting(item, "version", UNKNOWN),
         )
 
 
 def _body(share: Share) -> str:
     plain = codec.encode(share)
     return json.dumps({name: value for name, value in plain.items() if name not in _HOLDERS_OWN}, separators=(",", ":"))
+
+
+def _holder_key(item: dict[str, Any]) -> str:
+    return str(item["sk"]).removeprefix("share#")
+
+
+def _unchanged(share: Share) -> str:
+    """The condition of a write; where no version can be read there is none to compare, and the write mends it."""
+    return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
 
 
 def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
@@ -174,11 +197,23 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
     opened = item.get("state") in (State.OPENING, State.OPEN, State.CLOSING)
     return Share(
         resource=item["pk"],
-        holder_key=item["sk"].removeprefix("share#"),
-        account=item["account"],
+        holder_key=_holder_key(item),
+        account=_fitting(item, "account", _account(item)),
         state=State.OPEN if opened else State.REFUSED,
-        generation=item.get("generation", 0),
-        grant_id=item.get("grant_id", ""),
-        before_us=item.get("before_us", False),
+        generation=_fitting(item, "generation", 0),
+        grant_id=_fitting(item, "grant_id", ""),
+        before_us=_fitting(item, "before_us", False),  # noqa: FBT003 - the default
         fault=None if opened else Fault("share-unreadable", where, what, cure),
     )
+
+
+def _account(item: dict[str, Any]) -> str:
+    """A snapshot's share is named for its account, and so is the lane of a key."""
+    pk = str(item["pk"])
+    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item)
+
+
+def _fitting(item: dict[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
+    """One of the item's own attributes, or the default where somebody wrote nonsense or nothing."""
+    value = item.get(name, default)
+    return value if isinstance(value, kind or type(default)) else default

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
@@ -18,6 +20,8 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.ports import LeadsOn, Noted, Stored, Write, always
+
+_T = TypeVar("_T")
 
 SHARDS = 4
 INDEX = "due"
@@ -146,18 +150,22 @@ class DynamoRecords:
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
-        old = self._table.update(
-            key,
-            "SET " + ", ".join(assigned) + " ADD notes :one",
-            {**given, ":due": now if due is None else due, ":shard": shard_of(key), ":one": 1},
-            names=names,
-            condition=condition,
-            returning="ALL_OLD",
-        )
+        try:
+            old = self._table.update(
+                key,
+                "SET " + ", ".join(assigned) + " ADD notes :one",
+                {**given, ":due": now if due is None else due, ":shard": shard_of(key), ":one": 1},
+                names=names,
+                condition=condition,
+                returning="ALL_OLD",
+            )
+        except ClientError:
+            if isinstance((self._table.get(key) or {}).get("notes", 0), int):
+                raise
+            return Noted(found=True, ring=True)  # its count was damaged: the ring lets its lane park it
         if old is None:
             return Noted(found=self._table.get(key) is not None, ring=False)
-        rung = old.get("rung")
-        if (rung is not None and rung > now - pace.RING_LOST) or not self._leads_on(leads_on, key, old, hints):
+        if _whole(old.get("rung")) > now - pace.RING_LOST or not self._leads_on(leads_on, key, old, hints):
             return Noted(found=True, ring=False)
         far = old.get("ring_at", now) > now + pace.RING_LOST
         return Noted(found=True, ring=self._mark_rung(key, now, soon=far))
@@ -205,35 +213,40 @@ class DynamoRecords:
         item = self._table.get(key)
         if item is None or "ring_at" not in item or item["ring_at"] > now:
             return None
-        later = now + pace.step(pace.POLLS, item.get("rings", 0))
-        if now < item.get("latest", 0) < later:
-            later = item["latest"]
+        # What somebody wrote here by hand must not stop the sweep for all others.
+        rings, latest = _whole(item.get("rings")), _whole(item.get("latest"))
+        later = now + pace.step(pace.POLLS, rings)
+        if now < latest < later:
+            later = latest
         moved = self._table.update(
             key,
-            "SET ring_at = :later, rung = :now ADD rings :one",
-            {":later": later, ":now": now, ":one": 1, ":seen": item["ring_at"]},
+            "SET ring_at = :later, rung = :now, rings = :rings",
+            {":later": later, ":now": now, ":rings": rings + 1, ":seen": item["ring_at"]},
             condition="ring_at = :seen",
         )
-        return None if moved is None else int(item.get("due_at", now))
+        return None if moved is None else _whole(item.get("due_at"), now)
 
     def _stored(self, key: Key, item: Mapping[str, Any]) -> Stored:
+        """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
+        if item.get("parked"):
+            return Stored(key, {}, version=0, notes=0, parked=str(item["parked"]), astir="ring_at" in item)
         self._forms.check(str(key), item.get("schema", 1))
         try:
+            body = self._forms.body(key.kind, str(key), item.get("schema", 1), json.loads(_a(str, item["body"])))
             return Stored(
                 key=key,
-                body=self._forms.body(key.kind, str(key), item.get("schema", 1), json.loads(item["body"])),
-                version=item["version"],
-                notes=item.get("notes", 0),
-                hints={name.removeprefix(HINT): value for name, value in item.items() if name.startswith(HINT)},
-                parked=item.get("parked", ""),
+                body=_a(dict, body),
+                version=_a(int, item["version"]),
+                notes=_a(int, item.get("notes", 0)),
+                hints={n.removeprefix(HINT): _a(str, value) for n, value in item.items() if n.startswith(HINT)},
                 astir="ring_at" in item,
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{key} cannot be read: {error!r}.") from error
 
     def _leads_on(self, leads_on: LeadsOn, key: Key, old: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
         """Ask of the record as the note has left it; one that cannot be read is rung, so that its lane parks it."""
-        noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": old.get("notes", 0) + 1}
+        noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": _whole(old.get("notes")) + 1}
         try:
             return leads_on(self._stored(key, noted))
         except ParkRecord:
@@ -249,3 +262,13 @@ class DynamoRecords:
             return item
         body = self._forms.body(str(item.get("kind")), where, schema, json.loads(item["body"]))
         return {**item, "body": json.dumps(body, separators=(",", ":"))}
+
+
+def _a(kind: type[_T], value: Any) -> _T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{value!r:.200} is no {kind.__name__}")  # noqa: TRY004 - what does not fit is told as such
+    return value
+
+
+def _whole(value: Any, default: int = 0) -> int:
+    return value if isinstance(value, int) else default

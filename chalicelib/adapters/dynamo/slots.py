@@ -9,7 +9,6 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
-from chalicelib.core.errors import Unreadable
 from chalicelib.core.schema import CURRENT, Forms
 
 
@@ -48,9 +47,9 @@ class DynamoSlotBook:
             self._table.update(
                 key,
                 f"SET {common}, granted = :zero, told = :zero",
-                given,
+                {**given, ":number": "N"},
                 names={"#schema": "schema"},
-                condition="episode < :episode",
+                condition="episode < :episode OR NOT attribute_type(episode, :number)",
             )
 
     def asked(self, destination: Key) -> Sequence[Slots]:
@@ -76,19 +75,11 @@ class DynamoSlotBook:
         )
 
     def _slots(self, item: dict[str, Any]) -> Slots:
-        """Read one; raises what parks the destination where that cannot be done."""
-        where = f"{item['pk']} {item['sk']}"
-        given = self._forms.body("slots", where, item.get("schema", 1), item)
-        try:
-            return Slots(
-                delivery=item["sk"].removeprefix("slot#"),
-                episode=given["episode"],
-                created_at=given["created_at"],
-                wanted=given["wanted"],
-                done=given["done"],
-                granted=given["granted"],
-                told=given["told"],
-                limited_at=given["limited_at"],
-            )
-        except KeyError as error:
-            raise Unreadable(f"{where} cannot be read: {error!r}.") from error
+        """Read one; raises what parks the destination where it is of a form that this version does not read.
+
+        What is damaged counts as nothing until its delivery asks again: others wait for slots, too.
+        """
+        given = self._forms.body("slots", f"{item['pk']} {item['sk']}", item.get("schema", 1), item)
+        names = ("episode", "created_at", "wanted", "done", "granted", "told", "limited_at")
+        counts = {name: given[name] if isinstance(given.get(name), int) else 0 for name in names}
+        return Slots(delivery=str(item["sk"]).removeprefix("slot#"), **counts)

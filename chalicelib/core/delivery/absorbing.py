@@ -96,7 +96,9 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     if event.image:
         return _adopt_image(replace(delivery, adopted=True), event.image, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
-    wanted = _match(wanted, event.copies, now)
+    wanted = _match(wanted, tuple(s for s in event.copies if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in event.copies if s.key_arn != event.key_arn)
+    wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key, or forged
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return _to(wanted, State.REGISTERING, now)
     shares = tuple(

@@ -1,0 +1,84 @@
+"""Ways in which a record may have been damaged: by hand, by another version, by a bug. All in DynamoDB's own types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Body = dict[str, Any]
+Attributes = Mapping[str, Mapping[str, str] | None]
+"""What is written over the item; None: the attribute is removed."""
+
+REST = {"S": "nonsense"}
+
+
+def _body(change: Callable[[Body], Body]) -> Callable[[Body], Attributes]:
+    return lambda body: {"body": {"S": json.dumps(change(body))}}
+
+
+def _always(**attributes: Mapping[str, str] | None) -> Callable[[Body], Attributes]:
+    return lambda _body: attributes
+
+
+def _without(name: str) -> Callable[[Body], Body]:
+    return lambda body: {key: value for key, value in body.items() if key != name}
+
+
+UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
+    "the body is no JSON": _always(body={"S": "{"}),
+    "the body is a list": _always(body={"S": "[]"}),
+    "the body is a number": _always(body={"N": "5"}),
+    "the body is null": _always(body={"S": "null"}),
+    "the body is empty": _always(body={"S": "{}"}),
+    "the body is gone": _always(body=None),
+    "an unknown member": _body(lambda body: {**body, "colour": "red"}),
+    "an unknown state": _body(lambda body: {**body, "state": "flying"}),
+    "a newer schema": _always(schema={"N": "99"}),
+    "an older schema": _always(schema={"N": "0"}),
+    "the schema is text": _always(schema=REST),
+    "the version is text": _always(version=REST),
+    "the version is gone": _always(version=None),
+    "the count of notes is text": _always(notes=REST),
+    "a hint is a number": _always(**{"in:cancel": {"N": "5"}}),
+}
+"""Of any record with a state: it is parked as soon as somebody looks."""
+
+UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
+    **UNREADABLE,
+    "the target is gone": _body(_without("target")),
+    "the copies are text": _body(lambda body: {**body, "copies": "none"}),
+    "a copy is a list": _body(lambda body: {**body, "copies": [[]]}),
+}
+
+RAISES: Mapping[str, Callable[[Body], Attributes]] = {
+    "slots that are no number": _always(**{"in:slots": {"S": "1:many"}}),
+    "no time of entering": _body(lambda body: {**body, "entered": {}}),
+}
+"""Of a delivery that copies: it fits its type, and every look raises. It is parked with the fifth."""
+
+HARMLESS: Mapping[str, Callable[[Body], Attributes]] = {
+    "rings are text": _always(rings=REST),
+    "the latest ring is text": _always(latest=REST),
+    "the due date is text": _always(due_at=REST),
+    "the due date is gone": _always(due_at=None),
+}
+"""What the sweep reads: it must go on for all others, and the record's own lane mends it."""
+
+SHARES: Mapping[str, Callable[[Body], Attributes]] = {
+    "the body is no JSON": _always(body={"S": "{"}),
+    "the body is a list": _always(body={"S": "[]"}),
+    "the body is a number": _always(body={"N": "5"}),
+    "the body is empty": _always(body={"S": "{}"}),
+    "the body is gone": _always(body=None),
+    "it speaks of another resource": _body(lambda body: {**body, "resource": "resource#snapshot#snap-0123"}),
+    "an unknown state": _body(lambda body: {**body, "state": "ajar"}),
+    "the account is gone, the body too": _always(account=None, body=None),
+    "the holders are text": _always(holders=REST),
+    "the last hour is text": _always(hard_close_at=REST),
+    "the last hour is gone": _always(hard_close_at=None),
+    "the version is text": _always(version=REST),
+    "the version is gone": _always(version=None),
+    "the grantee is a number": _always(grantee={"N": "5"}),
+}
+"""Of a share that is open: it closes, and those of others on the same resource do as ever."""

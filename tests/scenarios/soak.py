@@ -1,0 +1,60 @@
+"""All refusals and all kinds of damage, for as long as one likes; the normal run draws a few of each by a seed."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import stage
+from sandbox.world import World
+from tests.scenarios import damage, test_poison, test_refusals
+from tests.scenarios.scene import REGION, Scene
+
+ROOT = Path(__file__).resolve().parents[2]
+Kinds = Mapping[str, Any]
+
+PARTS: tuple[tuple[Callable[[Scene, Kinds], None], Kinds], ...] = (
+    (test_refusals.wrong_from_the_beginning, test_refusals.BEFORE),
+    (test_refusals.wrong_midway, test_refusals.MIDWAY),
+    (test_poison.damage_deliveries, damage.UNREADABLE_DELIVERY),
+    (test_poison.damage_shares, damage.SHARES),
+    (test_poison.damage_index, damage.HARMLESS),
+)
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """Play the parts whole and in turn, each in a world of its own; one that was begun is ended.
+
+    Returns how many troubles were played, and what failed.
+    """
+    rng, end = random.Random(seed), time.monotonic() + seconds
+    cases, failures = 0, []
+    parts = rng.sample(PARTS, len(PARTS))
+    while time.monotonic() < end:
+        play, kinds = parts[0]
+        parts = parts[1:] + parts[:1]
+        where = test_refusals.targets(kinds) if play.__module__ == test_refusals.__name__ else stage.TARGETS
+        try:
+            _in_a_world(lambda scene, play=play, kinds=kinds: play(scene, kinds), rng.randrange(2**31), where)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
+            failures.append(f"seed {seed}, {play.__name__}: {failure!r:.2000}")
+        cases += len(kinds)
+    return cases, failures
+
+
+def _in_a_world(play: Callable[[Scene], None], seed: int, targets: Mapping[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory, World(seed) as world:
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
+            patch.delenv(name, raising=False)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, f"{directory}/none")
+        patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        play(Scene(world, Path(directory), ROOT, targets))

@@ -1,0 +1,67 @@
+"""EC2's limit of twenty copies at once into an account: used to the full, never passed, no share open in vain.
+
+Fifty AMIs of twenty snapshots queue in tests/service/test_limits.py, in memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+
+from tests.scenarios.scene import DEV, TEST
+from tests.scenarios.trouble import assert_untouched
+
+AT_ONCE = 20
+NEAR = 1.15
+"""Of the least virtual time, which takes the longest copies first: nobody knows those beforehand. From the first copy
+to the last one's end it was 1.08."""
+
+
+def least_seconds(durations: Iterable[float]) -> float:
+    """How long so many copies take at the least, twenty at once: the longest first, each as soon as a slot is free."""
+    free = [0.0] * AT_ONCE
+    for duration in sorted(durations, reverse=True):
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
+
+
+def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
+    """All thirty copies are made, none fails, in near the least time that the quota allows; a second target as ever."""
+    images = [scene.seed(f"three-{n}", volumes=(1, 1, 1), key=None) for n in range(10)]
+    open_amis: list[int] = []
+    owner = {s["Ebs"]["SnapshotId"]: i for i in images for s in devices(scene, i)}
+
+    def look(call):
+        """Count them where nothing has closed yet: a closing gathers for some seconds, while the next one opens."""
+        if call.operation == "CopySnapshot" and (scene.world.now - began).total_seconds() < 400:
+            shared = {owner[p.resource] for p in scene.world.ec2.foreign_permissions() if p.holder == DEV}
+            open_amis.append(len(shared))
+
+    scene.world.gateway.after.append(look)
+    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 600, 0
+    began = scene.world.now
+    for n, image in enumerate(images):
+        scene.tag("dev" if n == 0 else DEV, image)
+    for image in images:
+        scene.run_until_over(image)
+
+    states = Counter(scene.delivery_state(DEV, image) for image in images)
+    assert states == {"delivered": 10}, scene.describe()
+    assert [n["event"] for n in scene.notices() if n["event"] == "delivery.failed"] == []
+    assert scene.watch.peak[DEV] == AT_ONCE
+    assert max(open_amis) <= AT_ONCE // 3 + 1, "an AMI is open whose copies wait in the queue"
+    copies = [s for s in scene.world.ec2.state.snapshots.of(DEV) if s.origin]
+    assert len(copies) == 30
+    took = max((s.origin.ends - began).total_seconds() for s in copies)
+    least = least_seconds((s.origin.ends - s.started).total_seconds() for s in copies)
+    assert took <= NEAR * least, f"{took} s where {least} s would do"
+    assert_untouched(scene, TEST, images[0], within=600 * 1.2 + 60)
+    assert [call for call in scene.world.calls if call.error == "ResourceLimitExceeded"] == []
+    scene.assert_laws()
+
+
+def devices(scene, image):
+    """An AMI's mappings."""
+    (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
+    return shown["BlockDeviceMappings"]

@@ -1,0 +1,151 @@
+"""Poison: records that nobody can read or that always raise. Each is set aside where a person finds it, and alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+
+from tests.scenarios import damage
+from tests.scenarios.scene import DEV, TEST, Scene, targets_file
+from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write
+
+GRACE = 3600 + 15 * 60
+"""Seconds from a copy deadline until a share is closed whatever hangs: grace, and the sweep's longest step."""
+FIVE_TRIES = 5 * 180 + 60
+SEED = 1
+A_FEW = 2
+"""Of the kinds of damage, drawn by SEED in the normal run; ``tests/scenarios/soak.py`` takes all of them."""
+
+
+def a_few(kinds: Mapping[str, object], count: int = A_FEW) -> list[str]:
+    """Draw some kinds of damage."""
+    return random.Random(SEED).sample(sorted(kinds), count)
+
+
+def spoil(scene: Scene, pk: str, kind: Callable[[damage.Body], damage.Attributes], sk: str = "record") -> None:
+    """Damage one item in one way."""
+    item = next(item for item in scene.items() if (item["pk"], item["sk"]) == (pk, sk))
+    attributes = kind(json.loads(item["body"]) if "body" in item else {})
+    gone = tuple(name for name, value in attributes.items() if value is None)
+    write(scene, pk, sk, remove=gone, **{name: value for name, value in attributes.items() if value is not None})
+
+
+def parked(scene: Scene) -> dict[str, str]:
+    """What ``ami-promoter status --json`` shows as parked: record -> why."""
+    status, out, err = scene.cli("status", "--json")
+    assert status == 0, err
+    return {one["record"]: one["why"] for one in json.loads(out)["parked"]}
+
+
+def damage_deliveries(
+    scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]], minutes: int = 5
+) -> None:
+    """One AMI for each kind: its delivery is damaged in the middle of copying, beside a healthy AMI and target.
+
+    Each is parked, found by ``status`` and counted for the alarm; its share closes at its last hour, as blind.
+    ``minutes``: the copy deadline.
+    """
+    calm_pace(scene)
+    scene.apply(targets_file(copy=f"{minutes}m"))
+    scene.watch.may_close_blind = True
+    images = {name: scene.seed(f"poison-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
+    scene.tag(TEST)
+    for image in images.values():
+        scene.tag(DEV, image)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == len(images) + 2)
+    scene.wait(8)
+    for name, image in images.items():
+        spoil(scene, f"delivery#{scene.delivery_record(DEV, image)['id']}", kinds[name])
+    scene.run_until_over()
+    assert_untouched(scene)
+    assert len(scene.world.shares_open()) == len(images)
+
+    scene.wait(FIVE_TRIES)
+    found = parked(scene)
+    for name, image in images.items():
+        (shown,) = scene.status(image)["deliveries"]
+        assert (shown["account"], bool(shown["parked"])) == (DEV, True), f"{name}: {shown}"
+        assert found[f"delivery#{shown['id']}"] == shown["parked"], name
+    assert len(found) == len(images)
+    assert metric(scene, "RecordsParked") == len(images)
+    scene.run_until(lambda: not scene.world.shares_open(), minutes * 60 + GRACE)
+    scene.wait(60)
+    assert metric(scene, "SharesClosedBlind") == len(images)
+    assert scene.watch.problems == []
+
+
+def test_a_delivery_that_cannot_be_read_is_parked_alone(scene):
+    """By hand, by another version, by a bug: set aside at once, and no invocation fails over it."""
+    damage_deliveries(scene, {name: damage.UNREADABLE_DELIVERY[name] for name in a_few(damage.UNREADABLE_DELIVERY)})
+
+    assert scene.failed_invocations() == []
+    assert scene.dead_letters() == []
+
+
+def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene):
+    """It lies in the dead-letter queue once, and does not come back."""
+    damage_deliveries(scene, damage.RAISES, minutes=30)
+
+    assert len(scene.failed_invocations()) == 5 * len(damage.RAISES)
+    assert len(scene.dead_letters()) == len(damage.RAISES)
+
+
+def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
+    """With every other ring lost, the sweep alone brings the damaged ones and the healthy one to their end."""
+    calm_pace(scene)
+    images = {name: scene.seed(f"odd-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
+    for image in (scene.image, *images.values()):
+        scene.tag(DEV, image)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == len(images) + 2)
+    scene.wait(8)
+    for name, image in images.items():
+        spoil(scene, f"delivery#{scene.delivery_record(DEV, image)['id']}", kinds[name])
+    scene.world.faults.drop_events()
+    scene.world.faults.drop_rings(except_from="sweep")
+    for image in (scene.image, *images.values()):
+        scene.run_until_over(image)
+
+    ends = {name: scene.delivery_state(DEV, image) for name, image in images.items()}
+    assert ends == dict.fromkeys(images, "delivered")
+    scene.run_until(lambda: not scene.world.shares_open(), 1800)
+    scene.assert_laws()
+
+
+def test_what_the_sweep_reads_of_a_damaged_record_does_not_stop_it(scene):
+    """Rings, last hour and due date of a record are nonsense: the sweep rings it, and all others."""
+    damage_index(scene, damage.HARMLESS)
+
+
+def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
+    """One AMI for each kind, for two targets: the share of the first on the snapshot is damaged while both copy.
+
+    Its door shuts; the other's share on the same snapshot does as ever.
+    """
+    calm_pace(scene)
+    scene.apply(targets_file(copy="5m"))
+    scene.watch.may_close_blind = True
+    images = {name: scene.seed(f"share-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
+    for image in images.values():
+        scene.tag("dev", image)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == 2 * len(images))
+    scene.wait(8)
+    for name, image in images.items():
+        (snapshot,) = scene.delivery_record(DEV, image)["snapshots"]
+        spoil(scene, f"resource#snapshot#{snapshot['id']}", kinds[name], f"share#{DEV}")
+    for image in images.values():
+        scene.run_until_over(image, seconds=2 * 3600)
+
+    for name, image in images.items():
+        assert scene.delivery_state(TEST, image) == "delivered", f"{name}: {scene.describe()}"
+        assert_untouched(scene, TEST, image)
+        ended = scene.delivery_state(DEV, image)
+        assert ended in ("delivered", "failed"), f"{name}: {ended}"
+    scene.run_until(lambda: not scene.world.shares_open(), GRACE)
+    assert scene.watch.problems == []
+    assert scene.dead_letters() == []
+
+
+def test_a_share_that_cannot_be_read_closes_and_hinders_no_other(scene):
+    """The item of one account on a snapshot: the other account is delivered, and no door stays open."""
+    damage_shares(scene, {name: damage.SHARES[name] for name in a_few(damage.SHARES)})

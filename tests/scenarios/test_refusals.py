@@ -1,0 +1,374 @@
+"""What may be refused in one target, one target for each trouble, all at once beside a healthy one.
+
+Each has its written outcome (docs/outcomes.md): delivered, later; or failed, with the exact cause and cure. Nobody else
+notices: the healthy target has its AMI as soon as on any other day.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from sandbox.api import AwsError
+from sandbox.faults import THROTTLED
+from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
+from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
+
+HEALTHY = "300000000000"
+OUTAGE = 600
+SEED, A_FEW = 4, 3
+FIFTH, SOME = 0.2, 20
+DISCOVERY = 5 * 60 + 30
+"""Seconds until discovery has looked once."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong in a target, and what comes of it: the fault's code and words, none where it is delivered."""
+
+    strike: Callable[[Scene, str], object]
+    code: str = ""
+    says: str = ""
+    cure: str = ""
+
+
+def role(account: str) -> str:
+    """The role's ARN."""
+    return f"arn:aws:iam::{account}:role/AmiCopyRole"
+
+
+def key(scene: Scene, account: str) -> str:
+    """The target's key."""
+    return str(scene.stage.targets[account].outputs["KeyArn"])
+
+
+def no_role(scene: Scene, account: str) -> None:
+    """It was never deployed."""
+    scene.world.iam.roles.drop(role(account))
+
+
+def another_external_id(scene: Scene, account: str) -> None:
+    """The role trusts with an id that the targets file does not have."""
+    there = scene.world.iam.roles.get(role(account))
+    assert there is not None
+    trust = json.loads(json.dumps(there.trust).replace(stage.EXTERNAL_ID, "somebody-elses"))
+    scene.world.iam.put_role(account, there.name, trust, there.policies)
+
+
+def key_disabled(scene: Scene, account: str) -> None:
+    """Somebody has disabled the key."""
+    scene.client("kms", account).disable_key(KeyId=key(scene, account))
+
+
+def key_to_be_deleted(scene: Scene, account: str) -> None:
+    """Somebody has scheduled the key for deletion."""
+    scene.client("kms", account).schedule_key_deletion(KeyId=key(scene, account), PendingWindowInDays=7)
+
+
+def name_taken(scene: Scene, account: str) -> None:
+    """A stranger's AMI has the name."""
+    scene.world.ec2.seed_image(account, REGION, name=f"golden-2026-01-{scene.image}")
+
+
+def kms_away(scene: Scene, account: str) -> None:
+    """KMS does not answer in that account for ten minutes."""
+    refuse(scene, "kms:*", account, "ServiceUnavailable", status=503, seconds=OUTAGE)
+
+
+def sts_away(scene: Scene, account: str) -> None:
+    """STS does not answer for that role for ten minutes."""
+    refuse(scene, "AssumeRole", account, "ServiceUnavailable", status=503, seconds=OUTAGE)
+
+
+def ec2_away(scene: Scene, account: str) -> None:
+    """EC2 does not answer in that account for ten minutes."""
+    refuse(scene, "ec2:*", account, "Unavailable", status=503, seconds=OUTAGE)
+
+
+BEFORE: Mapping[str, Trouble] = {
+    "role missing": Trouble(no_role, "deadline-checking", "AssumeRole was refused", "deploy/target.yaml"),
+    "external id wrong": Trouble(another_external_id, "deadline-checking", "AssumeRole was refused", "external id"),
+    "key disabled": Trouble(key_disabled, "target-key-not-enabled", "Disabled", "key"),
+    "key to be deleted": Trouble(key_to_be_deleted, "target-key-not-enabled", "PendingDeletion", "key"),
+    "all of KMS denied": Trouble(lambda s, a: deny(s, a, "kms:*"), "target-key-missing", "AccessDenied", "policy"),
+    "use of keys denied": Trouble(
+        lambda s, a: deny(s, a, "kms:Decrypt", "kms:ReEncrypt*"),
+        "copy-failed",
+        "Given key ID is not accessible",
+        "service control policy",
+    ),
+    "CopySnapshot denied": Trouble(
+        lambda s, a: deny(s, a, "ec2:CopySnapshot"),
+        "aws-UnauthorizedOperation",
+        "CopySnapshot was refused",
+        "service control policy",
+    ),
+    "name taken": Trouble(name_taken, "target-name-taken", "is taken by", "ami_name"),
+    "KMS away": Trouble(kms_away),
+    "STS away": Trouble(sts_away),
+    "EC2 away": Trouble(ec2_away),
+}
+"""What is wrong from the beginning."""
+
+
+def copies_in(scene: Scene, account: str) -> list[str]:
+    """Our copies there."""
+    return [s["SnapshotId"] for s in scene.snapshots_in(account) if s.get("Tags")]
+
+
+def copy_deleted(scene: Scene, account: str) -> None:
+    """Its owner deletes a finished copy before the other one is done, so that it is gone for good."""
+    state = scene.world.ec2.state.snapshots
+    state.drop(copies_in(scene, account)[0])
+
+
+def ends_in_error(message: str) -> Callable[[Scene, str], None]:
+    """A copy ends in error, with these words in StateMessage."""
+
+    def strike(scene: Scene, account: str) -> None:
+        state = scene.world.ec2.state.snapshots
+        snapshot = state.get(copies_in(scene, account)[0])
+        assert snapshot is not None
+        state.put(replace(snapshot, state="error", state_message=message))
+
+    return strike
+
+
+def credentials_expire(scene: Scene, account: str) -> None:
+    """Every session in that account is over, in the middle of what it does."""
+    issued = scene.world.accounts._callers
+    for name, (caller, token) in list(issued.items()):
+        if caller.account == account and caller.role_arn:
+            issued[name] = (replace(caller, expires=scene.world.now), token)
+
+
+def alias_moved(scene: Scene, account: str) -> None:
+    """The alias names another key now; the copies go on under the one that the checks saw."""
+    kms = scene.client("kms", account)
+    other = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.update_alias(AliasName="alias/ami-promoter", TargetKeyId=other)
+
+
+def register_denied(scene: Scene, account: str) -> None:
+    """A service control policy forbids to register."""
+    deny(scene, account, "ec2:RegisterImage")
+
+
+MIDWAY: Mapping[str, Trouble] = {
+    "key disabled midway": Trouble(key_disabled, "copy-failed", "Given key ID is not accessible", "keys are enabled"),
+    "key deleted midway": Trouble(key_to_be_deleted, "copy-failed", "Given key ID is not accessible", "keys are"),
+    "KMS denied midway": Trouble(
+        lambda s, a: deny(s, a, "kms:*"), "copy-failed", "Given key ID is not accessible", "service control policy"
+    ),
+    "copy deleted": Trouble(copy_deleted, "copy-vanished", "is not there any more", "CloudTrail (DeleteSnapshot)"),
+    "copy in error": Trouble(ends_in_error("Source snapshot ID is not valid"), "copy-failed", "Source snapshot ID"),
+    "copy in error for no reason": Trouble(ends_in_error(""), "copy-failed", "no reason given"),
+    "RegisterImage denied": Trouble(
+        register_denied, "aws-UnauthorizedOperation", "RegisterImage was refused", "policy"
+    ),
+    "name taken midway": Trouble(name_taken, "ami-name-taken", "which this service did not make", "ami_name"),
+    "credentials expire": Trouble(credentials_expire),
+    "alias moved": Trouble(alias_moved),
+    "STS away midway": Trouble(sts_away),
+    "EC2 away midway": Trouble(ec2_away),
+}
+"""What goes wrong while the copies run."""
+
+
+def targets(troubles: Mapping[str, Trouble]) -> dict[str, str]:
+    """Name -> account: one for each trouble, and the healthy one."""
+    return {"healthy": HEALTHY, **{name.replace(" ", "-"): f"{300000000001 + n}" for n, name in enumerate(troubles)}}
+
+
+def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> None:
+    """It ended as it is written, told with cause and cure, and nothing is left there."""
+    ends = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
+    assert len(ends) == 1, f"{name}: {ends}"
+    (told,) = ends
+    assert told["outcome"] == ("failed" if trouble.code else "delivered"), f"{name}: {told}"
+    if not trouble.code:
+        assert len(copies_in(scene, account)) == len(scene.snapshots), name
+        return
+    assert {fault["code"] for fault in told["faults"]} == {trouble.code}, f"{name}: {told['faults']}"
+    fault = told["faults"][0]
+    assert trouble.says in fault["what"], f"{name}: {fault['what']}"
+    assert trouble.cure in fault["cure"], f"{name}: {fault['cure']}"
+    assert account in fault["where"], f"{name}: {fault['where']}"
+    assert copies_in(scene, account) == [], name
+    assert [i for i in scene.images_in(account) if i.get("Tags")] == [], name
+
+
+def assert_outcomes(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+    """Run to the end; each has its outcome, and the healthy one has noticed nothing."""
+    scene.run_until_over(seconds=3 * HOUR)
+    assert_untouched(scene, HEALTHY)
+    for name, account in zip(troubles, list(targets(troubles).values())[1:], strict=True):
+        assert_outcome(scene, name, troubles[name], account)
+    scene.assert_laws()
+
+
+def set_out(scene: Scene, troubles: Mapping[str, Trouble]) -> dict[str, str]:
+    """Apply the targets, with a queue deadline of half an hour; returns trouble -> account."""
+    calm_pace(scene)
+    scene.apply(stage.targets_file(targets(troubles)).replace("groups:", "  queue_deadline: 30m\ngroups:", 1))
+    return dict(zip(troubles, list(targets(troubles).values())[1:], strict=True))
+
+
+def a_few(troubles: Mapping[str, Trouble]) -> dict[str, Trouble]:
+    """Draw some by SEED; ``tests/scenarios/soak.py`` takes all of them."""
+    drawn = random.Random(SEED).sample(sorted(troubles), A_FEW)
+    return {name: troubles[name] for name in drawn}
+
+
+def wrong_from_the_beginning(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+    """Each target has its own trouble when the AMI is tagged."""
+    for name, account in set_out(scene, troubles).items():
+        troubles[name].strike(scene, account)
+    scene.tag("dev")
+
+    assert_outcomes(scene, troubles)
+
+
+def wrong_midway(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+    """Each target has its own trouble in the middle of copying."""
+    accounts = set_out(scene, troubles)
+    scene.tag("dev")
+    scene.run_until(lambda: sum(scene.live_copies().values()) == 2 * (len(troubles) + 1))
+    scene.wait(10)
+    for name, account in accounts.items():
+        troubles[name].strike(scene, account)
+
+    assert_outcomes(scene, troubles)
+
+
+@pytest.mark.parametrize("scene", [targets(a_few(BEFORE))], indirect=True)
+def test_what_is_wrong_from_the_beginning(scene):
+    """Retried, or failed with cause and cure; nobody else notices."""
+    wrong_from_the_beginning(scene, a_few(BEFORE))
+
+
+@pytest.mark.parametrize("scene", [targets(a_few(MIDWAY))], indirect=True)
+def test_what_goes_wrong_while_the_copies_run(scene):
+    """The same, in the middle."""
+    wrong_midway(scene, a_few(MIDWAY))
+
+
+def test_every_outcome_is_written_down():
+    """docs/outcomes.md has the code of each, and its words."""
+    page = (Path(__file__).parents[2] / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    for name, trouble in {**BEFORE, **MIDWAY}.items():
+        assert not trouble.code or f"`{trouble.code}`" in page, name
+
+
+def test_a_fifth_of_all_calls_is_throttled(scene):
+    """Whatever function asks whatever service: later, but all delivered, once, and nothing left."""
+    rng = scene.world.kernel.random
+    met: list[str] = []
+
+    def throttle(call):
+        if call.caller.function and call.service in THROTTLED and rng.random() < FIFTH:
+            met.append(call.operation)
+            raise AwsError(*THROTTLED[call.service][:1], "too fast", THROTTLED[call.service][1])
+
+    scene.wait(DISCOVERY)
+    scene.world.gateway.before.append(throttle)
+    scene.promote("dev", seconds=4 * HOUR)
+    scene.run_until(lambda: not scene.world.shares_open(), 2 * HOUR)
+
+    assert len(met) > SOME
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert {"delivery.failed", "delivery.cancelled"}.isdisjoint(scene.told())
+    scene.assert_laws(errors_allowed=True)
+
+
+def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
+    """No grant can be made: the encrypted AMI is late, and the plain one beside it is not."""
+    calm_pace(scene)
+    plain = scene.seed("plain", volumes=(8, 8), key=None)
+    scene.tag(DEV)
+    scene.run_until_state("waiting")
+    scene.world.faults.outage("kms", OUTAGE, account=HUB)
+    scene.tag(TEST, plain)
+    scene.run_until_over(plain)
+    assert_untouched(scene, TEST, plain)
+    assert scene.delivery_state(DEV) == "opening"
+    scene.run_until_over()
+
+    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_laws()
+
+
+def deregistered_with_its_snapshots(scene, image):
+    """Somebody tidies up in the hub."""
+    scene.client("ec2").deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
+
+
+def unshared_by_a_person(scene, image):
+    """Somebody takes the permission away in the middle."""
+    for snapshot in snapshots_of(scene, image):
+        scene.client("ec2").modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
+        )
+
+
+def source_key_disabled(scene, image):
+    """Somebody disables the hub's key."""
+    scene.client("kms").disable_key(KeyId=source_key(scene, image))
+
+
+def grant_revoked(scene, image):
+    """Somebody revokes our grant."""
+    arn = source_key(scene, image)
+    for grant in scene.grants(arn):
+        scene.client("kms").revoke_grant(KeyId=arn, GrantId=grant["GrantId"])
+
+
+def snapshots_of(scene, image):
+    """Ids of an AMI's snapshots."""
+    (shown,) = scene.client("ec2").describe_images(ImageIds=[image])["Images"]
+    return [mapping["Ebs"]["SnapshotId"] for mapping in shown["BlockDeviceMappings"]]
+
+
+def source_key(scene, image):
+    """The key of an AMI's first snapshot."""
+    (shown,) = scene.client("ec2").describe_snapshots(SnapshotIds=snapshots_of(scene, image)[:1])["Snapshots"]
+    return shown["KmsKeyId"]
+
+
+SOURCE_TROUBLES = {
+    deregistered_with_its_snapshots: "Source snapshot ID is not valid",
+    unshared_by_a_person: "Source snapshot ID is not valid",
+    source_key_disabled: "Given key ID is not accessible",
+    grant_revoked: "Given key ID is not accessible",
+}
+
+
+def test_what_happens_to_a_source_while_it_is_copied(scene):
+    """Each AMI has its own trouble: it fails with EC2's own words, and the AMI beside it, to the same account, not."""
+    calm_pace(scene)
+    images = {
+        strike: scene.seed(
+            strike.__name__.replace("_", "-"), key=scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+        )
+        for strike in SOURCE_TROUBLES
+    }
+    for image in (scene.image, *images.values()):
+        scene.tag(DEV, image)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == 2 + len(images))
+    scene.wait(10)
+    for strike, image in images.items():
+        strike(scene, image)
+    scene.run_until_over()
+    assert_untouched(scene, DEV)
+    for strike, image in images.items():
+        scene.run_until_over(image)
+        (told,) = scene.notices("delivery.failed", image)
+        (fault,) = told["faults"]
+        assert (fault["code"], SOURCE_TROUBLES[strike] in fault["what"]) == ("copy-failed", True), fault
+    scene.assert_laws()

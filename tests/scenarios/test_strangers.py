@@ -1,0 +1,178 @@
+"""Strangers: forged completions, hostile events and messages. Nothing starts, nothing is believed, nobody waits."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
+from tests.scenarios.trouble import assert_untouched, calm_pace
+
+SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8"))
+SEED, HOSTILE = 3, 36
+FIVE_TRIES = 5 * 180 + 60
+NONSENSE = (
+    None,
+    True,
+    -1,
+    10**15,
+    "",
+    "#",
+    "\x00",
+    "ami-" + "0" * 3000,
+    "snap-0",
+    [],
+    [[]],
+    {},
+    {"tags": []},
+    "é" * 300,
+)
+DELIVERY, OURS, SOURCE = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
+
+
+def shape(value):
+    """The names in an event and the kinds of their values, and no value."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items() if name != "tags"}
+    return [shape(inner) for inner in value] if isinstance(value, list) else type(value).__name__
+
+
+def test_the_samples_are_what_the_sandbox_emits(scene):
+    """tests/samples/events.json, from which events are fuzzed, has the shapes of today's events."""
+    scene.promote("")
+    today = [shape(event) for _, event in scene.world.events.seen if event["source"] in ("aws.tag", "aws.ec2")]
+
+    assert [event["detail-type"] for event in SAMPLES if shape(event) not in today] == []
+
+
+def spoilt(rng: random.Random):
+    """A sample with up to three members changed, also the envelope's, as a forwarding account might send it."""
+    event = copy.deepcopy(rng.choice(SAMPLES))
+    for _ in range(rng.randint(1, 3)):
+        spot = rng.choice([event, event["detail"]])
+        if isinstance(spot, dict) and spot:
+            name = rng.choice(sorted(set(spot) - {"source", "detail-type", "detail"}) or ["x"])
+            spot[name] = rng.choice(NONSENSE)
+    return event
+
+
+def test_hostile_events_start_nothing_and_hinder_nobody(scene):
+    """Dozens of spoilt events on the hub's bus and the inbound bus, while an AMI is on its way."""
+    calm_pace(scene)
+    scene.tag("dev")
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+    rng = random.Random(SEED)
+    events = scene.world.events
+    inbound = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-inbound"
+    buses = [events.default(HUB, REGION), next(bus for arn, bus in events.buses.items() if arn == inbound)]
+    for _ in range(HOSTILE):
+        events.publish(rng.choice(buses), spoilt(rng))
+    scene.run_until_over()
+
+    assert_untouched(scene, DEV)
+    assert_untouched(scene, TEST)
+    assert {item["pk"] for item in scene.items() if item["pk"].startswith("promotion#")} <= {
+        f"promotion#{scene.image}",
+        *(f"promotion#{event['resources'][0].rpartition('/')[2]}" for event in SAMPLES),
+    }
+    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    scene.assert_laws()
+
+
+def forge(scene, delivery, source, key, account=DEV):
+    """Let the target's owner make a snapshot that bears our tags, of his own data, under a key of his choice."""
+    own = scene.world.ec2.seed_image(account, REGION, name=f"forged-{source}", volumes=(8,))
+    (image,) = [i for i in scene.images_in(account) if i["ImageId"] == own]
+    base = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    tags = [{"Key": k, "Value": v} for k, v in ((DELIVERY, delivery), (OURS, HUB), (SOURCE, source)) if v]
+    made = scene.client("ec2", account).copy_snapshot(
+        SourceRegion=REGION,
+        SourceSnapshotId=base,
+        Encrypted=True,
+        KmsKeyId=key,
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}] if tags else [],
+    )
+    return made["SnapshotId"]
+
+
+def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
+    """Left from a time when the alias meant another key, or forged: it is deleted, and a copy under our key is made."""
+    calm_pace(scene)
+    other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
+    role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    scene.world.iam.roles.drop(role.arn)
+    scene.tag("dev")
+    scene.run_until_state("checking")
+    forged = forge(scene, scene.delivery_record(DEV)["id"], scene.snapshots[0], other)
+    scene.wait(120)
+    scene.watch.problems.clear()  # the forged one counts as a live copy of ours
+    scene.world.iam.put_role(DEV, role.name, role.trust, role.policies)
+    scene.run_until_over()
+
+    assert_untouched(scene)
+    own_key = scene.stage.targets[DEV].outputs["KeyArn"]
+    (made,) = [image for image in scene.images_in(DEV) if image["Name"].startswith("golden")]
+    used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
+    keys = {s["SnapshotId"]: s.get("KmsKeyId") for s in scene.snapshots_in(DEV)}
+    assert {keys[snapshot] for snapshot in used} == {own_key}
+    assert forged not in keys
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])
+def test_a_forged_copy_beside_ours_changes_nothing(scene, tagged):
+    """Another snapshot there, finished and announced while ours is pending: nothing is registered or closed early."""
+    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 300, 0
+    other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
+    scene.tag("dev")
+    scene.run_until(lambda: len(scene.live_copies()) == 4)
+    scene.world.ec2.pace.copy = 1
+    forged = forge(scene, scene.delivery_record(DEV)["id"] if tagged else "", scene.snapshots[0], other)
+    before = set(scene.world.shares_open())
+    scene.wait(20)
+    for result in ("succeeded", "failed"):
+        scene.emit_copied(scene.snapshots[0], forged, DEV, result)
+        scene.emit_copied(scene.snapshots[0], forged, STRANGER, result)
+    scene.wait(60)
+    assert scene.delivery_state(DEV) == "copying"
+    assert set(scene.world.shares_open()) == before
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    used = {m["Ebs"]["SnapshotId"] for i in scene.images_in(DEV) if i.get("Tags") for m in i["BlockDeviceMappings"]}
+    assert forged not in used
+    assert scene.world.shares_open() == []
+
+
+ACT = (
+    *('{"key": ', "", "[]", "null", '{"cause": "x"}', '{"key": 7, "cause": "x"}', '{"key": "", "cause": "x"}'),
+    *('{"key": "resource#snapshot#snap-0", "cause": "x"}', '{"key": "kraken#1", "cause": "x"}'),
+)
+SETTLE = ('{"key": ', "[]", "{}", '{"key": "promotion#AMI"}')
+"""Of another kind of key there must be a record, or there is nothing to settle and nothing to tell."""
+
+
+def test_hostile_messages_go_to_the_dead_letters_after_five_tries_and_block_nobody(scene):
+    """Bad JSON, unknown kinds, keys of the wrong type or length, in lanes of their own, beside an AMI on its way."""
+    calm_pace(scene)
+    scene.tag("dev")
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] != "")
+    sqs = scene.client("sqs")
+    sent = []
+    for queue, bodies in (("act", ACT), ("settle", SETTLE)):
+        url = sqs.get_queue_url(QueueName=f"ami-promoter-{REGION}-{queue}.fifo")["QueueUrl"]
+        for n, body in enumerate(bodies):
+            sent.append(text := (body or " ").replace("AMI", scene.image))
+            sqs.send_message(QueueUrl=url, MessageBody=text, MessageGroupId=f"evil-{n}", MessageDeduplicationId=f"{n}")
+    scene.run_until_over()
+    assert_untouched(scene, DEV)
+    assert_untouched(scene, TEST)
+    scene.wait(FIVE_TRIES)
+
+    assert sorted(letter.partition(": ")[2] for letter in scene.dead_letters()) == sorted(sent)
+    assert len(scene.failed_invocations()) == 5 * len(sent)
+    assert [item["pk"] for item in scene.items() if item.get("parked")] == []
+    assert scene.watch.problems == []

@@ -1,0 +1,99 @@
+"""Trouble for a scenario: refusals for one account alone, damaged records, and who must not notice any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sandbox.api import AwsError, Call
+from sandbox.faults import THROTTLED
+from tests.scenarios.scene import HUB, TABLE, TEST, Scene
+
+COPY = 60
+"""Seconds that a copy takes in these scenarios, by ``calm_pace``."""
+UNDISTURBED = 150
+"""Virtual seconds from a delivery's beginning to "delivered", with copies of a minute give or take a fifth. Three such
+took 75 to 86; the rest is room for one ring that was lost and found by the sweep."""
+
+
+def calm_pace(scene: Scene) -> None:
+    """Let every copy take a minute, whatever its size."""
+    scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = COPY, 0
+
+
+def seconds_taken(scene: Scene, account: str, image: str = "") -> int:
+    """How long a delivery took, from its beginning to "delivered"."""
+    record = scene.delivery_record(account, image)
+    return int(record["entered"]["delivered"]) - int(record["created_at"])
+
+
+def assert_untouched(scene: Scene, account: str = TEST, image: str = "", within: int = UNDISTURBED) -> None:
+    """The healthy target beside the trouble: it has its AMI, told once, and as soon as on any other day."""
+    assert scene.delivery_state(account, image) == "delivered", scene.describe()
+    told = [n for n in scene.notices("delivery.delivered", image or scene.image) if n["account"] == account]
+    assert len(told) == 1
+    assert [i["ImageId"] for i in scene.images_in(account) if told[0]["image"] == i["ImageId"]]
+    taken = seconds_taken(scene, account, image)
+    assert taken <= within, f"{account} was delayed: {taken} s"
+
+
+def refuse(
+    scene: Scene,
+    operation: str,
+    account: str,
+    code: str = "",
+    message: str = "refused by this scenario",
+    *,
+    status: int = 400,
+    times: int = 1_000_000,
+    seconds: float = 1_000_000,
+    where: Callable[[Call], bool] = lambda call: True,
+) -> list[Call]:
+    """Refuse an operation (or all of a service, as ``kms:*``) in or for one account; returns those that met it.
+
+    AssumeRole is refused for the account's role, everything else for sessions in the account.
+    """
+    until = scene.world.now + timedelta(seconds=seconds)
+    met: list[Call] = []
+
+    def hook(call: Call) -> None:
+        named = operation in (call.operation, f"{call.service}:*")
+        concerned = account in (call.caller.account, str(call.params.get("RoleArn")).partition("::")[2][:12])
+        by_us = call.caller.function is not None
+        if named and concerned and by_us and where(call) and len(met) < times and scene.world.now < until:
+            met.append(call)
+            usual, _ = THROTTLED.get(call.service, ("ThrottlingException", 400))
+            raise AwsError(code or usual, message, status)
+
+    scene.world.gateway.before.append(hook)
+    return met
+
+
+def deny(scene: Scene, account: str, *actions: str) -> None:
+    """Let a service control policy deny actions to the role there. The sandbox has none, but a deny is a deny."""
+    statement = {"Effect": "Deny", "Action": list(actions), "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    scene.world.iam.roles.put_policy(f"arn:aws:iam::{account}:role/AmiCopyRole", "guardrail", document)
+
+
+def write(scene: Scene, pk: str, sk: str = "record", *, remove: tuple[str, ...] = (), **attributes: Any) -> None:
+    """Write into the table by hand. Values are DynamoDB's wire shape: {"S": "text"}."""
+    names = {f"#{n}": name for n, name in enumerate([*attributes, *remove])}
+    given = {f":{n}": value for n, value in enumerate(attributes.values())}
+    sets = ", ".join(f"#{n} = :{n}" for n in range(len(attributes)))
+    gone = ", ".join(f"#{n}" for n in range(len(attributes), len(names)))
+    values: Mapping[str, Any] = {"ExpressionAttributeValues": given} if given else {}
+    scene.client("dynamodb", HUB).update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": pk}, "sk": {"S": sk}},
+        UpdateExpression=(f"SET {sets} " if sets else "") + (f"REMOVE {gone}" if gone else ""),
+        ExpressionAttributeNames=names,
+        **values,
+    )
+
+
+def metric(scene: Scene, name: str) -> float:
+    """Sum of a metric over all invocations."""
+    entries = (entry for invocation in scene.world.lambda_.invocations for entry in invocation.metrics)
+    return sum(float(value) for entry in entries for value in entry.get(name, []))

@@ -1,0 +1,152 @@
+"""AWS's limits, from far beyond: a queue of a thousand copies, a thousand accounts on one snapshot."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.share import Share, State
+from chalicelib.core.targets import Directory, Target
+from chalicelib.ports import Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.settle import Settle
+from tests.service import hub as hubs
+from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, TwinTargets, refusal
+from tests.service.hub import Hub
+from tests.service.lanes import Lanes
+from tests.stores import in_memory
+
+ACCOUNT = "200000000001"
+AT_ONCE = 20
+HOUR = 3600
+
+
+def queued(amis: int, snapshots: int, hours: int, monkeypatch, **target: int) -> Hub:
+    """Tag so many AMIs of so many snapshots, a second apart, for one account whose copies take so long."""
+    monkeypatch.setattr(hubs, "MAX_INVOCATIONS", 10**6)
+    hub = Hub((ACCOUNT,), nature=Nature(copying=(hours * HOUR,)), watchful=False, target=target)
+    for a in range(amis):
+        ami = f"ami-{a:03x}"
+        hub.cloud.make_image(ami, {f"snap-{a:03x}{s:02x}": True for s in range(snapshots)})
+        hub.cloud.after(a, lambda ami=ami: hub.cloud.tag(ami, "default"))
+    return hub
+
+
+def open_now(hub: Hub) -> int:
+    """How many AMIs have a snapshot open now."""
+    return len({snapshot[:8] for snapshot, _ in hub.cloud.permissions})
+
+
+def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
+    """Let it run; every AMI arrives, no deadline fires, and no more AMIs are open than twenty copies keep busy.
+
+    Checked at every CopySnapshot and opening (``Laws``): nothing opens for a delivery that waits in the queue.
+    """
+    laws, busiest = hub.gate.watch, Counter()
+
+    def watch(port, method, args):
+        laws(port, method, args)
+        if (port, method) == ("target", "start_copy"):
+            busiest["copies"] = max(busiest["copies"], len(hub.cloud.pending(ACCOUNT)) + 1)
+            busiest["amis"] = max(busiest["amis"], open_now(hub))
+
+    hub.gate.watch = watch
+    hub.run()
+
+    hub.laws.rest()
+    assert set(hub.outcomes().values()) == {"delivered"}, f"{Counter(hub.outcomes().values())}: {hub.faults()[:3]}"
+    assert busiest["copies"] == AT_ONCE
+    assert busiest["amis"] <= AT_ONCE // snapshots + 2, "an AMI is open whose copies wait in the queue"
+    begun = [copy.started for copy in hub.cloud.copies.values()]
+    took, least = max(begun) - min(begun) + hours * HOUR, -(-amis * snapshots // AT_ONCE) * hours * HOUR
+    assert len(begun) == amis * snapshots
+    assert took <= 1.02 * least, f"{took} s where {least} s would do"
+
+
+def test_a_queue_is_worked_off_one_ami_after_another(monkeypatch):
+    """Eight AMIs of twenty snapshots, an hour each: eight hours, where each may copy for three only."""
+    hold_out(queued(8, 20, 1, monkeypatch, copy_deadline=3 * HOUR), 8, 20, 1)
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """Fifty AMIs of twenty snapshots, two hours each: a hundred hours, under the default copy deadline of a day."""
+    with pytest.MonkeyPatch.context() as patch:
+        hours = random.Random(seed).choice([1, 2])
+        hub = queued(50, 20, hours, patch, queue_deadline=14 * 24 * HOUR)
+        try:
+            hold_out(hub, 50, 20, hours)
+        except AssertionError as failure:
+            return 1, [f"seed {seed}: {failure}"]
+    return 1, []
+
+
+class NarrowDoor(TwinSnapshotDoor):
+    """A snapshot that takes so many permissions and no more, as AWS words such limits."""
+
+    def __init__(self, cloud: Cloud, most: int) -> None:
+        super().__init__(cloud)
+        self._cloud, self._most = cloud, most
+        self.calls = 0
+
+    def open(self, resource, shares):
+        """See the port."""
+        self.calls += 1
+        after = self._cloud.permissions | {(resource.split("#")[2], s.account) for s in shares}
+        if len(after) > self._most:
+            raise refusal(Why.LIMIT, "SnapshotPermissionLimitExceeded")
+        return super().open(resource, shares)
+
+
+def shared_with(accounts: int, most: int):
+    """Let so many deliveries hold one snapshot, and settle it until nothing changes; returns door, ledger, cloud."""
+    names = [f"{200_000_000_000 + n}" for n in range(accounts)]
+    cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
+    stores, door, resource = in_memory(), NarrowDoor(cloud, most), Key("resource#snapshot#snap-0a")
+    bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
+    settle = Settle(
+        stores.records, stores.ledger, {"snapshot": door}, TwinTargets(cloud), bell, lambda: cloud.now, Quiet()
+    )
+    stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
+    for name in names:
+        held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
+        stores.ledger.hold(resource.pk, held, f"d{name}:1")
+    return cloud, stores, door, settle, resource
+
+
+def settled(cloud, settle, resource) -> None:
+    """Settle until it has come to rest for now."""
+    for _ in range(12):
+        settle.run(resource, time_left=lambda: 30)
+        cloud.now += 60
+
+
+def test_a_thousand_accounts_on_one_snapshot():
+    """A thousand hold it: opened for all in five calls of two hundred, and closed for all when they let go."""
+    cloud, stores, door, settle, resource = shared_with(1000, 10**6)
+    settled(cloud, settle, resource)
+
+    assert len(cloud.permissions) == 1000
+    assert door.calls == 5
+    for held in stores.ledger.shares(resource.pk):
+        stores.ledger.release(resource.pk, held.holder_key, f"d{held.holder_key}:1")
+    settled(cloud, settle, resource)
+    assert cloud.permissions == set()
+    assert {s.state for s in stores.ledger.shares(resource.pk)} == {State.CLOSED}
+
+
+def test_an_account_too_many_on_one_snapshot_is_told_and_hinders_no_other():
+    """AWS takes a thousand, and 1,003 came: a thousand are opened; three fail with AWS's words, and nobody else."""
+    cloud, stores, _, settle, resource = shared_with(1003, 1000)
+    settled(cloud, settle, resource)
+
+    states = Counter(s.state for s in stores.ledger.shares(resource.pk))
+    assert len(cloud.permissions) == 1000
+    assert states == {State.OPEN: 1000, State.REFUSED: 3}
+    refused = [s.fault for s in stores.ledger.shares(resource.pk) if s.state is State.REFUSED]
+    assert {(f.code, bool(f.what), bool(f.cure)) for f in refused if f} == {
+        ("aws-SnapshotPermissionLimitExceeded", True, True)
+    }

@@ -1,0 +1,86 @@
+"""Records that cannot be read, where others have to pass by them: discovery, a promotion's expansion, a destination."""
+
+from __future__ import annotations
+
+from chalicelib.core import addresses
+from tests.service.cloud import REGION, START
+from tests.service.hub import Hub
+from tests.service.scenes import ACCOUNTS
+from tests.service.weather import LOST, Weather
+
+BAD, GOOD = ACCOUNTS[:2]
+NONSENSE = {"colour": "red"}
+HOUR = 3600
+
+
+def a_hub(amis: int, **how) -> Hub:
+    """A hub with so many AMIs of one snapshot each, and two accounts."""
+    hub = Hub((BAD, GOOD), watchful=False, **how)
+    for n in range(amis):
+        hub.cloud.make_image(f"ami-0{n}", {f"snap-0{n}": False})
+    return hub
+
+
+def spoil(hub: Hub, key: addresses.Key) -> None:
+    """Write nonsense over a record's body."""
+    hub.stores.records.records[key].body = NONSENSE
+
+
+def test_discovery_passes_by_a_promotion_that_cannot_be_read():
+    """It comes first in EC2's list; the AMI behind it, whose event was lost, is found all the same."""
+    hub = a_hub(2, weather=Weather(events=(LOST,)))
+    hub.cloud.tag("ami-00", GOOD)
+    hub.run(until=START + 2 * HOUR)
+    spoil(hub, addresses.promotion("ami-00"))
+    hub.cloud.tag("ami-01", GOOD)
+    hub.run(until=START + 4 * HOUR)
+
+    assert hub.outcomes() == {("ami-00", GOOD): "delivered", ("ami-01", GOOD): "delivered"}
+    seen = hub.stores.seen(addresses.promotion("ami-00"))
+    assert seen is not None
+    assert "has no colour" in seen.parked
+
+
+def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
+    """Tagged again after a failure: the broken delivery is parked, and the other target is tried again."""
+    hub = a_hub(1)
+    keep = hub.cloud.directory
+    hub.cloud.tag("ami-00", "default")
+    hub.cloud.after(4, lambda: setattr(hub.cloud, "directory", type(keep)(keep.groups, {})))
+    hub.run()
+    assert set(hub.outcomes().values()) == {"failed"}
+    hub.cloud.directory = keep
+    spoil(hub, hub.delivery_key("ami-00", BAD))
+    hub.cloud.tag("ami-00", None)
+    hub.run(until=hub.cloud.now + 300)
+    hub.cloud.tag("ami-00", "default")
+    hub.run(until=hub.cloud.now + HOUR)
+
+    assert hub.outcomes()[("ami-00", GOOD)] == "delivered"
+    bad, promotion = hub.stores.seen(hub.delivery_key("ami-00", BAD)), hub.stores.seen(addresses.promotion("ami-00"))
+    assert bad is not None
+    assert bad.parked
+    assert promotion is not None
+    assert not promotion.parked
+
+
+def test_a_destination_that_cannot_be_read_is_parked_and_fails_its_own_at_the_queue_deadline():
+    """Nothing is opened for them, the other account is delivered at once, and no delivery is parked."""
+    hub = a_hub(2, target={"queue_deadline": HOUR})
+    hub.cloud.tag("ami-00", BAD)
+    hub.run()
+    spoil(hub, addresses.destination(BAD, REGION))
+    hub.cloud.tag("ami-01", "default")
+    hub.run()
+
+    assert hub.outcomes() == {
+        ("ami-00", BAD): "delivered",
+        ("ami-01", BAD): "failed",
+        ("ami-01", GOOD): "delivered",
+    }
+    seen = hub.stores.seen(addresses.destination(BAD, REGION))
+    assert seen is not None
+    assert seen.parked
+    (failed,) = [n for n in hub.cloud.notices if n["event"] == "delivery.failed"]
+    assert failed["faults"][0]["code"] == "deadline-waiting"
+    assert not hub.cloud.permissions

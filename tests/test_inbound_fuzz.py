@@ -1,0 +1,221 @@
+"""Hostile events and tag values by the thousand, grown from events as the sandbox emits them (tests/samples).
+
+Nothing raises, since the event would only come again; nothing is written that DynamoDB would refuse; and nothing starts
+but the promotion of a well-formed AMI of the hub, whose tag ``act`` then reads from EC2.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chalicelib.core import addresses, notices
+from chalicelib.core.promotion import machine
+from chalicelib.core.targets import Directory, Target, resolve
+from chalicelib.inbound import AMI, Inbound
+from chalicelib.ports import Write
+from chalicelib.service.bell import Bell
+from tests.fakes import MemoryRecords
+
+NOW = 1_800_000_000
+HUB, REGION, TRIGGER = "111111111111", "us-east-1", "promote"
+SAMPLES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "samples" / "events.json").read_text(encoding="utf-8")
+)
+LONGEST_KEY = 2048
+LONGEST_HINT = 400
+"""Bytes; a record has a few hints, and an item 400 KB."""
+
+HOSTILE: list[Any] = [
+    None, True, -1, 0, 10**30, 1.5, float("nan"), "", " ", "\x00", "\ud800", "a" * 5000, "ami-" + "0" * 3000,
+    "snap-" + "0" * 3000, "ami-0abc\n", "ami-0ABC", "ami-", "snap-", "/", "#", "delivery#0123", "promotion#", [], {},
+    [[]], [None], [{"a": []}], {"a": {}}, {"": ""}, "١٢٣٤٥٦٧٨٩٠١٢", "111111111111#us-east-1", "us-east-1/../",
+    "copySnapshot",
+    "arn:aws:ec2:us-east-1::image/", "arn:aws:ec2:us-east-1::image/ami-0abc/ami-0def", HUB, REGION, TRIGGER,
+]  # fmt: skip
+
+json_values = st.recursive(
+    st.sampled_from(HOSTILE) | st.text(max_size=8) | st.integers(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+class StrictRecords(MemoryRecords):
+    """Records that refuse what DynamoDB refuses, and what would let an item grow without end."""
+
+    def note(self, key, hints, now, **how):
+        """See the port."""
+        check_key(key.pk)
+        for name, value in hints.items():
+            assert isinstance(value, str)
+            assert 0 < len(f"{name}{value}".encode()) <= LONGEST_HINT
+        return super().note(key, hints, now, **how)
+
+    def create(self, write, now):
+        """See the port."""
+        check_key(write.key.pk)
+        json.dumps(write.body).encode()
+        return super().create(write, now)
+
+    def list(self, pk, prefix):
+        """See the port."""
+        check_key(pk)
+        return super().list(pk, prefix)
+
+
+class StrictRings(list[tuple[str, str]]):
+    """The port ``Rings``, as strict as SQS: groups of at most 128 characters."""
+
+    def ring(self, key, cause):
+        """See the port."""
+        assert len(key.pk) <= 128
+        cause.encode()
+        self.append((key.pk, cause))
+
+
+def check_key(pk: str) -> None:
+    """Raise what DynamoDB would."""
+    assert 0 < len(pk.encode()) <= LONGEST_KEY
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in an event but the whole of it."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [place for name, one in inner for place in [(*path, name), *places(one, (*path, name))]]
+
+
+@st.composite
+def events(draw: Any) -> dict[str, Any]:
+    """A sample with up to four places changed, removed, or taken from another sample."""
+    event = copy.deepcopy(draw(st.sampled_from(SAMPLES)))
+    for _ in range(draw(st.integers(1, 4))):
+        where = places(event)
+        if not where:
+            break
+        *before, last = draw(st.sampled_from(where))
+        spot = event
+        for part in before:
+            spot = spot[part]
+        match draw(st.sampled_from(["replace", "remove", "cross"])):
+            case "remove":
+                del spot[last]
+            case "cross":
+                other = draw(st.sampled_from(SAMPLES))
+                spot[last] = copy.deepcopy(other[draw(st.sampled_from(sorted(other)))])
+            case _:
+                spot[last] = copy.deepcopy(draw(json_values))
+    return event
+
+
+def hear(event: Mapping[str, Any]) -> None:
+    """Let all three receivers hear it, beside a delivery under way, and look at what has become of the records."""
+    records, rings = StrictRecords(), StrictRings()
+    inbound = Inbound(
+        records, Bell(records, rings, lambda: NOW), lambda: NOW, hub=HUB, region=REGION, trigger_tag=TRIGGER
+    )
+    delivery, body = addresses.delivery("0123"), {"state": "copying"}
+    records.create(Write(delivery, "copying", body, NOW), NOW)
+    for sample in SAMPLES:  # the delivery's look-ups, as its lane writes them
+        for ident in (str(sample["detail"].get("source", "")), *map(str, sample["resources"])):
+            name = ident.rpartition("/")[2]
+            for lookups in (addresses.copy_lookups, addresses.image_lookups):
+                partition = lookups(sample["account"], REGION, name)
+                records.put(addresses.lookup(partition, "0123"), {"delivery": "0123"})
+    for receive in (inbound.tag_change, inbound.image_state, inbound.target_event):
+        receive(event)
+
+    made = set(records.records) - {delivery}
+    item = records.records[delivery]
+    assert (item.state, item.body, item.version) == ("copying", body, 1)
+    assert all(name == "image" or name.startswith("look#snap-") for name in item.hints)
+    for key in made:
+        assert key.kind == "promotion"
+        assert AMI.match(key.pk.removeprefix("promotion#"))
+        assert (event["account"], event["region"]) == (HUB, REGION)
+        assert TRIGGER in event["detail"]["tags"]
+        assert records.records[key].state == "requested"
+    assert {pk for pk, _ in rings} <= {key.pk for key in records.records}
+
+
+ACCOUNTS = ("222222222222", "333333333333")
+DIRECTORY = Directory({"default": ACCOUNTS[:1], "all": ACCOUNTS}, {a: (Target(a, REGION),) for a in ACCOUNTS})
+PLAIN = "dev all default true * all, + é o-abcdefghij arn:aws:iam::222222222222:root 2222-22222222 ' ${x} 999999999999"
+words = st.sampled_from([*PLAIN.split(" "), "\x00", "\ud800", "\u202e", "٣" * 12, "a" * 300, *ACCOUNTS])
+values = st.lists(words | st.text(max_size=20), max_size=8).flatmap(
+    lambda some: st.sampled_from([" ", ",", "+", "", "\n", "\t"]).map(lambda by: by.join(some))
+)
+
+
+def read(value: str) -> None:
+    """Resolve a tag's value: targets of the file or faults with cause and cure, and a notice that SNS will take."""
+    found = resolve(value, DIRECTORY, "digest")
+    assert bool(found.targets) != bool(found.faults)
+    assert {target.account for target in found.targets} <= set(ACCOUNTS)
+    assert all(f.code and f.what and f.cure for f in found.faults)
+    if found.faults:
+        promotion = machine.started("ami-0abc", HUB, REGION, NOW)
+        notice = notices.refused(promotion, found.faults, NOW)
+        json.dumps(notice).encode()
+        assert len(json.dumps(notice)) < 64 * 1024
+        assert len(notices.subject(notice)) <= 100
+        assert notices.subject(notice).isascii()
+        assert all(notices.attributes(notice).values())
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["detail-type"])
+def test_nonsense_at_any_one_place_raises_nothing_and_starts_nothing(sample):
+    """Every hostile value at every place of every sample, thousands in all."""
+    for *before, last in places(sample):
+        for value in HOSTILE:
+            event = spot = copy.deepcopy(sample)
+            for part in before:
+                spot = spot[part]
+            spot[last] = copy.deepcopy(value)
+            hear(event)
+
+
+@given(events())
+@settings(max_examples=500)
+def test_a_hostile_event_raises_nothing_and_starts_nothing(event):
+    """Whatever stands anywhere in it."""
+    hear(event)
+
+
+@given(values)
+@settings(max_examples=1500)
+def test_a_hostile_value_names_nobody_whom_the_file_does_not(value):
+    """Whatever a tag says: targets of the file, or a refusal that can be read and sent."""
+    read(value)
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """Fuzz events and values in turn for so many seconds; returns how many there were, and what failed."""
+    cases, failures, end = 0, [], time.monotonic() + seconds
+    parts: list[tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = [(events(), hear), (values, read)]
+    while time.monotonic() < end:
+        strategy, check = parts[seed % 2]
+        seen = []
+
+        @hypothesis.seed(seed)
+        @settings(max_examples=500, database=None, deadline=None)
+        @given(strategy)
+        def many(one: Any, check: Callable[[Any], None] = check, seen: list[int] = seen) -> None:
+            seen.append(1)
+            check(one)
+
+        try:
+            many()
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
+            failures.append(f"seed {seed}: {failure!r}")
+        cases, seed = cases + len(seen), seed + 1
+    return cases, failures
