@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from chalicelib.core import addresses, register
@@ -53,7 +54,7 @@ class Inbound:
         if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
             return
         key = addresses.promotion(ami)
-        hint, cause = {"tag": f"{version:012d}"}, str(event.get("id"))
+        hint, cause = {"tag": machine.tag_hint(version, _epoch(event.get("time")))}, str(event.get("id"))
         if self._trigger_tag not in tags:
             self._bell.note(key, hint, cause, newer=True)
             return
@@ -89,6 +90,14 @@ class Inbound:
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:
         return event.get("account") == self._hub and event.get("region") == self._region
+
+
+def _epoch(time: Any) -> int | None:
+    """Read the envelope's time; None if there is none that can be read."""
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
