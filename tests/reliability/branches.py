@@ -15,11 +15,16 @@ import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.reliability.plans import Outcome, Plan, Point
 from tests.reliability.universe import Universe
+
+
+TASKS = Path("/proc/self/task")
+"""The process's threads as Linux counts them; elsewhere Python's own count must do."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class Walk:
     branches: tuple[int, ...]
     outcome: Outcome
 
-    def branch(self, plan: Plan) -> int:
-        """Return the last moment to branch for a plan: before the first call that it may change."""
-        return max(number for number in self.branches if number < plan.first)
+    def plain(self) -> dict[str, Any]:
+        """The walk as JSON values."""
+        return asdict(self)
 
 
 def walk(universe: Universe) -> Walk:
@@ -49,11 +54,16 @@ def walk(universe: Universe) -> Walk:
     return Walk(points, tuple(branches), outcome)
 
 
-def explore(universe: Universe, walked: Walk, plans: Sequence[Plan], tell: Callable[[int, str], None]) -> None:
-    """Play each plan in a branch of its own; ``tell`` gets its place in ``plans`` and its outcome as JSON."""
+def explore(
+    universe: Universe, branches: Sequence[int], plans: Sequence[Plan], tell: Callable[[int, str], None]
+) -> None:
+    """Play each plan in a branch of its own: the last one before the first call that it may change.
+
+    ``tell`` gets the plan's place in ``plans`` and its outcome as JSON.
+    """
     waiting: dict[int, list[int]] = defaultdict(list)
     for place, plan in enumerate(plans):
-        waiting[walked.branch(plan)].append(place)
+        waiting[max(number for number in branches if number < plan.first)].append(place)
     mouth: list[int] = []
 
     def split() -> None:
@@ -117,7 +127,13 @@ def in_child(what: Callable[[], Any]) -> Any:
 
 
 def alone() -> None:
-    """Wait for threads that have nothing left to do but to end."""
+    """Wait for threads that have nothing left to do but to end.
+
+    Python joins a thread before the operating system has ended it. What it still holds then, such as a lock of OpenSSL,
+    would be held for ever in a fork.
+    """
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             thread.join()
+    while TASKS.exists() and len(list(TASKS.iterdir())) > 1:
+        os.sched_yield()

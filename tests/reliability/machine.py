@@ -46,7 +46,7 @@ class Machine:
         """Let a scenario happen without faults."""
         self._ask({"walk": scenario, "package": package})
         said = self._answer()
-        points = tuple(Point(*point) for point in said["points"])
+        points = tuple(Point(**point) for point in said["points"])
         return Undisturbed(points, Outcome.read(said["outcome"]))
 
     def play(self, scenario: str, plans: Sequence[Plan], package: str = "") -> Iterator[Outcome]:

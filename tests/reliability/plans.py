@@ -16,11 +16,14 @@ DAY = 86_400
 class Crash:
     """A function dies at call ``number`` of the run, counted over all functions from the scenario's first act.
 
-    ``before``: the call has no effect. ``after``: it took effect, and nobody hears the answer.
+    ``before``: the call has no effect. ``after``: it took effect, and nobody hears the answer. With ``function`` and
+    ``operation`` only such calls are counted.
     """
 
     number: int
     when: When = "before"
+    function: str = ""
+    operation: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class Weather:
 
 
 FAIR = Weather()
+NO_EVENTS, NO_RINGS = Weather(lost=1.0), Weather(rings_lost=True)
+NOTHING_COMES = Weather(lost=1.0, rings_lost=True)
+THREE_TIMES, SHUFFLED = Weather(times=3, spread=600), Weather(spread=600)
+EARLY, A_DAY_LATE = Weather(early=2), Weather(late=DAY)
+_ACT, _SETTLE = ("-act.fifo", 1.0), ("-settle.fifo", 1.0)
+ACT_TWICE, SETTLE_TWICE, BOTH_TWICE = Weather(twins=(_ACT,)), Weather(twins=(_SETTLE,)), Weather(twins=(_ACT, _SETTLE))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ class Plan:
     @property
     def first(self) -> int:
         """Number of the first call that it may change."""
-        if self.weather != FAIR or self.seed is not None or not self.crashes:
+        named = any(crash.function or crash.operation for crash in self.crashes)
+        if self.weather != FAIR or self.seed is not None or named or not self.crashes:
             return 1
         return min(crash.number for crash in self.crashes)
 
@@ -85,7 +95,7 @@ class Plan:
         return cls(tuple(Crash(**crash) for crash in plain["crashes"]), Weather(**weather), plain["seed"])
 
     def __str__(self) -> str:
-        crashes = ", ".join(f"{crash.when} call {crash.number}" for crash in self.crashes)
+        crashes = ", ".join(f"{crash.when} {crash.function} {crash.operation or 'call'} {crash.number}" for crash in self.crashes)
         weather = {k: v for k, v in asdict(self.weather).items() if v != getattr(FAIR, k)}
         return f"crashes: {crashes or 'none'}; weather: {weather or 'fair'}; seed: {self.seed}"
 
@@ -101,6 +111,8 @@ class Outcome:
     """Each death that happened, as "function operation when"."""
     seconds: float
     """Virtual time until nothing was left to do."""
+    ended: float
+    """Virtual time until the promotion was over: its targets had what they get."""
     calls: int
     happened: Mapping[str, int]
     """How often which other fault struck (``Faults.happened``)."""

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 
 from sandbox import stage
 from sandbox.world import World
-from tests.reliability.branches import Walk, alone, explore, in_child, walk
-from tests.reliability.plans import Outcome, Plan, Point
+from tests.reliability.branches import alone, explore, in_child, walk
+from tests.reliability.plans import Plan
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.universe import Universe, wrong_package
 from tests.scenarios.scene import REGION, TEST, Scene
@@ -34,31 +34,26 @@ class Server:
     def __init__(self, scene: Scene, answers: TextIO) -> None:
         self._scene = scene
         self._answers = answers
-        self._walks: dict[tuple[str, str], Walk] = {}
+        self._walks: dict[tuple[str, str], dict[str, Any]] = {}
 
     def answer(self, job: Mapping[str, Any]) -> None:
         """Do one job."""
         scenario, package = job.get("walk") or job["play"], job["package"]
-        walked = self._walked(scenario, package)
         if "walk" in job:
-            points = [[point.number, point.function, point.operation] for point in walked.points]
-            self._say({"points": points, "branches": walked.branches, "outcome": walked.outcome.plain()})
+            self._say(self._walked(scenario, package))
             return
         plans = [Plan.read(plan) for plan in job["plans"]]
-        in_child(lambda: self._explore(scenario, package, walked, plans))
+        early = all(plan.first == 1 for plan in plans)
+        branches = [0] if early else self._walked(scenario, package)["branches"]
+        in_child(lambda: explore(self._universe(scenario, package), branches, plans, self._tell))
 
-    def _walked(self, scenario: str, package: str) -> Walk:
+    def _walked(self, scenario: str, package: str) -> dict[str, Any]:
         if (scenario, package) not in self._walks:
-            said = in_child(lambda: _plain(walk(self._universe(scenario, package))))
-            points = tuple(Point(*point) for point in said["points"])
-            self._walks[scenario, package] = Walk(points, tuple(said["branches"]), Outcome.read(said["outcome"]))
+            self._walks[scenario, package] = in_child(lambda: walk(self._universe(scenario, package)).plain())
         return self._walks[scenario, package]
 
-    def _explore(self, scenario: str, package: str, walked: Walk, plans: list[Plan]) -> None:
-        def tell(place: int, outcome: str) -> None:
-            self._say({"place": place, "outcome": json.loads(outcome)})
-
-        explore(self._universe(scenario, package), walked, plans, tell)
+    def _tell(self, place: int, outcome: str) -> None:
+        self._say({"place": place, "outcome": json.loads(outcome)})
 
     def _universe(self, scenario: str, package: str) -> Universe:
         if package:
@@ -67,11 +62,6 @@ class Server:
 
     def _say(self, answer: Mapping[str, Any]) -> None:
         print(json.dumps(answer), file=self._answers, flush=True)
-
-
-def _plain(walked: Walk) -> dict[str, Any]:
-    points = [[point.number, point.function, point.operation] for point in walked.points]
-    return {"points": points, "branches": walked.branches, "outcome": walked.outcome.plain()}
 
 
 def main() -> None:

@@ -15,8 +15,10 @@ from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
-LIMIT = 12 * HOUR
+LIMIT = 4 * HOUR
 """No run may take longer, in virtual seconds."""
+MOST_CALLS = 2500
+"""A run of some hundred calls that makes so many goes round in circles."""
 AFTERMATH = 240
 """Seconds for which a run is watched when nothing is left to do: Lambda's second retry comes two minutes later."""
 
@@ -32,6 +34,7 @@ class Universe:
         self._scenario = scenario
         self._plan = Plan()
         self._began = scene.world.now
+        self._ended = 0.0
         self._crashes: list[tuple[Any, Crash]] = []
         Vigil(scene)
         scene.world.gateway.before.append(self._count)
@@ -49,7 +52,7 @@ class Universe:
         if plan.seed is not None:
             self.scene.world.kernel.random.seed(plan.seed)
         for crash in plan.crashes:
-            planned = faults.crash("", "", crash.number - len(self.calls), crash.when)
+            planned = faults.crash(crash.function, crash.operation, crash.number - len(self.calls), crash.when)
             self._crashes.append((planned, crash))
         if plan.weather != FAIR:
             plan.weather.begin(faults)
@@ -60,10 +63,15 @@ class Universe:
         def asked() -> bool:
             if not self._busy():
                 self.at_rest()
+            if self.scene.watch.problems:
+                raise AssertionError("a law is broken")
+            if len(self.calls) > MOST_CALLS:
+                raise AssertionError(f"goes round in circles: {len(self.calls)} calls")
             return bool(what())
 
         if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
-            raise AssertionError(f"not within {seconds} virtual seconds")
+            left = self.scene.world.shares_open()
+            raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
 
     def play(self) -> Outcome:
         """Let the scenario happen to its end, and say what came of it."""
@@ -78,13 +86,12 @@ class Universe:
             problems += self._scenario.faults(self.scene)
             self.scene.assert_laws()
         except AssertionError as failure:
-            problems.append(str(failure))
+            problems += [str(failure), *self.scene.watch.problems[:5]]
         except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.faults.happened)
-        return Outcome(
-            self._plan, tuple(problems), self._struck(), seconds, calls, happened, self._story(problems)
-        )
+        story = self.scene.describe() if problems else ""
+        return Outcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
 
     def _aftermath(self, seconds: float) -> None:
         """Whatever still comes changes nothing: retries, late events, more sweeps."""
@@ -113,6 +120,7 @@ class Universe:
         scene = self.scene
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
+        self._ended = self._ended or (scene.world.now - self._began).total_seconds()
         rings = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
         return not any(queue.lanes for queue in rings) and not any("due_at" in item for item in scene.items())
 
@@ -124,9 +132,6 @@ class Universe:
                 function = one.function.rpartition("ami-promoter-us-east-1-")[2]
                 died.append(f"{function} {one.error.rpartition(' ')[2]} {crash.when}")
         return tuple(died)
-
-    def _story(self, problems: list[str]) -> str:
-        return self.scene.describe() if problems else ""
 
 
 def wrong_package(scene: Scene, directory: Path) -> None:
