@@ -22,7 +22,6 @@ from typing import Any
 from tests.reliability.plans import Outcome, Plan, Point
 from tests.reliability.universe import Universe
 
-
 TASKS = Path("/proc/self/task")
 """The process's threads as Linux counts them; elsewhere Python's own count must do."""
 

@@ -95,7 +95,8 @@ class Plan:
         return cls(tuple(Crash(**crash) for crash in plain["crashes"]), Weather(**weather), plain["seed"])
 
     def __str__(self) -> str:
-        crashes = ", ".join(f"{crash.when} {crash.function} {crash.operation or 'call'} {crash.number}" for crash in self.crashes)
+        named = [f"{c.when} {c.function} {c.operation or 'call'} {c.number}" for c in self.crashes]
+        crashes = ", ".join(named)
         weather = {k: v for k, v in asdict(self.weather).items() if v != getattr(FAIR, k)}
         return f"crashes: {crashes or 'none'}; weather: {weather or 'fair'}; seed: {self.seed}"
 

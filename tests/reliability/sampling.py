@@ -19,7 +19,7 @@ Case = tuple[str, Plan]
 
 
 def everywhere(points: Mapping[str, Sequence[Point]]) -> list[Case]:
-    """Every single death: at each call, before and after its effect; what scenarios begin with alike, in one of them."""
+    """Every single death: at each call, before and after its effect; scenarios' common beginnings in one of them."""
     seen: set[tuple[Point, ...]] = set()
     cases = []
     for name, made in points.items():

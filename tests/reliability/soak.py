@@ -1,4 +1,4 @@
-"""The soak's part of crashes and weather: every single death first, then pairs and storms for as long as there is time."""
+"""The soak's part of crashes and weather: every single death first, then pairs and storms while there is time."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.reliability.plans import (
     Plan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
-from tests.reliability.test_order import AT_ONCE_SECONDS, SEED
+from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def dying(function: str, operation: str, when: str, nth: int = 1) -> Plan:
     return Plan((Crash(nth, when, function, operation),))
 
 
-def under(weather) -> Plan:
+def under(weather, seed=SEEDS[0]) -> Plan:
     """A weather, as ``test_order`` has it."""
-    return Plan(weather=weather, seed=SEED)
+    return Plan(weather=weather, seed=seed)
 
 
 LOSSES = {
@@ -50,7 +50,7 @@ LOSSES = {
     "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
     "believes_its_intents": [Loss("left open", dying("settle", "RevokeGrant", "before"))],
     "names_grants_anew": [Loss("left open", dying("settle", "CreateGrant", "after"))],
-    "ledger_without_versions": [Loss("", under(SETTLE_TWICE))],
+    "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, SEEDS[1]))],
     "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
     "sleeps": [Loss("not within", under(NO_RINGS))],
     "takes_arrivals_for_news": [
@@ -66,12 +66,13 @@ CASES = [(wrong, loss) for wrong, losses in LOSSES.items() for loss in losses]
 
 @pytest.mark.parametrize(("wrong", "loss"), CASES, ids=[f"{wrong}-{loss.plan}" for wrong, loss in CASES])
 def test_a_wrong_package_is_found_out(machine, tmp_path, wrong, loss):
-    """It breaks what it was made to break; the built package does not, under the same plan."""
-    (right,) = machine.play(loss.scenario.name, [loss.plan])
+    """It breaks what it was made to break; the built package does not (weathers are those of ``test_order``)."""
     (found,) = machine.play(loss.scenario.name, [loss.plan], wrong_package(wrong, tmp_path))
-
-    assert said(right, loss) == ""
     assert loss.says in said(found, loss)
+
+    if loss.plan.crashes:
+        (right,) = machine.play(loss.scenario.name, [loss.plan])
+        assert said(right, loss) == ""
 
 
 def said(outcome, loss):

@@ -15,7 +15,7 @@ from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
-LIMIT = 4 * HOUR
+LIMIT = 2 * HOUR
 """No run may take longer, in virtual seconds."""
 MOST_CALLS = 2500
 """A run of some hundred calls that makes so many goes round in circles."""

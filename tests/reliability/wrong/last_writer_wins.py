@@ -9,8 +9,10 @@ _save = DynamoRecords.save
 
 def save(self, before, *rest):
     """Write as if the record had been read just now."""
-    now = self.read(before.key)
-    return _save(self, replace(before, version=now.version, notes=now.notes), *rest)
+    while True:
+        now = self.read(before.key)
+        if _save(self, replace(before, version=now.version, notes=now.notes), *rest):
+            return True
 
 
 DynamoRecords.save = save

@@ -1,8 +1,10 @@
-"""A share is written over whatever the other invocation has written meanwhile."""
+"""A share is written over whatever the other invocation has written, and each call of CreateGrant has its own name."""
 
+import uuid
 from dataclasses import replace
 
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.core.share import Share
 
 _save = DynamoLedger.save
 
@@ -15,3 +17,4 @@ def save(self, shares, *rest, **more):
 
 
 DynamoLedger.save = save
+Share.grant_name = property(lambda share: f"ami-promoter-{share.holder_key}-{uuid.uuid4().hex}")
