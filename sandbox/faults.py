@@ -85,6 +85,8 @@ class Faults:
         self.happened: Counter[str] = Counter()
         """How often which fault struck: ``events lost``, ``events doubled``, ``events repeated``, ``rings lost``,
         ``messages given out twice``."""
+        self.made: list[tuple[str, str]] = []
+        """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
         self.calm()
         world.gateway.before.append(self.before)
         world.gateway.after.append(self.after)
@@ -178,6 +180,8 @@ class Faults:
         kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
         strand = kernel.current
         call.invocation = strand.invocation if strand else None
+        if strand:
+            self.made.append((strand.function, call.operation))
         self._die(call, "before")
         for refusal in self._refusals:
             if self._hits(refusal, call):

@@ -44,8 +44,8 @@ def walk(universe: Universe) -> Walk:
     branches: list[int] = []
 
     def note() -> None:
-        if not branches or branches[-1] != len(universe.calls):
-            branches.append(len(universe.calls))
+        if not branches or branches[-1] != universe.number:
+            branches.append(universe.number)
 
     universe.at_rest = note
     outcome = universe.play()
@@ -66,7 +66,7 @@ def explore(
     mouth: list[int] = []
 
     def split() -> None:
-        for place in waiting.pop(len(universe.calls), ()):
+        for place in waiting.pop(universe.number, ()):
             alone()
             reading, writing = os.pipe()
             if os.fork() == 0:

@@ -10,8 +10,8 @@ import pytest
 from tests.reliability.sampling import WHENS, each_kind, pairs
 from tests.reliability.soak import CRASHED, play
 
-LATER = 300
-"""Seconds by which one death may delay the end: its lane is dark for 180, then a sweep, then a share's second look."""
+LATER = 360
+"""Seconds by which one death may delay the end: its lane is dark for 180, then a sweep, a second look, and a sweep."""
 SEED = 20260105
 PAIRS = 8
 

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sandbox.api import Call
 from sandbox.runtime import package
 from tests.reliability.laws import Vigil
 from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
+FUNCTION = "ami-promoter-us-east-1-"
+"""How the names of the functions begin."""
 LIMIT = 2 * HOUR
 """No run may take longer, in virtual seconds."""
 MOST_CALLS = 2500
@@ -28,7 +29,7 @@ class Universe:
 
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self.scene = scene
-        self.calls: list[tuple[str, str]] = []
+        self._before = len(scene.world.faults.made)
         self.at_rest: Callable[[], None] = lambda: None
         """Called wherever no function is running."""
         self._scenario = scenario
@@ -37,13 +38,18 @@ class Universe:
         self._ended = 0.0
         self._crashes: list[tuple[Any, Crash]] = []
         Vigil(scene)
-        scene.world.gateway.before.append(self._count)
         scenario.prepare(scene)
 
-    def _count(self, call: Call) -> None:
-        strand = self.scene.world.kernel.current
-        if strand is not None:
-            self.calls.append((strand.function.removeprefix("ami-promoter-us-east-1-"), call.operation))
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """(function, operation) of every call since the scenario began."""
+        made = self.scene.world.faults.made[self._before :]
+        return [(function.removeprefix(FUNCTION), operation) for function, operation in made]
+
+    @property
+    def number(self) -> int:
+        """How many calls there were."""
+        return len(self.scene.world.faults.made) - self._before
 
     def suffer(self, plan: Plan) -> None:
         """Let a plan's faults begin: its crashes are numbered from the scenario's beginning."""
@@ -52,7 +58,7 @@ class Universe:
         if plan.seed is not None:
             self.scene.world.kernel.random.seed(plan.seed)
         for crash in plan.crashes:
-            planned = faults.crash(crash.function, crash.operation, crash.number - len(self.calls), crash.when)
+            planned = faults.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
             self._crashes.append((planned, crash))
         if plan.weather != FAIR:
             plan.weather.begin(faults)
@@ -65,8 +71,8 @@ class Universe:
                 self.at_rest()
             if self.scene.watch.problems:
                 raise AssertionError("a law is broken")
-            if len(self.calls) > MOST_CALLS:
-                raise AssertionError(f"goes round in circles: {len(self.calls)} calls")
+            if self.number > MOST_CALLS:
+                raise AssertionError(f"goes round in circles: {self.number} calls")
             return bool(what())
 
         if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
@@ -81,7 +87,7 @@ class Universe:
             self.at_rest()
             self._scenario.act(self)
             self.run_until(self._over)
-            seconds, calls = (self.scene.world.now - self._began).total_seconds(), len(self.calls)
+            seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
             self._aftermath(seconds)
             problems += self._scenario.faults(self.scene)
             self.scene.assert_laws()
@@ -129,7 +135,7 @@ class Universe:
         for planned, crash in self._crashes:
             for ident in planned.invocations:
                 (one,) = [i for i in self.scene.world.lambda_.invocations if i.id == ident]
-                function = one.function.rpartition("ami-promoter-us-east-1-")[2]
+                function = one.function.rpartition(FUNCTION)[2]
                 died.append(f"{function} {one.error.rpartition(' ')[2]} {crash.when}")
         return tuple(died)
 
