@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import tempfile
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -66,14 +65,14 @@ class Server:
 
 def main() -> None:
     """Set the scene and answer jobs until there are no more."""
-    root, directory = Path(sys.argv[1]).resolve(), Path(tempfile.mkdtemp(prefix="reliability-"))
+    root = Path(sys.argv[1]).resolve()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else prints must not be taken for an answer
-    with World() as world:
+    with tempfile.TemporaryDirectory(prefix="reliability-") as directory, World() as world:
         os.environ["AWS_ACCESS_KEY_ID"] = world.accounts.root(stage.HUB).access_key
         os.environ["AWS_SECRET_ACCESS_KEY"] = "sandbox"
         os.environ["AWS_DEFAULT_REGION"] = REGION
-        scene = Scene(world, directory, root)
+        scene = Scene(world, Path(directory), root)
         scene.promote(TEST, scene.seed("another", volumes=stage.SIZES))  # so that environments are warm
         scene.wait(BEGINNING - (world.now - world.start).total_seconds())
         alone()
@@ -83,8 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BaseException:
-        traceback.print_exc()
-        raise
+    main()
