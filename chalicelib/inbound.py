@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from chalicelib.core import addresses, register
@@ -56,7 +57,7 @@ class Inbound:
         if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
             return
         key = addresses.promotion(ami)
-        hint, cause = {"tag": f"{version:012d}"}, _id(event)
+        hint, cause = {"tag": machine.tag_hint(version, _epoch(event.get("time")))}, _id(event)
         if self._trigger_tag not in tags:
             self._bell.note(key, hint, cause, newer=True)
             return
@@ -99,6 +100,14 @@ class Inbound:
 def _id(event: Mapping[str, Any]) -> str:
     """Return the event's id, as text that a record can hold, whatever came."""
     return ascii(str(event.get("id")))[1:-1][:MAX_ID]
+
+
+def _epoch(time: Any) -> int | None:
+    """Read the envelope's time; None if there is none that can be read."""
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -44,13 +44,18 @@ RINGS = ("-act.fifo", "-settle.fifo")
 
 @dataclass(slots=True)
 class Crash:
-    """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on."""
+    """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on.
+
+    An empty name stands for any: with both empty, ``nth`` counts the calls of all functions.
+    """
 
     function: str
     operation: str
     nth: int
     when: Literal["before", "after"]
     seen: int = 0
+    call: str = ""
+    """Request id of the call that it was planned for, once that has arrived."""
     invocations: list[str] = field(default_factory=list)
     """Ids of the invocations that died of it: none while it is still to come."""
 
@@ -78,7 +83,10 @@ class Faults:
     def __init__(self, world: World) -> None:
         self._world = world
         self.happened: Counter[str] = Counter()
-        """How often which fault struck: ``events lost``, ``events doubled``, ``rings lost``."""
+        """How often which fault struck: ``events lost``, ``events doubled``, ``events repeated``, ``rings lost``,
+        ``messages given out twice``."""
+        self.made: list[tuple[str, str]] = []
+        """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
         self.calm()
         world.gateway.before.append(self.before)
         world.gateway.after.append(self.after)
@@ -88,6 +96,8 @@ class Faults:
         self.crashes: list[Crash] = []
         self._refusals: list[_Refusal] = []
         self._dropped = self._doubled = 0.0
+        self._times = 1
+        self._twins: dict[str, float] = {}
         self._spread = self._late = self._early = 0.0
         self._silent = False
         self._bell: str | None = None
@@ -111,6 +121,14 @@ class Faults:
     def double_events(self, share: float = 1.0) -> None:
         """Deliver this share of the service events twice, up to a minute apart."""
         self._doubled = share
+
+    def repeat_events(self, times: int = 3) -> None:
+        """Deliver every service event so many times, each up to a minute after the first."""
+        self._times = times
+
+    def twin_messages(self, queue: str = ".fifo", share: float = 1.0) -> None:
+        """Give this share of a queue's messages to two invocations at once; ``queue`` is how its name ends."""
+        self._twins[queue] = share
 
     def shuffle_events(self, seconds: float = 60) -> None:
         """Deliver each service event after a random while of up to ``seconds``, so out of order."""
@@ -162,6 +180,8 @@ class Faults:
         kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
         strand = kernel.current
         call.invocation = strand.invocation if strand else None
+        if strand:
+            self.made.append((strand.function, call.operation))
         self._die(call, "before")
         for refusal in self._refusals:
             if self._hits(refusal, call):
@@ -188,6 +208,8 @@ class Faults:
         if self._doubled and random.random() < self._doubled:
             self.happened["events doubled"] += 1
             times.append(times[0] + random.uniform(0, 60))
+        times += [times[0] + random.uniform(0, 60) for _ in range(1, self._times)]
+        self.happened["events repeated"] += self._times - 1
         return [seconds + random.uniform(0, self._spread) for seconds in times]
 
     def loses(self, queue: str) -> bool:
@@ -197,6 +219,13 @@ class Faults:
         lost = self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
         self.happened["rings lost"] += lost
         return lost
+
+    def twin(self, queue: str) -> bool:
+        """Whether a message that a queue gives out now goes to a second invocation as well."""
+        random = self._world.kernel.random
+        twin = any(queue.endswith(name) and random.random() < share for name, share in self._twins.items())
+        self.happened["messages given out twice"] += twin
+        return twin
 
     def as_of(self, call: Call) -> datetime:
         """The moment whose state a read shows: now, unless the reads of this operation are stale."""
@@ -217,12 +246,10 @@ class Faults:
         if strand is None:
             return
         for crash in self.crashes:
-            if crash.when != when or crash.happened or crash.operation != call.operation:
-                continue
-            if not _names(crash.function, strand.function):
-                continue
-            crash.seen += 1
-            if crash.seen == crash.nth:
+            if when == "before" and crash.call == "" and _meant(crash, call, strand.function):
+                crash.seen += 1
+                crash.call = call.request_id if crash.seen == crash.nth else ""
+            if crash.when == when and crash.call == call.request_id:
                 crash.invocations.append(strand.invocation)
                 self._kill(f"crashed {when} {call.operation}")
 
@@ -231,6 +258,10 @@ class Faults:
         assert strand is not None  # noqa: S101 - only strands are killed
         strand.kill(why)
         raise Killed(why)
+
+
+def _meant(crash: Crash, call: Call, function: str) -> bool:
+    return crash.operation in ("", call.operation) and (crash.function == "" or _names(crash.function, function))
 
 
 def _names(short: str, function: str) -> bool:

@@ -95,6 +95,22 @@ def test_a_tag_starts_a_promotion_and_rings_it(scene):
     assert scene.rung == [f"promotion#{AMI}"]
 
 
+@pytest.mark.parametrize(
+    ("time", "hint"),
+    [
+        ("2026-01-05T09:00:00Z", "000000000003@1767603600"),
+        (None, "000000000003"),
+        ("yesterday", "000000000003"),
+        (5, "000000000003"),
+    ],
+)
+def test_when_the_tag_changed_is_noted_with_it(scene, time, hint):
+    """An event that comes a day late is known by it; one that does not say when is taken as it comes."""
+    scene.inbound.tag_change(tag_event(time=time))
+
+    assert scene.hints(addresses.promotion(AMI)) == {"tag": hint}
+
+
 def test_a_repeated_or_older_event_changes_nothing(scene):
     """AWS delivers at least once and in any order; the version of the tag set tells."""
     scene.inbound.tag_change(tag_event())

@@ -361,7 +361,10 @@ class Lambda:
             self.queue_changed(queue)
 
         source.running += 1
-        self.start(source.function, {"Records": [_record(message, queue) for message in messages]}, done)
+        event = {"Records": [_record(message, queue) for message in messages]}
+        self.start(source.function, event, done)
+        if self._world.faults.twin(queue.name):
+            self.start(source.function, event, lambda _: None)
 
     def _kept(self, source: Source, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
         """Ids of the messages that stay in the queue, because they were not dealt with."""

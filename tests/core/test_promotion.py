@@ -221,6 +221,34 @@ def test_tagged_again_when_over_is_examined_for_those_that_failed():
     assert (some_failed.state, some_failed.episode) == (State.EXPANDING, 1)
 
 
+@pytest.mark.parametrize(("tagged", "looked"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
+def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
+    """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
+    reading = m.absorb(a_promotion(), m.TagSeen("dev", "available", "golden"), NOW)
+    over = replace(reading, state=State.OVER, value="dev", candidate=None, hints={"tag": m.tag_hint(5, tagged)})
+    after = m.absorb(over, m.TagSeen("dev", "available", "golden"), NOW + 86_400)
+
+    assert (after.state is State.RESOLVING) == looked
+
+
+def test_a_late_event_of_before_the_baseline_does_not_move_it():
+    """It was tagged before the service first looked, however late EventBridge tells."""
+    baseline = replace(
+        m.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), hints={"tag": m.tag_hint(2, NOW - 60)}
+    )
+
+    assert m.absorb(baseline, m.TagSeen("dev", "available", "golden"), NOW + 60).state is State.OVER
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.OVER])
+def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
+    """Two invocations at once see it gone: what one has believed is no first look for the other."""
+    known = replace(a_promotion(state), value=None, places=())
+    after = m.absorb(known, m.TagSeen(None, "available", "golden"), NOW)
+
+    assert after.absent_since == 0
+
+
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     """Only a tag event reopens an episode with the same value."""
     over = replace(a_promotion(State.OVER), hints={"seen": "minute:dev"})

@@ -194,3 +194,39 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
     wait(world, 5)
 
     assert len(received(world, good)) == 1
+
+
+def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World) -> None:
+    """Empty names stand for any: the third call of all dies, whoever makes it."""
+    queue = a_queue(world)
+    one, other = a_function(world, "hub-one"), a_function(world, "hub-other")
+    crash = world.faults.crash("", "", nth=3, when="after")
+
+    assert run(world, one, *[_sending(queue.url, body) for body in "ab"]).outcome == "ok"
+    assert run(world, other, *[_sending(queue.url, body) for body in "cd"]).outcome == "crashed"
+    assert crash.happened
+    assert sorted(received(world, queue)) == ["a", "b", "c"]
+
+
+def test_events_can_come_as_often_as_asked(world: World) -> None:
+    """Three times each, with one id."""
+    world.faults.repeat_events(3)
+    _emit(world, 2)
+    wait(world, 100)
+    ids = [event["id"] for _, event in world.events.seen]
+
+    assert (len(ids), len(set(ids))) == (6, 2)
+
+
+def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None:
+    """Both have the same event, at the same moment, in environments of their own; it is deleted once."""
+    queue, out = a_queue(world, "hub-act.fifo"), a_queue(world, "out")
+    feed(world, queue, a_function(world))
+    world.faults.twin_messages("-act.fifo")
+    send(world, queue, order(_sending(out.url)))
+    wait(world, 5)
+
+    first, second = world.lambda_.invocations
+    assert (first.event, first.began) == (second.event, second.began)
+    assert received(world, out) == ["x", "x"]
+    assert queue.messages == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import singledispatch
@@ -219,7 +220,7 @@ def started(ami: str, hub: str, region: str, now: int) -> Promotion:
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
     """Return the promotion of an AMI that was tagged before this service first looked: it moves only by a new event."""
     why = "It was tagged before this service was installed; tag it again to promote it."
-    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
+    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now, read_at=now)
 
 
 def heard(promotion: Promotion, now: int) -> tuple[Event, ...]:
@@ -304,7 +305,7 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 @_apply.register
 def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     wish = promotion.hint("retry")
-    again = promotion.hint("tag") is not None or wish is not None
+    again = _tagged_again(promotion) or wish is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(_hear(promotion, *NEWS), only=only if again else promotion.only)
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
@@ -321,7 +322,24 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
         return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None)
     if event.value == promotion.value and not _worth_again(promotion, again=again):
         return _over_if_idle(promotion, now, promotion.why)
-    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=())
+    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=(), read_at=now)
+
+
+def _tagged_again(promotion: Promotion) -> bool:
+    """Whether an unheard event tells of a change that no look can have shown: the event may be a day late (law 5)."""
+    hint = promotion.hint("tag")
+    return hint is not None and happened_at(hint) > promotion.read_at
+
+
+def tag_hint(version: int, at: int | None) -> str:
+    """Write a tag event down: its version, by which newer ones are known, and when the tag changed, if it says."""
+    return f"{version:012d}" if at is None else f"{version:012d}@{at}"
+
+
+def happened_at(hint: str) -> float:
+    """Return when the tag changed; an event that does not say is taken for one of just now."""
+    _, _, at = hint.partition("@")
+    return int(at) if at.isdigit() else math.inf
 
 
 def _worth_again(promotion: Promotion, *, again: bool) -> bool:
@@ -339,6 +357,8 @@ def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
     """The AMI is not there, or not the hub's. A running promotion goes on with what is already known."""
+    if promotion.state in (S.RUNNING, S.OVER):
+        return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0)
@@ -346,7 +366,10 @@ def _gone(promotion: Promotion, now: int) -> Promotion:
 
 
 def _untagged(promotion: Promotion, now: int) -> Promotion:
-    """Absence in an eventually consistent read is weak evidence (law 5)."""
+    """Absence in an eventually consistent read is weak evidence (law 5); once believed, seeing it again is no news."""
+    known = promotion.value is None and not promotion.refused_told and not promotion.reopen
+    if known and promotion.state in (S.RUNNING, S.OVER):
+        return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0, reopen=())

@@ -51,6 +51,8 @@ class Promotion:
     """The tag's value in force: what the running or last episode was made from. None: no tag, or never any."""
     candidate: str | None = None
     """A value that has been read and is being examined."""
+    read_at: int = 0
+    """When the value in force, or that being examined, was read; what happened to the tag before is no news."""
     image_name: str = ""
     places: tuple[str, ...] = ()
     """The targets in force, each as "account/region". Their settings lie beside the record, a chunk an item."""

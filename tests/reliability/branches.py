@@ -1,0 +1,138 @@
+"""How one run branches into many: by forks of its process.
+
+A run without faults is walked. Wherever no function is running there is but one thread, and the process can be forked:
+the child lives on with its own faults, the parent waits for its outcome and walks on. So a run with a crash at call 200
+does not pay for the 190 calls before it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import threading
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.reliability.plans import Outcome, Plan, Point
+from tests.reliability.universe import Universe
+
+TASKS = Path("/proc/self/task")
+"""The process's threads as Linux counts them; elsewhere Python's own count must do."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A run without faults: its calls, and how many had been made at each moment at which it can branch."""
+
+    points: tuple[Point, ...]
+    branches: tuple[int, ...]
+    outcome: Outcome
+
+    def plain(self) -> dict[str, Any]:
+        """The walk as JSON values."""
+        return asdict(self)
+
+
+def walk(universe: Universe) -> Walk:
+    """Let a scenario happen without faults, and note where it can branch."""
+    branches: list[int] = []
+
+    def note() -> None:
+        if not branches or branches[-1] != universe.number:
+            branches.append(universe.number)
+
+    universe.at_rest = note
+    outcome = universe.play()
+    points = tuple(Point(number, *call) for number, call in enumerate(universe.calls[: outcome.calls], start=1))
+    return Walk(points, tuple(branches), outcome)
+
+
+def explore(
+    universe: Universe, branches: Sequence[int], plans: Sequence[Plan], tell: Callable[[int, str], None]
+) -> None:
+    """Play each plan in a branch of its own: the last one before the first call that it may change.
+
+    ``tell`` gets the plan's place in ``plans`` and its outcome as JSON.
+    """
+    waiting: dict[int, list[int]] = defaultdict(list)
+    for place, plan in enumerate(plans):
+        waiting[max(number for number in branches if number < plan.first)].append(place)
+    mouth: list[int] = []
+
+    def split() -> None:
+        for place in waiting.pop(universe.number, ()):
+            alone()
+            reading, writing = os.pipe()
+            if os.fork() == 0:
+                gc.disable()  # it lives for a second
+                mouth.append(writing)
+                universe.at_rest = lambda: None
+                universe.suffer(plans[place])
+                return
+            os.close(writing)
+            with os.fdopen(reading) as pipe:
+                said = pipe.read()
+            os.wait()
+            tell(place, said)
+        if not waiting:
+            raise Walked
+
+    universe.at_rest = split
+    try:
+        outcome = universe.play()
+    except Walked:
+        return
+    finally:
+        if mouth and sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            os._exit(1)
+    if mouth:
+        with os.fdopen(mouth[0], "w") as pipe:
+            json.dump(outcome.plain(), pipe)
+        os._exit(0)
+    raise RuntimeError(f"the walk went another way than before: it never rested after {sorted(waiting)} calls")
+
+
+class Walked(BaseException):
+    """All branches have been played."""
+
+
+def in_child(what: Callable[[], Any]) -> Any:
+    """Do something in a fork of this process and return what it returned, by way of JSON."""
+    alone()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        status = 1
+        try:
+            os.close(reading)
+            with os.fdopen(writing, "w") as pipe:
+                json.dump(what(), pipe)
+            status = 0
+        except BaseException:  # noqa: BLE001 - nothing may go on in the parent's code
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.wait()
+    return json.loads(said)
+
+
+def alone() -> None:
+    """Wait for threads that have nothing left to do but to end.
+
+    Python joins a thread before the operating system has ended it. What it still holds then, such as a lock of OpenSSL,
+    would be held for ever in a fork.
+    """
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join()
+    while TASKS.exists() and len(list(TASKS.iterdir())) > 1:
+        os.sched_yield()

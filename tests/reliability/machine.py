@@ -1,0 +1,79 @@
+"""What tests and the soak ask: which calls a scenario makes, and what comes of it under plans."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.reliability.plans import Outcome, Plan, Point
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run without faults."""
+
+    points: tuple[Point, ...]
+    outcome: Outcome
+
+
+class Machine:
+    """A server with the built package; use it as a context. ``root`` is the repository."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        hidden = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION")
+        environment = {name: value for name, value in os.environ.items() if name not in hidden}
+        environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        environment |= {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.reliability.server", str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=root,
+        )
+
+    def walk(self, scenario: str, package: str = "") -> Undisturbed:
+        """Let a scenario happen without faults."""
+        self._ask({"walk": scenario, "package": package})
+        said = self._answer()
+        points = tuple(Point(**point) for point in said["points"])
+        return Undisturbed(points, Outcome.read(said["outcome"]))
+
+    def play(self, scenario: str, plans: Sequence[Plan], package: str = "") -> Iterator[Outcome]:
+        """Let a scenario happen under each plan; outcomes come as they are known, not in the order of the plans."""
+        self._ask({"play": scenario, "plans": [plan.plain() for plan in plans], "package": package})
+        for _ in plans:
+            yield Outcome.read(self._answer()["outcome"])
+
+    def _ask(self, job: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server ended; what it said is among the errors above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._process.kill()
+        self._process.communicate()

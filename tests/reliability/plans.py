@@ -1,0 +1,143 @@
+"""What goes wrong in one run: deaths of functions at numbered calls, and what becomes of events, rings and messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from sandbox.faults import Faults
+
+When = Literal["before", "after"]
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A function dies at call ``number`` of the run, counted over all functions from the scenario's first act.
+
+    ``before``: the call has no effect. ``after``: it took effect, and nobody hears the answer. With ``function`` and
+    ``operation`` only such calls are counted.
+    """
+
+    number: int
+    when: When = "before"
+    function: str = ""
+    operation: str = ""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What becomes of service events, rings and messages; times in seconds, shares from 0 to 1."""
+
+    lost: float = 0.0
+    """Share of events that never come."""
+    times: int = 1
+    """So often comes each event."""
+    spread: float = 0.0
+    """Each comes a random while later, of up to so long: out of order."""
+    late: float = 0.0
+    """All come so much later."""
+    early: float = 0.0
+    """EC2's answers take so long that the events of a call come before it returned."""
+    rings_lost: bool = False
+    """All rings but the sweep's are lost."""
+    twins: tuple[tuple[str, float], ...] = ()
+    """(how a queue's name ends, share of its messages that two invocations get at once)."""
+
+    def begin(self, faults: Faults) -> None:
+        """Ask the world for it."""
+        faults.drop_events(self.lost)
+        faults.repeat_events(self.times)
+        faults.shuffle_events(self.spread)
+        faults.late_events(self.late)
+        faults.early_events(self.early)
+        if self.rings_lost:
+            faults.drop_rings(except_from="sweep")
+        for queue, share in self.twins:
+            faults.twin_messages(queue, share)
+
+
+FAIR = Weather()
+NO_EVENTS, NO_RINGS = Weather(lost=1.0), Weather(rings_lost=True)
+NOTHING_COMES = Weather(lost=1.0, rings_lost=True)
+THREE_TIMES, SHUFFLED = Weather(times=3, spread=600), Weather(spread=600)
+EARLY, A_DAY_LATE = Weather(early=2), Weather(late=DAY)
+_ACT, _SETTLE = ("-act.fifo", 1.0), ("-settle.fifo", 1.0)
+ACT_TWICE, SETTLE_TWICE, BOTH_TWICE = Weather(twins=(_ACT,)), Weather(twins=(_SETTLE,)), Weather(twins=(_ACT, _SETTLE))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that goes wrong in one run. ``seed`` decides what is left to chance; None: as without the plan."""
+
+    crashes: tuple[Crash, ...] = ()
+    weather: Weather = field(default=FAIR)
+    seed: int | None = None
+
+    @property
+    def first(self) -> int:
+        """Number of the first call that it may change."""
+        named = any(crash.function or crash.operation for crash in self.crashes)
+        if self.weather != FAIR or self.seed is not None or named or not self.crashes:
+            return 1
+        return min(crash.number for crash in self.crashes)
+
+    def plain(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> Self:
+        """Read it back."""
+        weather = dict(plain["weather"])
+        weather["twins"] = tuple((queue, share) for queue, share in weather["twins"])
+        return cls(tuple(Crash(**crash) for crash in plain["crashes"]), Weather(**weather), plain["seed"])
+
+    def __str__(self) -> str:
+        named = [f"{c.when} {c.function} {c.operation or 'call'} {c.number}" for c in self.crashes]
+        crashes = ", ".join(named)
+        weather = {k: v for k, v in asdict(self.weather).items() if v != getattr(FAIR, k)}
+        return f"crashes: {crashes or 'none'}; weather: {weather or 'fair'}; seed: {self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run."""
+
+    plan: Plan
+    problems: tuple[str, ...]
+    """What broke a law or the scenario's end; empty if nothing did."""
+    struck: tuple[str, ...]
+    """Each death that happened, as "function operation when"."""
+    seconds: float
+    """Virtual time until nothing was left to do."""
+    ended: float
+    """Virtual time until the promotion was over: its targets had what they get."""
+    calls: int
+    happened: Mapping[str, int]
+    """How often which other fault struck (``Faults.happened``)."""
+    story: str = ""
+    """How things stood, if it failed."""
+
+    def plain(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> Self:
+        """Read it back."""
+        plan = Plan.read(plain["plan"])
+        return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "struck": tuple(plain["struck"])})
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.plan), f"died: {self.struck}", *self.problems, self.story])
+
+
+@dataclass(frozen=True)
+class Point:
+    """A call at which a function can die."""
+
+    number: int
+    function: str
+    operation: str

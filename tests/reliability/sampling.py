@@ -1,0 +1,76 @@
+"""Which runs are made of all that there could be: every one in the soak, a seeded sample in the normal test run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from random import Random
+
+from tests.reliability.plans import Crash, Plan, Point, Weather, When
+
+WHENS: tuple[When, When] = ("before", "after")
+NEXT = 200
+"""A second death comes within so many calls of the first."""
+RUN = 400
+"""About so many calls a run has."""
+
+Case = tuple[str, Plan]
+"""(scenario's name, what goes wrong)."""
+
+
+def everywhere(points: Mapping[str, Sequence[Point]]) -> list[Case]:
+    """Every single death: at each call, before and after its effect; scenarios' common beginnings in one of them."""
+    seen: set[tuple[Point, ...]] = set()
+    cases = []
+    for name, made in points.items():
+        for number in range(1, len(made) + 1):
+            past = tuple(made[:number])
+            if past not in seen:
+                seen.add(past)
+                cases += [(name, Plan((Crash(number, when),))) for when in WHENS]
+    return cases
+
+
+def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
+    """For each function, operation and before or after one death, at any such call of any scenario."""
+    kinds: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    for name in points:
+        for point in points[name]:
+            kinds[point.function, point.operation].append((name, point.number))
+    chosen = []
+    for kind in sorted(kinds):
+        for when in WHENS:
+            name, number = random.choice(kinds[kind])
+            chosen.append((name, Plan((Crash(number, when),))))
+    return chosen
+
+
+def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> list[Case]:
+    """Two deaths in one run: at any call, and at one of the next calls made after it."""
+    cases = []
+    for _ in range(count):
+        name = random.choice(sorted(points))
+        first = random.choice(points[name]).number
+        second = first + random.randint(1, NEXT)
+        cases.append((name, Plan((Crash(first, random.choice(WHENS)), Crash(second, random.choice(WHENS))))))
+    return cases
+
+
+def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
+    """Events, rings, twins and up to two deaths, all by chance."""
+    return [(random.choice(names), storm(random)) for _ in range(count)]
+
+
+def storm(random: Random) -> Plan:
+    """Any weather, any deaths."""
+    weather = Weather(
+        lost=random.choice([0, 0, 0.3, 1]),
+        times=random.choice([1, 1, 3]),
+        spread=random.choice([0, 20, 600]),
+        late=random.choice([0, 0, 120]),
+        early=random.choice([0, 2]),
+        rings_lost=random.random() < 0.25,
+        twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in ("-act.fifo", "-settle.fifo")),
+    )
+    deaths = sorted(random.sample(range(1, RUN), random.choice([0, 1, 2])))
+    return Plan(tuple(Crash(number, random.choice(WHENS)) for number in deaths), weather, random.getrandbits(32))

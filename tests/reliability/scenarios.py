@@ -1,0 +1,92 @@
+"""What is done in a run without faults, and the end that every run must come to, whatever goes wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.scenarios.scene import DEV, Scene
+
+if TYPE_CHECKING:
+    from tests.reliability.universe import Universe
+
+FOR_EVER = 10**6
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``prepare`` sets AWS up, ``act`` says what people do, and ``fault`` what is wrong in the end, if anything."""
+
+    name: str
+    act: Callable[[Universe], None]
+    faults: Callable[[Scene], list[str]]
+    prepare: Callable[[Scene], None] = lambda _: None
+
+
+def _tag(universe: Universe) -> None:
+    universe.scene.tag("")
+
+
+def _tag_and_cancel(universe: Universe) -> None:
+    """The tag goes when both copies have begun; so stopping, deleting copies, closing."""
+    scene = universe.scene
+    scene.tag("")
+    universe.run_until(lambda: len(_copies(scene)) >= len(scene.snapshots))
+    scene.untag()
+
+
+def _copies(scene: Scene) -> list[str]:
+    """Ids of the snapshots in the target."""
+    return [snapshot.id for snapshot in scene.world.ec2.state.snapshots.all() if snapshot.owner == DEV]
+
+
+def _slowly(scene: Scene) -> None:
+    scene.world.ec2.pace.copy = 240
+
+
+def _at_once(scene: Scene) -> None:
+    """Copies and AMIs are ready before EC2 has answered the call that made them, if its answers take their time."""
+    pace = scene.world.ec2.pace
+    pace.copy, pace.copy_per_gib, pace.register = 0.1, 0, 0.1
+
+
+def _unregistrable(scene: Scene) -> None:
+    """EC2 refuses RegisterImage for good, with a code that asking again does not mend."""
+    scene.world.faults.refuse("RegisterImage", "InvalidParameterCombination", n=FOR_EVER)
+
+
+def _delivered(scene: Scene) -> list[str]:
+    images, snapshots = scene.images_in(DEV), {s["SnapshotId"] for s in scene.snapshots_in(DEV)}
+    used = {d["Ebs"]["SnapshotId"] for image in images for d in image["BlockDeviceMappings"]}
+    problems = [] if len(images) == 1 else [f"{len(images)} AMIs"]
+    if used != snapshots or len(used) != len(scene.snapshots):
+        problems.append(f"snapshots {snapshots}, used {used}")
+    return [*problems, *_ended(scene, "delivered")]
+
+
+def _nothing_left(scene: Scene, state: str) -> list[str]:
+    left = [image["ImageId"] for image in scene.images_in(DEV)] + [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
+    return [*([f"left over: {left}"] if left else []), *_ended(scene, state)]
+
+
+def _cancelled_or_late(scene: Scene) -> list[str]:
+    """Cancelled; delivered only where the removal of the tag was heard after RegisterImage had been intended."""
+    return _delivered(scene) if scene.delivery_state(DEV) == "delivered" else _nothing_left(scene, "cancelled")
+
+
+def _ended(scene: Scene, state: str) -> list[str]:
+    """In that state, its owner told so, and the promotion summed up; a repeated notice is known by its id."""
+    problems = [] if scene.states() == {DEV: state} else [f"states {scene.states()}"]
+    told = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
+    if sorted(event for event, _ in told) != [f"delivery.{state}", "promotion.over"]:
+        problems.append(f"told {sorted(told)}")
+    return problems
+
+
+DELIVERED = Scenario("delivered", _tag, _delivered)
+AT_ONCE = Scenario("at once", _tag, _delivered, _at_once)
+CANCELLED = Scenario("cancelled", _tag_and_cancel, _cancelled_or_late, _slowly)
+FAILED = Scenario("failed", _tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
+
+SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED)}

@@ -1,0 +1,85 @@
+"""The process in which runs branch: ``python -m tests.reliability.server ROOT``, one job a line, one answer a line.
+
+It is a process of its own because only a process with one thread can be forked, and a test's process has more. It sets
+the world up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play": scenario, "plans": [...]}, both with
+"package", a directory that the functions run instead of the built package, or "".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from sandbox import stage
+from sandbox.world import World
+from tests.reliability.branches import alone, explore, in_child, walk
+from tests.reliability.plans import Plan
+from tests.reliability.scenarios import SCENARIOS
+from tests.reliability.universe import Universe, wrong_package
+from tests.scenarios.scene import REGION, TEST, Scene
+
+BEGINNING = 580
+"""Seconds after the hub was deployed: the baseline is taken, and the next discovery falls into the scenario."""
+
+
+class Server:
+    """Answers jobs from one world that is never changed: each job has a copy of it."""
+
+    def __init__(self, scene: Scene, answers: TextIO) -> None:
+        self._scene = scene
+        self._answers = answers
+        self._walks: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def answer(self, job: Mapping[str, Any]) -> None:
+        """Do one job."""
+        scenario, package = job.get("walk") or job["play"], job["package"]
+        if "walk" in job:
+            self._say(self._walked(scenario, package))
+            return
+        plans = [Plan.read(plan) for plan in job["plans"]]
+        early = all(plan.first == 1 for plan in plans)
+        branches = [0] if early else self._walked(scenario, package)["branches"]
+        in_child(lambda: explore(self._universe(scenario, package), branches, plans, self._tell))
+
+    def _walked(self, scenario: str, package: str) -> dict[str, Any]:
+        if (scenario, package) not in self._walks:
+            self._walks[scenario, package] = in_child(lambda: walk(self._universe(scenario, package)).plain())
+        return self._walks[scenario, package]
+
+    def _tell(self, place: int, outcome: str) -> None:
+        self._say({"place": place, "outcome": json.loads(outcome)})
+
+    def _universe(self, scenario: str, package: str) -> Universe:
+        if package:
+            wrong_package(self._scene, Path(package))
+        return Universe(self._scene, SCENARIOS[scenario])
+
+    def _say(self, answer: Mapping[str, Any]) -> None:
+        print(json.dumps(answer), file=self._answers, flush=True)
+
+
+def main() -> None:
+    """Set the scene and answer jobs until there are no more."""
+    root = Path(sys.argv[1]).resolve()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else prints must not be taken for an answer
+    with tempfile.TemporaryDirectory(prefix="reliability-") as directory, World() as world:
+        os.environ["AWS_ACCESS_KEY_ID"] = world.accounts.root(stage.HUB).access_key
+        os.environ["AWS_SECRET_ACCESS_KEY"] = "sandbox"
+        os.environ["AWS_DEFAULT_REGION"] = REGION
+        scene = Scene(world, Path(directory), root)
+        scene.promote(TEST, scene.seed("another", volumes=stage.SIZES))  # so that environments are warm
+        scene.wait(BEGINNING - (world.now - world.start).total_seconds())
+        alone()
+        server = Server(scene, answers)
+        for line in sys.stdin:
+            server.answer(json.loads(line))
+
+
+if __name__ == "__main__":
+    main()

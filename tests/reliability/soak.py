@@ -1,0 +1,57 @@
+"""The soak's part of crashes and weather: every single death first, then pairs and storms while there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from random import Random
+
+from tests.reliability.machine import Machine
+from tests.reliability.plans import Outcome
+from tests.reliability.sampling import Case, everywhere, pairs, storms
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
+
+CRASHED = (DELIVERED.name, CANCELLED.name, FAILED.name)
+STORMY = (DELIVERED.name, AT_ONCE.name, FAILED.name)
+CHUNK = 60
+"""Runs between two looks at the clock."""
+
+
+def run(
+    seconds: float, seed: int, tell: Callable[[str, Outcome], None] = lambda _name, _outcome: None
+) -> tuple[int, list[str]]:
+    """Play for so many seconds; returns how many runs there were, and the story of each that failed.
+
+    About 1,500 runs are the whole set of single deaths; after them the seed goes on for ever.
+    """
+    until = time.monotonic() + seconds
+    played, stories = 0, []
+    with Machine() as machine:
+        for chunk in _chunks(machine, Random(seed)):
+            if time.monotonic() >= until:
+                break
+            for name, outcome in play(machine, chunk):
+                played += 1
+                tell(name, outcome)
+                if outcome.problems:
+                    stories.append(f"{name}: {outcome}")
+    return played, stories
+
+
+def play(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[str, Outcome]]:
+    """Play cases, those of one scenario together."""
+    ordered = sorted(cases, key=lambda case: (case[0], case[1].first))
+    for name, group in groupby(ordered, key=lambda case: case[0]):
+        for outcome in machine.play(name, [plan for _, plan in group]):
+            yield name, outcome
+
+
+def _chunks(machine: Machine, random: Random) -> Iterator[list[Case]]:
+    points = {name: machine.walk(name).points for name in CRASHED}
+    cases = everywhere(points)
+    random.shuffle(cases)
+    for start in range(0, len(cases), CHUNK):
+        yield cases[start : start + CHUNK]
+    while True:
+        yield pairs(points, random, CHUNK // 2) + storms(STORMY, random, CHUNK // 2)

@@ -1,0 +1,56 @@
+"""A function of the package may die at any AWS call that it makes, before the call has its effect or after it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tests.reliability.sampling import WHENS, each_kind, pairs
+from tests.reliability.soak import CRASHED, play
+
+LATER = 360
+"""Seconds by which one death may delay the end: its lane is dark for 180, then a sweep, a second look, and a sweep."""
+SEED = 20260105
+PAIRS = 8
+
+
+@pytest.fixture(scope="module")
+def undisturbed(machine):
+    """Each scenario without faults."""
+    return {name: machine.walk(name) for name in CRASHED}
+
+
+def test_without_faults_every_scenario_comes_to_its_end(undisturbed):
+    """Also what the calls are found out from: all seven functions but the one that hears of the hub's own AMIs."""
+    assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(CRASHED, ())
+    functions = {point.function for walk in undisturbed.values() for point in walk.points}
+    assert functions == {"act", "settle", "sweep", "discover", "on-tag-change", "on-target-event"}
+
+
+def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):
+    """For each function, operation and before or after: one AMI or none, no orphan, nothing open, nothing parked.
+
+    Which of the many such calls is left to a seed; the soak takes every one.
+    """
+    points = {name: walk.points for name, walk in undisturbed.items()}
+    cases = each_kind(points, Random(SEED))
+    kinds = {(p.function, p.operation) for made in points.values() for p in made}
+    died: Counter[str] = Counter()
+    for name, outcome in play(machine, cases):
+        assert not outcome.problems, f"{name}: {outcome}"
+        assert outcome.seconds <= undisturbed[name].outcome.seconds + LATER, f"late: {name}: {outcome}"
+        died.update(outcome.struck)
+    assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
+
+
+def test_two_deaths_in_one_run_change_nothing(machine, undisturbed):
+    """The second where the first is being mended, or later."""
+    points = {name: walk.points for name, walk in undisturbed.items()}
+    struck = 0
+    for name, outcome in play(machine, pairs(points, Random(SEED), PAIRS)):
+        assert not outcome.problems, f"{name}: {outcome}"
+        assert outcome.seconds <= undisturbed[name].outcome.seconds + 2 * LATER, f"late: {name}: {outcome}"
+        struck += len(outcome.struck)
+    assert struck > PAIRS

@@ -1,0 +1,81 @@
+"""Each check here can fail: a package without the protection breaks a law, or does not come to its end in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.reliability.packages import wrong_package
+from tests.reliability.plans import (
+    A_DAY_LATE,
+    ACT_TWICE,
+    EARLY,
+    NO_EVENTS,
+    NO_RINGS,
+    SETTLE_TWICE,
+    SHUFFLED,
+    THREE_TIMES,
+    Crash,
+    Plan,
+)
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
+from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What goes wrong in which scenario, and what the machine then says."""
+
+    says: str
+    plan: Plan
+    scenario: Scenario = DELIVERED
+    in_time: float = float("inf")
+
+
+def dying(function: str, operation: str, when: str, nth: int = 1) -> Plan:
+    """A death at one kind of call."""
+    return Plan((Crash(nth, when, function, operation),))
+
+
+def under(weather, seed=SEEDS[0]) -> Plan:
+    """A weather, as ``test_order`` has it."""
+    return Plan(weather=weather, seed=seed)
+
+
+LOSSES = {
+    "forgets_intents": [Loss("without an intent on record", Plan())],
+    "does_not_look_for_copies": [Loss("2 live copies", dying("act", "CopySnapshot", "after"))],
+    "does_not_look_for_images": [Loss("'failed'", dying("act", "RegisterImage", "after"))],
+    "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
+    "believes_its_intents": [Loss("left open", dying("settle", "RevokeGrant", "before"))],
+    "names_grants_anew": [Loss("left open", dying("settle", "CreateGrant", "after"))],
+    "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, SEEDS[1]))],
+    "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
+    "sleeps": [Loss("not within", under(NO_RINGS))],
+    "takes_arrivals_for_news": [
+        Loss("told", under(THREE_TIMES), FAILED),
+        Loss("told", under(SHUFFLED), FAILED),
+        Loss("told", under(A_DAY_LATE), FAILED),
+    ],
+    "finds_copies_afterwards": [Loss("late", under(EARLY), AT_ONCE, AT_ONCE_SECONDS)],
+    "last_writer_wins": [Loss("2 live copies", under(ACT_TWICE))],
+}
+CASES = [(wrong, loss) for wrong, losses in LOSSES.items() for loss in losses]
+
+
+@pytest.mark.parametrize(("wrong", "loss"), CASES, ids=[f"{wrong}-{loss.plan}" for wrong, loss in CASES])
+def test_a_wrong_package_is_found_out(machine, tmp_path, wrong, loss):
+    """It breaks what it was made to break; the built package does not (weathers are those of ``test_order``)."""
+    (found,) = machine.play(loss.scenario.name, [loss.plan], wrong_package(wrong, tmp_path))
+    assert loss.says in said(found, loss)
+
+    if loss.plan.crashes:
+        (right,) = machine.play(loss.scenario.name, [loss.plan])
+        assert said(right, loss) == ""
+
+
+def said(outcome, loss):
+    """What is wrong with an outcome."""
+    late = [f"late: {outcome.ended} s"] if outcome.ended > loss.in_time else []
+    return "\n".join([*outcome.problems, *late])

@@ -1,0 +1,100 @@
+"""Events and rings in any order, any number, at any time, on the packaged functions: the same end, if later."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.reliability.plans import (
+    A_DAY_LATE,
+    ACT_TWICE,
+    BOTH_TWICE,
+    EARLY,
+    NO_EVENTS,
+    NO_RINGS,
+    NOTHING_COMES,
+    SETTLE_TWICE,
+    SHUFFLED,
+    THREE_TIMES,
+    Plan,
+)
+from tests.reliability.sampling import storms
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
+from tests.reliability.soak import STORMY, play
+
+SWEPT = 15 * 60
+"""Seconds within which the sweep and discovery alone end each scenario: five minutes to be found, then looks."""
+AT_ONCE_SECONDS = 40
+"""Nothing to be waited for but AWS itself, and no look that comes after a minute."""
+SEEDS = (20260105, 1)
+"""Two at once: in which order their calls come is the seed's."""
+STORMS = 4
+
+
+def ended(machine, scenario, weather, seconds, *struck):
+    """Assert that a scenario comes to its end in time, under a weather that was felt."""
+    seeds = SEEDS if weather.twins else SEEDS[:1]
+    for outcome in machine.play(scenario.name, [Plan(weather=weather, seed=seed) for seed in seeds]):
+        assert not outcome.problems, str(outcome)
+        assert outcome.seconds <= seconds, str(outcome)
+        for fault in struck:
+            assert outcome.happened[fault] > 0
+
+
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+def test_every_event_is_lost(machine, scenario):
+    """Discovery finds the tag and its removal, looks find the rest."""
+    ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
+
+
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
+    """The sweep alone is enough."""
+    ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "rings lost")
+
+
+def test_every_ring_but_the_sweeps_is_lost(machine):
+    """Whoever is noted is due within a minute."""
+    ended(machine, DELIVERED, NO_RINGS, SWEPT, "rings lost")
+
+
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+def test_every_event_comes_three_times(machine, scenario):
+    """Some when all is over: one AMI, one outcome, told once."""
+    ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
+
+
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+def test_events_come_out_of_order(machine, scenario):
+    """Each up to ten minutes late: tag and removal, copies' ends and the AMI's in any order."""
+    ended(machine, scenario, SHUFFLED, SWEPT)
+
+
+def test_events_come_before_the_call_that_caused_them_has_returned(machine):
+    """A copy is completed before its id is known: its event is not lost on us, and nobody waits for a look."""
+    (outcome,) = machine.play(AT_ONCE.name, [Plan(weather=EARLY, seed=SEEDS[0])])
+    assert not outcome.problems, str(outcome)
+    assert outcome.ended <= AT_ONCE_SECONDS
+
+
+@pytest.mark.parametrize("scenario", [DELIVERED, FAILED], ids=lambda scenario: scenario.name)
+def test_events_come_a_day_late(machine, scenario):
+    """All has ended by then, and the events of it start nothing anew."""
+    ended(machine, scenario, A_DAY_LATE, SWEPT)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "weather"),
+    [(DELIVERED, ACT_TWICE), (DELIVERED, SETTLE_TWICE), (CANCELLED, BOTH_TWICE), (FAILED, BOTH_TWICE)],
+    ids=["delivered-act", "delivered-settle", "cancelled-both", "failed-both"],
+)
+def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
+    """The same step twice at the same moment, call by call: one copy of each snapshot, one AMI, shares as ever."""
+    ended(machine, scenario, weather, SWEPT, "messages given out twice")
+
+
+def test_storms(machine):
+    """Some of all of it together, with deaths, by a seed; the soak goes on with others."""
+    for name, outcome in play(machine, storms(STORMY, Random(SEEDS[0]), STORMS)):
+        assert not outcome.problems, f"{name}: {outcome}"

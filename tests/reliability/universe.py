@@ -1,0 +1,147 @@
+"""One run of a scenario under a plan: what is counted in it, when it is over, and what came of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sandbox.runtime import package
+from tests.reliability.laws import Vigil
+from tests.reliability.plans import FAIR, Crash, Outcome, Plan
+from tests.reliability.scenarios import Scenario
+from tests.scenarios.scene import HOUR, Scene
+
+FUNCTION = "ami-promoter-us-east-1-"
+"""How the names of the functions begin."""
+LIMIT = 2 * HOUR
+"""No run may take longer, in virtual seconds."""
+MOST_CALLS = 2500
+"""A run of some hundred calls that makes so many goes round in circles."""
+AFTERMATH = 240
+"""Seconds for which a run is watched when nothing is left to do: Lambda's second retry comes two minutes later."""
+
+
+class Universe:
+    """A scene with a scenario: what its functions call is counted from here on."""
+
+    def __init__(self, scene: Scene, scenario: Scenario) -> None:
+        self.scene = scene
+        self._before = len(scene.world.faults.made)
+        self.at_rest: Callable[[], None] = lambda: None
+        """Called wherever no function is running."""
+        self._scenario = scenario
+        self._plan = Plan()
+        self._began = scene.world.now
+        self._ended = 0.0
+        self._crashes: list[tuple[Any, Crash]] = []
+        Vigil(scene)
+        scenario.prepare(scene)
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """(function, operation) of every call since the scenario began."""
+        made = self.scene.world.faults.made[self._before :]
+        return [(function.removeprefix(FUNCTION), operation) for function, operation in made]
+
+    @property
+    def number(self) -> int:
+        """How many calls there were."""
+        return len(self.scene.world.faults.made) - self._before
+
+    def suffer(self, plan: Plan) -> None:
+        """Let a plan's faults begin: its crashes are numbered from the scenario's beginning."""
+        faults = self.scene.world.faults
+        self._plan = plan
+        if plan.seed is not None:
+            self.scene.world.kernel.random.seed(plan.seed)
+        for crash in plan.crashes:
+            planned = faults.crash(crash.function, crash.operation, crash.number - self.number, crash.when)
+            self._crashes.append((planned, crash))
+        if plan.weather != FAIR:
+            plan.weather.begin(faults)
+
+    def run_until(self, what: Callable[[], object], seconds: float = LIMIT) -> None:
+        """Let virtual time run until something is so."""
+
+        def asked() -> bool:
+            if not self._busy():
+                self.at_rest()
+            if self.scene.watch.problems:
+                raise AssertionError("a law is broken")
+            if self.number > MOST_CALLS:
+                raise AssertionError(f"goes round in circles: {self.number} calls")
+            return bool(what())
+
+        if not self.scene.world.kernel.run(until=asked, limit=timedelta(seconds=seconds)):
+            left = self.scene.world.shares_open()
+            raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
+
+    def play(self) -> Outcome:
+        """Let the scenario happen to its end, and say what came of it."""
+        problems: list[str] = []
+        seconds, calls = 0.0, 0
+        try:
+            self.at_rest()
+            self._scenario.act(self)
+            self.run_until(self._over)
+            seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
+            self._aftermath(seconds)
+            problems += self._scenario.faults(self.scene)
+            self.scene.assert_laws()
+        except AssertionError as failure:
+            problems += [str(failure), *self.scene.watch.problems[:5]]
+        except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
+            problems.append(traceback.format_exc())
+        happened = dict(self.scene.world.faults.happened)
+        story = self.scene.describe() if problems else ""
+        return Outcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
+
+    def _aftermath(self, seconds: float) -> None:
+        """Whatever still comes changes nothing: retries, late events, more sweeps."""
+        weather = self._plan.weather
+        if weather.late:
+            self._doze(self._began + timedelta(seconds=weather.late))
+            self.scene.wait(seconds)
+        self.scene.wait(AFTERMATH + weather.spread)
+        self.run_until(self._over)
+
+    def _doze(self, until: datetime) -> None:
+        """Let a long time pass with the schedules off: nothing is due, so a thousand sweeps would do nothing."""
+        events = self.scene.client("events")
+        names = [rule["Name"] for rule in events.list_rules()["Rules"] if "ScheduleExpression" in rule]
+        for name in names:
+            events.disable_rule(Name=name)
+        self.scene.wait((until - self.scene.world.now).total_seconds())
+        for name in names:
+            events.enable_rule(Name=name)
+
+    def _busy(self) -> bool:
+        return any(function.running for function in self.scene.world.lambda_.functions.values())
+
+    def _over(self) -> bool:
+        """Whether there is nothing left to do: no function runs, no ring is on its way, no record is due."""
+        scene = self.scene
+        if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
+            return False
+        self._ended = self._ended or (scene.world.now - self._began).total_seconds()
+        rings = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
+        return not any(queue.lanes for queue in rings) and not any("due_at" in item for item in scene.items())
+
+    def _struck(self) -> tuple[str, ...]:
+        died = []
+        for planned, crash in self._crashes:
+            for ident in planned.invocations:
+                (one,) = [i for i in self.scene.world.lambda_.invocations if i.id == ident]
+                function = one.function.rpartition(FUNCTION)[2]
+                died.append(f"{function} {one.error.rpartition(' ')[2]} {crash.when}")
+        return tuple(died)
+
+
+def wrong_package(scene: Scene, directory: Path) -> None:
+    """Let every function run another package from now on, in environments that start cold."""
+    for function in scene.world.lambda_.functions.values():
+        function.package = package(directory)
+        function.idle.clear()

@@ -1,0 +1,9 @@
+"""A closing that is intended is written down as done."""
+
+from dataclasses import replace
+
+from chalicelib.core import share
+from chalicelib.core.share import State
+
+_intend_closing = share.intend_closing
+share.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=State.CLOSED)

@@ -1,0 +1,5 @@
+"""Nobody looks for tagged AMIs whose event was lost."""
+
+from chalicelib.service.discover import Discover
+
+Discover.run = lambda _self: None
