@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest soak second-opinion format lock awscli clean
+.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -57,10 +57,13 @@ docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/ anew
 docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
 	$(BIN)/python -m tools.docs --check
 
-pytest: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests, and show what they cover
+pytest: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests
+	$(BIN)/pytest -n 2 --dist worksteal
+
+coverage: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
-soak: $(VENV) ## Try new cases for so long: make soak MINUTES=30; exits with 1 and the story of what failed
+soak: $(VENV) $(PACKAGE) ## Try new cases for so long: make soak MINUTES=30; exits with 1 and the story of what failed
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(PART),--part $(PART))
 
 second-opinion: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Follow the deploy guide on an emulator by other people

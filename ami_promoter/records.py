@@ -126,9 +126,10 @@ class Reader:
 def _tolerant(item: Mapping[str, Any]) -> Record:
     """Read an item; of one whose body is damaged, what stands beside it."""
     try:
-        return _record(item)
+        dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
         return {"unreadable": True, "_item": item}
+    return _record(item)
 
 
 def _record(item: Mapping[str, Any]) -> Record:

@@ -1,76 +1,69 @@
-"""The long run: state machines with new seeds until time is over. `make soak MINUTES=30`.
+"""The long run: every suite that is sampled in the tests, with new seeds, until time is over. `make soak MINUTES=30`.
 
-Prints what was tried. Of a failure it prints the shrunk story, and how to play it again, and exits with 1.
+Prints what was tried. Of a failure it prints the story, and how to play it again, and exits with 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
-import itertools
 import random
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.service.story import Storied
+MODEL_CASES, MODEL_STEPS = 20, 30
+"""Of the model: cases in a round, and steps in a case at most."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One suite of the soak; ``load`` returns its machine, so that what one part needs is not loaded for others."""
+    """One suite. ``play(seconds, seed)`` returns how many cases it played, and the story of each that failed."""
 
     name: str
     says: str
-    load: Callable[[], type[Storied]]
-    cases: int = 20
-    """In a round, after which another part has its turn."""
-    steps: int = 30
-    """In a case, at most."""
+    play: Callable[[float, int], tuple[int, list[str]]]
+    seconds: float
+    """After so many another part has its turn; a case that was begun is ended."""
 
 
-def _model() -> type[Storied]:
-    from tests.service.model import Model  # noqa: PLC0415 - see Part
+def _elsewhere(module: str, function: str = "run") -> Callable[[float, int], tuple[int, list[str]]]:
+    """Name a part's function without loading what it needs for the sake of others."""
 
-    return Model
+    def play(seconds: float, number: int) -> tuple[int, list[str]]:
+        run: Callable[[float, int], tuple[int, list[str]]] = getattr(importlib.import_module(module), function)
+        return run(seconds, number)
 
-
-PARTS = (Part("model", "core, store and ledger in memory, whatever befalls them", _model),)
-
-
-def main(arguments: list[str]) -> int:
-    """Run rounds until the time is over or something fails; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
-    parser.add_argument("--seed", type=int, help="play this round again, and no other")
-    parser.add_argument("--part", choices=[part.name for part in PARTS], action="append", help="only this one")
-    asked = parser.parse_args(arguments)
-    parts = [part for part in PARTS if asked.part is None or part.name in asked.part]
-    seeds = random.Random().sample(range(10**9), 10**5) if asked.seed is None else [asked.seed]
-    end = time.monotonic() + asked.minutes * 60
-    failed = False
-    for number, part in zip(seeds, itertools.cycle(parts), strict=False):
-        if failed or time.monotonic() >= end:
-            break
-        failed = not play(part, number)
-    for part in parts:
-        machine = part.load()
-        print(f"{part.name}: {machine.cases} cases, {machine.steps} steps ({part.says}).")  # noqa: T201
-    return int(failed)
+    return play
 
 
-def play(part: Part, number: int) -> bool:
-    """Play one round of a part; tell the story and return False if a law was broken."""
-    machine = part.load()
+def _model(seconds: float, number: int) -> tuple[int, list[str]]:
+    """Play rounds of the state machine, each with a seed of its own."""
+    end, played = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        cases, stories = _model_round(number)
+        played, number = played + cases, number + 1
+        if stories:
+            return played, stories
+    return played, []
+
+
+def _model_round(number: int) -> tuple[int, list[str]]:
+    """Play one round of the state machine; of a broken law tell the shortest story found."""
+    from tests.service.model import Model  # noqa: PLC0415 - see _elsewhere
+
+    before = Model.cases
     chosen = settings(
-        max_examples=part.cases,
-        stateful_step_count=part.steps,
+        max_examples=MODEL_CASES,
+        stateful_step_count=MODEL_STEPS,
         derandomize=False,
         database=None,
         deadline=None,
@@ -81,19 +74,78 @@ def play(part: Part, number: int) -> bool:
     )
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # hypothesis's own account of the steps
-            run_state_machine_as_test(seed(number)(machine), settings=chosen)
+            run_state_machine_as_test(seed(number)(Model), settings=chosen)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if ".venv" not in frame.filename][-3:]
-        lines = [
-            f"{part.name}: a law was broken. The shortest story found:",
-            *(f"  {sentence}" for sentence in machine.told),
-            f"  {type(error).__name__}: {error}".split("\nFalsifying example", maxsplit=1)[0],
-            *(f"  at {frame.filename}:{frame.lineno} ({frame.name})" for frame in where),
-            f"Again: make soak SEED={number} PART={part.name}",
+        told = [
+            *Model.told,
+            f"{type(error).__name__}: {error}".split("\nFalsifying example", maxsplit=1)[0],
+            *(f"at {frame.filename}:{frame.lineno} ({frame.name})" for frame in where),
+            f"(seed {number})",
         ]
-        print("\n".join(lines))  # noqa: T201
-        return False
-    return True
+        return Model.cases - before, ["\n  ".join(told)]
+    return Model.cases - before, []
+
+
+class _Crashes:
+    """Every single death once, in an order that the first seed draws; each round goes on where the last one stopped."""
+
+    def __init__(self) -> None:
+        self._seed: int | None = None
+        self._played = 0
+
+    def __call__(self, seconds: float, number: int) -> tuple[int, list[str]]:
+        from tests.reliability import soak  # noqa: PLC0415 - see _elsewhere
+
+        self._seed = number if self._seed is None else self._seed
+        played, stories = soak.run(seconds, self._seed, skip=self._played)
+        self._played += played
+        return played, stories
+
+
+PARTS = (
+    Part("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
+    Part("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
+    Part("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
+    Part("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
+    Part("events", "hostile events and tag values", _elsewhere("tests.test_inbound_fuzz"), 20),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Play rounds until the time is over, whatever fails; return the exit status: 1 if anything did."""
+    parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10, help="how long (default 10)")
+    parser.add_argument("--seed", type=int, help="play the round of this seed, and no other")
+    parser.add_argument("--part", choices=[part.name for part in PARTS], action="append", help="only this one")
+    asked = parser.parse_args(arguments)
+    parts = [part for part in PARTS if asked.part is None or part.name in asked.part]
+    end = time.monotonic() + asked.minutes * 60
+    cases: Counter[str] = Counter()
+    failed = False
+    for part, number in _rounds(parts, asked.seed):
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        played, stories = part.play(min(part.seconds, left), number)
+        cases[part.name] += played
+        for story in stories:
+            failed = True
+            said = f"{part.name}: a law was broken.\n  {story}\nAgain: make soak SEED={number} PART={part.name}"
+            print(said, flush=True)  # noqa: T201
+    for part in parts:
+        print(f"{part.name}: {cases[part.name]:,} cases ({part.says}).")  # noqa: T201
+    print("A law was broken: see above." if failed else "No law was broken.")  # noqa: T201
+    return int(failed)
+
+
+def _rounds(parts: list[Part], only: int | None) -> Iterator[tuple[Part, int]]:
+    if only is not None:
+        yield from ((part, only) for part in parts)
+        return
+    seeds = random.Random()
+    while True:
+        yield from ((part, seeds.randrange(10**9)) for part in parts)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ LOSSES = {
     "does_not_look_for_copies": [Loss("2 live copies", dying("act", "CopySnapshot", "after"))],
     "does_not_look_for_images": [Loss("'failed'", dying("act", "RegisterImage", "after"))],
     "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
-    "believes_its_intents": [Loss("left open", dying("settle", "RevokeGrant", "before"))],
+    "believes_its_intents": [Loss("left open", dying("settle", "ModifySnapshotAttribute", "before", 3))],
     "names_grants_anew": [Loss("left open", dying("settle", "CreateGrant", "after"))],
     "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, SEEDS[1]))],
     "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
