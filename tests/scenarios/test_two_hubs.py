@@ -1,0 +1,98 @@
+"""Two hubs serve one target: each finds, opens, makes and removes what is its own, and nothing of the other's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, GATHERING, HUB, HUB_TAG, REGION
+
+OTHER = "555555555555"
+ROOT = Path(__file__).parents[2]
+ROLE, SECRET = "OtherCopyRole", "only-the-other-hub-knows"
+TARGETS = f"""\
+defaults:
+  external_id: {SECRET}
+  role_name: {ROLE}
+groups:
+  default: ["{DEV}"]
+"""
+
+
+@pytest.fixture
+def other(scene, monkeypatch, tmp_path):
+    """Deploy a second hub; the target trusts it by a role of its own, and has one key for both. Return its AMI."""
+    world = scene.world
+    world.deploy(
+        ROOT / stage.HUB_TEMPLATE, OTHER, REGION, "ami-promoter", {"TargetAccounts": DEV, "TargetRoleName": ROLE}
+    )
+    given = {"HubAccountId": OTHER, "HubRegion": REGION, "ExternalId": SECRET, "RoleName": ROLE, "CreateKey": "false"}
+    world.deploy(ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target-of-the-other", given)
+    key = world.client("kms", OTHER, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
+    file = tmp_path / "targets-of-the-other.yaml"
+    file.write_text(TARGETS, encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(OTHER).access_key)
+        status, out, err = scene.cli("targets", "apply", str(file))
+    assert status == 0, out + err
+    return world.ec2.seed_image(OTHER, REGION, name="golden-2026-01", volumes=(8,), key=key)
+
+
+def tag(scene, image: str) -> None:
+    """Tag an AMI of the other hub."""
+    scene.client("ec2", OTHER).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": ""}])
+
+
+def hubs_of(scene) -> dict[str, str]:
+    """AMIs in the target by the hub whose tag they bear."""
+    return {
+        next(tag["Value"] for tag in image["Tags"] if tag["Key"] == HUB_TAG): image["ImageId"]
+        for image in scene.images_in(DEV)
+    }
+
+
+def test_both_deliver_to_one_target_at_once(scene, other):
+    """An AMI of each, of one name in both hubs; each is told of by its own hub; nothing stays open in either."""
+    scene.tag("")
+    tag(scene, other)
+    scene.run_until(lambda: scene.notices("promotion.over", scene.image) and scene.notices("promotion.over", other))
+    scene.wait(GATHERING)
+
+    assert set(hubs_of(scene)) == {HUB, OTHER}
+    assert {(notice["hub"], notice["source_image"]) for notice in scene.notices("delivery.delivered")} == {
+        (HUB, scene.image),
+        (OTHER, other),
+    }
+    assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
+    """Its copies are removed, and none of the other hub's, which run beside them."""
+    scene.world.ec2.pace.copy = 240
+    scene.tag("")
+    tag(scene, other)
+    scene.run_until(lambda: len(scene.snapshots_in(DEV)) == 3)
+    scene.client("ec2", OTHER).delete_tags(Resources=[other], Tags=[{"Key": "promote"}])
+    scene.run_until(lambda: scene.notices("promotion.over", scene.image) and scene.notices("promotion.over", other))
+    scene.wait(GATHERING)
+
+    assert set(hubs_of(scene)) == {HUB}
+    assert len(scene.snapshots_in(DEV)) == 2
+    assert {notice["event"] for notice in scene.notices(image=other)} == {"delivery.cancelled", "promotion.over"}
+    assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+def test_one_hubs_role_does_not_let_the_other_in(scene, other):
+    """The second hub with the first one's role name and external id: it waits, and is told so; nothing is opened."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(OTHER).access_key)
+        scene.apply(TARGETS.replace(ROLE, "AmiCopyRole").replace(SECRET, stage.EXTERNAL_ID))
+    tag(scene, other)
+    scene.run_until(lambda: scene.notices("delivery.waiting-for-role", other))
+
+    assert scene.snapshots_in(DEV) == []
+    assert scene.world.shares_open() == []
