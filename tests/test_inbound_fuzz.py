@@ -199,23 +199,29 @@ def test_a_hostile_value_names_nobody_whom_the_file_does_not(value):
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """Fuzz events and values in turn for so many seconds; returns how many there were, and what failed."""
-    cases, failures, end = 0, [], time.monotonic() + seconds
+    """Fuzz events and values in turn for so many seconds; returns how many there were, and what failed first."""
+    cases, end = 0, time.monotonic() + seconds
     parts: list[tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = [(events(), hear), (values, read)]
     while time.monotonic() < end:
-        strategy, check = parts[seed % 2]
-        seen = []
+        played, failure = _fuzzed(*parts[seed % 2], seed)
+        cases, seed = cases + played, seed + 1
+        if failure:
+            return cases, [failure]
+    return cases, []
 
-        @hypothesis.seed(seed)
-        @settings(max_examples=500, database=None, deadline=None)
-        @given(strategy)
-        def many(one: Any, check: Callable[[Any], None] = check, seen: list[int] = seen) -> None:
-            seen.append(1)
-            check(one)
 
-        try:
-            many()
-        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
-            failures.append(f"seed {seed}: {failure!r}")
-        cases, seed = cases + len(seen), seed + 1
-    return cases, failures
+def _fuzzed(strategy: st.SearchStrategy[Any], check: Callable[[Any], None], seed: int) -> tuple[int, str]:
+    seen = []
+
+    @hypothesis.seed(seed)
+    @settings(max_examples=500, database=None, deadline=None)
+    @given(strategy)
+    def many(one: Any) -> None:
+        seen.append(1)
+        check(one)
+
+    try:
+        many()
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is the finding
+        return len(seen), f"seed {seed}: {failure!r}"
+    return len(seen), ""

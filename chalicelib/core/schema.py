@@ -20,6 +20,10 @@ Step = Callable[[Any], Any]
 """From a body of the last form to one of this."""
 
 
+FIRST = 1
+"""The form with which it began."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forms:
     """The form that is written, and for each kind of item the step to it from the last; no step: nothing changed."""
@@ -27,8 +31,10 @@ class Forms:
     version: int
     steps: Mapping[str, Step] = field(default_factory=dict)
 
-    def check(self, where: str, schema: int) -> None:
+    def check(self, where: str, schema: Any) -> None:
         """Raise NewerSchema or Unreadable for a form that this version does not read. ``where`` is for the message."""
+        if not isinstance(schema, int) or schema < FIRST:
+            raise Unreadable(f"{where} has schema {schema!r:.100}, which is none.")
         if schema > self.version:
             raise NewerSchema(
                 f"{where} has schema {schema}, and this version reads up to {self.version}; upgrade the stack."
@@ -39,7 +45,7 @@ class Forms:
                 "deploy the versions between, one by one."
             )
 
-    def body(self, kind: str, where: str, schema: int, body: Any) -> Any:
+    def body(self, kind: str, where: str, schema: Any, body: Any) -> Any:
         """Return a body in this version's form. Raises NewerSchema, or Unreadable where the step cannot take it."""
         self.check(where, schema)
         step = self.steps.get(kind)
