@@ -148,8 +148,8 @@ def _bill(story: Story) -> Iterator[RenderableType]:
         yield table
     yield Text.assemble(
         ("EC2, KMS, STS, SNS, EventBridge: ", "bold"),
-        f"{made.calls.total():,} calls; the least possible is {fewest.total():,}. "
-        f"Polls and scheduled work: {made.scheduled_calls.total():,}",
+        f"{made.calls.total():,} calls; least possible {fewest.total():,}; "
+        f"polls and schedule {made.scheduled_calls.total():,}",
     )
 
 
