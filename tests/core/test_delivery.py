@@ -473,3 +473,15 @@ def test_unencrypted_snapshots_need_no_key_share():
     ready = absorbing.absorb(plain, ev.TargetReady(TARGET_KEY), NOW)
 
     assert [share.resource for share in ready.shares] == ["resource#snapshot#snap-0a", "resource#snapshot#snap-0b"]
+
+
+@pytest.mark.parametrize(
+    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"register_intended_at": NOW}, "AMI golden-1")]
+)
+def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
+    """The role is gone after RegisterImage, heard or unheard: its owner is told what to remove."""
+    delivery = with_copies(
+        a_delivery(State.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
+    )
+    after = absorbing.absorb(delivery, ev.DeadlinePassed(), NOW)
+    assert after.leftovers[-1] == named

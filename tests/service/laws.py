@@ -257,7 +257,7 @@ class Laws:
         listed = self._listed_leftovers()
         used |= listed | cloud.kept
         for image in cloud.images.values():
-            if image.delivery and image.delivery not in lost and image.id not in listed:
+            if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
                 state = self._delivery(image.delivery).state
                 assert state is State.DELIVERED, f"law 4: orphan: {image.id} of {image.delivery}, which is {state}"
         orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]

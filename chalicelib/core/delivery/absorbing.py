@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -436,8 +437,7 @@ def _(_event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.STOPPING:
-        left = tuple(copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
-        return _to(delivery, State.TIDYING, now, leftovers=left)
+        return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
     if delivery.state is State.TIDYING:
         why = () if delivery.trouble is None else (delivery.trouble,)
         return replace(delivery, tidied=True, next_try=now, faults=(*delivery.faults, *why))
@@ -449,6 +449,13 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         _DEADLINE_CURE[delivery.state],
     )
     return _fail(delivery, now, fault)
+
+
+def _may_be_left(delivery: Delivery) -> Iterator[str]:
+    """Name what was made there, or may have been, for whoever must remove it by hand where nobody of us can look."""
+    yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
+    if delivery.image or delivery.register_intended_at is not None:
+        yield delivery.image or f"AMI {delivery.image_name}"
 
 
 _DEADLINE_CURE = {
