@@ -40,7 +40,9 @@ def _demo(*words: str) -> tuple[int, str]:
 
 
 def _a_terminal(width: int = 80, height: int = 24) -> Console:
-    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, highlight=False)
+    """A terminal that can draw, whatever the one is that the tests run on."""
+    can = {"TERM": "xterm-256color"}
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, highlight=False, _environ=can)
 
 
 def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:

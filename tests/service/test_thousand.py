@@ -107,9 +107,9 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
 
 
 @pytest.mark.usefixtures("many")
-def test_a_thousand_that_move_together_share_the_ledgers_calls():
+def test_those_that_move_together_share_the_ledgers_calls():
     """Each snapshot opens and closes for five hundred accounts a call."""
-    accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
+    accounts = [f"{200_000_000_000 + number}" for number in range(600)]
     hub = Hub(accounts=accounts, watchful=False)
     asked: Counter[str] = Counter()
     watch = hub.gate.watch
@@ -128,7 +128,7 @@ def test_a_thousand_that_move_together_share_the_ledgers_calls():
     assert asked["snapshots open"] <= 3
     assert asked["snapshots close"] <= 3
     assert asked["snapshots showing"] <= 6
-    assert asked["keys open"] == asked["keys close"] == A_THOUSAND
+    assert asked["keys open"] == asked["keys close"] == len(accounts)
 
 
 @pytest.mark.usefixtures("many")
