@@ -21,6 +21,7 @@ from chalicelib.adapters.notices import SnsNotices
 from chalicelib.adapters.rings import SqsRings
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.adapters.source import HubSource
+from chalicelib.adapters.survey import AwsSurvey
 from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
@@ -198,8 +199,6 @@ class Application:
 
     @cached_property
     def _census(self) -> Census:
-        from chalicelib.adapters.survey import AwsSurvey
-
         survey = AwsSurvey(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
         return Census(self._records, survey, self._bell, now, self._telemetry)
 

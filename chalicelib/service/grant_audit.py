@@ -61,12 +61,10 @@ class GrantAudit:
             if stored is None or stored.parked:
                 return
             now = self._clock()
-            body = {"resource": key.pk}
-            due: int | None = int(stored.hints.get(CLOSED, "0")) + AFTER
-            if due is not None and due <= now:
-                due, after = self._look(key.pk.removeprefix(PREFIX), str(stored.body.get(AFTER_GRANT, "")), time_left)
-                body |= {AFTER_GRANT: after} if after else {}
-            self._records.save(stored, Write(key, "open", body, due), (), now)
+            ready = int(stored.hints.get(CLOSED, "0")) + AFTER
+            after = str(stored.body.get(AFTER_GRANT, ""))
+            due, after = (ready, "") if now < ready else self._look(key.pk.removeprefix(PREFIX), after, time_left)
+            self._records.save(stored, Write(key, "open", {"resource": key.pk, AFTER_GRANT: after}, due), (), now)
         except ParkRecord as trouble:
             self._records.park(key, str(trouble), self._clock())
             self._telemetry.parked(key, str(trouble))

@@ -1,0 +1,144 @@
+"""A lane that was not alone: what a call has done is true although its result came too late to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chalicelib.core import addresses, share
+from chalicelib.core.addresses import Key
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.settle import Settle
+from tests.service.cloud import Quiet
+from tests.stores import in_memory
+
+ACCOUNT = "222222222222"
+RESOURCE = addresses.snapshot_resource("snap-0a")
+NOW = 1_800_000_000
+
+
+class Slow:
+    """The port ``Door`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
+
+    foreign = True
+    batch = 500
+
+    def __init__(self) -> None:
+        self.permissions: set[str] = set()
+        self.between: Callable[[], object] = lambda: None
+
+    def showing(self, _resource, shares):
+        """See the port."""
+        return frozenset(s.holder_key for s in shares if s.account in self.permissions)
+
+    def open(self, _resource, shares):
+        """See the port."""
+        self._pause()
+        self.permissions |= {s.account for s in shares}
+        return {}
+
+    def close(self, _resource, shares):
+        """See the port."""
+        self._pause()
+        self.permissions -= {s.account for s in shares}
+
+    def _pause(self) -> None:
+        happens, self.between = self.between, lambda: None
+        happens()
+
+
+class Snapshot:
+    """One snapshot's lane, and whoever holds its share."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.door, self.stores = Slow(), in_memory()
+        self.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, NOW), NOW)
+        bell = Bell(self.stores.records, self, lambda: self.now)
+        self.settle = Settle(
+            self.stores.records,
+            self.stores.ledger,
+            {"snapshot": self.door},
+            self,
+            bell,
+            lambda: self.now,
+            Quiet(),
+        )
+
+    def ring(self, _key: Key, _cause: str) -> None:
+        """The port ``Rings``: the sweep does it."""
+
+    def listed(self, accounts):
+        """The port ``Targets``."""
+        return frozenset(accounts)
+
+    def hold(self) -> None:
+        """A delivery needs the share."""
+        wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
+        self.stores.ledger.hold(RESOURCE.pk, wanted, "d1:1")
+        self._come_or_go("holds")
+
+    def release(self) -> None:
+        """It needs it no longer."""
+        self.stores.ledger.release(RESOURCE.pk, ACCOUNT, "d1:1")
+        self._come_or_go("lets go")
+
+    def _come_or_go(self, what: str) -> None:
+        self.stores.records.note(RESOURCE, {"holders": f"{what} {self.now}"}, self.now)
+
+    def run(self) -> None:
+        """Settle once, some time later."""
+        self.now += 60
+        self.settle.run(RESOURCE, time_left=lambda: 30)
+
+    def settled(self) -> State:
+        """Settle until nothing changes; how the ledger has the share then."""
+        for _ in range(10):
+            self.run()
+        (found,) = self.stores.ledger.shares(RESOURCE.pk)
+        return found.state
+
+
+def test_what_a_late_call_opened_is_closed_again():
+    """One run opens, slowly; meanwhile another has opened, the holder has gone, and all has been closed."""
+    snapshot = Snapshot()
+    snapshot.hold()
+
+    def meanwhile() -> None:
+        snapshot.run()
+        snapshot.release()
+        assert snapshot.settled() is State.CLOSED
+
+    snapshot.door.between = meanwhile
+    snapshot.run()
+    assert snapshot.settled() is State.CLOSED
+    assert snapshot.door.permissions == set()
+
+
+def test_what_a_late_call_closed_is_opened_again():
+    """One run closes, slowly; meanwhile another has closed, and the next holder has come and has it open."""
+    snapshot = Snapshot()
+    snapshot.hold()
+    assert snapshot.settled() is State.OPEN
+    snapshot.release()
+
+    def meanwhile() -> None:
+        assert snapshot.settled() is State.CLOSED
+        snapshot.hold()
+        assert snapshot.settled() is State.OPEN
+
+    snapshot.door.between = meanwhile
+    snapshot.run()
+    assert snapshot.settled() is State.OPEN
+    assert snapshot.door.permissions == {ACCOUNT}
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("tried", [State.OPEN, State.CLOSED, State.CLOSING])
+def test_what_was_there_before_us_is_left_as_it_is(tried, state):
+    """Whatever raced: law 2."""
+    found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, before_us=True)
+    assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None
