@@ -190,7 +190,7 @@ class Ledger(Protocol):
     """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
 
     def hold(self, resource: str, share: Share, holder: str) -> None:
-        """Add a holder ("delivery:episode"), and never let the share end before its ``hard_close_at``."""
+        """Add a holder (``core.share.Holder``), and never let the share end before its ``hard_close_at``."""
         ...
 
     def release(self, resource: str, holder_key: str, holder: str) -> None:
@@ -217,7 +217,10 @@ class Children(Protocol):
         ...
 
     def end(self, ami: str, child: Child) -> bool:
-        """Leave the mark of an ended delivery; True if it may be the last one running."""
+        """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
+
+        One that rested in ``shared`` leaves another when it is withdrawn.
+        """
         ...
 
     def all(self, ami: str) -> Sequence[Child]:
@@ -335,6 +338,22 @@ class TargetAccount(Protocol):
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
+        ...
+
+    def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
+        """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
+        ...
+
+    def discard_image(self, delivery: Delivery) -> None:
+        """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
+        ...
+
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> Sequence[tuple[str, str]]:
+        """Give the snapshots that CopyImage made their own tags; returns (source snapshot, copy), by device."""
+        ...
+
+    def missing_roles(self, delivery: Delivery) -> Sequence[str]:
+        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
     def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
