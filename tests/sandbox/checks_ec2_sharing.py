@@ -160,9 +160,9 @@ def full_arns(world: World) -> None:
 class _Organization:
     """One organisation with one OU, and the accounts in it."""
 
-    def arns_above(self, account: str) -> frozenset[str]:
-        """Return the organisation and the OUs that an account is in."""
-        return {DEV: frozenset({ORGANIZATION, UNIT}), PROD: frozenset({ORGANIZATION})}.get(account, frozenset())
+    def contains(self, arn: str, account: str) -> bool:
+        """Whether an account is in an organisation or OU."""
+        return arn in {DEV: {ORGANIZATION, UNIT}, PROD: {ORGANIZATION}}[account]
 
 
 def by_organisation(world: World) -> None:

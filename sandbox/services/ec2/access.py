@@ -54,7 +54,7 @@ def _by_organisation(ec2: Ec2, account: str, image: Image) -> bool:
     if not named or not ec2.on(BY_ORGANISATION):
         return False
     organizations = getattr(ec2.world, "organizations", None)
-    return organizations is not None and not named.isdisjoint(organizations.arns_above(account))
+    return organizations is not None and any(organizations.contains(arn, account) for arn in named)
 
 
 def visible(ec2: Ec2, call: Call, table: Table[S], at: datetime) -> list[S]:
