@@ -154,6 +154,10 @@ class Records(Protocol):
         """Read all such items of a partition."""
         ...
 
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Delete such an item, if these of its attributes are still so."""
+        ...
+
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         """Return records of one shard that are due, longest due first."""
         ...

@@ -174,7 +174,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             return ident if before.ending is not None else None
         fresh = self._fresh(promotion, image, target, groups, ident, before)
         if fresh.shared:  # before it opens anything: discovery looks after what is noted there
-            self._records.put(addresses.standing(promotion.ami), {"kind": "standing"})
+            note = {"kind": "standing", "episode": promotion.episode}
+            self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:
