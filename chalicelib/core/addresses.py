@@ -28,6 +28,10 @@ SWITCH = Key("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 
 
+STANDING = "standing"
+"""The partition of those notes."""
+
+
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
     """Name one AMI's way to one target, for ever: 20 hexadecimal characters."""
     return digest(hub, ami, account, region, length=20)
@@ -76,6 +80,26 @@ def snapshot_resource(snapshot: str) -> Key:
 def key_resource(key_arn: str, account: str) -> Key:
     """The lane of one account's grants on one source key; there is nothing to batch, so lanes are narrow."""
     return Key(f"resource#key#{key_arn}#{account}")
+
+
+def policy_resource(key_arn: str) -> Key:
+    """The lane of one source key's policy, which is written whole: one lane for all accounts."""
+    return Key(f"resource#policy#{key_arn}")
+
+
+def role_resource(key_arn: str, account: str) -> Key:
+    """The lane of the grants on one key, the hub's or the account's own, for one account's service-linked roles."""
+    return Key(f"resource#role#{key_arn}#{account}")
+
+
+def image_resource(ami: str) -> Key:
+    """The lane of one source AMI's launch permissions."""
+    return Key(f"resource#image#{ami}")
+
+
+def standing(ami: str) -> Key:
+    """The note that an AMI has shares that stay: discovery looks whether it is still tagged."""
+    return Key(STANDING, ami)
 
 
 def grants_on(key_arn: str) -> Key:

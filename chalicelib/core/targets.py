@@ -24,7 +24,8 @@ VALUE = "value of the trigger tag"
 class Target:
     """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
 
-    Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target.
+    Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target. ``service_linked_roles`` are
+    "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end). docs/targets.md says what each setting does.
     """
 
     account: str
@@ -32,9 +33,14 @@ class Target:
     role_name: str = "AmiCopyRole"
     external_id: str = ""
     key: str = "alias/ami-promoter"
-    mode: Literal["copy"] = "copy"
-    key_access: Literal["grant"] = "grant"
-    copy_method: Literal["snapshots"] = "snapshots"
+    mode: Literal["copy", "share"] = "copy"
+    key_access: Literal["grant", "policy", "none"] = "grant"
+    copy_method: Literal["auto", "snapshots", "image"] = "snapshots"
+    share_snapshots: bool = False
+    launch_permission: Literal["account", "group"] = "account"
+    service_linked_roles: tuple[str, ...] = ()
+    until: int = 0
+    by_way_of_hub: bool = False
     grantee: Literal["role", "account"] = "role"
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
