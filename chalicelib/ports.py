@@ -300,6 +300,10 @@ class TargetView:
     name_taken_by: str | None
     """Another AMI that bears the name."""
     copies: tuple[SeenCopy, ...]
+    key_policies: Mapping[str, str | Fault] = field(default_factory=dict)
+    """Key access by policy: each source key's ARN and its policy as text, or why that cannot be read."""
+    keys_seen: Mapping[str, str] = field(default_factory=dict)
+    """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,8 @@ def _explained(aws: str, what: str, principals: Sequence[str]) -> tuple[str, str
     grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
     if aws == "AccessDeniedException":
         return "key-policy-denied", (
-            "Deploy the hub with the parameter KeyPolicies=true. If it has it: let the key's policy leave the decision "
-            "to IAM, or name the hub's role there (ami-promoter key-policy hub); look for a service control policy; "
+            "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy leave "
+            "the decision to IAM, or name the hub's roles act and settle there; look for a service control policy; "
             f"{grant}"
         )
     if aws == "LimitExceededException":

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from chalicelib.adapters.policy_door import policy_told
 from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION, Work, policy
 from chalicelib.adapters.sessions import Sessions
@@ -41,7 +42,9 @@ class AwsTarget:
         """See the port."""
         key, key_trouble = self._key(delivery)
         ours, stranger = self.find_image(delivery)
-        return TargetView(key, key_trouble, ours, stranger, self.find_copies(delivery))
+        copies = self.find_copies(delivery)
+        policies, seen = self._key_policies(delivery), self._keys_seen(delivery)
+        return TargetView(key, key_trouble, ours, stranger, copies, policies, seen)
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
@@ -192,14 +195,53 @@ class AwsTarget:
                 raise
             return None, refusal.fault.what
 
+    def _key_policies(self, delivery: Delivery) -> dict[str, str | Fault]:
+        """Read the policies of the source's keys, under the function's own role, if ours are to stand in them."""
+        if delivery.target.key_access != "policy" or delivery.target.account == delivery.hub:
+            return {}
+        read: dict[str, str | Fault] = {}
+        for key in _source_keys(delivery):
+            try:
+                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                read[key] = refusal.fault
+        return read
+
+    def _keys_seen(self, delivery: Delivery) -> dict[str, str]:
+        """Describe the source's keys under the role in the target, where nobody of us opens them."""
+        if delivery.target.key_access != "none":
+            return {}
+        kms = self._client("kms", "look", delivery, region=self._hub_region)
+        seen: dict[str, str] = {}
+        for key in _source_keys(delivery):
+            try:
+                with self._told("DescribeKey", f"{delivery.where}, {key}"):
+                    kms.describe_key(KeyId=key)
+                seen[key] = ""
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                seen[key] = refusal.fault.what
+        return seen
+
     def _client(
-        self, service: str, work: Work, delivery: Delivery, snapshots: Sequence[str] = (), *, once: bool = False
+        self,
+        service: str,
+        work: Work,
+        delivery: Delivery,
+        snapshots: Sequence[str] = (),
+        *,
+        region: str = "",
+        once: bool = False,
     ) -> Any:
         account = delivery.target.account
         role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
         return self._sessions.assumed(
             service,
-            delivery.target.region,
+            region or delivery.target.region,
             f"arn:{self._partition}:iam::{account}:role/{role}",
             external_id,
             f"ami-promoter-{delivery.id}",
@@ -213,6 +255,10 @@ class AwsTarget:
         if account not in self._roles or now >= self._roles[account][0]:
             self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
         return self._roles[account][1]
+
+
+def _source_keys(delivery: Delivery) -> list[str]:
+    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn})
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

@@ -22,9 +22,13 @@ from typing import Any
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
+from chalicelib.core.targets import Target
 
 LIMIT = 32_768
 """Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. All that would be put is counted, blanks too."""
+
+SID_SHOWN = 80
+"""Letters of another's Sid that a message shows."""
 
 GRANT_INSTEAD = "set `key_access: grant` in the targets file, which leaves the key policy alone"
 
@@ -86,9 +90,15 @@ def access(holder_key: str, principal: str) -> Access:
     return Access(account, audience, principal)
 
 
-def copies_or_account(account: str, principal: str) -> Access:
-    """Return the access for a principal: the whole account where that is its root, else a role's, for its copies."""
-    return Access(account, Audience.ACCOUNT if principal.endswith(":root") else Audience.COPIES, principal)
+def wanted_by(target: Target, partition: str = "aws") -> tuple[Access, ...]:
+    """Return what a target with ``key_access: policy`` is to be given on each source key."""
+    iam = f"arn:{partition}:iam::{target.account}"
+    role = f"{iam}:role/{target.role_name}"
+    if target.mode == "copy" and target.grantee == "role":
+        return (Access(target.account, Audience.COPIES, role),)
+    whole = Access(target.account, Audience.ACCOUNT, f"{iam}:root")
+    roles = target.mode == "share" and target.service_linked_roles
+    return (whole, Access(target.account, Audience.ROLES, role)) if roles else (whole,)
 
 
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
@@ -216,15 +226,20 @@ def removed(document: Document, unwanted: Collection[Access]) -> str | Fault:
     return _put_fit(document, rebuilt(document.policy, sids, []))
 
 
-def faults(key: str, hub: str, text: str, wanted: Access) -> tuple[Fault, ...]:
-    """Say why an access cannot be written into a key's policy, before anything is opened; empty if it can."""
+def faults(key: str, hub: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
+    """Say why these accesses cannot be written into a key's policy, before anything is opened; empty if they can.
+
+    ``text``: the policy, or why it could not be read.
+    """
     if (foreign := foreign_key(key, hub)) is not None:
         return (foreign,)
+    if isinstance(text, Fault):
+        return (text,)
     document = read(key, text)
     if isinstance(document, Fault):
         return (document,)
     dead = tuple(dead_principals(document))
-    after = added(document, [wanted])
+    after = added(document, wanted)
     return (*dead, *([after] if isinstance(after, Fault) and after not in dead else []))
 
 
@@ -291,4 +306,5 @@ def _sids(accesses: Collection[Access]) -> frozenset[str]:
 
 
 def _named(part: Part, number: int) -> str:
-    return f"The statement {part.sid!r}" if part.sid else f"Statement {number}, which has no Sid,"
+    sid = part.sid if len(part.sid) <= SID_SHOWN else f"{part.sid[:SID_SHOWN]}…"
+    return f"The statement {sid!r}" if part.sid else f"Statement {number}, which has no Sid,"

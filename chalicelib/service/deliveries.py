@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from chalicelib.core import addresses, codec, comparison, deprecation, notices, preflight
+from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
@@ -129,9 +129,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         faults = preflight.target_faults(
             delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
         )
+        wanted = key_policy.wanted_by(delivery.target, self._partition)
+        for key, text in view.key_policies.items():
+            faults += key_policy.faults(key, delivery.hub, text, wanted)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        return ev.TargetReady(view.key.arn, view.image, view.copies)
+        return ev.TargetReady(view.key.arn, view.image, view.copies, _keys_seen(view.keys_seen))
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
@@ -168,12 +171,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         account = delivery.target.account
         role, _ = self._ports.targets.live(account) or (delivery.target.role_name, "")
         grantee = "root" if delivery.target.grantee == "account" else f"role/{role}"
+        named = key_policy.wanted_by(replace(delivery.target, role_name=role), self._partition)
+        principals = {one.holder_key: one.principal for one in named}
         for share in delivery.shares:
             wanted = LedgerShare(
                 resource=share.resource,
                 holder_key=share.holder,
                 account=account,
-                grantee=f"arn:{self._partition}:iam::{account}:{grantee}",
+                grantee=principals.get(share.holder, f"arn:{self._partition}:iam::{account}:{grantee}"),
                 hard_close_at=hard_close_at,
             )
             self._ports.ledger.hold(share.resource, wanted, _holder(delivery))
@@ -342,6 +347,14 @@ def plain(record: Delivery | Destination) -> dict[str, Any]:
     values: dict[str, Any] = codec.encode(record)
     values.pop("hints")
     return values
+
+
+def _keys_seen(seen: Mapping[str, str]) -> str:
+    """What is known of source keys that others open: that a role may describe one shows no more than that."""
+    return " ".join(
+        f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
+        for key, words in sorted(seen.items())
+    )
 
 
 def _holder(delivery: Delivery) -> str:

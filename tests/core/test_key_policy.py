@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.core import key_policy
 from chalicelib.core.faults import Fault
 from chalicelib.core.key_policy import Access, Audience, Document
+from chalicelib.core.targets import Target
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
@@ -199,10 +201,19 @@ def test_a_shares_name_tells_what_it_opens(one):
     assert key_policy.access(one.holder_key, one.principal) == one
 
 
-def test_the_principal_says_whether_it_is_the_whole_account():
-    """`grantee: account` in the targets file opens the key as share mode does."""
-    assert key_policy.copies_or_account(DEV, role(DEV)) == copies()
-    assert key_policy.copies_or_account(DEV, f"arn:aws:iam::{DEV}:root") == whole()
+def test_the_settings_say_whether_it_is_the_whole_account():
+    """`grantee: account` opens the key as share mode does; grants for roles on the hub's key are share mode's."""
+    roles = ("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",)
+    copying, sharing = Target(DEV, "us-east-1"), Target(DEV, "us-east-1", mode="share")
+
+    assert key_policy.wanted_by(copying) == (copies(),)
+    assert key_policy.wanted_by(replace(copying, grantee="account")) == (whole(),)
+    assert key_policy.wanted_by(replace(copying, service_linked_roles=roles)) == (copies(),)
+    assert key_policy.wanted_by(sharing) == (whole(),)
+    assert key_policy.wanted_by(replace(sharing, service_linked_roles=roles)) == (
+        whole(),
+        Access(DEV, Audience.ROLES, role(DEV)),
+    )
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -277,16 +288,16 @@ def test_every_dead_principal_is_told_at_once():
     """Before anything is opened a person gets all faults."""
     statement = {"Effect": "Allow", "Principal": {"AWS": ["AIDAQWERTYUIOPASDFGH1", "AROAQWERTYUIOPASDFGH2"]}}
     text = json.dumps({"Statement": [OWNERS, statement]})
-    found = key_policy.faults(KEY, HUB, text, copies())
+    found = key_policy.faults(KEY, HUB, text, [copies()])
 
     assert [one.code for one in found] == ["key-policy-dead-principal"] * 2
     assert "Statement 2, which has no Sid," in found[0].what
-    assert key_policy.faults(KEY, HUB, json.dumps(POLICY), copies()) == ()
+    assert key_policy.faults(KEY, HUB, json.dumps(POLICY), [copies()]) == ()
 
 
 def test_a_key_of_another_account_is_refused():
     """No account can read or put the policy of another one's key."""
-    (found,) = key_policy.faults(KEY, PROD, json.dumps(POLICY), copies())
+    (found,) = key_policy.faults(KEY, PROD, json.dumps(POLICY), [copies()])
 
     assert found.code == "key-policy-foreign"
     assert f"account {HUB}" in found.what

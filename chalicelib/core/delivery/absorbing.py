@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import pace
-from chalicelib.core.addresses import key_resource, snapshot_resource
+from chalicelib.core import key_policy, pace
+from chalicelib.core.addresses import key_resource, policy_resource, snapshot_resource
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.machine import TRANSITIONS, due_at, slots_told
@@ -116,7 +116,12 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 def _shares_for(delivery: Delivery, snapshot: str, key_arn: str | None) -> tuple[Share, ...]:
     account = delivery.target.account
     opened = (Share(snapshot_resource(snapshot).pk, account),)
-    return opened if key_arn is None else (*opened, Share(key_resource(key_arn, account).pk, delivery.id))
+    if key_arn is None or delivery.target.key_access == "none":
+        return opened
+    if delivery.target.key_access == "policy":
+        resource = policy_resource(key_arn).pk
+        return (*opened, *(Share(resource, one.holder_key) for one in key_policy.wanted_by(delivery.target)))
+    return (*opened, Share(key_resource(key_arn, account).pk, delivery.id))
 
 
 @_apply.register
