@@ -206,12 +206,13 @@ class Application:
     @cached_property
     def _settle(self) -> Settle:
         where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
+        ledger = DynamoLedger(self._table)
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
             "key": GrantDoor(self._sessions, where),
-            "policy": PolicyDoor(self._sessions, self._settings.hub_account, where),
+            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
         }
-        return Settle(self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry)
+        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

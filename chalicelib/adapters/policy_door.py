@@ -6,8 +6,10 @@ What stands between us and a person's or a stack's edit:
 - a put is based on a document that was read twice, the second time right before it; where the two differ, it begins
   anew;
 - each put edits what is there now: an older document is never put again, and the SDK does not repeat one;
-- after it the policy is read again. If it is another one, and ours does not show, another round puts ours onto that.
-  If it is as it was, the read may be late: that is looked at again later, and nothing is put meanwhile.
+- a read that does not show what this process, or by the ledger another one, has done to the key within a minute may be
+  a late one: nothing is put onto it, and it is looked at again soon;
+- after a put the policy is read again. Where ours does not show, late or taken out by an edit of what was there before,
+  it is put once more, onto what is there by then. What the ledger calls closed, and shows, goes with the next put.
 
 What is left: an edit that falls between the second read and our put, or that such a read does not show yet, is lost,
 and the policy does not tell. It is a window of one call. The other way round, an edit that was read before our put and
@@ -18,7 +20,7 @@ One lane works on a key at a time, so two promotions do not race each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from chalicelib.adapters.refusals import code_of, told
@@ -27,8 +29,8 @@ from chalicelib.core import key_policy
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.key_policy import Access, Document
-from chalicelib.core.share import Share
-from chalicelib.ports import Refusal
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Ledger, Refusal
 
 PREFIX = "resource#policy#"
 POLICY = "default"
@@ -39,7 +41,8 @@ GONE = "NotFoundException"
 NAMED = 8
 """So many principals a message lists."""
 
-Edit = Callable[[Document, Collection[Access]], str | Fault]
+LATE = 60
+"""Seconds within which a read may not show what was put [aws-facts 3: eventually consistent; the time UNVERIFIED]."""
 
 
 class PolicyDoor:
@@ -48,8 +51,10 @@ class PolicyDoor:
     foreign = False
     batch = 50
 
-    def __init__(self, sessions: Sessions, hub: str, where: str) -> None:
+    def __init__(self, sessions: Sessions, ledger: Ledger, hub: str, where: str) -> None:
         self._sessions = sessions
+        self._ledger = ledger
+        self._last: dict[str, tuple[float, frozenset[str]]] = {}
         self._hub = hub
         self._where = where
 
@@ -60,38 +65,56 @@ class PolicyDoor:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """See the port. What stands there already is not put again: safe to repeat."""
-        key, wanted = key_of(resource), [_access(s) for s in shares]
-        self._edit(self._read(key), wanted, key_policy.added, lambda after: all(map(after.gives, wanted)))
+        self._edit(resource, self._read(key_of(resource)), shares, ())
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """See the port."""
-        document, unwanted = self._unless_gone(key_of(resource)), [_access(s) for s in shares]
+        document = self._unless_gone(key_of(resource))
         if document is not None:
-            self._edit(document, unwanted, key_policy.removed, lambda after: not any(map(after.shows, unwanted)))
+            self._edit(resource, document, (), shares)
 
-    def _edit(
-        self, document: Document, accesses: Sequence[Access], edit: Edit, done: Callable[[Document], bool]
-    ) -> None:
-        key = document.key
+    def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
+        wanted, unwanted = [_access(s) for s in opening], [_access(s) for s in closing]
         for _ in range(ROUNDS):
-            text = edit(document, accesses)
+            others = self._others(resource, (*opening, *closing))
+            if self._is_late(document, opening, closing, others):
+                break
+            if _is_done(document, wanted, unwanted):
+                return
+            ghosts = [_access(s) for s in others if s.state in (State.CLOSED, State.REFUSED)]
+            text = key_policy.edited(document, wanted, [*unwanted, *ghosts])
             if isinstance(text, Fault):
                 raise Refusal(Why.DENIED, text)
-            if text == document.policy.text:
-                return
-            latest = self._read(key)
+            latest = self._read(document.key)
             if latest.policy.text == document.policy.text:
-                self._put(key, text, accesses, document)
-                latest = self._read(key)
-                if done(latest):
+                self._put(document, text, wanted)
+                latest = self._read(document.key)
+                if _is_done(latest, wanted, unwanted):
                     return
-                if latest.same(document):
-                    break
             document = latest
-        what = "PutKeyPolicy was done, and the policy does not show it: it is late, or somebody else edits it just now."
+        what = "The policy does not show what was put: reads of it are late, or somebody else edits it just now."
         cure = "It is tried again by itself; if this lasts, look who puts this policy: PutKeyPolicy in CloudTrail."
-        raise Refusal(Why.THROTTLED, Fault("key-policy-not-shown", key, what, cure))
+        raise Refusal(Why.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
+
+    def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
+        """Read the ledger: the shares of this key that are not in hand just now."""
+        names = {s.holder_key for s in mine}
+        return [s for s in self._ledger.shares(resource) if s.holder_key not in names]
+
+    def _is_late(
+        self, document: Document, opening: Sequence[Share], closing: Sequence[Share], others: Sequence[Share]
+    ) -> bool:
+        """Whether a document lacks what was done so shortly ago that it may only not show yet."""
+        since = self._sessions.now() - LATE
+        at, sids = self._last.get(document.key, (0.0, document.sids))
+        opened = [*closing, *(s for s in others if s.state is State.OPEN)]
+        closed = [*opening, *(s for s in others if s.state is State.CLOSED)]
+        return (
+            (at > since and sids != document.sids)
+            or any((s.opened_at or 0) > since and not document.shows(_access(s)) for s in opened)
+            or any((s.closed_at or 0) > since and document.shows(_access(s)) for s in closed)
+        )
 
     def _unless_gone(self, key: str) -> Document | None:
         """Read the policy; None where the key is gone, and what was open with it."""
@@ -112,16 +135,23 @@ class PolicyDoor:
             raise Refusal(Why.DENIED, document)
         return document
 
-    def _put(self, key: str, text: str, accesses: Sequence[Access], before: Document) -> None:
+    def _put(self, before: Document, text: str, accesses: Sequence[Access]) -> None:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
-        with policy_told("PutKeyPolicy", f"{self._where}, {key}", named):
-            self._sessions.own("kms", once=True).put_key_policy(KeyId=key, PolicyName=POLICY, Policy=text)
+        with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
+            self._sessions.own("kms", once=True).put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
+        after = key_policy.read(before.key, text)
+        if isinstance(after, Document):
+            self._last[before.key] = (self._sessions.now(), after.sids)
 
 
 def key_of(resource: str) -> str:
     """Return the key's ARN of a resource's name."""
     return resource.removeprefix(PREFIX)
+
+
+def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:
+    return all(map(document.gives, wanted)) and not any(map(document.shows, unwanted))
 
 
 def _access(share: Share) -> Access:

@@ -197,14 +197,16 @@ def read(key: str, text: str) -> Document | Fault:
     return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy)
 
 
-def added(document: Document, wanted: Collection[Access]) -> str | Fault:
-    """Return the text with the statements of these accesses, those that stand there already left alone.
+def edited(document: Document, wanted: Collection[Access], unwanted: Collection[Access] = ()) -> str | Fault:
+    """Return the text with the statements of some accesses and without those of others.
 
-    A fault where the document would be too large, or where another's dead principal would make the put fail.
+    What stands there already as it should is left alone. A fault where the document would be too large, where nothing
+    would be left in it, or where another's dead principal would make the put fail.
     """
     lacking = [one for one in {one.holder_key: one for one in wanted}.values() if not document.gives(one)]
     new = [_compact(statement) for one in lacking for statement in statements(one)]
-    text = rebuilt(document.policy, _sids(lacking), new)
+    without = _sids([*lacking, *unwanted])
+    text = rebuilt(document.policy, without, new)
     size = len(text.encode())
     if new and size > LIMIT:
         what = (
@@ -213,17 +215,11 @@ def added(document: Document, wanted: Collection[Access]) -> str | Fault:
         )
         cure = f"Take statements out of it that nobody needs, or {GRANT_INSTEAD}; then tag the AMI again."
         return Fault("key-policy-too-large", document.key, what, cure)
-    return _put_fit(document, text)
-
-
-def removed(document: Document, unwanted: Collection[Access]) -> str | Fault:
-    """Return the text without the statements of these accesses; a fault where the put would fail."""
-    sids = _sids(unwanted)
-    if document.policy.parts and all(part.sid in sids for part in document.policy.parts):
+    if not new and document.policy.parts and all(part.sid in without for part in document.policy.parts):
         what = "its policy consists of nothing but our statements, and KMS takes no policy that shuts everybody out."
         cure = "Put the owner's administration statement back: Principal the account's root, Action kms:*."
         return Fault("key-policy-would-be-empty", document.key, what, cure)
-    return _put_fit(document, rebuilt(document.policy, sids, []))
+    return _put_fit(document, text)
 
 
 def faults(key: str, hub: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
@@ -239,7 +235,7 @@ def faults(key: str, hub: str, text: str | Fault, wanted: Collection[Access]) ->
     if isinstance(document, Fault):
         return (document,)
     dead = tuple(dead_principals(document))
-    after = added(document, wanted)
+    after = edited(document, wanted)
     return (*dead, *([after] if isinstance(after, Fault) and after not in dead else []))
 
 

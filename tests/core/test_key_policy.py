@@ -51,14 +51,14 @@ def document(text: str | dict[str, Any] = POLICY) -> Document:
 
 def added(text: str | dict[str, Any], *wanted: Access) -> str:
     """The text with our statements."""
-    after = key_policy.added(document(text), wanted)
+    after = key_policy.edited(document(text), wanted)
     assert isinstance(after, str), after
     return after
 
 
 def removed(text: str, *unwanted: Access) -> str:
     """The text without them."""
-    after = key_policy.removed(document(text), unwanted)
+    after = key_policy.edited(document(text), (), unwanted)
     assert isinstance(after, str), after
     return after
 
@@ -248,7 +248,7 @@ def test_a_policy_about_to_pass_32_kilobytes_is_refused_with_the_grant_as_the_wa
     over = json.dumps({**POLICY, "Id": POLICY["Id"] + "x" * (key_policy.LIMIT - size + 1)})
 
     assert len(added(fits, copies()).encode()) == key_policy.LIMIT
-    found = fault(key_policy.added(document(over), [copies()]))
+    found = fault(key_policy.edited(document(over), [copies()]))
     assert found.code == "key-policy-too-large"
     assert "32769 bytes" in found.what
     assert f"account {DEV}" in found.what
@@ -260,7 +260,7 @@ def test_bytes_are_counted_and_not_letters():
     size = len(added(POLICY, copies()).encode())
     over = json.dumps({**POLICY, "Id": "ä" * ((key_policy.LIMIT - size) // 2 + 20)}, ensure_ascii=False)
 
-    assert fault(key_policy.added(document(over), [copies()])).code == "key-policy-too-large"
+    assert fault(key_policy.edited(document(over), [copies()])).code == "key-policy-too-large"
 
 
 def test_too_large_already_is_no_reason_to_leave_ours_there():
@@ -276,7 +276,7 @@ def test_a_dead_principal_is_named_before_a_put_fails(element):
     dead = {"Sid": "Operators", "Effect": "Allow", element: {"AWS": ["AROAQWERTYUIOPASDFGH1", HUB]}, "Action": "kms:*"}
     text = json.dumps({"Statement": [OWNERS, dead, *key_policy.statements(copies())]})
 
-    for result in (key_policy.added(document(text), [whole()]), key_policy.removed(document(text), [copies()])):
+    for result in (key_policy.edited(document(text), [whole()]), key_policy.edited(document(text), (), [copies()])):
         found = fault(result)
         assert found.code == "key-policy-dead-principal"
         assert "'Operators'" in found.what
@@ -308,4 +308,4 @@ def test_a_policy_of_nothing_but_ours_is_not_emptied():
     """Somebody took the owner's statement out; KMS takes no policy without any."""
     text = json.dumps({"Statement": list(key_policy.statements(copies()))})
 
-    assert fault(key_policy.removed(document(text), [copies()])).code == "key-policy-would-be-empty"
+    assert fault(key_policy.edited(document(text), (), [copies()])).code == "key-policy-would-be-empty"
