@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.adapters.doors import GrantDoor, KeyGrants, SnapshotDoor
+from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
@@ -209,6 +209,7 @@ class Application:
         ledger = DynamoLedger(self._table)
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
+            "image": ImageDoor(self._sessions, where),
             "key": GrantDoor(self._sessions, where),
             "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
         }

@@ -190,7 +190,7 @@ class Ledger(Protocol):
     """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
 
     def hold(self, resource: str, share: Share, holder: str) -> None:
-        """Add a holder ("delivery:episode"), and never let the share end before its ``hard_close_at``."""
+        """Add a holder (``core.share.Holder``), and never let the share end before its ``hard_close_at``."""
         ...
 
     def release(self, resource: str, holder_key: str, holder: str) -> None:
@@ -217,7 +217,10 @@ class Children(Protocol):
         ...
 
     def end(self, ami: str, child: Child) -> bool:
-        """Leave the mark of an ended delivery; True if it may be the last one running."""
+        """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
+
+        One that rested in ``shared`` leaves another when it is withdrawn.
+        """
         ...
 
     def all(self, ami: str) -> Sequence[Child]:
@@ -300,8 +303,6 @@ class TargetView:
     name_taken_by: str | None
     """Another AMI that bears the name."""
     copies: tuple[SeenCopy, ...]
-    key_policies: Mapping[str, str | Fault] = field(default_factory=dict)
-    """Key access by policy: each source key's ARN and its policy as text, or why that cannot be read."""
     keys_seen: Mapping[str, str] = field(default_factory=dict)
     """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
@@ -325,6 +326,10 @@ class TargetAccount(Protocol):
         """Look at key, name, and what is ours already."""
         ...
 
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
+        ...
+
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot there that bears the delivery's tag."""
         ...
@@ -339,6 +344,22 @@ class TargetAccount(Protocol):
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
+        ...
+
+    def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
+        """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
+        ...
+
+    def discard_image(self, delivery: Delivery) -> None:
+        """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
+        ...
+
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> Sequence[tuple[str, str]]:
+        """Give the snapshots that CopyImage made their own tags; returns (source snapshot, copy), by device."""
+        ...
+
+    def missing_roles(self, delivery: Delivery) -> Sequence[str]:
+        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
     def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:

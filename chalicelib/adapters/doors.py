@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
-from chalicelib.core.share import Share
+from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
 OPERATIONS = (
@@ -23,6 +23,20 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
+LAUNCH_OPERATIONS = (
+    "DescribeKey",
+    "Encrypt",
+    "Decrypt",
+    "CreateGrant",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+)
+"""What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
+that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
+
+IMAGE_GONE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
 GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
 
@@ -67,6 +81,57 @@ class SnapshotDoor:
         )
 
 
+class ImageDoor:
+    """The port ``Door`` for ``resource#image#<id>``: launch permissions of accounts, OUs and organisations.
+
+    Never a group, which means all accounts there are (law 8).
+    """
+
+    foreign = True
+    batch = 500
+    """EC2 takes 10,000 in a request [aws-facts 4, VERIFIED]; so many as of a snapshot are enough."""
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """See the port."""
+        with told("DescribeImageAttribute", f"{self._where}, {image_of(resource)}"), gone(*IMAGE_GONE):
+            answer = self._sessions.own("ec2").describe_image_attribute(
+                ImageId=image_of(resource), Attribute="launchPermission"
+            )
+            open_to = {value for entry in answer.get("LaunchPermissions", ()) for value in entry.values()}
+            return frozenset(share.holder_key for share in shares if share.account in open_to)
+        return frozenset()
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """See the port."""
+        with told("ModifyImageAttribute (add)", f"{self._where}, {image_of(resource)}"):
+            self._modify(resource, "Add", shares)
+        return {}
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """See the port. An AMI that was deregistered or disabled has lost its permissions already."""
+        with told("ModifyImageAttribute (remove)", f"{self._where}, {image_of(resource)}"), gone(*IMAGE_GONE):
+            self._modify(resource, "Remove", shares)
+
+    def _modify(self, resource: str, what: str, shares: Sequence[Share]) -> None:
+        self._sessions.own("ec2").modify_image_attribute(
+            ImageId=image_of(resource),
+            LaunchPermission={what: [launched_by(one) for one in sorted({share.account for share in shares})]},
+        )
+
+
+def launched_by(principal: str) -> dict[str, str]:
+    """Write whom a launch permission names: an account id, or an ARN of AWS Organizations."""
+    if ":ou/" in principal:
+        return {"OrganizationalUnitArn": principal}
+    if ":organization/" in principal:
+        return {"OrganizationArn": principal}
+    return {"UserId": principal}
+
+
 class GrantDoor:
     """The port ``Door`` for ``resource#key#<arn>#<account>``: one named grant per delivery and generation."""
 
@@ -90,7 +155,7 @@ class GrantDoor:
             answer = self._sessions.own("kms").create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
-                Operations=self._operations,
+                Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
                 Name=share.grant_name,
             )
         return {share.holder_key: answer["GrantId"]}
@@ -135,6 +200,11 @@ class KeyGrants:
                 for page in pages
                 for grant in page["Grants"]
             ]
+
+
+def image_of(resource: str) -> str:
+    """Return the AMI's id of a resource's name."""
+    return resource.removeprefix("resource#image#")
 
 
 def snapshot_of(resource: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
 
-Work = Literal["look", "copy", "register", "tidy"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 10
@@ -42,6 +42,21 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
             _allow("ec2:CreateTags", f"{ec2}image/*", ours),
             _allow("ec2:EnableImageDeprecation", f"{ec2}image/*", _tagged(delivery)),
         ]
+    elif work == "image":
+        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}"]
+        sources += [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in snapshots[:SNAPSHOTS_PER_SESSION]]
+        if len(snapshots) > SNAPSHOTS_PER_SESSION:  # they do not fit, and CopyImage takes them all at once
+            sources[1:] = [f"arn:{partition}:ec2:*::snapshot/*"]
+        both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
+        statements += [
+            _allow("ec2:CopyImage", sources),
+            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, ours),
+            _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
+        ]
+    elif work == "retag":
+        statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
+    elif work == "roles":
+        statements = [_allow("iam:GetRole", f"arn:{partition}:iam::{delivery.target.account}:role/aws-service-role/*")]
     elif work == "tidy":
         statements += [
             _allow(

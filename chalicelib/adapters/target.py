@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from chalicelib.adapters.policy_door import policy_told
-from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, told
-from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION, Work, policy
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
+from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
 from chalicelib.core import comparison, register
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
@@ -20,31 +16,33 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, Targets, TargetView
+from chalicelib.ports import Refusal, SeenImage, TargetView
 
-ROLE_READ_FOR = 15
-"""Seconds for which role name and external id are used as they were read: about one invocation."""
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
 
-class AwsTarget:
+class AwsTarget(WholeImages):
     """The port ``TargetAccount``. The role's name and external id are read live; all else is frozen on the delivery."""
-
-    def __init__(self, sessions: Sessions, targets: Targets, partition: str, trigger_tag: str, hub_region: str) -> None:
-        self._sessions = sessions
-        self._hub_region = hub_region
-        self._targets = targets
-        self._partition = partition
-        self._trigger_tag = trigger_tag
-        self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
 
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
         key, key_trouble = self._key(delivery)
         ours, stranger = self.find_image(delivery)
         copies = self.find_copies(delivery)
-        policies, seen = self._key_policies(delivery), self._keys_seen(delivery)
-        return TargetView(key, key_trouble, ours, stranger, copies, policies, seen)
+        return TargetView(key, key_trouble, ours, stranger, copies, self._keys_seen(delivery))
+
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """See the port. Under the function's own role."""
+        read: dict[str, str | Fault] = {}
+        for key in keys:
+            try:
+                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                read[key] = refusal.fault
+        return read
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
@@ -78,7 +76,7 @@ class AwsTarget:
                 Description=source.description or "",
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
-                TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
             )
         copy: str = answer["SnapshotId"]
         return copy
@@ -99,8 +97,8 @@ class AwsTarget:
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
-        ours = sorted(raw["ImageId"] for raw in found if _tags(raw).get(register.DELIVERY_TAG) == delivery.id)
-        others = sorted(raw["ImageId"] for raw in found if _tags(raw).get(register.DELIVERY_TAG) != delivery.id)
+        ours = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id)
+        others = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) != delivery.id)
         return (ours[0] if ours else None), (others[0] if others else None)
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
@@ -162,27 +160,16 @@ class AwsTarget:
         ec2 = self._client("ec2", "tidy", delivery)
         for snapshot in snapshots:
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
-                _unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
+                unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
 
     def _removal(self, step: str, where: str, call: Callable[[], object]) -> Fault | None:
         """Remove one thing; a refusal is told, and does not keep the others."""
         try:
             with self._told(step, where):
-                _unless_gone(call)
+                unless_gone(call)
         except Refusal as refusal:
             return refusal.fault
         return None
-
-    @contextmanager
-    def _told(self, step: str, where: str) -> Iterator[None]:
-        """Turn errors into refusals; credentials that are not good any more are not used again."""
-        try:
-            with told(step, where):
-                yield
-        except Refusal as refusal:
-            if code_of(refusal) in STALE_CREDENTIALS:
-                self._sessions.forget()
-            raise
 
     def _key(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
         """Return what DescribeKey says of the target's key, or its words where it refuses: the checks name those."""
@@ -194,21 +181,6 @@ class AwsTarget:
             if refusal.why is not Why.DENIED:
                 raise
             return None, refusal.fault.what
-
-    def _key_policies(self, delivery: Delivery) -> dict[str, str | Fault]:
-        """Read the policies of the source's keys, under the function's own role, if ours are to stand in them."""
-        if delivery.target.key_access != "policy" or delivery.target.account == delivery.hub:
-            return {}
-        read: dict[str, str | Fault] = {}
-        for key in _source_keys(delivery):
-            try:
-                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
-                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-            except Refusal as refusal:
-                if refusal.why is not Why.DENIED:
-                    raise
-                read[key] = refusal.fault
-        return read
 
     def _keys_seen(self, delivery: Delivery) -> dict[str, str]:
         """Describe the source's keys under the role in the target, where nobody of us opens them."""
@@ -227,35 +199,6 @@ class AwsTarget:
                 seen[key] = refusal.fault.what
         return seen
 
-    def _client(
-        self,
-        service: str,
-        work: Work,
-        delivery: Delivery,
-        snapshots: Sequence[str] = (),
-        *,
-        region: str = "",
-        once: bool = False,
-    ) -> Any:
-        account = delivery.target.account
-        role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
-        return self._sessions.assumed(
-            service,
-            region or delivery.target.region,
-            f"arn:{self._partition}:iam::{account}:role/{role}",
-            external_id,
-            f"ami-promoter-{delivery.id}",
-            policy(work, delivery, snapshots, self._partition),
-            once=once,
-        )
-
-    def _role(self, account: str) -> tuple[str, str] | None:
-        """Read role name and external id, once for the calls of one invocation."""
-        now = self._sessions.now()
-        if account not in self._roles or now >= self._roles[account][0]:
-            self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
-        return self._roles[account][1]
-
 
 def _source_keys(delivery: Delivery) -> list[str]:
     return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn})
@@ -272,33 +215,10 @@ def _seen(raw: Mapping[str, Any]) -> SeenCopy:
     progress = str(raw.get("Progress") or "0%").rstrip("%")
     return SeenCopy(
         copy=raw["SnapshotId"],
-        source=_tags(raw).get(OUR_SOURCE_SNAPSHOT, ""),
+        source=tags_of(raw).get(OUR_SOURCE_SNAPSHOT, ""),
         state=raw["State"],
         progress=int(progress) if progress.isdigit() else 0,
         message=raw.get("StateMessage", ""),
         started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
         key_arn=raw.get("KmsKeyId", ""),
     )
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-
-
-GONE = (
-    "InvalidSnapshot.NotFound",
-    "InvalidAMIID.NotFound",
-    "InvalidAMIID.Unavailable",
-)
-
-
-def _unless_gone(call: Any) -> None:
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in GONE:
-            raise

@@ -31,6 +31,15 @@ def attributes_to_compare(image: SourceImage) -> tuple[str, ...]:
     return ("uefiData",) if image.uefi_data else ()
 
 
+def copies_by_device(image: SourceImage, registered: Mapping[str, Any]) -> dict[str, str]:
+    """Source snapshot to copy, where nothing but the device says which is which: CopyImage names them itself."""
+    found = {
+        mapping["DeviceName"]: mapping.get("Ebs", {}).get("SnapshotId", "")
+        for mapping in registered.get("BlockDeviceMappings", ())
+    }
+    return {device.snapshot_id: found.get(device.name, "") for device in image.devices if device.snapshot_id}
+
+
 def differences(
     image: SourceImage,
     registered: Mapping[str, Any],

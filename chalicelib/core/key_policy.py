@@ -6,8 +6,8 @@ refused.
 
 An audience is who one statement lets in, and is the last part of a share's ``holder_key`` on ``resource#policy#KEY``:
 
-- ``ACCOUNT``: the target's role, while it copies;
-- ``ACCOUNT-all``: the whole account, so that its administrators pass it on (share mode, or ``grantee: account``);
+- ``ACCOUNT``: the target's role, while it copies (with ``grantee: account`` any that the account lets);
+- ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
 - ``ACCOUNT-roles``: the target's role may make grants on the key for the account's service-linked roles.
 """
 
@@ -22,7 +22,6 @@ from typing import Any
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
-from chalicelib.core.targets import Target
 
 LIMIT = 32_768
 """Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. All that would be put is counted, blanks too."""
@@ -59,7 +58,7 @@ class Audience(StrEnum):
     ROLES = "Roles"
 
 
-_SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-all", Audience.ROLES: "-roles"}
+_SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-roles"}
 _OURS = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)(Look)?")
 
 
@@ -74,7 +73,7 @@ class Access:
     @property
     def holder_key(self) -> str:
         """Name of its share on the key's resource."""
-        return f"{self.account}{_SUFFIX[self.audience]}"
+        return holder_key(self.account, self.audience)
 
     @property
     def sids(self) -> frozenset[str]:
@@ -83,22 +82,16 @@ class Access:
         return frozenset({sid} if self.audience is Audience.ROLES else {sid, f"{sid}Look"})
 
 
-def access(holder_key: str, principal: str) -> Access:
+def holder_key(account: str, audience: Audience) -> str:
+    """Name the share of an access on the key's resource."""
+    return f"{account}{_SUFFIX[audience]}"
+
+
+def access(name: str, principal: str) -> Access:
     """Return what a share named so is for; ``principal``: the share's grantee."""
-    account, _, rest = holder_key.partition("-")
+    account, _, rest = name.partition("-")
     audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
     return Access(account, audience, principal)
-
-
-def wanted_by(target: Target, partition: str = "aws") -> tuple[Access, ...]:
-    """Return what a target with ``key_access: policy`` is to be given on each source key."""
-    iam = f"arn:{partition}:iam::{target.account}"
-    role = f"{iam}:role/{target.role_name}"
-    if target.mode == "copy" and target.grantee == "role":
-        return (Access(target.account, Audience.COPIES, role),)
-    whole = Access(target.account, Audience.ACCOUNT, f"{iam}:root")
-    roles = target.mode == "share" and target.service_linked_roles
-    return (whole, Access(target.account, Audience.ROLES, role)) if roles else (whole,)
 
 
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
@@ -112,7 +105,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
     iam = f"arn:{partition}:iam::{access.account}"
     sid = f"AmiPromoter{access.account}{access.audience}"
-    only = {} if access.audience is Audience.ACCOUNT else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
+    only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
     if access.audience is Audience.ROLES:
         return (
             _allow(

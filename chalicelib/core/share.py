@@ -67,9 +67,9 @@ class Share:
     told: frozenset[str] = frozenset()
     """Holders that know the present state."""
     holders: frozenset[str] = frozenset()
-    """Deliveries, each as "id:episode". Written by them, read here."""
+    """Deliveries, each as ``Holder`` writes it. Written by them, read here."""
     hard_close_at: int = 0
-    """Written by the holders, and only ever later."""
+    """Of those that hold it for their copies. Written by them, and only ever later."""
     version: int = 0
     """Of the lane's side, for its conditional write."""
 
@@ -79,9 +79,47 @@ class Share:
         return f"{GRANT_PREFIX}{self.holder_key}-{self.generation}"
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a share: a delivery in one episode. One that ``stays`` has its own end (``until``, 0: none)."""
+
+    delivery: str
+    episode: str
+    stays: bool = False
+    until: int = 0
+
+    def __str__(self) -> str:
+        """As it stands in the ledger: "id:episode", or "id:episode@until"."""
+        return f"{self.delivery}:{self.episode}" + (f"@{self.until}" if self.stays else "")
+
+    @classmethod
+    def read(cls, text: str) -> Holder:
+        """Read one; an end that cannot be read has come."""
+        name, stays, until = text.partition("@")
+        delivery, _, episode = name.rpartition(":")
+        return cls(delivery, episode, bool(stays), int(until) if until.isdecimal() else 1)
+
+
+def standing(share: Share) -> bool:
+    """Whether somebody holds it beyond copies: it is open on purpose, and its age says nothing."""
+    return any(Holder.read(text).stays for text in share.holders)
+
+
+def hard_end(share: Share) -> int:
+    """When the share must close although somebody holds it; 0: never, as it stays until its holder lets it go."""
+    holders = [Holder.read(text) for text in share.holders]
+    ends = [holder.until for holder in holders if holder.stays]
+    if 0 in ends:
+        return 0
+    if share.hard_close_at and (len(ends) < len(holders) or not holders):
+        ends.append(share.hard_close_at)
+    return max(ends, default=0)
+
+
 def overdue(share: Share, now: int) -> bool:
     """Whether the share must close although somebody holds it."""
-    return share.hard_close_at != 0 and now >= share.hard_close_at
+    end = hard_end(share)
+    return end != 0 and now >= end
 
 
 def to_open(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
@@ -246,11 +284,14 @@ def untold(share: Share) -> frozenset[str]:
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
     """For how many seconds the oldest share of ours has been open; None if none is."""
-    opened_at = [s.opened_at for s in shares if s.state is State.OPEN and not s.before_us and s.opened_at is not None]
+    counted = [s for s in shares if s.state is State.OPEN and not s.before_us and not standing(s)]
+    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
     return now - min(opened_at) if opened_at else None
 
 
-def _open_due_at(share: Share, now: int) -> int:
+def _open_due_at(share: Share, now: int) -> int | None:
+    if standing(share):
+        return hard_end(share) or None
     if share.holders:
         return min(share.hard_close_at, now + pace.POLLS[-1])
     return now if _was_held(share) else share.next_try
@@ -258,7 +299,7 @@ def _open_due_at(share: Share, now: int) -> int:
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:
     """When the resource must be looked at again although nobody rang: an open share now and then, for its age."""
-    times = []
+    times: list[int | None] = []
     for share in shares:
         if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
             times.append(share.next_try)
@@ -268,4 +309,4 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
             times.append(share.next_try)
         if untold(share):
             times.append(share.next_try)
-    return min(times, default=None)
+    return min((time for time in times if time is not None), default=None)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, preflight
+from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import absorbing, machine
+from chalicelib.core.delivery import absorbing, machine, permissions
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
@@ -17,7 +17,8 @@ from chalicelib.core.destination import Destination, Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import EXPIRED, Child
+from chalicelib.core.share import Holder
 from chalicelib.core.share import Share as LedgerShare
 from chalicelib.core.tagging import image_tags
 from chalicelib.ports import (
@@ -86,10 +87,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return ev.ToldWaiting()
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
-            case do.HoldShares(hard_close_at):
-                return self._hold(delivery, hard_close_at)
-            case do.ReleaseShares():
-                return self._release(delivery)
+            case do.HoldShares():
+                return self._hold(delivery, command)
+            case do.ReleaseShares(everything):
+                return self._release(delivery, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
@@ -102,6 +103,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return ev.SnapshotsDeleted(snapshots)
             case do.RegisterImage():
                 return self._register(delivery)
+            case do.DiscardImage():
+                target.discard_image(delivery)
+                return ev.ImageDiscarded()
+            case do.TagCopies():
+                return ev.CopiesTagged(tuple(target.tag_copies(delivery, self._image(delivery))))
             case do.FindImage():
                 ours, _ = target.find_image(delivery)
                 return ev.ImageRegistered(ours) if ours else ev.ImageNotFound()
@@ -124,17 +130,30 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             what = "The applied targets file does not contain this account any longer."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+        if delivery.target.service_linked_roles:
+            missing = self._ports.target.missing_roles(delivery)
+            if missing:
+                return ev.TargetUnfit(tuple(preflight.role_missing(delivery.where, role) for role in missing))
+        if delivery.shared:
+            ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
+            return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
         view = self._ports.target.check(delivery)
         tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
         faults = preflight.target_faults(
             delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
         )
-        wanted = key_policy.wanted_by(delivery.target, self._partition)
-        for key, text in view.key_policies.items():
-            faults += key_policy.faults(key, delivery.hub, text, wanted)
+        faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
         return ev.TargetReady(view.key.arn, view.image, view.copies, _keys_seen(view.keys_seen))
+
+    def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
+        """Why the policies of the source's keys could not take our statements, if they are to."""
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition)
+        if not wanted:
+            return ()
+        texts = self._ports.target.key_policies(delivery, wanted)
+        return tuple(fault for key in wanted for fault in key_policy.faults(key, delivery.hub, texts[key], wanted[key]))
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
@@ -167,29 +186,27 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return True  # its own lane parks it; this delivery waits until its deadline
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hard_close_at: int) -> ev.Event:
-        account = delivery.target.account
-        role, _ = self._ports.targets.live(account) or (delivery.target.role_name, "")
-        grantee = "root" if delivery.target.grantee == "account" else f"role/{role}"
-        named = key_policy.wanted_by(replace(delivery.target, role_name=role), self._partition)
-        principals = {one.holder_key: one.principal for one in named}
+    def _hold(self, delivery: Delivery, hold: do.HoldShares) -> ev.Event:
+        role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
         for share in delivery.shares:
             wanted = LedgerShare(
                 resource=share.resource,
                 holder_key=share.holder,
-                account=account,
-                grantee=principals.get(share.holder, f"arn:{self._partition}:iam::{account}:{grantee}"),
-                hard_close_at=hard_close_at,
+                account=permissions.receiver(delivery, share),
+                grantee=permissions.grantee(delivery, share, role, self._partition),
+                hard_close_at=0 if share.stays else hold.hard_close_at,
             )
-            self._ports.ledger.hold(share.resource, wanted, _holder(delivery))
+            self._ports.ledger.hold(share.resource, wanted, _holder(delivery, share, hold.until))
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
-    def _release(self, delivery: Delivery) -> ev.Event:
+    def _release(self, delivery: Delivery, *, everything: bool) -> ev.Event:
         for share in delivery.shares:
-            self._ports.ledger.release(share.resource, share.holder, _holder(delivery))
-            self._ring_resource(delivery, share, "release")
-        return ev.SharesReleased()
+            if everything or not share.stays:
+                until = delivery.target.until and delivery.target.until + pace.GRACE
+                self._ports.ledger.release(share.resource, share.holder, _holder(delivery, share, until))
+                self._ring_resource(delivery, share, "release")
+        return ev.SharesReleased(everything)
 
     def _ring_resource(self, delivery: Delivery, share: Share, what: str) -> None:
         key = Key(share.resource)
@@ -198,9 +215,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         self._bell.note_or_create(write, {"holders": cause}, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
-        """Register; a name that is taken may be taken by ourselves, unheard."""
+        """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
+        make = self._ports.target.copy_image if delivery.method == "image" else self._ports.target.register
         try:
-            return ev.ImageRegistered(self._ports.target.register(delivery, self._image(delivery)))
+            return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
@@ -221,9 +239,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         if seen.raw is None:
             return ev.ImageSeen("missing")
         if seen.raw["State"] != "available":
-            return ev.ImageSeen(seen.raw["State"])
+            reason = (seen.raw.get("StateReason") or {}).get("Message", "")
+            return ev.ImageSeen(seen.raw["State"], reason=reason)
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        copies = {**seen.copies, **own}
+        by_device = comparison.copies_by_device(image, seen.raw) if delivery.method == "image" else {}
+        copies = {**seen.copies, **by_device, **own}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -253,8 +273,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             account=delivery.target.account,
             region=delivery.target.region,
             episode=delivery.episode,
-            state=(delivery.ending or State.DELIVERED).value,
-            image=(delivery.image or "") if delivery.ending is None else "",
+            state=_told_as(delivery),
+            image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}"
@@ -357,5 +377,12 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
     )
 
 
-def _holder(delivery: Delivery) -> str:
-    return f"{delivery.id}:{delivery.episode}"
+def _told_as(delivery: Delivery) -> str:
+    """Say to the promotion how it has ended, or rests."""
+    if delivery.ending is State.WITHDRAWN and delivery.expired:
+        return EXPIRED
+    return (delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED)).value
+
+
+def _holder(delivery: Delivery, share: Share, until: int) -> str:
+    return str(Holder(delivery.id, str(delivery.episode), share.stays, until))

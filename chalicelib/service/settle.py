@@ -262,9 +262,9 @@ class Settle:
         for s in book.shares:
             news = share.untold(s)
             for holder in sorted(news):
-                delivery, _, episode = holder.rpartition(":")
-                hint = f"{episode}:{_said(s)}"
-                key = addresses.delivery(delivery)
+                held_by = share.Holder.read(holder)
+                hint = f"{held_by.episode}:{_said(s)}"
+                key = addresses.delivery(held_by.delivery)
                 cause = f"{book.resource}:{s.holder_key}:{s.generation}:{s.state}"
                 self._bell.note(key, {f"share#{book.resource}": hint}, cause, leads_on=self._leads_on)
             if news:
@@ -294,7 +294,5 @@ def _said(s: Share) -> str:
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [
-        s.hard_close_at for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING) and s.hard_close_at
-    ]
-    return min(ends, default=None)
+    ends = [share.hard_end(s) for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING)]
+    return min(filter(None, ends), default=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from chalicelib.core import key_policy
 from chalicelib.core.faults import Fault
 from chalicelib.core.key_policy import Access, Audience, Document
-from chalicelib.core.targets import Target
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
@@ -199,21 +197,6 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
 def test_a_shares_name_tells_what_it_opens(one):
     """The holder key of a share and its grantee are all that the door gets."""
     assert key_policy.access(one.holder_key, one.principal) == one
-
-
-def test_the_settings_say_whether_it_is_the_whole_account():
-    """`grantee: account` opens the key as share mode does; grants for roles on the hub's key are share mode's."""
-    roles = ("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",)
-    copying, sharing = Target(DEV, "us-east-1"), Target(DEV, "us-east-1", mode="share")
-
-    assert key_policy.wanted_by(copying) == (copies(),)
-    assert key_policy.wanted_by(replace(copying, grantee="account")) == (whole(),)
-    assert key_policy.wanted_by(replace(copying, service_linked_roles=roles)) == (copies(),)
-    assert key_policy.wanted_by(sharing) == (whole(),)
-    assert key_policy.wanted_by(replace(sharing, service_linked_roles=roles)) == (
-        whole(),
-        Access(DEV, Audience.ROLES, role(DEV)),
-    )
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

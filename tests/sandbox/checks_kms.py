@@ -80,6 +80,33 @@ def caller_side(world: World) -> None:
     assert _may(world, "Decrypt", opened)
 
 
+def grant_at_home(world: World) -> None:
+    """A service-linked role may use a foreign key by a grant that its own account has issued, not by the owner's.
+
+    The grant shows its issuer's root, is refused for a role that is not there, and is revoked by the key's owner.
+    """
+    admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+    key = new_key(world, policy=json.dumps(admitting))
+    role = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    _target_role(world, allow("kms:CreateGrant", key))
+    theirs = session(world, "kms", TARGET)
+    asked = {"KeyId": key, "GranteePrincipal": role, "Operations": COPYING}
+    refused("InvalidArnException", lambda: theirs.create_grant(**asked))
+    world.iam.put_service_linked_role(DEV)
+
+    world.client("kms", HUB).create_grant(**asked)
+    wait(world, LATEST)
+    assert not _may(world, "Decrypt", key, role)
+    made = allowed(lambda: theirs.create_grant(**asked))["GrantId"]
+    wait(world, LATEST)
+    assert _may(world, "Decrypt", key, role)
+    shown = {grant["GrantId"]: grant["IssuingAccount"] for grant in _listed(world, key)}
+    assert shown[made] == f"arn:aws:iam::{DEV}:root"
+    world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=made)
+    wait(world, LATEST)
+    assert not _may(world, "Decrypt", key, role)
+
+
 def delegated(world: World) -> None:
     """Under the default key policy the account's own roles need an IAM policy; a statement that names one does not."""
     idle = put_role(world, "idle")
@@ -408,6 +435,7 @@ def for_services(world: World) -> None:
 CHECKS = {
     access.KEY_SIDE.name: key_side,
     access.CALLER_SIDE.name: caller_side,
+    access.GRANT_AT_HOME.name: grant_at_home,
     access.DELEGATED.name: delegated,
     access.CONSTRAINTS.name: constraints,
     access.SAME_ROLE.name: same_role,

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import key_policy, pace
-from chalicelib.core.addresses import key_resource, policy_resource, snapshot_resource
+from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.machine import TRANSITIONS, due_at, slots_told
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Share, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 
@@ -96,32 +96,21 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
     if event.image:
         return _adopt_image(replace(delivery, adopted=True), event.image, now)
+    delivery = replace(delivery, shares=permissions.needed(delivery))
+    if delivery.shared or delivery.method == "image":
+        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in event.copies))))
+        return _to(delivery, State.OPENING, now, trash=stale)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in event.copies if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in event.copies if s.key_arn != event.key_arn)
     wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key, or forged
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return _to(wanted, State.REGISTERING, now)
-    shares = tuple(
-        share for snapshot in delivery.snapshots for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
-    )
-    own = delivery.target.account == delivery.hub  # the hub in another Region: it may use what is its own
-    return _to(wanted, State.WAITING, now, shares=() if own else tuple(dict.fromkeys(shares)))
+        return _to(wanted, State.REGISTERING, now, shares=())
+    return _to(wanted, State.WAITING, now)
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
     return _to(delivery, State.VERIFYING, now, image=image)
-
-
-def _shares_for(delivery: Delivery, snapshot: str, key_arn: str | None) -> tuple[Share, ...]:
-    account = delivery.target.account
-    opened = (Share(snapshot_resource(snapshot).pk, account),)
-    if key_arn is None or delivery.target.key_access == "none":
-        return opened
-    if delivery.target.key_access == "policy":
-        resource = policy_resource(key_arn).pk
-        return (*opened, *(Share(resource, one.holder_key) for one in key_policy.wanted_by(delivery.target)))
-    return (*opened, Share(key_resource(key_arn, account).pk, delivery.id))
 
 
 @_apply.register
@@ -159,7 +148,9 @@ def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.COPYING, now, opened_at=now)
+    if delivery.shared:
+        return _to(delivery, State.PUBLISHING, now, opened_at=now)
+    return _to(delivery, State.REGISTERING if delivery.method == "image" else State.COPYING, now, opened_at=now)
 
 
 @_apply.register
@@ -168,8 +159,8 @@ def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
-    return replace(delivery, held=False)
+def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    return replace(delivery, held=False, kept=delivery.kept and not event.all)
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -363,10 +354,13 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state in ("pending", "missing"):
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
     if event.state != "available":
+        early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+        if delivery.method == "image" and early and not delivery.adopted:
+            return _to(delivery, State.REGISTERING, now, discarding=True)
         fault = Fault(
             "registered-image-failed",
             delivery.where,
-            f"The AMI {delivery.image} is {event.state}, not available.",
+            f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip(),
             "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again.",
         )
         return _fail(delivery, now, fault)
@@ -378,13 +372,26 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
+def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
+    again = pace.step(pace.NOT_YET, delivery.discarded)
+    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False)
+    return replace(fresh, discarded=delivery.discarded + 1, next_try=now + again)
+
+
+@_apply.register
+def _(event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
+    copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
+    return replace(delivery, copies=copies, tries=0, next_try=now)
+
+
+@_apply.register
 def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
     return _to(delivery, State.PUBLISHING, now)
 
 
 @_apply.register
 def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, delivery.ending or State.DELIVERED, now)
+    return _to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -403,6 +410,8 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.why is ev.Why.ROLE:
         if delivery.state is State.REQUESTED:
             return _to(delivery, State.CHECKING, now, trouble=event.fault)
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
+    if event.why is ev.Why.LIMIT:
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
     if event.why is ev.Why.NOT_YET and delivery.tries < MAX_TRIES:
         return _again(delivery, now, pace.step(pace.NOT_YET, delivery.tries), trouble=event.fault)
@@ -436,11 +445,13 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return _end(delivery, State.CANCELLED, (), now)
+    return _end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
 
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is State.SHARED:
+        return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
         return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
     if delivery.state is State.TIDYING:

@@ -83,7 +83,9 @@ class SharesHeld:
 
 @dataclass(frozen=True, slots=True)
 class SharesReleased:
-    """No share counts this delivery any longer."""
+    """No share for the copies counts this delivery any longer, or none at ``all``."""
+
+    all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,20 @@ class ImageSeen:
 
     state: str
     differences: tuple[Fault, ...] = ()
+    reason: str = ""
+    """EC2's words, where it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDiscarded:
+    """The failed AMI is gone, or on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesTagged:
+    """Every snapshot of the AMI bears its own tags. ``copies``: (source snapshot, copy)."""
+
+    copies: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +222,8 @@ Event = (
     | ImageRegistered
     | ImageNotFound
     | ImageSeen
+    | ImageDiscarded
+    | CopiesTagged
     | DeprecationCarried
     | LeftoversSeen
     | ToldWaiting

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
@@ -37,9 +38,12 @@ class State(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SHARED = "shared"
+    """nothing: the target may use the hub's AMI, for as long as that is wanted"""
+    WITHDRAWN = "withdrawn"
 
 
-ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED})
+ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED, State.WITHDRAWN})
 
 
 class CopyState(StrEnum):
@@ -83,12 +87,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One permission this delivery holds while it copies: a ledger entry's place."""
+    """One permission this delivery holds: a ledger entry's place."""
 
     resource: str
     """partition key of the resource"""
     holder: str
-    """account for a snapshot, delivery id for a key"""
+    """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
+    stays: bool = False
+    """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
 
     @property
     def hint(self) -> str:
@@ -119,12 +125,26 @@ class Delivery:
     copies: tuple[Copy, ...] = ()
     shares: tuple[Share, ...] = ()
     held: bool = False
-    """Whether it is registered as holder of its shares (or may be: written before they are)."""
+    """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
+    kept: bool = False
+    """The same of those that stay."""
+    method: Literal["snapshots", "image"] = "snapshots"
+    """How it is copied: CopySnapshot and RegisterImage, or CopyImage."""
+    method_why: str = ""
+    """Why ``copy_method: auto`` came to that."""
+    launched_by: tuple[str, ...] = ()
+    """Organisations or organisational units (ARNs) that the launch permission names instead of the account."""
+    expired: bool = False
+    """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
     register_intended_at: int | None = None
     register_tries: int = 0
     image: str | None = None
     image_available: bool = False
+    discarding: bool = False
+    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
+    discarded: int = 0
+    """How many were: each try has a client token of its own."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
     recounted: bool = False
@@ -165,6 +185,16 @@ class Delivery:
     def destination(self) -> addresses.Key:
         """Whose copy slots it needs."""
         return addresses.destination(self.target.account, self.target.region)
+
+    @property
+    def source_account(self) -> str:
+        """Who owns what is copied."""
+        return self.hub
+
+    @property
+    def shared(self) -> bool:
+        """Whether the target is to use the hub's own AMI."""
+        return self.target.mode == "share"
 
     @property
     def where(self) -> str:
