@@ -101,9 +101,16 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
             return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
         image, key_facts = read
+        opens = any(target.key_access != "none" for target in resolution.targets)
         faults = (
             *resolution.faults,
-            *preflight.source_faults(image, promotion.hub, key_facts, trigger_tag=self._trigger_tag),
+            *preflight.source_faults(
+                image,
+                promotion.hub,
+                key_facts,
+                trigger_tag=self._trigger_tag,
+                opens_keys=opens or not resolution.targets,
+            ),
             *preflight.method_faults(image, resolution.targets),
         )
         if not faults:
