@@ -69,6 +69,14 @@ class TargetUnfit:
 
 
 @dataclass(frozen=True, slots=True)
+class HubCopySeen:
+    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
+
+    copies: tuple[tuple[str, str], ...] = ()
+    key_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsAsked:
     """The destination knows what is wanted and done."""
 
@@ -212,6 +220,7 @@ Event = (
     | DeadlinePassed
     | TargetReady
     | TargetUnfit
+    | HubCopySeen
     | SlotsAsked
     | SharesHeld
     | SharesReleased
