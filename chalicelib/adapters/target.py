@@ -15,7 +15,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, TargetView
+from chalicelib.ports import Named, Refusal, SeenImage, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
@@ -26,8 +26,7 @@ class AwsTarget(WholeImages):
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
         key, key_trouble = self._key(delivery)
-        ours, stranger = self.find_image(delivery)
-        return TargetView(key, key_trouble, ours, stranger, self.find_copies(delivery))
+        return TargetView(key, key_trouble, self.find_image(delivery), self.find_copies(delivery))
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
@@ -76,15 +75,20 @@ class AwsTarget(WholeImages):
         registered: str = answer["ImageId"]
         return registered
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """See the port."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
         with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
-        ours = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id)
-        others = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) != delivery.id)
-        return (ours[0] if ours else None), (others[0] if others else None)
+        mine = [raw for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id]
+        left = [raw for raw in mine if raw["State"] != "deregistered" and raw["ImageId"] not in delivery.discarded]
+        ours = min(left, key=_best, default=None)
+        others = sorted(raw["ImageId"] for raw in found if raw not in mine)
+        stranger = others[0] if others else None
+        if ours is None:
+            return Named(stranger=stranger)
+        return Named(ours["ImageId"], stranger, unfinished=ours["State"] != "available")
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
@@ -166,6 +170,11 @@ class AwsTarget(WholeImages):
             if refusal.why is not Why.DENIED:
                 raise
             return None, refusal.fault.what
+
+
+def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

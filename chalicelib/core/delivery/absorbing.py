@@ -19,6 +19,11 @@ from chalicelib.core.faults import Fault
 NAME_NOT_FREE = "ami-name-not-free"
 """Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
 
+KEY_CURE = (
+    "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
+    " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again."
+)
+
 MAX_TRIES = 8
 """Of one copy, or of registering: then a person must look."""
 
@@ -311,8 +316,7 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
             "copy-failed",
             delivery.where,
             f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
-            "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-            " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again.",
+            KEY_CURE,
         )
     )
     return replace(copy, state=CopyState.ERROR)
@@ -367,13 +371,7 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state != "available":
         if _failed_early(delivery, event):
             return _to(delivery, State.REGISTERING, now, discarding=True)
-        fault = Fault(
-            "registered-image-failed",
-            delivery.where,
-            f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip(),
-            "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again.",
-        )
-        return _fail(delivery, now, fault)
+        return _fail(delivery, now, _image_failed(delivery, event))
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
         return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
     if event.differences:
@@ -383,6 +381,14 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return seen
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
     return replace(seen, copies=copies, trash=tuple(dict.fromkeys((*delivery.trash, *event.extras))))
+
+
+def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
+    what = f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip()
+    if delivery.method == "image" and event.state == "failed":
+        return Fault("image-copy-failed", delivery.where, what, f"It is removed. {KEY_CURE}")
+    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
+    return Fault("registered-image-failed", delivery.where, what, cure)
 
 
 def _copy_missing(delivery: Delivery, now: int) -> Delivery:
