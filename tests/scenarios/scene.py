@@ -299,8 +299,9 @@ class Scene:
         return tags if DELIVERY_TAG in tags else {}
 
     def live_copies(self) -> Counter[tuple[str, str]]:
-        """How many live copies there are for each (delivery, source snapshot)."""
+        """How many live copies there are for each (delivery, source snapshot); CopyImage's are its AMI's affair."""
         live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
+        live = [s for s in live if s.origin is None or not s.origin.image]
         return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
 
     def describe(self) -> str:
@@ -392,6 +393,8 @@ class Watch:
         self.problems: list[str] = []
         self.may_close_blind = False
         """The scenario takes a target's role away, so that a copy cannot be seen and its share closes all the same."""
+        self.may_launch: set[str] = set()
+        """Accounts to which copy method ``image`` or share mode gives a launch permission."""
         self.peak: Counter[str] = Counter()
         """The most copies that ran at once, for each account."""
         self.at: dict[str, list[datetime]] = {}
@@ -401,6 +404,8 @@ class Watch:
     def _before(self, call: Call) -> None:
         if call.operation == "ModifySnapshotAttribute" and call.caller.function:
             self._closes_early(call)
+        if call.operation == "ModifyImageAttribute" and call.caller.function:
+            self._closes_image_early(call)
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that is still to be seen (law 1)."""
@@ -411,6 +416,14 @@ class Watch:
             if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 
+    def _closes_image_early(self, call: Call) -> None:
+        """Nor a launch permission under an AMI that CopyImage is still making (law 1)."""
+        removed = {entry.get("UserId") for entry in call.params.get("LaunchPermission", {}).get("Remove", ())}
+        for image in self._world.ec2.state.images.all():
+            source = image.origin.image if image.origin and image.state == "pending" else ""
+            if source == call.params["ImageId"] and image.owner in removed and not self.may_close_blind:
+                self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {image.id} is copied from it")
+
     def _after(self, call: Call) -> None:
         match call.operation:
             case "ModifySnapshotAttribute" | "CreateGrant" | "ModifyImageAttribute":
@@ -419,11 +432,12 @@ class Watch:
                 self._copied(call)
 
     def _strangers(self, call: Call) -> None:
-        """Never public, never an account that the targets file does not contain (law 8), never a launch permission."""
+        """Never public, never an account that the targets file does not contain (law 8), nor a launch permission unasked."""
         allowed = self._scene.before_us if call.caller.function else set(self._world.shares_open())
         for permission in self._world.ec2.foreign_permissions():
             known = permission.kind == "UserId" and permission.holder in self._scene.listed
-            if str(permission) not in allowed and not (known and permission.resource.startswith("snap-")):
+            usual = permission.resource.startswith("snap-") or permission.holder in self.may_launch
+            if str(permission) not in allowed and not (known and usual):
                 self.problems.append(f"{call.at:%H:%M:%S}: {permission}")
         for grant in self._world.kms.open_grants():
             if grant.issuer == HUB and grant.grantee_account not in {*self._scene.listed, HUB}:
