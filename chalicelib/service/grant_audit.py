@@ -32,8 +32,8 @@ def is_audit(key: Key) -> bool:
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when a key's last share for an account has closed: record and hint."""
-    key_arn = resource.removeprefix("resource#key#").rpartition("#")[0]
+    """Return what to leave for the audit when an account's last share on a key has closed: record and hint."""
+    key_arn = resource.split("#")[2]
     key = addresses.grants_on(key_arn)
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
@@ -110,9 +110,10 @@ class GrantAudit:
         by_account: dict[str, list[str]] = defaultdict(list)
         for grant in grants:
             by_account[account_of(grant.issuer)].append(grant.id)
+        policy = self._ledger.shares(addresses.policy_resource(key_arn).pk)
         for account, made in sorted(by_account.items()):
             resource = addresses.key_resource(key_arn, account).pk
-            shares = self._ledger.shares(resource)
+            shares = [*self._ledger.shares(resource), *(s for s in policy if s.account == account)]
             if shares and not any(share.needed(s) for s in shares):
                 self._telemetry.strays(resource, account, made)
 

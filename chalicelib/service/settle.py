@@ -77,7 +77,7 @@ class _Book:
 
 
 class Settle:
-    """Works on one resource at a time. ``doors`` maps "snapshot" and "key" to how such permissions open and close."""
+    """Works on one resource at a time. ``doors`` maps the second word of its name to how its permissions open."""
 
     def __init__(
         self,
@@ -208,6 +208,8 @@ class Settle:
         return self._in_batches(batch[:middle], act) + self._in_batches(batch[middle:], act)
 
     def _hindered(self, s: Share, refusal: Refusal) -> Share:
+        if s.state is State.CLOSING:
+            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
         if refusal.why is Why.THROTTLED or s.state is State.CLOSING:
             return share.put_off(s, self._clock())
         return share.refused(s, refusal.fault, self._clock())
@@ -226,7 +228,7 @@ class Settle:
             results += self._in_batches(batch, lambda some: self._removed(door, book.resource, some))
         for s in book.save_results([*stays, *results], "closing was tried"):
             self._closed(book.resource, s)
-        if not door.foreign and not any(share.needed(s) for s in book.shares):
+        if not door.foreign and {s.account for s in closing} - {s.account for s in book.shares if share.needed(s)}:
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sandbox import stage
@@ -21,7 +23,7 @@ groups:
 def whole(scene):
     """Set the scene with targets that copy AMIs whole."""
     scene.apply(WHOLE.replace("METHOD", "image"))
-    scene.watch.may_launch = {DEV, TEST}
+    scene.launches = {DEV, TEST}
     return scene
 
 
@@ -92,7 +94,7 @@ def test_auto_copies_whole_what_registering_cannot_make(scene):
     assert "copy_method: auto" in fault["cure"]
 
     scene.apply(WHOLE.replace("METHOD", "auto"))
-    scene.watch.may_launch = {DEV}
+    scene.launches = {DEV}
     scene.untag(tpm)
     for image in (scene.image, tpm, windows):
         scene.tag("", image)
@@ -136,18 +138,17 @@ def test_the_tag_goes_in_mid_copy(whole):
 
     assert whole.states() == {DEV: "cancelled"}
     assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
-    assert launchable_by(whole) == set()
     whole.assert_laws()
+    assert launchable_by(whole) == set()
 
 
 def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
     """CopyImage accepts any key, and fails late: tried again for ten minutes, then EC2's words, and nothing is left."""
     kms = whole.world.client("kms", DEV, REGION)
     key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["KeyId"]
-    policy = (
-        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::%s:root"},'
-        '"Action":["kms:DescribeKey","kms:GetKeyPolicy","kms:PutKeyPolicy"],"Resource":"*"}]}' % DEV
-    )
+    looks = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
+    allow = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": looks, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
     whole.promote("", seconds=2 * HOUR)
 

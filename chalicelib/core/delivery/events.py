@@ -57,6 +57,8 @@ class TargetReady:
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
+    note: str = ""
+    """What a person should know, and what is no fault: it stands in the history."""
     unfinished: bool = False
     """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
 
