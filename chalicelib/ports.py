@@ -296,16 +296,25 @@ class Targets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Who bears the name that the new AMI is to have."""
+
+    ours: str | None = None
+    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
+    stranger: str | None = None
+    """Another AMI."""
+    unfinished: bool = False
+    """Whether ours is not available."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetView:
     """What the checks see in a target."""
 
     key: KeyFacts | None
     key_trouble: str
     """AWS's words where the key could not be described."""
-    image: str | None
-    """An AMI of ours for this delivery that is there already."""
-    name_taken_by: str | None
-    """Another AMI that bears the name."""
+    named: Named
     copies: tuple[SeenCopy, ...]
     keys_seen: Mapping[str, str] = field(default_factory=dict)
     """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
@@ -358,16 +367,16 @@ class TargetAccount(Protocol):
         """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
         ...
 
-    def tag_copies(self, delivery: Delivery, image: SourceImage) -> Sequence[tuple[str, str]]:
-        """Give the snapshots that CopyImage made their own tags; returns (source snapshot, copy), by device."""
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
+        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
         ...
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """Return (our AMI for this delivery, a stranger's AMI with its name)."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """Look who bears the AMI's name there. What the delivery has discarded is nobody."""
         ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:

@@ -17,7 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, TargetView
+from chalicelib.ports import Named, Refusal, SeenImage, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
@@ -28,9 +28,8 @@ class AwsTarget(WholeImages):
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
         key, key_trouble = self._key(delivery)
-        ours, stranger = self.find_image(delivery)
-        copies = self.find_copies(delivery)
-        return TargetView(key, key_trouble, ours, stranger, copies, self._keys_seen(delivery))
+        named, copies = self.find_image(delivery), self.find_copies(delivery)
+        return TargetView(key, key_trouble, named, copies, self._keys_seen(delivery))
 
     def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
         """See the port. Under the function's own role."""
@@ -93,15 +92,20 @@ class AwsTarget(WholeImages):
         registered: str = answer["ImageId"]
         return registered
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """See the port."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
         with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
-        ours = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id)
-        others = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) != delivery.id)
-        return (ours[0] if ours else None), (others[0] if others else None)
+        mine = [raw for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id]
+        left = [raw for raw in mine if raw["State"] != "deregistered" and raw["ImageId"] not in delivery.discarded]
+        ours = min(left, key=_best, default=None)
+        others = sorted(raw["ImageId"] for raw in found if raw not in mine)
+        stranger = others[0] if others else None
+        if ours is None:
+            return Named(stranger=stranger)
+        return Named(ours["ImageId"], stranger, unfinished=ours["State"] != "available")
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
@@ -201,6 +205,11 @@ class AwsTarget(WholeImages):
                     raise
                 seen[key] = refusal.fault.what
         return seen
+
+
+def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

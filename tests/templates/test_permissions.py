@@ -82,27 +82,28 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
 
 
 def test_only_act_enters_targets_and_only_settle_opens_shares():
-    """No function can do both, and none can share an image or touch IAM; key policies are those of a parameter."""
+    """No function can do both, and none can reset a share or touch IAM; key policies are those of a parameter."""
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions:
             may.setdefault(action, set()).add(it.role)
 
     assert may["sts:AssumeRole"] == {"act"}
-    for action in ("ec2:ModifySnapshotAttribute", "kms:RevokeGrant"):
+    for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute", "kms:RevokeGrant"):
         assert may[action] == {"settle"}
     assert may["kms:CreateGrant"] == {"settle", "target role"}
     assert may["kms:PutKeyPolicy"] == {"settle"}
     assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
         "({'Ref': 'PolicyKeyArns'},)"
     }
-    assert not may.keys() & {"ec2:ModifyImageAttribute", "ec2:ResetSnapshotAttribute"}
+    assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
     assert not [action for action in may if action.startswith("iam:")]
 
 
-def test_no_snapshot_can_be_made_public():
-    """The only permission to share a snapshot refuses the group "all"."""
-    [sharing] = [it for it in ALL if "ec2:ModifySnapshotAttribute" in it.actions]
+@pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])
+def test_no_snapshot_or_image_can_be_made_public(action: str):
+    """The only permission to share one refuses the group "all"."""
+    [sharing] = [it for it in ALL if action in it.actions]
 
     assert sharing.condition == {"StringNotEquals": {"ec2:Add/group": "all"}}
 

@@ -59,6 +59,8 @@ class TargetReady:
     copies: tuple[SeenCopy, ...] = ()
     note: str = ""
     """What a person should know, and what is no fault: it stands in the history."""
+    unfinished: bool = False
+    """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,10 @@ class ImageSeen:
     differences: tuple[Fault, ...] = ()
     reason: str = ""
     """EC2's words, where it failed."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """(source snapshot, copy) by device, where CopyImage made them."""
+    extras: tuple[str, ...] = ()
+    """Further snapshots of this delivery there, which no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +161,7 @@ class ImageDiscarded:
 
 @dataclass(frozen=True, slots=True)
 class CopiesTagged:
-    """Every snapshot of the AMI bears its own tags. ``copies``: (source snapshot, copy)."""
-
-    copies: tuple[tuple[str, str], ...]
+    """Every snapshot of the AMI bears its own tags."""
 
 
 @dataclass(frozen=True, slots=True)

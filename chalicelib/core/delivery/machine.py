@@ -138,11 +138,17 @@ def needs_shares(delivery: Delivery) -> bool:
     """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
-    if delivery.method == "image" and delivery.state in (S.REGISTERING, S.VERIFYING):
-        return not delivery.image_available  # CopyImage reads until the AMI is available
+    if _copies_whole(delivery):
+        return True
     if delivery.target.release_when == "registered":
         return delivery.state in (S.REGISTERING, S.VERIFYING)
     return False
+
+
+def _copies_whole(delivery: Delivery) -> bool:
+    """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
+    running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
+    return delivery.method == "image" and running and not delivery.image_available
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -155,7 +161,8 @@ def deadline(delivery: Delivery) -> int | None:
         case S.OPENING | S.COPYING:
             return deadline_of_copies(delivery)
         case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
-            return deadline_of_copies(delivery)
+            tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
+            return max(deadline_of_copies(delivery), tagging)
         case S.REGISTERING | S.VERIFYING:
             return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
         case S.STOPPING:
@@ -213,8 +220,8 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
 
 def _can_cancel(delivery: Delivery) -> bool:
     """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
-    if delivery.method == "image" and delivery.state in (S.REGISTERING, S.VERIFYING):
-        return not delivery.image_available
+    if _copies_whole(delivery):
+        return True
     if delivery.state is S.REGISTERING:
         return delivery.register_intended_at is None
     return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
@@ -270,7 +277,8 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 def released_from(delivery: Delivery) -> int:
     """From when its shares may close: the linger counts from the last copy's end."""
-    since = delivery.entered.get(S.REGISTERING)
+    whole = delivery.method == "image" and not delivery.adopted
+    since = delivery.available_at if whole else delivery.entered.get(S.REGISTERING)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
@@ -298,7 +306,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.VERIFYING:
             if not delivery.image_available:
                 return (do.VerifyImage(),)
-            tagged = delivery.method == "snapshots" or delivery.copies
+            tagged = delivery.method == "snapshots" or delivery.tagged
             return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
@@ -401,6 +409,8 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
             case do.RegisterImage():
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
+                if delivery.method == "image":
+                    delivery = replace(delivery, whole_intended_at=now)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(

@@ -145,12 +145,18 @@ class Delivery:
     opened_at: int | None = None
     register_intended_at: int | None = None
     register_tries: int = 0
+    whole_intended_at: int | None = None
+    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
     image: str | None = None
     image_available: bool = False
     discarding: bool = False
     """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
-    discarded: int = 0
-    """How many were: each try has a client token of its own."""
+    discarded: tuple[str, ...] = ()
+    """Those that did: each try has a client token of its own, and none of them is taken for the new AMI."""
+    available_at: int | None = None
+    """When the new AMI was first seen available, and the same image."""
+    tagged: bool = False
+    """Whether the snapshots that CopyImage made bear their own tags."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
     recounted: bool = False
