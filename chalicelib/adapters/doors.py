@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
+from chalicelib.core.addresses import key_of
 from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
@@ -152,11 +153,11 @@ class GrantDoor:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
-            answer = self._sessions.own("kms").create_grant(
+            answer = self._issuer(resource, share).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
-                Name=share.grant_name,
+                Name=self._name(resource, share),
             )
         return {share.holder_key: answer["GrantId"]}
 
@@ -167,16 +168,29 @@ class GrantDoor:
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
-                        self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+                        self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
+        pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            for page in self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
+            for page in pages.paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
-                    if share.grant_id or grant.get("Name") == share.grant_name:
+                    if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
+
+    def _issuer(self, _resource: str, _share: Share) -> Any:
+        """Return the client that makes a grant."""
+        return self._sessions.own("kms")
+
+    def _owner(self, _resource: str, _share: Share) -> Any:
+        """Return the client that lists and revokes it: the key's owner's."""
+        return self._sessions.own("kms")
+
+    def _name(self, _resource: str, share: Share) -> str:
+        """Return the name that it bears."""
+        return share.grant_name
 
 
 class KeyGrants:
@@ -210,11 +224,6 @@ def image_of(resource: str) -> str:
 def snapshot_of(resource: str) -> str:
     """Return the snapshot id of a resource's name."""
     return resource.removeprefix("resource#snapshot#")
-
-
-def key_of(resource: str) -> str:
-    """Return the key's ARN of a resource's name."""
-    return resource.removeprefix("resource#key#").rpartition("#")[0]
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement

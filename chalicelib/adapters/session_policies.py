@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from chalicelib.adapters.doors import LAUNCH_OPERATIONS
 from chalicelib.core.delivery.model import Delivery
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
@@ -63,6 +64,21 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
                 ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
             )
         ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
+    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
+
+    On a key of the account's own they are found again and revoked there; on the hub's, by the hub.
+    """
+    condition = {
+        "StringEquals": {"kms:GranteePrincipal": grantee},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(LAUNCH_OPERATIONS)},
+    }
+    statements = [_allow("kms:CreateGrant", key_arn, condition)]
+    if key_arn.split(":")[4] == account:
+        statements.append(_allow(["kms:ListGrants", "kms:RevokeGrant"], key_arn))
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 
