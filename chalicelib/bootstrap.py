@@ -18,6 +18,7 @@ from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.notices import SnsNotices
+from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.adapters.rings import SqsRings
 from chalicelib.adapters.role_door import RoleDoor
 from chalicelib.adapters.sessions import Sessions
@@ -206,13 +207,15 @@ class Application:
     @cached_property
     def _settle(self) -> Settle:
         where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
+        ledger = DynamoLedger(self._table)
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
             "image": ImageDoor(self._sessions, where),
             "key": GrantDoor(self._sessions, where),
             "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
+            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
         }
-        return Settle(self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry)
+        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

@@ -154,6 +154,10 @@ class Records(Protocol):
         """Read all such items of a partition."""
         ...
 
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Delete such an item, if these of its attributes are still so."""
+        ...
+
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         """Return records of one shard that are due, longest due first."""
         ...
@@ -303,6 +307,8 @@ class TargetView:
     name_taken_by: str | None
     """Another AMI that bears the name."""
     copies: tuple[SeenCopy, ...]
+    keys_seen: Mapping[str, str] = field(default_factory=dict)
+    """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +328,10 @@ class TargetAccount(Protocol):
 
     def check(self, delivery: Delivery) -> TargetView:
         """Look at key, name, and what is ours already."""
+        ...
+
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
         ...
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:

@@ -118,13 +118,15 @@ class World:
         return self.accounts.issue(role_arn, session, policies=policies, function=function)
 
     def shares_open(self) -> list[str]:
-        """Every foreign permission on a snapshot or image and every foreign grant, read from state, not the API."""
+        """Every foreign permission on a snapshot, image or key, by grant or policy, read from state, not the API."""
         return list(self._shares())
 
     def _shares(self) -> Iterator[str]:
         yield from self.ec2.shares_open()
         for grant in self.kms.open_grants():
             yield f"{grant.key_arn} grant {grant.id} to {grant.grantee}"
+        for key_arn, sid, names in self.kms.keys.policies.foreign(self.kms.keys.keys.values()):
+            yield f"{key_arn} statement {sid} for {names}"
 
     def deploy(
         self, template: Mapping[str, Any] | Path, account: str, region: str, stack: str, parameters: Mapping[str, str]

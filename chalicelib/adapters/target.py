@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from chalicelib.adapters.policy_door import policy_told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
 from chalicelib.core import comparison, register
@@ -27,7 +28,21 @@ class AwsTarget(WholeImages):
         """See the port."""
         key, key_trouble = self._key(delivery)
         ours, stranger = self.find_image(delivery)
-        return TargetView(key, key_trouble, ours, stranger, self.find_copies(delivery))
+        copies = self.find_copies(delivery)
+        return TargetView(key, key_trouble, ours, stranger, copies, self._keys_seen(delivery))
+
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """See the port. Under the function's own role."""
+        read: dict[str, str | Fault] = {}
+        for key in keys:
+            try:
+                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                read[key] = refusal.fault
+        return read
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
@@ -166,6 +181,27 @@ class AwsTarget(WholeImages):
             if refusal.why is not Why.DENIED:
                 raise
             return None, refusal.fault.what
+
+    def _keys_seen(self, delivery: Delivery) -> dict[str, str]:
+        """Describe the source's keys under the role in the target, where nobody of us opens them."""
+        if delivery.target.key_access != "none":
+            return {}
+        kms = self._client("kms", "look", delivery, region=self._hub_region)
+        seen: dict[str, str] = {}
+        for key in _source_keys(delivery):
+            try:
+                with self._told("DescribeKey", f"{delivery.where}, {key}"):
+                    kms.describe_key(KeyId=key)
+                seen[key] = ""
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                seen[key] = refusal.fault.what
+        return seen
+
+
+def _source_keys(delivery: Delivery) -> list[str]:
+    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn})
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:

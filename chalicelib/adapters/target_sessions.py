@@ -39,13 +39,20 @@ class TargetSessions:
             raise
 
     def _client(
-        self, service: str, work: Work, delivery: Delivery, snapshots: Sequence[str] = (), *, once: bool = False
+        self,
+        service: str,
+        work: Work,
+        delivery: Delivery,
+        snapshots: Sequence[str] = (),
+        *,
+        region: str = "",
+        once: bool = False,
     ) -> Any:
         account = delivery.target.account
         role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
         return self._sessions.assumed(
             service,
-            delivery.target.region,
+            region or delivery.target.region,
             f"arn:{self._partition}:iam::{account}:role/{role}",
             external_id,
             f"ami-promoter-{delivery.id}",

@@ -24,11 +24,17 @@ OUR_TAGS = 4
 
 
 def source_faults(
-    image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts], *, trigger_tag: str = "promote"
+    image: SourceImage,
+    hub_account: str,
+    keys: Mapping[str, KeyFacts],
+    *,
+    trigger_tag: str = "promote",
+    opens_keys: bool = True,
 ) -> tuple[Fault, ...]:
     """Why the image cannot be promoted by any method; empty if it can. Values not known are among them.
 
     ``keys`` maps the ``key`` of each encrypted snapshot to its facts; a key that is not there could not be described.
+    ``opens_keys``: some target needs the service to open the keys; a key of a third account can then not be used.
     An image still ``pending`` is no fault of state: it is to be waited for.
     """
     return (
@@ -37,7 +43,7 @@ def source_faults(
         *_product_codes(image),
         *_not_copyable(image),
         *_snapshots(image, hub_account),
-        *source_key_faults(image, hub_account, keys),
+        *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
         *_source_tags(image, trigger_tag),
         *unknown_values(image),
     )

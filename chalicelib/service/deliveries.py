@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from chalicelib.core import addresses, codec, comparison, deprecation, notices, pace, preflight
+from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import absorbing, machine, permissions
 from chalicelib.core.delivery import commands as do
@@ -135,16 +135,25 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             if missing:
                 return ev.TargetUnfit(tuple(preflight.role_missing(delivery.where, role) for role in missing))
         if delivery.shared:
-            ended = preflight.sharing_faults(delivery.target, self._clock())
+            ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
         view = self._ports.target.check(delivery)
         tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
         faults = preflight.target_faults(
             delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
         )
+        faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        return ev.TargetReady(view.key.arn, view.image, view.copies)
+        return ev.TargetReady(view.key.arn, view.image, view.copies, _keys_seen(view.keys_seen))
+
+    def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
+        """Why the policies of the source's keys could not take our statements, if they are to."""
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition)
+        if not wanted:
+            return ()
+        texts = self._ports.target.key_policies(delivery, wanted)
+        return tuple(fault for key in wanted for fault in key_policy.faults(key, delivery.hub, texts[key], wanted[key]))
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
@@ -358,6 +367,14 @@ def plain(record: Delivery | Destination) -> dict[str, Any]:
     values: dict[str, Any] = codec.encode(record)
     values.pop("hints")
     return values
+
+
+def _keys_seen(seen: Mapping[str, str]) -> str:
+    """What is known of source keys that others open: that a role may describe one shows no more than that."""
+    return " ".join(
+        f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
+        for key, words in sorted(seen.items())
+    )
 
 
 def _told_as(delivery: Delivery) -> str:

@@ -34,7 +34,7 @@ def is_audit(key: Key) -> bool:
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when a key's last share for an account has closed: record and hint."""
+    """Return what to leave for the audit when an account's last share on a key has closed: record and hint."""
     key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
@@ -118,10 +118,11 @@ class GrantAudit:
         by_account: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
             by_account[account_of(grant.issuer)].append(grant)
+        policy = self._ledger.shares(addresses.policy_resource(key_arn).pk)
         for account, made in sorted(by_account.items()):
             resource = addresses.key_resource(key_arn, account).pk
             for_roles = self._ledger.shares(addresses.role_resource(key_arn, account).pk)
-            shares = [*self._ledger.shares(resource), *for_roles]
+            shares = [*self._ledger.shares(resource), *for_roles, *(s for s in policy if s.account == account)]
             if not shares or any(share.needed(s) for s in shares):
                 continue
             strays = [grant.id for grant in made if not any(_is(s, grant) for s in for_roles)]

@@ -101,9 +101,16 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
             return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
         image, key_facts = read
+        opens = any(target.key_access != "none" for target in resolution.targets)
         faults = (
             *resolution.faults,
-            *preflight.source_faults(image, promotion.hub, key_facts, trigger_tag=self._trigger_tag),
+            *preflight.source_faults(
+                image,
+                promotion.hub,
+                key_facts,
+                trigger_tag=self._trigger_tag,
+                opens_keys=opens or not resolution.targets,
+            ),
             *preflight.method_faults(image, resolution.targets),
         )
         if not faults:
@@ -174,7 +181,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             return ident if before.ending is not None else None
         fresh = self._fresh(promotion, image, target, groups, ident, before)
         if fresh.shared:  # before it opens anything: discovery looks after what is noted there
-            self._records.put(addresses.standing(promotion.ami), {"kind": "standing"})
+            note = {"kind": "standing", "episode": promotion.episode}
+            self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:

@@ -77,7 +77,7 @@ class _Book:
 
 
 class Settle:
-    """Works on one resource at a time. ``doors`` maps a resource's kind to how such permissions open and close."""
+    """Works on one resource at a time. ``doors`` maps the second word of its name to how its permissions open."""
 
     def __init__(
         self,
@@ -210,24 +210,15 @@ class Settle:
     def _hindered(self, s: Share, refusal: Refusal) -> Share:
         now = self._clock()
         if s.state is State.CLOSING:
+            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
             waits = refusal.why is Why.THROTTLED
             return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
         if not share.worth_waiting(s, refusal.why, now):
             return share.refused(s, refusal.fault, now)
         if refusal.why is not Why.THROTTLED:
-            self._say(s, _worded("waits", refusal.fault))
+            for holder in sorted(s.holders):
+                self._say(holder, s, _worded("waits", refusal.fault))
         return share.put_off(s, now)
-
-    def _say(self, s: Share, said: str) -> None:
-        """Write to each holder how its share stands; ring the delivery once that leads it on."""
-        for holder in sorted(s.holders):
-            self._say_to(holder, s, said)
-
-    def _say_to(self, holder: str, s: Share, said: str) -> None:
-        held_by = share.Holder.read(holder)
-        hints = {addresses.share_hint(s.resource, s.holder_key): f"{held_by.episode}:{said}"}
-        cause = f"{s.resource}:{s.holder_key}:{s.generation}:{s.state}"
-        self._bell.note(addresses.delivery(held_by.delivery), hints, cause, leads_on=self._leads_on)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -243,8 +234,8 @@ class Settle:
             results += self._in_batches(batch, lambda some: self._removed(door, book.resource, some))
         for s in book.save_results([*stays, *results], "closing was tried"):
             self._closed(book.resource, s)
-        audited = not door.foreign and not addresses.at_home(book.resource)
-        if audited and not any(share.needed(s) for s in book.shares):
+        left = {s.account for s in closing} - {s.account for s in book.shares if share.needed(s)}
+        if left and not door.foreign and not addresses.at_home(book.resource):
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
@@ -281,10 +272,16 @@ class Settle:
         for s in book.shares:
             news = share.untold(s)
             for holder in sorted(news):
-                self._say_to(holder, s, _said(s))
+                self._say(holder, s, _said(s))
             if news:
                 told.append(replace(s, told=s.told | news))
         book.save(told, "holders were told")
+
+    def _say(self, holder: str, s: Share, said: str) -> None:
+        held_by = share.Holder.read(holder)
+        hints = {addresses.share_hint(s.resource, s.holder_key): f"{held_by.episode}:{said}"}
+        cause = f"{s.resource}:{s.holder_key}:{s.generation}:{s.state}"
+        self._bell.note(addresses.delivery(held_by.delivery), hints, cause, leads_on=self._leads_on)
 
     def _leads_on(self, stored: Stored) -> bool:
         """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""

@@ -82,7 +82,7 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
 
 
 def test_only_act_enters_targets_and_only_settle_opens_shares():
-    """No function can do both, and none can change a key policy, share an image, or touch IAM."""
+    """No function can do both, and none can share an image or touch IAM; key policies are those of a parameter."""
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions:
@@ -92,7 +92,11 @@ def test_only_act_enters_targets_and_only_settle_opens_shares():
     for action in ("ec2:ModifySnapshotAttribute", "kms:RevokeGrant"):
         assert may[action] == {"settle"}
     assert may["kms:CreateGrant"] == {"settle", "target role"}
-    assert not may.keys() & {"kms:PutKeyPolicy", "ec2:ModifyImageAttribute", "ec2:ResetSnapshotAttribute"}
+    assert may["kms:PutKeyPolicy"] == {"settle"}
+    assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
+        "({'Ref': 'PolicyKeyArns'},)"
+    }
+    assert not may.keys() & {"ec2:ModifyImageAttribute", "ec2:ResetSnapshotAttribute"}
     assert not [action for action in may if action.startswith("iam:")]
 
 

@@ -57,6 +57,8 @@ class TargetReady:
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
+    note: str = ""
+    """What a person should know, and what is no fault: it stands in the history."""
 
 
 @dataclass(frozen=True, slots=True)

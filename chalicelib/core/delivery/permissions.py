@@ -19,6 +19,9 @@ from collections.abc import Iterator
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.model import Delivery, Share
+from chalicelib.core.key_policy import Access, Audience, access, holder_key
+
+POLICIES = "resource#policy#"
 
 
 def needed(delivery: Delivery) -> tuple[Share, ...]:
@@ -53,8 +56,11 @@ def _keys(delivery: Delivery) -> Iterator[Share]:
                 yield Share(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
             case "policy":
                 # A statement to launch by and one to copy by allow different things: they are two shares.
-                holder = f"{account}-share" if shared else account
-                yield Share(addresses.policy_resource(key).pk, holder, stays=shared)
+                audience = Audience.ACCOUNT if shared else Audience.COPIES
+                yield Share(addresses.policy_resource(key).pk, holder_key(account, audience), stays=shared)
+                if shared and delivery.target.service_linked_roles:
+                    roles = holder_key(account, Audience.ROLES)
+                    yield Share(addresses.policy_resource(key).pk, roles, stays=True)
             case "none":
                 pass
         if shared:
@@ -90,5 +96,16 @@ def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
         case "image":
             return ""
         case _:
-            whole = share.stays or delivery.target.grantee == "account"
+            for_roles = share.resource.startswith(POLICIES) and share.holder == holder_key(account, Audience.ROLES)
+            whole = (share.stays and not for_roles) or delivery.target.grantee == "account"
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{role}'}"
+
+
+def in_policies(delivery: Delivery, role: str, partition: str) -> dict[str, list[Access]]:
+    """Return what is to stand in the policy of each source key, by the key's ARN."""
+    wanted: dict[str, list[Access]] = {}
+    for share in needed(delivery):
+        if share.resource.startswith(POLICIES):
+            one = access(share.holder, grantee(delivery, share, role, partition))
+            wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
+    return wanted

@@ -12,6 +12,7 @@ from sandbox.rules import rule
 if TYPE_CHECKING:
     from sandbox.api import Caller
     from sandbox.iam.match import Context, Values
+    from sandbox.services.kms.policies import Policies
     from sandbox.services.kms.records import Grant, Key
     from sandbox.world import World
 
@@ -53,8 +54,9 @@ CONTEXT = "kms:encryptioncontext:"
 class Access:
     """Decides for the keys of one world."""
 
-    def __init__(self, world: World, grants: Mapping[str, list[Grant]]) -> None:
+    def __init__(self, world: World, grants: Mapping[str, list[Grant]], policies: Policies) -> None:
         self._world = world
+        self._policies = policies
         self._grants = grants
 
     def decide(
@@ -72,7 +74,9 @@ class Access:
         asked.update({name.lower(): value for name, value in context.items()})
         ask = Ask(action, key.arn, asked)
         own, session = self._world.iam.identity(caller, ask)
-        theirs, kinds = policy.resource(key.policy, ask, Who(caller.arn, caller.role_arn, caller.account))
+        theirs, kinds = policy.resource(
+            self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)
+        )
         for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
             if verdict is Verdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
