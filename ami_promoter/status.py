@@ -125,7 +125,7 @@ def share_line(share: Mapping[str, Any]) -> str:
     """Show the same for a person."""
     end = f"closes by {share['closes_at_the_latest']} at the latest"
     if share["stays"]:
-        end = "stays until it is withdrawn" if share["closes_at_the_latest"] is None else f"stays; {end}"
+        end = "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {end}"
     end = "was there before us, stays" if share["before_us"] else end
     return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
 

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.addresses import key_of
+from chalicelib.core.key_policy import FOR_ROLES
 from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
@@ -24,16 +25,7 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
-LAUNCH_OPERATIONS = (
-    "DescribeKey",
-    "Encrypt",
-    "Decrypt",
-    "CreateGrant",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-)
+LAUNCH_OPERATIONS = FOR_ROLES
 """What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
 that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 

@@ -13,8 +13,8 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from chalicelib.adapters.doors import LAUNCH_OPERATIONS
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.key_policy import FOR_ROLES
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
@@ -57,7 +57,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
     elif work == "roles":
-        statements = [_allow("iam:GetRole", f"arn:{partition}:iam::{delivery.target.account}:role/aws-service-role/*")]
+        # of a role that is not there IAM knows no path
+        roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+        statements = [_allow("iam:GetRole", [f"{roles}aws-service-role/*", f"{roles}AWSServiceRoleFor*"])]
     elif work == "tidy":
         statements += [
             _allow(
@@ -74,7 +76,7 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     """
     condition = {
         "StringEquals": {"kms:GranteePrincipal": grantee},
-        "ForAllValues:StringEquals": {"kms:GrantOperations": list(LAUNCH_OPERATIONS)},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
     }
     statements = [_allow("kms:CreateGrant", key_arn, condition)]
     if key_arn.split(":")[4] == account:
