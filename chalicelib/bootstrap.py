@@ -20,6 +20,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.notices import SnsNotices
 from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.adapters.rings import SqsRings
+from chalicelib.adapters.role_door import RoleDoor
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.adapters.source import HubSource
 from chalicelib.adapters.survey import AwsSurvey
@@ -211,6 +212,7 @@ class Application:
             "snapshot": SnapshotDoor(self._sessions, where),
             "image": ImageDoor(self._sessions, where),
             "key": GrantDoor(self._sessions, where),
+            "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
             "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
         }
         return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
