@@ -135,8 +135,8 @@ SQS = (
     "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
 )
 ORGANIZATIONS = (
-    "DescribeAccount DescribeOrganization ListAccounts ListAccountsForParent ListChildren "
-    "ListOrganizationalUnitsForParent ListRoots ListTagsForResource"
+    "DescribeAccount DescribeOrganization DescribeOrganizationalUnit ListAccounts ListAccountsForParent ListChildren "
+    "ListOrganizationalUnitsForParent ListParents ListRoots ListTagsForResource"
 )
 
 TABLE: dict[str, Needs] = {
