@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chalicelib.core.addresses import Key, promotion
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
@@ -24,16 +26,17 @@ class Discover:
         self._hub = hub
         self._region = region
 
-    def run(self) -> None:
-        """Start what is tagged and unknown; nudge what is tagged otherwise than it was promoted."""
+    def run(self) -> Sequence[Tagged]:
+        """Start what is tagged and unknown; nudge what is tagged otherwise than it was promoted. Returns the tagged."""
         found = self._source.tagged()
         if self._records.get(BASELINE) is None:
             for tagged in found:
                 self._leave(tagged)
             self._records.put(BASELINE, {"kind": "baseline", "at": self._clock(), "images": len(found)})
-            return
+            return found
         for tagged in found:
             self._look(tagged)
+        return found
 
     def _leave(self, tagged: Tagged) -> None:
         """Tagged before the service first looked: it moves only by a new event. EC2 keeps no time for a tag."""

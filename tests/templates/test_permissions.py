@@ -82,13 +82,21 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
 
 
 def test_only_act_enters_targets_and_only_settle_opens_shares():
-    """No function can do both, and none can change a key policy, share an image, or touch IAM."""
+    """No function can do both, and none can change a key policy, share an image, or touch IAM.
+
+    ``discover`` enters the role that reads an organisation, and no other.
+    """
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions:
             may.setdefault(action, set()).add(it.role)
 
-    assert may["sts:AssumeRole"] == {"act"}
+    assert may["sts:AssumeRole"] == {"act", "discover"}
+    entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions}
+    assert [arn.rpartition("/")[2] for arn in (*entered["act"], *entered["discover"])] == [
+        "${TargetRoleName}",
+        "${OrganizationReadRoleName}",
+    ]
     for action in ("ec2:ModifySnapshotAttribute", "kms:RevokeGrant"):
         assert may[action] == {"settle"}
     assert may["kms:CreateGrant"] == {"settle", "target role"}
