@@ -57,7 +57,7 @@ def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterat
             written = read.raw[path]
             theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
             if mine is None:
-                what = f"`{written}` belongs to an organisation, and the file does not say to which."
+                what = f"`{written}` stands for accounts of an organisation, and the file does not say of which."
                 cure = "Write `organization: {id: o-...}` beside `groups`, with the organisation's id."
             elif theirs != mine:
                 what = f"`{written}` is of organisation {theirs}, and the file names {mine}."

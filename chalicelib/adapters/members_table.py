@@ -53,7 +53,8 @@ class MembersTable:
                 return Membership()
             bodies = {
                 item["sk"]: item["body"]
-                for item in self._table.query(_slot(generation), "")
+                for prefix in ("units", "accounts#")
+                for item in self._table.query(_slot(generation), prefix)
                 if item.get("generation") == generation
             }
             if text_digest(bodies) == digest:
