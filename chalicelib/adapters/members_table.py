@@ -1,18 +1,17 @@
-"""Whom the units of the organisation have, as it is in force: one pointer, and behind it a slot of immutable items.
+"""Whom the units of the organisation have, as it is in force.
 
-====================  ==================  ========================================================================
-pk                    sk                  what
-====================  ==================  ========================================================================
-``members``           ``current``         the pointer: generation, digest
-``members#<slot>``    ``units``           body: JSON, unit -> ARN
-``members#<slot>``    ``accounts#<NN>``   body: JSON, account -> its units; of all accounts that end with these digits
-``members``           ``book``            what the resolver remembers, with its version
-``members``           ``accepted``        the accounts that a person lets go
-====================  ==================  ========================================================================
+===========  ==================  ==================================================================================
+pk           sk                  what
+===========  ==================  ==================================================================================
+``members``  ``current``         generation, and the digest of the items below
+``members``  ``units``           body: JSON, unit -> ARN
+``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
+``members``  ``book``            what the resolver remembers, with its version
+``members``  ``accepted``        the accounts that a person lets go
+===========  ==================  ==================================================================================
 
-A generation is written into the slot after the last one's, each item with its generation, and then the pointer moves:
-a half-written listing is never read, what an older generation left in the slot is passed over, and nothing needs to be
-deleted. A slot comes round again after three changes, which are minutes apart.
+A change is one transaction, on condition of the generation: a half-written listing is never there to be read. The
+digest tells a reader of all items whether they belong together.
 """
 
 from __future__ import annotations
@@ -33,9 +32,11 @@ from chalicelib.ports import Refusal
 
 MEMBERS = "members"
 CURRENT, BOOK, ACCEPTED = Key(MEMBERS, "current"), Key(MEMBERS, "book"), Key(MEMBERS, "accepted")
-SLOTS = 3
+UNITS = "units"
+SHARDS = 64
+"""So many items, the pointer and the units' besides, fit into one transaction (100)."""
 TRIES = 3
-"""For a reader whose slot was written anew while it read."""
+"""For a reader of all items between whose pages somebody wrote."""
 
 
 class MembersTable:
@@ -48,44 +49,34 @@ class MembersTable:
     def membership(self) -> Membership:
         """See the port."""
         for _ in range(TRIES):
-            generation, digest = self._pointer()
-            if not generation:
+            item = self._table.get(CURRENT)
+            if item is None:
                 return Membership()
             bodies = {
-                item["sk"]: item["body"]
-                for prefix in ("units", "accounts#")
-                for item in self._table.query(_slot(generation), prefix)
-                if item.get("generation") == generation
+                found["sk"]: found["body"]
+                for prefix in (UNITS, "accounts#")
+                for found in self._table.query(MEMBERS, prefix)
             }
-            if text_digest(bodies) == digest:
-                return _membership(generation, bodies)
+            if text_digest(bodies) == item["digest"]:
+                return _membership(int(item["generation"]), bodies)
         what = "whom the units have is not what the resolver wrote: items were changed or deleted by hand."
         cure = (
-            "Put the items members#… back from a backup; or delete the item members / current: then everything is read "
-            "anew, and whoever is not found in the organisation at that moment is no target any more."
+            "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
+            "then all is read anew, and whoever is not in the organisation at that moment is no target any more."
         )
         raise Refusal(Why.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 
     def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the units of these accounts, as far as they have any; reads only the items these stand in."""
-        for _ in range(TRIES):
-            generation, _ = self._pointer()
-            if not generation or not accounts:
-                return {}
-            found: dict[str, tuple[str, ...]] = {}
-            for shard in sorted({account[-2:] for account in accounts}):
-                item = self._item(generation, f"accounts#{shard}")
-                body = json.loads(item["body"]) if item else {}
-                found |= {account: tuple(body[account]) for account in accounts if account in body}
-            if self._pointer()[0] < generation + SLOTS - 1:  # else what was read may have been written over
-                return found
-        return {}
+        found: dict[str, tuple[str, ...]] = {}
+        for shard in sorted({_shard(account) for account in accounts}):
+            body = self._body(shard)
+            found |= {account: tuple(body[account]) for account in accounts if account in body}
+        return found
 
     def arns(self) -> Mapping[str, str]:
         """Return every unit's ARN."""
-        generation, _ = self._pointer()
-        item = self._item(generation, "units") if generation else None
-        return dict(json.loads(item["body"])) if item else {}
+        return self._body(UNITS)
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
@@ -93,20 +84,20 @@ class MembersTable:
 
     def publish(self, before: Membership, after: Membership) -> bool:
         """See the port."""
-        generation = before.generation + 1
-        bodies = dict(_bodies(after))
-        for sk, body in bodies.items():
-            self._table.put(Key(_slot(generation), sk), {"generation": generation, "body": body})
-        pointer = {"generation": generation, "digest": text_digest(bodies)}
-        if before.generation == 0:
-            return self._table.put(CURRENT, pointer, absent=True)
-        moved = self._table.update(
-            CURRENT,
-            "SET generation = :generation, digest = :digest",
-            {":generation": generation, ":digest": pointer["digest"], ":before": before.generation},
-            condition="generation = :before",
+        old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
+        changed = [
+            {"Put": self._table.put_request(Key(MEMBERS, sk), {"body": body})}
+            for sk, body in new.items()
+            if old.get(sk) != body
+        ]
+        given = {":generation": before.generation + 1, ":digest": text_digest(new)}
+        there = "attribute_not_exists(pk)"
+        if before.generation:
+            there, given[":before"] = "generation = :before", before.generation
+        pointer = self._table.update_request(
+            CURRENT, "SET generation = :generation, digest = :digest", given, condition=there
         )
-        return moved is not None
+        return self._table.transact([{"Update": pointer}, *changed])
 
     def book(self) -> tuple[Book, int]:
         """See the port."""
@@ -138,37 +129,34 @@ class MembersTable:
         """Let these go, for a day from ``at`` (epoch seconds), and nobody else any more."""
         self._table.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
 
-    def _pointer(self) -> tuple[int, str]:
-        item = self._table.get(CURRENT)
-        return (int(item["generation"]), str(item["digest"])) if item else (0, "")
-
-    def _item(self, generation: int, sk: str) -> Mapping[str, Any] | None:
-        item = self._table.get(Key(_slot(generation), sk))
-        return item if item is not None and item.get("generation") == generation else None
+    def _body(self, sk: str) -> Mapping[str, Any]:
+        item = self._table.get(Key(MEMBERS, sk))
+        body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
+        return body
 
 
-def _slot(generation: int) -> str:
-    return f"{MEMBERS}#{generation % SLOTS}"
+def _shard(account: str) -> str:
+    return f"accounts#{int(account) % SHARDS:02d}"
 
 
 def _bodies(membership: Membership) -> Iterator[tuple[str, str]]:
     shards: dict[str, dict[str, list[str]]] = {}
     for unit, found in sorted(membership.units.items()):
         for account in found.accounts:
-            shards.setdefault(account[-2:], {}).setdefault(account, []).append(unit)
-    yield "units", _json({unit: found.arn for unit, found in membership.units.items()})
-    for shard, accounts in shards.items():
-        yield f"accounts#{shard}", _json(accounts)
+            shards.setdefault(_shard(account), {}).setdefault(account, []).append(unit)
+    yield UNITS, _json({unit: found.arn for unit, found in membership.units.items()})
+    for number in range(SHARDS):
+        yield (sk := f"accounts#{number:02d}"), _json(shards.get(sk, {}))
 
 
 def _membership(generation: int, bodies: Mapping[str, str]) -> Membership:
     accounts: dict[str, list[str]] = {}
     for sk, body in bodies.items():
-        if sk != "units":
+        if sk != UNITS:
             for account, units in json.loads(body).items():
                 for unit in units:
                     accounts.setdefault(unit, []).append(account)
-    arns = json.loads(bodies["units"])
+    arns = json.loads(bodies[UNITS])
     return Membership(
         generation, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()}
     )

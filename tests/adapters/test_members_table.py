@@ -54,7 +54,7 @@ def members(client):
 
 
 def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
-    """Slots come round again: accounts of three generations ago are passed over."""
+    """Who was in one and is not in the next is nowhere."""
     before = members.membership()
     assert before == Membership()
     for accounts in ((A, B), (A,), (B,), (), (A,)):
@@ -76,39 +76,23 @@ def test_only_one_of_two_that_publish_at_once_is_in_force(members):
     assert not members.publish(before, Membership())
 
 
-def test_a_listing_that_is_half_written_is_never_read(members, client):
-    """The writer dies between two items: what was in force stays in force."""
+def test_a_listing_is_written_whole_or_not_at_all(members, client):
+    """Thousands of accounts in one call: the writer can die before it or after it."""
     members.publish(Membership(), ONE)
+    asked = []
+    client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+    many = tuple(f"{number:012d}" for number in range(5000))
+    assert members.publish(members.membership(), Membership(1, {OU: Unit(ARN + OU, many)}))
 
-    class Dying:
-        """Writes one item, and then no more."""
-
-        def __init__(self):
-            self.left = 1
-
-        def __getattr__(self, name):
-            return getattr(client, name)
-
-        def put_item(self, **request):
-            """See the class."""
-            self.left -= 1
-            if self.left < 0:
-                raise RuntimeError("killed")
-            return client.put_item(**request)
-
-    before = members.membership()
-    with pytest.raises(RuntimeError):
-        MembersTable(Dying(), TABLE).publish(before, Membership(1, {OU: Unit(ARN + OU, (STRANGER,))}))
-
-    assert members.membership() == before
-    assert members.units_of([STRANGER]) == {}
+    assert [len(params["TransactItems"]) for params in asked if "TransactItems" in params] == [66]
+    assert members.membership().units[OU].accounts == many
 
 
 def test_items_changed_by_hand_are_not_trusted(members, client):
     """A stranger slipped into an item makes every value with a unit be refused, and nothing is published over it."""
     members.publish(Membership(), ONE)
     apply(client, FILE)
-    item = {"pk": {"S": "members#1"}, "sk": {"S": "accounts#99"}, "generation": {"N": "1"}}
+    item = {"pk": {"S": "members"}, "sk": {"S": f"accounts#{int(STRANGER) % 64:02d}"}}
     client.put_item(TableName=TABLE, Item={**item, "body": {"S": f'{{"{STRANGER}":["{OU}"]}}'}})
 
     with pytest.raises(Refusal, match="changed or deleted by hand"):
