@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ami_promoter import pausing
+from ami_promoter import members, pausing
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
@@ -30,6 +30,9 @@ def run(call: Call, region: str) -> Report:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         report = _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+        said = tuple(members.trouble_lines(connection))
+    if said:
+        report = replace(report, lines=(*said, "", *report.lines))
     paused = pausing.Switch(connection).read()
     if paused is None:
         return replace(report, data={**report.data, "paused": None})
