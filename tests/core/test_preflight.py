@@ -102,8 +102,6 @@ def test_all_faults_are_found_at_once():
 
     assert codes(source_faults(image, HUB, keys)) == [
         "source-not-owned",
-        "source-billing-code",
-        "source-tpm-uefi-preferred",
         "source-snapshot-not-completed",
         "source-snapshot-archived",
         "source-key-not-enabled",
