@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
+from chalicelib.core.addresses import key_of
+from chalicelib.core.key_policy import FOR_ROLES
 from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
@@ -23,16 +25,7 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
-LAUNCH_OPERATIONS = (
-    "DescribeKey",
-    "Encrypt",
-    "Decrypt",
-    "CreateGrant",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-)
+LAUNCH_OPERATIONS = FOR_ROLES
 """What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
 that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 
@@ -54,7 +47,7 @@ class SnapshotDoor:
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
-            answer = self._sessions.own("ec2").describe_snapshot_attribute(
+            answer = self._sessions.own("ec2", region=region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=snapshot_of(resource), Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
@@ -73,7 +66,7 @@ class SnapshotDoor:
             self._modify(resource, "remove", shares)
 
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
-        self._sessions.own("ec2").modify_snapshot_attribute(
+        self._sessions.own("ec2", region=region_of(resource)).modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
             Attribute="createVolumePermission",
             OperationType=operation,
@@ -152,11 +145,11 @@ class GrantDoor:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
-            answer = self._sessions.own("kms").create_grant(
+            answer = self._issuer(resource, share).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
-                Name=share.grant_name,
+                Name=self._name(resource, share),
             )
         return {share.holder_key: answer["GrantId"]}
 
@@ -167,16 +160,29 @@ class GrantDoor:
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
-                        self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+                        self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
+        pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            for page in self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
+            for page in pages.paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
-                    if share.grant_id or grant.get("Name") == share.grant_name:
+                    if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
+
+    def _issuer(self, resource: str, _share: Share) -> Any:
+        """Return the client that makes a grant."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _owner(self, resource: str, _share: Share) -> Any:
+        """Return the client that lists and revokes it: the key's owner's."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _name(self, _resource: str, share: Share) -> str:
+        """Return the name that it bears."""
+        return share.grant_name
 
 
 class KeyGrants:
@@ -189,7 +195,8 @@ class KeyGrants:
     def on(self, key_arn: str) -> Sequence[SeenGrant]:
         """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
-            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_arn)
+            kms = self._sessions.own("kms", region=region_in(key_arn))
+            pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
             return [
                 SeenGrant(
                     grant["GrantId"],
@@ -209,12 +216,17 @@ def image_of(resource: str) -> str:
 
 def snapshot_of(resource: str) -> str:
     """Return the snapshot id of a resource's name."""
-    return resource.removeprefix("resource#snapshot#")
+    return resource.removeprefix("resource#snapshot#").partition("@")[0]
 
 
-def key_of(resource: str) -> str:
-    """Return the key's ARN of a resource's name."""
-    return resource.removeprefix("resource#key#").rpartition("#")[0]
+def region_of(resource: str) -> str:
+    """Return the Region of a snapshot's resource; "" for the hub's own."""
+    return resource.partition("@")[2]
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement

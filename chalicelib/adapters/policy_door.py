@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import key_policy
@@ -129,7 +130,9 @@ class PolicyDoor:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(Why.DENIED, foreign)
         with policy_told("GetKeyPolicy", f"{self._where}, {key}"):
-            text = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName=POLICY)["Policy"]
+            text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
+                "Policy"
+            ]
         document = key_policy.read(key, text)
         if isinstance(document, Fault):
             raise Refusal(Why.DENIED, document)
@@ -139,7 +142,8 @@ class PolicyDoor:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
         with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
-            self._sessions.own("kms", once=True).put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
+            kms = self._sessions.own("kms", once=True, region=region_in(before.key))
+            kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
         after = key_policy.read(before.key, text)
         if isinstance(after, Document):
             self._last[before.key] = (self._sessions.now(), after.sids)
