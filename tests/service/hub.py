@@ -61,6 +61,7 @@ class Parts:
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
+    policy_door: Callable[..., PolicyDoor] = PolicyDoor
 
 
 @dataclass
@@ -112,7 +113,7 @@ class Hub:
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
-            "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
