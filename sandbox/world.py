@@ -27,6 +27,7 @@ from sandbox.services.ec2 import Ec2
 from sandbox.services.events import Events
 from sandbox.services.kms import Kms
 from sandbox.services.lambda_ import Lambda
+from sandbox.services.organizations import Organizations
 from sandbox.services.sns import Sns
 from sandbox.services.sqs import Sqs
 from sandbox.services.sts import Sts
@@ -65,6 +66,7 @@ class World:
         self.lambda_ = Lambda(self)
         self.ec2 = Ec2(self)
         self.cloudtrail = CloudTrail(self)
+        self.organizations = Organizations(self)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -75,6 +77,7 @@ class World:
             self.lambda_,
             self.ec2,
             self.cloudtrail,
+            self.organizations,
         )
         self.services = {service.name: service for service in played}
         """What the sandbox plays itself; everything else is moto's."""
@@ -122,13 +125,15 @@ class World:
         return self.accounts.issue(role_arn, session, policies=policies, function=function)
 
     def shares_open(self) -> list[str]:
-        """Every foreign permission on a snapshot or image and every foreign grant, read from state, not the API."""
+        """Every foreign permission on a snapshot, image or key, by grant or policy, read from state, not the API."""
         return list(self._shares())
 
     def _shares(self) -> Iterator[str]:
         yield from self.ec2.shares_open()
         for grant in self.kms.open_grants():
             yield f"{grant.key_arn} grant {grant.id} to {grant.grantee}"
+        for key_arn, sid, names in self.kms.keys.policies.foreign(self.kms.keys.keys.values()):
+            yield f"{key_arn} statement {sid} for {names}"
 
     def deploy(
         self, template: Mapping[str, Any] | Path, account: str, region: str, stack: str, parameters: Mapping[str, str]

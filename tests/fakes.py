@@ -14,7 +14,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Share
 from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
 
@@ -185,7 +185,13 @@ class MemoryRecords:
         return self.items.get(key)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        assert prefix, "DynamoDB refuses a key condition with an empty text"
         return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
+
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        item = self.items.get(key)
+        if item is not None and all(item.get(name) == value for name, value in attributes.items()):
+            del self.items[key]
 
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         found = [
@@ -288,6 +294,8 @@ class MemoryChildren:
 
     def end(self, ami: str, child: Child) -> bool:
         known = self.book.get((ami, child.delivery))
+        if known is not None and known.episode == child.episode and child.state in ("withdrawn", EXPIRED):
+            self.book[ami, child.delivery] = child
         if known is None or known.episode != child.episode or known.state != "running":
             return True
         self.book[ami, child.delivery] = child

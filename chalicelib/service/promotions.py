@@ -15,7 +15,7 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.promotion.model import EXPIRED, Child, Promotion
 from chalicelib.core.targets import Resolution, Target
 from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
 from chalicelib.service import deliveries
@@ -23,7 +23,10 @@ from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Lane
 
 RUNNING = "running"
-NOTHING_LEFT = ("failed", "cancelled")
+THERE = (State.DELIVERED, State.SHARED)
+NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
+BACK_AGAIN = ("cancelled", "withdrawn")
+"""What starts anew where only the organisation changed: an account that had left. What failed there stays failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.Paused() if self._paused() else self._examine(promotion, value)
             case machine.Expand(plan, chunk):
                 return machine.Paused() if self._paused() else self._expand(promotion, plan, chunk)
-            case machine.CancelOthers(keep):
-                self._cancel(promotion, keep)
+            case machine.CancelOthers(keep, withdraw):
+                self._cancel(promotion, keep, withdraw=withdraw)
                 return machine.OthersCancelled()
             case machine.Count():
                 return self._count(promotion)
@@ -82,7 +85,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.RefusedTold()
             case machine.TellSummary(children):
                 self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
-                return machine.SummaryTold()
+                return machine.SummaryTold(_standing(children))
             case _:
                 assert_never(command)
 
@@ -94,15 +97,27 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""
         resolution = self._ports.targets.resolve(value)
+        if resolution.waits is not None:
+            return machine.Hindered(resolution.waits)
+        if promotion.refresh and not resolution.back_fill:
+            resolution = resolution.only(promotion.places)
         read = self._ports.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is not there any more, or does not belong to the hub."
             gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
             return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
         image, key_facts = read
+        opens = any(target.key_access != "none" for target in resolution.targets)
         faults = (
             *resolution.faults,
-            *preflight.source_faults(image, promotion.hub, key_facts, trigger_tag=self._trigger_tag),
+            *preflight.source_faults(
+                image,
+                promotion.hub,
+                key_facts,
+                trigger_tag=self._trigger_tag,
+                opens_keys=opens or not resolution.targets,
+            ),
+            *preflight.method_faults(image, resolution.targets),
         )
         if not faults:
             body = json.dumps(image.to_json(), separators=(",", ":"))
@@ -110,7 +125,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         retry = not faults and self._anything_to_do(promotion, resolution)
         places = tuple(machine.place(target) for target in resolution.targets)
         plan = "" if faults else self._plan(promotion, resolution)
-        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry)
+        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry, members=resolution.members)
 
     def _plan(self, promotion: Promotion, resolution: Resolution) -> str:
         """Write the targets and their settings beside the record: a thousand do not fit in it."""
@@ -135,12 +150,14 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             for one in planned
             if (ident := self._deliver(promotion, image, codec.decode(Target, one["target"]), tuple(one["groups"])))
         ]
-        return machine.Expanded(len(planned), tuple(later))
+        standing = any(one["target"].get("mode") == "share" for one in planned)
+        return machine.Expanded(len(planned), tuple(later), standing)
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
         wanted = (states.get((target.account, target.region), "new") for target in resolution.targets)
-        return any(state == "new" or state in NOTHING_LEFT for state in wanted)
+        again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
+        return any(state == "new" or state in again for state in wanted)
 
     def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> str | None:
         """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated.
@@ -159,7 +176,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         if stored is not None and stored.parked:
             self._give_up(promotion, ident)
             return None
-        if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
+        if before is not None and (
+            before.state in (State.DELIVERED, State.SHARED) or before.asked_by >= promotion.episode
+        ):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return None
         if before is not None and before.state is State.FAILED and _passed_over(promotion, target):
@@ -168,6 +187,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return ident if before.ending is not None else None
         fresh = self._fresh(promotion, image, target, groups, ident, before)
+        if fresh.shared:  # before it opens anything: discovery looks after what is noted there
+            note = {"kind": "standing", "episode": promotion.episode}
+            self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:
@@ -194,6 +216,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         before: Delivery | None,
     ) -> Delivery:
         by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
+        method, why = preflight.method(target, image)
         fresh = Delivery(
             id=ident,
             hub=promotion.hub,
@@ -212,22 +235,26 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            via=_via(promotion, target),
+            method=method,
+            method_why=why,
         )
         return absorbing.started(fresh, self._clock())
 
-    def _cancel(self, promotion: Promotion, keep: frozenset[str]) -> None:
+    def _cancel(self, promotion: Promotion, keep: frozenset[str], *, withdraw: bool) -> None:
         for child in self._ports.children.all(promotion.ami):
-            if child.state == RUNNING and f"{child.account}/{child.region}" not in keep:
+            unwanted = f"{child.account}/{child.region}" not in keep
+            if (child.state in (RUNNING, State.SHARED) and unwanted) or (child.state == State.SHARED and withdraw):
                 cause = f"cancel:{promotion.ami}:{promotion.episode}"
                 self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
 
     def _count(self, promotion: Promotion) -> machine.Event:
         children = tuple(self._ports.children.all(promotion.ami))
-        if any(child.state == RUNNING for child in children) or machine.wanted_again(promotion, children):
+        if any(machine.to_end(promotion, child) for child in children) or machine.wanted_again(promotion, children):
             return machine.Counted(children)
         if children and promotion.summarised != promotion.episode:
             return self._perform_one(promotion, machine.TellSummary(children))
-        return machine.SummaryTold()
+        return machine.SummaryTold(_standing(children))
 
     def _image(self, promotion: Promotion) -> SourceImage:
         item = self._records.get(addresses.source_image(promotion.ami))
@@ -268,9 +295,19 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         return record.due_at
 
 
+def _via(promotion: Promotion, target: Target) -> str:
+    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
+
+
+def _standing(children: Sequence[Child]) -> bool:
+    return any(child.state == State.SHARED for child in children)
+
+
 def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether an operator asked for other accounts' failed deliveries alone."""
-    return bool(promotion.only) and target.account not in promotion.only
+    """Whether a failed delivery is not meant: an operator asked for others, or only the organisation changed."""
+    return promotion.refresh or (bool(promotion.only) and target.account not in promotion.only)
 
 
 def parse(stored: Stored) -> Promotion:

@@ -65,7 +65,23 @@ def _batch(action: str) -> Needs:
     return rule
 
 
-# --- SQS, SNS, EventBridge, Lambda, SSM, logs, STS ---
+# --- Organizations ---
+
+
+def _in_organization(action: str, name: str) -> Needs:
+    """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
+
+    def rule(world: World, call: Call) -> list[Need]:
+        asked = call.params[name]
+        kind = {"o": "ou", "r": "root"}.get(asked[0], "account")
+        found = world.organizations.of(call.caller.account)
+        there = found.id if found else "o-none"
+        return [Need(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
+
+    return rule
+
+
+# --- SQS, SNS, EventBridge, Lambda, SSM, logs, IAM, STS ---
 
 
 def _queue(action: str) -> Needs:
@@ -124,6 +140,21 @@ def _metric(_world: World, call: Call) -> list[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})]
 
 
+def _role(action: str) -> Needs:
+    def rule(world: World, call: Call) -> list[Need]:
+        name = call.params["RoleName"]
+        known = world.iam.roles.named(call.caller.account, name)
+        return [Need(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
+
+    return rule
+
+
+def _service_linked(_world: World, call: Call) -> list[Need]:
+    service = call.params["AWSServiceName"]
+    arn = f"arn:aws:iam::{call.caller.account}:role/aws-service-role/{service}/*"
+    return [Need("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]
+
+
 KMS = (
     "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
     "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy "
@@ -134,13 +165,13 @@ SQS = (
     "SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch ChangeMessageVisibility "
     "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
 )
-ORGANIZATIONS = (
-    "DescribeAccount DescribeOrganization ListAccounts ListAccountsForParent ListChildren "
-    "ListOrganizationalUnitsForParent ListRoots ListTagsForResource"
-)
+ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
+"""Of those that know no resource."""
 
 TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,
+    "iam:GetRole": _role("iam:GetRole"),
+    "iam:CreateServiceLinkedRole": _service_linked,
     # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.
     "sts:GetCallerIdentity": nothing,
     "sts:AssumeRole": nothing,
@@ -165,6 +196,15 @@ TABLE: dict[str, Needs] = {
     "logs:CreateLogStream": _log("logs:CreateLogStream"),
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "cloudwatch:PutMetricData": _metric,
-    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS.split()},
+    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS},
+    "organizations:DescribeAccount": _in_organization("organizations:DescribeAccount", "AccountId"),
+    "organizations:DescribeOrganizationalUnit": _in_organization(
+        "organizations:DescribeOrganizationalUnit", "OrganizationalUnitId"
+    ),
+    "organizations:ListAccountsForParent": _in_organization("organizations:ListAccountsForParent", "ParentId"),
+    "organizations:ListOrganizationalUnitsForParent": _in_organization(
+        "organizations:ListOrganizationalUnitsForParent", "ParentId"
+    ),
+    "organizations:ListParents": _in_organization("organizations:ListParents", "ChildId"),
 }
 """``service:Operation`` -> what it needs."""

@@ -13,7 +13,7 @@ from chalicelib.core.addresses import digest
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion, State
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import Resolution, Target
 
 CHUNK = 20
 """Deliveries written by one command: well inside a function's time."""
@@ -21,8 +21,8 @@ CHUNK = 20
 PENDING_DEADLINE = 24 * pace.HOUR
 """For how long an AMI may stay pending, or EC2 unreadable, before the promotion gives up."""
 
-NEWS = ("tag", "image", "seen", "retry")
-"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, and an operator's wish.
+NEWS = ("tag", "image", "seen", "retry", "members")
+"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, an operator's wish, the resolver's.
 
 ``retry`` is "when:account,account": what failed is tried again, there alone or, without accounts, everywhere.
 """
@@ -58,9 +58,13 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class CancelOthers:
-    """Ask every running delivery whose target is not in ``keep`` ("account/region") to end."""
+    """Ask every running or shared delivery whose target is not in ``keep`` ("account/region") to end.
+
+    ``withdraw``: and every shared one.
+    """
 
     keep: frozenset[str]
+    withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class Examined:
     faults: tuple[Fault, ...]
     retry: bool
     """Whether there is anything new to do: a target that no delivery has, or one that failed."""
+    members: int = 0
+    """The listing of the organisation that was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,8 @@ class Expanded:
 
     count: int
     later: tuple[str, ...] = ()
+    standing: bool = False
+    """Whether there are targets among them with which the AMI is to be shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,9 @@ class RefusedTold:
 
 @dataclass(frozen=True, slots=True)
 class SummaryTold:
-    """The summary is out."""
+    """The summary is out, where there was anything to sum up. ``standing``: some deliveries rest in ``shared``."""
+
+    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +268,7 @@ def _running(promotion: Promotion, *, due: bool, news: bool) -> tuple[Command, .
     if news or (promotion.absent_since and due):
         return (LookAtTag(),)
     if promotion.cancelling and due:
-        return (CancelOthers(frozenset(promotion.places)),)
+        return (CancelOthers(frozenset(promotion.places), promotion.withdrawing),)
     if due and promotion.tries >= WORTH_A_LOOK:
         return (LookAtTag(), Count())
     if due or promotion.hint("ended") is not None:
@@ -306,10 +316,12 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     wish = promotion.hint("retry")
     again = _tagged_again(promotion) or wish is not None
+    moved = promotion.hint("members") is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(_hear(promotion, *NEWS), only=only if again else promotion.only)
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
-    if event.image_state is None:
+    useless = event.image_state == "disabled" and promotion.standing and promotion.state in (S.RUNNING, S.OVER)
+    if event.image_state is None or (useless and not again):
         return _gone(promotion, now)
     if event.ours:
         return _over_if_idle(promotion, now, "We made this AMI ourselves; it is never promoted on.")
@@ -319,10 +331,12 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         state = S.RESOLVING
         waiting = promotion if promotion.state is state else _to(promotion, state, now)
-        return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None)
-    if event.value == promotion.value and not _worth_again(promotion, again=again):
+        return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None, refresh=False)
+    if event.value == promotion.value and not (moved or _worth_again(promotion, again=again)):
         return _over_if_idle(promotion, now, promotion.why)
-    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=(), read_at=now)
+    resting = promotion.state in (S.RUNNING, S.OVER)
+    refresh = event.value == promotion.value and (resting or promotion.refresh) and not again
+    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=(), read_at=now, refresh=refresh)
 
 
 def _tagged_again(promotion: Promotion) -> bool:
@@ -357,11 +371,15 @@ def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
     """The AMI is not there, or not the hub's. A running promotion goes on with what is already known."""
-    if promotion.state in (S.RUNNING, S.OVER):
+    idle = promotion.state in (S.RUNNING, S.OVER)
+    if idle and (not promotion.standing or promotion.withdrawing):
         return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0)
+    if idle:
+        why = "The AMI is gone or disabled."
+        return _to(promotion, S.RUNNING, now, cancelling=True, withdrawing=True, why=why)
     return _over_if_idle(promotion, now, "The hub owns no such AMI (any longer).")
 
 
@@ -373,11 +391,11 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0, reopen=())
-    if promotion.state is S.OVER:
+    if promotion.state is S.OVER and not promotion.standing:
         return replace(promotion, value=None, refused_told="")
     cancelling = promotion.cancelling or bool(promotion.places)
     removed = replace(promotion, value=None, places=(), cancelling=cancelling, refused_told="")
-    if promotion.state is S.RUNNING:
+    if promotion.state in (S.RUNNING, S.OVER):
         return _to(removed, S.RUNNING, now, why="Its tag was removed.")
     return _over_if_idle(removed, now, "It bears no tag.")
 
@@ -400,10 +418,12 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
         return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=event.faults)
     same: dict[str, Any] = {
         "refused_value": None,
+        "withdrawing": False,
         "value": event.value,
         "places": event.places,
         "plan": event.plan,
         "digest": event.digest,
+        "members": event.members,
     }
     cancelling = promotion.cancelling or bool(set(promotion.places) - set(event.places))
     if not event.retry:
@@ -441,7 +461,8 @@ def _(event: Expanded, promotion: Promotion, now: int) -> Promotion:
     reopen = tuple(dict.fromkeys((*promotion.reopen, *event.later)))
     state = S.RUNNING if cursor >= len(promotion.places) else S.EXPANDING
     only = () if state is S.RUNNING else promotion.only
-    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen, only=only)
+    standing = promotion.standing or event.standing
+    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen, only=only, standing=standing)
 
 
 @_apply.register
@@ -453,25 +474,48 @@ def _(_event: OthersCancelled, promotion: Promotion, now: int) -> Promotion:
 def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) starts anew."""
     promotion = _hear(promotion, "ended")
-    if any(child.state == "running" for child in event.children):
+    if any(to_end(promotion, child) for child in event.children):
         return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries))
     if wanted_again(promotion, event.children):
-        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=())
+        refresh = promotion.refresh and not promotion.reopen
+        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=(), refresh=refresh)
     return _wait(promotion, now, 0)
 
 
+def to_end(promotion: Promotion, child: Child) -> bool:
+    """Whether a delivery is still to come to its end, or to its rest."""
+    unwanted = promotion.withdrawing or f"{child.account}/{child.region}" not in promotion.places
+    return child.state == "running" or (child.state == "shared" and unwanted)
+
+
+def behind(promotion: Promotion, value: str, resolution: Resolution) -> bool:
+    """Whether a change of the organisation moves the targets of what is in force, and nobody has said so yet.
+
+    Also one whose value was refused for the organisation's sake, and would not be now.
+    """
+    if str(resolution.members) in (promotion.heard.get("members"), promotion.hints.get("members")):
+        return False
+    if value == promotion.refused_value:
+        its_sake = any(fault.code.startswith("organization-") for fault in promotion.faults)
+        return its_sake and not resolution.faults and resolution.waits is None
+    if value != promotion.value or not promotion.digest or resolution.members <= promotion.members:
+        return False
+    wanted, have = {place(target) for target in resolution.targets}, set(promotion.places)
+    return bool(resolution.faults) or bool(have - wanted) or (resolution.back_fill and bool(wanted - have))
+
+
 def wanted_again(promotion: Promotion, children: tuple[Child, ...]) -> bool:
-    """Whether a delivery that the value in force names was cancelled, or was failing when it was asked for again."""
-    return any(
-        child.state == "cancelled" or (child.state == "failed" and child.delivery in promotion.reopen)
+    """Whether a delivery that the value in force names was ended by its tag, or was failing when it was asked again."""
+    return not promotion.withdrawing and any(
+        child.state in ("cancelled", "withdrawn") or (child.state == "failed" and child.delivery in promotion.reopen)
         for child in children
         if f"{child.account}/{child.region}" in promotion.places
     )
 
 
 @_apply.register
-def _(_event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
-    after = _to(promotion, S.OVER, now, summarised=promotion.episode, reopen=())
+def _(event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
+    after = _to(promotion, S.OVER, now, summarised=promotion.episode, reopen=(), standing=event.standing)
     return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
 
 
