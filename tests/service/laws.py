@@ -17,6 +17,7 @@ from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
 from chalicelib.core.share import OWN_HISTORY, Share, needed, overdue
 from chalicelib.core.share import State as ShareState
+from chalicelib.ports import Stored
 from chalicelib.service import deliveries
 from tests.service.cloud import OWNERS_POLICY
 
@@ -42,6 +43,7 @@ class Laws:
         self._hub = hub
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
+        self._parsed: dict[str, tuple[Stored, Delivery]] = {}
         self._claims: dict[tuple[str, str], int] = {}
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
@@ -308,7 +310,10 @@ class Laws:
     def _delivery(self, ident: str) -> Delivery:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
-        return deliveries.parse(stored)
+        before = self._parsed.get(ident)
+        if before is None or before[0] != stored:  # most are as they were when the laws were last asked
+            before = self._parsed[ident] = stored, deliveries.parse(stored)
+        return before[1]
 
     def _share(self, asked: Share) -> Share:
         shares = self._hub.stores.ledger.shares(asked.resource)
