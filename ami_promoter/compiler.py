@@ -112,7 +112,7 @@ class _Compiler:
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
-        built_in = {**_BUILT_IN, "regions": (self._hub.region,)}
+        built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
         for account, block in resolved.items():
             places = {name: (setting.value, setting.path) for name, setting in block.items()}
@@ -121,6 +121,7 @@ class _Compiler:
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
         self.faults += _foreign_keys(self._document, resolved, self._hub.region)
         accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
+        self._need_hub(accounts, resolved)
         return Directory({name: tuple(sorted(mentions)) for name, mentions in members.items()}, accounts)
 
     def _members(self, name: str, group: Any) -> Mapping[str, Path]:
@@ -217,11 +218,23 @@ class _Compiler:
             self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:
-        settings = {name: setting.value for name, setting in block.items() if name not in ("regions", "key")}
+        apart = ("regions", "key", "by_way_of_hub")
+        settings = {name: setting.value for name, setting in block.items() if name not in apart}
+        between = "by_way_of_hub" in block and block["by_way_of_hub"].value and account != self._hub.account
         for region in _regions_of(block, self._hub.region):
             key = _key_in(block, region)
             keyed: dict[str, Any] = {} if key is None else {"key": key}
-            yield Target(account=account, region=region, **modes.filled(settings), **keyed)
+            by_way_of = (self._hub.account or "") if between and region != self._hub.region else ""
+            yield Target(account=account, region=region, by_way_of=by_way_of, **modes.filled(settings), **keyed)
+
+    def _need_hub(self, accounts: Mapping[str, tuple[Target, ...]], resolved: Mapping[str, _Block]) -> None:
+        """Refuse what is to go by way of the hub to a Region that the hub itself does not get AMIs in."""
+        there = {target.region for target in accounts.get(self._hub.account or "", ())}
+        for account, targets in accounts.items():
+            for region in sorted({t.region for t in targets if t.by_way_of} - there):
+                what = f"{account} gets AMIs in {region} by way of the hub, which is no target there itself."
+                cure = f'Write `"{self._hub.account}": {{regions: [{region}]}}` under `accounts`.'
+                self._fault("targets-hub-copy", resolved[account]["by_way_of_hub"].path, what, cure)
 
     def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
         self.faults.append(Fault(code, self._document.where_key(path), what, cure))

@@ -54,7 +54,7 @@ class SnapshotDoor:
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
-            answer = self._sessions.own("ec2").describe_snapshot_attribute(
+            answer = self._sessions.own("ec2", region=region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=snapshot_of(resource), Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
@@ -73,7 +73,7 @@ class SnapshotDoor:
             self._modify(resource, "remove", shares)
 
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
-        self._sessions.own("ec2").modify_snapshot_attribute(
+        self._sessions.own("ec2", region=region_of(resource)).modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
             Attribute="createVolumePermission",
             OperationType=operation,
@@ -152,7 +152,7 @@ class GrantDoor:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
-            answer = self._sessions.own("kms").create_grant(
+            answer = self._sessions.own("kms", region=region_in(key_of(resource))).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
@@ -167,13 +167,15 @@ class GrantDoor:
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
-                        self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+                        kms = self._sessions.own("kms", region=region_in(key_of(resource)))
+                        kms.revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
         with gone(*GRANT_GONE):
-            for page in self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
+            kms = self._sessions.own("kms", region=region_in(key_of(resource)))
+            for page in kms.get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
                     if share.grant_id or grant.get("Name") == share.grant_name:
                         yield grant["GrantId"]
@@ -189,7 +191,8 @@ class KeyGrants:
     def on(self, key_arn: str) -> Sequence[SeenGrant]:
         """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
-            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_arn)
+            kms = self._sessions.own("kms", region=region_in(key_arn))
+            pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
             return [
                 SeenGrant(
                     grant["GrantId"],
@@ -209,7 +212,17 @@ def image_of(resource: str) -> str:
 
 def snapshot_of(resource: str) -> str:
     """Return the snapshot id of a resource's name."""
-    return resource.removeprefix("resource#snapshot#")
+    return resource.removeprefix("resource#snapshot#").partition("@")[0]
+
+
+def region_of(resource: str) -> str:
+    """Return the Region of a snapshot's resource; "" for the hub's own."""
+    return resource.partition("@")[2]
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]
 
 
 def key_of(resource: str) -> str:

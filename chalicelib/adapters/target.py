@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.policy_door import policy_told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
@@ -36,7 +37,8 @@ class AwsTarget(WholeImages):
         for key in keys:
             try:
                 with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
-                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+                    kms = self._sessions.own("kms", region=region_in(key))
+                    read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:
                 if refusal.why is not Why.DENIED:
                     raise
@@ -70,8 +72,8 @@ class AwsTarget(WholeImages):
         tags = snapshot_tags(delivery, source, self._trigger_tag)
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
-                SourceRegion=self._hub_region,
-                SourceSnapshotId=source.id,
+                SourceRegion=delivery.target.region if delivery.via else self._hub_region,
+                SourceSnapshotId=delivery.read_from(source.id),
                 Description=source.description or "",
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
@@ -190,9 +192,10 @@ class AwsTarget(WholeImages):
         """Describe the source's keys under the role in the target, where nobody of us opens them."""
         if delivery.target.key_access != "none":
             return {}
-        kms = self._client("kms", "look", delivery, region=self._hub_region)
+        region = delivery.target.region if delivery.via else self._hub_region
+        kms = self._client("kms", "look", delivery, region=region)
         seen: dict[str, str] = {}
-        for key in _source_keys(delivery):
+        for key in delivery.source_keys:
             try:
                 with self._told("DescribeKey", f"{delivery.where}, {key}"):
                     kms.describe_key(KeyId=key)
@@ -204,10 +207,6 @@ class AwsTarget(WholeImages):
         return seen
 
 
-def _source_keys(delivery: Delivery) -> list[str]:
-    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn})
-
-
 def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
     """Order AMIs of ours: what is available before what is being made, and what has failed last."""
     return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
@@ -217,7 +216,7 @@ def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
     """Return the snapshots that share a session with this one: at most ten, always the same ones."""
     ids = [snapshot.id for snapshot in delivery.snapshots]
     start = ids.index(source) // SNAPSHOTS_PER_SESSION * SNAPSHOTS_PER_SESSION
-    return ids[start : start + SNAPSHOTS_PER_SESSION]
+    return [delivery.read_from(one) for one in ids[start : start + SNAPSHOTS_PER_SESSION]]
 
 
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:

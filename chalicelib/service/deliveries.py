@@ -34,6 +34,7 @@ from chalicelib.ports import (
     Telemetry,
     Write,
 )
+from chalicelib.service import hub_copies
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Extras, Lane
 
@@ -85,6 +86,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             case do.TellWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return ev.ToldWaiting()
+            case do.AskHubCopy():
+                return hub_copies.look(self._records, self._ports.target, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
             case do.HoldShares():
@@ -288,6 +291,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
+        if delivery.target.account == delivery.hub:
+            hub_copies.tell(self._bell, self._ports.children, delivery)
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:
@@ -325,13 +330,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
     def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
         """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
         target = record.target
+        sources = [command.source for command in commands if isinstance(command, do.StartCopy)]
+        copied = {source: record.read_from(source) for source in sources}
         return [
             (
-                addresses.lookup(addresses.copy_lookups(target.account, target.region, command.source), record.id),
-                {"kind": "lookup", "delivery": record.id, "source": command.source},
+                addresses.lookup(addresses.copy_lookups(target.account, target.region, copied[source]), record.id),
+                {"kind": "lookup", "delivery": record.id, "source": source},
             )
-            for command in commands
-            if isinstance(command, do.StartCopy)
+            for source in sources
         ]
 
     def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
@@ -365,10 +371,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
 def parse(stored: Stored) -> Delivery:
     """Read a delivery from its item. Raises Unreadable."""
-    try:
-        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
+    return hub_copies.parse(stored)
 
 
 def plain(record: Delivery | Destination) -> dict[str, Any]:

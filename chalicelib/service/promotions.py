@@ -228,6 +228,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            via=_via(promotion, target),
             method=method,
             method_why=why,
         )
@@ -285,6 +286,12 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def due_at(self, record: Promotion) -> int | None:
         """See Lane."""
         return record.due_at
+
+
+def _via(promotion: Promotion, target: Target) -> str:
+    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
 
 
 def _standing(children: Sequence[Child]) -> bool:

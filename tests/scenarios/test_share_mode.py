@@ -13,7 +13,7 @@ SHARING = f"""\
 defaults:
   external_id: {stage.EXTERNAL_ID}
   mode: share
-  key_access: grant
+  copy_deadline: 5m
   service_linked_roles: []
 groups:
   default: ["{DEV}"]
@@ -60,7 +60,7 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     assert sharing.told() == {"delivery.shared": 2, "delivery.delivered": 1, "promotion.over": 1}
     (told,) = [n for n in sharing.notices("delivery.shared") if n["account"] == DEV]
     assert told["image"] == sharing.image
-    sharing.wait(30 * HOUR)  # past every deadline of a copy
+    sharing.wait(1.5 * HOUR)  # past every deadline of a copy
     assert sharing.states() == {DEV: "shared", TEST: "shared", PROD: "delivered"}
     assert launch(sharing, DEV) == ""
 
@@ -137,11 +137,11 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
 
 def test_a_date_in_the_targets_file_withdraws(sharing):
     """At the beginning of that day, by the sweep alone; tagging it again then fails with the date's fault."""
-    until = (sharing.world.now + timedelta(days=2)).date().isoformat()
+    until = (sharing.world.now + timedelta(days=1)).date().isoformat()
     sharing.apply(SHARING.replace("  mode: share\n", f'  mode: share\n  until: "{until}"\n'))
     sharing.tag("")
     assert shared(sharing) == {DEV: "shared"}
-    sharing.wait(49 * HOUR)
+    sharing.wait(15.2 * HOUR)
 
     assert sharing.states() == {DEV: "withdrawn"}
     assert sharing.world.shares_open() == []

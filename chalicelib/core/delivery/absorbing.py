@@ -126,6 +126,13 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 
 
 @_apply.register
+def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    if not event.copies:
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+    return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
+
+
+@_apply.register
 def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
     return _fail(delivery, now, *event.faults)
 

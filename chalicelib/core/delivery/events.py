@@ -71,6 +71,14 @@ class TargetUnfit:
 
 
 @dataclass(frozen=True, slots=True)
+class HubCopySeen:
+    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
+
+    copies: tuple[tuple[str, str], ...] = ()
+    key_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SlotsAsked:
     """The destination knows what is wanted and done."""
 
@@ -216,6 +224,7 @@ Event = (
     | DeadlinePassed
     | TargetReady
     | TargetUnfit
+    | HubCopySeen
     | SlotsAsked
     | SharesHeld
     | SharesReleased

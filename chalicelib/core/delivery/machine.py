@@ -22,6 +22,7 @@ _END = frozenset({S.STOPPING, S.TIDYING})
 
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
+        ev.HubCopySeen: frozenset({S.REQUESTED}),
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
@@ -155,7 +156,8 @@ def deadline(delivery: Delivery) -> int | None:
     entered = delivery.entered
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:
-            return delivery.created_at + delivery.target.queue_deadline
+            between = delivery.target.copy_deadline if delivery.via else 0
+            return delivery.created_at + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
             return deadline_of_copies(delivery)
         case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
@@ -280,12 +282,14 @@ def released_from(delivery: Delivery) -> int:
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
-def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911 - a row a state
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911, PLR0912 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
+        case S.REQUESTED if delivery.via and not delivery.via_copies:
+            return (do.AskHubCopy(),)
         case S.REQUESTED:
             return (do.CheckTarget(),)
         case S.CHECKING:
@@ -335,6 +339,8 @@ def _nudged(delivery: Delivery) -> bool:
     """Whether an event says that looking before time may be worth it."""
     if delivery.state is S.VERIFYING:
         return delivery.hint("image") is not None
+    if delivery.state is S.REQUESTED:
+        return delivery.hint("hub-copy") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
         return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
@@ -414,6 +420,8 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
             case do.VerifyImage():
                 delivery = _taken(delivery, "image")
+            case do.AskHubCopy():
+                delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
     return delivery

@@ -134,6 +134,12 @@ class Delivery:
     """Why ``copy_method: auto`` came to that."""
     launched_by: tuple[str, ...] = ()
     """Organisations or organisational units (ARNs) that the launch permission names instead of the account."""
+    via: str = ""
+    """The delivery that makes the hub's own copy in this Region, where this one copies from there."""
+    via_copies: Mapping[str, str] = field(default_factory=dict)
+    """Source snapshot to the hub's copy of it, once it is there."""
+    via_key: str = ""
+    """The hub's key that those are encrypted under."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
@@ -196,6 +202,17 @@ class Delivery:
     def source_account(self) -> str:
         """Who owns what is copied."""
         return self.hub
+
+    def read_from(self, snapshot: str) -> str:
+        """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
+        return self.via_copies.get(snapshot, snapshot)
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """The keys that what is copied is encrypted under, each once."""
+        if self.via:
+            return (self.via_key,) if self.via_key else ()
+        return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
 
     @property
     def shared(self) -> bool:
