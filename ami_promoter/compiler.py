@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter import document, modes, shape
+from ami_promoter import document, modes, shape, units
 from ami_promoter.document import Document, Path
 from chalicelib.core.faults import Fault
 from chalicelib.core.image_names import template_faults
@@ -61,7 +61,7 @@ def compile_targets(text: str, name: str, hub: Hub) -> Directory | tuple[Fault, 
     compiler = _Compiler(read, hub)
     directory = compiler.directory(data)
     found = [*faults, *misshapen, *compiler.faults]
-    if not found and not directory.accounts:
+    if not found and not directory.accounts and not directory.by_unit:
         found = [shape.names_nobody(read)]
     return tuple(sorted(found, key=_position)) if found else directory
 
@@ -93,7 +93,10 @@ class _Compiler:
     def directory(self, data: Mapping[str, Any]) -> Directory:
         defaults = self._block(data.get("defaults", {}), ("defaults",))
         groups = {name: group if isinstance(group, dict) else {} for name, group in data.get("groups", {}).items()}
-        members = {name: self._members(name, value) for name, value in data.get("groups", {}).items()}
+        organization = data.get("organization", {})
+        everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
+        self.faults += units.faults(self._document, organization, everybody)
+        members = units.accounts_only(everybody)
         blocks = {
             name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
             for name, group in groups.items()
@@ -119,19 +122,34 @@ class _Compiler:
             found = modes.misfits(self._document, account, places, self._hub.account, self._hub.region)
             self.faults += [fault for fault in found if fault not in self.faults]
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
-        self.faults += _foreign_keys(self._document, resolved, self._hub.region)
+        with_units = units.groups_with_units(everybody)
+        open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
+        self.faults += _foreign_keys(self._document, {**resolved, **open_to_all}, self._hub.region)
         accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
+        by_unit = {name: tuple(self._targets("", blocks[name])) for name in with_units}
         self._need_hub(accounts, resolved)
-        return Directory({name: tuple(sorted(mentions)) for name, mentions in members.items()}, accounts)
+        self._need_hub(by_unit, blocks)
+        return Directory(
+            {name: tuple(sorted(mentions)) for name, mentions in everybody.items()},
+            accounts,
+            by_unit,
+            {
+                account: {name: tuple(self._targets(account, {**blocks[name], **block})) for name in with_units}
+                for account, block in own.items()
+                if with_units
+            },
+            units.organisation(organization, everybody),
+        )
 
-    def _members(self, name: str, group: Any) -> Mapping[str, Path]:
-        """Each member once, with its place."""
+    def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
+        """Each member once, with its place; units by their ids."""
         below: Path = ("groups", name, "members") if isinstance(group, dict) else ("groups", name)
         listed = group.get("members") or [] if isinstance(group, dict) else group
         found: dict[str, Path] = {}
-        for index, account in enumerate(listed):
-            if account is None:  # it has had its fault
+        for index, member in enumerate(listed):
+            if member is None:  # it has had its fault
                 continue
+            account = units.named(member, organization)
             if account in found:
                 what = f"{account} stands in group `{name}` a second time."
                 self._fault("targets-member-twice", (*below, index), what, "Delete one, or correct the id.")

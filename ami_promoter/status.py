@@ -7,15 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ami_promoter import pausing
+from ami_promoter import members, pausing
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
 from ami_promoter.report import Report, moment
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
+from chalicelib.core.share import Holder, Share, hard_end
 
 OPEN = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
+
+RESOURCE = 2
+"""So many # are in the name of a resource at least."""
 
 
 def run(call: Call, region: str) -> Report:
@@ -24,6 +30,9 @@ def run(call: Call, region: str) -> Report:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         report = _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+        said = tuple(members.trouble_lines(connection))
+    if said:
+        report = replace(report, lines=(*said, "", *report.lines))
     paused = pausing.Switch(connection).read()
     if paused is None:
         return replace(report, data={**report.data, "paused": None})
@@ -70,13 +79,16 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
 
 def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
-    places = [
-        (str(share.get("resource")), f"share#{share.get('holder')}")
-        for d in deliveries
-        for share in d.get("shares", ())
-    ]
+    places = [(resource, f"share#{holder}") for d in deliveries for resource, holder in _shares(d)]
     found = sorted(reader.many(places).items())
     return [open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN]
+
+
+def _shares(delivery: Record) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    for share in delivery.get("shares", ()):
+        if str(share.get("resource")).count("#") >= RESOURCE:
+            yield str(share["resource"]), str(share.get("holder"))
 
 
 def open_share(pk: str, share: Record) -> dict[str, Any]:
@@ -88,13 +100,35 @@ def open_share(pk: str, share: Record) -> dict[str, Any]:
         "opened_at": moment(share.get("opened_at")),
         "before_us": share.get("before_us", False),
         "holders": sorted(share["_item"].get("holders", ())),
-        "closes_at_the_latest": moment(share["_item"].get("hard_close_at")),
+        "stays": stays(share),
+        "closes_at_the_latest": moment(_end(share)),
     }
+
+
+def stays(share: Record) -> bool:
+    """Whether somebody holds it beyond copies, so that it is open on purpose."""
+    return any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
+
+
+def of_target(pk: str) -> bool:
+    """Whether it is a grant on a target's own key: its AMIs need it, and it is the target's to revoke."""
+    return pk.count("#") >= RESOURCE and addresses.at_home(pk)
+
+
+def _end(share: Record) -> int | None:
+    """When it closes whoever holds it, in epoch seconds; None: not before its holder lets it go."""
+    holders, end = share["_item"].get("holders", ()), share["_item"].get("hard_close_at")
+    if not stays(share):
+        return end if isinstance(end, int) else None
+    read = Share("", "", "", holders=frozenset(map(str, holders)), hard_close_at=end if isinstance(end, int) else 0)
+    return hard_end(read) or None
 
 
 def share_line(share: Mapping[str, Any]) -> str:
     """Show the same for a person."""
     end = f"closes by {share['closes_at_the_latest']} at the latest"
+    if share["stays"]:
+        end = "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {end}"
     end = "was there before us, stays" if share["before_us"] else end
     return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
 
@@ -145,10 +179,19 @@ def _delivery(record: Record) -> dict[str, Any]:
             for copy in record.get("copies", ())
         ],
         "faults": record.get("faults", []),
-        "waits_for": record.get("trouble"),
+        "waits_for": record.get("trouble") or _hindrance(record),
         "leftovers": record.get("leftovers", []),
         "parked": record["_item"].get("parked", ""),
     }
+
+
+def _hindrance(record: Record) -> dict[str, Any] | None:
+    """Return what keeps one of its shares from opening, as the ledger has told it."""
+    said = (record["_item"].get(f"in:{addresses.share_hint(*place)}", "") for place in _shares(record))
+    waits = next((text for text in said if text.startswith(f"{record.get('episode')}:waits:")), None)
+    if waits is None or record.get("state") != State.OPENING:
+        return None
+    return dict(zip(("code", "where", "what", "cure"), waits.split(":", 2)[2].split("\x1f"), strict=False))
 
 
 def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Iterator[str]:

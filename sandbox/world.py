@@ -27,6 +27,7 @@ from sandbox.services.ec2 import Ec2
 from sandbox.services.events import Events
 from sandbox.services.kms import Kms
 from sandbox.services.lambda_ import Lambda
+from sandbox.services.organizations import Organizations
 from sandbox.services.sns import Sns
 from sandbox.services.sqs import Sqs
 from sandbox.services.sts import Sts
@@ -65,6 +66,7 @@ class World:
         self.lambda_ = Lambda(self)
         self.ec2 = Ec2(self)
         self.cloudtrail = CloudTrail(self)
+        self.organizations = Organizations(self)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -75,6 +77,7 @@ class World:
             self.lambda_,
             self.ec2,
             self.cloudtrail,
+            self.organizations,
         )
         self.services = {service.name: service for service in played}
         """What the sandbox plays itself; everything else is moto's."""

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
+from chalicelib.core.addresses import key_of
+from chalicelib.core.key_policy import FOR_ROLES
 from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
@@ -23,16 +25,7 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
-LAUNCH_OPERATIONS = (
-    "DescribeKey",
-    "Encrypt",
-    "Decrypt",
-    "CreateGrant",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-)
+LAUNCH_OPERATIONS = FOR_ROLES
 """What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
 that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 
@@ -152,11 +145,11 @@ class GrantDoor:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
-            answer = self._sessions.own("kms", region=region_in(key_of(resource))).create_grant(
+            answer = self._issuer(resource, share).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
-                Name=share.grant_name,
+                Name=self._name(resource, share),
             )
         return {share.holder_key: answer["GrantId"]}
 
@@ -167,18 +160,29 @@ class GrantDoor:
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
-                        kms = self._sessions.own("kms", region=region_in(key_of(resource)))
-                        kms.revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+                        self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
+        pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            kms = self._sessions.own("kms", region=region_in(key_of(resource)))
-            for page in kms.get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
+            for page in pages.paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
-                    if share.grant_id or grant.get("Name") == share.grant_name:
+                    if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
+
+    def _issuer(self, resource: str, _share: Share) -> Any:
+        """Return the client that makes a grant."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _owner(self, resource: str, _share: Share) -> Any:
+        """Return the client that lists and revokes it: the key's owner's."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _name(self, _resource: str, share: Share) -> str:
+        """Return the name that it bears."""
+        return share.grant_name
 
 
 class KeyGrants:
@@ -223,11 +227,6 @@ def region_of(resource: str) -> str:
 def region_in(arn: str) -> str:
     """Return the Region that an ARN names."""
     return arn.split(":")[3]
-
-
-def key_of(resource: str) -> str:
-    """Return the key's ARN of a resource's name."""
-    return resource.removeprefix("resource#key#").rpartition("#")[0]
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement

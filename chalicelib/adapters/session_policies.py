@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.key_policy import FOR_ROLES
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
@@ -56,13 +57,30 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
     elif work == "roles":
-        statements = [_allow("iam:GetRole", f"arn:{partition}:iam::{delivery.target.account}:role/aws-service-role/*")]
+        # of a role that is not there IAM knows no path
+        roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+        statements = [_allow("iam:GetRole", [f"{roles}aws-service-role/*", f"{roles}AWSServiceRoleFor*"])]
     elif work == "tidy":
         statements += [
             _allow(
                 ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
             )
         ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
+    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
+
+    On a key of the account's own they are found again and revoked there; on the hub's, by the hub.
+    """
+    condition = {
+        "StringEquals": {"kms:GranteePrincipal": grantee},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
+    }
+    statements = [_allow("kms:CreateGrant", key_arn, condition)]
+    if key_arn.split(":")[4] == account:
+        statements.append(_allow(["kms:ListGrants", "kms:RevokeGrant"], key_arn))
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 

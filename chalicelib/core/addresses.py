@@ -92,6 +92,18 @@ def role_resource(key_arn: str, account: str) -> Key:
     return Key(f"resource#role#{key_arn}#{account}")
 
 
+def key_of(resource: str) -> str:
+    """Return the key's ARN in the name of a resource that is a key; "" for snapshots and AMIs."""
+    _, kind, name, *_ = resource.split("#")
+    return "" if kind in ("snapshot", "image") else name
+
+
+def at_home(resource: str) -> bool:
+    """Whether it is grants for an account's service-linked roles on a key of that account's own, not the hub's."""
+    _, kind, *rest = resource.split("#")
+    return kind == "role" and rest[0].split(":")[4:5] == rest[1:2]
+
+
 def image_resource(ami: str) -> Key:
     """The lane of one source AMI's launch permissions."""
     return Key(f"resource#image#{ami}")
@@ -115,6 +127,15 @@ def slot(destination_key: Key, delivery: str) -> Key:
 def share(resource: Key, holder: str) -> Key:
     """One permission on a resource: by account for a snapshot, by delivery for a key."""
     return Key(resource.pk, f"share#{holder}")
+
+
+def share_hint(resource: str, holder: str) -> str:
+    """Name the hint by which the ledger tells a delivery of one share.
+
+    A delivery holds one permission of a resource, but of an AMI and of a key for service-linked roles it may hold many.
+    """
+    many = resource.split("#")[1] in ("image", "role")
+    return f"share#{resource}#{holder}" if many else f"share#{resource}"
 
 
 def child(ami: str, delivery: str) -> Key:

@@ -7,11 +7,13 @@ as a holder needs it (law 1); what was there before us stays (law 2); the intent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chalicelib.core import pace
+from chalicelib.core import addresses, pace
+from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 
 GRANT_PREFIX = "ami-promoter-"
@@ -19,6 +21,9 @@ GRANT_PREFIX = "ami-promoter-"
 OWN_HISTORY = 15 * pace.MINUTE
 """A permission that we ourselves closed within this time and that still shows is our own stale one."""
 
+
+GIVEN_UP_AFTER = 16
+"""Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
 GRANTS_SHOW_WITHIN = 5 * pace.MINUTE
 """A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
@@ -76,7 +81,12 @@ class Share:
     @property
     def grant_name(self) -> str:
         """Name of the key grant, with its generation: re-using a name soon after revoking may return the dying one."""
-        return f"{GRANT_PREFIX}{self.holder_key}-{self.generation}"
+        return f"{grant_stem(self.holder_key)}-{self.generation}"
+
+
+def grant_stem(holder_key: str) -> str:
+    """Return what the names of all generations of a grant begin with; KMS takes no dots in them."""
+    return GRANT_PREFIX + re.sub("[^a-zA-Z0-9:/_-]", "_", holder_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +227,32 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
     return replace(share, state=state, fault=fault, told=frozenset(), tries=0, next_try=now)
 
 
+def worth_waiting(share: Share, why: Why, now: int) -> bool:
+    """Whether a refused opening is tried again.
+
+    A grant for a service-linked role is made by the target, which must be let in, and from whose account the key must
+    be accessible: that becomes true late [aws-facts 3].
+    """
+    if why is Why.THROTTLED:
+        return True
+    if share.state is not State.OPENING or share.resource.split("#")[1] != "role":
+        return False
+    return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= pace.NOT_YET_FOR)
+
+
+def given_up(share: Share, fault: Fault, now: int) -> Share | None:
+    """Return the share as it is when trying to close it is given up; None: it is to be tried again.
+
+    Only on a target's own key: such a grant serves that account's own role on that account's own key.
+    """
+    if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
+        return None
+    return replace(share, state=State.REFUSED, fault=fault, closed_at=now, tries=0, next_try=now)
+
+
 def believable_from(share: Share) -> int:
     """From when an absent permission is believed to be gone, and not only late to show."""
-    unheard = share.resource.startswith("resource#key#") and not share.grant_id
+    unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
 
 

@@ -714,7 +714,7 @@ class TwinKms:
         self._cloud = cloud
         self._kms = guard("kms", self)
 
-    def own(self, _service, *, once=False):
+    def own(self, _service, *, once=False, region=""):
         """A client; ``once`` makes no difference here."""
         return self._kms
 

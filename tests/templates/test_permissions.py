@@ -81,23 +81,33 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
     assert known[permissions.EVERY].keys() <= {it.sid for it in ALL}
 
 
-def test_only_act_enters_targets_and_only_settle_opens_shares():
-    """No function can do both, and none can reset a share or touch IAM; key policies are those of a parameter."""
+def test_only_act_and_settle_enter_targets_and_only_settle_opens_shares():
+    """No other function can do either, none can change IAM, and key policies are those of a parameter.
+
+    ``discover`` enters the role that reads an organisation, and no other.
+    """
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions:
             may.setdefault(action, set()).add(it.role)
 
-    assert may["sts:AssumeRole"] == {"act"}
-    for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute", "kms:RevokeGrant"):
+    assert may["sts:AssumeRole"] == {"act", "settle", "discover"}
+    entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions}
+    assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
+        "act": ["${TargetRoleName}"],
+        "settle": ["${TargetRoleName}"],
+        "discover": ["${OrganizationReadRoleName}"],
+    }
+    for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"):
         assert may[action] == {"settle"}
+    assert may["kms:RevokeGrant"] == {"settle", "target role"}
     assert may["kms:CreateGrant"] == {"settle", "target role"}
     assert may["kms:PutKeyPolicy"] == {"settle"}
     assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
         "({'Ref': 'PolicyKeyArns'},)"
     }
     assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
-    assert not [action for action in may if action.startswith("iam:")]
+    assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}
 
 
 @pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])

@@ -11,7 +11,7 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions
-from chalicelib.core.delivery.machine import TRANSITIONS, due_at, slots_told
+from chalicelib.core.delivery.machine import TRANSITIONS, due_at, hindrance, slots_told
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -117,7 +117,8 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     wrong = tuple(s.copy for s in event.copies if s.key_arn != event.key_arn)
     wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key, or forged
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return _to(wanted, State.REGISTERING, now, shares=())
+        kept = tuple(share for share in wanted.shares if share.stays)  # nothing is to be copied, and the AMI needs them
+        return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
     return _to(wanted, State.WAITING, now)
 
 
@@ -169,7 +170,9 @@ def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
     if delivery.shared:
         return _to(delivery, State.PUBLISHING, now, opened_at=now)
-    return _to(delivery, State.REGISTERING if delivery.method == "image" else State.COPYING, now, opened_at=now)
+    copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
+    registers = copied or delivery.method == "image"
+    return _to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
 
 
 @_apply.register
@@ -516,12 +519,14 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.TIDYING:
         why = () if delivery.trouble is None else (delivery.trouble,)
         return replace(delivery, tidied=True, next_try=now, faults=(*delivery.faults, *why))
-    last = "" if delivery.trouble is None else f" The last refusal was: {delivery.trouble.what}"
+    hindered = hindrance(delivery) if delivery.state is State.OPENING else None
+    trouble = hindered or delivery.trouble
+    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
     fault = Fault(
         f"deadline-{delivery.state}",
         delivery.where,
         f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state],
+        _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
     return _fail(delivery, now, fault)
 

@@ -241,10 +241,20 @@ def is_open(delivery: Delivery, hint: str) -> bool:
 
 def refusal(delivery: Delivery, hint: str) -> Fault | None:
     """Return the ledger's reason why the share is not, or no longer, open."""
+    return _ledgers_fault(delivery, hint, "refused:")
+
+
+def hindrance(delivery: Delivery) -> Fault | None:
+    """Return what the ledger is trying to get past to open one of the shares: the cause if a deadline passes first."""
+    found = (_ledgers_fault(delivery, share.hint, "waits:") for share in delivery.shares)
+    return next(filter(None, found), None)
+
+
+def _ledgers_fault(delivery: Delivery, hint: str, how: str) -> Fault | None:
     said = delivery.fact(hint)
-    if said is None or not said.startswith("refused:"):
+    if said is None or not said.startswith(how):
         return None
-    code, where, what, cure = said.removeprefix("refused:").split("\x1f")
+    code, where, what, cure = said.removeprefix(how).split("\x1f")
     return Fault(code, where, what, cure)
 
 

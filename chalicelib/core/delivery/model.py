@@ -99,7 +99,7 @@ class Share:
     @property
     def hint(self) -> str:
         """Name of the hint by which the ledger says that it is open (or refused)."""
-        return f"share#{self.resource}"
+        return addresses.share_hint(self.resource, self.holder)
 
 
 @dataclass(frozen=True, slots=True)
