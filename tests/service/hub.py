@@ -31,6 +31,7 @@ from tests.service.cloud import (
     Quiet,
     TwinGrantDoor,
     TwinGrants,
+    TwinImageDoor,
     TwinKms,
     TwinNotices,
     TwinSnapshotDoor,
@@ -112,6 +113,7 @@ class Hub:
         notices = guard("notices", TwinNotices(cloud))
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
+            "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
@@ -159,6 +161,7 @@ class Hub:
                 for key in sorted(map(str, keys))
                 for account in self.accounts
             ),
+            *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
         ]
 
