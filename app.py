@@ -55,6 +55,6 @@ def sweep(_event: dict[str, Any], context: Any) -> None:
 
 
 @app.lambda_function(name="discover")
-def discover(_event: dict[str, Any], _context: Any) -> None:
-    """Find tagged AMIs whose event was lost (every five minutes)."""
-    bootstrap.application().discover()
+def discover(_event: dict[str, Any], context: Any) -> None:
+    """Find tagged AMIs whose event was lost, and read the organisation (every five minutes)."""
+    bootstrap.application().discover(context)

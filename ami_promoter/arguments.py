@@ -114,7 +114,7 @@ TAG = Option(
     "(?!aws:).{1,127}",
     "a tag's key",
 )
-ACCOUNT = Option("--account", "ID", "only the delivery to this account", "[0-9]{12}", "12 digits")
+ACCOUNT = Option("--account", "ID", "only this account", "[0-9]{12}", "12 digits")
 HELP = Option("--help", "", "show this")
 
 AMI: Mapping[str, Any] = {
@@ -148,6 +148,16 @@ COMMANDS = (
         "check the file, show what changes, and bring it into force",
         "FILE",
         options=(REGION, TABLE, HUB, DRY_RUN, JSON, HELP),
+    ),
+    Command(
+        ("members", "accept"),
+        "let accounts go that left a group at once, more than may without a person",
+        options=(REGION, TABLE, HUB, ACCOUNT, JSON, HELP),
+    ),
+    Command(
+        ("members",),
+        "show which accounts OUs bring into groups, who left, and what cannot be read",
+        options=(REGION, TABLE, HUB, JSON, HELP),
     ),
     Command(
         ("status",),

@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter import document, modes, shape
+from ami_promoter import document, modes, shape, units
 from ami_promoter.document import Document, Path
 from chalicelib.core.faults import Fault
 from chalicelib.core.image_names import template_faults
@@ -61,7 +61,7 @@ def compile_targets(text: str, name: str, hub: Hub) -> Directory | tuple[Fault, 
     compiler = _Compiler(read, hub)
     directory = compiler.directory(data)
     found = [*faults, *misshapen, *compiler.faults]
-    if not found and not directory.accounts:
+    if not found and not directory.accounts and not directory.by_unit:
         found = [shape.names_nobody(read)]
     return tuple(sorted(found, key=_position)) if found else directory
 
@@ -93,7 +93,10 @@ class _Compiler:
     def directory(self, data: Mapping[str, Any]) -> Directory:
         defaults = self._block(data.get("defaults", {}), ("defaults",))
         groups = {name: group if isinstance(group, dict) else {} for name, group in data.get("groups", {}).items()}
-        members = {name: self._members(name, value) for name, value in data.get("groups", {}).items()}
+        organization = data.get("organization", {})
+        everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
+        self.faults += units.faults(self._document, organization, everybody)
+        members = units.accounts_only(everybody)
         blocks = {
             name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
             for name, group in groups.items()
@@ -112,25 +115,41 @@ class _Compiler:
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
-        built_in = {**_BUILT_IN, "regions": (self._hub.region,)}
+        built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
         for account, block in resolved.items():
             places = {name: (setting.value, setting.path) for name, setting in block.items()}
             found = modes.misfits(self._document, account, places, self._hub.account, self._hub.region)
             self.faults += [fault for fault in found if fault not in self.faults]
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
-        self.faults += _foreign_keys(self._document, resolved, self._hub.region)
+        with_units = units.groups_with_units(everybody)
+        open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
+        self.faults += _foreign_keys(self._document, {**resolved, **open_to_all}, self._hub.region)
         accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
-        return Directory({name: tuple(sorted(mentions)) for name, mentions in members.items()}, accounts)
+        by_unit = {name: tuple(self._targets("", blocks[name])) for name in with_units}
+        self._need_hub(accounts, resolved)
+        self._need_hub(by_unit, blocks)
+        return Directory(
+            {name: tuple(sorted(mentions)) for name, mentions in everybody.items()},
+            accounts,
+            by_unit,
+            {
+                account: {name: tuple(self._targets(account, {**blocks[name], **block})) for name in with_units}
+                for account, block in own.items()
+                if with_units
+            },
+            units.organisation(organization, everybody),
+        )
 
-    def _members(self, name: str, group: Any) -> Mapping[str, Path]:
-        """Each member once, with its place."""
+    def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
+        """Each member once, with its place; units by their ids."""
         below: Path = ("groups", name, "members") if isinstance(group, dict) else ("groups", name)
         listed = group.get("members") or [] if isinstance(group, dict) else group
         found: dict[str, Path] = {}
-        for index, account in enumerate(listed):
-            if account is None:  # it has had its fault
+        for index, member in enumerate(listed):
+            if member is None:  # it has had its fault
                 continue
+            account = units.named(member, organization)
             if account in found:
                 what = f"{account} stands in group `{name}` a second time."
                 self._fault("targets-member-twice", (*below, index), what, "Delete one, or correct the id.")
@@ -217,11 +236,23 @@ class _Compiler:
             self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:
-        settings = {name: setting.value for name, setting in block.items() if name not in ("regions", "key")}
+        apart = ("regions", "key", "by_way_of_hub")
+        settings = {name: setting.value for name, setting in block.items() if name not in apart}
+        between = "by_way_of_hub" in block and block["by_way_of_hub"].value and account != self._hub.account
         for region in _regions_of(block, self._hub.region):
             key = _key_in(block, region)
             keyed: dict[str, Any] = {} if key is None else {"key": key}
-            yield Target(account=account, region=region, **modes.filled(settings), **keyed)
+            by_way_of = (self._hub.account or "") if between and region != self._hub.region else ""
+            yield Target(account=account, region=region, by_way_of=by_way_of, **modes.filled(settings), **keyed)
+
+    def _need_hub(self, accounts: Mapping[str, tuple[Target, ...]], resolved: Mapping[str, _Block]) -> None:
+        """Refuse what is to go by way of the hub to a Region that the hub itself does not get AMIs in."""
+        there = {target.region for target in accounts.get(self._hub.account or "", ())}
+        for account, targets in accounts.items():
+            for region in sorted({t.region for t in targets if t.by_way_of} - there):
+                what = f"{account} gets AMIs in {region} by way of the hub, which is no target there itself."
+                cure = f'Write `"{self._hub.account}": {{regions: [{region}]}}` under `accounts`.'
+                self._fault("targets-hub-copy", resolved[account]["by_way_of_hub"].path, what, cure)
 
     def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
         self.faults.append(Fault(code, self._document.where_key(path), what, cure))

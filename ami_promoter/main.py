@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ami_promoter import asking, aws, drain, key_policy, pausing, reconcile, status, targets
+from ami_promoter import asking, aws, drain, key_policy, members, pausing, reconcile, status, targets
 from ami_promoter.arguments import Call, parse
 from ami_promoter.report import Report
 from chalicelib.core.faults import Fault
@@ -16,6 +16,7 @@ OK, FAULTS, USAGE, AWS, UNFINISHED = 0, 1, 2, 3, 4
 
 RUN: Mapping[str, Callable[[Call, str], Report]] = {
     "targets": targets.run,
+    "members": members.run,
     "status": status.run,
     "pause": pausing.run,
     "resume": pausing.run,

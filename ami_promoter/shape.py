@@ -71,8 +71,10 @@ def _faults(document: Document, error: jsonschema.ValidationError) -> Iterator[t
                     ),
                 )
     elif error.validator == "required":
-        what = f"group `{path[-1]}` has no `members`."
-        yield path, Fault("targets-no-members", document.where_key(path), what, cure)
+        group = path[0] == "groups"
+        what = f"group `{path[-1]}` has no `members`." if group else f"`{path[-1]}` has no `id`."
+        code = "targets-no-members" if group else "targets-organization"
+        yield path, Fault(code, document.where_key(path), what, cure)
     elif error.validator == "not":
         what = f"`{_shown(document, path)}` does not work in this version."
         yield path, Fault("targets-not-yet", document.where_key(path), what, cure)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ami_promoter import pausing
+from ami_promoter import members, pausing
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
@@ -30,6 +30,9 @@ def run(call: Call, region: str) -> Report:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         report = _one(reader, connection, call.operand) if call.operand else _all(reader, connection)
+        said = tuple(members.trouble_lines(connection))
+    if said:
+        report = replace(report, lines=(*said, "", *report.lines))
     paused = pausing.Switch(connection).read()
     if paused is None:
         return replace(report, data={**report.data, "paused": None})
@@ -167,6 +170,8 @@ def _delivery(record: Record) -> dict[str, Any]:
         "region": target.get("region"),
         "state": state,
         "since": moment(record.get("entered", {}).get(state)),
+        "method": record.get("method", "snapshots"),
+        "method_why": record.get("method_why", ""),
         "image": record.get("image"),
         "key": record.get("key_arn") or None,
         "copies": [
@@ -205,11 +210,20 @@ def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Itera
     if rows:
         yield from _table(("ACCOUNT", "REGION", "STATE", "SINCE", "NEW AMI", "COPIES", "KEY"), rows)
     for delivery in data["deliveries"]:
-        yield from _troubles(delivery, f"{delivery['account']} {delivery['region']}: ")
+        place = f"{delivery['account']} {delivery['region']}: "
+        yield from _method(delivery, place)
+        yield from _troubles(delivery, place)
     yield ""
     shares = data["open_shares"]
     yield f"Open shares: {len(shares) or 'none'}"
     yield from (f"  {share_line(share)}" for share in shares)
+
+
+def _method(delivery: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Say how it is copied where that is not the usual way, or was chosen by the service, and why."""
+    way = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
+    if delivery["method_why"] or delivery["method"] == "image":
+        yield f"{prefix}by {way}: {delivery['method_why'] or 'the targets file says so.'}"
 
 
 def _troubles(data: Mapping[str, Any], prefix: str) -> Iterator[str]:

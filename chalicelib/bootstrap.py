@@ -17,7 +17,9 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.members_table import MembersTable
 from chalicelib.adapters.notices import SnsNotices
+from chalicelib.adapters.organisation import AwsOrganisation
 from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.adapters.rings import SqsRings
 from chalicelib.adapters.role_door import RoleDoor
@@ -28,6 +30,7 @@ from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Misconfigured
+from chalicelib.core.organisation import Organisation
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
@@ -36,6 +39,7 @@ from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
@@ -105,11 +109,12 @@ class Application:
         """Ring what is due."""
         Sweep(self._records, self._rings, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
 
-    def discover(self) -> None:
-        """Find tagged AMIs whose event was lost."""
+    def discover(self, context: Any) -> None:
+        """Find tagged AMIs whose event was lost; then see whom the units of the organisation have."""
         hub = (self._settings.hub_account, self._settings.region)
         try:
-            Discover(self._records, self._source, self._bell, now, *hub).run()
+            found = Discover(self._records, self._source, self._bell, now, *hub).run()
+            self._members.run(found, time_left=_seconds(context))
         except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
             self._telemetry.hindered("discover", str(refusal))
 
@@ -147,7 +152,17 @@ class Application:
 
     @cached_property
     def _targets(self) -> TargetsTable:
-        return TargetsTable(self._sessions.own("dynamodb"), self._settings.table)
+        hub = (self._settings.hub_account, self._settings.region)
+        return TargetsTable(self._sessions.own("dynamodb"), self._settings.table, hub)
+
+    @cached_property
+    def _members(self) -> Members:
+        book = MembersTable(self._sessions.own("dynamodb"), self._settings.table)
+
+        def reader(named: Organisation) -> AwsOrganisation:
+            return AwsOrganisation(self._sessions, named, self._settings.hub_account, self._settings.region)
+
+        return Members(self._targets, book, reader, self._records, self._bell, now, self._telemetry)
 
     @cached_property
     def _source(self) -> HubSource:

@@ -10,10 +10,13 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.destination import Slots
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
+from chalicelib.core.listing import Page, Step
+from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
 from chalicelib.core.targets import Resolution
@@ -280,19 +283,97 @@ class Source(Protocol):
 
 
 class Targets(Protocol):
-    """The applied targets file."""
+    """The applied targets file, with the accounts that the units of an organisation bring into its groups."""
 
     def resolve(self, value: str) -> Resolution:
         """Resolve a trigger value; any fault and there are no targets."""
         ...
 
-    def listed(self, accounts: Collection[str]) -> frozenset[str]:
-        """Return those of these accounts that the applied file contains, read consistently (law 8)."""
+    def listed(self, receivers: Collection[str]) -> frozenset[str]:
+        """Return those of these that may receive anything, read consistently (law 8).
+
+        Accounts that the applied file lists or a unit of it has, and ARNs of units that the applied file names.
+        """
         ...
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
         ...
+
+
+class Applied(Targets, Protocol):
+    """What the resolver needs of the applied file besides. May raise Refusal where it was changed by hand."""
+
+    def organisation(self) -> Organisation | None:
+        """What it says of an organisation; None where it names no unit."""
+        ...
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Every group's members: accounts and units."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFound:
+    """An OU, a root or an organisation: the ARN by which a launch permission names it, and the parents it begins at.
+
+    Of a root it is the organisation's ARN: launch permissions know no roots.
+    """
+
+    arn: str
+    parents: tuple[str, ...]
+
+
+class OrganisationReader(Protocol):
+    """The organisation that the applied file names. Every method may raise Refusal, worded for a person."""
+
+    def unit(self, unit: str) -> UnitFound:
+        """Find a unit."""
+        ...
+
+    def page(self, step: Step) -> Page:
+        """Read one page of a parent's direct children; an empty one may not be the last."""
+        ...
+
+    def whereabouts(self, account: str) -> Whereabouts:
+        """Say in which state an account is and where it stands; state "": not in the organisation."""
+        ...
+
+
+class MembersBook(Protocol):
+    """What the resolver writes down: whom each unit has, as it is in force, and its own book."""
+
+    def membership(self) -> Membership:
+        """Read what is in force, whole. Raises Refusal where items were changed by hand."""
+        ...
+
+    def publish(self, before: Membership, after: Membership) -> bool:
+        """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
+        ...
+
+    def book(self) -> tuple[Book, int]:
+        """Read the book, and its version."""
+        ...
+
+    def save(self, book: Book, version: int) -> bool:
+        """Write the book if nobody else has. False: somebody has."""
+        ...
+
+    def accepted(self, now: int) -> frozenset[str]:
+        """Return the accounts that a person has let go within the last day."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Who bears the name that the new AMI is to have."""
+
+    ours: str | None = None
+    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
+    stranger: str | None = None
+    """Another AMI."""
+    unfinished: bool = False
+    """Whether ours is not available."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +383,7 @@ class TargetView:
     key: KeyFacts | None
     key_trouble: str
     """AWS's words where the key could not be described."""
-    image: str | None
-    """An AMI of ours for this delivery that is there already."""
-    name_taken_by: str | None
-    """Another AMI that bears the name."""
+    named: Named
     copies: tuple[SeenCopy, ...]
     keys_seen: Mapping[str, str] = field(default_factory=dict)
     """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
@@ -358,16 +436,16 @@ class TargetAccount(Protocol):
         """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
         ...
 
-    def tag_copies(self, delivery: Delivery, image: SourceImage) -> Sequence[tuple[str, str]]:
-        """Give the snapshots that CopyImage made their own tags; returns (source snapshot, copy), by device."""
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
+        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
         ...
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """Return (our AMI for this delivery, a stranger's AMI with its name)."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """Look who bears the AMI's name there. What the delivery has discarded is nobody."""
         ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
@@ -489,6 +567,18 @@ class Telemetry(Protocol):
 
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that was there before us does not count."""
+        ...
+
+    def hindered(self, what: str, why: str) -> None:
+        """Scheduled work, or a part of it, was not done this time."""
+        ...
+
+    def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        """The organisation was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
+        ...
+
+    def left(self, account: str, group: str, why: str) -> None:
+        """An account was taken out of a group, on this evidence."""
         ...
 
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -85,13 +85,26 @@ class PowertoolsTelemetry:
         self._count("SharesStillOpen")
 
     def hindered(self, what: str, why: str) -> None:
-        """Tell that scheduled work was not done this time."""
+        """See the port."""
         self._logger.warning("hindered", work=what, why=why)
 
     def closed_blind(self, resource: str, account: str) -> None:
         """See the port."""
         self._logger.error("share closed blind", resource=resource, target_account=account)
         self._count("SharesClosedBlind")
+
+    def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        """See the port."""
+        log = self._logger.error if held or troubles else self._logger.info
+        log("organisation", joined=joined, left=left, held=held, troubles=dict(troubles))
+        self._count("AccountsJoined", joined)
+        self._count("AccountsLeft", left)
+        self._count("AccountsHeld", held)
+        self._count("UnitsUnreadable", len(troubles))
+
+    def left(self, account: str, group: str, why: str) -> None:
+        """See the port."""
+        self._logger.warning("account left", target_account=account, group=group, why=why)
 
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """See the port."""

@@ -6,6 +6,7 @@ clock at ``world.start``. One world at a time in a process.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import time_machine
 
-from sandbox import moto_backend, wire
+from sandbox import moto_answers, moto_backend, wire
 from sandbox.accounts import Accounts
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
@@ -26,6 +27,7 @@ from sandbox.services.ec2 import Ec2
 from sandbox.services.events import Events
 from sandbox.services.kms import Kms
 from sandbox.services.lambda_ import Lambda
+from sandbox.services.organizations import Organizations
 from sandbox.services.sns import Sns
 from sandbox.services.sqs import Sqs
 from sandbox.services.sts import Sts
@@ -64,6 +66,7 @@ class World:
         self.lambda_ = Lambda(self)
         self.ec2 = Ec2(self)
         self.cloudtrail = CloudTrail(self)
+        self.organizations = Organizations(self)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -74,6 +77,7 @@ class World:
             self.lambda_,
             self.ec2,
             self.cloudtrail,
+            self.organizations,
         )
         self.services = {service.name: service for service in played}
         """What the sandbox plays itself; everything else is moto's."""
@@ -84,11 +88,14 @@ class World:
         return self.kernel.now
 
     def __enter__(self) -> Self:
-        """Take over the clock, the AWS transport and moto's state of this process."""
+        """Take over the clock, the AWS transport, the common source of randomness and moto's state of this process."""
         with ExitStack() as stack:
             self.clock = self._travel.start()
             stack.callback(self._travel.stop)
+            stack.callback(random.setstate, random.getstate())
+            random.seed(self.seed)  # botocore's waits between its retries
             moto_backend.reset()
+            moto_answers.patch()
             stack.enter_context(wire.installed(self))
             stack.enter_context(self.kernel.installed())
             self._stack = stack.pop_all()

@@ -15,6 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
 TARGET_ROLES = {"Role": "target role", "ForwardRole": "target forwarding role"}
+ORGANIZATION_ROLES = {"Role": "organization read role"}
+ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES}
+"""Templates for other accounts -> their roles, by logical id."""
+NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
 EVERY = "every function"
 
 INTRO = """\
@@ -23,8 +27,10 @@ INTRO = """\
 Who may do what, and why.
 Each function has a role of its own with one written policy (`.chalice/policies/`); nothing is generated or guessed.
 The role in a target is in `deploy/target.yaml`.
+That in an organisation's management account is in `deploy/organization.yaml`.
 The tables are generated from these files (`make docs`); the reasons stand in `.chalice/policies/reasons.yaml`.
 
+- Only `discover` may read an organisation, and nobody may change one.
 - Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
 - In a target, `act` narrows each session to one delivery's resources by a session policy.
 - A snapshot can be made public by none of them.
@@ -56,10 +62,11 @@ def statements() -> Iterator[Statement]:
     for function, settings in config["stages"]["hub"]["lambda_functions"].items():
         document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         yield from _parse(function, document)
-    target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text(encoding="utf-8"))
-    for name, role in TARGET_ROLES.items():
-        for policy in target["Resources"][name]["Properties"]["Policies"]:
-            yield from _parse(role, policy["PolicyDocument"])
+    for file, roles in ELSEWHERE.items():
+        template = yaml_parse((ROOT / "deploy" / file).read_text(encoding="utf-8"))
+        for name, role in roles.items():
+            for policy in template["Resources"][name]["Properties"]["Policies"]:
+                yield from _parse(role, policy["PolicyDocument"])
 
 
 def reasons() -> dict[str, dict[str, str]]:
@@ -71,7 +78,7 @@ def reasons() -> dict[str, dict[str, str]]:
 def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str | None:
     """Why this statement is there; None if nobody said."""
     return known.get(statement.role, {}).get(statement.sid) or (
-        None if statement.role in TARGET_ROLES.values() else known[EVERY].get(statement.sid)
+        None if statement.role in NOT_FUNCTIONS else known[EVERY].get(statement.sid)
     )
 
 
@@ -82,9 +89,11 @@ def page() -> str:
     for statement in statements():
         if statement.role != role:
             role = statement.role
-            text += f"\n## {role if role in TARGET_ROLES.values() else f'Function `{role}`'}\n\n"
+            text += f"\n## {role if role in NOT_FUNCTIONS else f'Function `{role}`'}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
-        own = "TARGET" if statement.role in TARGET_ROLES.values() else "HUB"
+        own = "HUB"
+        if statement.role in NOT_FUNCTIONS:
+            own = "TARGET" if statement.role in TARGET_ROLES.values() else "MANAGEMENT"
         cells = (
             statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
@@ -130,6 +139,7 @@ def _readable(value: Any, own: str) -> str:
         "${HubAccountId}": "HUB",
         "${AWS::AccountId}": own,
         "${TargetRoleName}": "AmiCopyRole",
+        "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
         "${PolicyKeyArns}": "PolicyKeyArns",
     }.items():

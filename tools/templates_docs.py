@@ -35,11 +35,12 @@ class Template:
 
 
 def templates() -> tuple[Template, ...]:
-    """Read the three templates. The hub's is what Chalice gets to merge, before it is packaged."""
+    """Read the templates. The hub's is what Chalice gets to merge, before it is packaged."""
     return (
         Template(".chalice/extras.yaml", "The hub", merge_template()),
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
+        _read("deploy/organization.yaml", "The organisation"),
     )
 
 

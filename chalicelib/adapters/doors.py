@@ -47,7 +47,7 @@ class SnapshotDoor:
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
-            answer = self._sessions.own("ec2").describe_snapshot_attribute(
+            answer = self._sessions.own("ec2", region=region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=snapshot_of(resource), Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
@@ -66,7 +66,7 @@ class SnapshotDoor:
             self._modify(resource, "remove", shares)
 
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
-        self._sessions.own("ec2").modify_snapshot_attribute(
+        self._sessions.own("ec2", region=region_of(resource)).modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
             Attribute="createVolumePermission",
             OperationType=operation,
@@ -172,13 +172,13 @@ class GrantDoor:
                     if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
 
-    def _issuer(self, _resource: str, _share: Share) -> Any:
+    def _issuer(self, resource: str, _share: Share) -> Any:
         """Return the client that makes a grant."""
-        return self._sessions.own("kms")
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
 
-    def _owner(self, _resource: str, _share: Share) -> Any:
+    def _owner(self, resource: str, _share: Share) -> Any:
         """Return the client that lists and revokes it: the key's owner's."""
-        return self._sessions.own("kms")
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
 
     def _name(self, _resource: str, share: Share) -> str:
         """Return the name that it bears."""
@@ -195,7 +195,8 @@ class KeyGrants:
     def on(self, key_arn: str) -> Sequence[SeenGrant]:
         """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
-            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_arn)
+            kms = self._sessions.own("kms", region=region_in(key_arn))
+            pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
             return [
                 SeenGrant(
                     grant["GrantId"],
@@ -215,7 +216,17 @@ def image_of(resource: str) -> str:
 
 def snapshot_of(resource: str) -> str:
     """Return the snapshot id of a resource's name."""
-    return resource.removeprefix("resource#snapshot#")
+    return resource.removeprefix("resource#snapshot#").partition("@")[0]
+
+
+def region_of(resource: str) -> str:
+    """Return the Region of a snapshot's resource; "" for the hub's own."""
+    return resource.partition("@")[2]
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import key_policy
@@ -129,7 +130,9 @@ class PolicyDoor:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(Why.DENIED, foreign)
         with policy_told("GetKeyPolicy", f"{self._where}, {key}"):
-            text = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName=POLICY)["Policy"]
+            text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
+                "Policy"
+            ]
         document = key_policy.read(key, text)
         if isinstance(document, Fault):
             raise Refusal(Why.DENIED, document)
@@ -139,7 +142,8 @@ class PolicyDoor:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
         with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
-            self._sessions.own("kms", once=True).put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
+            kms = self._sessions.own("kms", once=True, region=region_in(before.key))
+            kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
         after = key_policy.read(before.key, text)
         if isinstance(after, Document):
             self._last[before.key] = (self._sessions.now(), after.sids)
@@ -168,39 +172,40 @@ def policy_told(step: str, where: str, principals: Collection[str] = ()) -> Iter
         with told(step, where):
             yield
     except Refusal as refusal:
-        code, cure = _explained(code_of(refusal), refusal.fault.what, sorted(principals))
-        if not code:
-            raise
-        fault = Fault(code, where, refusal.fault.what, cure)
+        fault = _explained(code_of(refusal), refusal.fault, sorted(principals))
         raise Refusal(refusal.why, fault, unknown=refusal.unknown) from refusal.__cause__
 
 
-def _explained(aws: str, what: str, principals: Sequence[str]) -> tuple[str, str]:
-    """Return our code and the cure for AWS's; ("", "") where there is no more to say."""
+def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
+    """Return what AWS's code means for a key's policy; the fault as it is where there is no more to say."""
+    where, what = told.where, told.what
     grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
-    if aws == "AccessDeniedException":
-        return "key-policy-denied", (
-            "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy leave "
-            "the decision to IAM, or name the hub's roles act and settle there; look for a service control policy; "
-            f"{grant}"
-        )
-    if aws == "LimitExceededException":
-        return "key-policy-too-large", f"Take statements out of the policy that nobody needs, {grant}"
-    if aws == "MalformedPolicyDocumentException" and "principal" in what:
-        listed = ", ".join(principals[:NAMED]) + (
-            f" and {len(principals) - NAMED} more" if len(principals) > NAMED else ""
-        )
-        return "key-policy-invalid-principal", (
-            f"KMS cannot see one of those that the policy would name: {listed}. An account may be closed, a role "
-            f"or user deleted: take it out of the policy or of the targets file, {grant}"
-        )
-    if aws == "MalformedPolicyDocumentException":
-        return "key-policy-malformed", f"Look at the policy (aws kms get-key-policy) and mend it, {grant}"
-    if aws in ("DisabledException", "KMSInvalidStateException"):
-        return (
-            "key-policy-key-state",
-            "Look at the key's state (aws kms describe-key), enable it; then tag the AMI again.",
-        )
-    if aws == GONE:
-        return "key-policy-key-gone", "The key was deleted, and with it what it encrypts: build the image anew."
-    return "", ""
+    match aws:
+        case "AccessDeniedException":
+            cure = (
+                "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy "
+                "leave the decision to IAM, or name the hub's roles act and settle there; look for a service control "
+                f"policy; {grant}"
+            )
+            return Fault("key-policy-denied", where, what, cure)
+        case "LimitExceededException":
+            return Fault("key-policy-too-large", where, what, f"Take statements out of it that nobody needs, {grant}")
+        case "MalformedPolicyDocumentException" if "principal" in what:
+            more = f" and {len(principals) - NAMED} more" if len(principals) > NAMED else ""
+            cure = (
+                f"KMS cannot see one of those that the policy would name: {', '.join(principals[:NAMED])}{more}. An "
+                "account may be closed, a role or user deleted: take it out of the policy or of the targets file, "
+                f"{grant}"
+            )
+            return Fault("key-policy-invalid-principal", where, what, cure)
+        case "MalformedPolicyDocumentException":
+            cure = f"Look at the policy (aws kms get-key-policy) and mend it, {grant}"
+            return Fault("key-policy-malformed", where, what, cure)
+        case "DisabledException" | "KMSInvalidStateException":
+            cure = "Look at the key's state (aws kms describe-key), enable it; then tag the AMI again."
+            return Fault("key-policy-key-state", where, what, cure)
+        case "NotFoundException":
+            cure = "The key was deleted, and with it what it encrypts: build the image anew."
+            return Fault("key-policy-key-gone", where, what, cure)
+        case _:
+            return told

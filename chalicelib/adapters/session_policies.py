@@ -94,7 +94,7 @@ _KEY_USE = [
 
 
 def _keys(delivery: Delivery) -> list[str]:
-    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn} | {delivery.key_arn})
+    return sorted({*delivery.source_keys, delivery.key_arn})
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.policy_door import policy_told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
@@ -16,7 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, TargetView
+from chalicelib.ports import Named, Refusal, SeenImage, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
@@ -27,9 +28,8 @@ class AwsTarget(WholeImages):
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
         key, key_trouble = self._key(delivery)
-        ours, stranger = self.find_image(delivery)
-        copies = self.find_copies(delivery)
-        return TargetView(key, key_trouble, ours, stranger, copies, self._keys_seen(delivery))
+        named, copies = self.find_image(delivery), self.find_copies(delivery)
+        return TargetView(key, key_trouble, named, copies, self._keys_seen(delivery))
 
     def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
         """See the port. Under the function's own role."""
@@ -37,7 +37,8 @@ class AwsTarget(WholeImages):
         for key in keys:
             try:
                 with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
-                    read[key] = self._sessions.own("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+                    kms = self._sessions.own("kms", region=region_in(key))
+                    read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:
                 if refusal.why is not Why.DENIED:
                     raise
@@ -71,8 +72,8 @@ class AwsTarget(WholeImages):
         tags = snapshot_tags(delivery, source, self._trigger_tag)
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
-                SourceRegion=self._hub_region,
-                SourceSnapshotId=source.id,
+                SourceRegion=delivery.target.region if delivery.via else self._hub_region,
+                SourceSnapshotId=delivery.read_from(source.id),
                 Description=source.description or "",
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
@@ -91,15 +92,20 @@ class AwsTarget(WholeImages):
         registered: str = answer["ImageId"]
         return registered
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """See the port."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
         with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
-        ours = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id)
-        others = sorted(raw["ImageId"] for raw in found if tags_of(raw).get(register.DELIVERY_TAG) != delivery.id)
-        return (ours[0] if ours else None), (others[0] if others else None)
+        mine = [raw for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id]
+        left = [raw for raw in mine if raw["State"] != "deregistered" and raw["ImageId"] not in delivery.discarded]
+        ours = min(left, key=_best, default=None)
+        others = sorted(raw["ImageId"] for raw in found if raw not in mine)
+        stranger = others[0] if others else None
+        if ours is None:
+            return Named(stranger=stranger)
+        return Named(ours["ImageId"], stranger, unfinished=ours["State"] != "available")
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
@@ -186,9 +192,10 @@ class AwsTarget(WholeImages):
         """Describe the source's keys under the role in the target, where nobody of us opens them."""
         if delivery.target.key_access != "none":
             return {}
-        kms = self._client("kms", "look", delivery, region=self._hub_region)
+        region = delivery.target.region if delivery.via else self._hub_region
+        kms = self._client("kms", "look", delivery, region=region)
         seen: dict[str, str] = {}
-        for key in _source_keys(delivery):
+        for key in delivery.source_keys:
             try:
                 with self._told("DescribeKey", f"{delivery.where}, {key}"):
                     kms.describe_key(KeyId=key)
@@ -200,15 +207,16 @@ class AwsTarget(WholeImages):
         return seen
 
 
-def _source_keys(delivery: Delivery) -> list[str]:
-    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn})
+def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
     """Return the snapshots that share a session with this one: at most ten, always the same ones."""
     ids = [snapshot.id for snapshot in delivery.snapshots]
     start = ids.index(source) // SNAPSHOTS_PER_SESSION * SNAPSHOTS_PER_SESSION
-    return ids[start : start + SNAPSHOTS_PER_SESSION]
+    return [delivery.read_from(one) for one in ids[start : start + SNAPSHOTS_PER_SESSION]]
 
 
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.target_sessions import TargetSessions
-from chalicelib.core import comparison, register
+from chalicelib.core import register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.image import SourceImage
@@ -30,11 +30,12 @@ class WholeImages(TargetSessions):
     def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
         """See the port. Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
 
-        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED].
+        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. A token is an episode's, by
+        the time it began (a table that was put back counts episodes anew), and a try's.
         """
         with self._told("CopyImage", f"{delivery.where}, {image.id}"):
             answer = self._client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
-                ClientToken=f"{delivery.id}-{delivery.episode}-{delivery.discarded}",
+                ClientToken=f"{delivery.id}-{delivery.created_at}-{len(delivery.discarded)}",
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
                 Name=delivery.image_name,
@@ -66,20 +67,14 @@ class WholeImages(TargetSessions):
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
                 unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
 
-    def tag_copies(self, delivery: Delivery, image: SourceImage) -> Sequence[tuple[str, str]]:
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
         """See the port. Tagging again changes nothing."""
-        with self._told("DescribeImages", delivery.where):
-            found = self._client("ec2", "look", delivery).describe_images(
-                Owners=["self"], Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}]
-            )["Images"]
-        copies = comparison.copies_by_device(image, found[0]) if found else {}
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._client("ec2", "retag", delivery)
-        for source, copy in copies.items():
-            tags = snapshot_tags(delivery, sources[source], self._trigger_tag)
-            with self._told("CreateTags", f"{delivery.where}, {copy}"):
-                ec2.create_tags(Resources=[copy], Tags=tag_list(tags))
-        return tuple(copies.items())
+        for copy in delivery.copies:
+            tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
+            with self._told("CreateTags", f"{delivery.where}, {copy.copy}"):
+                ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
         """See the port. Where IAM may not be asked, KMS says it when the grant is made."""

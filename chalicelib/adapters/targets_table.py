@@ -5,26 +5,35 @@ pk                           sk                       what
 ===========================  =======================  ==================================================
 ``targets``                  ``current``              the pointer: digest, generation, applied_at, applied_by
 ``targets``                  ``version#<version>``    a note that a version's items were begun; for cleaning up
-``targets#<version>``        ``group#<name>``         body: JSON list of account ids
+``targets#<version>``        ``group#<name>``         body: JSON list of account ids and units
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
+``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
+``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, where the account has a say
+``targets#<version>``        ``organization``         body: JSON, the organisation and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ===========================  =======================  ==================================================
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
 so cleaning up an old one cannot meet somebody who is just bringing it back.
+
+Which accounts a unit has stands in items of its own (``members_table``), and is read with these.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import targets
+from chalicelib.adapters.members_table import MembersTable
+from chalicelib.core import codec, targets
+from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Directory, Resolution
+from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.targets import ORGANISATION, Directory, Resolution
+from chalicelib.ports import Refusal
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -58,13 +67,15 @@ class TargetsDamaged(Exception):
 class TargetsTable:
     """Reads the applied file, always consistently.
 
-    Made of a boto3 DynamoDB client and the table's name. An error from AWS is raised as boto3 raises it: not
-    having read is never taken for absence.
+    Made of a boto3 DynamoDB client, the table's name, and the hub's account and Region. An error from AWS is raised as
+    boto3 raises it: not having read is never taken for absence.
     """
 
-    def __init__(self, client: Any, table: str) -> None:
+    def __init__(self, client: Any, table: str, hub: tuple[str, str] = ("", "")) -> None:
         self._client = client
         self._table = table
+        self._hub = hub
+        self._members = MembersTable(client, table)
 
     def resolve(self, value: str) -> Resolution:
         """Say what a trigger's value means by the file in force: targets, or every fault at once."""
@@ -73,21 +84,68 @@ class TargetsTable:
             return Resolution(faults=(targets.nothing_applied(f"table {self._table}"),))
         try:
             directory = self.directory(current)
+            if directory.organisation is not None:
+                directory = replace(directory, membership=self._membership(directory.organisation), hub=self._hub)
         except TargetsDamaged as damage:
             return Resolution(faults=(damage.fault,), digest=current.digest)
+        except Refusal as refusal:
+            return Resolution(faults=(refusal.fault,), digest=current.digest)
         return targets.resolve(value, directory, current.digest)
 
-    def listed(self, accounts: Collection[str]) -> frozenset[str]:
-        """Return those of these accounts that the file in force lets receive anything [law 8]."""
+    def listed(self, receivers: Collection[str]) -> frozenset[str]:
+        """Return those of these that the file in force lets receive anything [law 8].
+
+        An account that it lists, or that a unit has which it names; and such a unit itself, by its ARN.
+        """
         current = self.current()
         if current is None:
             return frozenset()
         found: set[str] = set()
-        wanted = sorted(accounts)
+        wanted = sorted(receivers)
         for start in range(0, len(wanted), A_BATCH):
             keys = [_key(partition(current.version), f"account#{one}") for one in wanted[start : start + A_BATCH]]
             found |= {sk.removeprefix("account#") for sk in self._those_of(keys)}
-        return frozenset(found)
+        return frozenset(found | self._by_unit(current, set(wanted) - found))
+
+    def _by_unit(self, current: Current, receivers: set[str]) -> set[str]:
+        """Return those of these that a unit brings in which the file names, and those that are such units."""
+        named = self._organisation(current) if receivers else None
+        if named is None:
+            return set()
+        accounts = {receiver for receiver in receivers if targets.is_account(receiver)}
+        units_of = self._members.units_of(accounts)
+        found = {account for account, units in units_of.items() if named.units.keys() & set(units)}
+        if receivers > accounts:
+            found |= receivers & {arn for unit, arn in self._members.arns().items() if unit in named.units}
+        return found
+
+    def organisation(self) -> Organisation | None:
+        """Return what the file in force says of an organisation; None where it names no unit."""
+        current = self.current()
+        return self._organisation(current) if current else None
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Return every group's members. Raises Refusal where the items were changed by hand."""
+        current = self.current()
+        try:
+            return self.directory(current).groups if current else {}
+        except TargetsDamaged as damage:
+            raise Refusal(Why.DENIED, damage.fault) from damage
+
+    def _organisation(self, current: Current) -> Organisation | None:
+        """Read that item alone. Damaged by hand it lets nobody in."""
+        item = self._get(partition(current.version), ORGANISATION)
+        try:
+            return codec.decode(Organisation, json.loads(item["body"]["S"]), ORGANISATION) if item else None
+        except (KeyError, ValueError):
+            return None
+
+    def _membership(self, named: Organisation) -> Membership:
+        """Read whom the units have; and, where one was never read, why not."""
+        found = self._members.membership()
+        if named.units.keys() <= found.units.keys():
+            return found
+        return replace(found, troubles=self._members.troubles())
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Return (role name, external id) in force now, or None if the file does not have the account any more.
@@ -138,19 +196,41 @@ class TargetsTable:
         An item that was damaged by hand lets nobody in, and hinders no other account.
         """
         current = self.current()
-        item = self._get(partition(current.version), f"account#{account}") if current else None
+        if current is None:
+            return None
+        version = partition(current.version)
+        both = [_key(version, f"{kind}#{account}") for kind in ("account", "own")]
+        read = {found["sk"]["S"]: found for found in self._items_of(both)}
+        item, own = read.get(f"account#{account}"), read.get(f"own#{account}")
+        group = self._group_by_unit(current, account) if item is None or own is not None else ""
         try:
-            found = json.loads(item["body"]["S"]) if item else None
+            if group and own is not None:
+                found = json.loads(own["body"]["S"])[group]
+            elif group:
+                item = self._get(version, f"by-unit#{group}")
+                found = json.loads(item["body"]["S"]) if item else None
+            else:
+                found = json.loads(item["body"]["S"]) if item else None
             return [{name: _text(one[name]) for name in ("role_name", "external_id")} for one in found or ()] or None
         except (KeyError, TypeError, ValueError):
             return None
 
+    def _group_by_unit(self, current: Current, account: str) -> str:
+        """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""
+        named = self._organisation(current)
+        units = self._members.units_of({account}).get(account, ()) if named else ()
+        groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
+        return groups[0] if groups else ""
+
     def _those_of(self, keys: list[dict[str, Any]]) -> Iterator[str]:
         """Return the sort keys of those of these items that there are; DynamoDB may answer in several goes."""
-        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True, "ProjectionExpression": "sk"}}
+        yield from (item["sk"]["S"] for item in self._items_of(keys, ProjectionExpression="sk"))
+
+    def _items_of(self, keys: list[dict[str, Any]], **how: str) -> Iterator[Mapping[str, Any]]:
+        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True, **how}}
         while asked:
             answer = self._client.batch_get_item(RequestItems=asked)
-            yield from (item["sk"]["S"] for item in answer["Responses"].get(self._table, ()))
+            yield from answer["Responses"].get(self._table, ())
             asked = answer.get("UnprocessedKeys", {})
 
     def _get(self, pk: str, sk: str) -> Mapping[str, Any] | None:

@@ -72,9 +72,9 @@ def census_order(census_key: Key, run: str) -> Key:
     return Key(census_key.pk, f"remove#{run}")
 
 
-def snapshot_resource(snapshot: str) -> Key:
-    """The lane of one source snapshot's permissions."""
-    return Key(f"resource#snapshot#{snapshot}")
+def snapshot_resource(snapshot: str, region: str = "") -> Key:
+    """The lane of one source snapshot's permissions; ``region`` where it is not the hub's own."""
+    return Key(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
 
 
 def key_resource(key_arn: str, account: str) -> Key:

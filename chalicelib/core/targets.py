@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
-from chalicelib.core import codec
+from chalicelib.core import codec, organisation
 from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Membership, Organisation
 
 DEFAULT_GROUP = "default"
 """What an empty value, or ``true``, means."""
@@ -20,12 +21,17 @@ VALUE = "value of the trigger tag"
 """Where a fault in a value lies; the notice names the AMI beside it."""
 
 
+ORGANISATION = "organization"
+"""Name of the item that says which units the file names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
 
     Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target. ``service_linked_roles`` are
-    "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end). docs/targets.md says what each setting does.
+    "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end), ``by_way_of`` is the hub's account where the AMI
+    is to go by way of the hub's own copy in that Region. docs/targets.md says what each setting does.
     """
 
     account: str
@@ -40,7 +46,7 @@ class Target:
     launch_permission: Literal["account", "group"] = "account"
     service_linked_roles: tuple[str, ...] = ()
     until: int = 0
-    by_way_of_hub: bool = False
+    by_way_of: str = ""
     grantee: Literal["role", "account"] = "role"
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +54,8 @@ class Target:
     copy_deadline: int = 24 * 3600
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
+    unit: str = ""
+    """ARN of the OU, or organisation, through which the value's groups have the account; "" if the file lists it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +75,43 @@ class Resolution:
     """What a value means by the applied file: targets, or faults, never both.
 
     ``groups`` holds, for each target as "account/region", the named groups that have it (none: named by its id).
-    ``digest`` names the applied content, "" when nothing has been applied.
+    ``digest`` names the applied content, "" when nothing has been applied. ``members`` names the listing of the
+    organisation that was used. ``waits``: it cannot be said yet, and passes by itself; then there is nothing else.
     """
 
     targets: tuple[Target, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     digest: str = ""
+    members: int = 0
+    back_fill: bool = True
+    """Whether an account that joins later is a target of what is in force."""
+    waits: Fault | None = None
+
+    def only(self, places: Collection[str]) -> Resolution:
+        """Leave out every target that is not among these ("account/region")."""
+        kept = tuple(target for target in self.targets if f"{target.account}/{target.region}" in places)
+        return replace(self, targets=kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A compiled targets file: groups by name, and every account's targets, one a Region, by account id."""
+    """A compiled targets file: groups by name, and every account's targets, one a Region, by account id.
+
+    A group's members are accounts and units of an organisation; which accounts those have, ``membership`` says.
+    """
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     accounts: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    by_unit: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    """Of each group with a unit: the targets of an account that a unit brings into it, but for the account's id."""
+    own: Mapping[str, Mapping[str, tuple[Target, ...]]] = field(default_factory=dict)
+    """Of each account with a block of its own: its targets in each such group."""
+    organisation: Organisation | None = None
+    membership: Membership = field(default_factory=Membership)
+    """What the organisation says; no part of the file."""
+    hub: tuple[str, str] = ("", "")
+    """The hub's account and Region, no part of the file: it owns the AMI already, though a unit may have it."""
 
 
 def parse_trigger(value: str) -> Trigger | tuple[Fault, ...]:
@@ -115,16 +145,104 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     faults += [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
-    faults += [_no_account(account) for account in trigger.accounts if account not in directory.accounts]
+    everybody = _Everybody(directory)
+    strangers = [account for account in trigger.accounts if not everybody.knows(account)]
+    unread = everybody.unread(trigger.groups, every=bool(strangers))
+    faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
+    named = directory.organisation.id if directory.organisation else ""
+    if unread and not faults:
+        return Resolution(digest=digest, waits=organisation.not_read_yet(unread, named))
+    faults += [_no_account(account) for account in strangers]
     if faults:
-        return Resolution(faults=tuple(faults), digest=digest)
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts}
     for name in trigger.groups:
-        for account in directory.groups[name]:
+        for account in everybody.ways[name]:
             chosen.setdefault(account, []).append(name)
-    targets = tuple(target for account in sorted(chosen) for target in directory.accounts[account])
-    groups = {f"{target.account}/{target.region}": tuple(chosen[target.account]) for target in targets}
-    return Resolution(targets, groups, digest=digest)
+    found = [everybody.targets(account, chosen[account]) for account in sorted(chosen)]
+    conflicts = tuple(one for one in found if isinstance(one, Fault))
+    if conflicts:
+        return Resolution(faults=conflicts, digest=digest)
+    targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
+    lacking = [target for target in targets if target.by_way_of and _hub_copy(target, directory) is None]
+    if lacking:
+        return Resolution(faults=tuple(_no_hub_copy(target) for target in lacking), digest=digest)
+    between = [copy for target in targets if target.by_way_of and (copy := _hub_copy(target, directory))]
+    by_place = {(target.account, target.region): target for target in (*between, *targets)}
+    targets = tuple(target for _, target in sorted(by_place.items(), key=lambda placed: placed[0]))
+    groups = {f"{target.account}/{target.region}": tuple(chosen.get(target.account, ())) for target in targets}
+    back_fill = directory.organisation is None or directory.organisation.back_fill
+    return Resolution(targets, groups, digest=digest, members=directory.membership.generation, back_fill=back_fill)
+
+
+class _Everybody:
+    """Whom each group has, and by which way: those that the file lists, and those that a unit brings."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self.ways = {
+            name: organisation.ways(members, directory.membership) for name, members in directory.groups.items()
+        }
+        self._groups: dict[str, list[str]] = {}
+        for name in sorted(self.ways):
+            for account in self.ways[name]:
+                self._groups.setdefault(account, []).append(name)
+
+    def knows(self, account: str) -> bool:
+        return account in self._directory.accounts or account in self._groups
+
+    def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
+        """Name the units of these groups (``every``: of all) that have never been read."""
+        named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
+        units = {member for name in named for member in self._directory.groups[name] if organisation.is_unit(member)}
+        return sorted(units - self._directory.membership.units.keys())
+
+    def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
+        """Return the account's targets, which all of its groups must agree on, named by the value or not."""
+        groups = self._groups.get(account, [])
+        brought = [name for name in groups if self.ways[name][account]]
+        found = {name: self._brought(account, name) for name in brought}
+        if len(brought) < len(groups) or not groups:
+            listed = next((name for name in groups if name not in brought), "")
+            found = {listed: self._directory.accounts[account], **found}
+        first = next(iter(found.values()))
+        others = [name for name, targets in found.items() if targets != first]
+        if others:
+            differing = _differing(first, found[others[0]])
+            return organisation.conflict(account, differing, (next(iter(found)), others[0]))
+        unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
+        listed_by_name = any(self.ways[name].get(account) == "" for name in chosen)
+        return self._abroad(replace(target, unit="" if listed_by_name else unit) for target in first)
+
+    def _brought(self, account: str, group: str) -> tuple[Target, ...]:
+        own = self._directory.own.get(account, {}).get(group)
+        if own is not None:
+            return own
+        return tuple(replace(target, account=account) for target in self._directory.by_unit.get(group, ()))
+
+    def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
+        """Leave out the hub itself: it stands in an organisation like others, and owns the AMI already."""
+        return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
+
+
+def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
+    """Name the settings in which an account's targets differ."""
+    if [target.region for target in one] != [target.region for target in other]:
+        return ["`regions`"]
+    pairs = [(codec.encode(here), codec.encode(there)) for here, there in zip(one, other, strict=True)]
+    return sorted({f"`{name}`" for here, there in pairs for name in here if here[name] != there[name]})
+
+
+def _hub_copy(target: Target, directory: Directory) -> Target | None:
+    """Return the hub itself as a target in the same Region: the others there copy from its AMI."""
+    own = directory.accounts.get(target.by_way_of, ())
+    return next((one for one in own if one.region == target.region), None)
+
+
+def _no_hub_copy(target: Target) -> Fault:
+    what = f"account {target.account} gets AMIs in {target.region} by way of the hub, which is no target there itself."
+    cure = f"Name {target.region} among the Regions of {target.by_way_of} under `accounts`, and apply the file."
+    return Fault("no-hub-copy", VALUE, what, cure)
 
 
 def is_account(word: str) -> bool:
@@ -141,9 +259,12 @@ def to_items(directory: Directory) -> dict[str, str]:
     """Write a directory as sort key -> JSON body, canonically: equal directories give equal items."""
     groups = {f"group#{name}": sorted(members) for name, members in directory.groups.items()}
     accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
+    by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
+    own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
+    named = {} if directory.organisation is None else {ORGANISATION: codec.encode(directory.organisation)}
     return {
         key: json.dumps(body, sort_keys=True, separators=(",", ":"))
-        for key, body in sorted({**groups, **accounts}.items())
+        for key, body in sorted({**groups, **accounts, **by_unit, **own, **named}.items())
     }
 
 
@@ -151,15 +272,30 @@ def from_items(items: Mapping[str, str]) -> Directory:
     """Read a directory back; a body of another shape raises ValueError naming the item and the member."""
     groups: dict[str, tuple[str, ...]] = {}
     accounts: dict[str, tuple[Target, ...]] = {}
+    by_unit: dict[str, tuple[Target, ...]] = {}
+    own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
+    named: Organisation | None = None
     for key, body in items.items():
         kind, _, name = key.partition("#")
         if kind == "group":
             groups[name] = codec.decode(tuple[str, ...], json.loads(body), key)
         elif kind == "account":
             accounts[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
+        elif kind == "by-unit":
+            by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
+        elif kind == "own":
+            own[name] = _own(json.loads(body), key)
+        elif key == ORGANISATION:
+            named = codec.decode(Organisation, json.loads(body), key)
         else:
-            raise ValueError(f"{key}: a targets item is a group or an account")
-    return Directory(groups, accounts)
+            raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
+    return Directory(groups, accounts, by_unit, own, named)
+
+
+def _own(body: Any, key: str) -> Mapping[str, tuple[Target, ...]]:
+    if not isinstance(body, dict):
+        raise ValueError(f"{key}: {body!r} is no mapping")  # noqa: TRY004 - as the codec says it
+    return {group: codec.decode(tuple[Target, ...], targets, f"{key}.{group}") for group, targets in body.items()}
 
 
 def digest_of(items: Mapping[str, str]) -> str:

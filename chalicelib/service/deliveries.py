@@ -34,6 +34,7 @@ from chalicelib.ports import (
     Telemetry,
     Write,
 )
+from chalicelib.service import hub_copies
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Extras, Lane
 
@@ -85,6 +86,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             case do.TellWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return ev.ToldWaiting()
+            case do.AskHubCopy():
+                return hub_copies.look(self._records, self._ports.target, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
             case do.HoldShares():
@@ -107,10 +110,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 target.discard_image(delivery)
                 return ev.ImageDiscarded()
             case do.TagCopies():
-                return ev.CopiesTagged(tuple(target.tag_copies(delivery, self._image(delivery))))
+                target.tag_copies(delivery, self._image(delivery))
+                return ev.CopiesTagged()
             case do.FindImage():
-                ours, _ = target.find_image(delivery)
-                return ev.ImageRegistered(ours) if ours else ev.ImageNotFound()
+                found = target.find_image(delivery)
+                return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -140,12 +144,13 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         view = self._ports.target.check(delivery)
         tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
         faults = preflight.target_faults(
-            delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
+            delivery.target, view.key, tags, delivery.image_name, view.named.stranger, view.key_trouble
         )
         faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        return ev.TargetReady(view.key.arn, view.image, view.copies, _keys_seen(view.keys_seen))
+        named, note = view.named, _keys_seen(view.keys_seen)
+        return ev.TargetReady(view.key.arn, named.ours, view.copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take our statements, if they are to."""
@@ -222,13 +227,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
-            ours, stranger = self._ports.target.find_image(delivery)
-            if ours:
-                return ev.ImageRegistered(ours)
-            if stranger is None:
-                raise Refusal(ev.Why.NOT_YET, refusal.fault) from refusal
+            named = self._ports.target.find_image(delivery)
+            if named.ours:
+                return ev.ImageRegistered(named.ours)
+            if named.stranger is None:
+                raise Refusal(ev.Why.NOT_YET, replace(refusal.fault, code=absorbing.NAME_NOT_FREE)) from refusal
             what = (
-                f"The name {delivery.image_name!r} belongs to {stranger}, which this service did not make for this AMI."
+                f"The name {delivery.image_name!r} belongs to {named.stranger}, "
+                "which this service did not make for this AMI."
             )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(ev.Why.DENIED, fault) from refusal
@@ -241,9 +247,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return ev.ImageSeen(seen.raw["State"], reason=reason)
+        whole = delivery.method == "image"
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        by_device = comparison.copies_by_device(image, seen.raw) if delivery.method == "image" else {}
-        copies = {**seen.copies, **by_device, **own}
+        by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
+        copies = by_device or {**seen.copies, **own}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -263,7 +270,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
             if seen.keys.get(copy) != delivery.key_arn
         )
-        return ev.ImageSeen("available", (*differences, *wrong))
+        if not whole:
+            return ev.ImageSeen("available", (*differences, *wrong))
+        sources = {device.name: device.snapshot_id or "" for device in image.devices}
+        pairs = tuple((sources[device], copy) for device, copy in by_device.items())
+        extras = tuple(sorted(seen.keys.keys() - set(by_device.values())))
+        return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         if publish:
@@ -279,6 +291,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
+        if delivery.target.account == delivery.hub:
+            hub_copies.tell(self._bell, self._ports.children, delivery)
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:
@@ -316,13 +330,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
     def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
         """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
         target = record.target
+        sources = [command.source for command in commands if isinstance(command, do.StartCopy)]
+        copied = {source: record.read_from(source) for source in sources}
         return [
             (
-                addresses.lookup(addresses.copy_lookups(target.account, target.region, command.source), record.id),
-                {"kind": "lookup", "delivery": record.id, "source": command.source},
+                addresses.lookup(addresses.copy_lookups(target.account, target.region, copied[source]), record.id),
+                {"kind": "lookup", "delivery": record.id, "source": source},
             )
-            for command in commands
-            if isinstance(command, do.StartCopy)
+            for source in sources
         ]
 
     def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
@@ -356,10 +371,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
 def parse(stored: Stored) -> Delivery:
     """Read a delivery from its item. Raises Unreadable."""
-    try:
-        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
+    return hub_copies.parse(stored)
 
 
 def plain(record: Delivery | Destination) -> dict[str, Any]:

@@ -5,6 +5,8 @@ What is tagged when it first looks is the baseline.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chalicelib.core.addresses import STANDING, Key, promotion
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
@@ -27,17 +29,18 @@ class Discover:
         self._hub = hub
         self._region = region
 
-    def run(self) -> None:
-        """Start what is tagged and unknown; nudge what is tagged otherwise than it was promoted."""
+    def run(self) -> Sequence[Tagged]:
+        """Start what is tagged and unknown; nudge what is tagged otherwise than it was promoted. Returns the tagged."""
         found = self._source.tagged()
         if self._records.get(BASELINE) is None:
             for tagged in found:
                 self._leave(tagged)
             self._records.put(BASELINE, {"kind": "baseline", "at": self._clock(), "images": len(found)})
-            return
+            return found
         for tagged in found:
             self._look(tagged)
         self._withdrawn({tagged.ami for tagged in found})
+        return found
 
     def _withdrawn(self, shown: set[str]) -> None:
         """Nudge what is shared and no longer tagged, or no longer there, if the event of that was lost."""

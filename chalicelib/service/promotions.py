@@ -25,6 +25,8 @@ from chalicelib.service.lane import Lane
 RUNNING = "running"
 THERE = (State.DELIVERED, State.SHARED)
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
+BACK_AGAIN = ("cancelled", "withdrawn")
+"""What starts anew where only the organisation changed: an account that had left. What failed there stays failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,10 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""
         resolution = self._ports.targets.resolve(value)
+        if resolution.waits is not None:
+            return machine.Hindered(resolution.waits)
+        if promotion.refresh and not resolution.back_fill:
+            resolution = resolution.only(promotion.places)
         read = self._ports.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is not there any more, or does not belong to the hub."
@@ -119,7 +125,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         retry = not faults and self._anything_to_do(promotion, resolution)
         places = tuple(machine.place(target) for target in resolution.targets)
         plan = "" if faults else self._plan(promotion, resolution)
-        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry)
+        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry, members=resolution.members)
 
     def _plan(self, promotion: Promotion, resolution: Resolution) -> str:
         """Write the targets and their settings beside the record: a thousand do not fit in it."""
@@ -150,7 +156,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
         wanted = (states.get((target.account, target.region), "new") for target in resolution.targets)
-        return any(state == "new" or state in NOTHING_LEFT for state in wanted)
+        again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
+        return any(state == "new" or state in again for state in wanted)
 
     def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> str | None:
         """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated.
@@ -228,6 +235,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            via=_via(promotion, target),
             method=method,
             method_why=why,
         )
@@ -287,13 +295,19 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         return record.due_at
 
 
+def _via(promotion: Promotion, target: Target) -> str:
+    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
+
+
 def _standing(children: Sequence[Child]) -> bool:
     return any(child.state == State.SHARED for child in children)
 
 
 def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether an operator asked for other accounts' failed deliveries alone."""
-    return bool(promotion.only) and target.account not in promotion.only
+    """Whether a failed delivery is not meant: an operator asked for others, or only the organisation changed."""
+    return promotion.refresh or (bool(promotion.only) and target.account not in promotion.only)
 
 
 def parse(stored: Stored) -> Promotion:

@@ -65,6 +65,22 @@ def _batch(action: str) -> Needs:
     return rule
 
 
+# --- Organizations ---
+
+
+def _in_organization(action: str, name: str) -> Needs:
+    """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
+
+    def rule(world: World, call: Call) -> list[Need]:
+        asked = call.params[name]
+        kind = {"o": "ou", "r": "root"}.get(asked[0], "account")
+        found = world.organizations.of(call.caller.account)
+        there = found.id if found else "o-none"
+        return [Need(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
+
+    return rule
+
+
 # --- SQS, SNS, EventBridge, Lambda, SSM, logs, IAM, STS ---
 
 
@@ -149,10 +165,8 @@ SQS = (
     "SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch ChangeMessageVisibility "
     "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
 )
-ORGANIZATIONS = (
-    "DescribeAccount DescribeOrganization ListAccounts ListAccountsForParent ListChildren "
-    "ListOrganizationalUnitsForParent ListRoots ListTagsForResource"
-)
+ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
+"""Of those that know no resource."""
 
 TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,
@@ -182,6 +196,15 @@ TABLE: dict[str, Needs] = {
     "logs:CreateLogStream": _log("logs:CreateLogStream"),
     "logs:PutLogEvents": _log("logs:PutLogEvents"),
     "cloudwatch:PutMetricData": _metric,
-    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS.split()},
+    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS},
+    "organizations:DescribeAccount": _in_organization("organizations:DescribeAccount", "AccountId"),
+    "organizations:DescribeOrganizationalUnit": _in_organization(
+        "organizations:DescribeOrganizationalUnit", "OrganizationalUnitId"
+    ),
+    "organizations:ListAccountsForParent": _in_organization("organizations:ListAccountsForParent", "ParentId"),
+    "organizations:ListOrganizationalUnitsForParent": _in_organization(
+        "organizations:ListOrganizationalUnitsForParent", "ParentId"
+    ),
+    "organizations:ListParents": _in_organization("organizations:ListParents", "ChildId"),
 }
 """``service:Operation`` -> what it needs."""

@@ -11,8 +11,9 @@ WRONG = {
     "": [
         (
             "ami-promoter: the command is missing. "
-            "Write one of `targets validate`, `targets diff`, `targets apply`, `status`, `promote`, `cancel`, `retry`, "
-            "`pause`, `resume`, `drain`, `reconcile`, `key-policy target`, `key-policy hub`."
+            "Write one of `targets validate`, `targets diff`, `targets apply`, `members accept`, `members`, `status`, "
+            "`promote`, `cancel`, `retry`, `pause`, `resume`, `drain`, `reconcile`, "
+            "`key-policy target`, `key-policy hub`."
         ),
     ],
     "target aply x --regon y --tabel": [

@@ -43,7 +43,8 @@ BROKEN = {
     'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
     "groups: {}": "1:1: the file names no account. "
     'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.',
-    "- a": "1:1: the file cannot be a list. The file is a mapping with the keys `defaults`, `groups` and `accounts`.",
+    "- a": "1:1: the file cannot be a list. "
+    "The file is a mapping with the keys `defaults`, `organization`, `groups` and `accounts`.",
     "groups:\n\tdev: x": "2:1: this is not YAML: while scanning for the next token found character '\\t' that cannot "
     "start any token. Mend this line or the one before it; indent with spaces, and put strings with special signs in "
     "quotes.",

@@ -24,8 +24,8 @@ def built_in(name):
 
 
 def test_every_setting_of_a_target_can_be_written_and_nothing_else():
-    """What the schema takes is what a target has, `regions` standing for its Region."""
-    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region"}
+    """What the schema takes is what a target has, `regions` standing for its Region. Its unit comes of resolving."""
+    settings = {field.name for field in dataclasses.fields(Target)} - {"account", "region", "unit"}
 
     assert settings | {"regions"} == WORKING
 

@@ -306,8 +306,9 @@ class Scene:
         return tags if DELIVERY_TAG in tags else {}
 
     def live_copies(self) -> Counter[tuple[str, str]]:
-        """How many live copies there are for each (delivery, source snapshot)."""
+        """How many live copies there are for each (delivery, source snapshot); CopyImage's are its AMI's affair."""
         live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
+        live = [s for s in live if s.origin is None or not s.origin.image]
         return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
 
     def describe(self) -> str:
@@ -409,6 +410,8 @@ class Watch:
     def _before(self, call: Call) -> None:
         if call.operation == "ModifySnapshotAttribute" and call.caller.function:
             self._closes_early(call)
+        if call.operation == "ModifyImageAttribute" and call.caller.function:
+            self._closes_image_early(call)
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that is still to be seen (law 1)."""
@@ -418,6 +421,14 @@ class Watch:
             source = copy.origin.snapshot if copy.origin and copy.state == "pending" else ""
             if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
+
+    def _closes_image_early(self, call: Call) -> None:
+        """Nor a launch permission under an AMI that CopyImage is still making (law 1)."""
+        removed = {entry.get("UserId") for entry in call.params.get("LaunchPermission", {}).get("Remove", ())}
+        for image in self._world.ec2.state.images.all():
+            source = image.origin.image if image.origin and image.state == "pending" else ""
+            if source == call.params["ImageId"] and image.owner in removed and not self.may_close_blind:
+                self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {image.id} is copied from it")
 
     def _after(self, call: Call) -> None:
         match call.operation:

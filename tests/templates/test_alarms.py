@@ -21,6 +21,8 @@ WATCHED = {
     "SharesStillOpen": "StillOpenAlarm",
     "SharesClosedBlind": "ClosedBlindAlarm",
     "GrantsOutliving": "GrantsOutlivingAlarm",
+    "UnitsUnreadable": "UnitsUnreadableAlarm",
+    "AccountsHeld": "AccountsHeldAlarm",
     "Sweeps": "SweepStoppedAlarm",
     "FoundBySweep": "FoundBySweepAlarm",
 }

@@ -163,6 +163,7 @@ def test_the_template_knows_no_account_and_no_region(hub):
 GOOD_AND_BAD = [
     ("hub", "TriggerTagKey", ["promote", "team:promote"], ["", "aws:promote", "ami-promoter:x", "a\nb"]),
     ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
+    ("hub", "OrganizationReadRoleName", ["AmiOrganizationRead"], ["", "*", "path/Role", "a" * 65]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
     ("hub", "TargetAccounts", ["", "012345678901"], ["12345678901", "all", "*"]),
     ("hub", "SubscriberOrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "*"]),

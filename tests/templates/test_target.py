@@ -35,7 +35,7 @@ def test_a_role_without_an_external_id_is_refused(target):
 
 
 def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
-    """Deletions need the hub's tag on the resource; tags can be set only by the call that makes it."""
+    """Deletions need the hub's tag on the resource; tags need it, too, but in the call that makes the resource."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     by_sid = {it["Sid"]: it for it in policy}
     removing = [
@@ -47,8 +47,13 @@ def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
         "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
     }
     assert by_sid["TagWhatIsBeingMade"]["Condition"] == {
-        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "RegisterImage"]}
+        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "CopyImage", "RegisterImage"]}
     }
+    assert [it["Sid"] for it in policy if "ec2:CreateTags" in it["Action"]] == ["TagWhatIsBeingMade", "TagOwnSnapshots"]
+    assert by_sid["TagOwnSnapshots"]["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
+    }
+    assert by_sid["TagOwnSnapshots"]["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:ec2:*::snapshot/*"}
 
 
 def test_keys_are_used_through_ec2_only(target):

@@ -11,6 +11,11 @@ class CheckTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHubCopy:
+    """Look whether the hub's own copy in this Region is there, from which this one is to be made."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskSlots:
     """Tell the destination how many copies are wanted and how many are done, in this episode.
 
@@ -115,6 +120,7 @@ class TellOutcome:
 
 Command = (
     CheckTarget
+    | AskHubCopy
     | AskSlots
     | HoldShares
     | ReleaseShares

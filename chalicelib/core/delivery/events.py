@@ -59,6 +59,8 @@ class TargetReady:
     copies: tuple[SeenCopy, ...] = ()
     note: str = ""
     """What a person should know, and what is no fault: it stands in the history."""
+    unfinished: bool = False
+    """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,14 @@ class TargetUnfit:
     """The target cannot take this AMI."""
 
     faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopySeen:
+    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
+
+    copies: tuple[tuple[str, str], ...] = ()
+    key_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,10 @@ class ImageSeen:
     differences: tuple[Fault, ...] = ()
     reason: str = ""
     """EC2's words, where it failed."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """(source snapshot, copy) by device, where CopyImage made them."""
+    extras: tuple[str, ...] = ()
+    """Further snapshots of this delivery there, which no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +161,7 @@ class ImageDiscarded:
 
 @dataclass(frozen=True, slots=True)
 class CopiesTagged:
-    """Every snapshot of the AMI bears its own tags. ``copies``: (source snapshot, copy)."""
-
-    copies: tuple[tuple[str, str], ...]
+    """Every snapshot of the AMI bears its own tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +224,7 @@ Event = (
     | DeadlinePassed
     | TargetReady
     | TargetUnfit
+    | HubCopySeen
     | SlotsAsked
     | SharesHeld
     | SharesReleased

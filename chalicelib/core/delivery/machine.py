@@ -22,6 +22,7 @@ _END = frozenset({S.STOPPING, S.TIDYING})
 
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
+        ev.HubCopySeen: frozenset({S.REQUESTED}),
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
@@ -137,11 +138,17 @@ def needs_shares(delivery: Delivery) -> bool:
     """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
-    if delivery.method == "image" and delivery.state in (S.REGISTERING, S.VERIFYING):
-        return not delivery.image_available  # CopyImage reads until the AMI is available
+    if _copies_whole(delivery):
+        return True
     if delivery.target.release_when == "registered":
         return delivery.state in (S.REGISTERING, S.VERIFYING)
     return False
+
+
+def _copies_whole(delivery: Delivery) -> bool:
+    """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
+    running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
+    return delivery.method == "image" and running and not delivery.image_available
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -149,11 +156,13 @@ def deadline(delivery: Delivery) -> int | None:
     entered = delivery.entered
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:
-            return delivery.created_at + delivery.target.queue_deadline
+            between = delivery.target.copy_deadline if delivery.via else 0
+            return delivery.created_at + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
             return deadline_of_copies(delivery)
         case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
-            return deadline_of_copies(delivery)
+            tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
+            return max(deadline_of_copies(delivery), tagging)
         case S.REGISTERING | S.VERIFYING:
             return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
         case S.STOPPING:
@@ -211,8 +220,8 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
 
 def _can_cancel(delivery: Delivery) -> bool:
     """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
-    if delivery.method == "image" and delivery.state in (S.REGISTERING, S.VERIFYING):
-        return not delivery.image_available
+    if _copies_whole(delivery):
+        return True
     if delivery.state is S.REGISTERING:
         return delivery.register_intended_at is None
     return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
@@ -278,16 +287,19 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 def released_from(delivery: Delivery) -> int:
     """From when its shares may close: the linger counts from the last copy's end."""
-    since = delivery.entered.get(S.REGISTERING)
+    whole = delivery.method == "image" and not delivery.adopted
+    since = delivery.available_at if whole else delivery.entered.get(S.REGISTERING)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
-def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911 - a row a state
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911, PLR0912 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
+        case S.REQUESTED if delivery.via and not delivery.via_copies:
+            return (do.AskHubCopy(),)
         case S.REQUESTED:
             return (do.CheckTarget(),)
         case S.CHECKING:
@@ -304,7 +316,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.VERIFYING:
             if not delivery.image_available:
                 return (do.VerifyImage(),)
-            tagged = delivery.method == "snapshots" or delivery.copies
+            tagged = delivery.method == "snapshots" or delivery.tagged
             return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
@@ -337,6 +349,8 @@ def _nudged(delivery: Delivery) -> bool:
     """Whether an event says that looking before time may be worth it."""
     if delivery.state is S.VERIFYING:
         return delivery.hint("image") is not None
+    if delivery.state is S.REQUESTED:
+        return delivery.hint("hub-copy") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
         return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
@@ -405,6 +419,8 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
             case do.RegisterImage():
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
+                if delivery.method == "image":
+                    delivery = replace(delivery, whole_intended_at=now)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(
@@ -414,6 +430,8 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
             case do.VerifyImage():
                 delivery = _taken(delivery, "image")
+            case do.AskHubCopy():
+                delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
     return delivery

@@ -134,17 +134,29 @@ class Delivery:
     """Why ``copy_method: auto`` came to that."""
     launched_by: tuple[str, ...] = ()
     """Organisations or organisational units (ARNs) that the launch permission names instead of the account."""
+    via: str = ""
+    """The delivery that makes the hub's own copy in this Region, where this one copies from there."""
+    via_copies: Mapping[str, str] = field(default_factory=dict)
+    """Source snapshot to the hub's copy of it, once it is there."""
+    via_key: str = ""
+    """The hub's key that those are encrypted under."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
     register_intended_at: int | None = None
     register_tries: int = 0
+    whole_intended_at: int | None = None
+    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
     image: str | None = None
     image_available: bool = False
     discarding: bool = False
     """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
-    discarded: int = 0
-    """How many were: each try has a client token of its own."""
+    discarded: tuple[str, ...] = ()
+    """Those that did: each try has a client token of its own, and none of them is taken for the new AMI."""
+    available_at: int | None = None
+    """When the new AMI was first seen available, and the same image."""
+    tagged: bool = False
+    """Whether the snapshots that CopyImage made bear their own tags."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
     recounted: bool = False
@@ -190,6 +202,17 @@ class Delivery:
     def source_account(self) -> str:
         """Who owns what is copied."""
         return self.hub
+
+    def read_from(self, snapshot: str) -> str:
+        """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
+        return self.via_copies.get(snapshot, snapshot)
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """The keys that what is copied is encrypted under, each once."""
+        if self.via:
+            return (self.via_key,) if self.via_key else ()
+        return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
 
     @property
     def shared(self) -> bool:

@@ -45,12 +45,14 @@ def _snapshots(delivery: Delivery) -> Iterator[Share]:
     if shared and not delivery.target.share_snapshots:
         return
     for snapshot in delivery.snapshots:
-        yield Share(addresses.snapshot_resource(snapshot.id).pk, delivery.target.account, stays=shared)
+        region = delivery.target.region if delivery.via else ""
+        resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
+        yield Share(resource.pk, delivery.target.account, stays=shared)
 
 
 def _keys(delivery: Delivery) -> Iterator[Share]:
     account, shared = delivery.target.account, delivery.target.mode == "share"
-    for key in _source_keys(delivery):
+    for key in delivery.source_keys:
         match delivery.target.key_access:
             case "grant":
                 yield Share(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
@@ -72,10 +74,6 @@ def _own_key(delivery: Delivery) -> Iterator[Share]:
     if delivery.target.mode == "copy" and delivery.key_arn:
         for role in delivery.target.service_linked_roles:
             yield Share(addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, stays=True)
-
-
-def _source_keys(delivery: Delivery) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(s.key_arn for s in delivery.snapshots if s.key_arn is not None))
 
 
 def receiver(delivery: Delivery, share: Share) -> str:

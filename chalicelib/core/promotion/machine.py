@@ -13,7 +13,7 @@ from chalicelib.core.addresses import digest
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion, State
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import Resolution, Target
 
 CHUNK = 20
 """Deliveries written by one command: well inside a function's time."""
@@ -21,8 +21,8 @@ CHUNK = 20
 PENDING_DEADLINE = 24 * pace.HOUR
 """For how long an AMI may stay pending, or EC2 unreadable, before the promotion gives up."""
 
-NEWS = ("tag", "image", "seen", "retry")
-"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, and an operator's wish.
+NEWS = ("tag", "image", "seen", "retry", "members")
+"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, an operator's wish, the resolver's.
 
 ``retry`` is "when:account,account": what failed is tried again, there alone or, without accounts, everywhere.
 """
@@ -113,6 +113,8 @@ class Examined:
     faults: tuple[Fault, ...]
     retry: bool
     """Whether there is anything new to do: a target that no delivery has, or one that failed."""
+    members: int = 0
+    """The listing of the organisation that was used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,7 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     wish = promotion.hint("retry")
     again = _tagged_again(promotion) or wish is not None
+    moved = promotion.hint("members") is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(_hear(promotion, *NEWS), only=only if again else promotion.only)
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
@@ -328,10 +331,12 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         state = S.RESOLVING
         waiting = promotion if promotion.state is state else _to(promotion, state, now)
-        return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None)
-    if event.value == promotion.value and not _worth_again(promotion, again=again):
+        return _wait(waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None, refresh=False)
+    if event.value == promotion.value and not (moved or _worth_again(promotion, again=again)):
         return _over_if_idle(promotion, now, promotion.why)
-    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=(), read_at=now)
+    resting = promotion.state in (S.RUNNING, S.OVER)
+    refresh = event.value == promotion.value and (resting or promotion.refresh) and not again
+    return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=(), read_at=now, refresh=refresh)
 
 
 def _tagged_again(promotion: Promotion) -> bool:
@@ -418,6 +423,7 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
         "places": event.places,
         "plan": event.plan,
         "digest": event.digest,
+        "members": event.members,
     }
     cancelling = promotion.cancelling or bool(set(promotion.places) - set(event.places))
     if not event.retry:
@@ -471,7 +477,8 @@ def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
     if any(to_end(promotion, child) for child in event.children):
         return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries))
     if wanted_again(promotion, event.children):
-        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=())
+        refresh = promotion.refresh and not promotion.reopen
+        return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=(), refresh=refresh)
     return _wait(promotion, now, 0)
 
 
@@ -479,6 +486,22 @@ def to_end(promotion: Promotion, child: Child) -> bool:
     """Whether a delivery is still to come to its end, or to its rest."""
     unwanted = promotion.withdrawing or f"{child.account}/{child.region}" not in promotion.places
     return child.state == "running" or (child.state == "shared" and unwanted)
+
+
+def behind(promotion: Promotion, value: str, resolution: Resolution) -> bool:
+    """Whether a change of the organisation moves the targets of what is in force, and nobody has said so yet.
+
+    Also one whose value was refused for the organisation's sake, and would not be now.
+    """
+    if str(resolution.members) in (promotion.heard.get("members"), promotion.hints.get("members")):
+        return False
+    if value == promotion.refused_value:
+        its_sake = any(fault.code.startswith("organization-") for fault in promotion.faults)
+        return its_sake and not resolution.faults and resolution.waits is None
+    if value != promotion.value or not promotion.digest or resolution.members <= promotion.members:
+        return False
+    wanted, have = {place(target) for target in resolution.targets}, set(promotion.places)
+    return bool(resolution.faults) or bool(have - wanted) or (resolution.back_fill and bool(wanted - have))
 
 
 def wanted_again(promotion: Promotion, children: tuple[Child, ...]) -> bool:

@@ -67,6 +67,10 @@ class Promotion:
     """Names those items."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
+    members: int = 0
+    """The listing of the organisation that it was resolved by; 0: none was needed, or there was none."""
+    refresh: bool = False
+    """The value in force is resolved anew because the organisation changed: nothing that failed is tried again."""
     cursor: int = 0
     faults: tuple[Fault, ...] = ()
     why: str = ""

@@ -1,0 +1,166 @@
+"""Whom the units of the organisation have, as it is in force.
+
+===========  ==================  ==================================================================================
+pk           sk                  what
+===========  ==================  ==================================================================================
+``members``  ``current``         generation, and the digest of the items below
+``members``  ``units``           body: JSON, unit -> ARN
+``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
+``members``  ``book``            what the resolver remembers, with its version
+``members``  ``accepted``        the accounts that a person lets go
+===========  ==================  ==================================================================================
+
+A change is one transaction, on condition of the generation: a half-written listing is never there to be read. The
+digest tells a reader of all items whether they belong together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import codec
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.departures import DAY, Book
+from chalicelib.core.errors import Misconfigured
+from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Membership, Unit, text_digest
+from chalicelib.ports import Refusal
+
+MEMBERS = "members"
+CURRENT, BOOK, ACCEPTED = Key(MEMBERS, "current"), Key(MEMBERS, "book"), Key(MEMBERS, "accepted")
+UNITS = "units"
+SHARDS = 64
+"""So many items, the pointer and the units' besides, fit into one transaction (100)."""
+TRIES = 3
+"""For a reader of all items between whose pages somebody wrote."""
+
+
+class MembersTable:
+    """The port ``MembersBook``; every read is consistent. An error from AWS is raised as boto3 raises it."""
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._table = Table(client, table)
+        self._name = table
+
+    def membership(self) -> Membership:
+        """See the port."""
+        for _ in range(TRIES):
+            item = self._table.get(CURRENT)
+            if item is None:
+                return Membership()
+            bodies = {
+                found["sk"]: found["body"]
+                for prefix in (UNITS, "accounts#")
+                for found in self._table.query(MEMBERS, prefix)
+            }
+            if text_digest(bodies) == item["digest"]:
+                return _membership(int(item["generation"]), bodies)
+        what = "whom the units have is not what the resolver wrote: items were changed or deleted by hand."
+        cure = (
+            "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
+            "then all is read anew, and whoever is not in the organisation at that moment is no target any more."
+        )
+        raise Refusal(Why.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
+
+    def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        """Return the units of these accounts, as far as they have any; reads only the items these stand in."""
+        found: dict[str, tuple[str, ...]] = {}
+        for shard in sorted({_shard(account) for account in accounts}):
+            body = self._body(shard)
+            found |= {account: tuple(body[account]) for account in accounts if account in body}
+        return found
+
+    def arns(self) -> Mapping[str, str]:
+        """Return every unit's ARN."""
+        return self._body(UNITS)
+
+    def troubles(self) -> Mapping[str, Fault]:
+        """Return why units could not be read the last time."""
+        return {unit: trouble.fault for unit, trouble in self.book()[0].troubles.items()}
+
+    def publish(self, before: Membership, after: Membership) -> bool:
+        """See the port."""
+        old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
+        changed = [
+            {"Put": self._table.put_request(Key(MEMBERS, sk), {"body": body})}
+            for sk, body in new.items()
+            if old.get(sk) != body
+        ]
+        given = {":generation": before.generation + 1, ":digest": text_digest(new)}
+        there = "attribute_not_exists(pk)"
+        if before.generation:
+            there, given[":before"] = "generation = :before", before.generation
+        pointer = self._table.update_request(
+            CURRENT, "SET generation = :generation, digest = :digest", given, condition=there
+        )
+        return self._table.transact([{"Update": pointer}, *changed])
+
+    def book(self) -> tuple[Book, int]:
+        """See the port."""
+        item = self._table.get(BOOK)
+        if item is None:
+            return Book(), 0
+        try:
+            return codec.decode(Book, json.loads(item["body"]), "members/book"), int(item["version"])
+        except (KeyError, ValueError) as error:
+            raise Misconfigured(
+                f"table {self._name}: the resolver's book cannot be read: {error!r}; delete the item members / book."
+            ) from error
+
+    def save(self, book: Book, version: int) -> bool:
+        """See the port."""
+        body = json.dumps(codec.encode(book), separators=(",", ":"))
+        if version == 0:
+            return self._table.put(BOOK, {"version": 1, "body": body}, absent=True)
+        given = {":body": body, ":version": version + 1, ":before": version}
+        expression = "SET body = :body, version = :version"
+        return self._table.update(BOOK, expression, given, condition="version = :before") is not None
+
+    def accepted(self, now: int) -> frozenset[str]:
+        """See the port."""
+        item = self._table.get(ACCEPTED)
+        return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
+
+    def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
+        """Let these go, for a day from ``at`` (epoch seconds), and nobody else any more."""
+        self._table.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
+
+    def _body(self, sk: str) -> Mapping[str, Any]:
+        item = self._table.get(Key(MEMBERS, sk))
+        body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
+        return body
+
+
+def _shard(account: str) -> str:
+    return f"accounts#{int(account) % SHARDS:02d}"
+
+
+def _bodies(membership: Membership) -> Iterator[tuple[str, str]]:
+    shards: dict[str, dict[str, list[str]]] = {}
+    for unit, found in sorted(membership.units.items()):
+        for account in found.accounts:
+            shards.setdefault(_shard(account), {}).setdefault(account, []).append(unit)
+    yield UNITS, _json({unit: found.arn for unit, found in membership.units.items()})
+    for number in range(SHARDS):
+        yield (sk := f"accounts#{number:02d}"), _json(shards.get(sk, {}))
+
+
+def _membership(generation: int, bodies: Mapping[str, str]) -> Membership:
+    accounts: dict[str, list[str]] = {}
+    for sk, body in bodies.items():
+        if sk != UNITS:
+            for account, units in json.loads(body).items():
+                for unit in units:
+                    accounts.setdefault(unit, []).append(account)
+    arns = json.loads(bodies[UNITS])
+    return Membership(
+        generation, {unit: Unit(arn, tuple(sorted(accounts.get(unit, ())))) for unit, arn in arns.items()}
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,160 @@
+"""AWS Organizations: read only, by the function's own credentials or through a role that the targets file names.
+
+Only the management account and delegated administrators may ask [aws-facts 7, VERIFIED]; a member account that asks is
+refused, and the message says how it can be let in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from chalicelib.adapters.refusals import code_of, told
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.departures import Whereabouts
+from chalicelib.core.faults import Fault
+from chalicelib.core.listing import DEEPEST, Page, Step
+from chalicelib.core.organisation import Organisation
+from chalicelib.ports import Refusal, UnitFound
+
+READS = (
+    "organizations:DescribeOrganization",
+    "organizations:ListRoots",
+    "organizations:DescribeOrganizationalUnit",
+    "organizations:ListAccountsForParent",
+    "organizations:ListOrganizationalUnitsForParent",
+    "organizations:DescribeAccount",
+    "organizations:ListParents",
+)
+NOBODY = ("AccountNotFoundException", "ChildNotFoundException")
+NO_UNIT = ("OrganizationalUnitNotFoundException", "ParentNotFoundException")
+
+
+class AwsOrganisation:
+    """The port ``OrganisationReader`` for the organisation that the targets file names."""
+
+    def __init__(self, sessions: Sessions, named: Organisation, hub: str, region: str) -> None:
+        self._sessions = sessions
+        self._hub = hub
+        self._region = region
+        self._named = named
+        self._shown: Mapping[str, Any] | None = None
+        reader = named.read_role or f"account {hub} (hub)"
+        self._where = f"organisation {named.id}, read by {reader}"
+
+    def unit(self, unit: str) -> UnitFound:
+        """See the port."""
+        whole = self._organisation()
+        if unit.startswith("ou-"):
+            answer = self._ask("describe_organizational_unit", unit, OrganizationalUnitId=unit)
+            return UnitFound(answer["OrganizationalUnit"]["Arn"], (unit,))
+        roots = self._roots()
+        if unit.startswith("r-") and unit not in roots:
+            what = f"the organisation has no root {unit}; it has {', '.join(roots)}."
+            raise Refusal(Why.DENIED, self._fault("organization-no-unit", what, "Correct the id in the targets file."))
+        return UnitFound(whole["Arn"], roots)
+
+    def page(self, step: Step) -> Page:
+        """See the port."""
+        more = {"NextToken": step.token} if step.token else {}
+        if step.what == "accounts":
+            answer = self._ask("list_accounts_for_parent", step.parent, ParentId=step.parent, **more)
+            # State, not the dying Status [aws-facts 7]; without it nobody can tell, and nobody joins
+            found = tuple((account["Id"], account.get("State", "")) for account in answer["Accounts"])
+        else:
+            answer = self._ask("list_organizational_units_for_parent", step.parent, ParentId=step.parent, **more)
+            found = tuple((unit["Id"], unit["Arn"]) for unit in answer["OrganizationalUnits"])
+        return Page(found, answer.get("NextToken") or "")
+
+    def whereabouts(self, account: str) -> Whereabouts:
+        """See the port."""
+        self._organisation()
+        try:
+            state = self._ask("describe_account", account, AccountId=account)["Account"].get("State", "unknown")
+            above: list[str] = []
+            child = account
+            while not child.startswith("r-") and len(above) < DEEPEST:
+                (parent,) = self._ask("list_parents", child, ChildId=child)["Parents"]
+                child = parent["Id"]
+                above.append(child)
+        except Refusal as refusal:
+            if code_of(refusal) in NOBODY:
+                return Whereabouts("")
+            raise
+        return Whereabouts(state, tuple(above))
+
+    def _organisation(self) -> Mapping[str, Any]:
+        """Which organisation answers. Another one than the file names would bring strangers in (law 8)."""
+        if self._shown is None:
+            shown = self._ask("describe_organization", "")["Organization"]
+            if shown["Id"] != self._named.id:
+                what = f"the credentials belong to organisation {shown['Id']}, the targets file names {self._named.id}."
+                cure = "Correct `organization: id` in the targets file and apply it, or name the right `read_role`."
+                raise Refusal(Why.DENIED, self._fault("organization-other", what, cure))
+            self._shown = shown
+        return self._shown
+
+    def _roots(self) -> tuple[str, ...]:
+        found: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self._ask("list_roots", "", **more)
+            found += [root["Id"] for root in page["Roots"]]
+            if not page.get("NextToken"):
+                return tuple(found)
+            more = {"NextToken": page["NextToken"]}
+
+    def _ask(self, operation: str, about: str, **params: Any) -> Mapping[str, Any]:
+        step = "".join(word.capitalize() for word in operation.split("_")) + (f"({about})" if about else "")
+        try:
+            client = self._client()
+            with told(step, self._where):
+                answer: Mapping[str, Any] = getattr(client, operation)(**params)
+        except Refusal as refusal:
+            raise self._worded(refusal) from refusal.__cause__
+        return answer
+
+    def _client(self) -> Any:
+        if not self._named.read_role:
+            return self._sessions.own("organizations")
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Action": list(READS), "Resource": "*"}],
+        }
+        return self._sessions.assumed(
+            "organizations",
+            self._region,
+            self._named.read_role,
+            self._named.external_id,
+            "ami-promoter-discover",
+            json.dumps(policy, separators=(",", ":")),
+        )
+
+    def _worded(self, refusal: Refusal) -> Refusal:
+        """Say what helps here: the general cures speak of targets."""
+        code, what = code_of(refusal), refusal.fault.what
+        if refusal.why is Why.THROTTLED:
+            return refusal
+        if refusal.why is Why.ROLE:
+            cure = (
+                "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
+                "its output RoleArn as `organization: read_role` and the external id as `external_id`. The role's name "
+                "must be the hub's parameter OrganizationReadRoleName."
+            )
+        elif code == "AWSOrganizationsNotInUseException":
+            cure = "Name a `read_role` in the organisation's management account, or list account ids instead."
+        elif code in NO_UNIT:
+            cure = "Correct the id in the targets file, or take it out; whom it brought in stays until you do."
+        else:
+            cure = (
+                f"Only the management account and delegated administrators may ask. Deploy deploy/organization.yaml in "
+                f"the management account and write its output RoleArn as `organization: read_role` in the targets "
+                f"file; or make account {self._hub} a delegated administrator."
+            )
+        name = "organization-no-unit" if code in NO_UNIT else "organization-unreadable"
+        return Refusal(refusal.why, self._fault(name, what, cure), unknown=refusal.unknown)
+
+    def _fault(self, code: str, what: str, cure: str) -> Fault:
+        return Fault(code, self._where, what, cure)

@@ -1,0 +1,199 @@
+"""When an account counts as gone from a unit: on positive evidence only, and never too many at once without a person.
+
+An account that a complete listing does not show is *missing*, and stays in force. It is *gone* when a second complete
+listing, some time later, does not show it either, and AWS, asked for it by its id, says where it is instead: elsewhere
+in the organisation, not ACTIVE, or no more in it. How many may then leave a group within a day without a person is a
+setting; where there are more, all of them stay until somebody has looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from chalicelib.core import organisation, pace
+from chalicelib.core.faults import Fault
+from chalicelib.core.listing import ACTIVE, Crawl
+from chalicelib.core.organisation import Membership, Unit
+
+APART = 10 * pace.MINUTE
+"""So long lies between the two listings that do not show an account."""
+DAY = 24 * pace.HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An account that a unit has in force, and that the last complete listing of the unit did not show."""
+
+    unit: str
+    account: str
+    since: int
+    last: int
+    """When a listing that counts last did not show it."""
+    times: int = 1
+    evidence: str = ""
+    """Where AWS says it is; "": nothing positive is known."""
+
+    @property
+    def name(self) -> str:
+        """Names it among others."""
+        return f"{self.unit}/{self.account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An account that left a group."""
+
+    at: int
+    account: str
+    group: str
+    why: str
+    accepted: bool = False
+    """A person said so; then it does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a unit could not be read the last time, and since when that is so."""
+
+    since: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What AWS says of one account. ``state`` "": it is not in the organisation. ``above``: OUs, then the root."""
+
+    state: str
+    above: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the resolver remembers from run to run."""
+
+    crawl: Crawl | None = None
+    read_at: Mapping[str, int] = field(default_factory=dict)
+    """When each unit was last read whole."""
+    missing: Mapping[str, Missing] = field(default_factory=dict)
+    held: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Group -> accounts that are gone and stay until a person has looked: too many at once."""
+    left: tuple[Left, ...] = ()
+    """The last ones; those of the last day count."""
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+
+
+def compare(
+    book: Book, membership: Membership, crawl: Crawl, units_named: Iterable[str], now: int
+) -> tuple[Membership, Book]:
+    """Take a finished crawl in: who is new joins at once; who does not show is missing, and stays.
+
+    What could not be read changes nothing but the book's troubles. Units that the file does not name any more go.
+    """
+    listings = {unit: crawl.listing(unit) for unit in units_named}
+    units, missing = dict(membership.units), {}
+    troubles, read_at = {}, {unit: at for unit, at in book.read_at.items() if unit in listings}
+    for unit, listing in listings.items():
+        known = frozenset(units[unit].accounts) if unit in units else frozenset[str]()
+        if isinstance(listing, Fault):
+            before = book.troubles.get(unit)
+            troubles[unit] = Trouble(before.since if before else now, listing)
+            missing.update({name: one for name, one in book.missing.items() if one.unit == unit})
+            continue
+        read_at[unit] = now
+        units[unit] = Unit(crawl.arns[unit], tuple(sorted(known | listing)))
+        for account in known - listing:
+            fresh = Missing(unit, account, now, now)
+            before_that = book.missing.get(fresh.name)
+            missing[fresh.name] = fresh if before_that is None else _again(before_that, now)
+    units = {unit: found for unit, found in units.items() if unit in listings}
+    return replace(membership, units=units), replace(book, missing=missing, troubles=troubles, read_at=read_at)
+
+
+def _again(missing: Missing, now: int) -> Missing:
+    if now - missing.last < APART:
+        return missing
+    return replace(missing, times=missing.times + 1, last=now)
+
+
+def to_ask(book: Book) -> list[str]:
+    """Return the accounts that AWS is to be asked about: missing twice, some time apart."""
+    return sorted({one.account for one in book.missing.values() if one.times > 1})
+
+
+def answered(book: Book, account: str, where: Whereabouts | None) -> Book:
+    """Take in what AWS says of an account; None: it did not say."""
+    mine = {
+        name: replace(one, evidence=_evidence(one.unit, where))
+        for name, one in book.missing.items()
+        if one.account == account
+    }
+    return replace(book, missing={**book.missing, **mine})
+
+
+def _evidence(unit: str, where: Whereabouts | None) -> str:
+    """Say where it is, if that is outside of the unit; an unknown state is no evidence."""
+    if where is None:
+        return ""
+    if not where.state:
+        return "it is not in the organisation any more"
+    if where.state != ACTIVE:
+        return f"its state is {where.state}" if where.state in STATES else ""
+    if where.above and unit.partition("-")[0] == "ou" and unit not in where.above:
+        return f"it stands in {where.above[0]}"
+    return ""
+
+
+STATES = ("PENDING_ACTIVATION", "SUSPENDED", "PENDING_CLOSURE", "CLOSED")
+"""States other than ACTIVE [aws-facts 7]. One that we do not know is no evidence."""
+
+
+def remove(
+    book: Book,
+    membership: Membership,
+    groups: Mapping[str, tuple[str, ...]],
+    most_leaving: str,
+    accepted: Collection[str],
+    now: int,
+) -> tuple[Membership, Book]:
+    """Take out what is gone, group by group within what may leave; hold back what is more.
+
+    ``accepted``: accounts that a person lets go. Of accounts that another unit or the file still brings into a group,
+    that group loses nothing.
+    """
+    gone = [one for one in book.missing.values() if one.evidence]
+    after = _without(membership, gone)
+    recent = [one for one in book.left if one.at > now - DAY and not one.accepted]
+    held: dict[str, tuple[str, ...]] = {}
+    losses: dict[str, set[str]] = {}
+    for group, members in sorted(groups.items()):
+        before = organisation.ways(members, membership).keys()
+        lost = set(before - organisation.ways(members, after).keys())
+        already = {one.account for one in recent if one.group == group}
+        unasked = lost - set(accepted)
+        allowed = organisation.allowance(most_leaving, len(before | already))
+        losses[group] = lost
+        if unasked and len(unasked | already) > allowed:
+            held[group] = tuple(sorted(unasked))
+    stay = {account for accounts in held.values() for account in accounts}
+    goes = [one for one in gone if one.account not in stay]
+    why = {one.account: one.evidence for one in goes}
+    left = tuple(
+        Left(now, account, group, why[account], accepted=account in accepted)
+        for group, lost in sorted(losses.items())
+        for account in sorted(lost - stay)
+    )
+    missing = {name: one for name, one in book.missing.items() if one not in goes}
+    kept = (*(one for one in book.left if one.at > now - 7 * DAY), *left)[-500:]
+    return _without(membership, goes), replace(book, missing=missing, held=held, left=kept)
+
+
+def _without(membership: Membership, gone: Iterable[Missing]) -> Membership:
+    out: dict[str, set[str]] = {}
+    for one in gone:
+        out.setdefault(one.unit, set()).add(one.account)
+    units = {
+        name: replace(unit, accounts=tuple(a for a in unit.accounts if a not in out[name])) if name in out else unit
+        for name, unit in membership.units.items()
+    }
+    return replace(membership, units=units)

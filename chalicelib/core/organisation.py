@@ -1,0 +1,101 @@
+"""An organisation as the targets file names it, and who belongs to its units, as the resolver last found it.
+
+A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organisation (``o-a1b2c3d4e5``), by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.core.faults import Fault
+
+UNIT = r"(ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r-[0-9a-z]{4,32}|o-[a-z0-9]{10,32})"
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """What the targets file says of the organisation that its groups name units of."""
+
+    id: str
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Every unit that the file names -> the groups that name it."""
+    read_role: str = ""
+    """ARN of the role that may read the organisation, where the hub's own credentials may not; "": they may."""
+    external_id: str = ""
+    back_fill: bool = True
+    """An account that joins a unit gets what is in force for it."""
+    most_leaving: str = "10%"
+    """How many of a group's accounts may leave it within a day without a person: a share, or a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit's accounts: ACTIVE, those of the units within it included. ``arn``: as a launch permission names it."""
+
+    arn: str
+    accounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """All that is in force of what the resolver has found. ``generation`` counts every change; 0: nothing yet."""
+
+    generation: int = 0
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    troubles: Mapping[str, Fault] = field(default_factory=dict)
+    """Why a unit could not be read the last time, for those that never were."""
+
+
+def is_unit(member: str) -> bool:
+    """Whether a group's member is a unit and not an account."""
+    return re.fullmatch(UNIT, member) is not None
+
+
+def ways(members: Iterable[str], membership: Membership) -> dict[str, str]:
+    """Return a group's accounts -> the ARN of the unit that brings them; "" for those that the file lists itself.
+
+    Of several units the smallest that the file names: an OU, before the root, before the organisation.
+    """
+    members = list(members)
+    found = {member: "" for member in members if not is_unit(member)}
+    for member in sorted(filter(is_unit, members), key=_size):
+        unit = membership.units.get(member)
+        for account in unit.accounts if unit else ():
+            found.setdefault(account, unit.arn if unit else "")
+    return found
+
+
+def _size(unit: str) -> tuple[int, str]:
+    return ("ou", "r", "o").index(unit.partition("-")[0]), unit
+
+
+def allowance(most_leaving: str, accounts: int) -> int:
+    """Return how many of a group's accounts that is; a share is rounded up, so that one may always leave."""
+    if most_leaving.endswith("%"):
+        return math.ceil(accounts * int(most_leaving[:-1]) / 100)
+    return int(most_leaving)
+
+
+def not_read_yet(units: Iterable[str], id_: str) -> Fault:
+    """The fault of a value whose units nobody has looked at so far: it passes by itself."""
+    what = f"nobody has read yet which accounts {', '.join(units)} has."
+    cure = "It is read every five minutes, and the value is then looked at again by itself."
+    return Fault("organization-not-read-yet", f"organisation {id_}", what, cure)
+
+
+def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> Fault:
+    """The fault of an account that two groups have, with different settings, because of the unit it stands in."""
+    named = " and ".join(f"`{group}`" for group in groups)
+    what = f"account {account} belongs to {named}, through the organisation, and they differ in {', '.join(differing)}."
+    cure = "Say under `accounts` what shall hold for it, make the groups agree, or move the account; then tag again."
+    return Fault("organization-conflict", f"account {account}", what, cure)
+
+
+def text_digest(texts: Mapping[str, str]) -> str:
+    """Hash texts by name, so that a half-written set is known for one: 32 hexadecimal characters."""
+    text = "\n".join(f"{name} {body}" for name, body in sorted(texts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

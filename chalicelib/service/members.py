@@ -1,0 +1,180 @@
+"""The resolver: which accounts the units of the organisation have, and whom a change of that concerns.
+
+What could not be read changes nothing. An account that left is taken out on positive evidence only
+(``core/departures.py``). Promotions whose targets a change moves are told by a note, and resolve their value anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from chalicelib.core import departures, pace
+from chalicelib.core.addresses import promotion
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.departures import Book
+from chalicelib.core.errors import ParkRecord
+from chalicelib.core.listing import Crawl
+from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.promotion import machine
+from chalicelib.core.targets import Resolution, Trigger, parse_trigger
+from chalicelib.ports import (
+    Applied,
+    LostRace,
+    MembersBook,
+    OrganisationReader,
+    Records,
+    Refusal,
+    Tagged,
+    Telemetry,
+)
+from chalicelib.service import promotions
+from chalicelib.service.bell import Bell, Clock
+
+NEEDS_SECONDS = 12
+"""A page is asked for only with so much time left: an SDK time-out and another try."""
+STALE = pace.HOUR
+"""A reading that began longer ago begins anew."""
+
+
+class Members:
+    """Reads the organisation that the applied file names, and tells the promotions that it concerns."""
+
+    def __init__(
+        self,
+        applied: Applied,
+        book: MembersBook,
+        reader: Callable[[Organisation], OrganisationReader],
+        records: Records,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._applied = applied
+        self._book = book
+        self._reader = reader
+        self._records = records
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, found: Sequence[Tagged], *, time_left: Clock) -> None:
+        """Read on; then look whom of ``found``, the tagged AMIs, it concerns. Raises Refusal where AWS owes answers."""
+        named = self._applied.organisation()
+        if named is None:
+            return
+        try:
+            self._read(named, time_left)
+        except LostRace:  # another run is at it
+            return
+        self._nudge(named, found)
+
+    def _read(self, named: Organisation, time_left: Clock) -> None:
+        reader = self._reader(named)
+        book, version = self._book.book()
+        crawl = book.crawl
+        if crawl is None or _of_others(crawl, named) or self._clock() - crawl.begun_at > STALE:
+            crawl = self._begin(named, reader)
+        crawl = self._crawled(crawl, reader, time_left)
+        book = replace(book, crawl=crawl)
+        if not self._book.save(book, version):
+            raise LostRace("members/book")
+        if crawl.next() is None:
+            self._judge(named, reader, replace(book, crawl=None), version + 1, time_left, crawl)
+
+    def _begin(self, named: Organisation, reader: OrganisationReader) -> Crawl:
+        crawl = Crawl(self._clock())
+        for unit in sorted(named.units):
+            try:
+                found = reader.unit(unit)
+            except Refusal as refusal:
+                if refusal.why is Why.THROTTLED:
+                    raise
+                crawl = crawl.cannot(unit, refusal.fault)
+            else:
+                crawl = crawl.begin(unit, found.arn, found.parents)
+        return crawl
+
+    def _crawled(self, crawl: Crawl, reader: OrganisationReader, time_left: Clock) -> Crawl:
+        """Read page after page; where time is up or AWS is busy the next run goes on."""
+        while (step := crawl.next()) is not None and time_left() > NEEDS_SECONDS:
+            try:
+                crawl = crawl.read(step, reader.page(step))
+            except Refusal as refusal:
+                if refusal.why is Why.THROTTLED:
+                    break
+                crawl = crawl.failed(step, refusal.fault)
+        return crawl
+
+    def _judge(
+        self,
+        named: Organisation,
+        reader: OrganisationReader,
+        book: Book,
+        version: int,
+        time_left: Clock,
+        crawl: Crawl,
+    ) -> None:
+        """Say what follows from a finished reading, bring it into force, and then close the book on it."""
+        now = self._clock()
+        before = self._book.membership()
+        after, book = departures.compare(book, before, crawl, named.units, now)
+        for account in departures.to_ask(book):
+            if time_left() > NEEDS_SECONDS:
+                book = departures.answered(book, account, self._where(reader, account))
+        accepted = self._book.accepted(now)
+        groups = self._applied.groups()
+        after, book = departures.remove(book, after, groups, named.most_leaving, accepted, now)
+        if after.units != before.units and not self._book.publish(before, after):
+            raise LostRace("members/current")
+        if not self._book.save(book, version):
+            raise LostRace("members/book")
+        self._tell(before, after, book, now)
+
+    def _where(self, reader: OrganisationReader, account: str) -> departures.Whereabouts | None:
+        try:
+            return reader.whereabouts(account)
+        except Refusal as refusal:  # no answer is no evidence
+            self._telemetry.hindered("members", str(refusal))
+            return None
+
+    def _tell(self, before: Membership, after: Membership, book: Book, now: int) -> None:
+        left = [one for one in book.left if one.at == now]
+        for one in left:
+            self._telemetry.left(one.account, one.group, one.why)
+        held = {account for accounts in book.held.values() for account in accounts}
+        troubles = {unit: str(trouble.fault) for unit, trouble in book.troubles.items()}
+        joined = _accounts(after) - _accounts(before)
+        self._telemetry.organisation(len(joined), len({one.account for one in left}), len(held), troubles)
+
+    # --- whom it concerns --------------------------------------------------------------------------------------------
+
+    def _nudge(self, named: Organisation, found: Sequence[Tagged]) -> None:
+        groups = {group for groups in named.units.values() for group in groups}
+        known: dict[str, Resolution] = {}
+        for tagged in found:
+            trigger = parse_trigger(tagged.value)
+            if isinstance(trigger, Trigger) and (trigger.accounts or groups & set(trigger.groups)):
+                if tagged.value not in known:
+                    known[tagged.value] = self._applied.resolve(tagged.value)
+                self._look(tagged, known[tagged.value])
+
+    def _look(self, tagged: Tagged, resolution: Resolution) -> None:
+        """One record that cannot be read hinders no other: its own lane parks it."""
+        key = promotion(tagged.ami)
+        try:
+            stored = self._records.read(key)
+            record = None if stored is None or stored.parked else promotions.parse(stored)
+        except ParkRecord:
+            return
+        if record is not None and machine.behind(record, tagged.value, resolution):
+            self._bell.note(key, {"members": str(resolution.members)}, f"members:{resolution.members}")
+
+
+def _of_others(crawl: Crawl, named: Organisation) -> bool:
+    """Whether the file has come to name other units since the reading began."""
+    return crawl.roots.keys() | crawl.troubles.keys() != named.units.keys()
+
+
+def _accounts(membership: Membership) -> set[str]:
+    return {account for unit in membership.units.values() for account in unit.accounts}

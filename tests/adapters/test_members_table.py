@@ -1,0 +1,164 @@
+"""Whom the units have, as it is kept in the table; and the applied file read together with it."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chalicelib.adapters.members_table import MembersTable
+from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.core import targets
+from chalicelib.core.departures import DAY, Book, Trouble
+from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Membership, Organisation, Unit
+from chalicelib.core.targets import Directory, Target
+from chalicelib.ports import Refusal
+from tests.adapters.test_targets_table import TABLE, apply
+
+OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
+ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
+LISTED, A, B, STRANGER = "555555555555", "222222222201", "222222222202", "999999999999"
+REGION = "us-east-1"
+ONE = Membership(0, {OU: Unit(ARN + OU, (A, B)), OTHER: Unit(ARN + OTHER, (B,))})
+FILE = Directory(
+    {"dev": (LISTED, OU)},
+    {LISTED: (Target(LISTED, REGION, role_name="Listed"),), B: (Target(B, REGION, external_id="mine"),)},
+    {"dev": (Target("", REGION, role_name="Group", external_id="x"),)},
+    {B: {"dev": (Target(B, REGION, role_name="Group", external_id="mine"),)}},
+    Organisation("o-a1b2c3d4e5", {OU: ("dev",)}),
+)
+
+
+@pytest.fixture
+def client(monkeypatch):
+    """DynamoDB with the hub's table."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name=REGION)
+        client.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        yield client
+
+
+@pytest.fixture
+def members(client):
+    """The store under test."""
+    return MembersTable(client, TABLE)
+
+
+def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
+    """Who was in one and is not in the next is nowhere."""
+    before = members.membership()
+    assert before == Membership()
+    for accounts in ((A, B), (A,), (B,), (), (A,)):
+        after = Membership(before.generation, {OU: Unit(ARN + OU, accounts)})
+        assert members.publish(before, after)
+        before = members.membership()
+        assert before.units == after.units
+        assert members.units_of([A, B, STRANGER]) == dict.fromkeys(accounts, (OU,))
+    assert before.generation == 5
+    assert members.arns() == {OU: ARN + OU}
+
+
+def test_only_one_of_two_that_publish_at_once_is_in_force(members):
+    """The slower one is told."""
+    assert members.publish(Membership(), ONE)
+    assert not members.publish(Membership(), Membership())
+    before = members.membership()
+    assert members.publish(before, before)
+    assert not members.publish(before, Membership())
+
+
+def test_a_listing_is_written_whole_or_not_at_all(members, client):
+    """Thousands of accounts in one call: the writer can die before it or after it."""
+    members.publish(Membership(), ONE)
+    asked = []
+    client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
+    many = tuple(f"{number:012d}" for number in range(5000))
+    assert members.publish(members.membership(), Membership(1, {OU: Unit(ARN + OU, many)}))
+
+    assert [len(params["TransactItems"]) for params in asked if "TransactItems" in params] == [66]
+    assert members.membership().units[OU].accounts == many
+
+
+def test_items_changed_by_hand_are_not_trusted(members, client):
+    """A stranger slipped into an item makes every value with a unit be refused, and nothing is published over it."""
+    members.publish(Membership(), ONE)
+    apply(client, FILE)
+    item = {"pk": {"S": "members"}, "sk": {"S": f"accounts#{int(STRANGER) % 64:02d}"}}
+    client.put_item(TableName=TABLE, Item={**item, "body": {"S": f'{{"{STRANGER}":["{OU}"]}}'}})
+
+    with pytest.raises(Refusal, match="changed or deleted by hand"):
+        members.membership()
+    assert [f.code for f in TargetsTable(client, TABLE).resolve("dev").faults] == ["organization-damaged"]
+
+
+def test_the_book_is_written_by_one_at_a_time(members):
+    """Two runs of the resolver do not write over each other."""
+    book, version = members.book()
+    assert (book, version) == (Book(), 0)
+    second = Book(read_at={OU: 7})
+    assert members.save(second, 0)
+    assert not members.save(Book(), 0)
+    assert members.book() == (second, 1)
+    assert members.save(Book(), 1)
+    assert not members.save(second, 1)
+
+
+def test_what_a_person_accepted_holds_for_a_day(members):
+    """Whoever leaves much later is another matter."""
+    members.accept([A], "arn:aws:iam::111111111111:root", 1000)
+    assert members.accepted(1000 + DAY - 1) == {A}
+    assert members.accepted(1000 + DAY) == frozenset()
+
+
+def test_who_may_receive_is_the_file_and_whom_its_units_have_and_its_units_themselves(members, client):
+    """Law 8: not an account of a unit that the file does not name, nor that unit; whatever the value says."""
+    apply(client, FILE)
+    table = TargetsTable(client, TABLE)
+    assert table.listed({LISTED, A, B}) == {LISTED, B}
+    members.publish(Membership(), Membership(0, {**ONE.units, OTHER: Unit(ARN + OTHER, (STRANGER,))}))
+
+    asked = {LISTED, A, B, STRANGER, ARN + OU, ARN + OTHER, "all", ""}
+    assert table.listed(asked) == {LISTED, A, B, ARN + OU}
+    apply(client, Directory({}, {LISTED: FILE.accounts[LISTED]}), generation=2)
+    assert table.listed(asked) == {LISTED}
+
+
+def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or_its_own(members, client):
+    """Read live, as of those that the file lists; who left is there no more."""
+    apply(client, FILE)
+    members.publish(Membership(), ONE)
+    table = TargetsTable(client, TABLE)
+
+    assert [table.live(one) for one in (LISTED, A, B, STRANGER)] == [
+        ("Listed", ""),
+        ("Group", "x"),
+        ("Group", "mine"),
+        None,
+    ]
+    members.publish(members.membership(), Membership())
+    assert (table.live(A), table.live(B)) == (None, ("AmiCopyRole", "mine"))
+
+
+def test_a_value_resolves_to_whom_the_units_have(members, client):
+    """Before the first reading it waits; where that was refused, it says why."""
+    apply(client, FILE)
+    table = TargetsTable(client, TABLE, ("111111111111", REGION))
+    assert table.resolve("dev").waits is not None
+    fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
+    members.save(Book(troubles={OU: Trouble(5, fault)}), 0)
+    assert table.resolve("dev").faults == (fault,)
+
+    members.publish(Membership(), ONE)
+    assert {(t.account, t.unit) for t in table.resolve("dev").targets} == {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
+    assert table.groups() == FILE.groups
+    assert table.organisation() == FILE.organisation
+    assert targets.digest_of(targets.to_items(FILE)) == table.resolve("dev").digest

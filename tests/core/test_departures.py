@@ -1,0 +1,177 @@
+"""Who joins and who is gone: complete readings, positive evidence, and never too many at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core import codec, departures
+from chalicelib.core.departures import APART, DAY, Book, Whereabouts
+from chalicelib.core.faults import Fault
+from chalicelib.core.listing import Crawl, Page
+from chalicelib.core.organisation import Membership, Unit
+
+NOW = 1_000_000
+OU, INNER, OTHER, ROOT = "ou-ab12-11111111", "ou-ab12-22222222", "ou-ab12-33333333", "r-ab12"
+TEN = tuple(f"{number:012d}" for number in range(10))
+REFUSED = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
+
+
+def crawl(accounts=TEN, *, state="ACTIVE"):
+    """A finished reading of the OU, of which all accounts stand directly in it."""
+    found = Crawl(NOW).begin(OU, "arn:ou", [OU])
+    found = found.read(found.next(), Page(tuple((account, state) for account in accounts)))
+    return found.read(found.next(), Page())
+
+
+def joined(accounts=TEN):
+    """What is in force, and the book, after a first reading."""
+    return departures.compare(Book(), Membership(), crawl(accounts), [OU], NOW)
+
+
+def after(book, membership, shown, at, where=None, **settings):
+    """One run of the resolver: a complete reading, questions, and what follows."""
+    membership, book = departures.compare(book, membership, crawl(shown), [OU], at)
+    for account in departures.to_ask(book):
+        book = departures.answered(book, account, where)
+    given = {"groups": {"dev": (OU,)}, "most_leaving": "10%", "accepted": (), **settings}
+    return departures.remove(book, membership, **given, now=at)
+
+
+def test_a_reading_goes_through_empty_pages_and_nested_units_and_takes_active_accounts_only():
+    """A page without accounts is not the last; an OU within is read like the OU itself; State decides."""
+    reading = Crawl(NOW).begin(OU, "arn:ou", [OU])
+    asked = []
+    pages = {
+        (OU, "accounts", ""): Page((), "1"),
+        (OU, "accounts", "1"): Page(((TEN[0], "ACTIVE"), (TEN[1], "CLOSED")), "2"),
+        (OU, "accounts", "2"): Page(((TEN[2], "ACTIVE"),)),
+        (OU, "units", ""): Page((), "x"),
+        (OU, "units", "x"): Page(((INNER, "arn:inner"),)),
+        (INNER, "accounts", ""): Page(((TEN[3], "ACTIVE"), (TEN[4], ""), (TEN[5], "SUSPENDED"))),
+        (INNER, "units", ""): Page(),
+    }
+    while (step := reading.next()) is not None:
+        asked.append((step.parent, step.what, step.token))
+        reading = codec.decode(Crawl, codec.encode(reading.read(step, pages[asked[-1]])))
+
+    assert asked == list(pages)
+    assert reading.listing(OU) == {TEN[0], TEN[2], TEN[3]}
+
+
+def test_what_is_missing_in_one_branch_makes_the_unit_unknown_and_no_other():
+    """Half a listing is none."""
+    reading = Crawl(NOW).begin(OU, "arn:ou", [OU]).begin(OTHER, "arn:other", [OTHER])
+    while (step := reading.next()) is not None:
+        reading = reading.failed(step, REFUSED) if step.parent == OTHER else reading.read(step, Page())
+
+    assert (reading.listing(OU), reading.listing(OTHER)) == (frozenset(), REFUSED)
+
+
+def test_who_is_new_joins_at_once():
+    """Being listed as ACTIVE is evidence enough."""
+    membership, book = joined(TEN[:2])
+    assert membership.units == {OU: Unit("arn:ou", TEN[:2])}
+    membership, _ = after(book, membership, TEN[:3], NOW + 300)
+    assert membership.units[OU].accounts == TEN[:3]
+
+
+def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginning():
+    """Not being able to see is not seeing nobody. When it is read again, the trouble is over."""
+    membership, book = joined()
+    for at in (NOW + 300, NOW + 600, NOW + DAY):
+        membership, book = departures.compare(book, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
+    assert membership.units[OU].accounts == TEN
+    assert book.troubles[OU] == departures.Trouble(NOW + 300, REFUSED)
+    membership, book = departures.compare(book, membership, crawl(), [OU], NOW + 2 * DAY)
+    assert (book.troubles, book.read_at) == ({}, {OU: NOW + 2 * DAY})
+
+
+EVIDENCE = [
+    (Whereabouts(""), "it is not in the organisation any more"),
+    (Whereabouts("CLOSED", (OU, ROOT)), "its state is CLOSED"),
+    (Whereabouts("SUSPENDED", (OU, ROOT)), "its state is SUSPENDED"),
+    (Whereabouts("ACTIVE", (OTHER, ROOT)), f"it stands in {OTHER}"),
+    (Whereabouts("ACTIVE", (INNER, OU, ROOT)), ""),
+    (Whereabouts("ACTIVE"), ""),
+    (Whereabouts("ASTRAY", (OTHER, ROOT)), ""),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("where", "evidence"), EVIDENCE)
+def test_gone_is_who_is_missing_twice_and_known_to_be_elsewhere(where, evidence):
+    """Not before the second reading, some time after the first; and never on no answer, or one that we do not know."""
+    membership, book = joined()
+    for at in (NOW + 300, NOW + 600):
+        membership, book = after(book, membership, TEN[1:], at, where)
+        assert membership.units[OU].accounts == TEN
+    membership, book = after(book, membership, TEN[1:], NOW + 300 + APART, where)
+
+    assert membership.units[OU].accounts == (TEN[1:] if evidence else TEN)
+    assert [(one.account, one.group, one.why) for one in book.left] == ([(TEN[0], "dev", evidence)] if evidence else [])
+    assert bool(book.missing) == (not evidence)
+
+
+def test_who_shows_again_was_never_away():
+    """The count begins anew."""
+    membership, book = joined()
+    for at, shown in ((300, TEN[1:]), (600, TEN), (900, TEN[1:]), (1200, TEN[1:])):
+        membership, book = after(book, membership, shown, NOW + at, Whereabouts(""))
+    assert membership.units[OU].accounts == TEN
+    assert [one.times for one in book.missing.values()] == [1]
+
+
+def leave(count, **settings):
+    """So many of ten are gone, by all evidence there can be."""
+    membership, book = joined()
+    for at in (300, 300 + APART):
+        membership, book = after(book, membership, TEN[count:], NOW + at, Whereabouts(""), **settings)
+    return membership, book
+
+
+def test_more_than_may_leave_at_once_all_stay_until_a_person_lets_them_go():
+    """One of ten goes; of two neither, and the book says who waits. Accepted ones go, also one by one."""
+    assert leave(1)[0].units[OU].accounts == TEN[1:]
+    membership, book = leave(2)
+    assert (membership.units[OU].accounts, book.held, book.left) == (TEN, {"dev": TEN[:2]}, ())
+    assert leave(2, most_leaving="2")[0].units[OU].accounts == TEN[2:]
+
+    later = NOW + 300 + 2 * APART
+    one, book_one = after(book, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:1])
+    assert (one.units[OU].accounts, book_one.held) == (TEN[2:], {})
+    both, book = after(book, membership, TEN[2:], later, Whereabouts(""), accepted=TEN[:2])
+    assert (both.units[OU].accounts, book.held) == (TEN[2:], {})
+    assert all(left.accepted for left in book.left)
+
+
+def test_slowly_is_not_another_way_to_lose_many():
+    """What left within a day counts; a day later the next may go."""
+    membership, book = leave(1)
+    for hours in (1, 2, 3):
+        membership, book = after(book, membership, TEN[2:], NOW + hours * 3600, Whereabouts(""))
+    assert book.held == {"dev": (TEN[1],)}
+    membership, book = after(book, membership, TEN[2:], NOW + DAY + 3600, Whereabouts(""))
+    assert (membership.units[OU].accounts, book.held) == (TEN[2:], {})
+
+
+def test_a_group_that_has_the_account_by_another_way_loses_nothing():
+    """Listed in the file, or brought by a second unit: then nobody needs to be asked, whatever the share."""
+    membership, book = leave(3, groups={"dev": (OU, *TEN[:3])}, most_leaving="0")
+    assert (membership.units[OU].accounts, book.held, book.left) == (TEN[3:], {}, ())
+
+
+def test_a_unit_that_the_file_names_no_more_is_forgotten():
+    """Taking it out of the file is a person's word."""
+    membership, book = joined()
+    membership, book = departures.compare(book, membership, Crawl(NOW), [], NOW + 300)
+    assert (membership.units, book.read_at) == ({}, {})
+
+
+def test_the_book_survives_the_table():
+    """With a reading under way, missing accounts and troubles."""
+    membership, book = joined()
+    _, book = after(book, membership, TEN[1:], NOW + 300)
+    book = replace(book, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.Trouble(1, REFUSED)})
+    assert codec.decode(Book, codec.encode(book)) == book

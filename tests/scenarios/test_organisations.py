@@ -1,0 +1,191 @@
+"""OUs as targets: nested ones, who joins later, who left and who only seems to have, and wrong rights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+
+ROOT = Path(__file__).parents[2]
+MANAGEMENT = "900000000000"
+SECRET = "org-secret"
+ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
+BY_ROLE = f"read_role: {ROLE}, external_id: {SECRET}"
+READING = 5 * 60 + 30
+"""Within this the organisation is read once more."""
+
+
+class Organisation:
+    """An organisation with an OU, one within it, and the hub beside them; the read role is deployed."""
+
+    def __init__(self, scene):
+        self.people = scene.world.organizations
+        self.made = self.people.create(MANAGEMENT)
+        self.outer = self.people.add_unit(self.made, "workloads")
+        self.inner = self.people.add_unit(self.made, "production", self.outer)
+        self.people.add_account(self.made, HUB)
+        given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": SECRET}
+        self.stack = scene.world.deploy(
+            ROOT / "deploy" / "organization.yaml", MANAGEMENT, REGION, "ami-promoter-organization", given
+        )
+
+    def file(self, settings: str = BY_ROLE) -> str:
+        """A targets file of one group with the outer OU."""
+        return f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  queue_deadline: 5m
+  copy_deadline: 30m
+organization: {{id: {self.made.id}, {settings}}}
+groups:
+  workloads: ["{self.outer}"]
+"""
+
+
+@pytest.fixture
+def organisation(scene):
+    """Give the scene an organisation that nobody belongs to yet but the hub."""
+    return Organisation(scene)
+
+
+def members(scene):
+    """What ``ami-promoter members --json`` shows."""
+    status, out, err = scene.cli("members", "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def accounts(scene):
+    """The accounts that the file's one unit has in force."""
+    (unit,) = members(scene)["units"]
+    return unit["accounts"]
+
+
+def counted(scene, metric):
+    """The last value of a metric of the resolver's."""
+    lines = [line for i in scene.world.lambda_.invocations for line in i.metrics if metric in line]
+    return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
+
+
+def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organisation):
+    """Accounts of the OU and of the one within it, though the first page of every list is empty.
+
+    Who joins later is delivered to by itself; what was delivered stays, and what failed is not tried again.
+    """
+    people, made = organisation.people, organisation.made
+    people.add_account(made, DEV, organisation.outer)
+    people.add_account(made, TEST, organisation.inner)
+    people.add_account(made, "888888888888", organisation.outer, state="SUSPENDED")
+    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+    scene.apply(organisation.file())
+    scene.promote("workloads")
+    assert scene.states() == {DEV: "delivered", TEST: "failed"}
+    first = scene.told()
+
+    people.add_account(made, PROD, organisation.inner)
+    scene.run_until_over(times=2)
+
+    assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
+    assert scene.told() - first == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.image_in(PROD)["Name"] == f"golden-2026-01-{scene.image}"
+    assert accounts(scene) == [DEV, TEST, PROD]
+    scene.assert_laws()
+
+
+def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organisation):
+    """Not because the organisation cannot be read; when it can, by two readings and by what AWS says of the account.
+
+    The trouble and its cure are shown until it is over.
+    """
+    people, made = organisation.people, organisation.made
+    for account in (DEV, TEST, PROD):
+        people.add_account(made, account, organisation.inner)
+    scene.apply(organisation.file())
+    scene.wait(READING)
+    assert accounts(scene) == [DEV, TEST, PROD]
+
+    role = scene.world.iam.roles.get(ROLE)
+    scene.world.iam.roles.drop(ROLE)
+    people.move(made, TEST, made.root)
+    scene.wait(90 * 60)  # past the hour for which a session lasts
+    assert accounts(scene) == [DEV, TEST, PROD]
+    (unit,) = members(scene)["units"]
+    assert unit["trouble"]["where"] == f"organisation {made.id}, read by {ROLE}"
+    assert "AccessDenied" in unit["trouble"]["what"]
+    assert "Deploy deploy/organization.yaml in the management account" in unit["trouble"]["cure"]
+    assert "cannot be read since" in scene.cli("status")[1]
+    assert counted(scene, "UnitsUnreadable") == 1
+
+    scene.world.iam.put_role(MANAGEMENT, role.name, role.trust, role.policies)
+    scene.wait(READING)
+    assert accounts(scene) == [DEV, TEST, PROD]
+    (missing,) = members(scene)["missing"]
+    assert (missing["account"], missing["evidence"]) == (TEST, "")
+    scene.wait(3 * READING)
+    assert accounts(scene) == [DEV, PROD]
+    (left,) = members(scene)["left"]
+    assert (left["account"], left["group"], left["why"]) == (TEST, "workloads", f"it stands in {made.root}")
+    assert counted(scene, "UnitsUnreadable") == 0
+    scene.promote("workloads")
+    assert scene.states() == {DEV: "delivered", PROD: "delivered"}
+
+
+def test_too_many_that_leave_at_once_wait_for_a_person(scene, organisation):
+    """Two of three are more than a tenth: an alarm's metric, a line in ``status``, and they stay until accepted."""
+    people, made = organisation.people, organisation.made
+    for account in (DEV, TEST, PROD):
+        people.add_account(made, account, organisation.outer)
+    scene.apply(organisation.file())
+    scene.wait(READING)
+    people.close(made, TEST)
+    people.remove(made, PROD)
+    scene.wait(6 * READING)
+
+    assert accounts(scene) == [DEV, TEST, PROD]
+    assert counted(scene, "AccountsHeld") == 2
+    assert "Too many left `workloads` at once (more than 10%): 2 accounts" in scene.cli("status")[1]
+
+    status, out, _ = scene.cli("members", "accept")
+    assert (status, out.startswith(f"Let go: {TEST} {PROD}.")) == (0, True)
+    scene.wait(READING)
+    assert accounts(scene) == [DEV]
+    assert [one["why"] for one in members(scene)["left"]] == [
+        "its state is CLOSED",
+        "it is not in the organisation any more",
+    ]
+    assert counted(scene, "AccountsHeld") == 0
+
+
+def test_a_hub_that_may_not_read_the_organisation_says_what_to_do_and_goes_on_when_it_may(scene, organisation):
+    """No read role, and no delegated administrator: the value is refused with AWS's words and the cure.
+
+    As soon as the organisation can be read the AMI goes its way, without being tagged again.
+    """
+    organisation.people.add_account(organisation.made, DEV, organisation.outer)
+    scene.apply(organisation.file("back_fill: true"))
+    scene.tag("workloads")
+    scene.run_until_refused()
+    (refused,) = scene.notices("promotion.refused", scene.image)
+    (fault,) = refused["faults"]
+    assert fault == {
+        "code": "organization-unreadable",
+        "where": f"organisation {organisation.made.id}, read by account {HUB} (hub)",
+        "what": (
+            f"DescribeOrganizationalUnit({organisation.outer}) was refused: AccessDeniedException: "
+            "You don't have permissions to access this resource."
+        ),
+        "cure": (
+            "Only the management account and delegated administrators may ask. Deploy deploy/organization.yaml in the "
+            "management account and write its output RoleArn as `organization: read_role` in the targets file; or make "
+            f"account {HUB} a delegated administrator."
+        ),
+    }
+
+    organisation.people.delegate(organisation.made, HUB)
+    scene.run_until_over()
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
