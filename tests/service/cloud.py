@@ -20,6 +20,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.tagging import image_tags
+from chalicelib.core.organisation import ways
 from chalicelib.core.targets import Directory, resolve
 from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
@@ -400,14 +401,23 @@ class TwinTargets:
         """See the port."""
         return resolve(value, self._cloud.directory, "digest")
 
-    def listed(self, accounts):
+    def listed(self, receivers):
         """See the port."""
-        return frozenset(accounts) & self._cloud.directory.accounts.keys()
+        return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
 
     def live(self, account):
         """See the port."""
-        targets = self._cloud.directory.accounts.get(account)
+        targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
         return (targets[0].role_name, targets[0].external_id) if targets else None
+
+    def _brought(self):
+        """Account -> the targets of a group that has it by a unit."""
+        directory = self._cloud.directory
+        return {
+            account: directory.by_unit[group]
+            for group in directory.by_unit
+            for account in ways(directory.groups[group], directory.membership)
+        }
 
 
 class TwinTarget:
