@@ -138,16 +138,16 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     faults += [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
-    everybody = _Everybody(directory)
+    everybody, members = _Everybody(directory), directory.membership.generation
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     unread = everybody.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organisation.id if directory.organisation else ""
     if unread and not faults:
-        return Resolution(digest=digest, waits=organisation.not_read_yet(unread, named))
+        return Resolution(digest=digest, members=members, waits=organisation.not_read_yet(unread, named))
     faults += [_no_account(account) for account in strangers]
     if faults:
-        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest)
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts}
     for name in trigger.groups:
         for account in everybody.ways[name]:
@@ -155,11 +155,11 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     found = [everybody.targets(account, chosen[account]) for account in sorted(chosen)]
     conflicts = tuple(one for one in found if isinstance(one, Fault))
     if conflicts:
-        return Resolution(faults=conflicts, digest=digest)
+        return Resolution(faults=conflicts, digest=digest, members=members)
     targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
     groups = {f"{target.account}/{target.region}": tuple(chosen[target.account]) for target in targets}
     back_fill = directory.organisation is None or directory.organisation.back_fill
-    return Resolution(targets, groups, digest=digest, members=directory.membership.generation, back_fill=back_fill)
+    return Resolution(targets, groups, digest=digest, members=members, back_fill=back_fill)
 
 
 class _Everybody:

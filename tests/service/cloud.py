@@ -19,8 +19,8 @@ from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.core.tagging import image_tags
 from chalicelib.core.organisation import ways
+from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
 from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows

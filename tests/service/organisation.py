@@ -26,7 +26,7 @@ FIVE = 300
 
 
 class TwinOrganisation:
-    """The port ``OrganisationReader``: pages of one account, of which the first is empty. ``refuse``: the next calls."""
+    """The port ``OrganisationReader``: pages of one account, the first empty. ``refuse``: the next calls."""
 
     def __init__(self, *accounts: str) -> None:
         self.accounts = dict.fromkeys(accounts, "ACTIVE")
@@ -89,6 +89,10 @@ class MemoryBook:
         if version != self.version:
             return False
         self.kept, self.version = codec.encode(book), version + 1
+        troubles = {unit: trouble.fault for unit, trouble in book.troubles.items()}
+        self.hub.cloud.directory = replace(
+            self.hub.cloud.directory, membership=replace(self.membership(), troubles=troubles)
+        )
         return True
 
     def accepted(self, _now: int) -> frozenset[str]:
