@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import UnknownRegionError
 
-from ami_promoter import document, shape, units
+from ami_promoter import document, modes, shape, units
 from ami_promoter.document import Document, Path
 from chalicelib.core.faults import Fault
 from chalicelib.core.image_names import template_faults
@@ -115,16 +115,24 @@ class _Compiler:
             account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
         }
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
-        built_in = {**_BUILT_IN, "regions": (self._hub.region,)}
+        built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
+        for account, block in resolved.items():
+            places = {name: (setting.value, setting.path) for name, setting in block.items()}
+            found = modes.misfits(self._document, account, places, self._hub.account, self._hub.region)
+            self.faults += [fault for fault in found if fault not in self.faults]
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
         with_units = units.groups_with_units(everybody)
         open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
         self.faults += _foreign_keys(self._document, {**resolved, **open_to_all}, self._hub.region)
+        accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
+        by_unit = {name: tuple(self._targets("", blocks[name])) for name in with_units}
+        self._need_hub(accounts, resolved)
+        self._need_hub(by_unit, blocks)
         return Directory(
             {name: tuple(sorted(mentions)) for name, mentions in everybody.items()},
-            {account: tuple(self._targets(account, block)) for account, block in resolved.items()},
-            {name: tuple(self._targets("", blocks[name])) for name in with_units},
+            accounts,
+            by_unit,
             {
                 account: {name: tuple(self._targets(account, {**blocks[name], **block})) for name in with_units}
                 for account, block in own.items()
@@ -157,6 +165,10 @@ class _Compiler:
                 value = self._duration(name, value, here)  # noqa: PLW2901 - the same thing in seconds
             elif name == "regions":
                 value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
+            elif name == "service_linked_roles":
+                value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
+            elif name == "until":
+                value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
             elif name == "ami_name":
                 self.faults += _name_faults(value, self._document.where(here))
             settings[name] = _Setting(value, here)
@@ -168,6 +180,28 @@ class _Compiler:
         if not least <= length <= most:
             self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {words}.")
         return length
+
+    def _roles(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
+        roles: list[str] = []
+        for index, name in enumerate(listed):
+            if name is None:  # it has had its fault
+                continue
+            role = modes.role(name)
+            if role is None:
+                what = f"the service that `{name}` belongs to is not known."
+                cure = f"Write it in front: `SERVICE.amazonaws.com/{name}` (aws iam list-roles shows it in the path)."
+                self._fault("targets-role", (*path, index), what, cure)
+            elif role in roles:
+                self._fault("targets-role", (*path, index), f"`{name}` stands here twice.", "Delete one.")
+            else:
+                roles.append(role)
+        return tuple(sorted(roles))
+
+    def _day(self, text: str, path: Path) -> int:
+        day = modes.day(text)
+        if day is None:
+            self._fault("targets-day", path, f"there is no day {text}.", 'Write a day in quotes, like `"2027-06-30"`.')
+        return day or 0
 
     def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
         """Check the names against those that the SDK knows: it could not call any other."""
@@ -202,11 +236,23 @@ class _Compiler:
             self._fault("targets-hub", path, what, cure)
 
     def _targets(self, account: str, block: _Block) -> Iterator[Target]:
-        settings = {name: setting.value for name, setting in block.items() if name not in ("regions", "key")}
+        apart = ("regions", "key", "by_way_of_hub")
+        settings = {name: setting.value for name, setting in block.items() if name not in apart}
+        between = "by_way_of_hub" in block and block["by_way_of_hub"].value and account != self._hub.account
         for region in _regions_of(block, self._hub.region):
             key = _key_in(block, region)
             keyed: dict[str, Any] = {} if key is None else {"key": key}
-            yield Target(account=account, region=region, **settings, **keyed)
+            by_way_of = (self._hub.account or "") if between and region != self._hub.region else ""
+            yield Target(account=account, region=region, by_way_of=by_way_of, **modes.filled(settings), **keyed)
+
+    def _need_hub(self, accounts: Mapping[str, tuple[Target, ...]], resolved: Mapping[str, _Block]) -> None:
+        """Refuse what is to go by way of the hub to a Region that the hub itself does not get AMIs in."""
+        there = {target.region for target in accounts.get(self._hub.account or "", ())}
+        for account, targets in accounts.items():
+            for region in sorted({t.region for t in targets if t.by_way_of} - there):
+                what = f"{account} gets AMIs in {region} by way of the hub, which is no target there itself."
+                cure = f'Write `"{self._hub.account}": {{regions: [{region}]}}` under `accounts`.'
+                self._fault("targets-hub-copy", resolved[account]["by_way_of_hub"].path, what, cure)
 
     def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
         self.faults.append(Fault(code, self._document.where_key(path), what, cure))

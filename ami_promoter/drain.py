@@ -1,7 +1,9 @@
 """The command ``drain``: pause, bring every delivery to its end, and see every share closed.
 
+What stays shared is withdrawn. Grants for service roles on a target's own key stay: its AMIs need them.
+
 It changes nothing in AWS: it leaves the same hint on a delivery's record as a removed tag does, and the service stops,
-tidies and closes as ever. Without ``--delete-copies`` only deliveries that have opened nothing yet are cancelled.
+tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ POLL = 30
 
 WHY = "drain"
 
-NOTHING_OPENED = (State.REQUESTED, State.CHECKING, State.WAITING)
-"""States in which a delivery holds no share and has started no copy."""
+NOTHING_RUNS = (State.REQUESTED, State.CHECKING, State.WAITING, State.SHARED)
+"""States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
 
 Place = tuple[str, str]
 Found = Mapping[Place, Record]
@@ -36,11 +38,15 @@ Found = Mapping[Place, Record]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is under way now, and what is parked; and every share that may be open, but those from before us."""
+    """What is under way now, and what is parked; and every share that may be open, but those from before us.
+
+    ``kept`` are the grants on targets' own keys, which nobody is to close.
+    """
 
     running: Found
     parked: Found
     shares: Found
+    kept: Found
 
     @property
     def drained(self) -> bool:
@@ -78,10 +84,10 @@ class Drain:
             return _view(self._reader.under_way())
 
     def cancel(self, view: View, *, delete_copies: bool) -> None:
-        """Ask deliveries to end: those that have opened nothing, or all. Asking again is harmless."""
+        """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
         with self._connection.telling("asking deliveries to end (asked again, it goes on where it stopped)"):
             for (pk, _), delivery in view.running.items():
-                if delete_copies or delivery.get("state") in NOTHING_OPENED:
+                if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
                     self._records.note(Key(pk), {"cancel": f"{episode}:{WHY}"}, int(self._clock()))
                     self.cancelled.add((pk, episode))
@@ -104,7 +110,7 @@ class Drain:
     def _again(self, view: View) -> View:
         """Read again what was under way: cheaper than the whole table."""
         with self._connection.telling("reading what is under way"):
-            return _view(self._reader.many([*view.running, *view.parked, *view.shares]))
+            return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept]))
 
 
 def run(call: Call, region: str) -> Report:
@@ -122,12 +128,14 @@ def drained(call: Call, drain: Drain) -> Report:
         minutes = call.options.get("--timeout")
         view = drain.wait(view, delete_copies=delete_copies, limit=None if minutes is None else int(minutes) * 60)
     shares = [status.open_share(pk, share) for (pk, _), share in sorted(view.shares.items())]
+    kept = [status.open_share(pk, share) for (pk, _), share in sorted(view.kept.items())]
     data = {
         "paused": pausing.to_json(drain.switch.read()),
         "cancelled": len(drain.cancelled),
         "under_way": _by_state(view.running.values()),
         "parked": [{"delivery": d.get("id"), "why": d["_item"]["parked"]} for d in view.parked.values()],
         "open_shares": shares,
+        "kept": kept,
         "drained": view.drained,
     }
     lines = [
@@ -136,6 +144,7 @@ def drained(call: Call, drain: Drain) -> Report:
         counts(view),
         *(f"  {status.share_line(share)}" for share in shares),
     ]
+    lines += [f"Stays with the target, on its own key: {status.share_line(share)}" for share in kept]
     lines += [f"Parked, and left so: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
     done = "Drained: nothing is under way and no share is open."
     lines.append(done if view.drained else "Not drained yet: run it again, or with --wait.")
@@ -150,13 +159,17 @@ def counts(view: View) -> str:
 
 def _view(found: Found) -> View:
     deliveries = {place: it for place, it in found.items() if place[1] == "record" and it.get("state") not in ENDED}
-    shares = {place: it for place, it in found.items() if place[1].startswith("share#")}
+    shares = {
+        place: it
+        for place, it in found.items()
+        if place[1].startswith("share#") and it.get("state") in status.OPEN and not it.get("before_us")
+    }
+    kept = {place: it for place, it in shares.items() if status.of_target(place[0]) and status.stays(it)}
     return View(
         running={place: it for place, it in deliveries.items() if not it["_item"].get("parked")},
         parked={place: it for place, it in deliveries.items() if it["_item"].get("parked")},
-        shares={
-            place: it for place, it in shares.items() if it.get("state") in status.OPEN and not it.get("before_us")
-        },
+        shares={place: it for place, it in shares.items() if place not in kept},
+        kept=kept,
     )
 
 

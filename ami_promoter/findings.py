@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from ami_promoter.looking import Grant, Place, Target, View
 from ami_promoter.records import Record
 from chalicelib.core import addresses, pace
-from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.delivery.model import ENDED, State
+from chalicelib.core.share import Holder
 
 OPEN = ("opening", "open", "closing")
 LATER = pace.HOUR
@@ -142,12 +143,25 @@ def _moves(view: View, pk: str, it: Record) -> bool:
     """Whether something is left to be done for it."""
     kind = pk.partition("#")[0]
     if kind == "delivery":
-        return str(it["_item"].get("state")) not in ENDED
+        state = str(it["_item"].get("state"))
+        return state not in ENDED and not _rests(it, state)
     if kind == "promotion":
         return str(it["_item"].get("state")) != "over"
     if kind == "resource":
-        return any(share.get("state") in OPEN for resource, _, share in view.shares() if resource == pk)
+        shares = (share for resource, _, share in view.shares() if resource == pk)
+        return any(share.get("state") in OPEN and not _stays(share) for share in shares)
     return False
+
+
+def _rests(delivery: Record, state: str) -> bool:
+    """Whether it is shared without an end: nothing is due until somebody withdraws it."""
+    return state == State.SHARED and not delivery.get("target", {}).get("until")
+
+
+def _stays(share: Record) -> bool:
+    """Whether it is open, and held for good or for long: nothing is due until its holder lets it go."""
+    held = any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
+    return share.get("state") == "open" and held
 
 
 def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
@@ -180,12 +194,20 @@ def alive(record: Record | None, episode: str) -> bool:
     return bool(record.get("unreadable")) or str(record.get("episode")) == episode
 
 
+def holds(resource: str, holder: Holder, record: Record | None) -> bool:
+    """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI."""
+    if record is not None and record["_item"].get("state") == State.DELIVERED and addresses.at_home(resource):
+        return holder.stays
+    return alive(record, holder.episode)
+
+
 def _holders(view: View) -> Iterator[Finding]:
     for resource, holder_key, share in view.shares():
         for holder in sorted(share["_item"].get("holders", ())):
-            delivery, _, episode = holder.rpartition(":")
-            if not alive(view.record(f"delivery#{delivery}"), episode):
-                what = f"Delivery {delivery} holds it (episode {episode}), and has ended or does not exist."
+            held_by = Holder.read(holder)
+            if not holds(resource, held_by, view.record(f"delivery#{held_by.delivery}")):
+                who = f"Delivery {held_by.delivery} holds it (episode {held_by.episode})"
+                what = f"{who}, and has ended or does not exist."
                 yield Finding(
                     "held-by-nobody", _named(resource, share), what, LetGo(resource, holder_key, holder), "lets it go"
                 )
@@ -234,8 +256,8 @@ def _vanished(view: View) -> Iterator[Finding]:
         if snapshot == resource or snapshot not in view.permissions or share.get("state") != "open":
             continue
         needed = any(
-            alive(view.record(f"delivery#{holder.rpartition(':')[0]}"), holder.rpartition(":")[2])
-            for holder in share["_item"].get("holders", ())
+            alive(view.record(f"delivery#{holder.delivery}"), holder.episode)
+            for holder in map(Holder.read, share["_item"].get("holders", ()))
         )
         if account in view.permissions[snapshot] or not needed:
             continue

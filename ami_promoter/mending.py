@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ami_promoter.aws import Connection
-from ami_promoter.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, alive
+from ami_promoter.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, holds
 from ami_promoter.looking import POLL, Place
 from ami_promoter.records import Reader
 from chalicelib.adapters.dynamo.children import DynamoChildren
@@ -22,7 +22,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.census import REMOVE
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.share import Share, State
+from chalicelib.core.share import Holder, Share, State
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
@@ -115,9 +115,9 @@ class Mender:
         return "done"
 
     def _let_go(self, resource: str, holder_key: str, holder: str) -> str:
-        delivery, _, episode = holder.rpartition(":")
-        place = (addresses.delivery(delivery).pk, "record")
-        if alive(self._reader.many([place]).get(place), episode):
+        held_by = Holder.read(holder)
+        place = (addresses.delivery(held_by.delivery).pk, "record")
+        if holds(resource, held_by, self._reader.many([place]).get(place)):
             return MOVED_ON
         self._ledger.release(resource, holder_key, holder)
         self.wake(resource)

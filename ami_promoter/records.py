@@ -65,16 +65,16 @@ class Reader:
 
     def under_way(self) -> dict[tuple[str, str], Record]:
         """Every delivery that has not ended, and every share, by (pk, sk). This reads the whole table, consistently."""
+        ended = {f":{state}": str(state) for state in sorted(ENDED)}
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression=(
-                "(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN (:delivered, :failed, :cancelled)) "
+                f"(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN ({', '.join(ended)})) "
                 "OR (begins_with(pk, :resource) AND begins_with(sk, :share))"
             ),
             ExpressionAttributeNames={"#state": "state"},
             ExpressionAttributeValues=wire(
-                {":delivery": "delivery#", ":record": "record", ":resource": "resource#", ":share": "share#"}
-                | {f":{state}": str(state) for state in ENDED}
+                {":delivery": "delivery#", ":record": "record", ":resource": "resource#", ":share": "share#"} | ended
             ),
             ConsistentRead=True,
         )

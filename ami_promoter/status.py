@@ -12,10 +12,16 @@ from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record
 from ami_promoter.report import Report, moment
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
+from chalicelib.core.share import Holder, Share, hard_end
 
 OPEN = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
+
+RESOURCE = 2
+"""So many # are in the name of a resource at least."""
 
 
 def run(call: Call, region: str) -> Report:
@@ -73,13 +79,16 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
 
 def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
-    places = [
-        (str(share.get("resource")), f"share#{share.get('holder')}")
-        for d in deliveries
-        for share in d.get("shares", ())
-    ]
+    places = [(resource, f"share#{holder}") for d in deliveries for resource, holder in _shares(d)]
     found = sorted(reader.many(places).items())
     return [open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN]
+
+
+def _shares(delivery: Record) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    for share in delivery.get("shares", ()):
+        if str(share.get("resource")).count("#") >= RESOURCE:
+            yield str(share["resource"]), str(share.get("holder"))
 
 
 def open_share(pk: str, share: Record) -> dict[str, Any]:
@@ -91,13 +100,35 @@ def open_share(pk: str, share: Record) -> dict[str, Any]:
         "opened_at": moment(share.get("opened_at")),
         "before_us": share.get("before_us", False),
         "holders": sorted(share["_item"].get("holders", ())),
-        "closes_at_the_latest": moment(share["_item"].get("hard_close_at")),
+        "stays": stays(share),
+        "closes_at_the_latest": moment(_end(share)),
     }
+
+
+def stays(share: Record) -> bool:
+    """Whether somebody holds it beyond copies, so that it is open on purpose."""
+    return any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
+
+
+def of_target(pk: str) -> bool:
+    """Whether it is a grant on a target's own key: its AMIs need it, and it is the target's to revoke."""
+    return pk.count("#") >= RESOURCE and addresses.at_home(pk)
+
+
+def _end(share: Record) -> int | None:
+    """When it closes whoever holds it, in epoch seconds; None: not before its holder lets it go."""
+    holders, end = share["_item"].get("holders", ()), share["_item"].get("hard_close_at")
+    if not stays(share):
+        return end if isinstance(end, int) else None
+    read = Share("", "", "", holders=frozenset(map(str, holders)), hard_close_at=end if isinstance(end, int) else 0)
+    return hard_end(read) or None
 
 
 def share_line(share: Mapping[str, Any]) -> str:
     """Show the same for a person."""
     end = f"closes by {share['closes_at_the_latest']} at the latest"
+    if share["stays"]:
+        end = "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {end}"
     end = "was there before us, stays" if share["before_us"] else end
     return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
 
@@ -139,6 +170,8 @@ def _delivery(record: Record) -> dict[str, Any]:
         "region": target.get("region"),
         "state": state,
         "since": moment(record.get("entered", {}).get(state)),
+        "method": record.get("method", "snapshots"),
+        "method_why": record.get("method_why", ""),
         "image": record.get("image"),
         "key": record.get("key_arn") or None,
         "copies": [
@@ -146,10 +179,19 @@ def _delivery(record: Record) -> dict[str, Any]:
             for copy in record.get("copies", ())
         ],
         "faults": record.get("faults", []),
-        "waits_for": record.get("trouble"),
+        "waits_for": record.get("trouble") or _hindrance(record),
         "leftovers": record.get("leftovers", []),
         "parked": record["_item"].get("parked", ""),
     }
+
+
+def _hindrance(record: Record) -> dict[str, Any] | None:
+    """Return what keeps one of its shares from opening, as the ledger has told it."""
+    said = (record["_item"].get(f"in:{addresses.share_hint(*place)}", "") for place in _shares(record))
+    waits = next((text for text in said if text.startswith(f"{record.get('episode')}:waits:")), None)
+    if waits is None or record.get("state") != State.OPENING:
+        return None
+    return dict(zip(("code", "where", "what", "cure"), waits.split(":", 2)[2].split("\x1f"), strict=False))
 
 
 def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Iterator[str]:
@@ -168,11 +210,20 @@ def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Itera
     if rows:
         yield from _table(("ACCOUNT", "REGION", "STATE", "SINCE", "NEW AMI", "COPIES", "KEY"), rows)
     for delivery in data["deliveries"]:
-        yield from _troubles(delivery, f"{delivery['account']} {delivery['region']}: ")
+        place = f"{delivery['account']} {delivery['region']}: "
+        yield from _method(delivery, place)
+        yield from _troubles(delivery, place)
     yield ""
     shares = data["open_shares"]
     yield f"Open shares: {len(shares) or 'none'}"
     yield from (f"  {share_line(share)}" for share in shares)
+
+
+def _method(delivery: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    """Say how it is copied where that is not the usual way, or was chosen by the service, and why."""
+    way = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
+    if delivery["method_why"] or delivery["method"] == "image":
+        yield f"{prefix}by {way}: {delivery['method_why'] or 'the targets file says so.'}"
 
 
 def _troubles(data: Mapping[str, Any], prefix: str) -> Iterator[str]:

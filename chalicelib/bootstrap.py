@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.adapters.doors import GrantDoor, KeyGrants, SnapshotDoor
+from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
@@ -20,7 +20,9 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.adapters.notices import SnsNotices
 from chalicelib.adapters.organisation import AwsOrganisation
+from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.adapters.rings import SqsRings
+from chalicelib.adapters.role_door import RoleDoor
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.adapters.source import HubSource
 from chalicelib.adapters.survey import AwsSurvey
@@ -220,11 +222,15 @@ class Application:
     @cached_property
     def _settle(self) -> Settle:
         where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
+        ledger = DynamoLedger(self._table)
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
+            "image": ImageDoor(self._sessions, where),
             "key": GrantDoor(self._sessions, where),
+            "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
+            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
         }
-        return Settle(self._records, DynamoLedger(self._table), doors, self._targets, self._bell, now, self._telemetry)
+        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

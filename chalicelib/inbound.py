@@ -90,8 +90,10 @@ class Inbound:
 
     def _hint(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
         ident = _id(event)
-        for key, _ in self._records.list(partition, "delivery#"):
-            self._bell.note(addresses.delivery(key.sk.removeprefix("delivery#")), {name: ident}, ident)
+        for key, item in self._records.list(partition, "delivery#"):
+            # By way of the hub's own copy: the delivery knows each copy by its first source.
+            hint = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
+            self._bell.note(addresses.delivery(key.sk.removeprefix("delivery#")), {hint: ident}, ident)
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:
         return event.get("account") == self._hub and event.get("region") == self._region

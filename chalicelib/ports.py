@@ -157,6 +157,10 @@ class Records(Protocol):
         """Read all such items of a partition."""
         ...
 
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Delete such an item, if these of its attributes are still so."""
+        ...
+
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         """Return records of one shard that are due, longest due first."""
         ...
@@ -193,7 +197,7 @@ class Ledger(Protocol):
     """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
 
     def hold(self, resource: str, share: Share, holder: str) -> None:
-        """Add a holder ("delivery:episode"), and never let the share end before its ``hard_close_at``."""
+        """Add a holder (``core.share.Holder``), and never let the share end before its ``hard_close_at``."""
         ...
 
     def release(self, resource: str, holder_key: str, holder: str) -> None:
@@ -220,7 +224,10 @@ class Children(Protocol):
         ...
 
     def end(self, ami: str, child: Child) -> bool:
-        """Leave the mark of an ended delivery; True if it may be the last one running."""
+        """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
+
+        One that rested in ``shared`` leaves another when it is withdrawn.
+        """
         ...
 
     def all(self, ami: str) -> Sequence[Child]:
@@ -358,17 +365,28 @@ class MembersBook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Who bears the name that the new AMI is to have."""
+
+    ours: str | None = None
+    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
+    stranger: str | None = None
+    """Another AMI."""
+    unfinished: bool = False
+    """Whether ours is not available."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetView:
     """What the checks see in a target."""
 
     key: KeyFacts | None
     key_trouble: str
     """AWS's words where the key could not be described."""
-    image: str | None
-    """An AMI of ours for this delivery that is there already."""
-    name_taken_by: str | None
-    """Another AMI that bears the name."""
+    named: Named
     copies: tuple[SeenCopy, ...]
+    keys_seen: Mapping[str, str] = field(default_factory=dict)
+    """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +408,10 @@ class TargetAccount(Protocol):
         """Look at key, name, and what is ours already."""
         ...
 
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
+        ...
+
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot there that bears the delivery's tag."""
         ...
@@ -406,8 +428,24 @@ class TargetAccount(Protocol):
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
         ...
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """Return (our AMI for this delivery, a stranger's AMI with its name)."""
+    def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
+        """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
+        ...
+
+    def discard_image(self, delivery: Delivery) -> None:
+        """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
+        ...
+
+    def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
+        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
+        ...
+
+    def missing_roles(self, delivery: Delivery) -> Sequence[str]:
+        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
+        ...
+
+    def find_image(self, delivery: Delivery) -> Named:
+        """Look who bears the AMI's name there. What the delivery has discarded is nobody."""
         ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:

@@ -28,6 +28,8 @@ class Accounts:
         self._world = world
         self._callers: dict[str, tuple[Caller, str | None]] = {}
         self._numbers = itertools.count(1)
+        self.closed: set[str] = set()
+        """Accounts that were closed, or never were: other services do not see them."""
 
     def root(self, account: str) -> Caller:
         """Return the account's root, who may do everything there."""

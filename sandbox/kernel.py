@@ -85,8 +85,9 @@ class Strand:
         self._kernel = kernel
         self._what = what
         self._surroundings = surroundings
-        self._mine = threading.Semaphore(0)
-        self._back = threading.Semaphore(0)
+        self._mine, self._back = threading.Lock(), threading.Lock()  # who hands the baton over releases, ...
+        self._mine.acquire()  # ... who waits for it acquires
+        self._back.acquire()
         self._timer: Timer | None = None
         self._told = False
         self._thread = threading.Thread(target=self._main, name=label, daemon=True)

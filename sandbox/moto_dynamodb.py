@@ -18,6 +18,8 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
+from sandbox import moto_expressions
+
 models: Any = importlib.import_module("moto.dynamodb.models")
 """Any: its global ``copy`` is replaced for a while, which no type allows."""
 
@@ -33,6 +35,7 @@ def patch() -> None:
     models.DynamoDBBackend.transact_write_items = _transact_write_items
     changed: Any = Table  # mypy lets nobody put a method of theirs on a class
     changed.query, changed.all_items = _query_asked, _items_asked
+    moto_expressions.patch()
 
 
 def _query_asked(*given: Any, **named: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +15,7 @@ import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.client import ClientCreator
 from botocore.config import Config
+from botocore.hooks import EventAliaser, NodeList, _PrefixTrie
 from botocore.httpsession import URLLib3Session
 
 from sandbox.accounts import SECRET
@@ -43,8 +44,9 @@ def installed(world: World) -> Iterator[None]:
     """While inside, every botocore client of this process talks to the world.
 
     botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced. Sessions made
-    meanwhile share what they read of botocore's service models, and the classes of clients made of them: a function's
-    cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700 methods anew.
+    meanwhile share what they read of botocore's service models, the models made of it and the classes of clients made
+    of them: a function's cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700
+    methods anew.
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
@@ -53,16 +55,21 @@ def installed(world: World) -> Iterator[None]:
 
     real_send, real_loader = URLLib3Session.send, botocore.session.create_loader
     URLLib3Session.send, botocore.session.create_loader = send, _loader
-    ClientCreator._create_client_class = _client_class  # noqa: SLF001 - botocore has no door for it
+    for owner, name, _, ours in _SHARED:
+        setattr(owner, name, ours)
     try:
         yield
     finally:
         URLLib3Session.send, botocore.session.create_loader = real_send, real_loader
-        ClientCreator._create_client_class = _new_class  # noqa: SLF001
+        for owner, name, theirs, _ in _SHARED:
+            setattr(owner, name, theirs)
 
 
-_new_class = ClientCreator._create_client_class  # noqa: SLF001
+_new_class = ClientCreator._create_client_class  # noqa: SLF001 - botocore has no door for it, nor for the next two
+_new_model = ClientCreator._load_service_model  # noqa: SLF001
+_new_alias = EventAliaser._alias_event_name  # noqa: SLF001
 _classes: dict[str, Any] = {}
+_models: dict[str, Any] = {}
 BARE = frozenset({"dynamodb", "ec2", "events", "kms", "sns", "sqs", "sts"})
 """Services to whose client classes neither botocore nor boto3 adds anything that a session could change."""
 
@@ -74,6 +81,41 @@ def _client_class(creator: Any, service: str, model: Any) -> Any:
     if service not in _classes:
         _classes[service] = _new_class(creator, service, model)
     return _classes[service]
+
+
+def _model(creator: Any, service: str, version: str | None = None) -> Any:
+    """Make a service's model once for all sessions: operations and shapes are worked out once in it, too."""
+    if service not in BARE or version is not None:
+        return _new_model(creator, service, version)
+    if service not in _models:
+        _models[service] = _new_model(creator, service)
+    return _models[service]
+
+
+@functools.cache
+def _alias(name: str) -> Any:
+    return _new_alias(EventAliaser(None), name)
+
+
+def _tree(_trie: Any, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what ``_PrefixTrie._recursive_copy`` does: each client copies all handlers of its session."""
+    return {key: _branch(value) for key, value in node.items()}
+
+
+def _branch(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {key: _branch(inner) for key, inner in value.items()}
+    return NodeList(*map(list, value)) if kind is NodeList else value
+
+
+_SHARED: tuple[tuple[Any, str, Any, Any], ...] = (
+    (ClientCreator, "_create_client_class", _new_class, _client_class),
+    (ClientCreator, "_load_service_model", _new_model, _model),
+    (EventAliaser, "_alias_event_name", _new_alias, lambda _aliaser, name: _alias(name)),
+    (_PrefixTrie, "_recursive_copy", _PrefixTrie._recursive_copy, _tree),  # noqa: SLF001
+)
+"""Owner and name of a method of botocore's, the method, and ours in its place."""
 
 
 @functools.cache

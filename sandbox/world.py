@@ -6,6 +6,7 @@ clock at ``world.start``. One world at a time in a process.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import time_machine
 
-from sandbox import moto_backend, wire
+from sandbox import moto_answers, moto_backend, wire
 from sandbox.accounts import Accounts
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
@@ -87,11 +88,14 @@ class World:
         return self.kernel.now
 
     def __enter__(self) -> Self:
-        """Take over the clock, the AWS transport and moto's state of this process."""
+        """Take over the clock, the AWS transport, the common source of randomness and moto's state of this process."""
         with ExitStack() as stack:
             self.clock = self._travel.start()
             stack.callback(self._travel.stop)
+            stack.callback(random.setstate, random.getstate())
+            random.seed(self.seed)  # botocore's waits between its retries
             moto_backend.reset()
+            moto_answers.patch()
             stack.enter_context(wire.installed(self))
             stack.enter_context(self.kernel.installed())
             self._stack = stack.pop_all()
@@ -121,13 +125,15 @@ class World:
         return self.accounts.issue(role_arn, session, policies=policies, function=function)
 
     def shares_open(self) -> list[str]:
-        """Every foreign permission on a snapshot or image and every foreign grant, read from state, not the API."""
+        """Every foreign permission on a snapshot, image or key, by grant or policy, read from state, not the API."""
         return list(self._shares())
 
     def _shares(self) -> Iterator[str]:
         yield from self.ec2.shares_open()
         for grant in self.kms.open_grants():
             yield f"{grant.key_arn} grant {grant.id} to {grant.grantee}"
+        for key_arn, sid, names in self.kms.keys.policies.foreign(self.kms.keys.keys.values()):
+            yield f"{key_arn} statement {sid} for {names}"
 
     def deploy(
         self, template: Mapping[str, Any] | Path, account: str, region: str, stack: str, parameters: Mapping[str, str]

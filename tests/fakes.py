@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Share
 from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
 
@@ -35,20 +38,29 @@ class Item:
     """It cannot be read: not JSON, or of a newer schema."""
 
 
-class Items(dict[Key, Mapping[str, Any]]):
-    """Items by key, with a way to those of a partition that does not lead past all others."""
+K = TypeVar("K")
+V = TypeVar("V")
 
-    def __init__(self) -> None:
+
+class Items(dict[K, V]):
+    """Items by partition and name in it, with a way to those of a partition that does not lead past all others."""
+
+    def __init__(self, partition: Callable[[K], str]) -> None:
         super().__init__()
-        self._partitions: dict[str, set[Key]] = {}
+        self._partition = partition
+        self._partitions: defaultdict[str, set[K]] = defaultdict(set)
 
-    def __setitem__(self, key: Key, item: Mapping[str, Any]) -> None:
-        self._partitions.setdefault(key.pk, set()).add(key)
+    def __setitem__(self, key: K, item: V) -> None:
+        self._partitions[self._partition(key)].add(key)
         super().__setitem__(key, item)
 
-    def of(self, pk: str) -> set[Key]:
-        """Return the keys of a partition."""
-        return self._partitions.get(pk, set())
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        self._partitions[self._partition(key)].discard(key)
+
+    def of(self, partition: str) -> list[tuple[K, V]]:
+        """Return the items of a partition in the order of their keys."""
+        return [(key, self[key]) for key in sorted(self._partitions[partition])]
 
 
 class MemoryRecords:
@@ -56,7 +68,23 @@ class MemoryRecords:
 
     def __init__(self) -> None:
         self.records: dict[Key, Item] = {}
-        self.items = Items()
+        self.items: Items[Key, Mapping[str, Any]] = Items(attrgetter("pk"))
+        self._alarms: list[tuple[int, Key]] = []
+        """A heap of when a record was to be rung; what is no longer so is dropped when it comes up."""
+
+    def next_due(self) -> int | None:
+        """When the sweep will next find something."""
+        while self._alarms:
+            at, key = self._alarms[0]
+            if self.records[key].ring_at == at:
+                return at
+            heapq.heappop(self._alarms)
+        return None
+
+    def _alarm(self, key: Key, at: int | None) -> None:
+        self.records[key].ring_at = at
+        if at is not None:
+            heapq.heappush(self._alarms, (at, key))
 
     def begin(self, key: Key) -> Stored | None:
         if key in self.records:
@@ -76,9 +104,8 @@ class MemoryRecords:
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
             return False
-        self.records[write.key] = Item(
-            write.state, write.body, due_at=write.due_at, ring_at=write.due_at, latest=write.latest
-        )
+        self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
+        self._alarm(write.key, write.due_at)
         return True
 
     def save(
@@ -93,7 +120,8 @@ class MemoryRecords:
         if item is None or (item.version, item.notes) != (before.version, before.notes):
             return False
         item.state, item.body, item.version, item.rings = after.state, after.body, item.version + 1, 0
-        item.due_at, item.ring_at, item.latest = after.due_at, after.due_at, after.latest
+        item.due_at, item.latest = after.due_at, after.latest
+        self._alarm(after.key, after.due_at)
         if happened or also:
             self.items[addresses.history(after.key, item.version)] = {"what": list(happened), "state": after.state}
         for key, attributes in also:
@@ -102,13 +130,15 @@ class MemoryRecords:
 
     def park(self, key: Key, why: str, now: int) -> None:
         if key in self.records:
-            self.records[key].parked, self.records[key].ring_at = why, None
+            self.records[key].parked = why
+            self._alarm(key, None)
 
     def unpark(self, key: Key, now: int) -> bool:
         item = self.records.get(key)
         if item is None or not item.parked:
             return False
-        item.parked, item.ring_at = "", now
+        item.parked = ""
+        self._alarm(key, now)
         return True
 
     def note(
@@ -127,10 +157,10 @@ class MemoryRecords:
             return Noted(found=item is not None, ring=False)
         item.hints.update(hints)
         item.notes += 1
-        item.ring_at = (now if due is None else due) if item.ring_at is None else item.ring_at
+        at = (now if due is None else due) if item.ring_at is None else item.ring_at
+        item.ring_at = at
         ring = self._leads_on(key, leads_on) and self.mark_rung(key, now)
-        if ring:
-            item.ring_at = min(item.ring_at, now + pace.RING_LOST)
+        self._alarm(key, min(at, now + pace.RING_LOST) if ring else at)
         return Noted(found=True, ring=ring)
 
     def _leads_on(self, key: Key, leads_on: LeadsOn) -> bool:
@@ -155,7 +185,13 @@ class MemoryRecords:
         return self.items.get(key)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        return [(key, self.items[key]) for key in sorted(self.items.of(pk)) if key.sk.startswith(prefix)]
+        assert prefix, "DynamoDB refuses a key condition with an empty text"
+        return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
+
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        item = self.items.get(key)
+        if item is not None and all(item.get(name) == value for name, value in attributes.items()):
+            del self.items[key]
 
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         found = [
@@ -170,7 +206,7 @@ class MemoryRecords:
         if item is None or item.ring_at is None or item.ring_at > now:
             return None
         later = now + pace.step(pace.POLLS, item.rings)
-        item.ring_at = item.latest if item.latest is not None and now < item.latest < later else later
+        self._alarm(key, item.latest if item.latest is not None and now < item.latest < later else later)
         item.rings += 1
         item.rung = now
         return now if item.due_at is None else item.due_at
@@ -180,7 +216,7 @@ class MemorySlotBook:
     """The port ``SlotBook``."""
 
     def __init__(self) -> None:
-        self.book: dict[tuple[str, str], Slots] = {}
+        self.book: Items[tuple[str, str], Slots] = Items(itemgetter(0))
 
     def ask(self, destination: Key, slots: Slots) -> None:
         known = self.book.get((destination.pk, slots.delivery))
@@ -190,7 +226,7 @@ class MemorySlotBook:
         self.book[destination.pk, slots.delivery] = replace(slots, granted=kept.granted, told=kept.told)
 
     def asked(self, destination: Key) -> Sequence[Slots]:
-        return [slots for _, slots in sorted((key, s) for (pk, key), s in self.book.items() if pk == destination.pk)]
+        return [slots for _, slots in self.book.of(destination.pk)]
 
     def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
         known = self.book.get((destination.pk, slots.delivery))
@@ -208,7 +244,7 @@ class MemoryLedger:
     """The port ``Ledger``."""
 
     def __init__(self) -> None:
-        self.book: dict[tuple[str, str], Share] = {}
+        self.book: Items[tuple[str, str], Share] = Items(itemgetter(0))
 
     def hold(self, resource: str, share: Share, holder: str) -> None:
         known = self.book.get((resource, share.holder_key), share)
@@ -225,7 +261,7 @@ class MemoryLedger:
             self.book[resource, holder_key] = replace(known, holders=known.holders - {holder})
 
     def shares(self, resource: str) -> Sequence[Share]:
-        return [share for _, share in sorted((key, s) for (name, key), s in self.book.items() if name == resource)]
+        return [share for _, share in self.book.of(resource)]
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
@@ -247,7 +283,7 @@ class MemoryChildren:
     """The port ``Children``."""
 
     def __init__(self) -> None:
-        self.book: dict[tuple[str, str], Child] = {}
+        self.book: Items[tuple[str, str], Child] = Items(itemgetter(0))
 
     def add(self, ami: str, child: Child) -> bool:
         known = self.book.get((ami, child.delivery))
@@ -258,10 +294,12 @@ class MemoryChildren:
 
     def end(self, ami: str, child: Child) -> bool:
         known = self.book.get((ami, child.delivery))
+        if known is not None and known.episode == child.episode and child.state in ("withdrawn", EXPIRED):
+            self.book[ami, child.delivery] = child
         if known is None or known.episode != child.episode or known.state != "running":
             return True
         self.book[ami, child.delivery] = child
-        return not any(one.state == "running" for (name, _), one in self.book.items() if name == ami)
+        return not any(one.state == "running" for _, one in self.book.of(ami))
 
     def all(self, ami: str) -> Sequence[Child]:
-        return [child for _, child in sorted((key, c) for (name, key), c in self.book.items() if name == ami)]
+        return [child for _, child in self.book.of(ami)]

@@ -56,8 +56,8 @@ class Stores:
     def next_due(self) -> int | None:
         """When the sweep will next find something."""
         if self.table is None:
-            times = [item.ring_at for item in self.records.records.values() if item.ring_at is not None]
-            return min(times, default=None)
+            due: int | None = self.records.next_due()
+            return due
         firsts = [
             self.table.query_index(
                 "due", "due_shard = :shard AND ring_at <= :now", {":shard": f"due#{shard}", ":now": NEVER}, 1

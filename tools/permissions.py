@@ -33,7 +33,9 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - Only `discover` may read an organisation, and nobody may change one.
 - Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
 - In a target, `act` narrows each session to one delivery's resources by a session policy.
-- A snapshot can be made public by none of them, and no key policy can be changed.
+- A snapshot can be made public by none of them.
+- A key policy can be changed by `settle` alone, and only those of the keys in the parameter `PolicyKeyArns`, which is
+  empty unless you set it. Without it the statements that name it are not there.
 - `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
 - A person needs on the table, to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan`;
   to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem`;
@@ -104,7 +106,8 @@ def page() -> str:
 
 
 def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
-    for item in document["Statement"]:
+    for written in document["Statement"]:
+        item = written["Fn::If"][1] if "Fn::If" in written else written
         actions, resources = item["Action"], item["Resource"]
         yield Statement(
             role,
@@ -138,6 +141,7 @@ def _readable(value: Any, own: str) -> str:
         "${TargetRoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
+        "${PolicyKeyArns}": "PolicyKeyArns",
     }.items():
         value = value.replace(name, short)
     return str(value)

@@ -9,7 +9,9 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
-from chalicelib.core.share import Share
+from chalicelib.core.addresses import key_of
+from chalicelib.core.key_policy import FOR_ROLES
+from chalicelib.core.share import Share, standing
 from chalicelib.ports import SeenGrant
 
 OPERATIONS = (
@@ -23,6 +25,11 @@ OPERATIONS = (
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
 docs/assumptions.md says how to try fewer."""
 
+LAUNCH_OPERATIONS = FOR_ROLES
+"""What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations
+that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
+
+IMAGE_GONE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
 GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
 
@@ -40,7 +47,7 @@ class SnapshotDoor:
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
-            answer = self._sessions.own("ec2").describe_snapshot_attribute(
+            answer = self._sessions.own("ec2", region=region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=snapshot_of(resource), Attribute="createVolumePermission"
             )
             open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
@@ -59,12 +66,63 @@ class SnapshotDoor:
             self._modify(resource, "remove", shares)
 
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
-        self._sessions.own("ec2").modify_snapshot_attribute(
+        self._sessions.own("ec2", region=region_of(resource)).modify_snapshot_attribute(
             SnapshotId=snapshot_of(resource),
             Attribute="createVolumePermission",
             OperationType=operation,
             UserIds=sorted({share.account for share in shares}),
         )
+
+
+class ImageDoor:
+    """The port ``Door`` for ``resource#image#<id>``: launch permissions of accounts, OUs and organisations.
+
+    Never a group, which means all accounts there are (law 8).
+    """
+
+    foreign = True
+    batch = 500
+    """EC2 takes 10,000 in a request [aws-facts 4, VERIFIED]; so many as of a snapshot are enough."""
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """See the port."""
+        with told("DescribeImageAttribute", f"{self._where}, {image_of(resource)}"), gone(*IMAGE_GONE):
+            answer = self._sessions.own("ec2").describe_image_attribute(
+                ImageId=image_of(resource), Attribute="launchPermission"
+            )
+            open_to = {value for entry in answer.get("LaunchPermissions", ()) for value in entry.values()}
+            return frozenset(share.holder_key for share in shares if share.account in open_to)
+        return frozenset()
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """See the port."""
+        with told("ModifyImageAttribute (add)", f"{self._where}, {image_of(resource)}"):
+            self._modify(resource, "Add", shares)
+        return {}
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """See the port. An AMI that was deregistered or disabled has lost its permissions already."""
+        with told("ModifyImageAttribute (remove)", f"{self._where}, {image_of(resource)}"), gone(*IMAGE_GONE):
+            self._modify(resource, "Remove", shares)
+
+    def _modify(self, resource: str, what: str, shares: Sequence[Share]) -> None:
+        self._sessions.own("ec2").modify_image_attribute(
+            ImageId=image_of(resource),
+            LaunchPermission={what: [launched_by(one) for one in sorted({share.account for share in shares})]},
+        )
+
+
+def launched_by(principal: str) -> dict[str, str]:
+    """Write whom a launch permission names: an account id, or an ARN of AWS Organizations."""
+    if ":ou/" in principal:
+        return {"OrganizationalUnitArn": principal}
+    if ":organization/" in principal:
+        return {"OrganizationArn": principal}
+    return {"UserId": principal}
 
 
 class GrantDoor:
@@ -87,11 +145,11 @@ class GrantDoor:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
-            answer = self._sessions.own("kms").create_grant(
+            answer = self._issuer(resource, share).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
-                Operations=self._operations,
-                Name=share.grant_name,
+                Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
+                Name=self._name(resource, share),
             )
         return {share.holder_key: answer["GrantId"]}
 
@@ -102,16 +160,29 @@ class GrantDoor:
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
-                        self._sessions.own("kms").revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+                        self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
         by: dict[str, Any] = {"GrantId": share.grant_id} if share.grant_id else {"GranteePrincipal": share.grantee}
+        pages = self._owner(resource, share).get_paginator("list_grants")
         with gone(*GRANT_GONE):
-            for page in self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_of(resource), **by):
+            for page in pages.paginate(KeyId=key_of(resource), **by):
                 for grant in page["Grants"]:
-                    if share.grant_id or grant.get("Name") == share.grant_name:
+                    if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
+
+    def _issuer(self, resource: str, _share: Share) -> Any:
+        """Return the client that makes a grant."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _owner(self, resource: str, _share: Share) -> Any:
+        """Return the client that lists and revokes it: the key's owner's."""
+        return self._sessions.own("kms", region=region_in(key_of(resource)))
+
+    def _name(self, _resource: str, share: Share) -> str:
+        """Return the name that it bears."""
+        return share.grant_name
 
 
 class KeyGrants:
@@ -124,7 +195,8 @@ class KeyGrants:
     def on(self, key_arn: str) -> Sequence[SeenGrant]:
         """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
-            pages = self._sessions.own("kms").get_paginator("list_grants").paginate(KeyId=key_arn)
+            kms = self._sessions.own("kms", region=region_in(key_arn))
+            pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
             return [
                 SeenGrant(
                     grant["GrantId"],
@@ -137,14 +209,24 @@ class KeyGrants:
             ]
 
 
+def image_of(resource: str) -> str:
+    """Return the AMI's id of a resource's name."""
+    return resource.removeprefix("resource#image#")
+
+
 def snapshot_of(resource: str) -> str:
     """Return the snapshot id of a resource's name."""
-    return resource.removeprefix("resource#snapshot#")
+    return resource.removeprefix("resource#snapshot#").partition("@")[0]
 
 
-def key_of(resource: str) -> str:
-    """Return the key's ARN of a resource's name."""
-    return resource.removeprefix("resource#key#").rpartition("#")[0]
+def region_of(resource: str) -> str:
+    """Return the Region of a snapshot's resource; "" for the hub's own."""
+    return resource.partition("@")[2]
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement

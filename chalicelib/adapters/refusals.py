@@ -50,10 +50,13 @@ KINDS = {
     "InvalidAMIName.Duplicate": Why.NAME_TAKEN,
 }
 
+NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
+"""What CopyImage says where a share is missing, beside InvalidAMIID.NotFound [aws-facts 5]: codes that mean much."""
+
 CURES = {
     Why.THROTTLED: "It is tried again by itself; if this lasts, look at the account's API limits and AWS's status.",
     Why.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
-    Why.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed the share or the snapshot.",
+    Why.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed a share, or what was shared.",
     Why.NAME_TAKEN: "Deregister the AMI of that name there, or set `ami_name` in the targets file; then tag again.",
 }
 
@@ -85,6 +88,8 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     message = error.response["Error"].get("Message", "").strip()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     what = f"{step} was refused: {code}: {message}"
+    if any(words in message for words in NOT_YET_WORDS):
+        return Refusal(Why.NOT_YET, Fault(f"aws-{code}", where, what, CURES[Why.NOT_YET]))
     if code in THROTTLED or status >= SERVER_ERROR:
         return Refusal(
             Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR

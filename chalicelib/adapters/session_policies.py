@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.key_policy import FOR_ROLES
 
-Work = Literal["look", "copy", "register", "tidy"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 10
@@ -42,12 +43,44 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
             _allow("ec2:CreateTags", f"{ec2}image/*", ours),
             _allow("ec2:EnableImageDeprecation", f"{ec2}image/*", _tagged(delivery)),
         ]
+    elif work == "image":
+        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}"]
+        sources += [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in snapshots[:SNAPSHOTS_PER_SESSION]]
+        if len(snapshots) > SNAPSHOTS_PER_SESSION:  # they do not fit, and CopyImage takes them all at once
+            sources[1:] = [f"arn:{partition}:ec2:*::snapshot/*"]
+        both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
+        statements += [
+            _allow("ec2:CopyImage", sources),
+            _allow(["ec2:CopyImage", "ec2:CreateTags"], both, ours),
+            _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
+        ]
+    elif work == "retag":
+        statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
+    elif work == "roles":
+        # of a role that is not there IAM knows no path
+        roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+        statements = [_allow("iam:GetRole", [f"{roles}aws-service-role/*", f"{roles}AWSServiceRoleFor*"])]
     elif work == "tidy":
         statements += [
             _allow(
                 ["ec2:DeleteSnapshot", "ec2:DeregisterImage"], [f"{ec2}snapshot/*", f"{ec2}image/*"], _tagged(delivery)
             )
         ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
+
+
+def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
+    """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
+
+    On a key of the account's own they are found again and revoked there; on the hub's, by the hub.
+    """
+    condition = {
+        "StringEquals": {"kms:GranteePrincipal": grantee},
+        "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
+    }
+    statements = [_allow("kms:CreateGrant", key_arn, condition)]
+    if key_arn.split(":")[4] == account:
+        statements.append(_allow(["kms:ListGrants", "kms:RevokeGrant"], key_arn))
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 
@@ -61,7 +94,7 @@ _KEY_USE = [
 
 
 def _keys(delivery: Delivery) -> list[str]:
-    return sorted({snapshot.key_arn for snapshot in delivery.snapshots if snapshot.key_arn} | {delivery.key_arn})
+    return sorted({*delivery.source_keys, delivery.key_arn})
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

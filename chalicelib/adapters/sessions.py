@@ -31,20 +31,21 @@ class Sessions:
         self._botocore = botocore.session.get_session()
         self._region = region
         self._clock = clock
-        self._own: dict[tuple[str, bool], Any] = {}
+        self._own: dict[tuple[str, str, bool], Any] = {}
         self._roles: OrderedDict[tuple[str, ...], tuple[float, dict[str, str], dict[Any, Any]]] = OrderedDict()
 
     def now(self) -> float:
         """Epoch seconds."""
         return self._clock()
 
-    def own(self, service: str, *, once: bool = False) -> Any:
-        """Return a client of the function's own role in the hub's Region."""
-        if (service, once) not in self._own:
-            self._own[service, once] = self._botocore.create_client(
-                service, region_name=self._region, config=ONCE if once else READS
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
+        """Return a client of the function's own role, in the hub's Region unless another is named."""
+        place = region or self._region
+        if (service, place, once) not in self._own:
+            self._own[service, place, once] = self._botocore.create_client(
+                service, region_name=place, config=ONCE if once else READS
             )
-        return self._own[service, once]
+        return self._own[service, place, once]
 
     def assumed(
         self, service: str, region: str, role_arn: str, external_id: str, name: str, policy: str, *, once: bool = False

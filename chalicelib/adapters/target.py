@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, told
-from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION, Work, policy
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.doors import region_in
+from chalicelib.adapters.policy_door import policy_told
+from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
+from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
 from chalicelib.core import comparison, register
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
@@ -19,29 +17,33 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, Targets, TargetView
+from chalicelib.ports import Named, Refusal, SeenImage, TargetView
 
-ROLE_READ_FOR = 15
-"""Seconds for which role name and external id are used as they were read: about one invocation."""
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
 
-class AwsTarget:
+class AwsTarget(WholeImages):
     """The port ``TargetAccount``. The role's name and external id are read live; all else is frozen on the delivery."""
-
-    def __init__(self, sessions: Sessions, targets: Targets, partition: str, trigger_tag: str, hub_region: str) -> None:
-        self._sessions = sessions
-        self._hub_region = hub_region
-        self._targets = targets
-        self._partition = partition
-        self._trigger_tag = trigger_tag
-        self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
 
     def check(self, delivery: Delivery) -> TargetView:
         """See the port."""
         key, key_trouble = self._key(delivery)
-        ours, stranger = self.find_image(delivery)
-        return TargetView(key, key_trouble, ours, stranger, self.find_copies(delivery))
+        named, copies = self.find_image(delivery), self.find_copies(delivery)
+        return TargetView(key, key_trouble, named, copies, self._keys_seen(delivery))
+
+    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """See the port. Under the function's own role."""
+        read: dict[str, str | Fault] = {}
+        for key in keys:
+            try:
+                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                    kms = self._sessions.own("kms", region=region_in(key))
+                    read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                read[key] = refusal.fault
+        return read
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
@@ -70,12 +72,12 @@ class AwsTarget:
         tags = snapshot_tags(delivery, source, self._trigger_tag)
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
-                SourceRegion=self._hub_region,
-                SourceSnapshotId=source.id,
+                SourceRegion=delivery.target.region if delivery.via else self._hub_region,
+                SourceSnapshotId=delivery.read_from(source.id),
                 Description=source.description or "",
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
-                TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
+                TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
             )
         copy: str = answer["SnapshotId"]
         return copy
@@ -90,15 +92,20 @@ class AwsTarget:
         registered: str = answer["ImageId"]
         return registered
 
-    def find_image(self, delivery: Delivery) -> tuple[str | None, str | None]:
-        """See the port."""
+    def find_image(self, delivery: Delivery) -> Named:
+        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
         with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
             )["Images"]
-        ours = sorted(raw["ImageId"] for raw in found if _tags(raw).get(register.DELIVERY_TAG) == delivery.id)
-        others = sorted(raw["ImageId"] for raw in found if _tags(raw).get(register.DELIVERY_TAG) != delivery.id)
-        return (ours[0] if ours else None), (others[0] if others else None)
+        mine = [raw for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id]
+        left = [raw for raw in mine if raw["State"] != "deregistered" and raw["ImageId"] not in delivery.discarded]
+        ours = min(left, key=_best, default=None)
+        others = sorted(raw["ImageId"] for raw in found if raw not in mine)
+        stranger = others[0] if others else None
+        if ours is None:
+            return Named(stranger=stranger)
+        return Named(ours["ImageId"], stranger, unfinished=ours["State"] != "available")
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
@@ -159,27 +166,16 @@ class AwsTarget:
         ec2 = self._client("ec2", "tidy", delivery)
         for snapshot in snapshots:
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
-                _unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
+                unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
 
     def _removal(self, step: str, where: str, call: Callable[[], object]) -> Fault | None:
         """Remove one thing; a refusal is told, and does not keep the others."""
         try:
             with self._told(step, where):
-                _unless_gone(call)
+                unless_gone(call)
         except Refusal as refusal:
             return refusal.fault
         return None
-
-    @contextmanager
-    def _told(self, step: str, where: str) -> Iterator[None]:
-        """Turn errors into refusals; credentials that are not good any more are not used again."""
-        try:
-            with told(step, where):
-                yield
-        except Refusal as refusal:
-            if code_of(refusal) in STALE_CREDENTIALS:
-                self._sessions.forget()
-            raise
 
     def _key(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
         """Return what DescribeKey says of the target's key, or its words where it refuses: the checks name those."""
@@ -192,67 +188,45 @@ class AwsTarget:
                 raise
             return None, refusal.fault.what
 
-    def _client(
-        self, service: str, work: Work, delivery: Delivery, snapshots: Sequence[str] = (), *, once: bool = False
-    ) -> Any:
-        account = delivery.target.account
-        role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
-        return self._sessions.assumed(
-            service,
-            delivery.target.region,
-            f"arn:{self._partition}:iam::{account}:role/{role}",
-            external_id,
-            f"ami-promoter-{delivery.id}",
-            policy(work, delivery, snapshots, self._partition),
-            once=once,
-        )
+    def _keys_seen(self, delivery: Delivery) -> dict[str, str]:
+        """Describe the source's keys under the role in the target, where nobody of us opens them."""
+        if delivery.target.key_access != "none":
+            return {}
+        region = delivery.target.region if delivery.via else self._hub_region
+        kms = self._client("kms", "look", delivery, region=region)
+        seen: dict[str, str] = {}
+        for key in delivery.source_keys:
+            try:
+                with self._told("DescribeKey", f"{delivery.where}, {key}"):
+                    kms.describe_key(KeyId=key)
+                seen[key] = ""
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                seen[key] = refusal.fault.what
+        return seen
 
-    def _role(self, account: str) -> tuple[str, str] | None:
-        """Read role name and external id, once for the calls of one invocation."""
-        now = self._sessions.now()
-        if account not in self._roles or now >= self._roles[account][0]:
-            self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
-        return self._roles[account][1]
+
+def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
     """Return the snapshots that share a session with this one: at most ten, always the same ones."""
     ids = [snapshot.id for snapshot in delivery.snapshots]
     start = ids.index(source) // SNAPSHOTS_PER_SESSION * SNAPSHOTS_PER_SESSION
-    return ids[start : start + SNAPSHOTS_PER_SESSION]
+    return [delivery.read_from(one) for one in ids[start : start + SNAPSHOTS_PER_SESSION]]
 
 
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:
     progress = str(raw.get("Progress") or "0%").rstrip("%")
     return SeenCopy(
         copy=raw["SnapshotId"],
-        source=_tags(raw).get(OUR_SOURCE_SNAPSHOT, ""),
+        source=tags_of(raw).get(OUR_SOURCE_SNAPSHOT, ""),
         state=raw["State"],
         progress=int(progress) if progress.isdigit() else 0,
         message=raw.get("StateMessage", ""),
         started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
         key_arn=raw.get("KmsKeyId", ""),
     )
-
-
-def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-
-
-GONE = (
-    "InvalidSnapshot.NotFound",
-    "InvalidAMIID.NotFound",
-    "InvalidAMIID.Unavailable",
-)
-
-
-def _unless_gone(call: Any) -> None:
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in GONE:
-            raise

@@ -28,6 +28,10 @@ SWITCH = Key("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 
 
+STANDING = "standing"
+"""The partition of those notes."""
+
+
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
     """Name one AMI's way to one target, for ever: 20 hexadecimal characters."""
     return digest(hub, ami, account, region, length=20)
@@ -68,14 +72,46 @@ def census_order(census_key: Key, run: str) -> Key:
     return Key(census_key.pk, f"remove#{run}")
 
 
-def snapshot_resource(snapshot: str) -> Key:
-    """The lane of one source snapshot's permissions."""
-    return Key(f"resource#snapshot#{snapshot}")
+def snapshot_resource(snapshot: str, region: str = "") -> Key:
+    """The lane of one source snapshot's permissions; ``region`` where it is not the hub's own."""
+    return Key(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
 
 
 def key_resource(key_arn: str, account: str) -> Key:
     """The lane of one account's grants on one source key; there is nothing to batch, so lanes are narrow."""
     return Key(f"resource#key#{key_arn}#{account}")
+
+
+def policy_resource(key_arn: str) -> Key:
+    """The lane of one source key's policy, which is written whole: one lane for all accounts."""
+    return Key(f"resource#policy#{key_arn}")
+
+
+def role_resource(key_arn: str, account: str) -> Key:
+    """The lane of the grants on one key, the hub's or the account's own, for one account's service-linked roles."""
+    return Key(f"resource#role#{key_arn}#{account}")
+
+
+def key_of(resource: str) -> str:
+    """Return the key's ARN in the name of a resource that is a key; "" for snapshots and AMIs."""
+    _, kind, name, *_ = resource.split("#")
+    return "" if kind in ("snapshot", "image") else name
+
+
+def at_home(resource: str) -> bool:
+    """Whether it is grants for an account's service-linked roles on a key of that account's own, not the hub's."""
+    _, kind, *rest = resource.split("#")
+    return kind == "role" and rest[0].split(":")[4:5] == rest[1:2]
+
+
+def image_resource(ami: str) -> Key:
+    """The lane of one source AMI's launch permissions."""
+    return Key(f"resource#image#{ami}")
+
+
+def standing(ami: str) -> Key:
+    """The note that an AMI has shares that stay: discovery looks whether it is still tagged."""
+    return Key(STANDING, ami)
 
 
 def grants_on(key_arn: str) -> Key:
@@ -91,6 +127,15 @@ def slot(destination_key: Key, delivery: str) -> Key:
 def share(resource: Key, holder: str) -> Key:
     """One permission on a resource: by account for a snapshot, by delivery for a key."""
     return Key(resource.pk, f"share#{holder}")
+
+
+def share_hint(resource: str, holder: str) -> str:
+    """Name the hint by which the ledger tells a delivery of one share.
+
+    A delivery holds one permission of a resource, but of an AMI and of a key for service-linked roles it may hold many.
+    """
+    many = resource.split("#")[1] in ("image", "role")
+    return f"share#{resource}#{holder}" if many else f"share#{resource}"
 
 
 def child(ami: str, delivery: str) -> Key:

@@ -31,6 +31,15 @@ def attributes_to_compare(image: SourceImage) -> tuple[str, ...]:
     return ("uefiData",) if image.uefi_data else ()
 
 
+def copies_by_device(image: SourceImage, registered: Mapping[str, Any]) -> dict[str, str]:
+    """Device name to copy, where nothing but the device says which is which: CopyImage makes them itself."""
+    found = {
+        mapping["DeviceName"]: mapping.get("Ebs", {}).get("SnapshotId", "")
+        for mapping in registered.get("BlockDeviceMappings", ())
+    }
+    return {device.name: found.get(device.name, "") for device in image.devices if device.snapshot_id}
+
+
 def differences(
     image: SourceImage,
     registered: Mapping[str, Any],
@@ -45,6 +54,7 @@ def differences(
     """How the copy differs from its source, one fault for each member; empty if it is the same image.
 
     ``registered`` is DescribeImages' answer for the copy and ``attributes`` the answers for ``attributes_to_compare``.
+    ``copies`` are by source snapshot, or by the device's name where CopyImage made them (``copies_by_device``).
     ``name`` and ``tags`` are those that the copy shall have; tags that somebody else added do not matter. ``key_arn``
     is compared where EC2 names a key in a mapping. ``deprecated=False`` leaves out the deprecation date, as long as it
     has not been set.
@@ -156,6 +166,7 @@ def _normal(device: BlockDevice, snapshot_size: int | None) -> dict[str, Any]:
         "VolumeType": device.volume_type,
         "DeleteOnTermination": device.delete_on_termination,
         "EbsCardIndex": device.card_index or 0,
+        "VolumeInitializationRate": device.initialization_rate,
         "Encrypted": bool(device.encrypted),
     }
     if device.volume_type in PROVISIONED_IOPS:
@@ -172,7 +183,8 @@ def _of_the_copy(source: BlockDevice, result: BlockDevice, copies: Mapping[str, 
     """
     match source.kind:
         case "snapshot":
-            return {"Ebs.SnapshotId": copies[source.snapshot_id or ""], "Ebs.Encrypted": True}
+            copy = copies[source.name] if source.name in copies else copies[source.snapshot_id or ""]
+            return {"Ebs.SnapshotId": copy, "Ebs.Encrypted": True}
         case "blank":
             return {"Ebs.Encrypted": bool(source.encrypted or result.encrypted)}
         case _:

@@ -44,15 +44,25 @@ def source_keys(image: SourceImage) -> tuple[str, ...]:
     return tuple(sorted({s.key for s in image.snapshots if s.id in needed and s.encrypted and s.key}))
 
 
-def source_key_faults(image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts]) -> Iterator[Fault]:
-    """Why the keys of the snapshots to copy cannot be opened for a target, each fault naming all its snapshots."""
+def source_key_faults(
+    image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts], *, opens_keys: bool = True
+) -> Iterator[Fault]:
+    """Why the keys of the snapshots to copy cannot be opened for a target, each fault naming all its snapshots.
+
+    ``opens_keys``: false where every target has ``key_access: none``. A key of another account is then its owner's
+    business, and may be out of our sight.
+    """
     needed = set(snapshots_to_copy(image))
     by_key: dict[str, list[str]] = {}
     for snapshot in image.snapshots:
         if snapshot.encrypted and snapshot.id in needed:
             by_key.setdefault(snapshot.key or "", []).append(snapshot.id)
     for arn, snapshot_ids in sorted(by_key.items()):
-        yield from _source_key(image, hub_account, arn, keys.get(arn), ", ".join(snapshot_ids))
+        if not opens_keys and arn not in keys and arn.split(":")[4:5] not in ([], [hub_account]):
+            continue
+        for fault in _source_key(image, hub_account, arn, keys.get(arn), ", ".join(snapshot_ids)):
+            if opens_keys or fault.code != "source-key-foreign":
+                yield fault
 
 
 def _source_key(
@@ -83,7 +93,8 @@ def _source_key(
             snapshots,
             f"Encrypted under the key {key.arn} of account {key.account}, which the hub {hub_account} cannot open for "
             "others.",
-            f"Re-encrypt under a customer managed key of the hub: {re_encrypt}",
+            f"Re-encrypt under a customer managed key of the hub: {re_encrypt} Or have the key's owner let every "
+            "target use it, and set `key_access: none` for all of them in the targets file.",
         )
     yield from _unusable(key, "source-key", snapshots)
 

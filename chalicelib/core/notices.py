@@ -26,20 +26,25 @@ LISTS = frozenset({"group"})
 DELIVERED = "delivery.delivered"
 FAILED = "delivery.failed"
 CANCELLED = "delivery.cancelled"
+SHARED = "delivery.shared"
+WITHDRAWN = "delivery.withdrawn"
 WAITING = "delivery.waiting-for-role"
 REFUSED = "promotion.refused"
 SUMMARY = "promotion.over"
 
-_ENDINGS = {State.FAILED: FAILED, State.CANCELLED: CANCELLED, None: DELIVERED}
+_ENDINGS = {State.FAILED: FAILED, State.CANCELLED: CANCELLED, State.WITHDRAWN: WITHDRAWN, None: DELIVERED}
+GOOD = ("delivered", "shared")
+"""How a delivery ends, or rests, that came to what was asked for."""
 
 
 def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
     """Build the terminal message of a delivery."""
-    event = _ENDINGS[delivery.ending]
+    event = SHARED if delivery.shared and delivery.ending is None else _ENDINGS[delivery.ending]
+    image = {DELIVERED: delivery.image, SHARED: delivery.ami}.get(event)
     return {
         **_of_delivery(delivery, event, now),
         "outcome": event.partition(".")[2],
-        "image": delivery.image if event == DELIVERED else None,
+        "image": image,
         "key": delivery.key_arn or None,
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
@@ -67,13 +72,12 @@ def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str
 
 def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[str, Any]:
     """Build the one message when all deliveries of a promotion have ended; those that failed are listed first."""
-    all_of_them = sorted(children, key=lambda child: (child.state == "delivered", child.account, child.region))
-    counts = {
-        state: sum(child.state == state for child in all_of_them) for state in ("delivered", "failed", "cancelled")
-    }
+    all_of_them = sorted(children, key=lambda child: (child.state in GOOD, child.account, child.region))
+    counted = ("delivered", "shared", "failed", "cancelled", "withdrawn")
+    counts = {state: sum(child.state == state for child in all_of_them) for state in counted}
     return {
         **_of_promotion(promotion, SUMMARY, now),
-        "outcome": "delivered" if counts["delivered"] == len(all_of_them) else "incomplete",
+        "outcome": "delivered" if sum(counts[state] for state in GOOD) == len(all_of_them) else "incomplete",
         "value": promotion.value,
         "counts": counts,
         "deliveries": [

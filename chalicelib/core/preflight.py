@@ -5,7 +5,8 @@ Each question is answered with all faults at once, so that a person mends them i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from chalicelib.core import register
 from chalicelib.core.faults import Fault
@@ -17,29 +18,77 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 
 MAX_TAGS = 50
 """User tags that one resource may bear; aws: tags do not count."""
+WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage takes it whole"
 OUR_TAGS = 4
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
 
 
 def source_faults(
-    image: SourceImage, hub_account: str, keys: Mapping[str, KeyFacts], *, trigger_tag: str = "promote"
+    image: SourceImage,
+    hub_account: str,
+    keys: Mapping[str, KeyFacts],
+    *,
+    trigger_tag: str = "promote",
+    opens_keys: bool = True,
 ) -> tuple[Fault, ...]:
-    """Why the image cannot be promoted by copying its snapshots; empty if it can. Values not known are among them.
+    """Why the image cannot be promoted by any method; empty if it can. Values not known are among them.
 
     ``keys`` maps the ``key`` of each encrypted snapshot to its facts; a key that is not there could not be described.
+    ``opens_keys``: some target needs the service to open the keys; a key of a third account can then not be used.
     An image still ``pending`` is no fault of state: it is to be waited for.
     """
     return (
         *_owner_and_state(image, hub_account),
         *_kind(image),
-        *_licence(image),
-        *_not_expressible(image),
-        *_devices(image),
+        *_product_codes(image),
+        *_not_copyable(image),
         *_snapshots(image, hub_account),
-        *source_key_faults(image, hub_account, keys),
+        *source_key_faults(image, hub_account, keys, opens_keys=opens_keys),
         *_source_tags(image, trigger_tag),
         *unknown_values(image),
     )
+
+
+def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
+    """Why nothing may be shared with the target any longer; empty if it may."""
+    if not target.until or now < target.until:
+        return ()
+    where = f"account {target.account}, {target.region}"
+    what = "The targets file lets AMIs be shared with this account until a date that has passed."
+    return (
+        Fault("share-until-passed", where, what, "Set a later `until` there and apply it; then tag the AMI again."),
+    )
+
+
+def role_missing(where: str, role: str) -> Fault:
+    """The fault of a target that has no such service-linked role ("SERVICE/NAME")."""
+    service, _, name = role.rpartition("/")
+    create = f"aws iam create-service-linked-role --aws-service-name {service}"
+    suffix = name.partition("_")[2]
+    return Fault(
+        "service-linked-role-missing",
+        where,
+        f"The account has no service-linked role {name}, to which the key is to be granted.",
+        f"Make it there ({create}{f' --custom-suffix {suffix}' if suffix else ''}), or take it out of "
+        "`service_linked_roles` in the targets file; then tag the AMI again.",
+    )
+
+
+def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
+    """Why registering anew cannot make the same image, where a target's copy method asks for just that."""
+    if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):
+        return tuple(_only_whole(image))
+    return ()
+
+
+def method(target: Target, image: SourceImage) -> tuple[Literal["snapshots", "image"], str]:
+    """Return how the target is to copy the image, and why where the choice was ours."""
+    if target.copy_method != "auto":
+        return target.copy_method, ""
+    why = next(_only_whole(image), None)
+    if why is None:
+        return "snapshots", "copy_method auto: registering anew makes the same AMI."
+    return "image", f"copy_method auto: {why.what}"
 
 
 def target_faults(
@@ -120,7 +169,14 @@ def _kind(image: SourceImage) -> Iterator[Fault]:
         )
 
 
-def _licence(image: SourceImage) -> Iterator[Fault]:
+def _only_whole(image: SourceImage) -> Iterator[Fault]:
+    """What CopyImage keeps, and RegisterImage does not [aws-facts 5]."""
+    yield from _billing(image)
+    yield from _not_expressible(image)
+    yield from _devices(image)
+
+
+def _product_codes(image: SourceImage) -> Iterator[Fault]:
     if image.product_codes:
         yield Fault(
             "source-product-code",
@@ -129,6 +185,9 @@ def _licence(image: SourceImage) -> Iterator[Fault]:
             "and a copy by another account would lose or break them.",
             "Have each target account subscribe to the product and build its own image, or build without that product.",
         )
+
+
+def _billing(image: SourceImage) -> Iterator[Fault]:
     billed = (image.platform_details, image.usage_operation)
     billed_as = f"{image.platform_details or 'unknown'} ({image.usage_operation or 'no code'})"
     if image.platform or billed != ("Linux/UNIX", "RunInstances"):
@@ -137,7 +196,7 @@ def _licence(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image is billed as {billed_as}. RegisterImage takes the licence from metadata on the snapshots, "
             "which a copy may have lost, and such an image would be unusable.",
-            "Copy it by hand with CopyImage, which keeps billing codes, or build it on a Linux/UNIX base.",
+            f"{WHOLE}, which keeps billing codes; or build it on a Linux/UNIX base.",
         )
 
 
@@ -148,15 +207,20 @@ def _not_expressible(image: SourceImage) -> Iterator[Fault]:
             image.id,
             f"The image has TPM {image.tpm_support} and boot mode uefi-preferred; an image "
             "with both cannot be registered.",
-            "Build it with boot mode uefi, or copy it by hand with CopyImage.",
+            f"{WHOLE}; or build it with boot mode uefi.",
         )
     if image.watermarks:
         yield Fault(
             "source-watermark",
             image.id,
             f"The image carries watermarks ({', '.join(image.watermarks)}), which RegisterImage would wash off.",
-            "Copy it by hand with CopyImage, or detach them if the targets need none: aws ec2 detach-image-watermark.",
+            f"{WHOLE}; or detach them if the targets need none: aws ec2 detach-image-watermark.",
         )
+
+
+def _not_copyable(image: SourceImage) -> Iterator[Fault]:
+    for device in image.devices:
+        yield from _local(image, device)
     if image.instance_types:
         yield Fault(
             "source-instance-types",
@@ -171,7 +235,7 @@ def _devices(image: SourceImage) -> Iterator[Fault]:
         yield from _device(image, device)
 
 
-def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
+def _local(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
     where = f"{image.id} {device.name}"
     if device.placement:
         yield Fault(
@@ -180,13 +244,17 @@ def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
             f"The mapping is bound to {device.placement}, where the targets have nothing.",
             "Register the image again with snapshots that lie in the Region, without Outpost or Zone.",
         )
+
+
+def _device(image: SourceImage, device: BlockDevice) -> Iterator[Fault]:
+    where = f"{image.id} {device.name}"
     if device.initialization_rate is not None:
         yield Fault(
             "source-device-initialization-rate",
             where,
             f"The mapping has a volume initialization rate ({device.initialization_rate} MiB/s), and it is not "
             "documented that RegisterImage takes one.",
-            "Register the image again without the rate, and set it in launch templates instead.",
+            f"{WHOLE}; or register the image again without the rate, and set it in launch templates instead.",
         )
 
 

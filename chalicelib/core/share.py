@@ -7,11 +7,13 @@ as a holder needs it (law 1); what was there before us stays (law 2); the intent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from chalicelib.core import pace
+from chalicelib.core import addresses, pace
+from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 
 GRANT_PREFIX = "ami-promoter-"
@@ -19,6 +21,9 @@ GRANT_PREFIX = "ami-promoter-"
 OWN_HISTORY = 15 * pace.MINUTE
 """A permission that we ourselves closed within this time and that still shows is our own stale one."""
 
+
+GIVEN_UP_AFTER = 16
+"""Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
 GRANTS_SHOW_WITHIN = 5 * pace.MINUTE
 """A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
@@ -67,21 +72,64 @@ class Share:
     told: frozenset[str] = frozenset()
     """Holders that know the present state."""
     holders: frozenset[str] = frozenset()
-    """Deliveries, each as "id:episode". Written by them, read here."""
+    """Deliveries, each as ``Holder`` writes it. Written by them, read here."""
     hard_close_at: int = 0
-    """Written by the holders, and only ever later."""
+    """Of those that hold it for their copies. Written by them, and only ever later."""
     version: int = 0
     """Of the lane's side, for its conditional write."""
 
     @property
     def grant_name(self) -> str:
         """Name of the key grant, with its generation: re-using a name soon after revoking may return the dying one."""
-        return f"{GRANT_PREFIX}{self.holder_key}-{self.generation}"
+        return f"{grant_stem(self.holder_key)}-{self.generation}"
+
+
+def grant_stem(holder_key: str) -> str:
+    """Return what the names of all generations of a grant begin with; KMS takes no dots in them."""
+    return GRANT_PREFIX + re.sub("[^a-zA-Z0-9:/_-]", "_", holder_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a share: a delivery in one episode. One that ``stays`` has its own end (``until``, 0: none)."""
+
+    delivery: str
+    episode: str
+    stays: bool = False
+    until: int = 0
+
+    def __str__(self) -> str:
+        """As it stands in the ledger: "id:episode", or "id:episode@until"."""
+        return f"{self.delivery}:{self.episode}" + (f"@{self.until}" if self.stays else "")
+
+    @classmethod
+    def read(cls, text: str) -> Holder:
+        """Read one; an end that cannot be read has come."""
+        name, stays, until = text.partition("@")
+        delivery, _, episode = name.rpartition(":")
+        return cls(delivery, episode, bool(stays), int(until) if until.isdecimal() else 1)
+
+
+def standing(share: Share) -> bool:
+    """Whether somebody holds it beyond copies: it is open on purpose, and its age says nothing."""
+    return any(Holder.read(text).stays for text in share.holders)
+
+
+def hard_end(share: Share) -> int:
+    """When the share must close although somebody holds it; 0: never, as it stays until its holder lets it go."""
+    holders = [Holder.read(text) for text in share.holders]
+    ends = [holder.until for holder in holders if holder.stays]
+    if 0 in ends:
+        return 0
+    if share.hard_close_at and (len(ends) < len(holders) or not holders):
+        ends.append(share.hard_close_at)
+    return max(ends, default=0)
 
 
 def overdue(share: Share, now: int) -> bool:
     """Whether the share must close although somebody holds it."""
-    return share.hard_close_at != 0 and now >= share.hard_close_at
+    end = hard_end(share)
+    return end != 0 and now >= end
 
 
 def to_open(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
@@ -179,9 +227,32 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
     return replace(share, state=state, fault=fault, told=frozenset(), tries=0, next_try=now)
 
 
+def worth_waiting(share: Share, why: Why, now: int) -> bool:
+    """Whether a refused opening is tried again.
+
+    A grant for a service-linked role is made by the target, which must be let in, and from whose account the key must
+    be accessible: that becomes true late [aws-facts 3].
+    """
+    if why is Why.THROTTLED:
+        return True
+    if share.state is not State.OPENING or share.resource.split("#")[1] != "role":
+        return False
+    return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= pace.NOT_YET_FOR)
+
+
+def given_up(share: Share, fault: Fault, now: int) -> Share | None:
+    """Return the share as it is when trying to close it is given up; None: it is to be tried again.
+
+    Only on a target's own key: such a grant serves that account's own role on that account's own key.
+    """
+    if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
+        return None
+    return replace(share, state=State.REFUSED, fault=fault, closed_at=now, tries=0, next_try=now)
+
+
 def believable_from(share: Share) -> int:
     """From when an absent permission is believed to be gone, and not only late to show."""
-    unheard = share.resource.startswith("resource#key#") and not share.grant_id
+    unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
     return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
 
 
@@ -246,11 +317,14 @@ def untold(share: Share) -> frozenset[str]:
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
     """For how many seconds the oldest share of ours has been open; None if none is."""
-    opened_at = [s.opened_at for s in shares if s.state is State.OPEN and not s.before_us and s.opened_at is not None]
+    counted = [s for s in shares if s.state is State.OPEN and not s.before_us and not standing(s)]
+    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
     return now - min(opened_at) if opened_at else None
 
 
-def _open_due_at(share: Share, now: int) -> int:
+def _open_due_at(share: Share, now: int) -> int | None:
+    if standing(share):
+        return hard_end(share) or None
     if share.holders:
         return min(share.hard_close_at, now + pace.POLLS[-1])
     return now if _was_held(share) else share.next_try
@@ -258,7 +332,7 @@ def _open_due_at(share: Share, now: int) -> int:
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:
     """When the resource must be looked at again although nobody rang: an open share now and then, for its age."""
-    times = []
+    times: list[int | None] = []
     for share in shares:
         if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
             times.append(share.next_try)
@@ -268,4 +342,4 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
             times.append(share.next_try)
         if untold(share):
             times.append(share.next_try)
-    return min(times, default=None)
+    return min((time for time in times if time is not None), default=None)

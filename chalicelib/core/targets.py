@@ -29,7 +29,9 @@ ORGANISATION = "organization"
 class Target:
     """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
 
-    Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target.
+    Durations are seconds. ``key`` is a KMS key ARN, id or alias in the target. ``service_linked_roles`` are
+    "SERVICE/NAME", ``until`` is in epoch seconds (0: without an end), ``by_way_of`` is the hub's account where the AMI
+    is to go by way of the hub's own copy in that Region. docs/targets.md says what each setting does.
     """
 
     account: str
@@ -37,9 +39,14 @@ class Target:
     role_name: str = "AmiCopyRole"
     external_id: str = ""
     key: str = "alias/ami-promoter"
-    mode: Literal["copy"] = "copy"
-    key_access: Literal["grant"] = "grant"
-    copy_method: Literal["snapshots"] = "snapshots"
+    mode: Literal["copy", "share"] = "copy"
+    key_access: Literal["grant", "policy", "none"] = "grant"
+    copy_method: Literal["auto", "snapshots", "image"] = "snapshots"
+    share_snapshots: bool = False
+    launch_permission: Literal["account", "group"] = "account"
+    service_linked_roles: tuple[str, ...] = ()
+    until: int = 0
+    by_way_of: str = ""
     grantee: Literal["role", "account"] = "role"
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -157,7 +164,13 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     if conflicts:
         return Resolution(faults=conflicts, digest=digest, members=members)
     targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
-    groups = {f"{target.account}/{target.region}": tuple(chosen[target.account]) for target in targets}
+    lacking = [target for target in targets if target.by_way_of and _hub_copy(target, directory) is None]
+    if lacking:
+        return Resolution(faults=tuple(_no_hub_copy(target) for target in lacking), digest=digest)
+    between = [copy for target in targets if target.by_way_of and (copy := _hub_copy(target, directory))]
+    by_place = {(target.account, target.region): target for target in (*between, *targets)}
+    targets = tuple(target for _, target in sorted(by_place.items(), key=lambda placed: placed[0]))
+    groups = {f"{target.account}/{target.region}": tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organisation is None or directory.organisation.back_fill
     return Resolution(targets, groups, digest=digest, members=members, back_fill=back_fill)
 
@@ -218,6 +231,18 @@ def _differing(one: tuple[Target, ...], other: tuple[Target, ...]) -> list[str]:
         return ["`regions`"]
     pairs = [(codec.encode(here), codec.encode(there)) for here, there in zip(one, other, strict=True)]
     return sorted({f"`{name}`" for here, there in pairs for name in here if here[name] != there[name]})
+
+
+def _hub_copy(target: Target, directory: Directory) -> Target | None:
+    """Return the hub itself as a target in the same Region: the others there copy from its AMI."""
+    own = directory.accounts.get(target.by_way_of, ())
+    return next((one for one in own if one.region == target.region), None)
+
+
+def _no_hub_copy(target: Target) -> Fault:
+    what = f"account {target.account} gets AMIs in {target.region} by way of the hub, which is no target there itself."
+    cure = f"Name {target.region} among the Regions of {target.by_way_of} under `accounts`, and apply the file."
+    return Fault("no-hub-copy", VALUE, what, cure)
 
 
 def is_account(word: str) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
-from chalicelib.core import addresses, codec, comparison, deprecation, notices, preflight
+from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import absorbing, machine
+from chalicelib.core.delivery import absorbing, machine, permissions
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
@@ -17,7 +17,8 @@ from chalicelib.core.destination import Destination, Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import EXPIRED, Child
+from chalicelib.core.share import Holder
 from chalicelib.core.share import Share as LedgerShare
 from chalicelib.core.tagging import image_tags
 from chalicelib.ports import (
@@ -33,6 +34,7 @@ from chalicelib.ports import (
     Telemetry,
     Write,
 )
+from chalicelib.service import hub_copies
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Extras, Lane
 
@@ -84,12 +86,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             case do.TellWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return ev.ToldWaiting()
+            case do.AskHubCopy():
+                return hub_copies.look(self._records, self._ports.target, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
-            case do.HoldShares(hard_close_at):
-                return self._hold(delivery, hard_close_at)
-            case do.ReleaseShares():
-                return self._release(delivery)
+            case do.HoldShares():
+                return self._hold(delivery, command)
+            case do.ReleaseShares(everything):
+                return self._release(delivery, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
@@ -102,9 +106,15 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return ev.SnapshotsDeleted(snapshots)
             case do.RegisterImage():
                 return self._register(delivery)
+            case do.DiscardImage():
+                target.discard_image(delivery)
+                return ev.ImageDiscarded()
+            case do.TagCopies():
+                target.tag_copies(delivery, self._image(delivery))
+                return ev.CopiesTagged()
             case do.FindImage():
-                ours, _ = target.find_image(delivery)
-                return ev.ImageRegistered(ours) if ours else ev.ImageNotFound()
+                found = target.find_image(delivery)
+                return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
@@ -124,14 +134,31 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             what = "The applied targets file does not contain this account any longer."
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
+        if delivery.target.service_linked_roles:
+            missing = self._ports.target.missing_roles(delivery)
+            if missing:
+                return ev.TargetUnfit(tuple(preflight.role_missing(delivery.where, role) for role in missing))
+        if delivery.shared:
+            ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
+            return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
         view = self._ports.target.check(delivery)
         tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
         faults = preflight.target_faults(
-            delivery.target, view.key, tags, delivery.image_name, view.name_taken_by, view.key_trouble
+            delivery.target, view.key, tags, delivery.image_name, view.named.stranger, view.key_trouble
         )
+        faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        return ev.TargetReady(view.key.arn, view.image, view.copies)
+        named, note = view.named, _keys_seen(view.keys_seen)
+        return ev.TargetReady(view.key.arn, named.ours, view.copies, note, unfinished=named.unfinished)
+
+    def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
+        """Why the policies of the source's keys could not take our statements, if they are to."""
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition)
+        if not wanted:
+            return ()
+        texts = self._ports.target.key_policies(delivery, wanted)
+        return tuple(fault for key in wanted for fault in key_policy.faults(key, delivery.hub, texts[key], wanted[key]))
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
@@ -164,27 +191,27 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return True  # its own lane parks it; this delivery waits until its deadline
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hard_close_at: int) -> ev.Event:
-        account = delivery.target.account
-        role, _ = self._ports.targets.live(account) or (delivery.target.role_name, "")
-        grantee = "root" if delivery.target.grantee == "account" else f"role/{role}"
+    def _hold(self, delivery: Delivery, hold: do.HoldShares) -> ev.Event:
+        role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
         for share in delivery.shares:
             wanted = LedgerShare(
                 resource=share.resource,
                 holder_key=share.holder,
-                account=account,
-                grantee=f"arn:{self._partition}:iam::{account}:{grantee}",
-                hard_close_at=hard_close_at,
+                account=permissions.receiver(delivery, share),
+                grantee=permissions.grantee(delivery, share, role, self._partition),
+                hard_close_at=0 if share.stays else hold.hard_close_at,
             )
-            self._ports.ledger.hold(share.resource, wanted, _holder(delivery))
+            self._ports.ledger.hold(share.resource, wanted, _holder(delivery, share, hold.until))
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
-    def _release(self, delivery: Delivery) -> ev.Event:
+    def _release(self, delivery: Delivery, *, everything: bool) -> ev.Event:
         for share in delivery.shares:
-            self._ports.ledger.release(share.resource, share.holder, _holder(delivery))
-            self._ring_resource(delivery, share, "release")
-        return ev.SharesReleased()
+            if everything or not share.stays:
+                until = delivery.target.until and delivery.target.until + pace.GRACE
+                self._ports.ledger.release(share.resource, share.holder, _holder(delivery, share, until))
+                self._ring_resource(delivery, share, "release")
+        return ev.SharesReleased(everything)
 
     def _ring_resource(self, delivery: Delivery, share: Share, what: str) -> None:
         key = Key(share.resource)
@@ -193,19 +220,21 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         self._bell.note_or_create(write, {"holders": cause}, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
-        """Register; a name that is taken may be taken by ourselves, unheard."""
+        """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
+        make = self._ports.target.copy_image if delivery.method == "image" else self._ports.target.register
         try:
-            return ev.ImageRegistered(self._ports.target.register(delivery, self._image(delivery)))
+            return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
-            ours, stranger = self._ports.target.find_image(delivery)
-            if ours:
-                return ev.ImageRegistered(ours)
-            if stranger is None:
-                raise Refusal(ev.Why.NOT_YET, refusal.fault) from refusal
+            named = self._ports.target.find_image(delivery)
+            if named.ours:
+                return ev.ImageRegistered(named.ours)
+            if named.stranger is None:
+                raise Refusal(ev.Why.NOT_YET, replace(refusal.fault, code=absorbing.NAME_NOT_FREE)) from refusal
             what = (
-                f"The name {delivery.image_name!r} belongs to {stranger}, which this service did not make for this AMI."
+                f"The name {delivery.image_name!r} belongs to {named.stranger}, "
+                "which this service did not make for this AMI."
             )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
             raise Refusal(ev.Why.DENIED, fault) from refusal
@@ -216,9 +245,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         if seen.raw is None:
             return ev.ImageSeen("missing")
         if seen.raw["State"] != "available":
-            return ev.ImageSeen(seen.raw["State"])
+            reason = (seen.raw.get("StateReason") or {}).get("Message", "")
+            return ev.ImageSeen(seen.raw["State"], reason=reason)
+        whole = delivery.method == "image"
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        copies = {**seen.copies, **own}
+        by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
+        copies = by_device or {**seen.copies, **own}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -238,7 +270,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
             if seen.keys.get(copy) != delivery.key_arn
         )
-        return ev.ImageSeen("available", (*differences, *wrong))
+        if not whole:
+            return ev.ImageSeen("available", (*differences, *wrong))
+        sources = {device.name: device.snapshot_id or "" for device in image.devices}
+        pairs = tuple((sources[device], copy) for device, copy in by_device.items())
+        extras = tuple(sorted(seen.keys.keys() - set(by_device.values())))
+        return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         if publish:
@@ -248,12 +285,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             account=delivery.target.account,
             region=delivery.target.region,
             episode=delivery.episode,
-            state=(delivery.ending or State.DELIVERED).value,
-            image=(delivery.image or "") if delivery.ending is None else "",
+            state=_told_as(delivery),
+            image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
+        if delivery.target.account == delivery.hub:
+            hub_copies.tell(self._bell, self._ports.children, delivery)
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:
@@ -291,13 +330,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
     def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
         """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
         target = record.target
+        sources = [command.source for command in commands if isinstance(command, do.StartCopy)]
+        copied = {source: record.read_from(source) for source in sources}
         return [
             (
-                addresses.lookup(addresses.copy_lookups(target.account, target.region, command.source), record.id),
-                {"kind": "lookup", "delivery": record.id, "source": command.source},
+                addresses.lookup(addresses.copy_lookups(target.account, target.region, copied[source]), record.id),
+                {"kind": "lookup", "delivery": record.id, "source": source},
             )
-            for command in commands
-            if isinstance(command, do.StartCopy)
+            for source in sources
         ]
 
     def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
@@ -331,10 +371,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
 def parse(stored: Stored) -> Delivery:
     """Read a delivery from its item. Raises Unreadable."""
-    try:
-        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
+    return hub_copies.parse(stored)
 
 
 def plain(record: Delivery | Destination) -> dict[str, Any]:
@@ -344,5 +381,20 @@ def plain(record: Delivery | Destination) -> dict[str, Any]:
     return values
 
 
-def _holder(delivery: Delivery) -> str:
-    return f"{delivery.id}:{delivery.episode}"
+def _keys_seen(seen: Mapping[str, str]) -> str:
+    """What is known of source keys that others open: that a role may describe one shows no more than that."""
+    return " ".join(
+        f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
+        for key, words in sorted(seen.items())
+    )
+
+
+def _told_as(delivery: Delivery) -> str:
+    """Say to the promotion how it has ended, or rests."""
+    if delivery.ending is State.WITHDRAWN and delivery.expired:
+        return EXPIRED
+    return (delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED)).value
+
+
+def _holder(delivery: Delivery, share: Share, until: int) -> str:
+    return str(Holder(delivery.id, str(delivery.episode), share.stays, until))

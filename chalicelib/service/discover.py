@@ -1,10 +1,13 @@
-"""Discovery: finds tagged AMIs whose event was lost. What is tagged when it first looks is the baseline."""
+"""Discovery: finds tagged AMIs whose event was lost, and shared ones that are tagged no longer.
+
+What is tagged when it first looks is the baseline.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chalicelib.core.addresses import Key, promotion
+from chalicelib.core.addresses import STANDING, Key, promotion
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import State
@@ -36,7 +39,27 @@ class Discover:
             return found
         for tagged in found:
             self._look(tagged)
+        self._withdrawn({tagged.ami for tagged in found})
         return found
+
+    def _withdrawn(self, shown: set[str]) -> None:
+        """Nudge what is shared and no longer tagged, or no longer there, if the event of that was lost."""
+        now = self._clock()
+        for note, item in self._records.list(STANDING, "ami-"):
+            ami = note.sk
+            if ami in shown:
+                continue
+            stored = self._records.read(promotion(ami))
+            try:
+                record = None if stored is None or stored.parked else promotions.parse(stored)
+            except ParkRecord:  # its own lane parks it
+                continue
+            if record is None:
+                continue
+            if record.standing or record.state is not State.OVER:
+                self._bell.note(record.key, {"seen": f"{now // 60}:"}, f"untagged:{now // 60}")
+            elif record.episode == item.get("episode"):
+                self._records.forget(note, {"episode": record.episode})
 
     def _leave(self, tagged: Tagged) -> None:
         """Tagged before the service first looked: it moves only by a new event. EC2 keeps no time for a tag."""

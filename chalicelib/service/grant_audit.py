@@ -4,6 +4,7 @@ Two things can only be seen late and from the key as a whole. A grant may show a
 runs at once and a crash could do that, or a grant that was late to show. And CreateGrant is among the operations that
 we grant, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds no share any longer has
 made there is reported, not revoked, as it may serve an instance that runs, or have been there before us (law 2).
+A grant for a service-linked role is of the account's making too, but by us and under our name: it is none of these.
 One list serves all accounts of a key, however many closed.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord
-from chalicelib.core.share import GRANT_PREFIX, Share, State
+from chalicelib.core.share import GRANT_PREFIX, Share, State, grant_stem
 from chalicelib.ports import Grants, Ledger, LostRace, Records, Refusal, SeenGrant, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 
@@ -24,6 +25,7 @@ AFTER = 10 * pace.MINUTE
 CLOSED = "closed"
 AFTER_GRANT = "after"
 PREFIX = "resource#grants#"
+ROLE_PATH = ":role/aws-service-role/"
 
 
 def is_audit(key: Key) -> bool:
@@ -32,9 +34,8 @@ def is_audit(key: Key) -> bool:
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when a key's last share for an account has closed: record and hint."""
-    key_arn = resource.removeprefix("resource#key#").rpartition("#")[0]
-    key = addresses.grants_on(key_arn)
+    """Return what to leave for the audit when an account's last share on a key has closed: record and hint."""
+    key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
 
@@ -92,8 +93,7 @@ class GrantAudit:
 
     def _is_ghost(self, key_arn: str, grant: SeenGrant) -> bool:
         """Close a grant that is ours by its name, and that the ledger calls closed; True if it is such a one."""
-        resource = addresses.key_resource(key_arn, account_of(grant.grantee))
-        known = next((s for s in self._ledger.shares(resource.pk) if _is(s, grant)), None)
+        resource, known = self._known(key_arn, grant)
         if known is None or share.needed(known):
             return False
         try:
@@ -106,15 +106,28 @@ class GrantAudit:
         self._bell.note(resource, {"ghost": cause}, cause)
         return True
 
+    def _known(self, key_arn: str, grant: SeenGrant) -> tuple[Key, Share | None]:
+        """Find the ledger's share that a grant is of: one of the hub's making, or one for a service-linked role."""
+        account = account_of(grant.grantee)
+        of_role = addresses.role_resource(key_arn, account)
+        resource = of_role if ROLE_PATH in grant.grantee else addresses.key_resource(key_arn, account)
+        return resource, next((s for s in self._ledger.shares(resource.pk) if _is(s, grant)), None)
+
     def _report_strays(self, key_arn: str, grants: Sequence[SeenGrant]) -> None:
-        by_account: dict[str, list[str]] = defaultdict(list)
+        """Report what accounts have made that hold no share any longer; a ghost of ours is closed, and none."""
+        by_account: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            by_account[account_of(grant.issuer)].append(grant.id)
+            by_account[account_of(grant.issuer)].append(grant)
+        policy = self._ledger.shares(addresses.policy_resource(key_arn).pk)
         for account, made in sorted(by_account.items()):
             resource = addresses.key_resource(key_arn, account).pk
-            shares = self._ledger.shares(resource)
-            if shares and not any(share.needed(s) for s in shares):
-                self._telemetry.strays(resource, account, made)
+            for_roles = self._ledger.shares(addresses.role_resource(key_arn, account).pk)
+            shares = [*self._ledger.shares(resource), *for_roles, *(s for s in policy if s.account == account)]
+            if not shares or any(share.needed(s) for s in shares):
+                continue
+            strays = [grant.id for grant in made if not any(_is(s, grant) for s in for_roles)]
+            if strays:
+                self._telemetry.strays(resource, account, strays)
 
 
 def account_of(arn: str) -> str:
@@ -125,4 +138,4 @@ def account_of(arn: str) -> str:
 
 def _is(s: Share, grant: SeenGrant) -> bool:
     """Whether a grant is, or was, this share's: of whichever generation."""
-    return s.state is not State.WANTED and grant.name.rpartition("-")[0] == f"{GRANT_PREFIX}{s.holder_key}"
+    return s.state is not State.WANTED and grant.name.rpartition("-")[0] == grant_stem(s.holder_key)

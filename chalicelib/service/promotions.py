@@ -15,7 +15,7 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.promotion.model import EXPIRED, Child, Promotion
 from chalicelib.core.targets import Resolution, Target
 from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
 from chalicelib.service import deliveries
@@ -23,7 +23,8 @@ from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.lane import Lane
 
 RUNNING = "running"
-NOTHING_LEFT = ("failed", "cancelled")
+THERE = (State.DELIVERED, State.SHARED)
+NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
 BACK_AGAIN = ("cancelled", "withdrawn")
 """What starts anew where only the organisation changed: an account that had left. What failed there stays failed."""
 
@@ -74,8 +75,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.Paused() if self._paused() else self._examine(promotion, value)
             case machine.Expand(plan, chunk):
                 return machine.Paused() if self._paused() else self._expand(promotion, plan, chunk)
-            case machine.CancelOthers(keep):
-                self._cancel(promotion, keep)
+            case machine.CancelOthers(keep, withdraw):
+                self._cancel(promotion, keep, withdraw=withdraw)
                 return machine.OthersCancelled()
             case machine.Count():
                 return self._count(promotion)
@@ -84,7 +85,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 return machine.RefusedTold()
             case machine.TellSummary(children):
                 self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
-                return machine.SummaryTold()
+                return machine.SummaryTold(_standing(children))
             case _:
                 assert_never(command)
 
@@ -106,9 +107,17 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
             return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
         image, key_facts = read
+        opens = any(target.key_access != "none" for target in resolution.targets)
         faults = (
             *resolution.faults,
-            *preflight.source_faults(image, promotion.hub, key_facts, trigger_tag=self._trigger_tag),
+            *preflight.source_faults(
+                image,
+                promotion.hub,
+                key_facts,
+                trigger_tag=self._trigger_tag,
+                opens_keys=opens or not resolution.targets,
+            ),
+            *preflight.method_faults(image, resolution.targets),
         )
         if not faults:
             body = json.dumps(image.to_json(), separators=(",", ":"))
@@ -141,7 +150,8 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             for one in planned
             if (ident := self._deliver(promotion, image, codec.decode(Target, one["target"]), tuple(one["groups"])))
         ]
-        return machine.Expanded(len(planned), tuple(later))
+        standing = any(one["target"].get("mode") == "share" for one in planned)
+        return machine.Expanded(len(planned), tuple(later), standing)
 
     def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
         states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
@@ -166,7 +176,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         if stored is not None and stored.parked:
             self._give_up(promotion, ident)
             return None
-        if before is not None and (before.state is State.DELIVERED or before.asked_by >= promotion.episode):
+        if before is not None and (
+            before.state in (State.DELIVERED, State.SHARED) or before.asked_by >= promotion.episode
+        ):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return None
         if before is not None and before.state is State.FAILED and _passed_over(promotion, target):
@@ -175,6 +187,9 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             return ident if before.ending is not None else None
         fresh = self._fresh(promotion, image, target, groups, ident, before)
+        if fresh.shared:  # before it opens anything: discovery looks after what is noted there
+            note = {"kind": "standing", "episode": promotion.episode}
+            self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
         write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
         if stored is None:
@@ -201,6 +216,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         before: Delivery | None,
     ) -> Delivery:
         by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
+        method, why = preflight.method(target, image)
         fresh = Delivery(
             id=ident,
             hub=promotion.hub,
@@ -219,22 +235,26 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            via=_via(promotion, target),
+            method=method,
+            method_why=why,
         )
         return absorbing.started(fresh, self._clock())
 
-    def _cancel(self, promotion: Promotion, keep: frozenset[str]) -> None:
+    def _cancel(self, promotion: Promotion, keep: frozenset[str], *, withdraw: bool) -> None:
         for child in self._ports.children.all(promotion.ami):
-            if child.state == RUNNING and f"{child.account}/{child.region}" not in keep:
+            unwanted = f"{child.account}/{child.region}" not in keep
+            if (child.state in (RUNNING, State.SHARED) and unwanted) or (child.state == State.SHARED and withdraw):
                 cause = f"cancel:{promotion.ami}:{promotion.episode}"
                 self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
 
     def _count(self, promotion: Promotion) -> machine.Event:
         children = tuple(self._ports.children.all(promotion.ami))
-        if any(child.state == RUNNING for child in children) or machine.wanted_again(promotion, children):
+        if any(machine.to_end(promotion, child) for child in children) or machine.wanted_again(promotion, children):
             return machine.Counted(children)
         if children and promotion.summarised != promotion.episode:
             return self._perform_one(promotion, machine.TellSummary(children))
-        return machine.SummaryTold()
+        return machine.SummaryTold(_standing(children))
 
     def _image(self, promotion: Promotion) -> SourceImage:
         item = self._records.get(addresses.source_image(promotion.ami))
@@ -273,6 +293,16 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def due_at(self, record: Promotion) -> int | None:
         """See Lane."""
         return record.due_at
+
+
+def _via(promotion: Promotion, target: Target) -> str:
+    """Name the delivery that makes the hub's own copy first, where the target is to copy from there."""
+    hub = target.by_way_of
+    return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
+
+
+def _standing(children: Sequence[Child]) -> bool:
+    return any(child.state == State.SHARED for child in children)
 
 
 def _passed_over(promotion: Promotion, target: Target) -> bool:

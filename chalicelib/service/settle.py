@@ -77,7 +77,7 @@ class _Book:
 
 
 class Settle:
-    """Works on one resource at a time. ``doors`` maps "snapshot" and "key" to how such permissions open and close."""
+    """Works on one resource at a time. ``doors`` maps the second word of its name to how its permissions open."""
 
     def __init__(
         self,
@@ -208,9 +208,17 @@ class Settle:
         return self._in_batches(batch[:middle], act) + self._in_batches(batch[middle:], act)
 
     def _hindered(self, s: Share, refusal: Refusal) -> Share:
-        if refusal.why is Why.THROTTLED or s.state is State.CLOSING:
-            return share.put_off(s, self._clock())
-        return share.refused(s, refusal.fault, self._clock())
+        now = self._clock()
+        if s.state is State.CLOSING:
+            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
+            waits = refusal.why is Why.THROTTLED
+            return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
+        if not share.worth_waiting(s, refusal.why, now):
+            return share.refused(s, refusal.fault, now)
+        if refusal.why is not Why.THROTTLED:
+            for holder in sorted(s.holders):
+                self._say(holder, s, _worded("waits", refusal.fault))
+        return share.put_off(s, now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -226,7 +234,8 @@ class Settle:
             results += self._in_batches(batch, lambda some: self._removed(door, book.resource, some))
         for s in book.save_results([*stays, *results], "closing was tried"):
             self._closed(book.resource, s)
-        if not door.foreign and not any(share.needed(s) for s in book.shares):
+        left = {s.account for s in closing} - {s.account for s in book.shares if share.needed(s)}
+        if left and not door.foreign and not addresses.at_home(book.resource):
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
@@ -246,6 +255,9 @@ class Settle:
             if s.tries >= TRIES_BEFORE_ALARM:
                 self._telemetry.not_closing(resource, s.account, s.tries)
             return
+        if s.state is State.REFUSED and addresses.at_home(resource) and s.fault is not None:
+            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault.what)
+            return
         what = "kept, as it was there before us" if s.before_us else "closed"
         seconds = None if s.opened_at is None or s.closed_at is None else s.closed_at - s.opened_at
         self._telemetry.share(resource, s.account, what, open_seconds=seconds)
@@ -260,14 +272,16 @@ class Settle:
         for s in book.shares:
             news = share.untold(s)
             for holder in sorted(news):
-                delivery, _, episode = holder.rpartition(":")
-                hint = f"{episode}:{_said(s)}"
-                key = addresses.delivery(delivery)
-                cause = f"{book.resource}:{s.holder_key}:{s.generation}:{s.state}"
-                self._bell.note(key, {f"share#{book.resource}": hint}, cause, leads_on=self._leads_on)
+                self._say(holder, s, _said(s))
             if news:
                 told.append(replace(s, told=s.told | news))
         book.save(told, "holders were told")
+
+    def _say(self, holder: str, s: Share, said: str) -> None:
+        held_by = share.Holder.read(holder)
+        hints = {addresses.share_hint(s.resource, s.holder_key): f"{held_by.episode}:{said}"}
+        cause = f"{s.resource}:{s.holder_key}:{s.generation}:{s.state}"
+        self._bell.note(addresses.delivery(held_by.delivery), hints, cause, leads_on=self._leads_on)
 
     def _leads_on(self, stored: Stored) -> bool:
         """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""
@@ -288,11 +302,13 @@ def _said(s: Share) -> str:
         "The share was closed at its hard end while the delivery still held it.",
         "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
     )
-    return "refused:" + f"{fault.code}\x1f{fault.where}\x1f{fault.what}\x1f{fault.cure}"
+    return _worded("refused", fault)
+
+
+def _worded(how: str, fault: Fault) -> str:
+    return f"{how}:{fault.code}\x1f{fault.where}\x1f{fault.what}\x1f{fault.cure}"
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [
-        s.hard_close_at for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING) and s.hard_close_at
-    ]
-    return min(ends, default=None)
+    ends = [share.hard_end(s) for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING)]
+    return min(filter(None, ends), default=None)

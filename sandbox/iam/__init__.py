@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import AwsError
-from sandbox.iam import needs, policy
+from sandbox.iam import needs, policy, service_linked
 from sandbox.iam.api import IamApi
 from sandbox.iam.policy import Ask, Document, Kind, Verdict, Who
 from sandbox.iam.roles import Role, Roles
@@ -75,11 +75,17 @@ class Iam(IamApi):
         policies: Mapping[str, Document] | None = None,
         **options: Any,
     ) -> Role:
-        """Make a role or replace its trust and policies; options: ``longest`` (timedelta), ``tags``.
+        """Make a role or replace its trust and policies; options: ``longest`` (timedelta), ``tags``, ``path``.
 
         Raises AwsError (MalformedPolicyDocument), naming policy, statement and what is wrong.
         """
         return self.roles.put(account, name, trust, policies, **options)
+
+    def put_service_linked_role(
+        self, account: str, service: str = "autoscaling.amazonaws.com", suffix: str = ""
+    ) -> Role:
+        """Make a service's role in an account, as the service itself or a person does; see ``service_linked``."""
+        return service_linked.make(self.roles, account, service, suffix)
 
     def authorise(self, call: Call) -> None:
         """Refuse a call that its caller may not make. Raises AwsError in the service's own words.

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sandbox.api import AwsError
+from sandbox.iam import service_linked
 
 if TYPE_CHECKING:
     from sandbox.api import Call
+    from sandbox.iam.policy import Document
     from sandbox.iam.roles import Role, Roles
+    from sandbox.world import World
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 """The sandbox keeps no time of creation for roles."""
@@ -22,11 +25,13 @@ class IamApi:
     """Roles and their inline policies: create, read, change, delete."""
 
     roles: Roles
+    _world: World
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers; see sandbox.api.Service."""
         return {
             "CreateRole": self._create,
+            "CreateServiceLinkedRole": self._create_linked,
             "DeleteRole": self._delete,
             "DeleteRolePolicy": self._delete_policy,
             "GetRole": self._get,
@@ -39,19 +44,30 @@ class IamApi:
 
     def _role(self, call: Call) -> Role:
         name = call.params["RoleName"]
-        role = self.roles.get(f"arn:aws:iam::{call.caller.account}:role/{name}")
+        role = self.roles.named(call.caller.account, name)
         if role is None:
             raise AwsError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
         return role
 
+    def _changeable(self, call: Call) -> Role:
+        role = self._role(call)
+        if service_linked.is_one(role) and self._world.rules.on(service_linked.PROTECTED):
+            raise service_linked.protected(role)
+        return role
+
     def _create(self, call: Call) -> Mapping[str, Any]:
         account, name = call.caller.account, call.params["RoleName"]
-        if self.roles.get(f"arn:aws:iam::{account}:role/{name}") is not None:
+        if self.roles.named(account, name) is not None:
             raise AwsError("EntityAlreadyExists", f"Role with name {name} already exists.", 409)
         longest = timedelta(seconds=call.params.get("MaxSessionDuration", 3600))
         tags = {tag["Key"]: tag["Value"] for tag in call.params.get("Tags", [])}
         trust = _document(call.params["AssumeRolePolicyDocument"])
         return {"Role": _shown(self.roles.put(account, name, trust, longest=longest, tags=tags))}
+
+    def _create_linked(self, call: Call) -> Mapping[str, Any]:
+        service, suffix = call.params["AWSServiceName"], call.params.get("CustomSuffix", "")
+        once = self._world.rules.on(service_linked.ONCE)
+        return {"Role": _shown(service_linked.make(self.roles, call.caller.account, service, suffix, once=once))}
 
     def _get(self, call: Call) -> Mapping[str, Any]:
         return {"Role": _shown(self._role(call))}
@@ -60,24 +76,28 @@ class IamApi:
         return {"Roles": [_shown(role) for role in self.roles.all(call.caller.account)], "IsTruncated": False}
 
     def _delete(self, call: Call) -> Mapping[str, Any]:
-        self.roles.drop(self._role(call).arn)
+        self.roles.drop(self._changeable(call).arn)
         return {}
 
     def _trust(self, call: Call) -> Mapping[str, Any]:
-        role = self._role(call)
-        trust = _document(call.params["PolicyDocument"])
-        self.roles.put(role.account, role.name, trust, role.policies, longest=role.longest, tags=role.tags)
+        role, trust = self._changeable(call), _document(call.params["PolicyDocument"])
+        self._put(role, trust, role.policies)
         return {}
 
     def _put_policy(self, call: Call) -> Mapping[str, Any]:
-        self.roles.put_policy(self._role(call).arn, call.params["PolicyName"], _document(call.params["PolicyDocument"]))
+        role, name = self._changeable(call), call.params["PolicyName"]
+        self.roles.put_policy(role.arn, name, _document(call.params["PolicyDocument"]))
         return {}
 
     def _delete_policy(self, call: Call) -> Mapping[str, Any]:
-        role = self._role(call)
+        role = self._changeable(call)
         kept = {name: document for name, document in role.policies.items() if name != call.params["PolicyName"]}
-        self.roles.put(role.account, role.name, role.trust, kept, longest=role.longest, tags=role.tags)
+        self._put(role, role.trust, kept)
         return {}
+
+    def _put(self, role: Role, trust: Document, policies: Mapping[str, Document]) -> None:
+        more: dict[str, Any] = {"longest": role.longest, "tags": role.tags, "path": role.path}
+        self.roles.put(role.account, role.name, trust, policies, **more)
 
     def _get_policy(self, call: Call) -> Mapping[str, Any]:
         role, name = self._role(call), call.params["PolicyName"]

@@ -23,6 +23,11 @@ SOURCE_TOO = rule(
     "CopySnapshot is authorised on the source snapshot and on the new one, both ARNs without an account. "
     "[aws-facts 2, VERIFIED]",
 )
+COPY_IMAGE_ON_ALL = rule(
+    "ec2-copy-image-authorised-on-all",
+    "CopyImage is authorised on the source image and its snapshots, on the new image and on the new snapshots; it "
+    "needs no ec2:CopySnapshot. [aws-facts 5; Service authorization reference, EC2: CopyImage, VERIFIED]",
+)
 REGISTER_SNAPSHOTS = rule(
     "ec2-register-image-authorised-on-snapshots",
     "RegisterImage is authorised on the new image and on each snapshot of its mappings. "
@@ -94,8 +99,18 @@ def _copy_snapshot(world: World, call: Call) -> Iterator[Need]:
 
 def _copy_image(world: World, call: Call) -> Iterator[Need]:
     source, region = call.params["SourceImageId"], call.params["SourceRegion"]
-    yield Need("ec2:CopyImage", arn(world, call, source, region), _about(world, call, source, region))
+    image = world.ec2.state.images.get(source)
+    if world.rules.on(COPY_IMAGE_ON_ALL):
+        for part in (source, *(image.snapshots if image is not None and image.region == region else ())):
+            yield Need("ec2:CopyImage", arn(world, call, part, region), _about(world, call, part, region))
+        yield from _created(world, call, "snapshot")
     yield from _created(world, call, "image")
+
+
+def _run_instances(world: World, call: Call) -> Iterator[Need]:
+    yield _on(world, call, "RunInstances", call.params["ImageId"])
+    yield from _created(world, call, "instance")
+    yield from _created(world, call, "volume")
 
 
 def _register_image(world: World, call: Call) -> Iterator[Need]:
@@ -157,16 +172,20 @@ def _each(names: str, needs: Any) -> dict[str, Needs]:
 
 TABLE: dict[str, Needs] = {
     **_each(
-        "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus", _any
+        "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus "
+        "DescribeInstances",
+        _any,
     ),
     **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId", _any),
     **_each("DescribeImageAttribute DeregisterImage EnableImageDeprecation DisableImageDeprecation", _one("ImageId")),
+    **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
     **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
     **_each("DeleteVolume", _one("VolumeId")),
     **_each("ModifySnapshotAttribute ModifyImageAttribute", _share),
     **_each("CreateTags DeleteTags", _retag),
     "ec2:CopySnapshot": _copy_snapshot,
     "ec2:CopyImage": _copy_image,
+    "ec2:RunInstances": _run_instances,
     "ec2:RegisterImage": _register_image,
     "ec2:CreateSnapshot": _create_snapshot,
     "ec2:CreateVolume": _create_volume,

@@ -81,7 +81,7 @@ def _in_organization(action: str, name: str) -> Needs:
     return rule
 
 
-# --- SQS, SNS, EventBridge, Lambda, SSM, logs, STS ---
+# --- SQS, SNS, EventBridge, Lambda, SSM, logs, IAM, STS ---
 
 
 def _queue(action: str) -> Needs:
@@ -140,6 +140,21 @@ def _metric(_world: World, call: Call) -> list[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})]
 
 
+def _role(action: str) -> Needs:
+    def rule(world: World, call: Call) -> list[Need]:
+        name = call.params["RoleName"]
+        known = world.iam.roles.named(call.caller.account, name)
+        return [Need(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
+
+    return rule
+
+
+def _service_linked(_world: World, call: Call) -> list[Need]:
+    service = call.params["AWSServiceName"]
+    arn = f"arn:aws:iam::{call.caller.account}:role/aws-service-role/{service}/*"
+    return [Need("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]
+
+
 KMS = (
     "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
     "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy "
@@ -155,6 +170,8 @@ ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
 
 TABLE: dict[str, Needs] = {
     **ec2_needs.TABLE,
+    "iam:GetRole": _role("iam:GetRole"),
+    "iam:CreateServiceLinkedRole": _service_linked,
     # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.
     "sts:GetCallerIdentity": nothing,
     "sts:AssumeRole": nothing,

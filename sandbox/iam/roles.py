@@ -47,6 +47,7 @@ class Roles:
         *,
         longest: timedelta = timedelta(hours=1),
         tags: Mapping[str, str] | None = None,
+        path: str = "/",
     ) -> Role:
         """Make a role, or change one that exists (its id stays).
 
@@ -60,7 +61,7 @@ class Roles:
                 raise AwsError(
                     fault.code, f"policy {given_name} of role {name} in {account}: {fault.message}"
                 ) from None
-        arn = f"arn:aws:iam::{account}:role/{name}"
+        arn = f"arn:aws:iam::{account}:role{path}{name}"
         known = self._roles.get(arn)
         role = Role(
             account,
@@ -70,6 +71,7 @@ class Roles:
             dict(policies or {}),
             longest,
             dict(tags or {}),
+            path,
         )
         self._roles[arn] = role
         return role
@@ -86,6 +88,10 @@ class Roles:
     def get(self, arn: str | None) -> Role | None:
         """Return a role by its ARN."""
         return self._roles.get(arn or "")
+
+    def named(self, account: str, name: str) -> Role | None:
+        """Return an account's role of a name; names are unique in an account, whatever their paths."""
+        return next((role for role in self.all(account) if role.name == name), None)
 
     def all(self, account: str) -> list[Role]:
         """Return an account's roles."""

@@ -90,13 +90,13 @@ def test_it_pauses_first(table):
 
 
 def test_copies_are_let_end_unless_told_otherwise(table):
-    """Only what has opened nothing yet is asked to end; the lane hears it as it hears a removed tag."""
+    """Only what has opened nothing yet, or only shares, is asked to end; the lane hears it as a removed tag."""
     records = every_state(table)
 
     assert main(["drain"]) == 4
 
     asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
-    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING}
+    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, State.SHARED}
 
 
 def test_copies_are_deleted_if_told_so(table):
@@ -106,7 +106,8 @@ def test_copies_are_deleted_if_told_so(table):
     assert main(["drain", "--delete-copies"]) == 4
 
     asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
-    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, State.OPENING, State.COPYING, State.REGISTERING}
+    ends = {State.OPENING, State.COPYING, State.REGISTERING, State.SHARED}
+    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, *ends}
 
 
 def test_a_hint_is_of_the_present_episode(table):

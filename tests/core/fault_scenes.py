@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.image_names import template_faults
-from chalicelib.core.preflight import source_faults, target_faults
+from chalicelib.core.preflight import method_faults, source_faults, target_faults
 from chalicelib.core.targets import Target
 from tests.core.images import (
     HUB,
@@ -32,7 +32,8 @@ A_TARGET = Target(account=TARGET, region="us-east-1")
 
 def of_image(**members) -> tuple[Fault, ...]:
     """Faults of the plain image with some members changed."""
-    return source_faults(an_image(**members), HUB, {KEY: a_key()})
+    image = an_image(**members)
+    return (*source_faults(image, HUB, {KEY: a_key()}), *method_faults(image, (A_TARGET,)))
 
 
 def of_snapshot(**members) -> tuple[Fault, ...]:

@@ -195,3 +195,24 @@ def test_all_faults_of_a_target_are_found_at_once():
         "target-too-many-tags",
         "target-name-taken",
     ]
+
+
+def test_a_key_that_nobody_of_us_opens_may_be_of_a_third_account():
+    """With `key_access: none` for all it is its owner's business, and may be out of the hub's sight; states count."""
+    third = "999999999999"
+    arn = KEY.replace(HUB, third)
+    image = an_image([describe_snapshot("snap-0a", KmsKeyId=arn)])
+
+    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)})) == ["source-key-foreign"]
+    assert codes(source_faults(image, HUB, {})) == ["source-key-not-readable"]
+    assert codes(source_faults(image, HUB, {arn: a_key(arn=arn, account=third)}, opens_keys=False)) == []
+    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == []
+    off = a_key(arn=arn, account=third, enabled=False, state="Disabled")
+    assert codes(source_faults(image, HUB, {arn: off}, opens_keys=False)) == ["source-key-not-enabled"]
+
+
+def test_a_key_of_the_hub_is_looked_at_whoever_opens_it():
+    """One that is gone, or aws/ebs, cannot be used by anybody."""
+    image = an_image()
+
+    assert codes(source_faults(image, HUB, {}, opens_keys=False)) == ["source-key-not-readable"]

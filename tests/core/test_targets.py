@@ -191,7 +191,7 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
 @pytest.mark.parametrize(
     ("key", "body", "message"),
     [
-        ("account#1", '[{"account":"1","region":"r","mode":"share"}]', r"account#1\[0\].mode: 'share' is no"),
+        ("account#1", '[{"account":"1","region":"r","mode":"steal"}]', r"account#1\[0\].mode: 'steal' is no"),
         ("account#1", '[{"account":"1","region":"r","colour":"red"}]', r"account#1\[0\]: Target has no colour"),
         ("group#g", '{"a": 1}', "group#g: {'a': 1} is no list"),
         ("role#g", "[]", "role#g: a targets item is a group or an account, or says how units bring accounts"),

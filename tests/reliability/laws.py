@@ -26,11 +26,17 @@ class Vigil:
         match call.operation:
             case "CopySnapshot":
                 found = self._copying(call)
-            case "RegisterImage":
+            case "RegisterImage" | "CopyImage":
                 found = self._registering(call)
             case "CreateGrant" if call.caller.function:
                 resource = f"resource#key#{call.params['KeyId']}#{call.params['GranteePrincipal'].split(':')[4]}"
                 found = self._share(resource, call.params["Name"].split("-")[-2], OPENING)
+            case "ModifyImageAttribute" if call.caller.function:
+                adding = "Add" in call.params["LaunchPermission"]
+                (entries,) = call.params["LaunchPermission"].values()
+                resource = f"resource#image#{call.params['ImageId']}"
+                expected = OPENING if adding else CLOSING
+                found = "; ".join(filter(None, (self._share(resource, one["UserId"], expected) for one in entries)))
             case "ModifySnapshotAttribute" if call.caller.function:
                 expected = OPENING if call.params["OperationType"] == "add" else CLOSING
                 resource = f"resource#snapshot#{call.params['SnapshotId']}"
@@ -69,6 +75,6 @@ class Vigil:
 
     def _after(self, call: Call) -> None:
         """At most one AMI for each delivery, at every moment (law 4)."""
-        if call.operation == "RegisterImage" and call.error is None:
+        if call.operation in ("RegisterImage", "CopyImage") and call.error is None:
             made = Counter(self._scene._tags(image)[DELIVERY_TAG] for image in self._scene._images())
             self._problems += [f"{count} AMIs for {name} (law 4)" for name, count in made.items() if count > 1]

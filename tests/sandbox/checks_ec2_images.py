@@ -18,6 +18,7 @@ from tests.sandbox.ec2_words import (
     shown_image,
     shown_snapshot,
     snapshot_of,
+    told,
     wait,
 )
 
@@ -192,6 +193,20 @@ def deletes_snapshots(world: World) -> None:
     refused("InvalidSnapshot.NotFound", lambda: shown_snapshot(world, own))
 
 
+def disabling_unshares(world: World) -> None:
+    """Disabling takes every launch permission away, and enabling gives none back; the owner is told of both, once."""
+    image, client = an_image(world), ec2(world)
+    launch(world, image)
+    for switch in (client.disable_image, client.disable_image, client.enable_image):
+        switch(ImageId=image)
+
+    assert world.ec2.foreign_permissions() == []
+    refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
+    assert shown_image(world, image)["State"] == "available"
+    details = [event["detail"] for event in told(world, HUB, "EC2 AMI State Change")]
+    assert sorted(detail["State"] for detail in details) == ["available", "disabled"]
+
+
 CHECKS: dict[str, Callable[[World], None]] = {
     images.LINGERS.name: lingers,
     images.SCOPED.name: scoped,
@@ -202,6 +217,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
     image_attributes.UEFI_APART.name: uefi_apart,
     image_attributes.ONE_ATTRIBUTE.name: one_attribute,
     image_attributes.IMDS_STAYS.name: imds_stays,
+    retirement.UNSHARED.name: disabling_unshares,
     retirement.IN_FUTURE.name: deprecation_in_future,
     retirement.PROTECTED.name: protection,
     retirement.DELETES_SNAPSHOTS.name: deletes_snapshots,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sandbox.services.ec2 import image_sharing, notices, snapshot_sharing
+from sandbox.services.ec2 import access, image_sharing, notices, snapshot_sharing
 from sandbox.world import World
 from tests.sandbox.ec2_words import (
     DEV,
@@ -21,6 +21,9 @@ from tests.sandbox.ec2_words import (
     told,
     unshare,
 )
+
+ORGANIZATION = f"arn:aws:organizations::{HUB}:organization/o-abcdefghij"
+UNIT = f"arn:aws:organizations::{HUB}:ou/o-abcdefghij/ou-abcd-12345678"
 
 
 def permissions(world: World, snapshot: str) -> list[dict[str, str]]:
@@ -154,6 +157,40 @@ def full_arns(world: World) -> None:
     assert world.ec2.foreign_permissions() == []
 
 
+class _Organization:
+    """One organisation with one OU, and the accounts in it."""
+
+    def contains(self, arn: str, account: str) -> bool:
+        """Whether an account is in an organisation or OU."""
+        return arn in {DEV: {ORGANIZATION, UNIT}, PROD: {ORGANIZATION}}[account]
+
+
+def by_organisation(world: World) -> None:
+    """An image shared with an OU or the organisation is seen by the accounts in it, and by no other."""
+    vars(world)["organizations"] = _Organization()
+    for_unit, for_all = an_image(world, "unit"), an_image(world, "all")
+    launch(world, for_unit, {"OrganizationalUnitArn": UNIT})
+    launch(world, for_all, {"OrganizationArn": ORGANIZATION})
+
+    def seen(account: str) -> set[str]:
+        return {image["ImageId"] for image in ec2(world, account).describe_images()["Images"]}
+
+    assert seen(DEV) == {for_unit, for_all}
+    assert seen(PROD) == {for_all}
+    assert world.ec2.launch(DEV, HERE, for_unit) == ""
+    assert world.ec2.launch(PROD, HERE, for_unit).startswith("AuthFailure")
+
+
+def disabled_not_shared(world: World) -> None:
+    """A disabled image takes no launch permission until it is enabled again."""
+    image = an_image(world)
+    ec2(world).disable_image(ImageId=image)
+
+    refused("OperationNotPermitted", lambda: launch(world, image, {"UserId": DEV}))
+    ec2(world).enable_image(ImageId=image)
+    launch(world, image, {"UserId": DEV})
+
+
 def image_not_under_default_key(world: World) -> None:
     """An image with a snapshot under aws/ebs is not shared."""
     image = an_image(world, key="alias/aws/ebs")
@@ -172,5 +209,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
     notices.SHARE_EVENT.name: share_event,
     image_sharing.BLOCKED.name: images_not_public,
     image_sharing.FULL_ARNS.name: full_arns,
+    access.BY_ORGANISATION.name: by_organisation,
+    image_sharing.NOT_DISABLED.name: disabled_not_shared,
     image_sharing.NOT_UNDER_DEFAULT_KEY.name: image_not_under_default_key,
 }

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from sandbox import gateway, iam, wire
-from sandbox.iam import ec2_needs
+from sandbox.iam import ec2_needs, service_linked
 from sandbox.world import World
 from tests.sandbox.iam_words import (
     DEV,
@@ -146,6 +146,69 @@ def source_too(world: World) -> None:
     refused("UnauthorizedOperation", lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=other), other)
 
 
+def copy_image_on_all(world: World) -> None:
+    """CopyImage is asked on the source and its snapshots, the new image and its snapshots; with tags CreateTags too."""
+    ec2, mine = world.client("ec2", HUB), world.ec2.seed_image(HUB, HERE, name="mine")
+    other = world.ec2.seed_image(HUB, HERE, name="other")
+    snapshot = ec2.describe_images(ImageIds=[mine])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    new = [f"arn:aws:ec2:{HERE}::image/${{*}}", f"arn:aws:ec2:{HERE}::snapshot/${{*}}"]
+    source = [f"arn:aws:ec2:{HERE}::image/{mine}", f"arn:aws:ec2:{HERE}::snapshot/{snapshot}"]
+    copying = allow("ec2:CopyImage", [*new, *source])
+    tagging = allow("ec2:CreateTags", new, Condition={"StringEquals": {"ec2:CreateAction": "CopyImage"}})
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "k", "Value": "v"}]} for kind in ("image", "snapshot")]
+    asked = {"SourceRegion": HERE, "SourceImageId": mine, "TagSpecifications": tags}
+
+    for resource in (*new, *source):
+        part = allow("ec2:CopyImage", [arn for arn in (*new, *source) if arn != resource])
+        worker = as_role(world, "ec2", part, tagging)
+        refused("UnauthorizedOperation", lambda worker=worker: worker.copy_image(**asked, Name="refused"))
+    refused(
+        "UnauthorizedOperation",
+        lambda: as_role(world, "ec2", copying).copy_image(**asked, Name="refused"),
+        "CreateTags",
+    )
+    worker = as_role(world, "ec2", copying, tagging)
+    allowed(lambda: worker.copy_image(**asked, Name="allowed"))
+    refused(
+        "UnauthorizedOperation", lambda: worker.copy_image(**asked | {"SourceImageId": other}, Name="refused"), other
+    )
+
+
+def linked_role_protected(world: World) -> None:
+    """Nobody changes or deletes a service-linked role, and nobody but its service assumes it."""
+    world.iam.put_service_linked_role(HUB)
+    client, name = world.client("iam", HUB), "AWSServiceRoleForAutoScaling"
+    arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
+
+    assert client.get_role(RoleName=name)["Role"]["Arn"] == arn
+    refused("AccessDenied", lambda: world.client("sts", HUB).assume_role(RoleArn=arn, RoleSessionName="me"))
+    anything = json.dumps(document(allow("kms:*")))
+    refused(
+        "UnmodifiableEntity", lambda: client.put_role_policy(RoleName=name, PolicyName="mine", PolicyDocument=anything)
+    )
+    refused("UnmodifiableEntity", lambda: client.delete_role(RoleName=name), "only modifiable by AWS")
+
+
+def linked_role_once(world: World) -> None:
+    """A second role of a service needs a suffix, where the service takes one; making one needs a right of its own."""
+    linked = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/*"
+    worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
+    service = "autoscaling.amazonaws.com"
+
+    refused("NoSuchEntity", lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
+    allowed(lambda: worker.create_service_linked_role(AWSServiceName=service))
+    allowed(lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
+    refused("InvalidInput", lambda: worker.create_service_linked_role(AWSServiceName=service), "has been taken")
+    more = allowed(lambda: worker.create_service_linked_role(AWSServiceName=service, CustomSuffix="blue"))
+    assert more["Role"]["RoleName"] == "AWSServiceRoleForAutoScaling_blue"
+    refused("AccessDenied", lambda: worker.create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
+    root = world.client("iam", HUB)
+    refused(
+        "InvalidInput",
+        lambda: root.create_service_linked_role(AWSServiceName="spot.amazonaws.com", CustomSuffix="x"),
+    )
+
+
 def register_snapshots(world: World) -> None:
     """RegisterImage is asked on the snapshots too, where conditions on their tags can hold."""
     ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world)
@@ -222,8 +285,11 @@ CHECKS = {
     iam.CLOSED.name: unknown_refused,
     ec2_needs.TAG_ON_CREATE.name: tag_on_create,
     ec2_needs.SOURCE_TOO.name: source_too,
+    ec2_needs.COPY_IMAGE_ON_ALL.name: copy_image_on_all,
     ec2_needs.REGISTER_SNAPSHOTS.name: register_snapshots,
     ec2_needs.RESOURCE_TAGS.name: resource_tags,
+    service_linked.PROTECTED.name: linked_role_protected,
+    service_linked.ONCE.name: linked_role_once,
     gateway.EXPIRED.name: expired,
     gateway.DRY_RUN.name: dry_run,
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from sandbox.services.kms import access, grants, keys, service
+from sandbox.services.kms import access, grants, keys, policies, service
 from sandbox.world import World
 from tests.sandbox.iam_words import (
     DEV,
@@ -76,6 +78,33 @@ def caller_side(world: World) -> None:
     _target_role(world, allow("kms:Decrypt", [granted, opened]))
     assert _may(world, "Decrypt", granted)
     assert _may(world, "Decrypt", opened)
+
+
+def grant_at_home(world: World) -> None:
+    """A service-linked role may use a foreign key by a grant that its own account has issued, not by the owner's.
+
+    The grant shows its issuer's root, is refused for a role that is not there, and is revoked by the key's owner.
+    """
+    admitting = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+    key = new_key(world, policy=json.dumps(admitting))
+    role = f"arn:aws:iam::{DEV}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    _target_role(world, allow("kms:CreateGrant", key))
+    theirs = session(world, "kms", TARGET)
+    asked = {"KeyId": key, "GranteePrincipal": role, "Operations": COPYING}
+    refused("InvalidArnException", lambda: theirs.create_grant(**asked))
+    world.iam.put_service_linked_role(DEV)
+
+    world.client("kms", HUB).create_grant(**asked)
+    wait(world, LATEST)
+    assert not _may(world, "Decrypt", key, role)
+    made = allowed(lambda: theirs.create_grant(**asked))["GrantId"]
+    wait(world, LATEST)
+    assert _may(world, "Decrypt", key, role)
+    shown = {grant["GrantId"]: grant["IssuingAccount"] for grant in _listed(world, key)}
+    assert shown[made] == f"arn:aws:iam::{DEV}:root"
+    world.client("kms", HUB).revoke_grant(KeyId=key, GrantId=made)
+    wait(world, LATEST)
+    assert not _may(world, "Decrypt", key, role)
 
 
 def delegated(world: World) -> None:
@@ -153,6 +182,75 @@ def policy_principals(world: World) -> None:
     allowed(put)
     world.iam.roles.drop(TARGET)
     refused("MalformedPolicyDocumentException", put)
+
+
+def _put(world: World, key: str, text: dict[str, Any], **more: Any) -> Callable[[], object]:
+    call = partial(world.client("kms", HUB).put_key_policy, KeyId=key, PolicyName="default", Policy=json.dumps(text))
+    return partial(call, **more)
+
+
+def closed(world: World) -> None:
+    """One account that is closed keeps a policy from being put, whoever else it names."""
+    key = new_key(world)
+    naming = document(allow("kms:*", Principal={"AWS": [HUB, f"arn:aws:iam::{DEV}:root"]}))
+
+    allowed(_put(world, key, naming))
+    world.accounts.closed.add(DEV)
+    refused("MalformedPolicyDocumentException", _put(world, key, naming), "invalid principals")
+
+
+def lockout(world: World) -> None:
+    """A policy that gives its caller no way back is refused, unless that is asked for."""
+    key = new_key(world)
+    away = document(allow("kms:*", Principal={"AWS": DEV}))
+
+    refused("MalformedPolicyDocumentException", _put(world, key, away), "will not allow you to update")
+    refused(
+        "MalformedPolicyDocumentException", lambda: world.client("kms", HUB).create_key(Policy=json.dumps(away)), "will"
+    )
+    allowed(_put(world, key, away, BypassPolicyLockoutSafetyCheck=True))
+
+
+def dead(world: World) -> None:
+    """A role deleted and made anew shows as an id, is not admitted, and keeps the policy from being put again."""
+    _target_role(world)
+    naming = document(allow("kms:*", Principal={"AWS": [HUB, TARGET]}))
+    key = new_key(world, policy=json.dumps(naming))
+    assert _may(world, "Decrypt", key)
+
+    world.iam.roles.drop(TARGET)
+    _target_role(world)
+    shown = json.loads(world.client("kms", HUB).get_key_policy(KeyId=key)["Policy"])
+    assert [name[:4] for name in shown["Statement"][0]["Principal"]["AWS"]] == [HUB[:4], "AROA"]
+    assert not _may(world, "Decrypt", key)
+    refused("MalformedPolicyDocumentException", _put(world, key, shown), "invalid principals")
+
+
+def policy_late(world: World) -> None:
+    """What a policy allows is allowed some seconds after it was put; what it took away is, too."""
+    key = new_key(world)
+    _target_role(world)
+    world.kms.keys.policies.delay = (3, 3)
+    both = document(allow("kms:*", Principal={"AWS": [HUB, DEV]}))
+
+    allowed(_put(world, key, both))
+    assert not _may(world, "Decrypt", key)
+    wait(world, 4)
+    assert _may(world, "Decrypt", key)
+
+
+def policy_stale(world: World) -> None:
+    """GetKeyPolicy shows what was put, in its own words; on a bad day what was there before."""
+    key = new_key(world)
+    kms = world.client("kms", HUB)
+    before = kms.get_key_policy(KeyId=key)["Policy"]
+    wait(world, 60)
+    text = json.dumps(document(allow("kms:*", Principal={"AWS": HUB})), indent=3)
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text)
+
+    assert kms.get_key_policy(KeyId=key)["Policy"] == text
+    world.faults.stale_reads("GetKeyPolicy", 1, 30)
+    assert kms.get_key_policy(KeyId=key)["Policy"] == before
 
 
 def managed(world: World) -> None:
@@ -337,12 +435,18 @@ def for_services(world: World) -> None:
 CHECKS = {
     access.KEY_SIDE.name: key_side,
     access.CALLER_SIDE.name: caller_side,
+    access.GRANT_AT_HOME.name: grant_at_home,
     access.DELEGATED.name: delegated,
     access.CONSTRAINTS.name: constraints,
     access.SAME_ROLE.name: same_role,
     keys.OWN_ACCOUNT.name: own_account,
-    keys.POLICY_SIZE.name: policy_size,
-    keys.POLICY_PRINCIPALS.name: policy_principals,
+    policies.SIZE.name: policy_size,
+    policies.PRINCIPALS.name: policy_principals,
+    policies.CLOSED.name: closed,
+    policies.LOCKOUT.name: lockout,
+    policies.DEAD.name: dead,
+    policies.LATE.name: policy_late,
+    policies.STALE.name: policy_stale,
     keys.MANAGED.name: managed,
     grants.LATE.name: late,
     grants.LINGERS.name: lingers,

@@ -115,7 +115,18 @@ def test_what_is_not_modelled_is_refused(world: World) -> None:
     snapshot = snapshot_of(world, image)
 
     client = ec2(world)
-    refused("UnsupportedOperation", lambda: client.copy_image(Name="copied", SourceImageId=image, SourceRegion=HERE))
+    refused("UnsupportedOperation", lambda: client.create_store_image_task(ImageId=image, Bucket="bucket"))
+    timed = {
+        "Name": "copied",
+        "SourceImageId": image,
+        "SourceRegion": HERE,
+        "SnapshotCopyCompletionDurationMinutes": 60,
+    }
+    refused("UnsupportedOperation", lambda: client.copy_image(**timed))
+    two = {"ImageId": image, "MinCount": 1, "MaxCount": 2}
+    refused("UnsupportedOperation", lambda: client.run_instances(**two))
+    bigger = [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 99}}]
+    refused("UnsupportedOperation", lambda: client.run_instances(**two | {"MaxCount": 1}, BlockDeviceMappings=bigger))
     refused("UnsupportedOperation", lambda: copy(world, snapshot, HUB, CompletionDurationMinutes=60))
 
 

@@ -15,7 +15,7 @@ from sandbox.services.ec2.service import OPERATIONS
 from sandbox.world import World
 from tests.sandbox.ec2_words import HERE, HUB, shown_image
 
-AREAS = ("snapshots", "copies", "register", "images", "sharing", "tags")
+AREAS = ("snapshots", "copies", "copy_image", "register", "images", "sharing", "tags", "launch")
 CHECKS: dict[str, Callable[[World], None]] = {
     name: check
     for area in AREAS

@@ -40,6 +40,7 @@ def test_a_key_under_the_default_policy(world: World) -> None:
     changed = document(allow("kms:*", Principal={"AWS": HUB}), allow("kms:DescribeKey", Principal={"AWS": DEV}))
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(changed))
     assert json.loads(kms.get_key_policy(KeyId=key)["Policy"]) == changed
+    wait(world, 6)
     allowed(lambda: world.client("kms", DEV).describe_key(KeyId=key))
 
 

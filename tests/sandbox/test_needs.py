@@ -114,7 +114,7 @@ def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expect
 
 def test_a_call_that_is_not_in_the_table_is_unknown(world: World) -> None:
     """The table says None, not "nothing needed"."""
-    assert needs.of(world, _call(world, "ec2:RunInstances", {})) is None
+    assert needs.of(world, _call(world, "ec2:StopInstances", {})) is None
 
 
 def test_sharing_tells_with_whom(world: World) -> None:

@@ -33,7 +33,7 @@ STRANGER = "999999999999"
 TRIGGER = "promote"
 TABLE = f"ami-promoter-{REGION}"
 DELIVERY_TAG, HUB_TAG, SNAPSHOT_TAG = "ami-promoter:delivery", "ami-promoter:hub", "ami-promoter:source-snapshot"
-ENDED = {"delivered", "failed", "cancelled"}
+ENDED = {"delivered", "failed", "cancelled", "withdrawn"}
 OPEN_SHARES = {"opening", "open", "closing"}
 HOUR = 3600
 EVENTS = f"ami-promoter-{REGION}-dead-events:"
@@ -74,6 +74,8 @@ class Scene:
         self.apply(stage.targets_file(targets))
         self.before_us: set[str] = set()
         self.listed = set(targets.values())
+        self.launches: set[str] = set()
+        """Accounts and organisations that a scenario's targets file lets have a launch permission."""
         self.watch = Watch(self)
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -231,6 +233,11 @@ class Scene:
         shown = self.client("ec2").describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
         return {entry.get("UserId") or entry["Group"] for entry in shown["CreateVolumePermissions"]}
 
+    def launchable_by(self, image: str = "") -> set[str]:
+        """``describe-image-attribute``: whom an AMI's launch permission names."""
+        shown = self.client("ec2").describe_image_attribute(ImageId=image or self.image, Attribute="launchPermission")
+        return {value for entry in shown["LaunchPermissions"] for value in entry.values()}
+
     def grants(self, key: str = "") -> list[dict[str, Any]]:
         """``kms list-grants`` on the source key."""
         found: list[dict[str, Any]] = self.client("kms").list_grants(KeyId=key or self.key)["Grants"]
@@ -299,8 +306,9 @@ class Scene:
         return tags if DELIVERY_TAG in tags else {}
 
     def live_copies(self) -> Counter[tuple[str, str]]:
-        """How many live copies there are for each (delivery, source snapshot)."""
+        """How many live copies there are for each (delivery, source snapshot); CopyImage's are its AMI's affair."""
         live = [s for s in self._copies() if s.state in ("pending", "completed") and not s.doomed]
+        live = [s for s in live if s.origin is None or not s.origin.image]
         return Counter((self._tags(s)[DELIVERY_TAG], self._tags(s)[SNAPSHOT_TAG]) for s in live)
 
     def describe(self) -> str:
@@ -362,14 +370,15 @@ class Scene:
     def _records_move(self) -> list[str]:
         problems = []
         items = self.items()
-        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and self.body(i)["state"] in OPEN_SHARES}
+        sharing = {i["pk"] for i in items if i["sk"].startswith("share#") and _moves(self.body(i), i)}
         for item in items:
             if item["sk"] != "record":
                 continue
             if item.get("parked"):
                 problems.append(f"parked: {item['pk']}: {item['parked']}")
             kind = item["pk"].partition("#")[0]
-            moving = kind in ("promotion", "delivery") and item["state"] not in (*ENDED, "over")
+            resting = (*ENDED, "over", "shared")
+            moving = kind in ("promotion", "delivery") and item["state"] not in resting
             if (moving or item["pk"] in sharing) and not ("due_at" in item and "ring_at" in item):
                 problems.append(f"nobody will ever look at {item['pk']} ({item['state']}) again")
         return problems
@@ -401,6 +410,8 @@ class Watch:
     def _before(self, call: Call) -> None:
         if call.operation == "ModifySnapshotAttribute" and call.caller.function:
             self._closes_early(call)
+        if call.operation == "ModifyImageAttribute" and call.caller.function:
+            self._closes_image_early(call)
 
     def _closes_early(self, call: Call) -> None:
         """A share must not close under a copy that is still to be seen (law 1)."""
@@ -411,6 +422,14 @@ class Watch:
             if source == call.params["SnapshotId"] and copy.owner in call.params["UserIds"]:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 
+    def _closes_image_early(self, call: Call) -> None:
+        """Nor a launch permission under an AMI that CopyImage is still making (law 1)."""
+        removed = {entry.get("UserId") for entry in call.params.get("LaunchPermission", {}).get("Remove", ())}
+        for image in self._world.ec2.state.images.all():
+            source = image.origin.image if image.origin and image.state == "pending" else ""
+            if source == call.params["ImageId"] and image.owner in removed and not self.may_close_blind:
+                self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {image.id} is copied from it")
+
     def _after(self, call: Call) -> None:
         match call.operation:
             case "ModifySnapshotAttribute" | "CreateGrant" | "ModifyImageAttribute":
@@ -419,11 +438,16 @@ class Watch:
                 self._copied(call)
 
     def _strangers(self, call: Call) -> None:
-        """Never public, never an account that the targets file does not contain (law 8), never a launch permission."""
+        """Never public, never an account that the targets file does not contain (law 8).
+
+        And a launch permission only where the scenario's targets file says so.
+        """
         allowed = self._scene.before_us if call.caller.function else set(self._world.shares_open())
         for permission in self._world.ec2.foreign_permissions():
             known = permission.kind == "UserId" and permission.holder in self._scene.listed
-            if str(permission) not in allowed and not (known and permission.resource.startswith("snap-")):
+            launches = permission.resource.startswith("ami-") and permission.holder in self._scene.launches
+            copies = known and permission.resource.startswith("snap-")
+            if str(permission) not in allowed and not (launches or copies):
                 self.problems.append(f"{call.at:%H:%M:%S}: {permission}")
         for grant in self._world.kms.open_grants():
             if grant.issuer == HUB and grant.grantee_account not in {*self._scene.listed, HUB}:
@@ -436,6 +460,12 @@ class Watch:
                 self.problems.append(f"{call.at:%H:%M:%S}: {count} live copies for {pair}")
         running = Counter(s.owner for s in self._world.ec2.state.snapshots.all() if s.origin and s.state == "pending")
         self.peak |= running
+
+
+def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether a share is open for a while: one that rests in the hands of somebody who keeps it does not move."""
+    stays = share["state"] == "open" and any("@" in holder for holder in item.get("holders", ()))
+    return share["state"] in OPEN_SHARES and not stays
 
 
 def _plain(item: Any) -> dict[str, Any]:

@@ -146,3 +146,61 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {stack.outputs["KeyArn"]}
     assert set(opened) == {DEV}
     scene.assert_laws()
+
+
+BETWEEN = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+groups:
+  default: ["{DEV}", "{TEST}"]
+accounts:
+  "{HUB}": {{regions: [{FAR}]}}
+  "{DEV}": {{regions: [{REGION}, {FAR}], by_way_of_hub: true}}
+"""
+
+
+def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
+    """The hub makes its own copy there first; the target copies from that, and nothing of it stays open."""
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID}
+    abroad.world.deploy(ROOT / stage.TARGET_TEMPLATE, HUB, FAR, "ami-promoter-target", given)
+    abroad.apply(BETWEEN)
+    abroad.promote("")
+
+    expected = {(DEV, REGION), (DEV, FAR), (TEST, REGION), (HUB, FAR)}
+    assert regions_of(abroad.status()["deliveries"]) == {(*place, "delivered") for place in expected}
+    copied = {(call.caller.account, call.region, call.params["SourceRegion"]) for call in abroad.calls("CopySnapshot")}
+    assert copied == {(DEV, REGION, REGION), (TEST, REGION, REGION), (HUB, FAR, REGION), (DEV, FAR, FAR)}
+    (image,), snapshots = found(abroad, DEV, FAR)
+    assert (image["State"], image["Name"]) == ("available", f"golden-2026-01-{abroad.image}")
+    assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[DEV]}
+    assert abroad.world.shares_open() == []
+    abroad.assert_laws()
+
+
+def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
+    """The hub has no role and key there: the others go on, and the message names what to look at."""
+    abroad.apply(BETWEEN.replace("defaults:", "defaults:\n  queue_deadline: 5m\n  copy_deadline: 5m"))
+    abroad.promote("")
+
+    ended = regions_of(abroad.status()["deliveries"])
+    assert ended == {
+        (DEV, REGION, "delivered"),
+        (TEST, REGION, "delivered"),
+        (HUB, FAR, "failed"),
+        (DEV, FAR, "failed"),
+    }
+    (failed,) = [one for one in abroad.notices("delivery.failed") if one["account"] == DEV]
+    (fault,) = failed["faults"]
+    assert fault["code"] == "hub-copy-failed"
+    assert f"The hub's own copy in {FAR}" in fault["what"]
+    abroad.assert_laws()
+
+
+def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
+    """When the file is applied; the message says where to write what."""
+    file = scene._directory / "between.yaml"
+    file.write_text(BETWEEN.replace(f'  "{HUB}": {{regions: [{FAR}]}}\n', ""), encoding="utf-8")
+    status, _, err = scene.cli("targets", "apply", str(file))
+
+    assert status != 0
+    assert f"{DEV} gets AMIs in {FAR} by way of the hub, which is no target there itself" in err

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,6 +131,8 @@ class Cloud:
     """The snapshots of those: their owners' affair"""
     grants: dict[tuple[str, str], str] = field(default_factory=dict)
     """By (key, name): the grantee"""
+    policies: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
+    """By key: when a policy was put, from when it is of effect, its text"""
     copies: dict[str, Copy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     notices: list[Mapping[str, Any]] = field(default_factory=list)
@@ -243,6 +246,24 @@ class Cloud:
         self.grants.pop((key, name), None)
         self.changed()
 
+    def policy(self, key: str, at: int | None = None) -> str:
+        """GetKeyPolicy, as it shows or showed at a moment."""
+        shown = [text for put, _, text in self.policies.get(key, ()) if at is None or put <= at]
+        return shown[-1] if shown else OWNERS_POLICY
+
+    def put_policy(self, key: str, text: str) -> None:
+        """PutKeyPolicy: the whole document; who puts last wins."""
+        self.policies.setdefault(key, []).append((self.now, self.now + next(self._access), text))
+
+    def admitted(self, key: str) -> set[str]:
+        """The accounts whose role a key's policy lets in now."""
+        true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
+        return set(COPIES.findall(true[-1])) if true else set()
+
+    def statements(self) -> set[tuple[str, str]]:
+        """Our statements in all policies: (key, account)."""
+        return {(key, account) for key in self.policies for account in COPIES.findall(self.policy(key))}
+
     def allow(self, snapshot: str, accounts: set[str]) -> None:
         """ModifySnapshotAttribute (add)."""
         self.permissions |= {(snapshot, account) for account in accounts}
@@ -258,9 +279,13 @@ class Cloud:
         key = self.hub_snapshots[source].get("KmsKeyId")
         if {key, target_key(account)} & self.disabled:
             return False
-        open_key = key is None or any(
-            place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
-            for place, grantee in self.grants.items()
+        open_key = (
+            key is None
+            or account in self.admitted(key)
+            or any(
+                place[0] == key and f"::{account}:" in grantee and self.now >= self._true_from[place]
+                for place, grantee in self.grants.items()
+            )
         )
         return (source, account) in self.permissions and open_key
 
@@ -420,6 +445,11 @@ class TwinTargets:
         }
 
 
+OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
+"""What stands in a key's policy that is not ours."""
+COPIES = re.compile(r'"AmiPromoter([0-9]{12})Copies"')
+
+
 class TwinTarget:
     """The port ``TargetAccount``."""
 
@@ -431,6 +461,10 @@ class TwinTarget:
         account = delivery.target.account
         key = key_facts(self._cloud, target_key(account), account)
         return TargetView(key, "", *self.find_image(delivery), self.find_copies(delivery))
+
+    def key_policies(self, delivery, keys):
+        """See the port."""
+        return {key: self._cloud.policy(key) for key in keys}
 
     def find_copies(self, delivery):
         """See the port."""
@@ -549,6 +583,31 @@ class TwinGrantDoor:
         """See the port."""
         for share in shares:
             self._cloud.revoke(resource.split("#")[2], share.grant_name)
+
+
+class TwinKms:
+    """KMS as far as the real door of key policies asks it; and the sessions that lead to it."""
+
+    def __init__(self, cloud: Cloud, guard: Callable[[str, Any], Any]) -> None:
+        self._cloud = cloud
+        self._kms = guard("kms", self)
+
+    def own(self, _service, *, once=False):
+        """A client; ``once`` makes no difference here."""
+        return self._kms
+
+    def now(self):
+        """Epoch seconds."""
+        return self._cloud.now
+
+    def get_key_policy(self, KeyId, PolicyName):  # noqa: N803 - boto3's
+        """See KMS; it may be late."""
+        age = next(self._cloud._stale)
+        return {"Policy": self._cloud.policy(KeyId, self._cloud.now - age)}
+
+    def put_key_policy(self, KeyId, PolicyName, Policy):  # noqa: N803 - boto3's
+        """See KMS."""
+        self._cloud.put_policy(KeyId, Policy)
 
 
 class TwinGrants:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
+from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
@@ -30,6 +31,7 @@ from tests.service.cloud import (
     Quiet,
     TwinGrantDoor,
     TwinGrants,
+    TwinKms,
     TwinNotices,
     TwinSnapshotDoor,
     TwinSource,
@@ -107,7 +109,11 @@ class Hub:
         slots, rings = guard("slots", self.stores.slots), guard("rings", self.lanes)
         source, targets = guard("source", TwinSource(cloud)), guard("targets", TwinTargets(cloud))
         notices = guard("notices", TwinNotices(cloud))
-        doors = {"snapshot": guard("snapshots", TwinSnapshotDoor(cloud)), "key": guard("keys", TwinGrantDoor(cloud))}
+        doors = {
+            "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
+            "key": guard("keys", TwinGrantDoor(cloud)),
+            "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
+        }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         self._promotions = self.parts.promotions(
@@ -152,6 +158,7 @@ class Hub:
                 for key in sorted(map(str, keys))
                 for account in self.accounts
             ),
+            *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
         ]
 
     def known(self) -> Iterator[Key]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,7 +33,9 @@ class Lanes:
     def __init__(self, clock: Callable[[], int], fate: Callable[[str], tuple[int, ...]]) -> None:
         self._clock = clock
         self._fate = fate
-        self._lanes: dict[str, list[Message]] = {}
+        self._lanes: dict[str, deque[Message]] = {}
+        self._heads: list[tuple[int, int, Message]] = []
+        """A heap of each lane's first message as it was seen at some time; what is no longer so is dropped."""
         self._sent: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count()
         self.dead: list[Message] = []
@@ -42,29 +46,52 @@ class Lanes:
         if now - self._sent.get((key.pk, cause), -REMEMBERED) < REMEMBERED:
             return
         self._sent[key.pk, cause] = now
-        lane = self._lanes.setdefault(key.pk, [])
+        lane = self._lanes.setdefault(key.pk, deque())
         for delay in self._fate(cause):
             wait = delay + (SETTLE_DELAY if key.kind == "resource" else 0)
             lane.append(Message(key, cause, now + wait, next(self._numbers)))
+            if len(lane) == 1:
+                self._headed(key.pk)
 
     def next(self, but: str = "") -> Message | None:
         """Return the message that can be received first, in any lane ``but`` one."""
-        heads = [lane[0] for name, lane in self._lanes.items() if lane and name != but]
-        return min(heads, key=lambda message: (message.visible_at, message.number), default=None)
+        aside = []
+        found = None
+        while self._heads and found is None:
+            at, _, message = self._heads[0]
+            lane = self._lanes[message.key.pk]
+            if not lane or lane[0] is not message or message.visible_at != at:
+                heapq.heappop(self._heads)
+            elif message.key.pk == but:
+                aside.append(heapq.heappop(self._heads))
+            else:
+                found = message
+        for head in aside:
+            heapq.heappush(self._heads, head)
+        return found
 
     def lose(self) -> None:
         """Every ring under way is lost, but the sweep's own."""
         for name, lane in self._lanes.items():
-            self._lanes[name] = [message for message in lane if message.cause.startswith("sweep:")]
+            self._lanes[name] = deque(message for message in lane if message.cause.startswith("sweep:"))
+            self._headed(name)
 
     def done(self, message: Message) -> None:
         """Delete it."""
         self._lanes[message.key.pk].remove(message)
+        self._headed(message.key.pk)
 
     def dropped(self, message: Message) -> None:
         """Its receiver died: it is seen again when its visibility timeout is over, and its lane waits for it."""
         message.receives += 1
         message.visible_at = self._clock() + VISIBILITY
+        self._headed(message.key.pk)
         if message.receives >= MAX_RECEIVES:
             self.done(message)
             self.dead.append(message)
+
+    def _headed(self, name: str) -> None:
+        """Whoever is first in a lane now can be found."""
+        if self._lanes[name]:
+            first = self._lanes[name][0]
+            heapq.heappush(self._heads, (first.visible_at, first.number, first))

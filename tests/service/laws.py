@@ -18,6 +18,7 @@ from chalicelib.core.promotion.model import State as PromotionState
 from chalicelib.core.share import OWN_HISTORY, Share, needed, overdue
 from chalicelib.core.share import State as ShareState
 from chalicelib.service import deliveries
+from tests.service.cloud import OWNERS_POLICY
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
@@ -59,10 +60,10 @@ class Laws:
             self._removing(args[0])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
-        elif port in ("snapshots", "keys") and method == "open":
+        elif port in ("snapshots", "keys", "policies") and method == "open":
             for share in args[1]:
                 self._opening(share)
-        elif port in ("snapshots", "keys") and method == "close":
+        elif port in ("snapshots", "keys", "policies") and method == "close":
             for share in args[1]:
                 self._closing(share)
 
@@ -119,7 +120,11 @@ class Laws:
         self._settle_claims()
         assert (name, asked.account) not in cloud.foreign, f"law 2: {asked.resource} was open before us"
         for copy in cloud.pending(asked.account):
-            uses = copy.source == name if kind == "snapshot" else (copy.key, copy.delivery) == (name, asked.holder_key)
+            uses = {
+                "snapshot": copy.source == name,
+                "key": (copy.key, copy.delivery) == (name, asked.holder_key),
+                "policy": copy.key == name,
+            }[kind]
             assert not uses or overdue(share, cloud.now), (
                 f"law 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
             )
@@ -155,6 +160,14 @@ class Laws:
             for share in ledger
             if share.resource.startswith("resource#key#") and share.state in LIVE
         }
+        live_policies = {
+            (share.resource.split("#")[2], share.account): share
+            for share in ledger
+            if share.resource.startswith("resource#policy#") and share.state in LIVE
+        }
+        for place in cloud.statements():
+            assert place in live_policies, f"law 1: the statement {place} is there and the ledger does not know"
+            self._wanted(live_policies[place])
         for place in cloud.permissions - cloud.foreign - self._claims.keys() - cloud.unclear:
             assert place in live, f"law 1: {place} is open and the ledger does not know"
             self._wanted(live[place])
@@ -248,6 +261,8 @@ class Laws:
         assert not left, f"law 1: left open: {left}"
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
         assert not cloud.grants, f"law 1: grants left: {cloud.grants}"
+        for key in cloud.policies:
+            assert cloud.policy(key) == OWNERS_POLICY, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
         assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
         waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
         for key in hub.known():

@@ -46,6 +46,7 @@ def shapes() -> st.SearchStrategy[Shape]:
         copy_deadline=st.sampled_from([24 * HOUR, 8 * HOUR]),
         linger=st.sampled_from([0, 0, 600]),
         release_when=st.sampled_from(["copied", "registered"]),
+        key_access=st.sampled_from(["grant", "policy"]),
     )
 
 

@@ -67,11 +67,15 @@ REFUSALS = {
     "grants are made, and nobody hears of it": ("keys", "open", Why.THROTTLED, True),
     "grants may not be made": ("keys", "open", Why.DENIED, False),
     "grants cannot be revoked": ("keys", "close", Why.THROTTLED, False),
+    "a key's policy cannot be read": ("kms", "get_key_policy", Why.THROTTLED, False),
+    "a key's policy cannot be put": ("kms", "put_key_policy", Why.THROTTLED, False),
+    "a key's policy is put, and nobody hears of it": ("kms", "put_key_policy", Why.THROTTLED, True),
+    "a key's policy may not be put": ("kms", "put_key_policy", Why.DENIED, False),
     "nothing can be published": ("notices", "publish", Why.THROTTLED, False),
 }
 """Port, method, kind, and whether it took effect all the same."""
 
-WAITED_OUT = {"source", "snapshots", "keys", "notices"}
+WAITED_OUT = {"source", "snapshots", "keys", "kms", "notices"}
 """A throttle of these delays, and is no excuse."""
 
 
@@ -89,6 +93,7 @@ class Shape:
     copy_deadline: int = 24 * HOUR
     linger: int = 0
     release_when: str = "copied"
+    key_access: str = "grant"
 
 
 class Supply:
@@ -128,7 +133,8 @@ class World(Hub):
         self.values: dict[str, str | None] = {}
         self.roleless: set[str] = set()
         settings = {
-            name: getattr(shape, name) for name in ("queue_deadline", "copy_deadline", "linger", "release_when")
+            name: getattr(shape, name)
+            for name in ("queue_deadline", "copy_deadline", "linger", "release_when", "key_access")
         }
         self._hurry = Supply(0)
         super().__init__(
@@ -248,7 +254,7 @@ class World(Hub):
     def refuse(self, what: str, number: int | None, times: int) -> None:
         """Something is refused so often, to one account or to whoever comes."""
         port, method, why, after = REFUSALS[what]
-        account = None if number is None or port in ("source", "notices") else self.account(number)
+        account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
         if why is not Why.THROTTLED or (after and port not in WAITED_OUT):
             self.excuse(accounts=self.accounts if account is None else [account])

@@ -74,11 +74,13 @@ def test_two_hubs_on_one_target_can_be_told_apart(target):
 
 
 def test_each_hub_is_let_into_its_own_role_only(target):
-    """Account, Region and external id of one hub stand in the trust; another's act function has another name."""
+    """Account, Region and external id of one hub stand in the trust; another's functions have other names."""
     [trust] = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
 
-    principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]["Fn::Sub"]
-    assert {"HubAccountId", "HubRegion"} <= set(re.findall(r"\$\{(\w+)\}", principal))
+    principals = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
+    assert len(principals) == 2
+    for principal in principals:
+        assert {"HubAccountId", "HubRegion"} <= set(re.findall(r"\$\{(\w+)\}", principal["Fn::Sub"]))
 
 
 def test_the_stackset_of_each_hub_has_its_own_name(stackset):

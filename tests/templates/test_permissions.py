@@ -81,8 +81,8 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
     assert known[permissions.EVERY].keys() <= {it.sid for it in ALL}
 
 
-def test_only_act_enters_targets_and_only_settle_opens_shares():
-    """No function can do both, and none can change a key policy, share an image, or touch IAM.
+def test_only_act_and_settle_enter_targets_and_only_settle_opens_shares():
+    """No other function can do either, none can change IAM, and key policies are those of a parameter.
 
     ``discover`` enters the role that reads an organisation, and no other.
     """
@@ -91,22 +91,29 @@ def test_only_act_enters_targets_and_only_settle_opens_shares():
         for action in it.actions:
             may.setdefault(action, set()).add(it.role)
 
-    assert may["sts:AssumeRole"] == {"act", "discover"}
+    assert may["sts:AssumeRole"] == {"act", "settle", "discover"}
     entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions}
-    assert [arn.rpartition("/")[2] for arn in (*entered["act"], *entered["discover"])] == [
-        "${TargetRoleName}",
-        "${OrganizationReadRoleName}",
-    ]
-    for action in ("ec2:ModifySnapshotAttribute", "kms:RevokeGrant"):
+    assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
+        "act": ["${TargetRoleName}"],
+        "settle": ["${TargetRoleName}"],
+        "discover": ["${OrganizationReadRoleName}"],
+    }
+    for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"):
         assert may[action] == {"settle"}
+    assert may["kms:RevokeGrant"] == {"settle", "target role"}
     assert may["kms:CreateGrant"] == {"settle", "target role"}
-    assert not may.keys() & {"kms:PutKeyPolicy", "ec2:ModifyImageAttribute", "ec2:ResetSnapshotAttribute"}
-    assert not [action for action in may if action.startswith("iam:")]
+    assert may["kms:PutKeyPolicy"] == {"settle"}
+    assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
+        "({'Ref': 'PolicyKeyArns'},)"
+    }
+    assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
+    assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}
 
 
-def test_no_snapshot_can_be_made_public():
-    """The only permission to share a snapshot refuses the group "all"."""
-    [sharing] = [it for it in ALL if "ec2:ModifySnapshotAttribute" in it.actions]
+@pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])
+def test_no_snapshot_or_image_can_be_made_public(action: str):
+    """The only permission to share one refuses the group "all"."""
+    [sharing] = [it for it in ALL if action in it.actions]
 
     assert sharing.condition == {"StringNotEquals": {"ec2:Add/group": "all"}}
 

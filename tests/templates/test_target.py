@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from chalicelib.core import key_policy
 from tools.template_checks import problems
 
+FOR_SERVICE_ROLES = ("LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys", "SeeAndEndGrantsOnOwnKeys")
 
-def test_only_the_hubs_act_role_with_the_external_id_may_enter(target):
-    """The trust names the hub's account and, as conditions, the role and the external id."""
+
+def test_only_two_roles_of_the_hub_with_the_external_id_may_enter(target):
+    """The trust names the hub's account and, as conditions, act's and settle's roles and the external id."""
     statement, *others = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
 
     assert others == []
     assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:root"}}
     assert statement["Condition"] == {
         "StringEquals": {
-            "aws:PrincipalArn": {
-                "Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:role/ami-promoter-${HubRegion}-act"
-            },
+            "aws:PrincipalArn": [
+                {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ami-promoter-${{HubRegion}}-{name}"}
+                for name in ("act", "settle")
+            ],
             "sts:ExternalId": {"Ref": "ExternalId"},
         }
     }
@@ -31,7 +35,7 @@ def test_a_role_without_an_external_id_is_refused(target):
 
 
 def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
-    """Deletions need the hub's tag on the resource; tags can be set only by the call that makes it."""
+    """Deletions need the hub's tag on the resource; tags need it, too, but in the call that makes the resource."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     by_sid = {it["Sid"]: it for it in policy}
     removing = [
@@ -43,19 +47,43 @@ def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
         "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
     }
     assert by_sid["TagWhatIsBeingMade"]["Condition"] == {
-        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "RegisterImage"]}
+        "StringEquals": {"ec2:CreateAction": ["CopySnapshot", "CopyImage", "RegisterImage"]}
     }
+    assert [it["Sid"] for it in policy if "ec2:CreateTags" in it["Action"]] == ["TagWhatIsBeingMade", "TagOwnSnapshots"]
+    assert by_sid["TagOwnSnapshots"]["Condition"] == {
+        "StringEquals": {"aws:ResourceTag/ami-promoter:hub": {"Ref": "HubAccountId"}}
+    }
+    assert by_sid["TagOwnSnapshots"]["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:ec2:*::snapshot/*"}
 
 
 def test_keys_are_used_through_ec2_only(target):
-    """No KMS permission but DescribeKey is usable by a direct call; grants are for AWS services."""
+    """No KMS permission to use a key is usable by a direct call; grants are for AWS services or their roles."""
     policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        if statement["Sid"] in FOR_SERVICE_ROLES:
+            continue
         if any(it.startswith("kms:") and it != "kms:DescribeKey" for it in actions):
             assert statement["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
         if "kms:CreateGrant" in actions:
             assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+
+
+def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
+    """Nobody else can get one through the role, and none with more operations than AWS lists for Auto Scaling."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    by_sid = {it["Sid"]: it for it in policy}
+    roles = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*"}
+
+    for name in ("LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys"):
+        assert by_sid[name]["Action"] == "kms:CreateGrant"
+        condition = by_sid[name]["Condition"]
+        assert condition["StringLike"] == {"kms:GranteePrincipal": roles}
+        allowed = condition["ForAllValues:StringEquals"]["kms:GrantOperations"]
+        assert sorted(allowed) == sorted(key_policy.FOR_ROLES)
+    ending = by_sid["SeeAndEndGrantsOnOwnKeys"]
+    assert ending["Action"] == ["kms:ListGrants", "kms:RevokeGrant"]
+    assert ending["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*"}
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):

@@ -9,8 +9,10 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.errors import Unreadable
-from chalicelib.core.promotion.model import Child
+from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.schema import CURRENT, Forms
+
+WITHDRAWN = ("withdrawn", EXPIRED)
 
 
 class DynamoChildren:
@@ -55,7 +57,17 @@ class DynamoChildren:
             names={"#schema": "schema"},
             condition="episode = :episode AND running = :yes",
         )
-        return True if ended is None else self._count(ami, -1) <= 0
+        if ended is not None:
+            return self._count(ami, -1) <= 0
+        if child.state in WITHDRAWN:  # it rested in shared, and was counted then
+            self._table.update(
+                addresses.child(ami, child.delivery),
+                "SET #schema = :schema, body = :body",
+                {":schema": self._forms.version, ":body": _body(child), ":episode": child.episode},
+                names={"#schema": "schema"},
+                condition="episode = :episode",
+            )
+        return True
 
     def all(self, ami: str) -> Sequence[Child]:
         """See the port."""

@@ -208,9 +208,9 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
 
 
 def _account(item: dict[str, Any]) -> str:
-    """A snapshot's share is named for its account, and so is the lane of a key."""
+    """A snapshot's share is named for its account, and so is the lane of a key; a policy's begins with it."""
     pk = str(item["pk"])
-    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item)
+    return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item).partition("-")[0]
 
 
 def _fitting(item: dict[str, Any], name: str, default: Any, kind: type | None = None) -> Any:

@@ -201,6 +201,11 @@ class DynamoRecords:
         """See the port."""
         return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
 
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """See the port."""
+        same = " AND ".join(f"{name} = :{name}" for name in attributes)
+        self._table.delete(key, same, {f":{name}": value for name, value in attributes.items()})
+
     def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
         """See the port."""
         found = self._table.query_index(

@@ -8,13 +8,21 @@ from functools import singledispatch
 from typing import Any
 
 from chalicelib.core import pace
-from chalicelib.core.addresses import key_resource, snapshot_resource
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.machine import TRANSITIONS, due_at, slots_told
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Share, State
+from chalicelib.core.delivery import permissions
+from chalicelib.core.delivery.machine import TRANSITIONS, due_at, hindrance, slots_told
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
+
+NAME_NOT_FREE = "ami-name-not-free"
+"""Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
+
+KEY_CURE = (
+    "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
+    " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again."
+)
 
 MAX_TRIES = 8
 """Of one copy, or of registering: then a person must look."""
@@ -66,7 +74,8 @@ def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
 
 def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
-    made = delivery.image or delivery.register_intended_at or any(c.tries or c.copy for c in delivery.copies)
+    begun = delivery.register_intended_at or delivery.discarded or any(c.tries or c.copy for c in delivery.copies)
+    made = delivery.image or begun
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
         return _to(delivery, State.TIDYING, now, tidied=True, leftovers=(delivery.image or "",), **changes)
@@ -94,29 +103,34 @@ def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
-    if event.image:
+    whole = delivery.method == "image"
+    if event.image and not (whole and event.unfinished):
         return _adopt_image(replace(delivery, adopted=True), event.image, now)
+    delivery = replace(delivery, shares=permissions.needed(delivery))
+    if whole and event.image:  # a CopyImage that nobody remembers: it needs its shares, and its snapshots are no trash
+        return _to(delivery, State.OPENING, now)
+    if delivery.shared or whole:
+        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in event.copies))))
+        return _to(delivery, State.OPENING, now, trash=stale)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in event.copies if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in event.copies if s.key_arn != event.key_arn)
     wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key, or forged
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return _to(wanted, State.REGISTERING, now)
-    shares = tuple(
-        share for snapshot in delivery.snapshots for share in _shares_for(delivery, snapshot.id, snapshot.key_arn)
-    )
-    own = delivery.target.account == delivery.hub  # the hub in another Region: it may use what is its own
-    return _to(wanted, State.WAITING, now, shares=() if own else tuple(dict.fromkeys(shares)))
+        kept = tuple(share for share in wanted.shares if share.stays)  # nothing is to be copied, and the AMI needs them
+        return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
+    return _to(wanted, State.WAITING, now)
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
     return _to(delivery, State.VERIFYING, now, image=image)
 
 
-def _shares_for(delivery: Delivery, snapshot: str, key_arn: str | None) -> tuple[Share, ...]:
-    account = delivery.target.account
-    opened = (Share(snapshot_resource(snapshot).pk, account),)
-    return opened if key_arn is None else (*opened, Share(key_resource(key_arn, account).pk, delivery.id))
+@_apply.register
+def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    if not event.copies:
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+    return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
 @_apply.register
@@ -154,7 +168,11 @@ def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.COPYING, now, opened_at=now)
+    if delivery.shared:
+        return _to(delivery, State.PUBLISHING, now, opened_at=now)
+    copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
+    registers = copied or delivery.method == "image"
+    return _to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
 
 
 @_apply.register
@@ -163,8 +181,8 @@ def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
-    return replace(delivery, held=False)
+def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    return replace(delivery, held=False, kept=delivery.kept and not event.all)
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------
@@ -308,8 +326,7 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
             "copy-failed",
             delivery.where,
             f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
-            "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-            " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again.",
+            KEY_CURE,
         )
     )
     return replace(copy, state=CopyState.ERROR)
@@ -327,6 +344,8 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (State.STOPPING, State.TIDYING):
         return replace(delivery, image=event.image, tidied=False, next_try=now)
+    if event.image in delivery.discarded:  # an answer to an earlier try, late
+        return delivery
     registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
     return replace(registered, next_try=now + pace.POLLS[0])  # EC2 says when it is available; a poll if it does not
 
@@ -355,21 +374,69 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     hint = delivery.hint("image")
     if hint is not None:
         delivery = replace(delivery, heard={**delivery.heard, "image": hint})
+    if event.state == "missing" and delivery.method == "image":
+        return _copy_missing(delivery, now)
     if event.state in ("pending", "missing"):
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
-        fault = Fault(
-            "registered-image-failed",
-            delivery.where,
-            f"The AMI {delivery.image} is {event.state}, not available.",
-            "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again.",
-        )
-        return _fail(delivery, now, fault)
+        if _failed_early(delivery, event):
+            return _to(delivery, State.REGISTERING, now, discarding=True)
+        return _fail(delivery, now, _image_failed(delivery, event))
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
         return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
     if event.differences:
         return _fail(delivery, now, *event.differences)
-    return replace(delivery, image_available=True, tries=0, next_try=now)
+    seen = replace(delivery, image_available=True, available_at=now, tries=0, next_try=now)
+    if delivery.method == "snapshots":
+        return seen
+    copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
+    return replace(seen, copies=copies, trash=tuple(dict.fromkeys((*delivery.trash, *event.extras))))
+
+
+def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
+    what = f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip()
+    if delivery.method == "image" and event.state == "failed":
+        return Fault("image-copy-failed", delivery.where, what, f"It is removed. {KEY_CURE}")
+    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
+    return Fault("registered-image-failed", delivery.where, what, cure)
+
+
+def _copy_missing(delivery: Delivery, now: int) -> Delivery:
+    """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
+    since = delivery.clear_since
+    if since is None or now < since + pace.SILENCE:
+        return _again(delivery, now, pace.POLLS[0], clear_since=now if since is None else since)
+    fault = Fault(
+        "copy-vanished",
+        delivery.where,
+        f"The AMI {delivery.image}, a copy of {delivery.ami}, is not there any more.",
+        "Somebody may have deregistered it; find out from CloudTrail (DeregisterImage), then tag the AMI again.",
+    )
+    return _fail(delivery, now, fault)
+
+
+def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
+    """Whether CopyImage may have failed only because key or permission were not true yet: within ten minutes."""
+    early = (delivery.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    words = any(words in event.reason for words in ("not accessible", "internal error"))
+    return delivery.method == "image" and not delivery.adopted and event.state == "failed" and early and words
+
+
+@_apply.register
+def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
+    """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
+    begun = delivery.whole_intended_at or 0
+    if now < begun + pace.SILENCE:
+        return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
+    again = begun + pace.step(pace.NOT_YET, len(delivery.discarded))
+    gone = (*delivery.discarded, *([delivery.image] if delivery.image else []))
+    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False, discarded=gone)
+    return replace(fresh, tries=0, next_try=max(now, again))
+
+
+@_apply.register
+def _(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, tagged=True, tries=0, next_try=now)
 
 
 @_apply.register
@@ -379,7 +446,7 @@ def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, delivery.ending or State.DELIVERED, now)
+    return _to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -399,9 +466,18 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         if delivery.state is State.REQUESTED:
             return _to(delivery, State.CHECKING, now, trouble=event.fault)
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
-    if event.why is ev.Why.NOT_YET and delivery.tries < MAX_TRIES:
+    if event.why is ev.Why.LIMIT:
+        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
+    if event.why is ev.Why.NOT_YET and _may_come_true(delivery, event, now):
         return _again(delivery, now, pace.step(pace.NOT_YET, delivery.tries), trouble=event.fault)
     return _fail(delivery, now, event.fault)
+
+
+def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
+    """Whether to ask again: CopyImage for ten minutes after the opening, anything else some times."""
+    if event.step == do.RegisterImage.__name__ and delivery.method == "image" and event.fault.code != NAME_NOT_FREE:
+        return now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    return delivery.tries < MAX_TRIES
 
 
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
@@ -431,22 +507,26 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
-    return _end(delivery, State.CANCELLED, (), now)
+    return _end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
 
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is State.SHARED:
+        return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
         return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
     if delivery.state is State.TIDYING:
         why = () if delivery.trouble is None else (delivery.trouble,)
         return replace(delivery, tidied=True, next_try=now, faults=(*delivery.faults, *why))
-    last = "" if delivery.trouble is None else f" The last refusal was: {delivery.trouble.what}"
+    hindered = hindrance(delivery) if delivery.state is State.OPENING else None
+    trouble = hindered or delivery.trouble
+    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
     fault = Fault(
         f"deadline-{delivery.state}",
         delivery.where,
         f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state],
+        _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
     return _fail(delivery, now, fault)
 
@@ -464,8 +544,9 @@ _DEADLINE_CURE = {
     State.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
     State.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
     State.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",
-    State.REGISTERING: "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
-    State.VERIFYING: "Look at the AMI in that account: it never became available; then tag the AMI again.",
+    State.REGISTERING: "Look at RegisterImage or CopyImage in that account's CloudTrail; then tag the AMI again.",
+    State.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is only slow, raise "
+    "copy_deadline in the targets file; then tag the AMI again.",
 }
 
 
@@ -498,5 +579,6 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
         for copy in delivery.copies
         if copy.tries and now < (copy.intended_at or 0) + pace.SILENCE
     )
-    intended = delivery.register_intended_at
-    return copies or (intended is not None and delivery.image is None and now < intended + pace.SILENCE)
+    registered = delivery.register_intended_at if delivery.image is None else None
+    intended = max(registered or 0, delivery.whole_intended_at or 0)  # of CopyImage the snapshots' ids are not known
+    return copies or now < intended + pace.SILENCE

@@ -11,6 +11,11 @@ class CheckTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHubCopy:
+    """Look whether the hub's own copy in this Region is there, from which this one is to be made."""
+
+
+@dataclass(frozen=True, slots=True)
 class AskSlots:
     """Tell the destination how many copies are wanted and how many are done, in this episode.
 
@@ -24,14 +29,20 @@ class AskSlots:
 
 @dataclass(frozen=True, slots=True)
 class HoldShares:
-    """Become a holder of every share, and ring the resources. ``hard_close_at`` in epoch seconds."""
+    """Become a holder of every share, and ring the resources.
+
+    ``hard_close_at`` is the end of those for the copies; ``until`` of those that stay, 0 for none (epoch seconds).
+    """
 
     hard_close_at: int
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShares:
-    """Stop being a holder, and ring the resources."""
+    """Stop being a holder of the shares for the copies, or of ``all``, and ring the resources."""
+
+    all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,17 @@ class DeleteSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class RegisterImage:
-    """RegisterImage. Its intent is written first."""
+    """RegisterImage, or CopyImage. Its intent is written first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardImage:
+    """Deregister an AMI of ours that failed, and delete its snapshots, so that another try may take its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagCopies:
+    """Give each snapshot that CopyImage has made the tags of its own source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,7 @@ class TellOutcome:
 
 Command = (
     CheckTarget
+    | AskHubCopy
     | AskSlots
     | HoldShares
     | ReleaseShares
@@ -108,6 +130,8 @@ Command = (
     | DeleteSnapshots
     | RegisterImage
     | FindImage
+    | DiscardImage
+    | TagCopies
     | VerifyImage
     | CarryDeprecation
     | FindLeftovers

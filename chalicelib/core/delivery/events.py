@@ -57,6 +57,10 @@ class TargetReady:
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
+    note: str = ""
+    """What a person should know, and what is no fault: it stands in the history."""
+    unfinished: bool = False
+    """Whether the image is not available yet: CopyImage may still be at work, and needs its shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,14 @@ class TargetUnfit:
     """The target cannot take this AMI."""
 
     faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopySeen:
+    """How the hub's own copy stands. ``copies``: (source snapshot, copy), none as long as it is not there."""
+
+    copies: tuple[tuple[str, str], ...] = ()
+    key_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,9 @@ class SharesHeld:
 
 @dataclass(frozen=True, slots=True)
 class SharesReleased:
-    """No share counts this delivery any longer."""
+    """No share for the copies counts this delivery any longer, or none at ``all``."""
+
+    all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +146,22 @@ class ImageSeen:
 
     state: str
     differences: tuple[Fault, ...] = ()
+    reason: str = ""
+    """EC2's words, where it failed."""
+    copies: tuple[tuple[str, str], ...] = ()
+    """(source snapshot, copy) by device, where CopyImage made them."""
+    extras: tuple[str, ...] = ()
+    """Further snapshots of this delivery there, which no device of the AMI uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDiscarded:
+    """The failed AMI is gone, or on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopiesTagged:
+    """Every snapshot of the AMI bears its own tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +224,7 @@ Event = (
     | DeadlinePassed
     | TargetReady
     | TargetUnfit
+    | HubCopySeen
     | SlotsAsked
     | SharesHeld
     | SharesReleased
@@ -204,6 +235,8 @@ Event = (
     | ImageRegistered
     | ImageNotFound
     | ImageSeen
+    | ImageDiscarded
+    | CopiesTagged
     | DeprecationCarried
     | LeftoversSeen
     | ToldWaiting

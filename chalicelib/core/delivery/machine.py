@@ -22,14 +22,15 @@ _END = frozenset({S.STOPPING, S.TIDYING})
 
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
-        ev.TargetReady: frozenset({S.WAITING, S.REGISTERING, S.VERIFYING}),
+        ev.HubCopySeen: frozenset({S.REQUESTED}),
+        ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
     },
     S.CHECKING: {
-        ev.TargetReady: frozenset({S.WAITING, S.REGISTERING, S.VERIFYING}),
+        ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.CHECKING}) | _END,
         ev.ToldWaiting: frozenset({S.CHECKING}),
@@ -46,7 +47,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
         ev.SharesHeld: frozenset({S.OPENING}),
-        ev.SharesOpened: frozenset({S.COPYING}),
+        ev.SharesOpened: frozenset({S.COPYING, S.REGISTERING, S.PUBLISHING}),
         ev.SnapshotsDeleted: frozenset({S.OPENING}),
         ev.ShareRefused: _END,
         ev.Refused: frozenset({S.OPENING}) | _END,
@@ -72,6 +73,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
         ev.ImageRegistered: frozenset({S.VERIFYING}),
         ev.ImageNotFound: frozenset({S.REGISTERING}),
+        ev.ImageDiscarded: frozenset({S.REGISTERING}),
         ev.Refused: frozenset({S.REGISTERING}) | _END,
         ev.CancelAsked: frozenset({S.REGISTERING}) | _END,
         ev.DeadlinePassed: _END,
@@ -81,9 +83,11 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.VERIFYING}),
         ev.SharesReleased: frozenset({S.VERIFYING}),
         ev.SnapshotsDeleted: frozenset({S.VERIFYING}),
-        ev.ImageSeen: frozenset({S.VERIFYING}) | _END,
+        ev.ImageSeen: frozenset({S.VERIFYING, S.REGISTERING}) | _END,
+        ev.CopiesTagged: frozenset({S.VERIFYING}),
         ev.DeprecationCarried: frozenset({S.PUBLISHING}),
         ev.Refused: frozenset({S.VERIFYING}) | _END,
+        ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
     },
     S.PUBLISHING: {
@@ -91,7 +95,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.PUBLISHING}),
         ev.SharesReleased: frozenset({S.PUBLISHING}),
         ev.SnapshotsDeleted: frozenset({S.PUBLISHING}),
-        ev.OutcomeTold: frozenset({S.DELIVERED}),
+        ev.OutcomeTold: frozenset({S.DELIVERED, S.SHARED}),
         ev.Refused: frozenset({S.PUBLISHING}),
     },
     S.STOPPING: {
@@ -108,10 +112,15 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.TIDYING}),
         ev.SharesReleased: frozenset({S.TIDYING}),
         ev.LeftoversSeen: frozenset({S.TIDYING}),
-        ev.OutcomeTold: frozenset({S.FAILED, S.CANCELLED}),
+        ev.OutcomeTold: frozenset({S.FAILED, S.CANCELLED, S.WITHDRAWN}),
         ev.Refused: frozenset({S.TIDYING}),
         ev.DeadlinePassed: frozenset({S.TIDYING}),
     },
+    S.SHARED: {
+        ev.CancelAsked: _END,
+        ev.DeadlinePassed: _END,
+    },
+    S.WITHDRAWN: {},
     S.DELIVERED: {},
     S.FAILED: {},
     S.CANCELLED: {},
@@ -126,12 +135,20 @@ Of the first try as well: the record may be older than it knows, put back from a
 
 
 def needs_shares(delivery: Delivery) -> bool:
-    """Whether a share must stay open for this delivery (law 1)."""
+    """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
+        return True
+    if _copies_whole(delivery):
         return True
     if delivery.target.release_when == "registered":
         return delivery.state in (S.REGISTERING, S.VERIFYING)
     return False
+
+
+def _copies_whole(delivery: Delivery) -> bool:
+    """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
+    running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
+    return delivery.method == "image" and running and not delivery.image_available
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -139,15 +156,21 @@ def deadline(delivery: Delivery) -> int | None:
     entered = delivery.entered
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:
-            return delivery.created_at + delivery.target.queue_deadline
+            between = delivery.target.copy_deadline if delivery.via else 0
+            return delivery.created_at + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
             return deadline_of_copies(delivery)
+        case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
+            tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
+            return max(deadline_of_copies(delivery), tagging)
         case S.REGISTERING | S.VERIFYING:
             return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
         case S.STOPPING:
             return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
             return max(entered[delivery.state], released_from(delivery)) + pace.TIDYING_DEADLINE
+        case S.SHARED:
+            return delivery.target.until or None
         case _:
             return None
 
@@ -186,13 +209,19 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
             fault = refusal(delivery, share.hint)
             if fault is not None:
                 return (ev.ShareRefused(fault),)
-    if state is S.OPENING and delivery.held and all(is_open(delivery, share.hint) for share in delivery.shares):
+    if (
+        state is S.OPENING
+        and (delivery.held or delivery.kept)
+        and all(is_open(delivery, share.hint) for share in delivery.shares)
+    ):
         return (ev.SharesOpened(),)
     return ()
 
 
 def _can_cancel(delivery: Delivery) -> bool:
-    """Whether it is not too late: what RegisterImage has been intended for finishes and stays."""
+    """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
+    if _copies_whole(delivery):
+        return True
     if delivery.state is S.REGISTERING:
         return delivery.register_intended_at is None
     return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
@@ -212,10 +241,20 @@ def is_open(delivery: Delivery, hint: str) -> bool:
 
 def refusal(delivery: Delivery, hint: str) -> Fault | None:
     """Return the ledger's reason why the share is not, or no longer, open."""
+    return _ledgers_fault(delivery, hint, "refused:")
+
+
+def hindrance(delivery: Delivery) -> Fault | None:
+    """Return what the ledger is trying to get past to open one of the shares: the cause if a deadline passes first."""
+    found = (_ledgers_fault(delivery, share.hint, "waits:") for share in delivery.shares)
+    return next(filter(None, found), None)
+
+
+def _ledgers_fault(delivery: Delivery, hint: str, how: str) -> Fault | None:
     said = delivery.fact(hint)
-    if said is None or not said.startswith("refused:"):
+    if said is None or not said.startswith(how):
         return None
-    code, where, what, cure = said.removeprefix("refused:").split("\x1f")
+    code, where, what, cure = said.removeprefix(how).split("\x1f")
     return Fault(code, where, what, cure)
 
 
@@ -237,8 +276,10 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
         return ()
     if delivery.slots_asked not in ("", told) or (starved(delivery) and now >= delivery.next_ask):
         (last if delivery.state is S.COPYING else first).append(do.AskSlots(*slots(delivery), delivery.limited_at))
-    if delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
+    if delivery.state is S.TIDYING and (delivery.held or delivery.kept):
         first.append(do.ReleaseShares())
+    elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
+        first.append(do.ReleaseShares(all=False))
     if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
         first.append(do.DeleteSnapshots(delivery.trash))
     return (*first, *_step(delivery, now, due=due), *last)
@@ -246,34 +287,44 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 def released_from(delivery: Delivery) -> int:
     """From when its shares may close: the linger counts from the last copy's end."""
-    since = delivery.entered.get(S.REGISTERING)
+    whole = delivery.method == "image" and not delivery.adopted
+    since = delivery.available_at if whole else delivery.entered.get(S.REGISTERING)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
-def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911 - a row a state
+def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911, PLR0912 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
+        case S.REQUESTED if delivery.via and not delivery.via_copies:
+            return (do.AskHubCopy(),)
         case S.REQUESTED:
             return (do.CheckTarget(),)
         case S.CHECKING:
             return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
         case S.OPENING:
-            return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE),)
+            until = delivery.target.until and delivery.target.until + pace.GRACE
+            return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
+        case S.REGISTERING if delivery.discarding:
+            return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(copy.tries > 1 for copy in delivery.copies):
             return (do.FindCopies(),)
         case S.REGISTERING:
             return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
         case S.VERIFYING:
-            return (do.CarryDeprecation(),) if delivery.image_available else (do.VerifyImage(),)
+            if not delivery.image_available:
+                return (do.VerifyImage(),)
+            tagged = delivery.method == "snapshots" or delivery.tagged
+            return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
         case S.TIDYING:
             if not delivery.tidied:
                 return (do.FindLeftovers(),)
-            return () if delivery.held else (do.TellOutcome(publish=not _late(delivery, now)),)
+            shares = delivery.held or delivery.kept
+            return () if shares else (do.TellOutcome(publish=not _late(delivery, now)),)
         case S.PUBLISHING:
             return (
                 ()
@@ -298,6 +349,8 @@ def _nudged(delivery: Delivery) -> bool:
     """Whether an event says that looking before time may be worth it."""
     if delivery.state is S.VERIFYING:
         return delivery.hint("image") is not None
+    if delivery.state is S.REQUESTED:
+        return delivery.hint("hub-copy") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
         return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
@@ -366,12 +419,19 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
             case do.RegisterImage():
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
+                if delivery.method == "image":
+                    delivery = replace(delivery, whole_intended_at=now)
             case do.HoldShares(hard_close_at):
-                delivery = replace(delivery, held=True, hard_close_at=hard_close_at)
+                stays = [share.stays for share in delivery.shares]
+                delivery = replace(
+                    delivery, held=not all(stays) or not stays, kept=any(stays), hard_close_at=hard_close_at
+                )
             case do.LookAtCopies() | do.FindLeftovers():
                 delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
             case do.VerifyImage():
                 delivery = _taken(delivery, "image")
+            case do.AskHubCopy():
+                delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
     return delivery
@@ -384,12 +444,17 @@ def _taken(delivery: Delivery, *names: str) -> Delivery:
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When somebody must look again although nothing was heard. Never None while anything is outstanding."""
+    """When somebody must look again although nothing was heard. Never None while anything is outstanding.
+
+    None for one that rests in ``shared`` without an end: whoever withdraws it leaves a note, and that makes it due.
+    """
     if delivery.state in ENDED:
         return None
     times = [deadline(delivery)]
     if delivery.state is S.WAITING:
         times.append(delivery.next_ask)
+    elif delivery.state is S.SHARED:
+        pass
     elif delivery.state is S.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
         if delivery.trash:
@@ -398,7 +463,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.next_try)
     if delivery.held and not needs_shares(delivery):
         times.append(released_from(delivery))
-    return min(time for time in times if time is not None)
+    return min((time for time in times if time is not None), default=None)
 
 
 def _copy_due(delivery: Delivery, copy: Copy) -> int | None:

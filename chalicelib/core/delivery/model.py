@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
@@ -37,9 +38,12 @@ class State(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SHARED = "shared"
+    """nothing: the target may use the hub's AMI, for as long as that is wanted"""
+    WITHDRAWN = "withdrawn"
 
 
-ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED})
+ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED, State.WITHDRAWN})
 
 
 class CopyState(StrEnum):
@@ -83,17 +87,19 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One permission this delivery holds while it copies: a ledger entry's place."""
+    """One permission this delivery holds: a ledger entry's place."""
 
     resource: str
     """partition key of the resource"""
     holder: str
-    """account for a snapshot, delivery id for a key"""
+    """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
+    stays: bool = False
+    """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
 
     @property
     def hint(self) -> str:
         """Name of the hint by which the ledger says that it is open (or refused)."""
-        return f"share#{self.resource}"
+        return addresses.share_hint(self.resource, self.holder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +125,38 @@ class Delivery:
     copies: tuple[Copy, ...] = ()
     shares: tuple[Share, ...] = ()
     held: bool = False
-    """Whether it is registered as holder of its shares (or may be: written before they are)."""
+    """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
+    kept: bool = False
+    """The same of those that stay."""
+    method: Literal["snapshots", "image"] = "snapshots"
+    """How it is copied: CopySnapshot and RegisterImage, or CopyImage."""
+    method_why: str = ""
+    """Why ``copy_method: auto`` came to that."""
+    launched_by: tuple[str, ...] = ()
+    """Organisations or organisational units (ARNs) that the launch permission names instead of the account."""
+    via: str = ""
+    """The delivery that makes the hub's own copy in this Region, where this one copies from there."""
+    via_copies: Mapping[str, str] = field(default_factory=dict)
+    """Source snapshot to the hub's copy of it, once it is there."""
+    via_key: str = ""
+    """The hub's key that those are encrypted under."""
+    expired: bool = False
+    """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
     register_intended_at: int | None = None
     register_tries: int = 0
+    whole_intended_at: int | None = None
+    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
     image: str | None = None
     image_available: bool = False
+    discarding: bool = False
+    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
+    discarded: tuple[str, ...] = ()
+    """Those that did: each try has a client token of its own, and none of them is taken for the new AMI."""
+    available_at: int | None = None
+    """When the new AMI was first seen available, and the same image."""
+    tagged: bool = False
+    """Whether the snapshots that CopyImage made bear their own tags."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
     recounted: bool = False
@@ -165,6 +197,27 @@ class Delivery:
     def destination(self) -> addresses.Key:
         """Whose copy slots it needs."""
         return addresses.destination(self.target.account, self.target.region)
+
+    @property
+    def source_account(self) -> str:
+        """Who owns what is copied."""
+        return self.hub
+
+    def read_from(self, snapshot: str) -> str:
+        """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
+        return self.via_copies.get(snapshot, snapshot)
+
+    @property
+    def source_keys(self) -> tuple[str, ...]:
+        """The keys that what is copied is encrypted under, each once."""
+        if self.via:
+            return (self.via_key,) if self.via_key else ()
+        return tuple(dict.fromkeys(s.key_arn for s in self.snapshots if s.key_arn is not None))
+
+    @property
+    def shared(self) -> bool:
+        """Whether the target is to use the hub's own AMI."""
+        return self.target.mode == "share"
 
     @property
     def where(self) -> str:

@@ -58,9 +58,13 @@ class Expand:
 
 @dataclass(frozen=True, slots=True)
 class CancelOthers:
-    """Ask every running delivery whose target is not in ``keep`` ("account/region") to end."""
+    """Ask every running or shared delivery whose target is not in ``keep`` ("account/region") to end.
+
+    ``withdraw``: and every shared one.
+    """
 
     keep: frozenset[str]
+    withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ class Expanded:
 
     count: int
     later: tuple[str, ...] = ()
+    standing: bool = False
+    """Whether there are targets among them with which the AMI is to be shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,9 @@ class RefusedTold:
 
 @dataclass(frozen=True, slots=True)
 class SummaryTold:
-    """The summary is out."""
+    """The summary is out, where there was anything to sum up. ``standing``: some deliveries rest in ``shared``."""
+
+    standing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +268,7 @@ def _running(promotion: Promotion, *, due: bool, news: bool) -> tuple[Command, .
     if news or (promotion.absent_since and due):
         return (LookAtTag(),)
     if promotion.cancelling and due:
-        return (CancelOthers(frozenset(promotion.places)),)
+        return (CancelOthers(frozenset(promotion.places), promotion.withdrawing),)
     if due and promotion.tries >= WORTH_A_LOOK:
         return (LookAtTag(), Count())
     if due or promotion.hint("ended") is not None:
@@ -312,7 +320,8 @@ def _(event: TagSeen, promotion: Promotion, now: int) -> Promotion:
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(_hear(promotion, *NEWS), only=only if again else promotion.only)
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name)
-    if event.image_state is None:
+    useless = event.image_state == "disabled" and promotion.standing and promotion.state in (S.RUNNING, S.OVER)
+    if event.image_state is None or (useless and not again):
         return _gone(promotion, now)
     if event.ours:
         return _over_if_idle(promotion, now, "We made this AMI ourselves; it is never promoted on.")
@@ -362,11 +371,15 @@ def _over_if_idle(promotion: Promotion, now: int, why: str) -> Promotion:
 
 def _gone(promotion: Promotion, now: int) -> Promotion:
     """The AMI is not there, or not the hub's. A running promotion goes on with what is already known."""
-    if promotion.state in (S.RUNNING, S.OVER):
+    idle = promotion.state in (S.RUNNING, S.OVER)
+    if idle and (not promotion.standing or promotion.withdrawing):
         return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0)
+    if idle:
+        why = "The AMI is gone or disabled."
+        return _to(promotion, S.RUNNING, now, cancelling=True, withdrawing=True, why=why)
     return _over_if_idle(promotion, now, "The hub owns no such AMI (any longer).")
 
 
@@ -378,11 +391,11 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
     if not _believed(promotion, now):
         return _absent(promotion, now)
     promotion = replace(promotion, absent_since=0, reopen=())
-    if promotion.state is S.OVER:
+    if promotion.state is S.OVER and not promotion.standing:
         return replace(promotion, value=None, refused_told="")
     cancelling = promotion.cancelling or bool(promotion.places)
     removed = replace(promotion, value=None, places=(), cancelling=cancelling, refused_told="")
-    if promotion.state is S.RUNNING:
+    if promotion.state in (S.RUNNING, S.OVER):
         return _to(removed, S.RUNNING, now, why="Its tag was removed.")
     return _over_if_idle(removed, now, "It bears no tag.")
 
@@ -405,6 +418,7 @@ def _(event: Examined, promotion: Promotion, now: int) -> Promotion:
         return _to(promotion, S.RESOLVING, now, candidate=event.value, faults=event.faults)
     same: dict[str, Any] = {
         "refused_value": None,
+        "withdrawing": False,
         "value": event.value,
         "places": event.places,
         "plan": event.plan,
@@ -447,7 +461,8 @@ def _(event: Expanded, promotion: Promotion, now: int) -> Promotion:
     reopen = tuple(dict.fromkeys((*promotion.reopen, *event.later)))
     state = S.RUNNING if cursor >= len(promotion.places) else S.EXPANDING
     only = () if state is S.RUNNING else promotion.only
-    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen, only=only)
+    standing = promotion.standing or event.standing
+    return _to(promotion, state, now, cursor=cursor, why="", faults=(), reopen=reopen, only=only, standing=standing)
 
 
 @_apply.register
@@ -459,12 +474,18 @@ def _(_event: OthersCancelled, promotion: Promotion, now: int) -> Promotion:
 def _(event: Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) starts anew."""
     promotion = _hear(promotion, "ended")
-    if any(child.state == "running" for child in event.children):
+    if any(to_end(promotion, child) for child in event.children):
         return _wait(promotion, now, pace.step(pace.POLLS, promotion.tries))
     if wanted_again(promotion, event.children):
         refresh = promotion.refresh and not promotion.reopen
         return _to(promotion, S.EXPANDING, now, episode=promotion.episode + 1, cursor=0, reopen=(), refresh=refresh)
     return _wait(promotion, now, 0)
+
+
+def to_end(promotion: Promotion, child: Child) -> bool:
+    """Whether a delivery is still to come to its end, or to its rest."""
+    unwanted = promotion.withdrawing or f"{child.account}/{child.region}" not in promotion.places
+    return child.state == "running" or (child.state == "shared" and unwanted)
 
 
 def behind(promotion: Promotion, value: str, resolution: Resolution) -> bool:
@@ -484,17 +505,17 @@ def behind(promotion: Promotion, value: str, resolution: Resolution) -> bool:
 
 
 def wanted_again(promotion: Promotion, children: tuple[Child, ...]) -> bool:
-    """Whether a delivery that the value in force names was cancelled, or was failing when it was asked for again."""
-    return any(
-        child.state == "cancelled" or (child.state == "failed" and child.delivery in promotion.reopen)
+    """Whether a delivery that the value in force names was ended by its tag, or was failing when it was asked again."""
+    return not promotion.withdrawing and any(
+        child.state in ("cancelled", "withdrawn") or (child.state == "failed" and child.delivery in promotion.reopen)
         for child in children
         if f"{child.account}/{child.region}" in promotion.places
     )
 
 
 @_apply.register
-def _(_event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
-    after = _to(promotion, S.OVER, now, summarised=promotion.episode, reopen=())
+def _(event: SummaryTold, promotion: Promotion, now: int) -> Promotion:
+    after = _to(promotion, S.OVER, now, summarised=promotion.episode, reopen=(), standing=event.standing)
     return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
 
 

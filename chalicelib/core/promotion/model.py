@@ -25,9 +25,16 @@ class State(StrEnum):
     """nothing; a new event reopens it as a new episode"""
 
 
+EXPIRED = "expired"
+"""Of a delivery whose shares were withdrawn at the targets file's date: it is not wanted again by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A promotion's note of one delivery. ``state``: running, delivered, failed or cancelled."""
+    """A promotion's note of one delivery.
+
+    ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
+    """
 
     delivery: str
     account: str
@@ -69,6 +76,10 @@ class Promotion:
     why: str = ""
     """Why it is over, in a sentence."""
     cancelling: bool = False
+    standing: bool = False
+    """Whether deliveries of it rest in ``shared``: they end with the tag, and with the AMI itself."""
+    withdrawing: bool = False
+    """Whether those are to end whatever the value says: the AMI is gone, or disabled."""
     absent_since: int = 0
     """Since when looks have not shown the tag, or the AMI: it is believed only after a while (law 5)."""
     reopen: tuple[str, ...] = ()

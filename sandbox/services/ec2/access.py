@@ -26,6 +26,11 @@ OWNER_ONLY = rule(
     "Only its owner may change, delete, deprecate or read the attributes of a snapshot or image it has shared "
     "[aws-facts 5 and 8; for uefiData UNVERIFIED]",
 )
+BY_ORGANISATION = rule(
+    "ec2-image-shared-with-organisation",
+    "An image shared with an organisation or OU is for every account in it, OUs below it included [aws-facts 4, "
+    "VERIFIED; EC2 user guide, share-amis-with-organizations-and-OUs]",
+)
 
 
 def may_see(ec2: Ec2, account: str, resource: Resource) -> bool:
@@ -36,9 +41,20 @@ def may_see(ec2: Ec2, account: str, resource: Resource) -> bool:
         case Snapshot():
             return not resource.shared_with.isdisjoint({account, "all"})
         case Image():
-            return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")})
+            return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")}) or _by_organisation(
+                ec2, account, resource
+            )
         case _:
             return False
+
+
+def _by_organisation(ec2: Ec2, account: str, image: Image) -> bool:
+    """Whether an account is in an organisation or OU that an image is shared with."""
+    named = {value for kind, value in image.launch if kind in {"OrganizationArn", "OrganizationalUnitArn"}}
+    if not named or not ec2.on(BY_ORGANISATION):
+        return False
+    organizations = getattr(ec2.world, "organizations", None)
+    return organizations is not None and any(organizations.contains(arn, account) for arn in named)
 
 
 def visible(ec2: Ec2, call: Call, table: Table[S], at: datetime) -> list[S]:

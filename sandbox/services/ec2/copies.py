@@ -1,4 +1,4 @@
-"""CopySnapshot: accepted at once, copied for a long time, and refused late.
+"""Copies of snapshots, and CopySnapshot: accepted at once, copied for a long time, and refused late.
 
 Keys and the share of the source are asked when the copy starts and again when it ends. That AWS needs them to the end
 is not proven [aws-facts 4 and 6, UNVERIFIED]: the sandbox takes the reading that forgives least.
@@ -7,7 +7,7 @@ is not proven [aws-facts 4 and 6, UNVERIFIED]: the sandbox takes the reading tha
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -97,24 +97,23 @@ def _copy_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
         raise AwsError("ResourceLimitExceeded", why)
     if not ec2.on(NO_TOKEN) and (twin := _twin(ec2, call, source)):
         return {"SnapshotId": twin.id}
-    copy = ec2.state.snapshots.put(_begun(ec2, call, source))
+    copy = ec2.state.snapshots.put(begun(ec2, call, source))
     given = wanted if ec2.on(LEAVES_TAGS) else ec2.state.tags_on(source.owner, source.id) | wanted
     tags.put_tags(ec2, copy.owner, copy.region, copy.id, add=given)
-    _schedule(ec2, copy)
+    start(ec2, copy)
     return {"SnapshotId": copy.id, **tags.shown(ec2, given)}
 
 
 def pending(ec2: Ec2, account: str, region: str) -> int:
-    """Return how many copies an account has in progress in a Region, those that it has deleted included."""
+    """Return how many CopySnapshots an account has in progress in a Region, those that it has deleted included."""
     mine = (s for s in ec2.state.snapshots.of(account) if s.region == region)
-    return sum(s.origin is not None and s.state == "pending" for s in mine)
+    return sum(s.origin is not None and not s.origin.image and s.state == "pending" for s in mine)
 
 
 def _source(ec2: Ec2, call: Call) -> Snapshot:
     wanted, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     check_id(wanted, "snap")
-    if region not in regions():
-        raise AwsError("InvalidParameterValue", f"Invalid region name: {region}")
+    check_region(region)
     found = ec2.state.snapshots.get(wanted)
     if found is None or (found.region != region and ec2.on(SOURCE_REGION)):
         raise not_found(wanted)
@@ -123,6 +122,12 @@ def _source(ec2: Ec2, call: Call) -> Snapshot:
     if (found.state != "completed" or found.tier != "standard") and ec2.on(SOURCE_COMPLETED):
         raise AwsError("IncorrectState", f"Snapshot '{wanted}' is not 'completed'.")
     return found
+
+
+def check_region(region: str) -> None:
+    """Refuse what is no Region."""
+    if region not in regions():
+        raise AwsError("InvalidParameterValue", f"Invalid region name: {region}")
 
 
 @cache
@@ -147,7 +152,8 @@ def _twin(ec2: Ec2, call: Call, source: Snapshot) -> Snapshot | None:
     return next((s for s in mine if s.origin is not None and s.origin.snapshot == source.id), None)
 
 
-def _begun(ec2: Ec2, call: Call, source: Snapshot) -> Snapshot:
+def begun(ec2: Ec2, call: Call, source: Snapshot, image: str = "") -> Snapshot:
+    """Return a copy as it begins, in the caller's account and the call's Region; ``image`` is what it is made for."""
     account, region, params = call.caller.account, call.region, call.params
     copy_id = ec2.state.new_id("snap")
     ends = ec2.now + timedelta(seconds=_seconds(ec2, source, copy_id))
@@ -166,9 +172,9 @@ def _begun(ec2: Ec2, call: Call, source: Snapshot) -> Snapshot:
         description=params.get("Description", ""),
         key=(keys.resolve(ec2, account, region, key) or key) if key else None,
         ends=ends,
-        origin=Origin(source.owner, source.region, source.id, source.key, call.caller, ends),
+        origin=Origin(source.owner, source.region, source.id, source.key, call.caller, ends, image),
         product_codes=source.product_codes,
-        billing=Billing() if ec2.on(LOSES_BILLING) else source.billing,
+        billing=Billing() if ec2.on(LOSES_BILLING) and not image else source.billing,
     )
 
 
@@ -178,28 +184,34 @@ def _seconds(ec2: Ec2, source: Snapshot, copy_id: str) -> float:
     return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (1 + ec2.pace.copy_spread * (dice - 0.5))
 
 
-def _schedule(ec2: Ec2, copy: Snapshot) -> None:
+def _nothing() -> None:
+    """Do nothing more."""
+
+
+def start(ec2: Ec2, copy: Snapshot, then: Callable[[], object] = _nothing) -> None:
+    """Let a copy run to its end, good or bad, and then do something."""
     if not ec2.on(TAKES_TIME):
-        _end(ec2, copy.id, "")
+        _end(ec2, copy.id, "", then)
         return
     assert copy.ends is not None  # noqa: S101 - it is pending
     if why_not := _key_trouble(ec2, copy):
-        ec2.after(ec2.pace.copy_refused, lambda: _end(ec2, copy.id, why_not), f"copy {copy.id} is refused")
+        ec2.after(ec2.pace.copy_refused, lambda: _end(ec2, copy.id, why_not, then), f"copy {copy.id} is refused")
     else:
-        ec2.after((copy.ends - ec2.now).total_seconds(), lambda: _complete(ec2, copy.id), f"copy {copy.id} ends")
+        ec2.after((copy.ends - ec2.now).total_seconds(), lambda: _complete(ec2, copy.id, then), f"copy {copy.id} ends")
 
 
-def _complete(ec2: Ec2, copy_id: str) -> None:
+def _complete(ec2: Ec2, copy_id: str, then: Callable[[], object]) -> None:
     copy = ec2.state.snapshots.get(copy_id)
     if copy is not None:
         keys_now = _key_trouble(ec2, copy) if ec2.on(KEYS_TO_THE_END) else ""
-        _end(ec2, copy_id, _share_trouble(ec2, copy) or keys_now)
+        _end(ec2, copy_id, _share_trouble(ec2, copy) or keys_now, then)
 
 
-def _end(ec2: Ec2, copy_id: str, why_not: str) -> None:
+def _end(ec2: Ec2, copy_id: str, why_not: str, then: Callable[[], object]) -> None:
     copy = ec2.state.snapshots.get(copy_id)
     if copy is not None and copy.state == "pending":
         notices.snapshot_copied(ec2, finish(ec2, copy, why_not), why_not)
+        then()
 
 
 def _share_trouble(ec2: Ec2, copy: Snapshot) -> str:

@@ -6,10 +6,15 @@ import re
 
 from sandbox.api import AwsError
 
-KINDS = {"snap": "snapshot", "ami": "image", "vol": "volume"}
+KINDS = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 ACCOUNT = re.compile(r"\d{12}")
-_ID = re.compile(r"(snap|ami|vol)-([0-9a-f]{8}|[0-9a-f]{17})")
-_CODES = {"snap": "InvalidSnapshot", "ami": "InvalidAMIID", "vol": "InvalidVolume"}
+_ID = re.compile(r"(snap|ami|vol|i)-([0-9a-f]{8}|[0-9a-f]{17})")
+_CODES = {"snap": "InvalidSnapshot", "ami": "InvalidAMIID", "vol": "InvalidVolume", "i": "InvalidInstanceID"}
+_MALFORMED = {
+    "snap": "InvalidSnapshotID.Malformed",
+    "ami": "InvalidAMIID.Malformed",
+    "i": "InvalidInstanceID.Malformed",
+}
 
 
 def not_found(resource_id: str) -> AwsError:
@@ -25,15 +30,12 @@ def check_id(resource_id: str, prefix: str) -> None:
     """Refuse what does not look like an id of this kind."""
     found = _ID.fullmatch(resource_id)
     if found is None or found[1] != prefix:
-        code = (
-            "InvalidSnapshotID" if prefix == "snap" else "InvalidAMIID" if prefix == "ami" else "InvalidParameterValue"
-        )
-        suffix = ".Malformed" if prefix != "vol" else ""
-        raise AwsError(f"{code}{suffix}", f'Invalid id: "{resource_id}" (expecting "{prefix}-...")')
+        code = _MALFORMED.get(prefix, "InvalidParameterValue")
+        raise AwsError(code, f'Invalid id: "{resource_id}" (expecting "{prefix}-...")')
 
 
 def kind_of(resource_id: str) -> str:
-    """Return snapshot, image or volume; refuses an id of any other kind."""
+    """Return snapshot, image, volume or instance; refuses an id of any other kind."""
     found = _ID.fullmatch(resource_id)
     if found is None:
         raise AwsError("InvalidID", f"The ID '{resource_id}' is not valid")

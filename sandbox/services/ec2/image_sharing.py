@@ -1,7 +1,6 @@
 """Launch permissions: who else may launch an image.
 
-A permission for an organisation or OU is kept and shown, but nobody sees the image by it: the sandbox does not ask
-Organizations who belongs to it.
+Who sees an image by a permission for an organisation or OU is asked in ``access``.
 """
 
 from __future__ import annotations
@@ -34,6 +33,10 @@ FULL_ARNS = rule(
 NOT_UNDER_DEFAULT_KEY = rule(
     "ec2-aws-ebs-image-not-shared",
     "An image with a snapshot under aws/ebs cannot be shared [aws-facts 3, VERIFIED]",
+)
+NOT_DISABLED = rule(
+    "ec2-disabled-image-not-shared",
+    "A disabled image cannot be shared [botocore ec2 model, DisableImage, VERIFIED; code UNVERIFIED]",
 )
 ORGANISATION = r"arn:aws:organizations::\d{12}:organization/o-[a-z0-9]{10,32}"
 UNIT = r"arn:aws:organizations::\d{12}:ou/o-[a-z0-9]{10,32}/ou-[0-9a-z]{4,32}-[0-9a-z]{8,32}"
@@ -86,6 +89,8 @@ def change_launch(ec2: Ec2, image: Image, add: Iterable[Permission], remove: Ite
 
 
 def _check_shareable(ec2: Ec2, image: Image, add: set[Permission]) -> None:
+    if image.state == "disabled" and ec2.on(NOT_DISABLED):
+        raise AwsError("OperationNotPermitted", f"The image {image.id} is disabled and cannot be shared.")
     if ("Group", "all") in add and ec2.on(BLOCKED):
         why = "You can't publicly share images: block public access for AMIs is enabled for this Region."
         raise AwsError("OperationNotPermitted", why)

@@ -54,16 +54,16 @@ def is_aws_managed(ec2: Ec2, arn: str | None) -> bool:
 
 def may_read(ec2: Ec2, caller: Caller, arn: str | None, region: str, snapshot: str) -> bool:
     """Whether a caller may read what is encrypted under a source snapshot's key."""
-    return arn is None or not ec2.on(SOURCE_KEY) or _may(ec2, caller, SOURCE_ACTIONS, arn, region, snapshot)
+    return arn is None or not ec2.on(SOURCE_KEY) or may(ec2, caller, SOURCE_ACTIONS, arn, region, snapshot)
 
 
 def may_write(ec2: Ec2, caller: Caller, arn: str | None, region: str, snapshot: str) -> bool:
     """Whether a caller may encrypt a new snapshot under a key."""
-    return arn is None or not ec2.on(TARGET_KEY) or _may(ec2, caller, TARGET_ACTIONS, arn, region, snapshot)
+    return arn is None or not ec2.on(TARGET_KEY) or may(ec2, caller, TARGET_ACTIONS, arn, region, snapshot)
 
 
-def _may(ec2: Ec2, caller: Caller, actions: tuple[str, ...], arn: str, region: str, snapshot: str) -> bool:
-    """Ask KMS for each action, as EC2 asks on the caller's behalf; DescribeKey has no encryption context."""
+def may(ec2: Ec2, caller: Caller, actions: tuple[str, ...], arn: str, region: str, snapshot: str) -> bool:
+    """Whether KMS allows each action, as EC2 asks on the caller's behalf; DescribeKey has no encryption context."""
     via = f"ec2.{region}.amazonaws.com"
     bound = {"kms:EncryptionContext:aws:ebs:id": snapshot}
     asked = ((action, {} if action == "kms:DescribeKey" else bound) for action in actions)

@@ -21,7 +21,8 @@ COPY_EVENT = rule(
 )
 IMAGE_EVENT = rule(
     "ec2-image-event",
-    "An image that becomes available or is deregistered is told as EC2 AMI State Change [aws-facts 1c, VERIFIED]",
+    "An image that becomes available, fails, is disabled or is deregistered is told as EC2 AMI State Change "
+    "[aws-facts 1c, VERIFIED]",
 )
 TAG_EVENT = rule(
     "ec2-tag-event",
@@ -83,7 +84,7 @@ def _tell_snapshot(ec2: Ec2, snapshot: Snapshot, detail: Mapping[str, str], acco
 
 
 def image_state(ec2: Ec2, image: Image, state: str, request_id: str, error: str = "") -> None:
-    """Tell that an image is available, failed or deregistered."""
+    """Tell that an image is available, failed, disabled or deregistered."""
     if ec2.on(IMAGE_EVENT):
         detail = {"RequestId": request_id, "ImageId": image.id, "State": state, "ErrorMessage": error}
         what = [arn(image.region, image.owner, image.id)]

@@ -20,7 +20,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An EBS volume; attached to nothing, since the sandbox has no instances."""
+    """An EBS volume; attached to nothing: the instances of the sandbox have none."""
 
     id: str
     owner: str
@@ -49,6 +49,18 @@ class Origin:
     key: str | None
     caller: Caller
     ends: datetime
+    image: str = ""
+    """The image that CopyImage makes of it; empty for a CopySnapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOrigin:
+    """What an image is copied from, who asked for it, and which snapshot it will have on which device."""
+
+    image: str
+    region: str
+    caller: Caller
+    snapshots: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,8 @@ class Image:
     deprecated_at: datetime | None = None
     ended: datetime | None = None
     """When it was deregistered."""
+    origin: ImageOrigin | None = None
+    """Set on what CopyImage makes."""
 
     @property
     def lent(self) -> bool:
@@ -148,6 +162,21 @@ class TagSet:
     resource: str
     tags: Mapping[str, str]
     version: int
+    lent: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An attempt to launch an image: ``pending``, then ``running``, or ``terminated`` for a reason (code, text)."""
+
+    id: str
+    owner: str
+    region: str
+    image: str
+    started: datetime
+    type: str
+    state: str = "pending"
+    reason: tuple[str, str] = ("", "")
     lent: ClassVar[bool] = False
 
 

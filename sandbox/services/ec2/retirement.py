@@ -1,4 +1,4 @@
-"""The end of an image: deprecation, protection, deregistering."""
+"""The end of an image: deprecation, protection, disabling, deregistering."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ PROTECTED = rule(
 DELETES_SNAPSHOTS = rule(
     "ec2-deregister-deletes-snapshots",
     "DeleteAssociatedSnapshots deletes an image's snapshots, but those that other images use [aws-facts 8, VERIFIED]",
+)
+UNSHARED = rule(
+    "ec2-disable-image-removes-shares",
+    "DisableImage removes every launch permission, and EnableImage does not restore them [aws-facts 4 and 8, VERIFIED]",
 )
 LONGEST = timedelta(days=3653)
 
@@ -69,6 +73,29 @@ def _set_protection(ec2: Ec2, image: Image, value: str) -> Mapping[str, Any]:
     return {"Return": value}
 
 
+def _disable(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+    image = own_image(ec2, call)
+    if image.state not in {"available", "disabled"}:
+        raise AwsError("IncorrectState", f"The image {image.id} is {image.state}: only an available one is disabled.")
+    launch = frozenset[tuple[str, str]]() if ec2.on(UNSHARED) else image.launch
+    return _switch(ec2, call, replace(image, state="disabled", launch=launch))
+
+
+def _enable(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+    image = own_image(ec2, call)
+    if image.state not in {"available", "disabled"}:
+        raise AwsError("IncorrectState", f"The image {image.id} is {image.state}: only a disabled one is enabled.")
+    return _switch(ec2, call, replace(image, state="available"))
+
+
+def _switch(ec2: Ec2, call: Call, image: Image) -> Mapping[str, Any]:
+    before = ec2.state.images.get(image.id)
+    ec2.state.images.put(image)
+    if before is not None and before.state != image.state:
+        notices.image_state(ec2, image, image.state, call.request_id)
+    return {"Return": True}
+
+
 def _deregister(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if image.members.get("DeregistrationProtection", "disabled") != "disabled" and ec2.on(PROTECTED):
@@ -97,5 +124,7 @@ OPERATIONS = {
     "DisableImageDeprecation": Operation(_disable_deprecation, "ImageId"),
     "EnableImageDeregistrationProtection": Operation(_protect, "ImageId WithCooldown"),
     "DisableImageDeregistrationProtection": Operation(_unprotect, "ImageId"),
+    "DisableImage": Operation(_disable, "ImageId"),
+    "EnableImage": Operation(_enable, "ImageId"),
     "DeregisterImage": Operation(_deregister, "ImageId DeleteAssociatedSnapshots"),
 }

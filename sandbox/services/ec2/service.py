@@ -17,8 +17,10 @@ from sandbox.services.ec2 import (
     copies,
     facts,
     image_attributes,
+    image_copies,
     image_sharing,
     images,
+    instances,
     register,
     retirement,
     seeds,
@@ -44,9 +46,11 @@ MODULES = (
     snapshot_sharing,
     register,
     images,
+    image_copies,
     image_attributes,
     image_sharing,
     retirement,
+    instances,
     tags,
 )
 OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, op in module.OPERATIONS.items()}
@@ -65,12 +69,16 @@ class Pace:
     """From the call to state ``error``, if a key or the source cannot be used."""
     snapshot: float = 60
     register: float = 4
+    launch: float = 15
+    """From RunInstances until the instance runs, or is terminated for want of a key."""
+    token: float = 86_400
+    """How long CopyImage remembers a client token."""
     name_freed: float = 60
     """From DeregisterImage until the name can be used again and the image is no longer shown."""
 
 
 class Ec2:
-    """EC2's images, snapshots, volumes and tags, for every account and Region of a world.
+    """EC2's images, snapshots, volumes, tags and launches, for every account and Region of a world.
 
     ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does so for single operations; both
     add to what ``world.faults.stale_reads`` asks for.
@@ -88,6 +96,8 @@ class Ec2:
         self.lags: dict[str, float] = {}
         self.closed_accounts: set[str] = set()
         self.deaf_removals = 0
+        self.copy_tokens: dict[tuple[str, str, str], image_copies.Remembered] = {}
+        """(account, Region, client token) -> what CopyImage made for it."""
         self.encrypted_by_default: dict[tuple[str, str], str] = {}
         """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
@@ -137,6 +147,10 @@ class Ec2:
     def seed_image(self, account: str, region: str, *, name: str, volumes: seeds.Volumes = (8,), **rest: Any) -> str:
         """Make an image with its snapshots, as if built long ago; see ``seeds.seed_image``. Returns its id."""
         return seeds.seed_image(self, account, region, name=name, volumes=volumes, **rest)
+
+    def launch(self, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
+        """Say why a launch by a role (or the account's root) would not run now; see ``instances.launch``."""
+        return instances.launch(self, account, region, image, by, **more)
 
     def progress(self) -> list[facts.CopyProgress]:
         """Every copy that there is, with account, Region, source, percent and state, for the demo to show."""

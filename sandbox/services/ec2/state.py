@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from sandbox.services.ec2.records import Image, Resource, Snapshot, TagSet, Volume
+from sandbox.services.ec2.records import Image, Instance, Resource, Snapshot, TagSet, Volume
 
 
 class _Record(Protocol):
@@ -83,6 +83,7 @@ class State:
         self.volumes: Table[Volume] = Table(written_at)
         self.snapshots: Table[Snapshot] = Table(written_at)
         self.images: Table[Image] = Table(written_at)
+        self.instances: Table[Instance] = Table(written_at)
         self.tags: Table[TagSet] = Table(written_at)
 
     @contextmanager

@@ -29,8 +29,8 @@ RESERVED = rule(
 )
 ONE_KIND = rule(
     "ec2-tag-at-creation-kind",
-    "TagSpecifications take only the kind that is created: image for RegisterImage, snapshot for CopySnapshot "
-    "[aws-facts 2 and 5, VERIFIED]",
+    "TagSpecifications take only what is created: image for RegisterImage, snapshot for CopySnapshot, both for "
+    "CopyImage [aws-facts 2 and 5, VERIFIED]",
 )
 LIMIT = 50
 LONGEST_KEY = 128
@@ -90,10 +90,15 @@ def _by_pair(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, An
     return pairs, [entry for entry in entries if entry not in pairs]
 
 
-def at_creation(ec2: Ec2, call: Call, kind: str) -> dict[str, str]:
-    """Return the tags that a call asks to put on what it creates; refuses what AWS refuses."""
+def at_creation(ec2: Ec2, call: Call, kind: str, *others: str) -> dict[str, str]:
+    """Return the tags that a call asks to put on what it creates of a kind; refuses what AWS refuses.
+
+    ``others`` are the further kinds that the call creates.
+    """
     wanted: list[Mapping[str, str]] = []
     for entry in call.params.get("TagSpecifications", ()):
+        if entry.get("ResourceType") in others:
+            continue
         if entry.get("ResourceType") != kind and ec2.on(ONE_KIND):
             why = f"'{entry.get('ResourceType')}' is not a valid taggable resource type for this operation."
             raise AwsError("InvalidParameterValue", why)

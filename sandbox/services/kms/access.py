@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from sandbox.iam import Decision, policy
@@ -12,6 +12,7 @@ from sandbox.rules import rule
 if TYPE_CHECKING:
     from sandbox.api import Caller
     from sandbox.iam.match import Context, Values
+    from sandbox.services.kms.policies import Policies
     from sandbox.services.kms.records import Grant, Key
     from sandbox.world import World
 
@@ -24,6 +25,12 @@ CALLER_SIDE = rule(
     "kms-foreign-key-needs-own-policy",
     "For another account's key the caller's own identity policy must allow it too, also where a grant admits the "
     "caller. [aws-facts 3: VERIFIED for key policies; UNVERIFIED for the owner's grant]",
+)
+GRANT_AT_HOME = rule(
+    "kms-own-accounts-grant-opens-foreign-key",
+    "A grant that the caller's own account has issued on another account's key is enough on the caller's side: it "
+    "needs no identity policy, as for a service-linked role, whose policies nobody can change; the owner's does not do "
+    "that. [aws-facts 3, Key trust rule and re:Post kms-launch-ec2-instance, VERIFIED]",
 )
 DELEGATED = rule(
     "kms-root-statement-delegates-to-iam",
@@ -47,8 +54,9 @@ CONTEXT = "kms:encryptioncontext:"
 class Access:
     """Decides for the keys of one world."""
 
-    def __init__(self, world: World, grants: Mapping[str, list[Grant]]) -> None:
+    def __init__(self, world: World, grants: Mapping[str, list[Grant]], policies: Policies) -> None:
         self._world = world
+        self._policies = policies
         self._grants = grants
 
     def decide(
@@ -66,15 +74,17 @@ class Access:
         asked.update({name.lower(): value for name, value in context.items()})
         ask = Ask(action, key.arn, asked)
         own, session = self._world.iam.identity(caller, ask)
-        theirs, kinds = policy.resource(key.policy, ask, Who(caller.arn, caller.role_arn, caller.account))
+        theirs, kinds = policy.resource(
+            self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)
+        )
         for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
             if verdict is Verdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
-        granted = self.granting(caller, action, key, ask.context, tokens) is not None
-        open_ = granted or theirs is Verdict.ALLOW or not self._world.rules.on(KEY_SIDE)
+        grant = self._best(caller, action, key, ask.context, tokens)
+        open_ = grant is not None or theirs is Verdict.ALLOW or not self._world.rules.on(KEY_SIDE)
         if not open_:
             return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
-        if self._needs_own(caller, key, kinds, granted=granted) and own is Verdict.SILENT:
+        if self._needs_own(caller, key, kinds, grant) and own is Verdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
         if session is Verdict.SILENT:
             return Decision(allowed=False, why=f"because no session policy allows the {action} action")
@@ -83,7 +93,17 @@ class Access:
     def granting(
         self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str] = ()
     ) -> Grant | None:
-        """Return the grant that lets the caller do this, if there is one that has its effect by now."""
+        """Return the first grant that lets the caller do this, if there is one that has its effect by now."""
+        return next(self._all_granting(caller, action, key, context, tokens), None)
+
+    def _best(self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str]) -> Grant | None:
+        """Return such a grant, one that the caller's own account has issued if there is one."""
+        found = list(self._all_granting(caller, action, key, context, tokens))
+        return next((grant for grant in found if grant.issuer == caller.account), found[0] if found else None)
+
+    def _all_granting(
+        self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str]
+    ) -> Iterator[Grant]:
         now, operation = self._world.now, action.removeprefix("kms:")
         for grant in self._grants.get(key.arn, []):
             awake = grant.works(now) or (grant.revoked is None and not grant.tokens.isdisjoint(tokens))
@@ -93,14 +113,14 @@ class Access:
                 and self._is_for(grant, caller)
                 and self._fits(grant, operation, context)
             ):
-                return grant
-        return None
+                yield grant
 
-    def _needs_own(self, caller: Caller, key: Key, kinds: Collection[Kind], *, granted: bool) -> bool:
+    def _needs_own(self, caller: Caller, key: Key, kinds: Collection[Kind], grant: Grant | None) -> bool:
         if caller.account != key.account:
-            return self._world.rules.on(CALLER_SIDE)
+            at_home = grant is not None and grant.issuer == caller.account and self._world.rules.on(GRANT_AT_HOME)
+            return not at_home and self._world.rules.on(CALLER_SIDE)
         named = bool({Kind.SESSION, Kind.ROLE, Kind.ANYONE} & set(kinds))
-        return not granted and not named and self._world.rules.on(DELEGATED)
+        return grant is None and not named and self._world.rules.on(DELEGATED)
 
     def _is_for(self, grant: Grant, caller: Caller) -> bool:
         if grant.grantee in {caller.account, f"arn:aws:iam::{caller.account}:root", caller.arn}:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sandbox.api import AwsError
-from sandbox.iam import policy
 from sandbox.rules import rule
+from sandbox.services.kms.policies import Policies
 from sandbox.services.kms.records import Key
 
 if TYPE_CHECKING:
@@ -21,21 +22,11 @@ OWN_ACCOUNT = rule(
     "A key id or alias name is looked up in the caller's account; a foreign key is named by its full ARN. "
     "[aws-facts, later reading, VERIFIED]",
 )
-POLICY_SIZE = rule(
-    "kms-key-policy-32-kilobytes",
-    "A key policy has at most 32,768 bytes: LimitExceededException. [aws-facts 3, VERIFIED]",
-)
-POLICY_PRINCIPALS = rule(
-    "kms-key-policy-principals-exist",
-    "A key policy that names a role which does not exist is refused: MalformedPolicyDocumentException. "
-    "[aws-facts 3, VERIFIED]",
-)
 MANAGED = rule(
     "kms-aws-ebs-only-through-ec2",
     "The key alias/aws/ebs is for all identities of its own account, through EC2 only, by a policy nobody can change. "
     "[aws-facts 3, VERIFIED: kms:CallerAccount with ViaService; EBS user guide]",
 )
-LARGEST_POLICY = 32_768
 EBS_ALIAS = "alias/aws/ebs"
 
 
@@ -45,6 +36,7 @@ class Keys:
     def __init__(self, world: World) -> None:
         self._world = world
         self._random = Random(f"{world.seed}/keys")
+        self.policies = Policies(world)
         self.keys: dict[str, Key] = {}
         self.aliases: dict[tuple[str, str, str], str] = {}
         """(account, Region, alias name) -> key ARN."""
@@ -77,10 +69,11 @@ class Keys:
             raise AwsError("NotFoundException", missing)
         return key
 
-    def make(self, account: str, region: str, document: Document | None = None, **details: Any) -> Key:
+    def make(self, account: str, region: str, policy: str = "", **details: Any) -> Key:
         """Make a key, under the default policy (the account's root may do all) unless another is given."""
         key_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        key = Key(account, region, key_id, self._world.now, document or default_policy(account), **details)
+        key = Key(account, region, key_id, self._world.now, **details)
+        self.policies.first(key, policy or json.dumps(default_policy(account), indent=2))
         self.keys[key.arn] = key
         return key
 
@@ -89,34 +82,10 @@ class Keys:
         arn = self.aliases.get((account, region, EBS_ALIAS))
         if arn is None:
             text = "Default key that protects my EBS volumes when no other key is defined"
-            ours = _ebs_policy(account, region) if self._world.rules.on(MANAGED) else None
+            ours = json.dumps(_ebs_policy(account, region)) if self._world.rules.on(MANAGED) else ""
             key = self.make(account, region, ours, description=text, manager="AWS", rotation=True)
             arn = self.aliases[account, region, EBS_ALIAS] = key.arn
         return self.keys[arn]
-
-    def checked(self, text: str) -> Document:
-        """Read a key policy. Raises AwsError: LimitExceededException, MalformedPolicyDocumentException."""
-        if len(text.encode()) > LARGEST_POLICY and self._world.rules.on(POLICY_SIZE):
-            raise AwsError(
-                "LimitExceededException",
-                f"The key policy has {len(text.encode())} bytes; {LARGEST_POLICY} is the limit",
-            )
-        try:
-            document = policy.parse(text, resource_policy=True)
-        except AwsError as fault:
-            raise AwsError("MalformedPolicyDocumentException", fault.message) from None
-        if self._world.rules.on(POLICY_PRINCIPALS) and any(self._is_nobody(name) for name in _principals(document)):
-            raise AwsError(
-                "MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals."
-            )
-        return document
-
-    def _is_nobody(self, principal: str) -> bool:
-        if principal == "*" or principal.isdigit() or principal.endswith(":root"):
-            return principal.isdigit() and len(principal) != 12
-        return (":role/" in principal and self._world.iam.roles.get(principal) is None) or not principal.startswith(
-            "arn:aws:"
-        )
 
 
 def default_policy(account: str) -> Document:
@@ -160,16 +129,6 @@ def _ebs_policy(account: str, region: str) -> Document:
             },
         ],
     }
-
-
-def _principals(document: Document) -> list[str]:
-    statements = document["Statement"]
-    found: list[str] = []
-    for statement in statements if isinstance(statements, list) else [statements]:
-        principal = statement["Principal"]
-        names = principal.get("AWS", []) if isinstance(principal, dict) else [principal]
-        found += names if isinstance(names, list) else [names]
-    return found
 
 
 def shown(key: Key) -> dict[str, Any]:

@@ -12,6 +12,18 @@ from sandbox.iam.policy import Document
 SYMMETRIC = "SYMMETRIC_DEFAULT"
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A key's policy as it was once put."""
+
+    put_at: datetime
+    works_from: datetime
+    text: str
+    document: Document
+    roles: Mapping[str, str]
+    """ARN of each role that it names -> id that the role had."""
+
+
 @dataclass(slots=True)
 class Key:
     """A key of one account and Region."""
@@ -20,7 +32,6 @@ class Key:
     region: str
     id: str
     created: datetime
-    policy: Document
     description: str = ""
     spec: str = SYMMETRIC
     usage: str = "ENCRYPT_DECRYPT"
@@ -31,6 +42,8 @@ class Key:
     deletion: datetime | None = None
     """When it will be deleted, if that is scheduled."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    versions: list[Version] = field(default_factory=list)
+    """Its policies, oldest first."""
 
     @property
     def arn(self) -> str:

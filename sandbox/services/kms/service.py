@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -52,7 +51,7 @@ class Kms:
         self._world = world
         self.keys = Keys(world)
         self.grants = Grants(world)
-        self._access = Access(world, self.grants.by_key)
+        self._access = Access(world, self.grants.by_key, self.keys.policies)
 
     def operations(self) -> Mapping[str, Callable[[Call], Result]]:
         """What it answers; see sandbox.api.Service."""
@@ -134,11 +133,12 @@ class Kms:
     def _create_key(self, call: Call) -> Result:
         self._allow_any(call)
         params = call.params
-        document = self.keys.checked(params["Policy"]) if "Policy" in params else None
+        if "Policy" in params:
+            self.keys.policies.check(call, params["Policy"])
         key = self.keys.make(
             call.caller.account,
             call.region,
-            document,
+            params.get("Policy", ""),
             description=params.get("Description", ""),
             spec=params.get("KeySpec", params.get("CustomerMasterKeySpec", "SYMMETRIC_DEFAULT")),
             usage=params.get("KeyUsage", "ENCRYPT_DECRYPT"),
@@ -194,11 +194,11 @@ class Kms:
     # --- policies ---
 
     def _get_policy(self, call: Call) -> Result:
-        return {"Policy": json.dumps(self._key(call).policy), "PolicyName": "default"}
+        return {"Policy": self.keys.policies.shown(call, self._key(call)), "PolicyName": "default"}
 
     def _put_policy(self, call: Call) -> Result:
-        key = self._key(call)
-        key.policy = self.keys.checked(call.params["Policy"])
+        bypass = str(bool(call.params.get("BypassPolicyLockoutSafetyCheck"))).lower()
+        self.keys.policies.put(call, self._key(call, {"kms:bypasspolicylockoutsafetycheck": bypass}))
         return {}
 
     # --- aliases ---
@@ -268,7 +268,7 @@ class Kms:
 
     def _parent(self, call: Call, key: Key, context: Mapping[str, Values]) -> Grant | None:
         """Return the grant without which the caller could not make another one."""
-        bare = Access(self._world, {}).decide(
+        bare = Access(self._world, {}, self.keys.policies).decide(
             call.caller, "kms:CreateGrant", key, region=call.region, context=self._direct(context)
         )
         if bare.allowed:

@@ -1,0 +1,211 @@
+"""The door of key access by policy: our statements in a source key's policy.
+
+PutKeyPolicy replaces the whole document and takes no condition [aws-facts 3, VERIFIED], so whoever puts last wins.
+What stands between us and a person's or a stack's edit:
+
+- a put is based on a document that was read twice, the second time right before it; where the two differ, it begins
+  anew;
+- each put edits what is there now: an older document is never put again, and the SDK does not repeat one;
+- a read that does not show what this process, or by the ledger another one, has done to the key within a minute may be
+  a late one: nothing is put onto it, and it is looked at again soon;
+- after a put the policy is read again. Where ours does not show, late or taken out by an edit of what was there before,
+  it is put once more, onto what is there by then. What the ledger calls closed, and shows, goes with the next put.
+
+What is left: an edit that falls between the second read and our put, or that such a read does not show yet, is lost,
+and the policy does not tell. It is a window of one call. The other way round, an edit that was read before our put and
+written after it takes our statement out: that shows here while we look, and later by a copy that fails.
+
+One lane works on a key at a time, so two promotions do not race each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from chalicelib.adapters.doors import region_in
+from chalicelib.adapters.refusals import code_of, told
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core import key_policy
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.key_policy import Access, Document
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Ledger, Refusal
+
+PREFIX = "resource#policy#"
+POLICY = "default"
+"""The only name that a key's policy can have."""
+ROUNDS = 4
+"""So many edits of others in a row, and we stand back for a while."""
+GONE = "NotFoundException"
+NAMED = 8
+"""So many principals a message lists."""
+
+LATE = 60
+"""Seconds within which a read may not show what was put [aws-facts 3: eventually consistent; the time UNVERIFIED]."""
+
+
+class PolicyDoor:
+    """The port ``Door`` for ``resource#policy#<arn>``: statements that are ours by their Sid, several in one put."""
+
+    foreign = False
+    batch = 50
+
+    def __init__(self, sessions: Sessions, ledger: Ledger, hub: str, where: str) -> None:
+        self._sessions = sessions
+        self._ledger = ledger
+        self._last: dict[str, tuple[float, frozenset[str]]] = {}
+        self._hub = hub
+        self._where = where
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """See the port."""
+        document = self._unless_gone(key_of(resource))
+        return frozenset(s.holder_key for s in shares if document is not None and document.shows(_access(s)))
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """See the port. What stands there already is not put again: safe to repeat."""
+        self._edit(resource, self._read(key_of(resource)), shares, ())
+        return {}
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """See the port."""
+        document = self._unless_gone(key_of(resource))
+        if document is not None:
+            self._edit(resource, document, (), shares)
+
+    def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
+        wanted, unwanted = [_access(s) for s in opening], [_access(s) for s in closing]
+        for _ in range(ROUNDS):
+            others = self._others(resource, (*opening, *closing))
+            if self._is_late(document, opening, closing, others):
+                break
+            if _is_done(document, wanted, unwanted):
+                return
+            ghosts = [_access(s) for s in others if s.state in (State.CLOSED, State.REFUSED)]
+            text = key_policy.edited(document, wanted, [*unwanted, *ghosts])
+            if isinstance(text, Fault):
+                raise Refusal(Why.DENIED, text)
+            latest = self._read(document.key)
+            if latest.policy.text == document.policy.text:
+                self._put(document, text, wanted)
+                latest = self._read(document.key)
+                if _is_done(latest, wanted, unwanted):
+                    return
+            document = latest
+        what = "The policy does not show what was put: reads of it are late, or somebody else edits it just now."
+        cure = "It is tried again by itself; if this lasts, look who puts this policy: PutKeyPolicy in CloudTrail."
+        raise Refusal(Why.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
+
+    def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
+        """Read the ledger: the shares of this key that are not in hand just now."""
+        names = {s.holder_key for s in mine}
+        return [s for s in self._ledger.shares(resource) if s.holder_key not in names]
+
+    def _is_late(
+        self, document: Document, opening: Sequence[Share], closing: Sequence[Share], others: Sequence[Share]
+    ) -> bool:
+        """Whether a document lacks what was done so shortly ago that it may only not show yet."""
+        since = self._sessions.now() - LATE
+        at, sids = self._last.get(document.key, (0.0, document.sids))
+        opened = [*closing, *(s for s in others if s.state is State.OPEN)]
+        closed = [*opening, *(s for s in others if s.state is State.CLOSED)]
+        return (
+            (at > since and sids != document.sids)
+            or any((s.opened_at or 0) > since and not document.shows(_access(s)) for s in opened)
+            or any((s.closed_at or 0) > since and document.shows(_access(s)) for s in closed)
+        )
+
+    def _unless_gone(self, key: str) -> Document | None:
+        """Read the policy; None where the key is gone, and what was open with it."""
+        try:
+            return self._read(key)
+        except Refusal as refusal:
+            if code_of(refusal) == GONE:
+                return None
+            raise
+
+    def _read(self, key: str) -> Document:
+        if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
+            raise Refusal(Why.DENIED, foreign)
+        with policy_told("GetKeyPolicy", f"{self._where}, {key}"):
+            text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
+                "Policy"
+            ]
+        document = key_policy.read(key, text)
+        if isinstance(document, Fault):
+            raise Refusal(Why.DENIED, document)
+        return document
+
+    def _put(self, before: Document, text: str, accesses: Sequence[Access]) -> None:
+        """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
+        named = {*before.principals, *(f"account {access.account}" for access in accesses)}
+        with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
+            kms = self._sessions.own("kms", once=True, region=region_in(before.key))
+            kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
+        after = key_policy.read(before.key, text)
+        if isinstance(after, Document):
+            self._last[before.key] = (self._sessions.now(), after.sids)
+
+
+def key_of(resource: str) -> str:
+    """Return the key's ARN of a resource's name."""
+    return resource.removeprefix(PREFIX)
+
+
+def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:
+    return all(map(document.gives, wanted)) and not any(map(document.shows, unwanted))
+
+
+def _access(share: Share) -> Access:
+    return key_policy.access(share.holder_key, share.grantee)
+
+
+@contextmanager
+def policy_told(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
+    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``told``.
+
+    ``principals``: whom the document names, for the one that KMS cannot see.
+    """
+    try:
+        with told(step, where):
+            yield
+    except Refusal as refusal:
+        fault = _explained(code_of(refusal), refusal.fault, sorted(principals))
+        raise Refusal(refusal.why, fault, unknown=refusal.unknown) from refusal.__cause__
+
+
+def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
+    """Return what AWS's code means for a key's policy; the fault as it is where there is no more to say."""
+    where, what = told.where, told.what
+    grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
+    match aws:
+        case "AccessDeniedException":
+            cure = (
+                "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy "
+                "leave the decision to IAM, or name the hub's roles act and settle there; look for a service control "
+                f"policy; {grant}"
+            )
+            return Fault("key-policy-denied", where, what, cure)
+        case "LimitExceededException":
+            return Fault("key-policy-too-large", where, what, f"Take statements out of it that nobody needs, {grant}")
+        case "MalformedPolicyDocumentException" if "principal" in what:
+            more = f" and {len(principals) - NAMED} more" if len(principals) > NAMED else ""
+            cure = (
+                f"KMS cannot see one of those that the policy would name: {', '.join(principals[:NAMED])}{more}. An "
+                "account may be closed, a role or user deleted: take it out of the policy or of the targets file, "
+                f"{grant}"
+            )
+            return Fault("key-policy-invalid-principal", where, what, cure)
+        case "MalformedPolicyDocumentException":
+            cure = f"Look at the policy (aws kms get-key-policy) and mend it, {grant}"
+            return Fault("key-policy-malformed", where, what, cure)
+        case "DisabledException" | "KMSInvalidStateException":
+            cure = "Look at the key's state (aws kms describe-key), enable it; then tag the AMI again."
+            return Fault("key-policy-key-state", where, what, cure)
+        case "NotFoundException":
+            cure = "The key was deleted, and with it what it encrypts: build the image anew."
+            return Fault("key-policy-key-gone", where, what, cure)
+        case _:
+            return told

@@ -1,0 +1,109 @@
+"""Which permissions at the source a delivery needs, by its mode: for its copies, or for as long as it is shared.
+
+=============  ==============================  =================================================
+what           copy mode                       share mode
+=============  ==============================  =================================================
+snapshots      while they are copied           only where ``share_snapshots`` says so; they stay
+AMI            while CopyImage runs            the launch permission; it stays
+source key     while they are copied           stays
+service roles  on the target's own key; stays  on the source key; stays
+=============  ==============================  =================================================
+
+Two of the three permissions that guides list are enough to copy snapshots: who may not launch the AMI cannot start
+instances that would depend on a key access which is about to go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import Delivery, Share
+from chalicelib.core.key_policy import Access, Audience, access, holder_key
+
+POLICIES = "resource#policy#"
+
+
+def needed(delivery: Delivery) -> tuple[Share, ...]:
+    """List them, each once. The hub's own account, in another Region, may use what is its own."""
+    if delivery.target.account == delivery.source_account:
+        return tuple(dict.fromkeys(_own_key(delivery)))
+    return tuple(dict.fromkeys((*_image(delivery), *_snapshots(delivery), *_keys(delivery), *_own_key(delivery))))
+
+
+def _image(delivery: Delivery) -> Iterator[Share]:
+    resource = addresses.image_resource(delivery.ami).pk
+    if delivery.target.mode == "share":
+        for principal in delivery.launched_by or (delivery.target.account,):
+            yield Share(resource, principal, stays=True)
+    elif delivery.method == "image":
+        yield Share(resource, delivery.target.account)
+
+
+def _snapshots(delivery: Delivery) -> Iterator[Share]:
+    shared = delivery.target.mode == "share"
+    if shared and not delivery.target.share_snapshots:
+        return
+    for snapshot in delivery.snapshots:
+        region = delivery.target.region if delivery.via else ""
+        resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
+        yield Share(resource.pk, delivery.target.account, stays=shared)
+
+
+def _keys(delivery: Delivery) -> Iterator[Share]:
+    account, shared = delivery.target.account, delivery.target.mode == "share"
+    for key in delivery.source_keys:
+        match delivery.target.key_access:
+            case "grant":
+                yield Share(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
+            case "policy":
+                # A statement to launch by and one to copy by allow different things: they are two shares.
+                audience = Audience.ACCOUNT if shared else Audience.COPIES
+                yield Share(addresses.policy_resource(key).pk, holder_key(account, audience), stays=shared)
+                if shared and delivery.target.service_linked_roles:
+                    roles = holder_key(account, Audience.ROLES)
+                    yield Share(addresses.policy_resource(key).pk, roles, stays=True)
+            case "none":
+                pass
+        if shared:
+            for role in delivery.target.service_linked_roles:
+                yield Share(addresses.role_resource(key, account).pk, role, stays=True)
+
+
+def _own_key(delivery: Delivery) -> Iterator[Share]:
+    if delivery.target.mode == "copy" and delivery.key_arn:
+        for role in delivery.target.service_linked_roles:
+            yield Share(addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, stays=True)
+
+
+def receiver(delivery: Delivery, share: Share) -> str:
+    """Whom a share is for: the account, or the organisation or organisational unit that it names instead."""
+    return share.holder if share.holder in delivery.launched_by else delivery.target.account
+
+
+def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
+    """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
+
+    While copies run it is the target's ``role``, or (a fallback) its account; what stays is for the whole account,
+    whose administrators delegate it.
+    """
+    account = delivery.target.account
+    match share.resource.split("#")[1]:
+        case "role":
+            return f"arn:{partition}:iam::{account}:role/aws-service-role/{share.holder}"
+        case "image":
+            return ""
+        case _:
+            for_roles = share.resource.startswith(POLICIES) and share.holder == holder_key(account, Audience.ROLES)
+            whole = (share.stays and not for_roles) or delivery.target.grantee == "account"
+            return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{role}'}"
+
+
+def in_policies(delivery: Delivery, role: str, partition: str) -> dict[str, list[Access]]:
+    """Return what is to stand in the policy of each source key, by the key's ARN."""
+    wanted: dict[str, list[Access]] = {}
+    for share in needed(delivery):
+        if share.resource.startswith(POLICIES):
+            one = access(share.holder, grantee(delivery, share, role, partition))
+            wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
+    return wanted

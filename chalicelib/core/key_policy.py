@@ -1,0 +1,299 @@
+"""Key access by policy: our statements in a source key's policy, told from all others by their Sid.
+
+PutKeyPolicy replaces the whole document and has no condition [aws-facts 3, VERIFIED], so nothing of others may be
+written anew: a document is edited as text. What is not ours keeps its bytes; a document that cannot be taken apart is
+refused.
+
+An audience is who one statement lets in, and is the last part of a share's ``holder_key`` on ``resource#policy#KEY``:
+
+- ``ACCOUNT``: the target's role, while it copies (with ``grantee: account`` any that the account lets);
+- ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
+- ``ACCOUNT-roles``: the target's role may make grants on the key for the account's service-linked roles.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
+
+LIMIT = 32_768
+"""Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. All that would be put is counted, blanks too."""
+
+SID_SHOWN = 80
+"""Letters of another's Sid that a message shows."""
+
+GRANT_INSTEAD = "set `key_access: grant` in the targets file, which leaves the key policy alone"
+
+USE = ("kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant")
+"""With ReEncrypt what AWS lists for users of a shared key [aws-facts 2, VERIFIED], but for DescribeKey."""
+
+FOR_ROLES = (
+    "Encrypt",
+    "Decrypt",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "DescribeKey",
+    "CreateGrant",
+)
+"""What AWS lists for a grant to AWSServiceRoleForAutoScaling on a key of another account [aws-facts 3, VERIFIED]."""
+
+DEAD = re.compile("A(ROA|IDA)[A-Z0-9]{12,}")
+"""How a role or user that was deleted shows as a principal [aws-facts 3]."""
+
+
+class Audience(StrEnum):
+    """Whom a statement lets in; the value is how its Sid ends."""
+
+    COPIES = "Copies"
+    ACCOUNT = "Account"
+    ROLES = "Roles"
+
+
+_SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-roles"}
+_OURS = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)(Look)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one share opens. ``principal`` is the ARN of the target's role, or of its root for the whole account."""
+
+    account: str
+    audience: Audience
+    principal: str = ""
+
+    @property
+    def holder_key(self) -> str:
+        """Name of its share on the key's resource."""
+        return holder_key(self.account, self.audience)
+
+    @property
+    def sids(self) -> frozenset[str]:
+        """Of its statements."""
+        sid = f"AmiPromoter{self.account}{self.audience}"
+        return frozenset({sid} if self.audience is Audience.ROLES else {sid, f"{sid}Look"})
+
+
+def holder_key(account: str, audience: Audience) -> str:
+    """Name the share of an access on the key's resource."""
+    return f"{account}{_SUFFIX[audience]}"
+
+
+def access(name: str, principal: str) -> Access:
+    """Return what a share named so is for; ``principal``: the share's grantee."""
+    account, _, rest = name.partition("-")
+    audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
+    return Access(account, audience, principal)
+
+
+def statements(access: Access) -> tuple[dict[str, Any], ...]:
+    """Write the statements that give an access, as narrow as a key policy can say it.
+
+    The principal is always the account: a role that was deleted would make every later put fail, and one that is not
+    there yet could not be named [aws-facts 3]. ``kms:ViaService`` names EC2 without a Region: which Region's name a
+    copy abroad bears is not documented, and a key can only be used in its own. DescribeKey is asked through EC2 and
+    directly, so it has a statement without that condition; it tells no more than what a key is.
+    """
+    partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
+    iam = f"arn:{partition}:iam::{access.account}"
+    sid = f"AmiPromoter{access.account}{access.audience}"
+    only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
+    if access.audience is Audience.ROLES:
+        return (
+            _allow(
+                sid,
+                iam,
+                "kms:CreateGrant",
+                {
+                    **only,
+                    "StringLike": {"kms:GranteePrincipal": f"{iam}:role/aws-service-role/*"},
+                    "ForAllValues:StringEquals": {"kms:GrantOperations": list(FOR_ROLES)},
+                },
+            ),
+        )
+    through_ec2 = {
+        **only,
+        "StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"},
+        "BoolIfExists": {"kms:GrantIsForAWSResource": "true"},
+    }
+    re_encrypt = "kms:ReEncryptFrom" if access.audience is Audience.COPIES else "kms:ReEncrypt*"
+    return (
+        _allow(sid, iam, [*USE, re_encrypt], through_ec2),
+        _allow(f"{sid}Look", iam, "kms:DescribeKey", only),
+    )
+
+
+def _allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, Any]) -> dict[str, Any]:
+    said = {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"{iam}:root"},
+        "Action": action,
+        "Resource": "*",
+    }
+    return {**said, "Condition": dict(condition)} if condition else said
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The policy of the key of this ARN, as KMS returned it."""
+
+    key: str
+    policy: PolicyText
+
+    @property
+    def sids(self) -> frozenset[str]:
+        """The Sids of our statements in it."""
+        return frozenset(part.sid for part in self.policy.parts if _is_ours(part))
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Whom it names, in ours too: one of them may be what KMS cannot see."""
+        return tuple(sorted({name for part in self.policy.parts for name in part.principals}))
+
+    def shows(self, one: Access) -> bool:
+        """Whether any statement of an access is there, whatever it says."""
+        return not one.sids.isdisjoint(self.sids)
+
+    def gives(self, one: Access) -> bool:
+        """Whether an access is there just as we write it, each statement once."""
+        mine = [part.value for part in self.policy.parts if part.sid in one.sids]
+        return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
+
+    def same(self, other: Document) -> bool:
+        """Whether both mean the same, our statements too."""
+        return self._said(others=False) == other._said(others=False)
+
+    def same_others(self, other: Document) -> bool:
+        """Whether everything that is not ours means the same in both."""
+        return self._said(others=True) == other._said(others=True)
+
+    def _said(self, *, others: bool) -> tuple[str, list[str]]:
+        parts = (part for part in self.policy.parts if not (others and _is_ours(part)))
+        return meaning(self.policy.rest), sorted(meaning(part.value) for part in parts)
+
+
+def read(key: str, text: str) -> Document | Fault:
+    """Take a key policy apart; a fault where that cannot be done safely. ``key``: the key's ARN, for messages."""
+    policy = taken_apart(text)
+    return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy)
+
+
+def edited(document: Document, wanted: Collection[Access], unwanted: Collection[Access] = ()) -> str | Fault:
+    """Return the text with the statements of some accesses and without those of others.
+
+    What stands there already as it should is left alone. A fault where the document would be too large, where nothing
+    would be left in it, or where another's dead principal would make the put fail.
+    """
+    lacking = [one for one in {one.holder_key: one for one in wanted}.values() if not document.gives(one)]
+    new = [_compact(statement) for one in lacking for statement in statements(one)]
+    without = _sids([*lacking, *unwanted])
+    text = rebuilt(document.policy, without, new)
+    size = len(text.encode())
+    if new and size > LIMIT:
+        what = (
+            f"its policy would have {size} bytes with our {len(new)} statements for {_names(lacking)}; a key policy "
+            f"has at most {LIMIT}."
+        )
+        cure = f"Take statements out of it that nobody needs, or {GRANT_INSTEAD}; then tag the AMI again."
+        return Fault("key-policy-too-large", document.key, what, cure)
+    if not new and document.policy.parts and all(part.sid in without for part in document.policy.parts):
+        what = "its policy consists of nothing but our statements, and KMS takes no policy that shuts everybody out."
+        cure = "Put the owner's administration statement back: Principal the account's root, Action kms:*."
+        return Fault("key-policy-would-be-empty", document.key, what, cure)
+    return _put_fit(document, text)
+
+
+def faults(key: str, hub: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
+    """Say why these accesses cannot be written into a key's policy, before anything is opened; empty if they can.
+
+    ``text``: the policy, or why it could not be read.
+    """
+    if (foreign := foreign_key(key, hub)) is not None:
+        return (foreign,)
+    if isinstance(text, Fault):
+        return (text,)
+    document = read(key, text)
+    if isinstance(document, Fault):
+        return (document,)
+    dead = tuple(dead_principals(document))
+    after = edited(document, wanted)
+    return (*dead, *([after] if isinstance(after, Fault) and after not in dead else []))
+
+
+def foreign_key(key: str, hub: str) -> Fault | None:
+    """Return the fault of a key whose policy the hub cannot put: PutKeyPolicy works at home only [aws-facts 3]."""
+    account = key.split(":")[4] if key.count(":") >= 5 else ""
+    if account == hub:
+        return None
+    what = f"it belongs to account {account}; a key's policy can be read and put in its own account only, not by {hub}."
+    cure = (
+        "Have that account's owner let the targets use the key and set `key_access: none` in the targets file; or "
+        "re-encrypt the image under a key of the hub."
+    )
+    return Fault("key-policy-foreign", key, what, cure)
+
+
+def dead_principals(document: Document) -> Iterator[Fault]:
+    """Name every principal that exists no longer: with it in the document, every put fails, also one of the owner's."""
+    for number, part in enumerate(document.policy.parts, 1):
+        for name in sorted(filter(DEAD.fullmatch, part.principals)):
+            what = (
+                f"{_named(part, number)} in its policy names {name}, a role or user that was deleted. KMS takes no "
+                "policy with such a principal, so nobody can change this one."
+            )
+            cure = (
+                f"Take {name} out, or name its successor: aws kms get-key-policy and put-key-policy. Or "
+                f"{GRANT_INSTEAD}. Then tag the AMI again."
+            )
+            yield Fault("key-policy-dead-principal", document.key, what, cure)
+
+
+def _put_fit(document: Document, text: str) -> str | Fault:
+    if text == document.policy.text:
+        return text
+    for fault in dead_principals(document):
+        return fault
+    after = read(document.key, text)
+    if isinstance(after, Fault) or not after.same_others(document):
+        return _unreadable(document.key, "editing it would have changed what is not ours")
+    return text
+
+
+def _names(wanted: Sequence[Access]) -> str:
+    accounts = sorted({one.account for one in wanted})
+    return f"account {accounts[0]}" if len(accounts) == 1 else f"{len(accounts)} accounts"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _unreadable(key: str, why: str) -> Fault:
+    what = f"its policy cannot be changed safely: {why}."
+    cure = f"Look at it (aws kms get-key-policy) and mend it, or {GRANT_INSTEAD}; then tag the AMI again."
+    return Fault("key-policy-unreadable", key, what, cure)
+
+
+def _is_ours(part: Part) -> bool:
+    return _OURS.fullmatch(part.sid) is not None
+
+
+def _sids(accesses: Collection[Access]) -> frozenset[str]:
+    return frozenset(sid for one in accesses for sid in one.sids)
+
+
+def _named(part: Part, number: int) -> str:
+    sid = part.sid if len(part.sid) <= SID_SHOWN else f"{part.sid[:SID_SHOWN]}…"
+    return f"The statement {sid!r}" if part.sid else f"Statement {number}, which has no Sid,"

@@ -1,0 +1,149 @@
+"""A policy document as text: taken apart, compared, and put together again with all that is not changed left in place.
+
+Parsing a policy and writing it anew would keep its meaning and lose its owner's layout; and where one member stands
+twice, a parser shows only the last. So statements are cut out of the text and added to it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One statement: where it stands in the text, and what it says."""
+
+    start: int
+    end: int
+    value: Mapping[str, Any]
+
+    @property
+    def sid(self) -> str:
+        """Its Sid; "" without one."""
+        return str(self.value.get("Sid", ""))
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """The AWS principals that it names, excepted ones too."""
+        found: set[str] = set()
+        for element in ("Principal", "NotPrincipal"):
+            value = self.value.get(element, [])
+            names = value.get("AWS", []) if isinstance(value, dict) else value
+            found |= {name for name in (names if isinstance(names, list) else [names]) if isinstance(name, str)}
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyText:
+    """A policy's text. ``start`` and ``end`` enclose the value of ``Statement``: a list, or one statement alone."""
+
+    text: str
+    start: int
+    end: int
+    parts: tuple[Part, ...]
+
+    @property
+    def rest(self) -> Mapping[str, Any]:
+        """All members but ``Statement``."""
+        return {name: value for name, value in json.loads(self.text).items() if name != "Statement"}
+
+
+def taken_apart(text: str) -> PolicyText | str:
+    """Take a policy apart; why not, in words, where that cannot be done safely."""
+    try:
+        whole = json.loads(text)
+        found = list(_members(text)) if isinstance(whole, dict) else []
+    except (ValueError, RecursionError) as error:
+        return f"it is no JSON: {error}"
+    places = [(start, end) for name, start, end in found if name == "Statement"]
+    if len(places) != 1:
+        return f"it has {len(places)} members named Statement, not one"
+    ((start, end),) = places
+    parts = tuple(Part(a, b, json.loads(text[a:b])) for a, b in _elements(text, start, end))
+    if not all(isinstance(part.value, dict) for part in parts):
+        return "a statement in it is not an object"
+    return PolicyText(text, start, end, parts)
+
+
+def rebuilt(policy: PolicyText, without: Collection[str], new: Sequence[str]) -> str:
+    """Return the text without the statements of these Sids and with new ones at the end; all else byte for byte."""
+    text, parts = policy.text, policy.parts
+    kept = [number for number, part in enumerate(parts) if part.sid not in without]
+    if not new and len(kept) == len(parts):
+        return text
+    if text[policy.start] != "[":
+        bare = [text[policy.start : policy.end]] if kept else []
+        return f"{text[: policy.start]}[{','.join([*bare, *new])}]{text[policy.end :]}"
+    head = text[: parts[0].start] if parts else text[: policy.start + 1]
+    tail = text[parts[-1].end if parts else policy.start + 1 :]
+    body = ""
+    for number in kept:
+        between = text[parts[number - 1].end : parts[number].start] if body else ""
+        body += between + text[parts[number].start : parts[number].end]
+    return head + ",".join([*([body] if body else []), *new]) + tail
+
+
+def meaning(value: Any) -> str:
+    """Write a part of a policy so that equal meanings give equal texts.
+
+    A list of one is its member, order in a list of words does not matter, and an account id is its root
+    [IAM user guide: policy elements; KMS may return either form].
+    """
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _roots(_plain(inner)) if name == "AWS" else _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        plain = sorted((_plain(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
+        return plain[0] if len(plain) == 1 else plain
+    return value
+
+
+def _roots(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted({_roots(one) for one in value if isinstance(one, str)})
+    found = re.fullmatch("arn:aws[a-z-]*:iam::([0-9]{12}):root", value) if isinstance(value, str) else None
+    return found.group(1) if found else value
+
+
+def _members(text: str) -> Iterator[tuple[str, int, int]]:
+    """Find the members of the object that a JSON text is, known to be well formed: name, begin and end of value."""
+    decoder = json.JSONDecoder()
+    at = _after(text, 0, "{")
+    while text[at] != "}":
+        name, at = decoder.raw_decode(text, at)
+        start = _after(text, at, ":")
+        _, end = decoder.raw_decode(text, start)
+        yield name, start, end
+        at = _after(text, end, ",")
+
+
+def _elements(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Find the statements in a value that is a list of them, or one alone."""
+    if text[start] != "[":
+        yield start, end
+        return
+    decoder = json.JSONDecoder()
+    at = _after(text, start, "[")
+    while text[at] != "]":
+        _, stop = decoder.raw_decode(text, at)
+        yield at, stop
+        at = _after(text, stop, ",")
+
+
+def _after(text: str, at: int, sign: str) -> int:
+    """Skip blanks, the sign if it is there, and blanks again."""
+    at = _blanks(text, at)
+    return _blanks(text, at + 1) if text[at] == sign else at
+
+
+def _blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\n\r":
+        at += 1
+    return at

@@ -1,0 +1,56 @@
+"""By way of the hub: a target in another Region copies from the hub's own AMI there, which is a delivery of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core import addresses, codec
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.faults import Fault
+from chalicelib.ports import Children, Records, Stored, TargetAccount
+from chalicelib.service.bell import Bell
+
+CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
+
+
+def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Event:
+    """Look how the hub's own copy stands. One that failed before this one was asked for may be on its way again."""
+    try:
+        stored = records.read(addresses.delivery(delivery.via))
+        copy = None if stored is None or stored.parked else parse(stored)
+    except ParkRecord:
+        copy = None
+    if copy is None or not copy.ended:
+        return ev.HubCopySeen()
+    if copy.state is not State.DELIVERED:
+        if copy.asked_by < delivery.asked_by:
+            return ev.HubCopySeen()
+        why = f" {copy.faults[0].what}" if copy.faults else ""
+        what = f"The hub's own copy in {copy.target.region}, from which this one was to be made, is {copy.state}.{why}"
+        return ev.TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
+    known = {one.source: one.copy for one in copy.copies if one.copy}
+    if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
+        known = {seen.source: seen.copy for seen in target.find_copies(copy) if seen.state == "completed"}
+    wanted = [snapshot.id for snapshot in delivery.snapshots]
+    if any(snapshot not in known for snapshot in wanted):
+        what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."
+        return ev.TargetUnfit((Fault("hub-copy-incomplete", delivery.where, what, CURE),))
+    return ev.HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
+
+
+def tell(bell: Bell, children: Children, delivery: Delivery) -> None:
+    """Wake those that wait for this copy of the hub's own; a poll finds it where this is lost."""
+    for child in children.all(delivery.ami):
+        if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id:
+            cause = f"hub-copy:{delivery.id}:{delivery.episode}"
+            bell.note(addresses.delivery(child.delivery), {"hub-copy": cause}, cause)
+
+
+def parse(stored: Stored) -> Delivery:
+    """Read a delivery from its item. Raises Unreadable."""
+    try:
+        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error

@@ -1,0 +1,328 @@
+"""The door of key access by policy, against the sandbox's KMS: what it puts, what it leaves, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.policy_door import ROUNDS, PolicyDoor
+from chalicelib.core.addresses import policy_resource
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Refusal
+from sandbox.world import World
+from tests.fakes import MemoryLedger
+
+HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
+WHERE = f"account {HUB} (hub), us-east-1"
+OWNER: dict[str, Any] = {
+    "Sid": "Enable IAM User Permissions",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+class Sessions:
+    """The function's own clients, as the hub's root."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def own(self, service: str, *, once: bool = False) -> Any:
+        """A client; ``once`` makes no difference here."""
+        return self.world.client(service, HUB)
+
+    def now(self) -> float:
+        """Epoch seconds of the world."""
+        return self.world.now.timestamp()
+
+
+class Key:
+    """A key of the hub, its owner, and a door to it."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.ledger = world, MemoryLedger()
+        self.kms = world.client("kms", HUB)
+        self.arn = self.kms.create_key()["KeyMetadata"]["Arn"]
+        self.resource = policy_resource(self.arn).pk
+        self.put(OWNER)
+        world.kernel.elapse(300)
+        self.door = self.another()
+
+    def another(self) -> PolicyDoor:
+        """A door in another execution environment: it remembers nothing."""
+        sessions: Any = Sessions(self.world)
+        return PolicyDoor(sessions, self.ledger, HUB, WHERE)
+
+    def put(self, *statements: dict[str, Any]) -> str:
+        """Put a policy by hand; returns its text."""
+        text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=4)
+        self.kms.put_key_policy(KeyId=self.arn, PolicyName="default", Policy=text)
+        return text
+
+    @property
+    def text(self) -> str:
+        """The policy as it is."""
+        return self.world.kms.keys.keys[self.arn].versions[-1].text
+
+    @property
+    def sids(self) -> list[str]:
+        """Of the policy as it is."""
+        return [statement["Sid"] for statement in json.loads(self.text)["Statement"]]
+
+    def share(self, account: str = DEV, state: State = State.OPENING, **rest: Any) -> Share:
+        """A share as the lane has it in hand; it stands in the ledger."""
+        grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
+        made = Share(self.resource, account, account, grantee, state=state, **rest)
+        self.ledger.book[self.resource, account] = made
+        return made
+
+    def opened(self, share: Share) -> Share:
+        """What the lane writes when it is open."""
+        return self.share(share.account, State.OPEN, opened_at=int(self.world.now.timestamp()))
+
+    def closed(self, share: Share) -> Share:
+        """What the lane writes when it is closed."""
+        return self.share(share.account, State.CLOSED, closed_at=int(self.world.now.timestamp()))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.world.kernel.elapse(seconds)
+
+    def when(self, operation: str, number: int, act: Callable[[], object]) -> None:
+        """Do something after so many calls of an operation have had their effect, before the next."""
+        left = [number]
+
+        def hook(call: Any) -> None:
+            if call.operation == operation and call.caller.account == HUB:
+                left[0] -= 1
+                if left[0] == 0:
+                    act()
+
+        self.world.gateway.after.append(hook)
+
+    def puts(self) -> int:
+        """How many puts have taken effect."""
+        return len(self.world.kms.keys.keys[self.arn].versions)
+
+
+@pytest.fixture
+def key() -> Iterator[Key]:
+    """A key with nothing but its owner's statement."""
+    with World() as world:
+        yield Key(world)
+
+
+def refused(call: Callable[[], object]) -> Refusal:
+    """What a call is refused with."""
+    with pytest.raises(Refusal) as caught:
+        call()
+    return caught.value
+
+
+def both(account: str) -> list[str]:
+    """The Sids of the two statements for a copying role."""
+    return [f"AmiPromoter{account}Copies", f"AmiPromoter{account}CopiesLook"]
+
+
+def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> None:
+    """One put for all; again, it changes nothing; after the last is closed the text is the owner's."""
+    text, puts = key.text, key.puts()
+    shares = [key.share(DEV), key.share(TEST)]
+
+    assert key.door.showing(key.resource, shares) == frozenset()
+    assert key.door.open(key.resource, shares) == {}
+    key.door.open(key.resource, shares)
+    assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
+    assert key.puts() == puts + 1
+    assert key.door.showing(key.resource, shares) == {DEV, TEST}
+    key.door.close(key.resource, shares[:1])
+    assert key.door.showing(key.resource, shares) == {TEST}
+    key.door.close(key.resource, shares)
+    key.door.close(key.resource, shares)
+    assert key.text == text
+    assert key.puts() == puts + 3
+
+
+def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
+    """The second read differs from the first: it begins anew, and the put is based on the edit."""
+    theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
+    key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
+
+    key.door.open(key.resource, [key.share()])
+
+    assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
+
+
+def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: Key) -> None:
+    """A stack read the policy before our put and wrote it after: its edit stays, and ours comes back a minute later."""
+    theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
+    key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
+    share = key.share()
+
+    late = refused(lambda: key.door.open(key.resource, [share]))
+    assert late.why is Why.THROTTLED
+    assert late.fault.code == "key-policy-not-shown"
+    assert key.sids == [OWNER["Sid"], "Theirs"]
+    key.wait(61)
+    key.door.open(key.resource, [share])
+    assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
+
+
+def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
+    """After some rounds it stands back, and tries again later; nothing of theirs is lost."""
+    for number in range(1, 4 * ROUNDS):
+        theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
+        key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
+
+    assert refused(lambda: key.door.open(key.resource, [key.share()])).why is Why.THROTTLED
+    assert key.sids[0] == OWNER["Sid"]
+    assert key.sids[1].startswith("Theirs")
+    assert len(key.sids) == 2
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
+    """Another account's statement was put seconds ago and does not show: nothing is put onto that document.
+
+    This process remembers its own put; another one knows by the ledger.
+    """
+    first = key.share(DEV)
+    key.door.open(key.resource, [first])
+    key.opened(first)
+    key.wait(5)
+    key.world.faults.stale_reads("GetKeyPolicy", 2, seconds=20)
+    door = key.door if warm else key.another()
+    second = key.share(TEST)
+
+    assert refused(lambda: door.open(key.resource, [second])).fault.code == "key-policy-not-shown"
+    assert key.sids == [OWNER["Sid"], *both(DEV)]
+    key.world.faults.calm()
+    door.open(key.resource, [second])
+    assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None:
+    """A statement was removed seconds ago and still shows: nothing is put onto that document."""
+    first = key.share(DEV)
+    key.door.open(key.resource, [first])
+    key.wait(100)
+    key.door.close(key.resource, [key.opened(first)])
+    key.closed(first)
+    key.wait(5)
+    key.world.faults.stale_reads("GetKeyPolicy", 2, seconds=20)
+    door = key.door if warm else key.another()
+
+    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).why is Why.THROTTLED
+    assert key.sids == [OWNER["Sid"]]
+
+
+def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -> None:
+    """It was just closed and shows; it was just opened and does not show: neither is believed."""
+    share = key.share()
+    key.door.open(key.resource, [share])
+    share = key.opened(share)
+    key.wait(5)
+    key.world.faults.stale_reads("GetKeyPolicy", 1, seconds=20)
+    assert refused(lambda: key.another().close(key.resource, [share])).why is Why.THROTTLED
+    key.world.faults.calm()
+    key.wait(100)
+    key.door.close(key.resource, [share])
+    again = replace(key.closed(share), state=State.OPENING)
+    key.wait(5)
+    key.world.faults.stale_reads("GetKeyPolicy", 1, seconds=20)
+    assert refused(lambda: key.another().open(key.resource, [again])).why is Why.THROTTLED
+
+
+def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
+    """A put that raced another brought it back: it shows for longer than a minute."""
+    share = key.share()
+    key.door.open(key.resource, [share])
+    key.closed(share)
+    key.wait(100)
+
+    key.another().open(key.resource, [key.share(TEST)])
+
+    assert key.sids == [OWNER["Sid"], *both(TEST)]
+
+
+def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
+    """KMS takes no policy that names it; the words name whom the policy would name."""
+    key.world.accounts.closed.add(DEV)
+    puts = key.puts()
+
+    found = refused(lambda: key.door.open(key.resource, [key.share()]))
+
+    assert found.why is Why.DENIED
+    assert found.fault.code == "key-policy-invalid-principal"
+    assert f"account {DEV}" in found.fault.cure
+    assert key.puts() == puts
+
+
+def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
+    """Also where ours is to be removed: KMS would refuse it."""
+    share = key.share()
+    key.door.open(key.resource, [share])
+    role = key.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
+    ours = [s for s in json.loads(key.text)["Statement"] if s["Sid"] in both(DEV)]
+    key.put(OWNER, {**OWNER, "Sid": "Operators", "Principal": {"AWS": role.arn}}, *ours)
+    key.world.iam.roles.drop(role.arn)
+    puts = key.puts()
+
+    for call in (key.door.close, key.door.open):
+        shares = [share] if call == key.door.close else [key.share(TEST)]
+        found = refused(lambda call=call, shares=shares: call(key.resource, shares))
+        assert found.fault.code == "key-policy-dead-principal"
+        assert "'Operators'" in found.fault.what
+        assert role.id in found.fault.what
+    assert key.puts() == puts
+
+
+def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
+    """It is refused by its ARN."""
+    foreign = key.arn.replace(HUB, TEST)
+    before = len(key.world.calls)
+    found = refused(lambda: key.door.open(policy_resource(foreign).pk, [key.share()]))
+
+    assert found.fault.code == "key-policy-foreign"
+    assert len(key.world.calls) == before
+
+
+def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
+    """What was open went with it; opening is refused with what to do."""
+    share = key.share()
+    key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
+    key.wait(8 * 24 * 3600)
+
+    key.door.close(key.resource, [share])
+    assert key.door.showing(key.resource, [share]) == frozenset()
+    assert refused(lambda: key.door.open(key.resource, [share])).fault.code == "key-policy-key-gone"
+
+
+@pytest.mark.parametrize(
+    ("aws", "code", "why"),
+    [
+        ("AccessDeniedException", "key-policy-denied", Why.DENIED),
+        ("LimitExceededException", "key-policy-too-large", Why.DENIED),
+        ("MalformedPolicyDocumentException", "key-policy-malformed", Why.DENIED),
+        ("KMSInvalidStateException", "key-policy-key-state", Why.DENIED),
+        ("ThrottlingException", "aws-throttled", Why.THROTTLED),
+        ("KMSInternalException", "aws-throttled", Why.THROTTLED),
+    ],
+)
+def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Why) -> None:
+    """In which account, on which key, at which call; the cure is for that code."""
+    key.world.faults.refuse("PutKeyPolicy", aws, n=9)
+
+    found = refused(lambda: key.door.open(key.resource, [key.share()]))
+
+    assert (found.fault.code, found.why) == (code, why)
+    assert key.arn in found.fault.where
+    assert "PutKeyPolicy" in found.fault.what

@@ -1,0 +1,163 @@
+"""Copy method image: CopyImage in the target, with a launch permission for as long as it reads and no longer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST
+
+WHOLE = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  copy_method: METHOD
+groups:
+  default: ["{DEV}"]
+  dev: ["{DEV}", "{TEST}"]
+"""
+
+
+@pytest.fixture
+def whole(scene):
+    """Set the scene with targets that copy AMIs whole."""
+    scene.apply(WHOLE.replace("METHOD", "image"))
+    scene.launches = {DEV, TEST}
+    return scene
+
+
+def launchable_by(scene, image: str = "") -> set[str]:
+    """Who may launch an AMI of the hub now."""
+    image = image or scene.image
+    shown = scene.client("ec2").describe_image_attribute(ImageId=image, Attribute="launchPermission")
+    return {entry.get("UserId", str(entry)) for entry in shown["LaunchPermissions"]}
+
+
+def tags_of(raw) -> dict[str, str]:
+    """Tags as a mapping."""
+    return {tag["Key"]: tag["Value"] for tag in raw["Tags"]}
+
+
+def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
+    """Two accounts, two volumes each: all shares are open until EC2's event says available, and closed seconds later.
+
+    AMI and snapshots bear their sources' tags and ours, each snapshot is under the target's key, and it launches.
+    """
+    sources = whole.client("ec2").describe_snapshots(SnapshotIds=list(whole.snapshots))["Snapshots"]
+    whole.client("ec2").create_tags(Resources=[whole.snapshots[1]], Tags=[{"Key": "volume", "Value": "second"}])
+    whole.tag("dev")
+    whole.run_until(lambda: len(whole.calls("CopyImage")) == 2)
+    whole.run_until_state("verifying")
+    whole.wait(5)
+    assert launchable_by(whole) == {DEV, TEST}
+    assert all(whole.shared_with(snapshot) == {DEV, TEST} for snapshot in whole.snapshots)
+    assert len(whole.grants()) == 2
+    began = whole.world.now
+    whole.run_until_over()
+
+    assert whole.states() == {DEV: "delivered", TEST: "delivered"}
+    assert launchable_by(whole) == set()
+    assert (whole.world.now - began).total_seconds() < 60  # by the event: a poll comes after a minute
+    for account in (DEV, TEST):
+        image, snapshots = whole.image_in(account), whole.snapshots_in(account)
+        key = whole.world.client("kms", account, REGION).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
+        assert image["Name"] == f"golden-2026-01-{whole.image}"
+        assert image["SourceImageId"] == whole.image
+        used = {mapping["DeviceName"]: mapping["Ebs"]["SnapshotId"] for mapping in image["BlockDeviceMappings"]}
+        assert set(used.values()) == {one["SnapshotId"] for one in snapshots}
+        assert {one["KmsKeyId"] for one in snapshots} == {key}
+        assert {tags_of(one)[SNAPSHOT_TAG] for one in snapshots} == {one["SnapshotId"] for one in sources}
+        (second,) = [one for one in snapshots if tags_of(one)[SNAPSHOT_TAG] == whole.snapshots[1]]
+        assert tags_of(second)["volume"] == "second"
+        assert tags_of(image)["ami-promoter:source-image"] == whole.image
+        assert not {"promote"} & tags_of(image).keys()
+        assert whole.world.ec2.launch(account, REGION, image["ImageId"]) == ""
+    (notice,) = [one for one in whole.notices("delivery.delivered") if one["account"] == DEV]
+    assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(s["SnapshotId"] for s in whole.snapshots_in(DEV))
+    assert whole.calls("CopySnapshot") == whole.calls("RegisterImage") == []
+    whole.assert_laws()
+
+
+def test_auto_copies_whole_what_registering_cannot_make(scene):
+    """TPM beside uefi-preferred, and Windows, go by CopyImage, which keeps them; a plain AMI by its snapshots.
+
+    ``ami-promoter status`` says why. The same AMIs are refused where the file says `snapshots`, with the way out.
+    """
+    tpm = scene.seed("tpm", BootMode="uefi-preferred", TpmSupport="v2.0", uefi_data="AAAA")
+    billed = {"PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002", "Platform": "windows"}
+    windows = scene.seed("windows", **billed)
+    scene.tag("", tpm)
+    scene.run_until_refused(tpm)
+    assert scene.faults(tpm) == {"source-tpm-uefi-preferred"}
+    (fault,) = scene.notices("promotion.refused", tpm)[0]["faults"]
+    assert "copy_method: auto" in fault["cure"]
+
+    scene.apply(WHOLE.replace("METHOD", "auto"))
+    scene.launches = {DEV}
+    scene.untag(tpm)
+    for image in (scene.image, tpm, windows):
+        scene.tag("", image)
+    for image in (scene.image, tpm, windows):
+        scene.run_until_over(image)
+
+    names = {"tpm": tpm, "windows": windows, "golden-2026-01": scene.image}
+    made = {tags_of(image)["ami-promoter:source-image"]: image for image in scene.images_in(DEV)}
+    assert made.keys() == set(names.values())
+    assert (made[tpm]["BootMode"], made[tpm]["TpmSupport"]) == ("uefi-preferred", "v2.0")
+    assert {name: made[windows][name] for name in billed} == billed
+    assert {call.params["SourceImageId"] for call in scene.calls("CopyImage")} == {tpm, windows}
+    assert len(scene.calls("RegisterImage")) == 1
+    assert "uefi-preferred" in scene.delivery(DEV, tpm)["method_why"]
+    _, said, _ = scene.cli("status", windows)
+    assert "CopyImage: copy_method auto: The image is billed as Windows" in said
+    assert scene.delivery(DEV)["method"] == "snapshots"
+    scene.assert_laws()
+
+
+def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(whole):
+    """The grant comes true after the first CopyImage: its AMI failed, is removed, and a new try has a new token."""
+    whole.world.kms.grants.delay = (90.0, 90.0)
+    whole.promote("")
+
+    tokens = [call.params["ClientToken"] for call in whole.calls("CopyImage")]
+    assert len(tokens) == len(set(tokens)) > 1
+    assert whole.states() == {DEV: "delivered"}
+    assert len(whole.snapshots_in(DEV)) == len(whole.snapshots)
+    whole.assert_laws()
+
+
+def test_the_tag_goes_in_mid_copy(whole):
+    """No AMI and no snapshot stays, and every share closes, but not before the last snapshot's copy has ended."""
+    whole.world.ec2.pace.copy = 240
+    whole.tag("")
+    whole.run_until(lambda: whole.calls("CopyImage"))
+    whole.wait(5)
+    whole.untag()
+    whole.run_until_over()
+
+    assert whole.states() == {DEV: "cancelled"}
+    assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
+    whole.assert_laws()
+    assert launchable_by(whole) == set()
+
+
+def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
+    """CopyImage accepts any key, and fails late: tried again for ten minutes, then EC2's words, and nothing is left."""
+    kms = whole.world.client("kms", DEV, REGION)
+    key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["KeyId"]
+    looks = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"]
+    allow = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": looks, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+    whole.promote("", seconds=2 * HOUR)
+
+    assert whole.states() == {DEV: "failed"}
+    (fault,) = whole.delivery(DEV)["faults"]
+    assert fault["code"] == "image-copy-failed"
+    assert f"account {DEV}, {REGION}" in fault["where"]
+    assert "Given key ID is not accessible" in fault["what"]
+    assert "the target's role may use both keys through EC2" in fault["cure"]
+    assert 3 <= len(whole.calls("CopyImage")) <= 6
+    assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
+    whole.assert_laws()

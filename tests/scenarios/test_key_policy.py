@@ -1,0 +1,172 @@
+"""Key access by policy, and none: our statements come and go, and nothing else in a key's policy moves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sandbox import stage
+from sandbox.services.ec2.seeds import volume
+from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = 694
+"""Bytes of the two statements for one account's role, with the commas before them."""
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+OWNER: dict[str, Any] = {
+    "Sid": "Enable IAM User Permissions",
+    "Effect": "Allow",
+    "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+    "Action": "kms:*",
+    "Resource": "*",
+}
+
+
+def by(scene: Scene, access: str, **rest: str) -> None:
+    """Apply the stage's targets with another key access."""
+    text = stage.targets_file(stage.TARGETS).replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
+    scene.apply("".join([text, *(f"{name}: {value}\n" for name, value in rest.items())]))
+
+
+def policy(scene: Scene) -> str:
+    """The source key's policy as its owner reads it."""
+    text: str = scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"]
+    return text
+
+
+def put(scene: Scene, *statements: dict[str, Any], indent: int | None = 3) -> str:
+    """Put the source key's policy as its owner does, and let it take effect; returns it."""
+    text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=indent)
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
+    scene.wait(10)
+    return text
+
+
+def sids(text: str) -> list[str]:
+    """The Sids in a policy."""
+    return [statement["Sid"] for statement in json.loads(text)["Statement"]]
+
+
+def faults_of(scene: Scene, account: str = DEV) -> list[dict[str, str]]:
+    """The faults of one failed delivery, as its notice tells them."""
+    (body,) = [b for b in scene.notices("delivery.failed", scene.image) if b["account"] == account]
+    found: list[dict[str, str]] = body["faults"]
+    return found
+
+
+def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner_wants_it(scene: Scene) -> None:
+    """Statements for two accounts while two AMIs copy, none afterwards; a person's edit between our read and put stays.
+
+    No grant is made. The text is that of the owner to the last byte.
+    """
+    by(scene, "policy")
+    put(scene, OWNER)
+    theirs = {**OWNER, "Sid": "Auditors", "Action": ["kms:DescribeKey"]}
+    edited: list[str] = []
+    shown: list[list[str]] = []
+
+    def edit(call: Any) -> None:
+        """Somebody puts the policy right after the service has read it."""
+        if call.operation == "GetKeyPolicy" and (call.caller.function or "").endswith("-settle") and not edited:
+            edited.append("")
+            edited[0] = put_now(scene, OWNER, theirs)
+        if call.operation == "PutKeyPolicy" and call.caller.function:
+            shown.append(sids(call.params["Policy"]))
+
+    scene.world.gateway.after.append(edit)
+    scene.world.ec2.pace.copy = 300
+    other = scene.seed("second", volumes=[volume("/dev/xvda", 8)])
+    scene.tag("dev")
+    scene.tag("", other)
+    scene.run_until_state("copying", DEV)
+    scene.run_until_state("copying", DEV, other)
+    scene.run_until_state("copying", TEST)
+    during = policy(scene)
+    scene.run_until_over()
+    scene.run_until_over(other)
+    scene.wait(20)
+
+    assert set(sids(during)) == {"Enable IAM User Permissions", "Auditors"} | {
+        f"AmiPromoter{account}Copies{look}" for account in (DEV, TEST) for look in ("", "Look")
+    }
+    (use,) = [s for s in json.loads(during)["Statement"] if s["Sid"] == f"AmiPromoter{DEV}Copies"]
+    assert use["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
+    assert all(found[:2] == ["Enable IAM User Permissions", "Auditors"] for found in shown), shown
+    assert policy(scene) == edited[0]
+    assert scene.calls("CreateGrant") == [call for call in scene.calls("CreateGrant") if not call.caller.function]
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert scene.states(other) == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def put_now(scene: Scene, *statements: dict[str, Any]) -> str:
+    """Put the policy within another's call: no time passes."""
+    text = json.dumps({"Version": "2012-10-17", "Id": "hand-made", "Statement": list(statements)}, indent=5)
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=text)
+    return text
+
+
+def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: Scene) -> None:
+    """A policy near 32 KB and one that names a deleted role: the exact words, and no share of any kind."""
+    by(scene, "policy")
+    operators = scene.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
+    theirs = {**OWNER, "Sid": "Operators", "Principal": {"AWS": operators.arn}}
+    short = len(put(scene, OWNER, theirs))
+    size = len(put(scene, OWNER, {**theirs, "Sid": "Operators" + "x" * (32_200 - short)})) + OURS
+    scene.promote()
+
+    (large,) = faults_of(scene)
+    assert large["code"] == "key-policy-too-large"
+    assert large["what"] == (
+        f"its policy would have {size} bytes with our 2 statements for account {DEV}; a key policy has at most 32768."
+    )
+    assert "`key_access: grant`" in large["cure"]
+
+    scene.world.iam.roles.drop(operators.arn)
+    scene.world.sns.published.clear()
+    scene.untag()
+    scene.wait(120)
+    scene.tag("")
+    scene.run_until(lambda: scene.notices("delivery.failed", scene.image))
+    scene.settle()
+
+    dead, *_ = faults_of(scene)
+    assert dead["code"] == "key-policy-dead-principal"
+    assert dead["what"].startswith("The statement 'Operatorsxxx")
+    assert f"…' in its policy names {operators.id}, a role or user that was deleted." in dead["what"]
+    assert scene.calls("ModifySnapshotAttribute") == []
+    assert not [call for call in scene.calls("PutKeyPolicy") if call.caller.function]
+    scene.assert_laws()
+
+
+def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
+    """With `none` its owner's statement lets the role in, and that it may describe the key is on the record."""
+    by(scene, "none")
+    use = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
+    text = put(scene, OWNER, {**OWNER, "Sid": "Theirs", "Principal": {"AWS": DEV}, "Action": use})
+    scene.before_us = set(scene.world.shares_open())
+    scene.promote()
+
+    assert scene.states() == {DEV: "delivered"}
+    assert policy(scene) == text
+    touched = {"CreateGrant", "PutKeyPolicy", "RevokeGrant", "GetKeyPolicy", "ListGrants"}
+    assert not [c for c in scene.world.calls if c.operation in touched and (c.caller.function or "").endswith("settle")]
+    history = [str(item.get("what")) for item in scene.items() if item["sk"].startswith("history#")]
+    assert any("the role may describe it" in what for what in history)
+    scene.assert_laws()
+
+
+def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
+    """PolicyKeyArns is empty unless it is set: a hub that never needs it is not allowed to."""
+    scene.world.deploy(
+        ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", {"TargetAccounts": ",".join(scene.listed)}
+    )
+    by(scene, "policy")
+    scene.promote()
+
+    (denied,) = faults_of(scene)
+    assert denied["code"] == "key-policy-denied"
+    assert "PolicyKeyArns" in denied["cure"]
+    assert scene.calls("ModifySnapshotAttribute") == []
+    scene.assert_laws()

@@ -1,0 +1,139 @@
+"""Service-linked roles: Auto Scaling launches what was promoted, as it has a grant on the key that the AMI needs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HUB, REGION, TEST
+
+AUTO_SCALING = "AWSServiceRoleForAutoScaling"
+SERVICE = "autoscaling.amazonaws.com"
+ROLE = f"aws-service-role/{SERVICE}/{AUTO_SCALING}"
+SHARE = "mode: share"
+COPY = f"service_linked_roles: [{AUTO_SCALING}]"
+
+
+def targets_file(how: str) -> str:
+    """Write a targets file with one group, whose accounts get AMIs in this way."""
+    return f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  {how}
+groups:
+  default: ["{DEV}"]
+  dev: ["{DEV}", "{TEST}"]
+"""
+
+
+@pytest.fixture
+def begin(scene):
+    """Apply a targets file by which DEV and TEST get AMIs in one way; in both accounts Auto Scaling has its role."""
+
+    def begin(how, roles=(DEV, TEST)):
+        scene.apply(targets_file(how))
+        scene.launches = {DEV, TEST} if how == SHARE else set()
+        for account in roles:
+            scene.world.iam.put_service_linked_role(account, SERVICE)
+        return scene
+
+    return begin
+
+
+def scale_out(scene, account=DEV, image="") -> str:
+    """Let Auto Scaling launch an AMI there; "" if the instance runs, else EC2's reason."""
+    return scene.world.ec2.launch(account, REGION, image or scene.image, by=ROLE)
+
+
+def for_roles(scene, key, account=HUB):
+    """(grantee, issuer) of the grants for service-linked roles on a key, as its owner sees them."""
+    grants = scene.client("kms", account).list_grants(KeyId=key)["Grants"]
+    found = [(g["GranteePrincipal"], g["IssuingAccount"].split(":")[4]) for g in grants]
+    return [(grantee, issuer) for grantee, issuer in found if "/aws-service-role/" in grantee]
+
+
+def without(scene, account, *sids):
+    """Take statements out of the target role's policy there, as an older deploy/target.yaml lacks them."""
+    role = scene.world.iam.roles.named(account, "AmiCopyRole")
+    for document in role.policies.values():
+        document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
+
+
+def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
+    """The grant is made from the target's account, once the key lets it in, and revoked by the hub."""
+    scene = begin(SHARE)
+    scene.tag("dev")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "shared", TEST: "shared"}
+    assert [scale_out(scene, account) for account in (DEV, TEST)] == ["", ""]
+    assert sorted(for_roles(scene, scene.key)) == [(f"arn:aws:iam::{it}:role/{ROLE}", it) for it in (DEV, TEST)]
+    _, out, _ = scene.cli("status", scene.image)
+    assert out.count(f"role#{scene.key}#{DEV} to {DEV}: open") == 1
+    assert "stays until it is withdrawn" in out
+
+    scene.tag(TEST)  # DEV is dropped
+    scene.run_until_state("withdrawn")
+    scene.wait(15 * 60)
+    assert scale_out(scene) != ""
+    assert scale_out(scene, TEST) == ""
+    assert [issuer for _, issuer in for_roles(scene, scene.key)] == [TEST]
+    scene.untag()
+    scene.run_until_state("withdrawn", TEST)
+    scene.wait(15 * 60)
+    assert for_roles(scene, scene.key) == []
+    assert {call.caller.account for call in scene.calls("RevokeGrant")} == {HUB}
+    assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+def test_auto_scaling_launches_the_targets_own_copy(begin):
+    """The grant is on the target's own key, and stays with the AMI, also when the hub is drained."""
+    scene = begin(COPY, roles=(DEV,))
+    scene.promote()
+
+    mine = scene.image_in(DEV)
+    key = scene.delivery(DEV)["key"]
+    assert scale_out(scene, image=mine["ImageId"]) == ""
+    assert for_roles(scene, key, DEV) == [(f"arn:aws:iam::{DEV}:role/{ROLE}", DEV)]
+    scene.untag()
+    scene.wait(30 * 60)
+    assert scale_out(scene, image=mine["ImageId"]) == ""
+    status, out, _ = scene.cli("drain", "--json")
+    drained = json.loads(out)
+    assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
+    assert [kept["resource"] for kept in drained["kept"]] == [f"role#{key}#{DEV}"]
+    scene.assert_laws()
+
+
+def test_what_is_missing_is_named_and_nothing_stays_open(begin):
+    """TEST has no such role, which its checks say; DEV's deploy/target.yaml is an older one, which KMS says."""
+    scene = begin(SHARE, roles=(DEV,))
+    without(scene, DEV, "LetServiceRolesUseHubKeys", "LookAtServiceRoles")
+    scene.promote("dev")
+
+    (missing,) = scene.delivery(TEST)["faults"]
+    assert missing == {
+        "code": "service-linked-role-missing",
+        "where": f"account {TEST}, {REGION}",
+        "what": f"The account has no service-linked role {AUTO_SCALING}, to which the key is to be granted.",
+        "cure": f"Make it there (aws iam create-service-linked-role --aws-service-name {SERVICE}), or take it out of "
+        "`service_linked_roles` in the targets file; then tag the AMI again.",
+    }
+    assert not any(TEST in json.dumps(call.params) for call in scene.calls("PutKeyPolicy"))
+    (denied,) = scene.delivery(DEV)["faults"]
+    assert (denied["code"], denied["where"]) == ("service-linked-role-not-granted", f"account {DEV}, {REGION}")
+    assert denied["what"] == (
+        f"{AUTO_SCALING} gets no grant on {scene.key}, as the target's role lacks kms:CreateGrant on it. CreateGrant "
+        f"was refused: AccessDeniedException: User: arn:aws:sts::{DEV}:assumed-role/AmiCopyRole/"
+        f"ami-promoter-service-roles is not authorized to perform: kms:CreateGrant on resource: {scene.key} because no "
+        "identity-based policy allows the kms:CreateGrant action"
+    )
+    assert denied["cure"].startswith("Deploy this version's deploy/target.yaml there ")
+    scene.wait(15 * 60)
+    assert scene.launchable_by() == set()
+    assert for_roles(scene, scene.key) == []
+    assert scene.world.shares_open() == []
+    scene.assert_laws()

@@ -1,0 +1,152 @@
+"""Share mode: the AMI stays the hub's, and the target may launch it for as long as that is wanted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST
+
+SHARING = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  mode: share
+  copy_deadline: 5m
+  service_linked_roles: []
+groups:
+  default: ["{DEV}"]
+  dev: ["{DEV}", "{TEST}"]
+  prod: ["{PROD}"]
+accounts:
+  "{TEST}": {{share_snapshots: true}}
+  "{PROD}": {{mode: copy}}
+"""
+
+
+@pytest.fixture
+def sharing(scene):
+    """Apply a targets file by which DEV and TEST share and PROD copies."""
+    scene.apply(SHARING)
+    scene.launches = {DEV, TEST}
+    return scene
+
+
+def shared(scene) -> dict[str, str]:
+    """Run until all are at rest; returns the states."""
+    scene.run_until_over()
+    states = scene.states()
+    assert "failed" not in states.values(), [n["faults"] for n in scene.notices("delivery.failed")]
+    return states
+
+
+def launch(scene, account: str) -> str:
+    """Launch the hub's AMI there; "" if it runs, else EC2's reason."""
+    return scene.world.ec2.launch(account, REGION, scene.image)
+
+
+def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
+    """Launch permission and key stay open, snapshots only where asked; a target that copies is delivered beside."""
+    assert launch(sharing, DEV) != ""
+    sharing.tag(f"dev {PROD}")
+
+    assert shared(sharing) == {DEV: "shared", TEST: "shared", PROD: "delivered"}
+    assert [launch(sharing, account) for account in (DEV, TEST)] == ["", ""]
+    assert launch(sharing, PROD) != ""
+    assert sharing.launchable_by() == {DEV, TEST}
+    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [{TEST}, {TEST}]
+    assert sharing.images_in(DEV) == []
+    assert sharing.told() == {"delivery.shared": 2, "delivery.delivered": 1, "promotion.over": 1}
+    (told,) = [n for n in sharing.notices("delivery.shared") if n["account"] == DEV]
+    assert told["image"] == sharing.image
+    sharing.wait(1.5 * HOUR)  # past every deadline of a copy
+    assert sharing.states() == {DEV: "shared", TEST: "shared", PROD: "delivered"}
+    assert launch(sharing, DEV) == ""
+
+    sharing.untag()
+    sharing.run_until(lambda: sharing.told()["delivery.withdrawn"] == 2, 10 * 60)
+    sharing.wait(60)
+    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn", PROD: "delivered"}
+    assert sharing.world.shares_open() == []
+    assert launch(sharing, DEV) != ""
+    assert len(sharing.images_in(PROD)) == 1
+    sharing.assert_laws()
+
+
+@pytest.mark.parametrize("how", ["deregister", "disable", "untag"])
+def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
+    """The AMI is deregistered, disabled or untagged, and every event of it is lost."""
+    sharing.wait(6 * 60)
+    sharing.tag("dev")
+    assert shared(sharing) == {DEV: "shared", TEST: "shared"}
+    sharing.world.faults.drop_events()
+    ec2 = sharing.client("ec2")
+    {
+        "deregister": lambda: ec2.deregister_image(ImageId=sharing.image),
+        "disable": lambda: ec2.disable_image(ImageId=sharing.image),
+        "untag": sharing.untag,
+    }[how]()
+
+    sharing.run_until(lambda: sharing.told()["delivery.withdrawn"] == 2, 15 * 60)
+    sharing.wait(60)
+    assert sharing.world.shares_open() == []
+    sharing.assert_laws()
+
+
+def test_narrowing_withdraws_what_was_dropped_and_putting_back_shares_anew(sharing):
+    """The value loses one account and gets it back within seconds, then loses it for good."""
+    sharing.tag("dev")
+    assert shared(sharing) == {DEV: "shared", TEST: "shared"}
+    sharing.tag(DEV)
+    sharing.wait(3)
+    sharing.tag("dev")
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "shared", TEST: "shared"}
+    assert launch(sharing, TEST) == ""
+
+    sharing.tag(DEV)
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "shared", TEST: "withdrawn"}
+    assert sharing.launchable_by() == {DEV}
+    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
+    assert launch(sharing, DEV) == ""
+    sharing.assert_laws()
+
+
+def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
+    """Two AMIs on one key, one shared by hand before: the first withdrawal takes nothing from the second."""
+    other = sharing.seed("second", volumes=(8,))
+    sharing.client("ec2").modify_image_attribute(ImageId=sharing.image, LaunchPermission={"Add": [{"UserId": DEV}]})
+    sharing.before_us = set(sharing.world.shares_open())
+    sharing.tag("")
+    sharing.tag("", other)
+    sharing.run_until_over()
+    sharing.run_until_over(other)
+    sharing.untag()
+    sharing.wait(20 * 60)
+
+    assert sharing.states() == {DEV: "withdrawn"}
+    assert sharing.launchable_by() == {DEV}
+    assert sharing.world.ec2.launch(DEV, REGION, other) == ""
+    sharing.untag(other)
+    sharing.wait(20 * 60)
+    assert set(sharing.world.shares_open()) == sharing.before_us
+    sharing.assert_laws()
+
+
+def test_a_date_in_the_targets_file_withdraws(sharing):
+    """At the beginning of that day, by the sweep alone; tagging it again then fails with the date's fault."""
+    until = (sharing.world.now + timedelta(days=1)).date().isoformat()
+    sharing.apply(SHARING.replace("  mode: share\n", f'  mode: share\n  until: "{until}"\n'))
+    sharing.tag("")
+    assert shared(sharing) == {DEV: "shared"}
+    sharing.wait(15.2 * HOUR)
+
+    assert sharing.states() == {DEV: "withdrawn"}
+    assert sharing.world.shares_open() == []
+    sharing.tag("true")
+    sharing.run_until(lambda: sharing.told()["delivery.failed"] == 1, HOUR)
+    (failed,) = sharing.notices("delivery.failed")
+    assert [fault["code"] for fault in failed["faults"]] == ["share-until-passed"]
+    sharing.assert_laws()
