@@ -166,7 +166,7 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
     lacking = [target for target in targets if target.by_way_of and _hub_copy(target, directory) is None]
     if lacking:
-        return Resolution(faults=tuple(_no_hub_copy(target) for target in lacking), digest=digest)
+        return Resolution(faults=tuple(map(_no_hub_copy, lacking)), digest=digest, members=members)
     between = [copy for target in targets if target.by_way_of and (copy := _hub_copy(target, directory))]
     by_place = {(target.account, target.region): target for target in (*between, *targets)}
     targets = tuple(target for _, target in sorted(by_place.items(), key=lambda placed: placed[0]))
@@ -218,7 +218,10 @@ class _Everybody:
         own = self._directory.own.get(account, {}).get(group)
         if own is not None:
             return own
-        return tuple(replace(target, account=account) for target in self._directory.by_unit.get(group, ()))
+        return tuple(
+            replace(target, account=account, by_way_of="" if target.by_way_of == account else target.by_way_of)
+            for target in self._directory.by_unit.get(group, ())
+        )
 
     def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Leave out the hub itself: it stands in an organisation like others, and owns the AMI already."""

@@ -10,7 +10,7 @@ from chalicelib.core.targets import Directory, Target
 from chalicelib.service import promotions
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import Trouble
-from tests.service.organisation import ARN, OU, A, B, C, Organised, hurried
+from tests.service.organisation import ARN, FIVE, OU, A, B, C, Organised, hurried
 
 
 def record(it):
@@ -181,6 +181,37 @@ def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who
     before = it.organisation.calls
     it.look(3)
     assert it.organisation.calls == before
+
+
+@pytest.mark.parametrize("dies_at", range(8))
+def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
+    """Between any two of its writes: who joins joins, who left is out, and what is delivered is delivered once."""
+    it = Organised(A, B, most_leaving="1")
+    it.look()
+    it.tag()
+    del it.organisation.accounts[B]
+    it.organisation.accounts[C] = "ACTIVE"
+    writes = iter(range(100))
+
+    def dying(real):
+        def write(*args):
+            if next(writes) == dies_at:
+                raise RuntimeError
+            return real(*args)
+
+        return write
+
+    it.book.save, it.book.publish = dying(it.book.save), dying(it.book.publish)
+    for _ in range(8):
+        try:
+            it.look()
+        except RuntimeError:
+            it.hub.run(until=it.cloud.now + FIVE)
+
+    assert it.have == (A, C)
+    assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
+    assert it.told("delivery.delivered") == 3
+    assert record(it).places == (f"{A}/{REGION}", f"{C}/{REGION}")
 
 
 def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
