@@ -109,7 +109,11 @@ class Laws:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.generation == asked.generation
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
-        assert account in self._hub.cloud.directory.accounts, f"law 8: {asked.resource} opens to the stranger {account}"
+        directory = self._hub.cloud.directory
+        brought = {one for unit in directory.membership.units.values() for one in unit.accounts}
+        assert account in directory.accounts.keys() | brought, (
+            f"law 8: {asked.resource} opens to the stranger {account}"
+        )
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
         assert share.hard_close_at > 0, f"law 1: {asked.resource} opens to {account} without an end"
