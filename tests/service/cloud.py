@@ -22,7 +22,7 @@ from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
-from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
+from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
@@ -450,7 +450,7 @@ class TwinTarget:
         """See the port."""
         account = delivery.target.account
         key = key_facts(self._cloud, target_key(account), account)
-        return TargetView(key, "", *self.find_image(delivery), self.find_copies(delivery))
+        return TargetView(key, "", self.find_image(delivery), self.find_copies(delivery))
 
     def key_policies(self, delivery, keys):
         """See the port."""
@@ -480,7 +480,7 @@ class TwinTarget:
         there = [image for image in shown if image.name == delivery.image_name]
         ours = [image.id for image in there if image.delivery == delivery.id]
         others = [image.id for image in there if image.delivery != delivery.id]
-        return (ours[0] if ours else None), (others[0] if others else None)
+        return Named(ours[0] if ours else None, others[0] if others else None)
 
     def see_image(self, delivery, image):
         """See the port."""
@@ -582,8 +582,8 @@ class TwinKms:
         self._cloud = cloud
         self._kms = guard("kms", self)
 
-    def own(self, _service, *, once=False):
-        """A client; ``once`` makes no difference here."""
+    def own(self, _service, *, once=False, region=""):
+        """A client; neither ``once`` nor the Region makes a difference here."""
         return self._kms
 
     def now(self):
