@@ -39,8 +39,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: "
-        "the event in a word.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: in a word.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (
