@@ -31,6 +31,7 @@ from tests.service.cloud import (
     Quiet,
     TwinGrantDoor,
     TwinGrants,
+    TwinImageDoor,
     TwinKms,
     TwinNotices,
     TwinSnapshotDoor,
@@ -61,6 +62,7 @@ class Parts:
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
+    policy_door: Callable[..., PolicyDoor] = PolicyDoor
 
 
 @dataclass
@@ -111,8 +113,9 @@ class Hub:
         notices = guard("notices", TwinNotices(cloud))
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
+            "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
-            "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
@@ -158,6 +161,7 @@ class Hub:
                 for key in sorted(map(str, keys))
                 for account in self.accounts
             ),
+            *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
         ]
 
