@@ -37,6 +37,7 @@ from tests.service.cloud import (
     TwinSource,
     TwinTarget,
     TwinTargets,
+    target_key,
 )
 from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
 from tests.service.lanes import Lanes, Message
@@ -112,6 +113,7 @@ class Hub:
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
+            "role": guard("roles", TwinGrantDoor(cloud)),
             "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
@@ -159,6 +161,7 @@ class Hub:
                 for account in self.accounts
             ),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
+            *(addresses.role_resource(target_key(account), account).pk for account in self.accounts),
         ]
 
     def known(self) -> Iterator[Key]:
