@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.target_sessions import TargetSessions
-from chalicelib.core import register
+from chalicelib.core import pace, register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.image import SourceImage
@@ -62,6 +62,7 @@ class WholeImages(TargetSessions):
                 raw["SnapshotId"]
                 for page in pages.paginate(OwnerIds=["self"], Filters=by_tag)
                 for raw in page["Snapshots"]
+                if of_this_try(delivery, int(raw["StartTime"].timestamp()))
             ]
         for snapshot in found:
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
@@ -90,6 +91,11 @@ class WholeImages(TargetSessions):
                 elif refusal.why is not Why.DENIED:
                     raise
         return missing
+
+
+def of_this_try(delivery: Delivery, started_at: int) -> bool:
+    """Whether a snapshot may be of the CopyImage that has failed, and not of one that another hand began since."""
+    return started_at < (delivery.whole_intended_at or 0) + pace.SILENCE
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -34,7 +34,7 @@ class Sessions:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def own(self, service: str, *, once: bool = False) -> Any:
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
         """A client; ``once`` makes no difference here."""
         return self.world.client(service, HUB)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
 from chalicelib.core.image_members import MEMBERS
 from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.core.preflight import source_faults, target_faults
+from chalicelib.core.preflight import method, method_faults, source_faults, target_faults
 from tests.core.fault_scenes import (
     A_TARGET,
     GOLDEN,
@@ -100,17 +102,54 @@ def test_all_faults_are_found_at_once():
         "arn:aws:kms:us-east-1:111111111111:key/ebs": a_key(manager="AWS"),
     }
 
-    assert codes(source_faults(image, HUB, keys)) == [
+    assert codes((*source_faults(image, HUB, keys), *method_faults(image, (A_TARGET,)))) == [
         "source-not-owned",
-        "source-billing-code",
-        "source-tpm-uefi-preferred",
         "source-snapshot-not-completed",
         "source-snapshot-archived",
         "source-key-not-enabled",
         "source-snapshot-aws-ebs-key",
         "source-too-many-tags",
         "source-value-unknown",
+        "source-billing-code",
+        "source-tpm-uefi-preferred",
     ]
+
+
+NOT_THE_SAME = {
+    "source-billing-code": {"Platform": "windows", "PlatformDetails": "Windows", "UsageOperation": "RunInstances:0002"},
+    "source-tpm-uefi-preferred": {"TpmSupport": "v2.0", "BootMode": "uefi-preferred"},
+    "source-watermark": {"ImageWatermarks": [{"WatermarkKey": "w"}]},
+    "source-device-initialization-rate": {
+        "BlockDeviceMappings": [describe_volume("/dev/xvda", "snap-0a", VolumeInitializationRate=200)]
+    },
+}
+"""What registering anew cannot make the same."""
+
+
+@pytest.mark.parametrize("code", NOT_THE_SAME)
+def test_what_registering_cannot_make_the_same_goes_by_copy_image_or_not_at_all(code):
+    """`auto` picks CopyImage and says why; `snapshots` is refused with the way out; share mode does not care."""
+    image = an_image([describe_snapshot("snap-0a")], **NOT_THE_SAME[code])
+    auto, whole, shared = (
+        replace(A_TARGET, **settings)
+        for settings in ({"copy_method": "auto"}, {"copy_method": "image"}, {"mode": "share"})
+    )
+
+    assert source_faults(image, HUB, {KEY: a_key()}) == method_faults(image, (auto, whole, shared)) == ()
+    assert method(whole, image) == ("image", "")
+    way, why = method(auto, image)
+    (fault,) = method_faults(image, (auto, A_TARGET))
+    assert (way, fault.code) == ("image", code)
+    assert why == f"copy_method auto: {fault.what}"
+    assert "copy_method: auto" in fault.cure
+
+
+def test_auto_registers_a_plain_image_anew():
+    """Its launch permission stays as it is, for registering makes the same image."""
+    image = an_image([describe_snapshot("snap-0a")])
+
+    assert method(replace(A_TARGET, copy_method="auto"), image)[0] == "snapshots"
+    assert method(A_TARGET, image) == ("snapshots", "")
 
 
 def test_a_pending_image_is_no_fault():

@@ -15,19 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.adapters.target_images import of_this_try
 from chalicelib.core import register
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
+from chalicelib.core.organisation import ways
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
-from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
+from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"
 NEVER = 10**9
+NAME_KEPT = 60
+"""Seconds for which a deregistered AMI keeps its name."""
 INACCESSIBLE = "Given key ID is not accessible"
 
 
@@ -62,6 +66,8 @@ class Copy:
     message: str = ""
     """while it is pending: the error it will end in, if any"""
     deleted: bool = False
+    whole: bool = False
+    """Whether CopyImage made it: such do not count against the limit."""
 
 
 @dataclass
@@ -75,6 +81,8 @@ class Image:
     source: str
     copies: tuple[str, ...]
     raw: dict[str, Any]
+    mappings: tuple[dict[str, Any], ...] = ()
+    """Of what CopyImage makes: shown when it is available."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +104,12 @@ class Nature:
 
 @dataclass(frozen=True)
 class Look:
-    """What can be seen late: (snapshot, account), (key, grant's name), tags by AMI."""
+    """What can be seen late: (snapshot, account), (key, grant's name), (AMI, account), tags by AMI."""
 
     at: int
     permissions: frozenset[tuple[str, str]]
     grants: frozenset[tuple[str, str]]
+    launches: frozenset[tuple[str, str]]
     tags: Mapping[str, Mapping[str, str]]
 
 
@@ -116,6 +125,8 @@ class Cloud:
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
     """(snapshot, account)"""
+    launches: set[tuple[str, str]] = field(default_factory=set)
+    """Launch permissions: (AMI, account)"""
     foreign: frozenset[tuple[str, str]] = frozenset()
     """Permissions that were there before us."""
     unclear: set[tuple[str, str]] = field(default_factory=set)
@@ -146,7 +157,9 @@ class Cloud:
         self._lag = itertools.cycle(self.nature.lag)
         self._fails = itertools.cycle(self.nature.fails)
         self._stale = itertools.cycle(self.nature.stale)
-        self._looks = [Look(0, frozenset(), frozenset(), {})]
+        self._looks = [Look(0, frozenset(), frozenset(), frozenset(), {})]
+        self._tokens: dict[str, str] = {}
+        self._names_kept: dict[tuple[str, str], int] = {}
         self._shown_from: dict[str, int] = {}
         self._true_from: dict[tuple[str, str], int] = {}
 
@@ -179,7 +192,8 @@ class Cloud:
     def changed(self) -> None:
         """Remember what can be seen now, for those who will see it late."""
         tags = {ami: tags_of(raw) for ami, raw in self.hub_images.items()}
-        self._looks.append(Look(self.now, frozenset(self.permissions), frozenset(self.grants), tags))
+        seen = (frozenset(self.permissions), frozenset(self.grants), frozenset(self.launches))
+        self._looks.append(Look(self.now, *seen, tags))
 
     def look(self) -> Look:
         """Return what a look shows, that may be a stale one."""
@@ -230,8 +244,9 @@ class Cloud:
         return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
 
     def pending(self, account: str) -> list[Copy]:
-        """Return what runs in an account; what was deleted runs on to its end."""
-        return [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
+        """Return the CopySnapshots that run in an account; what was deleted runs on to its end."""
+        running = [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
+        return [copy for copy in running if not copy.whole]
 
     def grant(self, key: str, name: str, grantee: str) -> None:
         """CreateGrant: the same name is the same grant."""
@@ -294,15 +309,22 @@ class Cloud:
             raise refusal(Why.NOT_YET, "InvalidSnapshot.NotFound")
         if len(self.pending(account)) >= self.nature.limit:
             raise refusal(Why.LIMIT, "ResourceLimitExceeded")
+        return self._begin_copy(account, source, delivery).id
+
+    def _begin_copy(self, account: str, source: str, delivery: str, image: str = "") -> Copy:
         in_vain = not self.accessible(account, source)
         seconds = min(next(self._copying), 1 if in_vain else NEVER)
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
-        copy = Copy(ident, account, source, key, delivery, self.now, in_vain, message=next(self._fails))
+        message = next(self._fails)
+        copy = Copy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
-        self.soon(seconds, lambda: self._end_copy(copy))
-        return ident
+        if image:
+            self.after(max(seconds, 1), lambda: (self._end_copy(copy), self._settle_image(image)))
+        else:
+            self.soon(seconds, lambda: self._end_copy(copy))
+        return copy
 
     def _end_copy(self, copy: Copy) -> None:
         wrong = copy.in_vain or not self.accessible(copy.account, copy.source)
@@ -339,8 +361,7 @@ class Cloud:
 
     def register(self, account: str, request: Mapping[str, Any], delivery: str, source: str) -> str:
         """RegisterImage."""
-        if any((image.account, image.name) == (account, request["Name"]) for image in self.images.values()):
-            raise refusal(Why.NAME_TAKEN, "InvalidAMIName.Duplicate")
+        self._check_name(account, request["Name"])
         ids = tuple(m["Ebs"]["SnapshotId"] for m in request["BlockDeviceMappings"])
         if any(self.copies[ident].state != "completed" or self.copies[ident].deleted for ident in ids):
             raise refusal(Why.DENIED, "InvalidSnapshot.NotFound")
@@ -355,6 +376,73 @@ class Cloud:
         if ident in self.images:
             self.images[ident].raw["State"] = "available"
             self.event("EC2 AMI State Change", f"image/{ident}", self.images[ident].account)
+
+    def _check_name(self, account: str, name: str) -> None:
+        taken = any((image.account, image.name) == (account, name) for image in self.images.values())
+        if taken or self._names_kept.get((account, name), 0) > self.now:
+            raise refusal(Why.NAME_TAKEN, "InvalidAMIName.Duplicate")
+
+    def deregister(self, ident: str) -> None:
+        """DeregisterImage. The name is not free at once."""
+        image = self.images.pop(ident, None)
+        if image is not None:
+            self._names_kept[image.account, image.name] = self.now + NAME_KEPT
+
+    def copy_image(self, account: str, source: str, name: str, delivery: str, token: str, tags: Any) -> str:
+        """CopyImage: the same token is the same AMI."""
+        if token in self._tokens:
+            return self._tokens[token]
+        raw = self.hub_images[source]
+        if (source, account) not in self.launches or source in self.gone:
+            raise refusal(Why.NOT_YET, "InvalidAMIID.NotFound")
+        snapshots = [mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]]
+        if any((snapshot, account) not in self.permissions for snapshot in snapshots):
+            raise refusal(Why.NOT_YET, "InvalidRequest")
+        self._check_name(account, name)
+        ident = f"ami-{next(self._ids):06x}c"
+        made = [self._begin_copy(account, snapshot, delivery, ident).id for snapshot in snapshots]
+        mappings = tuple(
+            {**mapping, "Ebs": {**mapping["Ebs"], "SnapshotId": copy, "Encrypted": True}}
+            for mapping, copy in zip(raw["BlockDeviceMappings"], made, strict=True)
+        )
+        own = {"Name": name, "ImageId": ident, "OwnerId": account, "State": "pending", "Tags": tags}
+        shown = {**raw, **own, "BlockDeviceMappings": []}
+        self.images[ident] = Image(ident, account, name, delivery, source, tuple(made), shown, mappings)
+        self._tokens[token] = ident
+        self._shown_from[ident] = self.now + next(self._lag)
+        return ident
+
+    def _settle_image(self, ident: str) -> None:
+        """Let a whole copy end, when all its snapshots have ended or one of them has failed."""
+        image = self.images.get(ident)
+        if image is None or image.raw["State"] != "pending":
+            return
+        copies = [self.copies[copy] for copy in image.copies]
+        wrong = next((copy.message for copy in copies if copy.state == "error"), "")
+        if wrong:
+            self._fail_image(image, f"AMI snapshot copy failed with error: {wrong}")
+        elif all(copy.state == "completed" for copy in copies):
+            self.after(max(next(self._registering), 1), lambda: self._end_copy_image(ident))
+
+    def _end_copy_image(self, ident: str) -> None:
+        image = self.images.get(ident)
+        if image is None or image.raw["State"] != "pending":
+            return
+        if (image.source, image.account) not in self.launches or image.source in self.gone:
+            self._fail_image(image, "Copy image failed with an internal error")
+            return
+        image.raw["BlockDeviceMappings"] = list(image.mappings)
+        self._end_register(ident)
+
+    def _fail_image(self, image: Image, why: str) -> None:
+        image.raw["State"], image.raw["StateReason"] = "failed", {"Code": "Client.InternalError", "Message": why}
+        self.event("EC2 AMI State Change", f"image/{image.id}", image.account)
+
+    def launch(self, ami: str, accounts: set[str], *, allowed: bool) -> None:
+        """ModifyImageAttribute."""
+        places = {(ami, account) for account in accounts}
+        self.launches = self.launches | places if allowed else self.launches - places
+        self.changed()
 
     def shown_images(self, account: str) -> list[Image]:
         """DescribeImages."""
@@ -425,14 +513,23 @@ class TwinTargets:
         """See the port."""
         return resolve(value, self._cloud.directory, "digest")
 
-    def listed(self, accounts):
+    def listed(self, receivers):
         """See the port."""
-        return frozenset(accounts) & self._cloud.directory.accounts.keys()
+        return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
 
     def live(self, account):
         """See the port."""
-        targets = self._cloud.directory.accounts.get(account)
+        targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
         return (targets[0].role_name, targets[0].external_id) if targets else None
+
+    def _brought(self):
+        """Account -> the targets of a group that has it by a unit."""
+        directory = self._cloud.directory
+        return {
+            account: directory.by_unit[group]
+            for group in directory.by_unit
+            for account in ways(directory.groups[group], directory.membership)
+        }
 
 
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
@@ -450,7 +547,7 @@ class TwinTarget:
         """See the port."""
         account = delivery.target.account
         key = key_facts(self._cloud, target_key(account), account)
-        return TargetView(key, "", *self.find_image(delivery), self.find_copies(delivery))
+        return TargetView(key, "", self.find_image(delivery), self.find_copies(delivery))
 
     def key_policies(self, delivery, keys):
         """See the port."""
@@ -478,9 +575,28 @@ class TwinTarget:
         """See the port."""
         shown = self._cloud.shown_images(delivery.target.account)
         there = [image for image in shown if image.name == delivery.image_name]
-        ours = [image.id for image in there if image.delivery == delivery.id]
+        mine = [image for image in there if image.delivery == delivery.id and image.id not in delivery.discarded]
         others = [image.id for image in there if image.delivery != delivery.id]
-        return (ours[0] if ours else None), (others[0] if others else None)
+        unfinished = bool(mine) and mine[0].raw["State"] != "available"
+        return Named(mine[0].id if mine else None, others[0] if others else None, unfinished=unfinished)
+
+    def copy_image(self, delivery, image):
+        """See the port."""
+        token = f"{delivery.id}-{delivery.created_at}-{len(delivery.discarded)}"
+        tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
+        account, name = delivery.target.account, delivery.image_name
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, token, tags)
+
+    def discard_image(self, delivery):
+        """See the port."""
+        self._cloud.deregister(delivery.image)
+        found = [c.copy for c in self.find_copies(delivery) if of_this_try(delivery, c.started_at)]
+        self.delete_snapshots(delivery, found)
+
+    def tag_copies(self, delivery, image):
+        """See the port."""
+        for copy in delivery.copies:
+            assert self._cloud.copies[copy.copy].source == copy.source
 
     def see_image(self, delivery, image):
         """See the port."""
@@ -509,7 +625,7 @@ class TwinTarget:
         shown = self._cloud.shown_images(delivery.target.account)
         images = [image.id for image in shown if image.delivery == delivery.id]
         for image in images:
-            del self._cloud.images[image]
+            self._cloud.deregister(image)
         copies = self.find_copies(delivery)
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
         self.delete_snapshots(delivery, [copy.copy for copy in copies if copy.copy not in used])
@@ -552,6 +668,32 @@ class TwinSnapshotDoor:
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
 
 
+class TwinImageDoor:
+    """The port ``Door`` for launch permissions."""
+
+    foreign = True
+    batch = 500
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def showing(self, resource, shares):
+        """See the port."""
+        shown = self._cloud.look().launches
+        return frozenset(s.holder_key for s in shares if (resource.split("#")[2], s.account) in shown)
+
+    def open(self, resource, shares):
+        """See the port."""
+        if resource.split("#")[2] in self._cloud.gone:
+            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
+        self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=True)
+        return {}
+
+    def close(self, resource, shares):
+        """See the port."""
+        self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
+
+
 class TwinGrantDoor:
     """The port ``Door`` for key grants: the same name is the same grant."""
 
@@ -586,7 +728,7 @@ class TwinKms:
         self._cloud = cloud
         self._kms = guard("kms", self)
 
-    def own(self, _service, *, once=False):
+    def own(self, _service, *, once=False, region=""):
         """A client; ``once`` makes no difference here."""
         return self._kms
 

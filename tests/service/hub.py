@@ -31,6 +31,7 @@ from tests.service.cloud import (
     Quiet,
     TwinGrantDoor,
     TwinGrants,
+    TwinImageDoor,
     TwinKms,
     TwinNotices,
     TwinSnapshotDoor,
@@ -62,6 +63,7 @@ class Parts:
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
+    policy_door: Callable[..., PolicyDoor] = PolicyDoor
 
 
 @dataclass
@@ -112,9 +114,10 @@ class Hub:
         notices = guard("notices", TwinNotices(cloud))
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
+            "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
             "role": guard("roles", TwinGrantDoor(cloud)),
-            "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
@@ -160,6 +163,7 @@ class Hub:
                 for key in sorted(map(str, keys))
                 for account in self.accounts
             ),
+            *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
             *(addresses.role_resource(target_key(account), account).pk for account in self.accounts),
         ]

@@ -17,12 +17,14 @@ from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
 from chalicelib.core.share import OWN_HISTORY, Holder, Share, grant_stem, needed, overdue, standing
 from chalicelib.core.share import State as ShareState
+from chalicelib.ports import Stored
 from chalicelib.service import deliveries
 from tests.service.cloud import OWNERS_POLICY
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
 
+DOORS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
@@ -42,6 +44,7 @@ class Laws:
         self._hub = hub
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
+        self._parsed: dict[str, tuple[Stored, Delivery]] = {}
         self._claims: dict[tuple[str, str], int] = {}
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
@@ -52,18 +55,20 @@ class Laws:
         """Ask before a call takes effect."""
         if port == "target" and method == "start_copy":
             self._copying(args[0], args[1].id)
-        elif port == "target" and method == "register":
+        elif port == "target" and method in ("register", "copy_image"):
             self._registering(args[0])
         elif port == "target" and method == "delete_snapshots":
             self._deleting(args[0], set(args[1]))
+        elif port == "target" and method == "discard_image":
+            self._discarding(args[0])
         elif port == "target" and method == "remove":
             self._removing(args[0])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
-        elif port in ("snapshots", "keys", "policies", "roles") and method == "open":
+        elif port in DOORS and method == "open":
             for share in args[1]:
                 self._opening(share)
-        elif port in ("snapshots", "keys", "policies", "roles") and method == "close":
+        elif port in DOORS and method == "close":
             for share in args[1]:
                 self._closing(share)
 
@@ -82,6 +87,12 @@ class Laws:
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"law 4: {asked.id} deletes {used & copies}, which it goes on with"
 
+    def _discarding(self, asked: Delivery) -> None:
+        image = self._hub.cloud.images.get(asked.image or "")
+        assert image is None or image.raw["State"] == "failed", (
+            f"law 4: {asked.id} discards {image}, which has not failed"
+        )
+
     def _removing(self, asked: Delivery) -> None:
         record = self._delivery(asked.id)
         assert record.state in REMOVES, f"law 4: {asked.id} is {record.state}, and all it made is removed"
@@ -98,8 +109,12 @@ class Laws:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.generation == asked.generation
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
-        assert account in self._hub.cloud.directory.accounts, f"law 8: {asked.resource} opens to the stranger {account}"
-        owner = asked.grantee.split(":")[4]
+        directory = self._hub.cloud.directory
+        brought = {one for unit in directory.membership.units.values() for one in unit.accounts}
+        assert account in directory.accounts.keys() | brought, (
+            f"law 8: {asked.resource} opens to the stranger {account}"
+        )
+        owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
         ends = share.hard_close_at > 0 or standing(share) or not share.holders
         assert ends, f"law 1: {asked.resource} opens to {account} without an end"
@@ -116,15 +131,25 @@ class Laws:
         kind, name = asked.resource.split("#")[1:3]
         self._settle_claims()
         assert (name, asked.account) not in cloud.foreign, f"law 2: {asked.resource} was open before us"
-        for copy in cloud.pending(asked.account):
+        for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
+            if copy.account != asked.account:
+                continue
             uses = {
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, asked.holder_key),
                 "policy": copy.key == name,
                 "role": False,
+                "image": False,
             }[kind]
             assert not uses or overdue(share, cloud.now), (
                 f"law 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
+            )
+
+        for image in cloud.images.values():
+            running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
+            uses = running and (image.source, image.account) == (name, asked.account)
+            assert not uses or overdue(share, cloud.now), (
+                f"law 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
 
     # --- after an invocation -----------------------------------------------------------------------------------------
@@ -163,6 +188,14 @@ class Laws:
             for share in ledger
             if share.resource.startswith("resource#policy#") and share.state in LIVE
         }
+        live_launches = {
+            (share.resource.split("#")[2], share.account): share
+            for share in ledger
+            if share.resource.startswith("resource#image#") and share.state in LIVE
+        }
+        for place in cloud.launches:
+            assert place in live_launches, f"law 1: {place} may be launched and the ledger does not know"
+            self._wanted(live_launches[place])
         for place in cloud.statements():
             assert place in live_policies, f"law 1: the statement {place} is there and the ledger does not know"
             self._wanted(live_policies[place])
@@ -269,6 +302,7 @@ class Laws:
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
         grants = cloud.grants.keys() - self._given_up() - self._kept_with_images()
         assert not grants, f"law 1: grants left: {grants}"
+        assert not cloud.launches, f"law 1: launch permissions left: {cloud.launches}"
         for key in cloud.policies:
             assert cloud.policy(key) == OWNERS_POLICY, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
         assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
@@ -335,7 +369,10 @@ class Laws:
     def _delivery(self, ident: str) -> Delivery:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
-        return deliveries.parse(stored)
+        before = self._parsed.get(ident)
+        if before is None or before[0] != stored:  # most are as they were when the laws were last asked
+            before = self._parsed[ident] = stored, deliveries.parse(stored)
+        return before[1]
 
     def _share(self, asked: Share) -> Share:
         shares = self._hub.stores.ledger.shares(asked.resource)

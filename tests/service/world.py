@@ -31,6 +31,9 @@ ROLE_METHODS = (
     "look_at",
     "start_copy",
     "register",
+    "copy_image",
+    "discard_image",
+    "tag_copies",
     "find_image",
     "see_image",
     "deprecate",
@@ -54,6 +57,13 @@ REFUSALS = {
     "RegisterImage is throttled": ("target", "register", Why.THROTTLED, False),
     "RegisterImage is done, and nobody hears of it": ("target", "register", Why.THROTTLED, True),
     "RegisterImage is denied": ("target", "register", Why.DENIED, False),
+    "CopyImage is throttled": ("target", "copy_image", Why.THROTTLED, False),
+    "CopyImage is done, and nobody hears of it": ("target", "copy_image", Why.THROTTLED, True),
+    "too many AMIs are copied": ("target", "copy_image", Why.LIMIT, False),
+    "the launch permission is not true yet": ("target", "copy_image", Why.NOT_YET, False),
+    "CopyImage is denied": ("target", "copy_image", Why.DENIED, False),
+    "the failed AMI cannot be removed": ("target", "discard_image", Why.THROTTLED, True),
+    "the copies cannot be tagged": ("target", "tag_copies", Why.THROTTLED, False),
     "the new AMI cannot be described": ("target", "see_image", Why.THROTTLED, False),
     "the new AMI may not be described": ("target", "see_image", Why.DENIED, False),
     "nothing can be removed": ("target", "remove", Why.DENIED, False),
@@ -65,6 +75,10 @@ REFUSALS = {
     "permissions may not be added": ("snapshots", "open", Why.DENIED, False),
     "permissions cannot be removed": ("snapshots", "close", Why.THROTTLED, False),
     "permissions may not be removed": ("snapshots", "close", Why.DENIED, False),
+    "launch permissions cannot be read": ("images", "showing", Why.THROTTLED, False),
+    "launch permissions are added, and nobody hears of it": ("images", "open", Why.THROTTLED, True),
+    "launch permissions may not be added": ("images", "open", Why.DENIED, False),
+    "launch permissions cannot be removed": ("images", "close", Why.THROTTLED, False),
     "grants cannot be made": ("keys", "open", Why.THROTTLED, False),
     "grants are made, and nobody hears of it": ("keys", "open", Why.THROTTLED, True),
     "grants may not be made": ("keys", "open", Why.DENIED, False),
@@ -82,7 +96,7 @@ REFUSALS = {
 }
 """Port, method, kind, and whether it took effect all the same."""
 
-WAITED_OUT = {"source", "snapshots", "keys", "roles", "kms", "notices"}
+WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices"}
 """A throttle of these delays, and is no excuse."""
 
 
@@ -107,8 +121,9 @@ class Shape:
     linger: int = 0
     release_when: str = "copied"
     key_access: str = "grant"
+    copy_method: str = "snapshots"
     service_roles: int = 0
-    """So many of the roles below are to get a grant on the target's own key."""
+    """So many of the roles above are to get a grant on the target's own key."""
 
 
 class Supply:
@@ -149,7 +164,7 @@ class World(Hub):
         self.roleless: set[str] = set()
         settings = {
             name: getattr(shape, name)
-            for name in ("queue_deadline", "copy_deadline", "linger", "release_when", "key_access")
+            for name in ("queue_deadline", "copy_deadline", "linger", "release_when", "key_access", "copy_method")
         }
         settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
         self._hurry = Supply(0)

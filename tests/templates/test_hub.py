@@ -32,6 +32,7 @@ def test_the_translated_template_is_clean(package, hub):
             package / "template.yaml",
             TARGET,
             STACKSET,
+            ROOT / "deploy" / "organization.yaml",
         ],
         capture_output=True,
         text=True,
