@@ -39,12 +39,12 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: the event in a word.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: in a word.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (
         "text or null",
-        "ARN of the key that a launch needs: the target's, or in share mode the hub's; null if the checks never found it.",
+        "ARN of the key that a launch needs: the target's, or in share mode the hub's; null if it was never found.",
     ),
     "copies": (
         "list",

@@ -513,6 +513,10 @@ class TwinTargets:
         """See the port."""
         return resolve(value, self._cloud.directory, "digest")
 
+    def digest(self):
+        """See the port."""
+        return "digest"
+
     def listed(self, receivers):
         """See the port."""
         return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
@@ -729,7 +733,7 @@ class TwinKms:
         self._kms = guard("kms", self)
 
     def own(self, _service, *, once=False, region=""):
-        """A client; ``once`` makes no difference here."""
+        """A client; neither ``once`` nor the Region makes a difference here."""
         return self._kms
 
     def now(self):

@@ -137,7 +137,7 @@ class Hub:
         self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
         self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        self._discover = Discover(records, source, bell, clock, HUB, REGION)
+        self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
