@@ -614,6 +614,10 @@ class TwinTarget:
             {copy.copy: copy.key_arn for copy in copies},
         )
 
+    def missing_roles(self, delivery):
+        """See the port."""
+        return ()
+
     def deprecate(self, delivery, at):
         """See the port."""
         if delivery.image not in self._cloud.images:

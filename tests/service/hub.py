@@ -38,6 +38,7 @@ from tests.service.cloud import (
     TwinSource,
     TwinTarget,
     TwinTargets,
+    target_key,
 )
 from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
 from tests.service.lanes import Lanes, Message
@@ -115,6 +116,7 @@ class Hub:
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
+            "role": guard("roles", TwinGrantDoor(cloud)),
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
@@ -163,6 +165,7 @@ class Hub:
             ),
             *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
+            *(addresses.role_resource(target_key(account), account).pk for account in self.accounts),
         ]
 
     def known(self) -> Iterator[Key]:
