@@ -237,7 +237,6 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
             heard={} if before is None else dict(before.heard),
             launched_by=_launched_by(target),
             via=_via(promotion, target),
-            launched_by=(target.unit,) if target.launch_permission == "group" and target.unit else (),
             method=method,
             method_why=why,
         )
