@@ -117,13 +117,13 @@ class _Compiler:
         self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
         built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
         lost = _misshapen(self._document.data, data)
-        for account, block in resolved.items():
+        with_units = units.groups_with_units(everybody)
+        open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
+        for account, block in {**resolved, **open_to_all}.items():
             places = {name: (setting.value, setting.path) for name, setting in block.items()}
             found = modes.misfits(self._document, account, places, self._hub.account, self._hub.region)
             self.faults += [fault for fault in found if fault not in self.faults]
         self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
-        with_units = units.groups_with_units(everybody)
-        open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
         self.faults += _foreign_keys(self._document, {**resolved, **open_to_all}, self._hub.region)
         accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
         by_unit = {name: tuple(self._targets("", blocks[name])) for name in with_units}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ami_promoter.looking import Grant, Place, Target, View
+from ami_promoter.looking import Grant, Place, Target, View, permission_of, resource_of
 from ami_promoter.records import Record
 from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.model import ENDED, State
@@ -215,25 +215,23 @@ def _holders(view: View) -> Iterator[Finding]:
 
 def _permissions(view: View) -> Iterator[Finding]:
     """Open permissions that the ledger does not know for open and ours."""
-    for snapshot, accounts in sorted(view.permissions.items()):
-        for account in sorted(accounts):
-            resource = addresses.snapshot_resource(snapshot).pk
-            share = view.items.get((resource, f"share#{account}"))
+    for one, holders in sorted(view.permissions.items()):
+        for holder in sorted(holders):
+            resource = resource_of(one)
+            share = view.items.get((resource, f"share#{holder}"))
             if share is not None and share.get("state") in OPEN and not share.get("before_us"):
                 continue
-            where = f"{snapshot} to account {account}"
-            change = view.changes.get((snapshot, account))
-            if account != "all" and (
-                (change and change.added and change.ours) or (snapshot, account) in view.once_open
-            ):
-                wait = LATER if _may_copy(view, snapshot, account) else 0
+            where = _to(one, holder)
+            change = view.changes.get((one, holder))
+            if holder != "all" and ((change and change.added and change.ours) or (one, holder) in view.once_open):
+                wait = LATER if one.startswith("ami-") or _may_copy(view, one, holder) else 0
                 version = 0 if share is None else int(share["_item"].get("version", 0))
                 witness = f"CloudTrail: we added it at {change.at}" if change else "its history says that we opened it"
                 yield Finding(
                     "open-unknown",
                     where,
                     f"It is open and ours ({witness}), and the ledger says {_said(share)}.",
-                    Know(resource, account, account, wait, version=version),
+                    Know(resource, holder, holder, wait, version=version),
                     _closes(wait),
                 )
             else:
@@ -250,19 +248,19 @@ def _whose(share: Record | None, change: object) -> str:
 
 
 def _vanished(view: View) -> Iterator[Finding]:
-    """Snapshot permissions that the ledger says are open, for somebody who needs them, and that do not show."""
+    """Permissions of snapshots and AMIs that the ledger says are open, for somebody who needs them, and do not show."""
     for resource, account, share in view.shares():
-        snapshot = resource.removeprefix("resource#snapshot#")
-        if snapshot == resource or snapshot not in view.permissions or share.get("state") != "open":
+        one = permission_of(resource)
+        if one not in view.permissions or share.get("state") != "open":
             continue
         needed = any(
             alive(view.record(f"delivery#{holder.delivery}"), holder.episode)
             for holder in map(Holder.read, share["_item"].get("holders", ()))
         )
-        if account in view.permissions[snapshot] or not needed:
+        if account in view.permissions[one] or not needed:
             continue
-        change = view.changes.get((snapshot, account))
-        where = f"{snapshot} to account {account}"
+        change = view.changes.get((one, account))
+        where = _to(one, account)
         if share.get("before_us") or (change is not None and not change.added and not change.ours):
             by = f": {change.by} removed it at {change.at}" if change else ""
             yield Finding("taken-away", where, f"A delivery needs it, and somebody else took it away{by}. It stays so.")
@@ -275,18 +273,19 @@ def _vanished(view: View) -> Iterator[Finding]:
 def _grants(view: View) -> Iterator[Finding]:
     """Grants of our name that the ledger does not know for open."""
     for grant in view.grants:
-        share = view.items.get((grant.resource, f"share#{grant.delivery}"))
+        share = view.items.get((grant.resource, f"share#{grant.holder_key}"))
         stray = view.items.get((grant.resource, f"share#{_stray(grant)}"))
         if _knows(share, grant) or _knows(stray, grant):
             continue
-        at_work = running(view, grant.delivery)
+        at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = share is None or share.get("state") not in OPEN
-        wait = LATER if at_work or _copies_of(view, grant) else 0
-        holder_key, known = (grant.delivery, share) if own else (_stray(grant), stray)
+        wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
+        holder_key, known = (grant.holder_key, share) if own else (_stray(grant), stray)
+        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
         yield Finding(
             "open-unknown",
             f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
-            f"It bears our name (delivery {grant.delivery}), and the ledger says {_said(share)}.",
+            f"It bears our name ({whose}), and the ledger says {_said(share)}.",
             Know(
                 grant.resource,
                 holder_key,
@@ -299,6 +298,19 @@ def _grants(view: View) -> Iterator[Finding]:
             ),
             _closes(wait),
         )
+
+
+def _may_share(view: View, account: str) -> bool:
+    """Whether a delivery to the account has not ended, so that it may hold what the ledger has forgotten."""
+    deliveries = view.of_kind("delivery")
+    return any(
+        it["_item"].get("state") not in ENDED and it.get("target", {}).get("account") == account for it in deliveries
+    )
+
+
+def _to(one: str, holder: str) -> str:
+    """Say what is open to whom: an account, an organisation, or everybody."""
+    return f"{one} to {holder if ':' in holder else f'account {holder}'}"
 
 
 def _stray(grant: Grant) -> str:

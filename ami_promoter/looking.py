@@ -27,6 +27,8 @@ from chalicelib.core.image import SourceImage
 from chalicelib.ports import Write
 
 GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>[0-9a-f]{20})-(?P<generation>[0-9]+)\Z")
+ROLE_GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>)\S+/\S+-(?P<generation>[0-9]+)\Z")
+ROLE_PATH = ":role/aws-service-role/"
 POLL = 5
 """Seconds between two looks for the answers of targets."""
 VALUES = 200
@@ -35,10 +37,12 @@ VALUES = 200
 Place = tuple[str, str]
 """Account and Region."""
 
+KEY_KINDS = ("resource#key#", "resource#policy#", "resource#role#")
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant on a key of the hub that bears our name."""
+    """A grant on a key of the hub that bears our name. One for a service-linked role is of no single delivery."""
 
     key_arn: str
     id: str
@@ -50,7 +54,13 @@ class Grant:
     @property
     def resource(self) -> str:
         """Its lane's partition."""
-        return addresses.key_resource(self.key_arn, self.account).pk
+        place = addresses.role_resource if ROLE_PATH in self.grantee else addresses.key_resource
+        return place(self.key_arn, self.account).pk
+
+    @property
+    def holder_key(self) -> str:
+        """Its entry in the ledger."""
+        return self.delivery or self.grantee.partition(ROLE_PATH)[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +81,12 @@ class View:
     items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
     """Records, shares and notes of deliveries, by (pk, sk)."""
     permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Snapshot -> accounts; "all" where it is public."""
+    """Snapshot or AMI -> accounts and, of an AMI, organisations; "all" where it is public."""
     grants: tuple[Grant, ...] = ()
     changes: Mapping[tuple[str, str], Change] = field(default_factory=dict)
-    """(snapshot, account) -> the last change of that permission that CloudTrail knows."""
+    """(snapshot or AMI, holder) -> the last change of that permission that CloudTrail knows."""
     once_open: frozenset[tuple[str, str]] = frozenset()
-    """(snapshot, account) whose ledger entry is lost, and whose history says that we had it open."""
+    """(snapshot or AMI, holder) whose ledger entry is lost, and whose history says that we had it open."""
     targets: Mapping[Place, Target] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
     """What else could not be seen."""
@@ -125,20 +135,20 @@ class Looking:
         seen = self._targets(run) if targets else {}
         with self._connection.telling("reading the records"):
             items = self._reader.everything()
-        snapshots, keys = self._sources(items, seen)
-        permissions = {snapshot: self._open_to(snapshot) for snapshot in snapshots}
+        shared, keys = self._sources(items, seen)
+        permissions = {one: self._open_to(one) for one in shared}
         grants = tuple(grant for key in sorted({*keys, *self._keys}) for grant in self._grants(key))
         unexplained = [
-            (snapshot, account)
-            for snapshot, accounts in permissions.items()
-            for account in accounts
-            if not _explained(items, snapshot, account)
+            (one, holder)
+            for one, holders in permissions.items()
+            for holder in holders
+            if not _explained(items, one, holder)
         ]
         missing = [
-            (pk.removeprefix("resource#snapshot#"), it["account"])
+            (pk, sk)
             for (pk, sk), it in items.items()
-            if sk.startswith("share#") and pk.startswith("resource#snapshot#") and it.get("state") == "open"
-            if it["account"] not in permissions.get(pk.removeprefix("resource#snapshot#"), ())
+            if sk.startswith("share#") and (one := permission_of(pk)) and it.get("state") == "open"
+            if sk.removeprefix("share#") not in permissions.get(one, ())
         ]
         changes: Mapping[tuple[str, str], Change] = {}
         if unexplained or missing:
@@ -146,10 +156,10 @@ class Looking:
             changes = trail.changes()
             self._troubles += trail.troubles
         lost = frozenset(
-            (snapshot, account)
-            for snapshot, account in unexplained
-            if (addresses.snapshot_resource(snapshot).pk, f"share#{account}") not in items
-            if self._was_open(snapshot, account)
+            (one, holder)
+            for one, holder in unexplained
+            if (resource_of(one), f"share#{holder}") not in items
+            if self._was_open(one, holder)
         )
         return View(
             now, self._connection.account, items, permissions, grants, changes, lost, seen, tuple(self._troubles)
@@ -160,11 +170,11 @@ class Looking:
     def _sources(
         self, items: Mapping[tuple[str, str], Record], seen: Mapping[Place, Target]
     ) -> tuple[list[str], set[str]]:
-        """Return every snapshot of the hub that we may have shared, and the keys they are under."""
+        """Return every snapshot and AMI of the hub that we may have shared, and the keys they are under."""
         snapshots = {pk.removeprefix("resource#snapshot#") for pk, _ in items if pk.startswith("resource#snapshot#")}
-        keys = {
-            pk.removeprefix("resource#key#").rpartition("#")[0] for pk, _ in items if pk.startswith("resource#key#")
-        }
+        shared = {one for pk, _ in items if (one := permission_of(pk)).startswith("ami-")}
+        shared |= {pk.removeprefix("promotion#") for pk, _ in items if pk.startswith("promotion#")}
+        keys = {addresses.key_of(pk) for pk, _ in items if pk.startswith(KEY_KINDS)}
         for (_, sk), it in items.items():
             if sk == "image":
                 snapshots |= set(_snapshots_of(it))
@@ -173,16 +183,16 @@ class Looking:
         images = {image.source for target in seen.values() for image in target.images if image.source}
         snapshots |= {s.source for target in seen.values() for s in target.snapshots if s.source}
         with self._connection.telling("describing source images and snapshots"):
-            for some in _chunks(images):
-                found = self._pages("describe_images", "image-id", some, Owners=["self"])
-                snapshots |= {
-                    device["Ebs"]["SnapshotId"]
-                    for page in found
-                    for image in page["Images"]
-                    for device in image.get("BlockDeviceMappings", ())
-                    if device.get("Ebs", {}).get("SnapshotId")
-                }
             there: list[str] = []
+            for some in _chunks(images | shared):
+                for page in self._pages("describe_images", "image-id", some, Owners=["self"]):
+                    there += [image["ImageId"] for image in page["Images"] if image["ImageId"] in shared]
+                    snapshots |= {
+                        device["Ebs"]["SnapshotId"]
+                        for image in page["Images"]
+                        for device in image.get("BlockDeviceMappings", ())
+                        if device.get("Ebs", {}).get("SnapshotId")
+                    }
             for some in _chunks(snapshots):
                 for page in self._pages("describe_snapshots", "snapshot-id", some, OwnerIds=["self"]):
                     there += [raw["SnapshotId"] for raw in page["Snapshots"]]
@@ -193,24 +203,30 @@ class Looking:
         filters = [{"Name": name, "Values": list(some)}]
         yield from self._ec2.get_paginator(operation).paginate(Filters=filters, **given)
 
-    def _open_to(self, snapshot: str) -> frozenset[str]:
+    def _open_to(self, one: str) -> frozenset[str]:
+        """Read who may use a snapshot or launch an AMI."""
         try:
-            answer = self._ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+            if one.startswith("ami-"):
+                answer = self._ec2.describe_image_attribute(ImageId=one, Attribute="launchPermission")
+                return frozenset(value for entry in answer.get("LaunchPermissions", ()) for value in entry.values())
+            answer = self._ec2.describe_snapshot_attribute(SnapshotId=one, Attribute="createVolumePermission")
         except (ClientError, BotoCoreError) as error:
-            self._troubles.append(f"{snapshot}: who may use it cannot be read: {error}")
+            self._troubles.append(f"{one}: who may use it cannot be read: {error}")
             return frozenset()
         return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
 
     def _grants(self, key: str) -> Iterator[Grant]:
-        """Find the grants on a key that bear our name; only such that the hub issued count as ours."""
+        """Find the grants on a key that bear our name: the hub's, and those of accounts for their service roles."""
         kms = self._connection.client("kms")
         try:
             for page in kms.get_paginator("list_grants").paginate(KeyId=key):
                 for raw in page["Grants"]:
-                    named = GRANT_NAME.match(raw.get("Name", ""))
-                    if named and f"::{self._connection.account}:" in raw.get("IssuingAccount", ""):
-                        grantee = raw.get("GranteePrincipal", "")
-                        account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
+                    grantee = raw.get("GranteePrincipal", "")
+                    account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
+                    of_role = ROLE_PATH in grantee
+                    named = (ROLE_GRANT_NAME if of_role else GRANT_NAME).match(raw.get("Name", ""))
+                    issuer = account if of_role else self._connection.account
+                    if named and f"::{issuer}:" in raw.get("IssuingAccount", ""):
                         arn = raw.get("KeyId", key)
                         yield Grant(
                             arn if arn.startswith("arn:") else key,
@@ -223,9 +239,9 @@ class Looking:
         except (ClientError, BotoCoreError) as error:
             self._troubles.append(f"{key}: its grants cannot be read: {error}")
 
-    def _was_open(self, snapshot: str, account: str) -> bool:
+    def _was_open(self, one: str, holder: str) -> bool:
         """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
-        found = list(self._table.query(addresses.snapshot_resource(snapshot).pk, f"history#share#{account}#"))
+        found = list(self._table.query(resource_of(one), f"history#share#{holder}#"))
         last = found[-1] if found else {}
         return last.get("state") in ("opening", "open", "closing") and last.get("before_us") is False
 
@@ -282,9 +298,20 @@ def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
     return (ordered[start : start + VALUES] for start in range(0, len(ordered), VALUES))
 
 
-def _explained(items: Mapping[tuple[str, str], Record], snapshot: str, account: str) -> bool:
+def resource_of(one: str) -> str:
+    """Return the partition of a snapshot's permissions, or of an AMI's."""
+    return (addresses.image_resource if one.startswith("ami-") else addresses.snapshot_resource)(one).pk
+
+
+def permission_of(pk: str) -> str:
+    """Return the snapshot or AMI that a partition is about; "" for any other."""
+    kind, _, one = pk.removeprefix("resource#").partition("#")
+    return one if pk.startswith("resource#") and kind in ("snapshot", "image") else ""
+
+
+def _explained(items: Mapping[tuple[str, str], Record], one: str, holder: str) -> bool:
     """Whether the ledger knows the permission for one that is open, and ours."""
-    share = items.get((addresses.snapshot_resource(snapshot).pk, f"share#{account}"))
+    share = items.get((resource_of(one), f"share#{holder}"))
     return share is not None and share.get("state") in ("opening", "open", "closing") and not share.get("before_us")
 
 

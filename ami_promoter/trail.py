@@ -21,6 +21,10 @@ PAUSE = 0.5
 """Seconds between two pages: two requests a second are allowed [CloudTrail API reference, LookupEvents]."""
 
 
+NAMED = ("userId", "organizationArn", "organizationalUnitArn", "group")
+"""How a request names whom it is about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The last change of a permission. ``ours``: made by this service's function, or by somebody else (``by``)."""
@@ -40,7 +44,7 @@ class Trail:
         self.troubles: list[str] = []
 
     def changes(self) -> Mapping[tuple[str, str], Change]:
-        """Return the last change of each (snapshot, account), and nothing of what could not be read."""
+        """Return the last change of each (snapshot or AMI, account or ARN), and nothing of what could not be read."""
         found: dict[tuple[str, str], Change] = {}
         try:
             records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
@@ -51,16 +55,21 @@ class Trail:
             )
             return {}
         for record in records:
-            change, snapshot = _changed(record), _asked(record).get("snapshotId")
-            for account, added in change:
+            asked = _asked(record)
+            shared = asked.get("snapshotId") or asked.get("imageId")
+            for holder, added in _changed(record):
                 by = _who(record)
                 ours = by.endswith(f":role/ami-promoter-{self._connection.region}-settle")
-                found[str(snapshot), account] = Change(added, ours, by, str(record.get("eventTime")))
+                found[str(shared), holder] = Change(added, ours, by, str(record.get("eventTime")))
         return found
 
     def _records(self) -> Iterator[Mapping[str, Any]]:
+        for name in ("ModifySnapshotAttribute", "ModifyImageAttribute"):
+            yield from self._records_of(name)
+
+    def _records_of(self, name: str) -> Iterator[Mapping[str, Any]]:
         wanted = {
-            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": "ModifySnapshotAttribute"}],
+            "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
             "StartTime": datetime.fromtimestamp(self._since, UTC),
         }
         for page in self._connection.client("cloudtrail").get_paginator("lookup_events").paginate(**wanted):
@@ -77,11 +86,11 @@ def _asked(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _changed(record: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield (account, whether it was added) of each account that the request names."""
-    permission = _asked(record).get("createVolumePermission") or {}
+    """Yield (account or ARN, whether it was added) of each that the request names."""
+    permission = _asked(record).get("createVolumePermission") or _asked(record).get("launchPermission") or {}
     for verb, added in (("add", True), ("remove", False)):
         for item in (permission.get(verb) or {}).get("items", ()):
-            yield str(item.get("userId") or item.get("group")), added
+            yield str(next((it for name in NAMED if (it := item.get(name))), None)), added
 
 
 def _who(record: Mapping[str, Any]) -> str:

@@ -113,7 +113,9 @@ class Application:
         """Find tagged AMIs whose event was lost; then see whom the units of the organisation have."""
         hub = (self._settings.hub_account, self._settings.region)
         try:
-            found = Discover(self._records, self._source, self._bell, now, *hub).run()
+            children = DynamoChildren(self._table)
+            find = Discover(self._records, self._source, self._targets, children, self._bell, now, *hub)
+            found = find.run()
             self._members.run(found, time_left=_seconds(context))
         except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
             self._telemetry.hindered("discover", str(refusal))

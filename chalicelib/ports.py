@@ -289,6 +289,10 @@ class Targets(Protocol):
         """Resolve a trigger value; any fault and there are no targets."""
         ...
 
+    def digest(self) -> str:
+        """Name the content of the file in force; "" if nothing has been applied."""
+        ...
+
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
         """Return those of these that may receive anything, read consistently (law 8).
 

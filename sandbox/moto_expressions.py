@@ -91,11 +91,9 @@ def _concerns(processor: type, kind: type, wanted: Callable[[], tuple[type, ...]
     return known
 
 
-@functools.cache
-def _has_hook(processor: Any) -> bool:
-    return bool(processor.pre_processing_of_child is not nodes.DepthFirstTraverser.pre_processing_of_child)
-
-
+_has_hook: Callable[[Any], bool] = functools.cache(
+    lambda kind: kind.pre_processing_of_child is not nodes.DepthFirstTraverser.pre_processing_of_child
+)
 _is_node: Callable[[Any], bool] = functools.cache(lambda kind: issubclass(kind, Node))
 """Whether a class is one of nodes; asking an abstract class each time costs more."""
 

@@ -16,6 +16,7 @@ from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.addresses import Key
+from sandbox import moto_answers, moto_dynamodb
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotBook
 
 NEVER = 10**12
@@ -75,6 +76,8 @@ def in_memory() -> Stores:
 @contextmanager
 def on_dynamodb() -> Iterator[Stores]:
     """Fresh and empty, for as long as the context lasts. Credentials must stand in the environment."""
+    moto_dynamodb.patch()
+    moto_answers.patch()
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
         client.create_table(

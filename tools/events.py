@@ -37,9 +37,15 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "region": ("text", "The target's Region."),
     "groups": ("list of text", "Groups of the tag's value that have this account; empty if it was named by its id."),
     "image_name": ("text", "Name of the new AMI."),
-    "outcome": ("text", "`delivered`, `failed`, `cancelled`, `waiting`, `refused`, `incomplete`: the event in a word."),
+    "outcome": (
+        "text",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: in a word.",
+    ),
     "image": ("text or null", "The new AMI; null unless delivered."),
-    "key": ("text or null", "ARN of the target's key; null if the checks never found it."),
+    "key": (
+        "text or null",
+        "ARN of the key that a launch needs: the target's, or in share mode the hub's; null if it was never found.",
+    ),
     "copies": (
         "list",
         "Source snapshots and their copies as last known; after a failure they are gone, but for leftovers.",
@@ -61,9 +67,11 @@ KINDS: Mapping[str, str] = {
     notices.DELIVERED: "The target owns the AMI, it is the same image as its source, and this delivery holds no share.",
     notices.FAILED: "The delivery ended without an AMI; what it had made was removed, but for the leftovers.",
     notices.CANCELLED: "The tag, or this target in its value, was taken away before the AMI was registered.",
+    notices.SHARED: "The target may launch the hub's AMI, from now on and for as long as that is wanted (share mode).",
+    notices.WITHDRAWN: "What was shared with the target is shared no longer; what runs there goes on.",
     notices.WAITING: "The role in the target cannot be assumed yet; told once, then tried until the queue deadline.",
     notices.REFUSED: "The tag's value or the source AMI has faults; all of them are listed, and nothing has changed.",
-    notices.SUMMARY: "Every delivery has ended; `outcome` is `delivered` if all were, else `incomplete`.",
+    notices.SUMMARY: "All is over; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
 }
 
 INTRO = """\
@@ -121,7 +129,8 @@ For the bus, the same as an event pattern:
 """
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "What my account received": {"event": [notices.DELIVERED], "account": [TARGET]},
+    "What my account may use": {"event": [notices.DELIVERED, notices.SHARED], "account": [TARGET]},
+    "What my account loses": {"event": [notices.WITHDRAWN], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
     "One family of images": {"event": [notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},
@@ -178,6 +187,8 @@ def examples() -> dict[str, dict[str, Any]]:
         "AssumeRole was refused: AccessDenied: …",
         "The role is missing there, or its trust or external id does not fit: …",
     )
+    sharing = replace(delivery.target, mode="share")
+    shared = replace(delivery, target=sharing, image=None, key_arn="", copies=(), state=State.SHARED)
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
     children = (
@@ -188,6 +199,8 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.DELIVERED: notices.outcome(delivery, NOW),
         notices.FAILED: notices.outcome(_ended(delivery, State.FAILED, gone), NOW),
         notices.CANCELLED: notices.outcome(_ended(delivery, State.CANCELLED), NOW),
+        notices.SHARED: notices.outcome(shared, NOW),
+        notices.WITHDRAWN: notices.outcome(_ended(shared, State.WITHDRAWN), NOW),
         notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, children, NOW),

@@ -92,6 +92,11 @@ class TargetsTable:
             return Resolution(faults=(refusal.fault,), digest=current.digest)
         return targets.resolve(value, directory, current.digest)
 
+    def digest(self) -> str:
+        """Name the content of the file in force; "" if nothing has been applied."""
+        current = self.current()
+        return current.digest if current else ""
+
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
         """Return those of these that the file in force lets receive anything [law 8].
 

@@ -45,12 +45,19 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         **_of_delivery(delivery, event, now),
         "outcome": event.partition(".")[2],
         "image": image,
-        "key": delivery.key_arn or None,
+        "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
         "leftovers": list(delivery.leftovers[:MAX_LISTED]),
         "seconds": now - delivery.created_at,
     }
+
+
+def _key(delivery: Delivery) -> str | None:
+    """The key that whoever launches needs: the target's own, or in share mode the hub's."""
+    if delivery.shared:
+        return next(iter(delivery.source_keys), None)
+    return delivery.key_arn or None
 
 
 def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:

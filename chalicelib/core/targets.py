@@ -145,16 +145,16 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
     faults += [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
-    everybody = _Everybody(directory)
+    everybody, members = _Everybody(directory), directory.membership.generation
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
     unread = everybody.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organisation.id if directory.organisation else ""
     if unread and not faults:
-        return Resolution(digest=digest, waits=organisation.not_read_yet(unread, named))
+        return Resolution(digest=digest, members=members, waits=organisation.not_read_yet(unread, named))
     faults += [_no_account(account) for account in strangers]
     if faults:
-        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest)
+        return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
     chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts}
     for name in trigger.groups:
         for account in everybody.ways[name]:
@@ -162,17 +162,17 @@ def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
     found = [everybody.targets(account, chosen[account]) for account in sorted(chosen)]
     conflicts = tuple(one for one in found if isinstance(one, Fault))
     if conflicts:
-        return Resolution(faults=conflicts, digest=digest)
+        return Resolution(faults=conflicts, digest=digest, members=members)
     targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
     lacking = [target for target in targets if target.by_way_of and _hub_copy(target, directory) is None]
     if lacking:
-        return Resolution(faults=tuple(_no_hub_copy(target) for target in lacking), digest=digest)
+        return Resolution(faults=tuple(map(_no_hub_copy, lacking)), digest=digest, members=members)
     between = [copy for target in targets if target.by_way_of and (copy := _hub_copy(target, directory))]
     by_place = {(target.account, target.region): target for target in (*between, *targets)}
     targets = tuple(target for _, target in sorted(by_place.items(), key=lambda placed: placed[0]))
     groups = {f"{target.account}/{target.region}": tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organisation is None or directory.organisation.back_fill
-    return Resolution(targets, groups, digest=digest, members=directory.membership.generation, back_fill=back_fill)
+    return Resolution(targets, groups, digest=digest, members=members, back_fill=back_fill)
 
 
 class _Everybody:
@@ -218,7 +218,10 @@ class _Everybody:
         own = self._directory.own.get(account, {}).get(group)
         if own is not None:
             return own
-        return tuple(replace(target, account=account) for target in self._directory.by_unit.get(group, ()))
+        return tuple(
+            replace(target, account=account, by_way_of="" if target.by_way_of == account else target.by_way_of)
+            for target in self._directory.by_unit.get(group, ())
+        )
 
     def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
         """Leave out the hub itself: it stands in an organisation like others, and owns the AMI already."""

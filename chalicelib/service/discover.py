@@ -5,13 +5,15 @@ What is tagged when it first looks is the baseline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from chalicelib.core.addresses import STANDING, Key, promotion
+from chalicelib.core.addresses import STANDING, Key, delivery, promotion
+from chalicelib.core.delivery.model import State as DeliveryState
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import State
-from chalicelib.ports import Records, Source, Tagged, Write
+from chalicelib.core.promotion.model import Promotion, State
+from chalicelib.ports import Children, Records, Source, Tagged, Targets, Write
 from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 
@@ -21,8 +23,20 @@ BASELINE = Key("discovery", "baseline")
 class Discover:
     """Compares the tags in EC2 with what is on record."""
 
-    def __init__(self, records: Records, source: Source, bell: Bell, clock: Clock, hub: str, region: str) -> None:
+    def __init__(
+        self,
+        records: Records,
+        source: Source,
+        targets: Targets,
+        children: Children,
+        bell: Bell,
+        clock: Clock,
+        hub: str,
+        region: str,
+    ) -> None:
         self._records = records
+        self._targets = targets
+        self._children = children
         self._source = source
         self._bell = bell
         self._clock = clock
@@ -43,23 +57,36 @@ class Discover:
         return found
 
     def _withdrawn(self, shown: set[str]) -> None:
-        """Nudge what is shared and no longer tagged, or no longer there, if the event of that was lost."""
+        """See after what is shared: that its tag is there, if the event of that was lost, and its targets' accounts."""
         now = self._clock()
         for note, item in self._records.list(STANDING, "ami-"):
-            ami = note.sk
-            if ami in shown:
-                continue
-            stored = self._records.read(promotion(ami))
+            stored = self._records.read(promotion(note.sk))
             try:
                 record = None if stored is None or stored.parked else promotions.parse(stored)
             except ParkRecord:  # its own lane parks it
                 continue
             if record is None:
                 continue
-            if record.standing or record.state is not State.OVER:
+            if not record.standing and record.state is State.OVER:
+                if record.episode == item.get("episode"):
+                    self._records.forget(note, {"episode": record.episode})
+            elif note.sk not in shown:
                 self._bell.note(record.key, {"seen": f"{now // 60}:"}, f"untagged:{now // 60}")
-            elif record.episode == item.get("episode"):
-                self._records.forget(note, {"episode": record.episode})
+            else:
+                self._dropped(note, item, record)
+
+    def _dropped(self, note: Key, item: Mapping[str, Any], record: Promotion) -> None:
+        """Withdraw from accounts that the targets file has no more; looked at once for each file and promotion."""
+        digest = self._targets.digest()
+        if digest in (record.digest, item.get("looked_at")):
+            return
+        children = [child for child in self._children.all(record.ami) if child.state == DeliveryState.SHARED]
+        listed = self._targets.listed({child.account for child in children})
+        for child in children:
+            if child.account not in listed:
+                cause = f"dropped:{digest}"
+                self._bell.note(delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
+        self._records.put(note, {**item, "looked_at": digest})
 
     def _leave(self, tagged: Tagged) -> None:
         """Tagged before the service first looked: it moves only by a new event. EC2 keeps no time for a tag."""

@@ -114,20 +114,17 @@ class GrantAudit:
         return resource, next((s for s in self._ledger.shares(resource.pk) if _is(s, grant)), None)
 
     def _report_strays(self, key_arn: str, grants: Sequence[SeenGrant]) -> None:
-        """Report what accounts have made that hold no share any longer; a ghost of ours is closed, and none."""
-        by_account: dict[str, list[SeenGrant]] = defaultdict(list)
+        """Report what accounts have made that hold no share any longer; one with a ghost has it to close."""
+        by_account: dict[str, list[str]] = defaultdict(list)
         for grant in grants:
-            by_account[account_of(grant.issuer)].append(grant)
+            by_account[account_of(grant.issuer)].append(grant.id)
         policy = self._ledger.shares(addresses.policy_resource(key_arn).pk)
         for account, made in sorted(by_account.items()):
             resource = addresses.key_resource(key_arn, account).pk
             for_roles = self._ledger.shares(addresses.role_resource(key_arn, account).pk)
             shares = [*self._ledger.shares(resource), *for_roles, *(s for s in policy if s.account == account)]
-            if not shares or any(share.needed(s) for s in shares):
-                continue
-            strays = [grant.id for grant in made if not any(_is(s, grant) for s in for_roles)]
-            if strays:
-                self._telemetry.strays(resource, account, strays)
+            if shares and not any(share.needed(s) for s in shares):
+                self._telemetry.strays(resource, account, made)
 
 
 def account_of(arn: str) -> str:

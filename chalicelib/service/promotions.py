@@ -235,6 +235,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            launched_by=_launched_by(target),
             via=_via(promotion, target),
             method=method,
             method_why=why,
@@ -293,6 +294,12 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
     def due_at(self, record: Promotion) -> int | None:
         """See Lane."""
         return record.due_at
+
+
+def _launched_by(target: Target) -> tuple[str, ...]:
+    """Name the unit that the launch permission is to name, where the value's groups have the account by one."""
+    shared = target.mode == "share" and target.launch_permission == "group"
+    return (target.unit,) if shared and target.unit else ()
 
 
 def _via(promotion: Promotion, target: Target) -> str:

@@ -120,6 +120,13 @@ def _identity(call: Call) -> dict[str, Any]:
 
 def _parameters(call: Call) -> dict[str, Any] | None:
     """Write the request as CloudTrail does (as public samples of records show it)."""
+    if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
+        changes = call.params["LaunchPermission"]
+        shown = {
+            verb.lower(): {"items": [{f"{name[0].lower()}{name[1:]}": it for name, it in one.items()} for one in ones]}
+            for verb, ones in changes.items()
+        }
+        return {"imageId": call.params["ImageId"], "attributeType": "launchPermission", "launchPermission": shown}
     if call.operation != "ModifySnapshotAttribute":
         return None
     items = [{"userId": account} for account in call.params.get("UserIds", ())]

@@ -34,9 +34,9 @@ class Sessions:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def own(self, service: str, *, once: bool = False) -> Any:
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
         """A client; ``once`` makes no difference here."""
-        return self.world.client(service, HUB)
+        return self.world.client(service, HUB, region or "us-east-1")
 
     def now(self) -> float:
         """Epoch seconds of the world."""

@@ -162,6 +162,25 @@ def test_a_drained_hub(table, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "Drained: nothing is under way and no share is open."
 
 
+def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
+    """A grant on a target's own key is needed by its AMI: it keeps nobody from leaving."""
+    record = put(table, a_delivery("333333333333", State.DELIVERED))
+    role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
+    opened = share.Share(resource, role, "333333333333", state=share.State.OPEN, opened_at=NINE)
+    DynamoLedger(table).hold(resource, opened, str(share.Holder(record.id, "1", stays=True)))
+
+    assert main(["drain"]) == 0
+
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        (
+            f"Stays with the target, on its own key: {resource.removeprefix('resource#')} to 333333333333: open, "
+            "opened 2026-01-05T09:00:00Z, stays until it is withdrawn"
+        ),
+        "Drained: nothing is under way and no share is open.",
+    ]
+
+
 def test_for_a_program(table, capsys):
     """`--json` gives the same as data."""
     put(table, a_delivery("222222222222", State.WAITING))

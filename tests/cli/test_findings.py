@@ -179,6 +179,56 @@ def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
     assert (("held-by-nobody", LetGo(RESOURCE, DEV, f"{ID}:1")) in found(seen)) is not alive
 
 
+ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
+SHARED = f"{ID}:1@0"
+
+
+@pytest.mark.parametrize(
+    ("resource", "state", "fine"),
+    [
+        (addresses.role_resource(OWN_KEY, DEV).pk, "delivered", True),
+        (addresses.role_resource(OWN_KEY, DEV).pk, "failed", False),
+        (addresses.role_resource(KEY, DEV).pk, "shared", True),
+        (addresses.role_resource(KEY, DEV).pk, "withdrawn", False),
+        (addresses.policy_resource(KEY).pk, "shared", True),
+        (addresses.policy_resource(KEY).pk, "withdrawn", False),
+    ],
+)
+def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what_was_delivered(resource, state, fine):
+    """Nothing is due there, and nobody is let go; of a delivery that has ended otherwise the share is let go."""
+    record = item(f"delivery#{ID}", "record", {"id": ID, "episode": 1, "target": {"account": DEV}}, state=state)
+    given = {"state": "open", "account": DEV, "generation": 1, "grant_id": "", "before_us": False}
+    resting = item(resource, "record", {}, state="open")
+    seen = view(record, resting | item(resource, f"share#{ROLE}", given, holders={SHARED}, version=4))
+
+    assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, SHARED))])
+
+
+def test_launch_permissions_are_compared_as_those_of_snapshots():
+    """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
+    resource = addresses.image_resource(AMI).pk
+    forgotten = view(permissions={AMI: frozenset({DEV})}, changes={(AMI, DEV): SETTLE})
+    gone = view(a_delivery("shared"), a_share("open", SHARED, resource=resource), permissions={AMI: frozenset()})
+
+    assert found(forgotten) == [("open-unknown", known(resource=resource, wait=3600))]
+    assert found(gone) == [("open-only-in-ledger", Reopen(resource, DEV, 4))]
+
+
+@pytest.mark.parametrize(("state", "known_to_it"), [("open", True), ("closed", False), (None, False)])
+def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
+    """The target made it, for its own role, in our name; its entry in the ledger is the role's."""
+    resource = addresses.role_resource(KEY, DEV).pk
+    items = [] if state is None else [a_share(state, resource=resource, name=ROLE, grant_id="g" * 64)]
+    grant = Grant(KEY, "g" * 64, "", 1, DEV, f"arn:aws:iam::{DEV}:role/aws-service-role/{ROLE}")
+
+    mends = [one.mend for one in findings(view(*items, grants=(grant,))) if one.code == "open-unknown"]
+
+    assert [(mend.resource, mend.holder_key, mend.grant_id) for mend in mends] == (
+        [] if known_to_it else [(resource, ROLE, "g" * 64)]
+    )
+
+
 def a_grant(generation=1, ident="g" * 64):
     """A grant of our name on the source key."""
     return Grant(KEY, ident, ID, generation, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")

@@ -76,7 +76,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
     ev.TargetUnfit((FAULT,)),
     ev.HubCopySeen(),
-    ev.HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), SOURCE_KEY),
+    ev.HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
     ev.SlotsAsked(2, 0),
     ev.SlotGranted(),
     ev.SharesHeld(),

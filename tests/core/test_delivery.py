@@ -19,6 +19,8 @@ from chalicelib.core.errors import IllegalEvent
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
+AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+SPOT = "spot.amazonaws.com/AWSServiceRoleForEC2Spot"
 
 
 METHODS = ("snapshots", "image")
@@ -119,6 +121,36 @@ def test_nothing_is_held_before_the_checks_and_a_slot():
     for state in (State.REQUESTED, State.CHECKING, State.WAITING):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, do.HoldShares) for command in wanted)
+
+
+def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_grants():
+    """Copies of an earlier try: nothing of the source is opened; the target's own key is, as the AMI will need it."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
+
+    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
+    done = absorbing.absorb(replace(opening, kept=True), ev.SharesOpened(), NOW)
+
+    assert opening.state is State.OPENING
+    assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
+    assert done.state is State.REGISTERING
+    assert done.kept
+
+
+def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
+    """One that has its grant is not taken for the other; a deadline passes over the other's refusal, and says so."""
+    target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
+    opening = absorbing.absorb(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    hints = {share.hint: "1:open" for share in opening.shares}
+    (spot,) = [share.hint for share in opening.shares if share.holder == SPOT]
+    held = replace(opening, kept=True, hints={**hints, spot: "1:waits:code\x1fthere\x1fIt is refused.\x1fDeploy it."})
+
+    assert machine.heard(held, NOW) == ()
+    assert machine.heard(replace(held, hints=hints), NOW) == (ev.SharesOpened(),)
+    late = absorbing.absorb(held, ev.DeadlinePassed(), NOW)
+    assert late.faults[0].what.endswith("The last refusal was: It is refused.")
+    assert late.faults[0].cure == "Deploy it."
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():

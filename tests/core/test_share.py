@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import share
+from chalicelib.core import addresses, pace, share
+from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import OWN_HISTORY, Share, State
 
@@ -166,3 +169,49 @@ def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
     assert share.due_at([open_one], END - 10) == END
     assert share.oldest_open([open_one], NOW) == 100
     assert share.oldest_open([replace(open_one, before_us=True)], NOW) is None
+
+
+HUBS = addresses.role_resource("arn:aws:kms:us-east-1:111111111111:key/source", "222222222222").pk
+OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222222222222").pk
+
+
+@pytest.mark.parametrize(
+    ("resource", "state", "why", "after", "waits"),
+    [
+        (HUBS, State.OPENING, Why.NOT_YET, pace.NOT_YET_FOR, True),
+        (HUBS, State.OPENING, Why.NOT_YET, pace.NOT_YET_FOR + 1, False),
+        (OWN, State.OPENING, Why.ROLE, 24 * 3600, True),
+        (HUBS, State.OPENING, Why.DENIED, 0, False),
+        (HUBS, State.WANTED, Why.NOT_YET, 0, False),
+        ("resource#snapshot#snap-0a", State.OPENING, Why.NOT_YET, 0, False),
+        ("resource#snapshot#snap-0a", State.WANTED, Why.THROTTLED, 0, True),
+    ],
+)
+def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, waits):
+    """For a role that cannot be assumed as long as the delivery does, for a key access ten minutes, else not at all."""
+    one = replace(a_share(state, intended_at=NOW), resource=resource)
+
+    assert share.worth_waiting(one, why, NOW + after) is waits
+
+
+@pytest.mark.parametrize(
+    ("resource", "tries", "gone"),
+    [(OWN, share.GIVEN_UP_AFTER, True), (OWN, share.GIVEN_UP_AFTER - 1, False), (HUBS, 10_000, False)],
+)
+def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
+    """What is open at the source is tried until it is closed, whatever comes."""
+    closing = replace(a_share(State.CLOSING, held=False, tries=tries), resource=resource)
+
+    found = share.given_up(closing, Fault("code", "there", "It is refused.", "Mend it."), NOW)
+
+    assert (found is not None) is gone
+    if found is not None:
+        assert share.due_at([found], NOW) is None
+
+
+def test_a_grants_name_is_one_that_kms_takes():
+    """Letters, digits and `:/_-` [aws-facts 3]; a delivery's own id stays as it is."""
+    role = a_share(holder_key="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", generation=2)
+
+    assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", role.grant_name)
+    assert a_share(holder_key="0a1b", generation=3).grant_name == "ami-promoter-0a1b-3"

@@ -160,6 +160,36 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organisation):
     assert counted(scene, "AccountsHeld") == 0
 
 
+def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_joins_and_leaves(scene, organisation):
+    """One permission for the OU, keys for each account; it stays until the last account of it is gone.
+
+    Who left has no key any more, and its delivery is withdrawn.
+    """
+    people, made, arn = organisation.people, organisation.made, organisation.made.arn_of(organisation.outer)
+    people.add_account(made, DEV, organisation.outer)
+    sharing = "  mode: share\n  key_access: grant\n  service_linked_roles: []\n  launch_permission: group\n"
+    scene.apply(organisation.file().replace("organization:", f"{sharing}organization:"))
+    scene.launches = {arn}
+    scene.promote("workloads")
+    assert scene.states() == {DEV: "shared"}
+    assert scene.world.ec2.launch(DEV, REGION, scene.image) == ""
+
+    people.add_account(made, TEST, organisation.inner)
+    scene.run_until_over(times=2)
+    assert scene.states() == {DEV: "shared", TEST: "shared"}
+    assert scene.world.ec2.launch(TEST, REGION, scene.image) == ""
+    assert scene.launchable_by() == {arn}
+
+    people.move(made, DEV, made.root)
+    scene.run_until_state("withdrawn", DEV)
+    scene.wait(60)
+    assert scene.delivery_state(TEST) == "shared"
+    assert scene.launchable_by() == {arn}
+    assert {grant["GranteePrincipal"] for grant in scene.grants()} == {f"arn:aws:iam::{TEST}:root"}
+    assert scene.world.ec2.launch(DEV, REGION, scene.image) != ""
+    scene.assert_laws()
+
+
 def test_a_hub_that_may_not_read_the_organisation_says_what_to_do_and_goes_on_when_it_may(scene, organisation):
     """No read role, and no delegated administrator: the value is refused with AWS's words and the cure.
 

@@ -21,6 +21,7 @@ from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
+from chalicelib.core.organisation import ways
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
 from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
@@ -512,14 +513,27 @@ class TwinTargets:
         """See the port."""
         return resolve(value, self._cloud.directory, "digest")
 
-    def listed(self, accounts):
+    def digest(self):
         """See the port."""
-        return frozenset(accounts) & self._cloud.directory.accounts.keys()
+        return "digest"
+
+    def listed(self, receivers):
+        """See the port."""
+        return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
 
     def live(self, account):
         """See the port."""
-        targets = self._cloud.directory.accounts.get(account)
+        targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
         return (targets[0].role_name, targets[0].external_id) if targets else None
+
+    def _brought(self):
+        """Account -> the targets of a group that has it by a unit."""
+        directory = self._cloud.directory
+        return {
+            account: directory.by_unit[group]
+            for group in directory.by_unit
+            for account in ways(directory.groups[group], directory.membership)
+        }
 
 
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
@@ -599,6 +613,10 @@ class TwinTarget:
             {copy.source: copy.copy for copy in copies},
             {copy.copy: copy.key_arn for copy in copies},
         )
+
+    def missing_roles(self, delivery):
+        """See the port."""
+        return ()
 
     def deprecate(self, delivery, at):
         """See the port."""
@@ -715,7 +733,7 @@ class TwinKms:
         self._kms = guard("kms", self)
 
     def own(self, _service, *, once=False, region=""):
-        """A client; ``once`` makes no difference here."""
+        """A client; neither ``once`` nor the Region makes a difference here."""
         return self._kms
 
     def now(self):

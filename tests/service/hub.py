@@ -38,6 +38,7 @@ from tests.service.cloud import (
     TwinSource,
     TwinTarget,
     TwinTargets,
+    target_key,
 )
 from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
 from tests.service.lanes import Lanes, Message
@@ -62,6 +63,7 @@ class Parts:
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
+    policy_door: Callable[..., PolicyDoor] = PolicyDoor
 
 
 @dataclass
@@ -114,7 +116,8 @@ class Hub:
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
-            "policy": guard("policies", PolicyDoor(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "role": guard("roles", TwinGrantDoor(cloud)),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
@@ -134,7 +137,7 @@ class Hub:
         self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
         self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        self._discover = Discover(records, source, bell, clock, HUB, REGION)
+        self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -162,6 +165,7 @@ class Hub:
             ),
             *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
+            *(addresses.role_resource(target_key(account), account).pk for account in self.accounts),
         ]
 
     def known(self) -> Iterator[Key]:

@@ -15,15 +15,16 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
-from chalicelib.core.share import OWN_HISTORY, Share, needed, overdue
+from chalicelib.core.share import OWN_HISTORY, Holder, Share, grant_stem, needed, overdue, standing
 from chalicelib.core.share import State as ShareState
+from chalicelib.ports import Stored
 from chalicelib.service import deliveries
 from tests.service.cloud import OWNERS_POLICY
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
 
-DOORS = ("snapshots", "images", "keys", "policies")
+DOORS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
@@ -43,6 +44,7 @@ class Laws:
         self._hub = hub
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
+        self._parsed: dict[str, tuple[Stored, Delivery]] = {}
         self._claims: dict[tuple[str, str], int] = {}
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
@@ -107,10 +109,15 @@ class Laws:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.generation == asked.generation
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
-        assert account in self._hub.cloud.directory.accounts, f"law 8: {asked.resource} opens to the stranger {account}"
+        directory = self._hub.cloud.directory
+        brought = {one for unit in directory.membership.units.values() for one in unit.accounts}
+        assert account in directory.accounts.keys() | brought, (
+            f"law 8: {asked.resource} opens to the stranger {account}"
+        )
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
-        assert share.hard_close_at > 0, f"law 1: {asked.resource} opens to {account} without an end"
+        ends = share.hard_close_at > 0 or standing(share) or not share.holders
+        assert ends, f"law 1: {asked.resource} opens to {account} without an end"
         for holder in share.holders:
             if addresses.delivery(holder.partition(":")[0]) in self.poisoned:
                 continue
@@ -131,6 +138,7 @@ class Laws:
                 "snapshot": copy.source == name,
                 "key": (copy.key, copy.delivery) == (name, asked.holder_key),
                 "policy": copy.key == name,
+                "role": False,
                 "image": False,
             }[kind]
             assert not uses or overdue(share, cloud.now), (
@@ -173,7 +181,7 @@ class Laws:
         live_grants = {
             (share.resource.split("#")[2], share.grant_name): share
             for share in ledger
-            if share.resource.startswith("resource#key#") and share.state in LIVE
+            if share.resource.split("#")[1] in ("key", "role") and share.state in LIVE
         }
         live_policies = {
             (share.resource.split("#")[2], share.account): share
@@ -194,16 +202,24 @@ class Laws:
         for place in cloud.permissions - cloud.foreign - self._claims.keys() - cloud.unclear:
             assert place in live, f"law 1: {place} is open and the ledger does not know"
             self._wanted(live[place])
-        for name in cloud.grants:
+        for name in cloud.grants.keys() - self._given_up():
             assert name in live_grants, f"law 1: the grant {name} is open and the ledger does not know"
             self._wanted(live_grants[name])
 
+    def _given_up(self) -> set[tuple[str, str]]:
+        """Grants on the keys of targets that have refused for an hour to revoke them; each was told."""
+        told = [args for name, args in self._hub.telemetry.told if name == "share"]
+        keys = {args[0].split("#")[2] for args in told if args[2] == "left open in the target"}
+        return {(key, name) for key, name in self._hub.cloud.grants if key in keys}
+
     def _wanted(self, share: Share) -> None:
+        if standing(share) and share.state is ShareState.OPEN:
+            return
         record = self._hub.stores.seen(Key(share.resource))
         due = None if record is None else record.ring_at
         assert due is not None, f"law 6: {share.resource} has a share that is {share.state}, and nothing is due"
         soon = due <= self._hub.cloud.now + LONGEST_STEP
-        if not share.before_us:
+        if not share.before_us and not share.resource.startswith("resource#role#"):
             late = self._hub.cloud.now - share.hard_close_at
             assert late < CLOSES_WITHIN, f"law 1: {share.resource} is open {late} s past its hard end"
         assert share.holders or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
@@ -214,7 +230,8 @@ class Laws:
         if any(key in self.poisoned for key in keys):
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
-        return any(deliveries.parse(stored).held for stored in found if stored is not None)
+        parsed = [deliveries.parse(stored) for stored in found if stored is not None]
+        return any(delivery.held or delivery.kept for delivery in parsed)
 
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
@@ -283,8 +300,9 @@ class Laws:
         left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys()
         assert not left, f"law 1: left open: {left}"
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
+        grants = cloud.grants.keys() - self._given_up() - self._kept_with_images()
+        assert not grants, f"law 1: grants left: {grants}"
         assert not cloud.launches, f"law 1: launch permissions left: {cloud.launches}"
-        assert not cloud.grants, f"law 1: grants left: {cloud.grants}"
         for key in cloud.policies:
             assert cloud.policy(key) == OWNERS_POLICY, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
         assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
@@ -307,6 +325,8 @@ class Laws:
         assert not orphans, f"law 4: orphans: {orphans}"
         for resource in hub.resources():
             for one in hub.stores.ledger.shares(resource):
+                if self._kept(one):
+                    continue
                 held = {holder.partition(":")[0] for holder in one.holders}
                 if not held <= lost or not held:
                     assert not needed(one), f"law 1: {resource} still counts {one}"
@@ -315,6 +335,19 @@ class Laws:
             for slots in hub.stores.slots.asked(destination):
                 unheard = slots.delivery in lost or destination in self.poisoned
                 assert slots.over or unheard, f"{destination} still keeps slots: {slots}"
+
+    def _kept(self, share: Share) -> bool:
+        """Whether it is a grant that stays with AMIs that were delivered, and nobody else holds it."""
+        if not share.resource.startswith("resource#role#") or not share.holders:
+            return False
+        lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
+        holders = {Holder.read(text).delivery for text in share.holders} - lost
+        return all(self._delivery(holder).state is State.DELIVERED for holder in holders)
+
+    def _kept_with_images(self) -> set[tuple[str, str]]:
+        shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
+        kept = [(one.resource.split("#")[2], grant_stem(one.holder_key)) for one in shares if self._kept(one)]
+        return {(key, name) for key, name in self._hub.cloud.grants if (key, name.rpartition("-")[0]) in kept}
 
     def _told(self, record: Delivery) -> None:
         """Everybody was told how it ended; a channel that is closed for an hour is given up."""
@@ -336,7 +369,10 @@ class Laws:
     def _delivery(self, ident: str) -> Delivery:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
-        return deliveries.parse(stored)
+        before = self._parsed.get(ident)
+        if before is None or before[0] != stored:  # most are as they were when the laws were last asked
+            before = self._parsed[ident] = stored, deliveries.parse(stored)
+        return before[1]
 
     def _share(self, asked: Share) -> Share:
         shares = self._hub.stores.ledger.shares(asked.resource)

@@ -47,6 +47,7 @@ def shapes() -> st.SearchStrategy[Shape]:
         linger=st.sampled_from([0, 0, 600]),
         release_when=st.sampled_from(["copied", "registered"]),
         key_access=st.sampled_from(["grant", "policy"]),
+        service_roles=st.sampled_from([0, 0, 1, 2]),
         copy_method=st.sampled_from(["snapshots", "snapshots", "image"]),
     )
 

@@ -32,10 +32,13 @@ class Scene:
     """The first snapshot is shared with the first account by somebody else."""
     weather: Weather = FAIR
     nature: Nature = PLAIN
+    key_access: str = "grant"
 
     def hub(self, **troubles: Any) -> Hub:
         """Return a hub whose AMIs are made, and not tagged yet."""
-        hub = Hub(accounts=ACCOUNTS[: self.accounts], weather=self.weather, nature=self.nature, **troubles)
+        settings = {"key_access": self.key_access}
+        accounts = ACCOUNTS[: self.accounts]
+        hub = Hub(accounts=accounts, weather=self.weather, nature=self.nature, target=settings, **troubles)
         for ami, numbers in zip(AMIS, self.amis, strict=False):
             state = "pending" if self.pending and ami == AMIS[0] else "available"
             hub.cloud.make_image(ami, {f"snap-0{n}": self.encrypted[n] for n in numbers}, state)
@@ -66,6 +69,7 @@ def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy
         shared_before=st.booleans(),
         weather=weathers(),
         nature=natures(),
+        key_access=st.sampled_from(["grant", "policy"]),
     )
 
 

@@ -22,6 +22,27 @@ def test_dying_at_any_one_call_changes_nothing():
             all_delivered(scene.play(crashes=[Crash(call, after)]), told_once=False)
 
 
+def test_dying_at_any_call_for_a_key_policy_changes_nothing():
+    """KMS's own calls among them: between reading a policy, putting it and reading it again."""
+    scene = Scene(key_access="policy")
+    hub, calls = scene.hub(), set()
+    real = hub.gate.call
+
+    def call(name, method, *rest):
+        if name in ("kms", "policies"):
+            calls.add(hub.gate.calls)
+        return real(name, method, *rest)
+
+    hub.gate.call = call
+    hub.cloud.after(0, lambda: hub.cloud.tag("ami-0a", "default"))
+    hub.run()
+    all_delivered(hub)
+    assert len(calls) > 8
+    for number in sorted(calls):
+        for after in (False, True):
+            all_delivered(scene.play(crashes=[Crash(number, after)]), told_once=False)
+
+
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
 @settings(max_examples=60)
 def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):

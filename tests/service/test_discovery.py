@@ -9,7 +9,7 @@ from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.ports import Tagged
 from chalicelib.service.bell import Bell
 from chalicelib.service.discover import BASELINE, Discover
-from tests.fakes import MemoryRecords
+from tests.fakes import MemoryChildren, MemoryRecords
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 
@@ -42,6 +42,7 @@ def test_a_record_that_cannot_be_read_hides_no_other(trouble):
     records = Records()
     records.put(BASELINE, {"kind": "baseline"})
 
-    Discover(records, Source(), Bell(records, Rings(), lambda: NOW), lambda: NOW, HUB, REGION).run()
+    bell, now = Bell(records, Rings(), lambda: NOW), lambda: NOW
+    Discover(records, Source(), None, MemoryChildren(), bell, now, HUB, REGION).run()
 
     assert list(records.records) == [addresses.promotion("ami-0b")]

@@ -65,9 +65,9 @@ class Audited:
             raise Refusal(Why.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
         return self._grants
 
-    def dealt_with(self, delivery: str, state: State, account: str = ACCOUNT) -> None:
+    def dealt_with(self, delivery: str, state: State, account: str = ACCOUNT, resource: str = "") -> None:
         """Say how the ledger has a delivery's share."""
-        resource = addresses.key_resource(KEY_ARN, account).pk
+        resource = resource or addresses.key_resource(KEY_ARN, account).pk
         share = Share(resource, delivery, account, state=State.WANTED, hard_close_at=CLOSED_AT + 90_000)
         self.stores.ledger.hold(resource, share, f"{delivery}:1")
         (held,) = [s for s in self.stores.ledger.shares(resource) if s.holder_key == delivery]
@@ -138,6 +138,32 @@ def test_a_grant_of_ours_that_the_ledger_calls_closed_is_closed_again(generation
     (share,) = audited.stores.ledger.shares(RESOURCE.pk)
     assert share.grant_id == f"id-ami-promoter-d1-{generation}"
     assert audited.due is not None
+
+
+ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+ROLES = addresses.role_resource(KEY_ARN, ACCOUNT).pk
+
+
+def for_role() -> SeenGrant:
+    """A grant that the account made in our name for a service-linked role of its own."""
+    name = "ami-promoter-autoscaling_amazonaws_com/AWSServiceRoleForAutoScaling-1"
+    return SeenGrant("for-role", name, root(ACCOUNT), f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{ROLE}")
+
+
+@pytest.mark.parametrize(("state", "after"), [(State.OPEN, State.OPEN), (State.CLOSED, State.CLOSING)])
+def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, after):
+    """It is no stray: while it is needed it stays, and once closed it is a ghost, to be closed again."""
+    audited = Audited(for_role(), child(1))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with(ROLE, state, resource=ROLES)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+
+    (share,) = audited.stores.ledger.shares(ROLES)
+    assert share.state is after
+    assert audited.strays == []
+    assert (audited.due is None) is (state is State.OPEN)
 
 
 def test_its_lane_is_rung_to_close_a_ghost():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.core import addresses
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
@@ -182,6 +183,33 @@ class NeverOver(Promotions):
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
+class BelievesLateReads(PolicyDoor):
+    """It puts a key's policy onto whatever a read shows."""
+
+    def _is_late(self, *_args):
+        return False
+
+
+class PutsTheOldAgain(PolicyDoor):
+    """It puts what it once knew a policy to be."""
+
+    def _read(self, key):
+        known = self.__dict__.setdefault("known", {})
+        return known.setdefault(key, super()._read(key))
+
+
+def one_after_the_other(world: World) -> None:
+    """Two accounts copy under one key, one after the other, and what KMS shows of its policy is late."""
+    world.expect("copying", [1800] * 4)
+    world.tag(0, world.account(0))
+    world.wait(12)
+    world.tag(0, "default")
+    world.wait(4)
+    world.expect("stale", [25] * 12)
+    world.wait(30)
+    world.end()
+
+
 def plain(world: World) -> None:
     """An AMI is promoted."""
     world.tag(0, "default")
@@ -284,6 +312,7 @@ def twice(order: int) -> Callable[[World], None]:
     return story
 
 
+BY_POLICY = Shape(accounts=2, key_access="policy")
 ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
 
 
@@ -326,6 +355,10 @@ MUTATIONS = {
     "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
+    "believes late reads": Mutation(
+        "law (1|7)", Parts(policy_door=BelievesLateReads), (one_after_the_other,), BY_POLICY
+    ),
+    "puts the old again": Mutation("law", Parts(policy_door=PutsTheOldAgain), (plain,), BY_POLICY),
     "believes the promotion": Mutation("law 8: .* stranger", Parts(settle=wrong.BelievesThePromotion), (dropped,)),
     "tells of nothing": Mutation("law 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),

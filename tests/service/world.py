@@ -41,6 +41,8 @@ ROLE_METHODS = (
     "delete_snapshots",
 )
 
+ROLE_DOOR = ("showing", "open", "close")
+
 REFUSALS = {
     "CopySnapshot is throttled": ("target", "start_copy", Why.THROTTLED, False),
     "CopySnapshot is done, and nobody hears of it": ("target", "start_copy", Why.THROTTLED, True),
@@ -81,6 +83,11 @@ REFUSALS = {
     "grants are made, and nobody hears of it": ("keys", "open", Why.THROTTLED, True),
     "grants may not be made": ("keys", "open", Why.DENIED, False),
     "grants cannot be revoked": ("keys", "close", Why.THROTTLED, False),
+    "grants to service roles cannot be made": ("roles", "open", Why.THROTTLED, False),
+    "grants to service roles are made, and nobody hears of it": ("roles", "open", Why.THROTTLED, True),
+    "the key is not accessible to grant on it yet": ("roles", "open", Why.NOT_YET, False),
+    "grants to service roles may not be made": ("roles", "open", Why.DENIED, False),
+    "grants to service roles may not be revoked": ("roles", "close", Why.DENIED, False),
     "a key's policy cannot be read": ("kms", "get_key_policy", Why.THROTTLED, False),
     "a key's policy cannot be put": ("kms", "put_key_policy", Why.THROTTLED, False),
     "a key's policy is put, and nobody hears of it": ("kms", "put_key_policy", Why.THROTTLED, True),
@@ -89,8 +96,14 @@ REFUSALS = {
 }
 """Port, method, kind, and whether it took effect all the same."""
 
-WAITED_OUT = {"source", "snapshots", "images", "keys", "kms", "notices"}
+WAITED_OUT = {"source", "snapshots", "images", "keys", "roles", "kms", "notices"}
 """A throttle of these delays, and is no excuse."""
+
+
+SERVICE_ROLES = (
+    "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+    "spot.amazonaws.com/AWSServiceRoleForEC2Spot",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,8 @@ class Shape:
     release_when: str = "copied"
     key_access: str = "grant"
     copy_method: str = "snapshots"
+    service_roles: int = 0
+    """So many of the roles above are to get a grant on the target's own key."""
 
 
 class Supply:
@@ -151,6 +166,7 @@ class World(Hub):
             name: getattr(shape, name)
             for name in ("queue_deadline", "copy_deadline", "linger", "release_when", "key_access", "copy_method")
         }
+        settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
         self._hurry = Supply(0)
         super().__init__(
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
@@ -174,6 +190,9 @@ class World(Hub):
         for method in ROLE_METHODS:
             missing = refusal(Why.ROLE, "AccessDenied")
             self.gate.troubles.append(Trouble("target", method, missing, FOR_EVER, only=self._lacks_role))
+        for method in ROLE_DOOR:
+            missing = refusal(Why.ROLE, "AccessDenied")
+            self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=self._grants_without_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
             state = "pending" if shape.pending and not number else "available"
             cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state)
@@ -204,6 +223,9 @@ class World(Hub):
 
     def _lacks_role(self, *args: Any) -> bool:
         return args[0].target.account in self.roleless
+
+    def _grants_without_role(self, _resource: str, shares: Any) -> bool:
+        return shares[0].account in self.roleless
 
     def _ring_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):
@@ -452,7 +474,7 @@ class World(Hub):
         for supply in (self.events, self.rings, self._hurry, self._duets, self._order, *self.supplies.values()):
             supply.stop()
         self.gate.crashes.clear()
-        del self.gate.troubles[len(ROLE_METHODS) :]
+        del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_DOOR) :]
         self.stores.records.put(addresses.SWITCH, {"paused": False})
         self.lanes.dead.clear()
 

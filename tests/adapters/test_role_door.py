@@ -1,0 +1,194 @@
+"""The door for service-linked roles, against the sandbox's STS and KMS: who grants, who revokes, what is refused."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib.adapters.role_door import RoleDoor
+from chalicelib.adapters.session_policies import LIMIT, policy_for_role
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.core import addresses, key_policy
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Refusal
+from sandbox.world import World
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"
+ROLE = f"arn:aws:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}"
+TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "target.yaml"
+SETTLE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["sts:*", "kms:*"], "Resource": "*"}]}
+TRUST = {"Version": "2012-10-17", "Statement": []}
+
+
+class Targets:
+    """The applied file: DEV and its role, as long as it is listed."""
+
+    def __init__(self) -> None:
+        self.role: tuple[str, str] | None = ("AmiCopyRole", "agreed")
+
+    def live(self, _account: str) -> tuple[str, str] | None:
+        """Role name and external id."""
+        return self.role
+
+
+def inbound(bus: str) -> dict[str, Any]:
+    """Let DEV's events onto the hub's bus, without which its template cannot be deployed."""
+    admits = {"Sid": "dev", "Effect": "Allow", "Principal": {"AWS": DEV}, "Action": "events:PutEvents", "Resource": bus}
+    return {"Version": "2012-10-17", "Statement": [admits]}
+
+
+class Scene:
+    """A hub with a key, a target with a key of its own and Auto Scaling's role, and the door."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.targets = world, Targets()
+        world.kms.grants.delay = (0.0, 0.0)
+        bus = f"ami-promoter-{REGION}-inbound"
+        events = world.client("events", HUB)
+        arn = events.create_event_bus(Name=bus)["EventBusArn"]
+        events.put_permission(EventBusName=bus, Policy=json.dumps(inbound(arn)))
+        given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": "agreed"}
+        world.deploy(TEMPLATE, DEV, REGION, "target", given)
+        world.iam.put_service_linked_role(DEV, SERVICE)
+        self.hubs = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
+        self.own = world.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
+        self.door = self.another()
+
+    def another(self, hub: str = HUB) -> RoleDoor:
+        """A door in another execution environment, or of another hub."""
+        targets: Any = self.targets
+        return RoleDoor(Sessions(REGION, time.time), targets, hub, REGION)
+
+    def let_in(self) -> None:
+        """Let the target's account use the hub's key and pass it on."""
+        grantee = f"arn:aws:iam::{DEV}:root"
+        kms = self.world.client("kms", HUB)
+        kms.create_grant(KeyId=self.hubs, GranteePrincipal=grantee, Operations=list(key_policy.FOR_ROLES))
+
+    def grants(self, key: str) -> list[dict[str, Any]]:
+        """The grants for the role that the key's owner sees."""
+        owner = self.world.client("kms", key.split(":")[4])
+        found: list[dict[str, Any]] = owner.list_grants(KeyId=key, GranteePrincipal=ROLE)["Grants"]
+        return found
+
+
+def a_share(key: str, **changes: Any) -> Share:
+    """A share as the lane has it in hand."""
+    resource = addresses.role_resource(key, DEV).pk
+    share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, State.OPENING, 1)
+    return replace(share, **changes)
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
+    """The door works with the credentials of settle's role."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with World() as world:
+        role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-settle", TRUST, {"settle": SETTLE})
+        _, key, secret, token = world.credentials(role.arn, "settle")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        yield Scene(world)
+
+
+def refused(scene: Scene, share: Share) -> Refusal:
+    """What comes of opening it."""
+    with pytest.raises(Refusal) as caught:
+        scene.door.open(share.resource, [share])
+    return caught.value
+
+
+def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
+    """Made in the target's account, once however often it is asked for; listed and revoked by the key's owner."""
+    scene.let_in()
+    share = a_share(scene.hubs)
+
+    first = scene.door.open(share.resource, [share])
+    again = scene.another().open(share.resource, [share])
+
+    assert first == again
+    (grant,) = scene.grants(scene.hubs)
+    assert grant["IssuingAccount"] == f"arn:aws:iam::{DEV}:root"
+    assert sorted(grant["Operations"]) == sorted(key_policy.FOR_ROLES)
+    assert scene.door.showing(share.resource, [share]) == {share.holder_key}
+    scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target says no, and it closes
+    scene.another().close(share.resource, [share])
+    assert scene.door.showing(share.resource, [share]) == frozenset()
+    assert scene.grants(scene.hubs) == []
+
+
+def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own(scene):
+    """One hub that closes takes nothing from another."""
+    share, other = a_share(scene.own), scene.another("999999999999")
+
+    mine = scene.door.open(share.resource, [share])
+    theirs = other.open(share.resource, [share])
+
+    assert mine != theirs
+    scene.door.close(share.resource, [share])
+    assert scene.door.showing(share.resource, [share]) == frozenset()
+    assert other.showing(share.resource, [share]) == {share.holder_key}
+    assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
+
+
+def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene):
+    """The hub's key may let the account in late, and a role be made late; the target's own key waits for nobody."""
+    late = refused(scene, a_share(scene.hubs))
+    scene.world.iam.roles.named(DEV, "AmiCopyRole").policies["ami-promoter"]["Statement"].clear()
+    never = refused(scene, a_share(scene.own))
+    scene.let_in()
+
+    assert (late.why, late.fault.code) == (Why.NOT_YET, "service-linked-role-not-granted")
+    assert (never.why, never.fault.code) == (Why.DENIED, "service-linked-role-not-granted")
+    assert late.fault.where == never.fault.where == f"account {DEV}, {REGION}"
+    assert scene.hubs in late.fault.what
+    assert scene.own in never.fault.what
+
+
+def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
+    """KMS says the same of one that was made moments ago, so that it is tried again for a while."""
+    missing = a_share(scene.own, grantee=ROLE.replace("Scaling", "Sailing"), holder_key="sailing.amazonaws.com/AWSx")
+
+    refusal = refused(scene, missing)
+
+    assert (refusal.why, refusal.fault.code) == (Why.NOT_YET, "service-linked-role-missing")
+    assert "aws iam create-service-linked-role --aws-service-name sailing.amazonaws.com" in refusal.fault.cure
+
+
+def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):
+    """As everywhere: deploy the target, or list the account."""
+    scene.targets.role = ("AmiCopyRole", "another secret")
+    wrong = refused(scene, a_share(scene.hubs))
+    scene.targets.role = None
+    dropped = refused(scene, a_share(scene.own))
+
+    assert (wrong.why, wrong.fault.code) == (Why.ROLE, "role-not-assumable")
+    assert (dropped.why, dropped.fault.code) == (Why.ROLE, "target-dropped")
+
+
+def test_the_session_can_do_nothing_else():
+    """One key, one grantee, the listed operations; within what AWS takes; revoking only on the account's own key."""
+    partition = "arn:aws-us-gov"
+    longest = f"{partition}:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}_{'x' * 35}"
+    keys = [f"{partition}:kms:ap-southeast-10:{account}:key/mrk-{'0' * 32}" for account in (HUB, DEV)]
+
+    hubs, own = (json.loads(policy_for_role(key, DEV, longest))["Statement"] for key in keys)
+
+    assert max(len(policy_for_role(key, DEV, longest)) for key in keys) <= LIMIT
+    assert [statement["Action"] for statement in hubs] == ["kms:CreateGrant"]
+    assert [statement["Action"] for statement in own] == ["kms:CreateGrant", ["kms:ListGrants", "kms:RevokeGrant"]]
+    for statement, key in ((hubs[0], keys[0]), (own[0], keys[1])):
+        assert statement["Resource"] == key
+        assert statement["Condition"]["StringEquals"] == {"kms:GranteePrincipal": longest}

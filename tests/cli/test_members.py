@@ -1,0 +1,179 @@
+"""OUs from file to force, and what ``members`` shows of them and lets go."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ami_promoter.compiler import Hub, compile_targets
+from ami_promoter.main import main
+from chalicelib.adapters.members_table import MembersTable
+from chalicelib.core.departures import Book, Left, Missing, Trouble
+from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Membership, Organisation, Unit
+from chalicelib.core.targets import Directory
+from tests.cli.conftest import TABLE
+
+HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
+WHOLE, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"
+ARN = f"arn:aws:organizations::900000000000:ou/{WHOLE}/"
+FILE = f"""\
+defaults: {{linger: 10m}}
+organization: {{id: {WHOLE}, most_leaving: 3, back_fill: false}}
+groups:
+  dev: [{OU}, "{A}", organization]
+  prod: {{members: ["{ARN}{OTHER}"], role_name: Golden}}
+accounts:
+  "{B}": {{linger: 0}}
+"""
+
+
+def compiled(text: str) -> Directory | list[str]:
+    """The directory, or the faults in words."""
+    found = compile_targets(text, "t.yaml", Hub("us-east-1", HUB))
+    return found if isinstance(found, Directory) else [str(fault) for fault in found]
+
+
+def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_will_have():
+    """Defaults, then the group's, then the account's own, for whoever an OU will bring."""
+    found = compiled(FILE)
+
+    assert isinstance(found, Directory)
+    assert found.groups == {"dev": (A, WHOLE, OU), "prod": (OTHER,)}
+    assert found.organisation == Organisation(
+        WHOLE, {WHOLE: ("dev",), OU: ("dev",), OTHER: ("prod",)}, most_leaving="3", back_fill=False
+    )
+    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == {
+        "dev": [("", "AmiCopyRole", 600)],
+        "prod": [("", "Golden", 600)],
+    }
+    assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.own[B].items()} == {
+        "dev": [(B, "AmiCopyRole", 0)],
+        "prod": [(B, "Golden", 0)],
+    }
+
+
+WRONG = {
+    f"groups: {{dev: [{OU}]}}": [
+        (
+            f"t.yaml:1:16: `{OU}` stands for accounts of an organisation, and the file does not say of which. "
+            "Write `organization: {id: o-...}` beside `groups`, with the organisation's id."
+        )
+    ],
+    f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
+        (
+            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organisation o-zzzzzzzzzz, and the file names {WHOLE}. "
+            "Correct the one or the other; a file has one organisation."
+        )
+    ],
+    f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
+        f"t.yaml:2:34: {OU} stands in group `dev` a second time. Delete one, or correct the id."
+    ],
+    f"organization: {{back_fill: 1}}\ngroups: {{dev: [ou-1, '{A}']}}": [
+        "t.yaml:1:1: `organization` has no `id`. Write a mapping with the organisation's id: `{id: o-a1b2c3d4e5}`.",
+        "t.yaml:1:27: `back_fill` cannot be `1`. Write true or false.",
+        (
+            "t.yaml:2:16: an element of `dev` cannot be `ou-1`. Write an OU's id, like `ou-ab12-11111111`, the root's, "
+            "like `r-ab12`, `organization` for all accounts of it, or the ARN of one of these."
+        ),
+    ],
+    f"organization: {{id: {WHOLE}}}\n"
+    f"groups: {{dev: {{members: [{OU}], key: 'arn:aws:kms:us-east-1:{A}:key/mrk-{'0' * 32}'}}}}": [
+        (
+            "t.yaml:2:50: this key would serve all accounts of `dev`, but is not of that account and us-east-1. "
+            "Write an alias, which each account and Region resolves for itself; "
+            "or say each one's ARN under `accounts`, by Region where there are several: `key: {REGION: ARN}`."
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_with_ous_is_told_with_place_and_cure(text):
+    """All at once, as everything."""
+    assert compiled(text) == WRONG[text]
+
+
+def run(capsys, *words):
+    """Run a command; returns exit status and what it wrote."""
+    status = main([*words, "--region", "us-east-1"])
+    out, err = capsys.readouterr()
+    return status, out + err
+
+
+@pytest.fixture
+def applied(client, tmp_path, capsys):
+    """The file is in force, and the resolver has found something out."""
+    path = tmp_path / "t.yaml"
+    path.write_text(FILE)
+    status, said = run(capsys, "targets", "apply", str(path))
+    assert status == 0, said
+    assert "+ group dev: 1 account and 2 units of the organisation" in said
+    assert said.endswith("2 groups, 2 accounts, 3 units.\n")
+    members = MembersTable(client, TABLE)
+    members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
+    trouble = Trouble(1_767_600_000, Fault("organization-unreadable", "organisation", "It was refused.", "Ask."))
+    book = Book(
+        read_at={OU: 1_767_603_600},
+        missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},
+        held={"dev": (B, C)},
+        left=(Left(1_767_600_000, A, "prod", "it stands in r-ab12"),),
+        troubles={OTHER: trouble},
+    )
+    members.save(book, 0)
+    return members
+
+
+def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, capsys):
+    """For a person; ``status`` begins with what is wrong."""
+    status, said = run(capsys, "members")
+
+    assert status == 0
+    assert said.splitlines() == [
+        f"Organisation {WHOLE}:",
+        f"  {WHOLE} (dev): not read yet",
+        f"  {OU} (dev): 2 accounts: {B} {C}; read 2026-01-05T09:00:00Z",
+        f"  {OTHER} (prod): not read yet",
+        f"Not found in {OU} since 2026-01-05T08:50:00Z: {C} (its state is CLOSED)",
+        f"Left `prod` 2026-01-05T08:00:00Z: {A} (it stands in r-ab12)",
+        *(
+            wrong := [
+                f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organisation: It was refused. Ask.",
+                (
+                    f"Too many left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
+                    "`ami-promoter members accept`."
+                ),
+            ]
+        ),
+    ]
+    assert run(capsys, "status")[1].splitlines()[:2] == wrong
+    assert json.loads(run(capsys, "members", "--json")[1])["held"] == {"dev": [B, C]}
+
+
+def test_accept_lets_those_go_that_are_held_and_nobody_else(applied, capsys):
+    """All of them, or one."""
+    assert "is not among those" in run(capsys, "members", "accept", "--account", A)[1]
+    assert applied.accepted(0) == frozenset()
+    assert run(capsys, "members", "accept", "--account", C)[1].startswith(f"Let go: {C}.")
+    assert applied.accepted(0) == {C}
+    assert run(capsys, "members", "accept")[1].startswith(f"Let go: {B} {C}.")
+    assert applied.accepted(0) == {B, C}
+
+
+def test_without_ous_there_is_nothing_to_show(client, capsys):
+    """Nor to accept."""
+    assert run(capsys, "members") == (0, "The targets file in force names no OU.\n")
+
+
+def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, capsys):
+    """Settings of the group, and what is said of the organisation."""
+    path = tmp_path / "t.yaml"
+    path.write_text(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
+    said = run(capsys, "targets", "diff", str(path))[1]
+
+    assert "~ accounts that units bring into prod, us-east-1\n    role_name: Golden -> Gold\n" in said
+    assert "~ organization\n    back_fill: False -> True\n" in said
+    found = json.loads(run(capsys, "targets", "diff", str(path), "--json")[1])
+    assert found["organization"] == {"back_fill": {"from": False, "to": True}}
+    assert [(one["group"], list(one["settings"])) for one in found["by_unit"]] == [("prod", ["role_name"])]

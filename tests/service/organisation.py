@@ -1,0 +1,171 @@
+"""An organisation of one OU, in memory, and a hub whose resolver reads it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.core import codec
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.departures import Book, Whereabouts
+from chalicelib.core.faults import Fault
+from chalicelib.core.listing import Page, Step
+from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.targets import Directory, Target
+from chalicelib.ports import Refusal, UnitFound
+from chalicelib.service.bell import Bell
+from chalicelib.service.members import Members
+from tests.service.cloud import HUB, REGION, TwinSource, TwinTargets
+from tests.service.hub import Hub
+
+WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
+A, B, C = "200000000001", "200000000002", "200000000003"
+FIVE = 300
+
+
+class TwinOrganisation:
+    """The port ``OrganisationReader``: pages of one account, the first empty. ``refuse``: the next calls."""
+
+    def __init__(self, *accounts: str) -> None:
+        self.accounts = dict.fromkeys(accounts, "ACTIVE")
+        self.refuse: list[Why | None] = []
+        self.calls = 0
+
+    def unit(self, unit: str) -> UnitFound:
+        """See the port."""
+        self._called()
+        return UnitFound(ARN, (unit,))
+
+    def page(self, step: Step) -> Page:
+        """See the port."""
+        self._called()
+        if step.what == "units" or (not step.token and not self.accounts):
+            return Page()
+        listed, number = sorted(self.accounts), int(step.token or 0)
+        found = tuple((one, self.accounts[one]) for one in listed[number - 1 : number]) if number else ()
+        return Page(found, str(number + 1) if number < len(listed) else "")
+
+    def whereabouts(self, account: str) -> Whereabouts:
+        """See the port."""
+        self._called()
+        return Whereabouts(self.accounts.get(account, ""), (OU, "r-ab12") if account in self.accounts else ())
+
+    def _called(self) -> None:
+        self.calls += 1
+        why = self.refuse.pop(0) if self.refuse else None
+        if why is not None:
+            raise Refusal(why, Fault("organization-unreadable", "there", "It was refused.", "Ask."))
+
+
+@dataclass
+class MemoryBook:
+    """The port ``MembersBook``; what is published is what the hub's directory says."""
+
+    hub: Hub
+    kept: Any = field(default_factory=lambda: codec.encode(Book()))
+    version: int = 0
+    lets_go: frozenset[str] = frozenset()
+
+    def membership(self) -> Membership:
+        """See the port."""
+        return self.hub.cloud.directory.membership
+
+    def publish(self, before: Membership, after: Membership) -> bool:
+        """See the port."""
+        if self.membership().generation != before.generation:
+            return False
+        after = replace(after, generation=before.generation + 1)
+        self.hub.cloud.directory = replace(self.hub.cloud.directory, membership=after)
+        return True
+
+    def book(self) -> tuple[Book, int]:
+        """See the port."""
+        return codec.decode(Book, self.kept), self.version
+
+    def save(self, book: Book, version: int) -> bool:
+        """See the port."""
+        if version != self.version:
+            return False
+        self.kept, self.version = codec.encode(book), version + 1
+        troubles = {unit: trouble.fault for unit, trouble in book.troubles.items()}
+        self.hub.cloud.directory = replace(
+            self.hub.cloud.directory, membership=replace(self.membership(), troubles=troubles)
+        )
+        return True
+
+    def accepted(self, _now: int) -> frozenset[str]:
+        """See the port."""
+        return self.lets_go
+
+
+class Applied(TwinTargets):
+    """The port ``Applied``."""
+
+    def organisation(self) -> Organisation | None:
+        """See the port."""
+        return self._cloud.directory.organisation
+
+    def groups(self) -> Any:
+        """See the port."""
+        return self._cloud.directory.groups
+
+
+class Organised:
+    """A hub whose group ``default`` is the OU, beside a group ``other`` with C in it, and an AMI with one snapshot."""
+
+    def __init__(self, *accounts: str, settings: dict[str, Any] | None = None, **named: Any) -> None:
+        self.hub = Hub(accounts=(A, B, C))
+        self.cloud = self.hub.cloud
+        self.cloud.make_image("ami-0a", {"snap-00": True})
+        self.cloud.directory = Directory(
+            {"default": (OU,), "other": (C,)},
+            {C: (Target(C, REGION, **(settings or {})),)},
+            {"default": (Target("", REGION),)},
+            organisation=Organisation(WHOLE, {OU: ("default",)}, **named),
+        )
+        self.organisation = TwinOrganisation(*accounts)
+        self.book = MemoryBook(self.hub)
+        records, clock = self.hub.stores.records, lambda: self.cloud.now
+        bell = Bell(records, self.hub.lanes, clock)
+        applied = Applied(self.cloud)
+        self._source = TwinSource(self.cloud)
+        self._members = Members(
+            applied, self.book, lambda _named: self.organisation, records, bell, clock, self.hub.telemetry
+        )
+
+    def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
+        """Let the resolver run, and all that follows, so many times five minutes."""
+        for _ in range(times):
+            self._members.run(self._source.tagged(), time_left=time_left)
+            self.hub.run(until=self.cloud.now + FIVE)
+
+    def tag(self, value: str | None = "default") -> None:
+        """Tag the AMI, and let everything happen that will within an hour."""
+        self.cloud.tag("ami-0a", value)
+        self.hub.run(until=self.cloud.now + 3600)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Account -> state of its delivery."""
+        return {account: state for (_, account), state in self.hub.outcomes().items()}
+
+    @property
+    def have(self) -> tuple[str, ...]:
+        """Whom the OU has in force."""
+        unit = self.cloud.directory.membership.units.get(OU)
+        return unit.accounts if unit else ()
+
+    def told(self, event: str) -> int:
+        """How many notices of an event were published."""
+        return sum(notice["event"] == event for notice in self.cloud.notices)
+
+
+def hurried(pages: int) -> Callable[[], int]:
+    """A function whose time is up after so many pages."""
+    left = itertools.chain((30,) * pages, itertools.repeat(5))
+    return lambda: next(left)
+
+
+__all__ = ["ARN", "FIVE", "HUB", "OU", "A", "B", "C", "Organised", "hurried"]

@@ -1,0 +1,228 @@
+"""The resolver and the promotions that it tells: who joins, who leaves, and what of it is nobody's business."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.targets import Directory, Target
+from chalicelib.service import promotions
+from tests.service.cloud import REGION, refusal
+from tests.service.gate import Trouble
+from tests.service.organisation import ARN, FIVE, OU, A, B, C, Organised, hurried
+
+
+def record(it):
+    """The AMI's promotion."""
+    return promotions.parse(it.hub.stores.records.read(addresses.promotion("ami-0a")))
+
+
+def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
+    """What was delivered stays, what failed is not tried again: not by this, but by a new tag."""
+    it = Organised(A, B)
+    it.look()
+    it.hub.troubles.append(
+        Trouble(
+            "target", "check", refusal(Why.DENIED, "AccessDenied"), only=lambda delivery: delivery.target.account == B
+        )
+    )
+    it.tag()
+    assert it.outcomes == {A: "delivered", B: "failed"}
+    it.organisation.accounts[C] = "ACTIVE"
+    it.look(2)
+
+    assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
+    assert (it.told("delivery.delivered"), it.told("delivery.failed"), it.told("promotion.over")) == (2, 1, 2)
+    assert record(it).episode == 2
+
+    it.look(3)
+    assert (record(it).episode, it.told("promotion.over")) == (2, 2)
+    it.tag(None)
+    it.tag()
+    assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
+
+
+def test_without_back_fill_only_a_new_tag_brings_who_joined():
+    """Not even where somebody leaves meanwhile, for whose sake the value is resolved anew."""
+    it = Organised(A, B, back_fill=False)
+    it.look()
+    it.tag()
+    it.organisation.accounts[C] = "ACTIVE"
+    it.look(2)
+    del it.organisation.accounts[B]
+    it.look(5)
+
+    assert it.have == (A, C)
+    assert record(it).places == (f"{A}/{REGION}",)
+    assert it.outcomes == {A: "delivered", B: "delivered"}
+    it.tag(None)
+    it.tag()
+    assert it.outcomes[C] == "delivered"
+
+
+def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_when_it_comes_back():
+    """And nothing of it is left there."""
+    it = Organised(A, B)
+    it.cloud._copying = iter((60, 3 * 3600, 60, 60))
+    it.look()
+    it.cloud.tag("ami-0a", "default")
+    it.hub.run(until=it.cloud.now + 600)
+    assert sorted(it.outcomes.values()) == ["copying", "delivered"]
+    (slow,) = [account for account, state in it.outcomes.items() if state == "copying"]
+    del it.organisation.accounts[slow]
+    it.look(5)
+    it.hub.run(until=it.cloud.now + 4 * 3600)
+    assert it.outcomes[slow] == "cancelled"
+    assert [copy.account for copy in it.cloud.copies.values() if copy.state == "pending"] == []
+
+    it.organisation.accounts[slow] = "ACTIVE"
+    it.look(2)
+    assert set(it.outcomes.values()) == {"delivered"}
+
+
+def test_a_value_tagged_before_anybody_has_read_the_organisation_waits():
+    """It is neither refused nor taken for empty."""
+    it = Organised(A)
+    it.cloud.tag("ami-0a", "default")
+    it.hub.run(until=it.cloud.now + 200)
+    assert (it.outcomes, it.cloud.notices) == ({}, [])
+    it.look(2)
+    assert it.outcomes == {A: "delivered"}
+
+
+def test_a_value_refused_for_the_organisations_sake_goes_on_when_it_can_be_read():
+    """Without a new tag; a value refused for another reason does not."""
+    it = Organised(A)
+    it.organisation.refuse = [Why.DENIED]
+    it.look()
+    it.tag("default")
+    it.cloud.make_image("ami-0b", {"snap-01": True})
+    it.cloud.tag("ami-0b", "nobody")
+    it.look()
+    assert it.told("promotion.refused") == 2
+    it.look(3)
+    assert it.outcomes == {A: "delivered"}
+    assert it.told("promotion.refused") == 2
+
+
+def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
+    """Page by page over several runs; until all is read, what was in force is."""
+    it = Organised(A, B, C)
+    it.look(time_left=hurried(1))
+    it.organisation.refuse = [None, Why.THROTTLED]
+    it.look()
+    assert it.have == ()
+    before = it.organisation.calls
+    it.look()
+    assert it.have == (A, B, C)
+    assert it.organisation.calls == before + 3  # two accounts, and no OUs: what was read is not read again
+
+
+def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_told_of():
+    """Neither AccessDenied nor an outage makes it empty."""
+    it = Organised(A, B)
+    it.look()
+    it.organisation.refuse = [Why.DENIED] * 50
+    it.look(6)
+    it.organisation.refuse = [Why.DENIED, None] * 50
+    it.look(6)
+    assert it.have == (A, B)
+    (_, troubles) = [args[2:] for name, args in it.hub.telemetry.told if name == "organisation"][-1]
+    assert list(troubles) == [OU]
+    it.organisation.refuse = []
+    it.look()
+    assert [args[3] for name, args in it.hub.telemetry.told if name == "organisation"][-1] == {}
+
+
+def test_no_answer_about_an_account_is_no_evidence_that_it_left():
+    """It stays as long as AWS does not say where it is."""
+    it = Organised(A, B)
+    it.look()
+    del it.organisation.accounts[B]
+    it.look(2)
+    for _ in range(4):
+        it.organisation.refuse = [None] * 4 + [Why.DENIED]
+        it.look()
+    assert it.have == (A, B)
+    it.organisation.refuse = []
+    it.look(2)
+    assert it.have == (A,)
+    assert ("left", (B, "default", "it is not in the organisation any more")) in it.hub.telemetry.told
+
+
+def test_a_conflict_that_a_move_has_made_is_told_once_and_changes_nothing():
+    """What is in force goes on; when the groups agree again, so does it."""
+    it = Organised(A, settings={"linger": 60})
+    it.look()
+    it.tag("default other")
+    assert it.outcomes == {A: "delivered", C: "delivered"}
+    it.organisation.accounts[C] = "ACTIVE"
+    it.look(4)
+
+    (refused,) = [notice for notice in it.cloud.notices if notice["event"] == "promotion.refused"]
+    assert [fault["code"] for fault in refused["faults"]] == ["organization-conflict"]
+    assert set(record(it).places) == {f"{A}/{REGION}", f"{C}/{REGION}"}
+    assert it.told("promotion.over") == 1
+
+
+@pytest.mark.parametrize("value", ["default", "other"])
+def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who_names_the_unit(value):
+    """Not what is tagged otherwise."""
+    it = Organised(A)
+    it.look()
+    it.tag(value)
+    version = it.hub.stores.records.read(addresses.promotion("ami-0a")).version
+    it.organisation.accounts[B] = "ACTIVE"
+    it.look(2)
+    assert (it.hub.stores.records.read(addresses.promotion("ami-0a")).version == version) == (value == "other")
+
+    it.cloud.directory = Directory({"other": (C,)}, {C: (Target(C, REGION),)})
+    before = it.organisation.calls
+    it.look(3)
+    assert it.organisation.calls == before
+
+
+@pytest.mark.parametrize("dies_at", range(8))
+def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
+    """Between any two of its writes: who joins joins, who left is out, and what is delivered is delivered once."""
+    it = Organised(A, B, most_leaving="1")
+    it.look()
+    it.tag()
+    del it.organisation.accounts[B]
+    it.organisation.accounts[C] = "ACTIVE"
+    writes = iter(range(100))
+
+    def dying(real):
+        def write(*args):
+            if next(writes) == dies_at:
+                raise RuntimeError
+            return real(*args)
+
+        return write
+
+    it.book.save, it.book.publish = dying(it.book.save), dying(it.book.publish)
+    for _ in range(8):
+        try:
+            it.look()
+        except RuntimeError:
+            it.hub.run(until=it.cloud.now + FIVE)
+
+    assert it.have == (A, C)
+    assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
+    assert it.told("delivery.delivered") == 3
+    assert record(it).places == (f"{A}/{REGION}", f"{C}/{REGION}")
+
+
+def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
+    """The one that was slower leaves everything to the other."""
+    it = Organised(A)
+    book, version = it.book.book()
+    it.look()
+    assert not it.book.save(book, version)
+    it.book.version += 1  # somebody writes while the next one reads
+    stale, it.book.book = it.book.book, lambda: (book, version)
+    it.look()
+    it.book.book = stale
+    assert it.have == (A,)
+    assert it.cloud.directory.membership.units[OU].arn == ARN

@@ -1,0 +1,100 @@
+"""Grants for service-linked roles: opened with the copy, kept with the AMI, closed where the delivery fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.delivery.events import Why
+from tests.service.cloud import refusal, target_key
+from tests.service.gate import Trouble
+from tests.service.world import FOR_EVER, HOUR, Shape, World
+
+
+def own_grants(world: World, account: str = "") -> list[str]:
+    """Names of the grants on a target's own key."""
+    key = target_key(account or world.account(0))
+    return sorted(name for place, name in world.cloud.grants if place == key)
+
+
+def refuse(world: World, method: str, why: Why, times: int = FOR_EVER) -> None:
+    """Let the door for service-linked roles be refused."""
+    world.gate.troubles.append(Trouble("roles", method, refusal(why, "AccessDenied"), times))
+    world.excuse()
+
+
+def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
+    """Two AMIs, two roles: two grants, which outlive the tags; a failure of the second takes nothing from the first."""
+    world = World(Shape(amis=((0,), (1,)), service_roles=2))
+    world.tag(0, "default")
+    world.wait(HOUR)
+    granted = own_grants(world)
+    world.expect("fails", ["An internal error occurred"])
+    world.tag(1, "default")
+    world.wait(HOUR)
+
+    assert list(world.outcomes().values()) == ["delivered", "failed"]
+    assert len(granted) == 2
+    assert own_grants(world) == granted
+    world.tag(0, None)
+    world.wait(HOUR)
+    assert own_grants(world) == granted
+    world.end()
+
+
+def test_it_goes_where_the_only_delivery_fails():
+    """No AMI needs it."""
+    world = World(Shape(service_roles=1))
+    world.expect("fails", ["An internal error occurred"])
+    world.tag(0, "default")
+    world.wait(HOUR)
+
+    assert list(world.outcomes().values()) == ["failed"]
+    assert own_grants(world) == []
+    world.end()
+
+
+@pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (FOR_EVER, "failed")])
+def test_what_is_not_true_yet_is_waited_for_and_then_told(times, outcome):
+    """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
+    world = World(Shape(service_roles=1))
+    refuse(world, "open", Why.NOT_YET, times)
+    world.tag(0, "default")
+    world.wait(2 * HOUR)
+
+    assert list(world.outcomes().values()) == [outcome]
+    assert world.faults()[:1] == ([] if outcome == "delivered" else ["aws-AccessDenied: AWS says AccessDenied."])
+    if outcome == "failed":
+        assert not world.cloud.grants
+        assert not world.cloud.permissions
+    world.end()
+
+
+def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_names_it():
+    """The delivery knows meanwhile what it waits for; the cure is the refusal's own."""
+    world = World(Shape(service_roles=1, copy_deadline=8 * HOUR))
+    refuse(world, "open", Why.ROLE)
+    world.tag(0, "default")
+    world.wait(7 * HOUR)
+    assert list(world.outcomes().values()) == ["opening"]
+    world.wait(2 * HOUR)
+
+    assert list(world.outcomes().values()) == ["failed"]
+    (fault,) = next(n["faults"] for n in world.cloud.notices if n["event"] == "delivery.failed")
+    assert (fault["code"], fault["cure"]) == ("deadline-opening", "Mend it.")
+    assert fault["what"].endswith("The last refusal was: AWS says AccessDenied.")
+    world.end()
+
+
+def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_told():
+    """It is the account's own role on its own key: it does not alarm for ever, and its source closes all the same."""
+    world = World(Shape(service_roles=1))
+    refuse(world, "close", Why.DENIED)
+    world.expect("fails", ["An internal error occurred"])
+    world.tag(0, "default")
+    world.wait(4 * HOUR)
+
+    left = [args for name, args in world.telemetry.told if name == "share" and args[2] == "left open in the target"]
+    assert len(left) == 1
+    assert len(world.cloud.grants) == len(own_grants(world)) == 1
+    assert not world.cloud.permissions
+    world.end()
