@@ -54,7 +54,12 @@ class Vigil:
 
     def _copying(self, call: Call) -> str:
         record, source = self._delivery(call), call.params["SourceSnapshotId"]
-        intended = [c for c in record.get("copies", ()) if (c["source"], c["state"]) == (source, "intended")]
+        read_from = record.get("via_copies", {})
+        intended = [
+            c
+            for c in record.get("copies", ())
+            if (read_from.get(c["source"], c["source"]), c["state"]) == (source, "intended")
+        ]
         return "" if intended else f"{source} is copied without an intent on record (law 3)"
 
     def _registering(self, call: Call) -> str:
