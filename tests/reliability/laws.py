@@ -11,6 +11,7 @@ from typing import Any
 from sandbox.api import Call
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
+ROLE_PATH = ":role/aws-service-role/"
 BEFORE_OPENING = ("requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
 STATEMENT = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)")
@@ -34,6 +35,9 @@ class Vigil:
                 found = self._copying(call)
             case "RegisterImage" | "CopyImage":
                 found = self._registering(call)
+            case "CreateGrant" if ROLE_PATH in call.params["GranteePrincipal"]:  # made under the target's role
+                account, role = call.caller.account, call.params["GranteePrincipal"].partition(ROLE_PATH)[2]
+                found = self._share(f"resource#role#{call.params['KeyId']}#{account}", role, OPENING)
             case "CreateGrant" if call.caller.function:
                 found = self._granting(call)
             case "PutKeyPolicy" if call.caller.function:
