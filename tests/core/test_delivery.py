@@ -153,6 +153,24 @@ def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
     assert late.faults[0].cure == "Deploy it."
 
 
+def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
+    """The one for service roles was put and the account's own refused, as a policy had room for one: it is not shared.
+
+    In whichever order the ledger tells of them.
+    """
+    target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
+    opening = absorbing.absorb(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
+    refused = {account.hint: "1:refused:code\x1fwhere\x1fwhat.\x1fcure."}
+    opened = {share.hint: "1:open" for share in others}
+
+    assert [len({**first, **then}) for first, then in ((refused, opened), (opened, refused))] == [
+        len(opening.shares)
+    ] * 2
+    held = replace(opening, kept=True, hints={**refused, **opened})
+    assert machine.heard(held, NOW) == (ev.ShareRefused(FAULT),)
+
+
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """Release comes first in `registering`."""
     copying = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)

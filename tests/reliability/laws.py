@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from sandbox.api import Call
-from tests.scenarios.scene import DELIVERY_TAG, Scene
+from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"
 BEFORE_OPENING = ("requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
+STATEMENT = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)")
+AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
+"""How the name of a statement's share ends."""
 
 
 class Vigil:
@@ -33,8 +39,9 @@ class Vigil:
                 account, role = call.caller.account, call.params["GranteePrincipal"].partition(ROLE_PATH)[2]
                 found = self._share(f"resource#role#{call.params['KeyId']}#{account}", role, OPENING)
             case "CreateGrant" if call.caller.function:
-                resource = f"resource#key#{call.params['KeyId']}#{call.params['GranteePrincipal'].split(':')[4]}"
-                found = self._share(resource, call.params["Name"].split("-")[-2], OPENING)
+                found = self._granting(call)
+            case "PutKeyPolicy" if call.caller.function:
+                found = "; ".join(filter(None, self._putting(call)))
             case "ModifyImageAttribute" if call.caller.function:
                 adding = "Add" in call.params["LaunchPermission"]
                 (entries,) = call.params["LaunchPermission"].values()
@@ -43,19 +50,41 @@ class Vigil:
                 found = "; ".join(filter(None, (self._share(resource, one["UserId"], expected) for one in entries)))
             case "ModifySnapshotAttribute" if call.caller.function:
                 expected = OPENING if call.params["OperationType"] == "add" else CLOSING
-                resource = f"resource#snapshot#{call.params['SnapshotId']}"
+                abroad = "" if call.region == REGION else f"@{call.region}"
+                resource = f"resource#snapshot#{call.params['SnapshotId']}{abroad}"
                 found = "; ".join(filter(None, (self._share(resource, a, expected) for a in call.params["UserIds"])))
         if found:
             self._problems.append(f"{call.at:%H:%M:%S}: {found}")
 
     def _copying(self, call: Call) -> str:
         record, source = self._delivery(call), call.params["SourceSnapshotId"]
-        intended = [c for c in record.get("copies", ()) if (c["source"], c["state"]) == (source, "intended")]
+        read_from = record.get("via_copies", {})
+        intended = [
+            c
+            for c in record.get("copies", ())
+            if (read_from.get(c["source"], c["source"]), c["state"]) == (source, "intended")
+        ]
         return "" if intended else f"{source} is copied without an intent on record (law 3)"
 
     def _registering(self, call: Call) -> str:
         intended = self._delivery(call).get("register_intended_at")
         return "" if intended else "an AMI is registered without an intent on record (law 3)"
+
+    def _granting(self, call: Call) -> str:
+        """To a target's role for a delivery, or to one of its service-linked roles."""
+        key, grantee = call.params["KeyId"], call.params["GranteePrincipal"]
+        where, _, role = grantee.partition("/aws-service-role/")
+        place, holder = ("role", role) if role else ("key", call.params["Name"].split("-")[-2])
+        return self._share(f"resource#{place}#{key}#{where.split(':')[4]}", holder, OPENING)
+
+    def _putting(self, call: Call) -> Iterator[str]:
+        """Our statements that come and go; one that the ledger calls closed may be taken out whenever it shows."""
+        key = call.params["KeyId"]
+        world = self._scene.world
+        text = world.client("kms", HUB, call.region).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+        before, after = _ours(text), _ours(call.params["Policy"])
+        for holder in sorted(after ^ before):
+            yield self._share(f"resource#policy#{key}", holder, OPENING if holder in after else (*CLOSING, "refused"))
 
     def _share(self, resource: str, holder: str, expected: tuple[str, ...]) -> str:
         place = (resource, f"share#{holder}")
@@ -82,3 +111,9 @@ class Vigil:
         if call.operation in ("RegisterImage", "CopyImage") and call.error is None:
             made = Counter(self._scene._tags(image)[DELIVERY_TAG] for image in self._scene._images())
             self._problems += [f"{count} AMIs for {name} (law 4)" for name, count in made.items() if count > 1]
+
+
+def _ours(policy: str) -> set[str]:
+    """Names of the shares whose statements a key's policy has."""
+    found = (STATEMENT.match(statement.get("Sid", "")) for statement in json.loads(policy)["Statement"])
+    return {f"{one[1]}{AUDIENCES[one[2]]}" for one in found if one}

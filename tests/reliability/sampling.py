@@ -14,6 +14,26 @@ NEXT = 200
 RUN = 400
 """About so many calls a run has."""
 
+CHANGES = frozenset(
+    {
+        "CopyImage",
+        "CopySnapshot",
+        "CreateGrant",
+        "CreateTags",
+        "DeleteSnapshot",
+        "DeregisterImage",
+        "EnableImageDeprecation",
+        "ModifyImageAttribute",
+        "ModifySnapshotAttribute",
+        "Publish",
+        "PutEvents",
+        "PutKeyPolicy",
+        "RegisterImage",
+        "RevokeGrant",
+    }
+)
+"""Calls that change something outside the service's own table and queues."""
+
 Case = tuple[str, Plan]
 """(scenario's name, what goes wrong)."""
 
@@ -43,6 +63,12 @@ def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Cas
             name, number = random.choice(kinds[kind])
             chosen.append((name, Plan((Crash(number, when),))))
     return chosen
+
+
+def each_change(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
+    """Do as ``each_kind``, for the calls that change what is AWS's or people's; those to table and queues aside."""
+    changing = {name: [point for point in made if point.operation in CHANGES] for name, made in points.items()}
+    return each_kind(changing, random)
 
 
 def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> list[Case]:

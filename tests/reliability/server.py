@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from sandbox import stage
 from sandbox.world import World
 from tests.reliability.branches import alone, explore, in_child, walk
+from tests.reliability.modes import MODES
 from tests.reliability.plans import Plan
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.universe import Universe, wrong_package
@@ -57,7 +58,7 @@ class Server:
     def _universe(self, scenario: str, package: str) -> Universe:
         if package:
             wrong_package(self._scene, Path(package))
-        return Universe(self._scene, SCENARIOS[scenario])
+        return Universe(self._scene, {**SCENARIOS, **MODES}[scenario])
 
     def _say(self, answer: Mapping[str, Any]) -> None:
         print(json.dumps(answer), file=self._answers, flush=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from random import Random
 
 from tests.reliability.machine import Machine
+from tests.reliability.modes import MODES
 from tests.reliability.plans import Outcome
 from tests.reliability.sampling import Case, everywhere, pairs, storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
 
 CRASHED = (DELIVERED.name, CANCELLED.name, FAILED.name)
 STORMY = (DELIVERED.name, AT_ONCE.name, FAILED.name)
+SOAKED = (*CRASHED, *MODES)
+STORMED = (*STORMY, *MODES)
 CHUNK = 60
 """Runs between two looks at the clock."""
 
@@ -56,10 +60,11 @@ def play(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[str, Outcome
 
 
 def _chunks(machine: Machine, random: Random) -> Iterator[list[Case]]:
-    points = {name: machine.walk(name).points for name in CRASHED}
+    points = {name: machine.walk(name).points for name in SOAKED}
     cases = everywhere(points)
     random.shuffle(cases)
-    for start in range(0, len(cases), CHUNK):
-        yield cases[start : start + CHUNK]
-    while True:
-        yield pairs(points, random, CHUNK // 2) + storms(STORMY, random, CHUNK // 2)
+    for start in itertools.count(step=CHUNK):
+        if start < len(cases):
+            yield cases[start : start + CHUNK]
+        if start >= len(cases) or start // CHUNK % 2:
+            yield pairs(points, random, CHUNK // 2) + storms(STORMED, random, CHUNK // 2)

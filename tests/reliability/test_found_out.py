@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, DEREGISTERED, NARROWED, WHOLE, WITHDRAWN
 from tests.reliability.packages import wrong_package
 from tests.reliability.plans import (
     A_DAY_LATE,
@@ -60,6 +61,11 @@ LOSSES = {
     ],
     "finds_copies_afterwards": [Loss("late", under(EARLY), AT_ONCE, AT_ONCE_SECONDS)],
     "last_writer_wins": [Loss("2 live copies", under(ACT_TWICE))],
+    "withdraws_the_first": [Loss("left open", Plan(), WITHDRAWN), Loss("open: [", Plan(), NARROWED)],
+    "shares_off_the_books": [Loss("is changed while its share is wanted", Plan(), BY_POLICY)],
+    "names_whole_copies_anew": [Loss("failed", dying("act", "CopyImage", "after"), WHOLE)],
+    "leaves_service_roles_in": [Loss("1 grants to Auto Scaling", Plan(), BY_POLICY_FAILED)],
+    "forgets_what_stands": [Loss("not within", under(NO_EVENTS), DEREGISTERED)],
 }
 CASES = [(wrong, loss) for wrong, losses in LOSSES.items() for loss in losses]
 

@@ -6,9 +6,11 @@ from chalicelib.service.deliveries import Deliveries
 _release = Deliveries._release
 
 
-def release(self, delivery):
+def release(self, delivery, *, everything):
     """Release only what is delivered."""
-    return ev.SharesReleased() if delivery.ending else _release(self, delivery)
+    if delivery.ending:
+        return ev.SharesReleased(everything)
+    return _release(self, delivery, everything=everything)
 
 
 Deliveries._release = release

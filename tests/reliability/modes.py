@@ -1,0 +1,304 @@
+"""Scenarios of every way in which an AMI can reach a target beside the plain copy: what people do, and the end.
+
+Something of other people's is on the image, a snapshot and the key's policy before the service comes, and has to be
+there in the end, the policy to its last byte. Of ours nothing may be open then but exactly what a target keeps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox import stage
+from tests.reliability.scenarios import Scenario
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
+
+if TYPE_CHECKING:
+    from tests.reliability.universe import Universe
+
+ROOT = Path(__file__).resolve().parents[2]
+FAR = "eu-west-1"
+SERVICE = "autoscaling.amazonaws.com"
+ROLE = f"aws-service-role/{SERVICE}/AWSServiceRoleForAutoScaling"
+ROLES = "service_linked_roles: [AWSServiceRoleForAutoScaling]"
+GIVEN = {"HubAccountId": HUB, "HubRegion": REGION}
+PEOPLES = {
+    "Version": "2012-10-17",
+    "Id": "hand-made",
+    "Statement": [
+        {"Sid": sid, "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": action}
+        | {"Resource": "*"}
+        for sid, account, action in (("Owner", HUB, "kms:*"), ("People", PROD, ["kms:Decrypt", "kms:DescribeKey"]))
+    ],
+}
+"""The key's policy as people have written it."""
+FILE = """\
+defaults:
+  external_id: {external_id}
+  queue_deadline: 1h
+  copy_deadline: 1h
+  {settings}
+groups:
+  default: ["{dev}"]
+  dev: ["{dev}", "{test}"]
+accounts:
+  "{prod}": {{mode: copy}}
+{accounts}"""
+
+
+def apply(scene: Scene, *settings: str, accounts: str = "") -> None:
+    """Apply a targets file with these settings for all, and blocks for some accounts."""
+    names = {"dev": DEV, "test": TEST, "prod": PROD}
+    lines = "\n  ".join(settings)
+    scene.apply(FILE.format(external_id=stage.EXTERNAL_ID, settings=lines, accounts=accounts, **names))
+
+
+def theirs(scene: Scene) -> None:
+    """People have shared the AMI, a snapshot and the key with an account before the service comes."""
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(PEOPLES, indent=3))
+    scene.client("ec2").modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": PROD}]})
+    scene.share_before(PROD, scene.snapshots[0])
+
+
+def _roles(scene: Scene) -> None:
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, SERVICE)
+
+
+# --- what AWS is like, and what people do ----------------------------------------------------------------------------
+
+
+def _sharing(scene: Scene) -> None:
+    """Everything that can be shared is, by key policy, and to Auto Scaling, too."""
+    _roles(scene)
+    apply(scene, "mode: share", "share_snapshots: true", ROLES)
+    scene.launches = {DEV, TEST}
+    theirs(scene)
+
+
+def _by_policy(scene: Scene) -> None:
+    """Copies by key policy; Auto Scaling gets a grant on the target's own key."""
+    _roles(scene)
+    apply(scene, "key_access: policy", ROLES)
+    theirs(scene)
+
+
+def _by_policy_unregistrable(scene: Scene) -> None:
+    _by_policy(scene)
+    scene.world.faults.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
+
+
+def _whole(scene: Scene) -> None:
+    apply(scene, "copy_method: image")
+    scene.launches = {DEV}
+    theirs(scene)
+
+
+def _whole_slowly(scene: Scene) -> None:
+    _whole(scene)
+    scene.world.ec2.pace.copy = 240
+
+
+def _between(scene: Scene) -> None:
+    """DEV gets it in another Region only, where the hub makes a copy of its own first."""
+    for account, more in ((DEV, {"CreateRole": "false"}), (HUB, {"ExternalId": stage.EXTERNAL_ID})):
+        scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", {**GIVEN, **more})
+    abroad = f'  "{HUB}": {{regions: [{FAR}]}}\n  "{DEV}": {{regions: [{FAR}], by_way_of_hub: true}}\n'
+    apply(scene, "key_access: grant", accounts=abroad)
+    theirs(scene)
+
+
+def _tag(universe: Universe) -> None:
+    universe.scene.tag("")
+
+
+def _share(universe: Universe, value: str, *accounts: str) -> None:
+    """Tag it and run until all rest; then each account and its Auto Scaling can really launch."""
+    scene = universe.scene
+    scene.tag(value)
+    universe.run_until(lambda: all(scene.delivery_state(account) == "shared" for account in accounts))
+    broken = [f"{account}, by {by or 'root'}: {why}" for account in accounts for by, why in launches(scene, account)]
+    assert not broken, f"shared, and cannot be launched: {broken}"
+
+
+def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
+    """(who, EC2's reason) of each launch of the hub's AMI there that fails: by the account's root and Auto Scaling."""
+    tried = {by: scene.world.ec2.launch(account, REGION, scene.image, by=by) for by in ("", ROLE)}
+    return [(by, why) for by, why in tried.items() if why]
+
+
+def _share_and_untag(universe: Universe) -> None:
+    _share(universe, "", DEV)
+    universe.scene.untag()
+    _until_withdrawn(universe, DEV)
+
+
+def _share_and_deregister(universe: Universe) -> None:
+    _share(universe, "", DEV)
+    universe.scene.client("ec2").deregister_image(ImageId=universe.scene.image)
+    _until_withdrawn(universe, DEV)
+
+
+def _share_and_disable(universe: Universe) -> None:
+    _share(universe, "", DEV)
+    universe.scene.client("ec2").disable_image(ImageId=universe.scene.image)
+    _until_withdrawn(universe, DEV)
+
+
+def _share_and_narrow(universe: Universe) -> None:
+    _share(universe, "dev", DEV, TEST)
+    universe.scene.tag(DEV)
+    _until_withdrawn(universe, TEST)
+
+
+def _until_withdrawn(universe: Universe, account: str) -> None:
+    universe.run_until(lambda: universe.scene.delivery_state(account) == "withdrawn")
+
+
+def _tag_and_cancel(universe: Universe) -> None:
+    """The tag goes while CopyImage is at it."""
+    scene = universe.scene
+    scene.tag("")
+    universe.run_until(lambda: scene.calls("CopyImage"))
+    scene.untag()
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def _withdrawn(scene: Scene) -> list[str]:
+    """Nothing of ours is open, and nobody can launch it."""
+    problems = _ended(scene, {DEV: "withdrawn"}, "delivery.shared", "delivery.withdrawn")
+    return [*problems, *_opened(scene), *_launchable(scene)]
+
+
+def _withdrawn_with_image(scene: Scene) -> list[str]:
+    """What people had shared of the AMI itself has ended with it, by EC2's doing."""
+    scene.before_us = {share for share in scene.before_us if not share.startswith(scene.image)}
+    return _withdrawn(scene)
+
+
+def _narrowed(scene: Scene) -> list[str]:
+    """DEV keeps all that there is to share, and launches; TEST has nothing."""
+    states = {DEV: "shared", TEST: "withdrawn"}
+    problems = _ended(scene, states, "delivery.shared", "delivery.shared", "delivery.withdrawn")
+    kept = ["ami-", "grant", "statement", "statement", "statement", *("snap-" for _ in scene.snapshots)]
+    return [*problems, *_opened(scene, DEV, kept), *_launchable(scene, DEV)]
+
+
+def _launchable(scene: Scene, *accounts: str) -> list[str]:
+    """Where the hub's AMI launches, and should not, or the reverse."""
+    problems = [f"{a}, by {by or 'root'}: {why}" for a in accounts for by, why in launches(scene, a)]
+    others = sorted({DEV, TEST} - set(accounts))
+    return problems + [f"{account} can still launch it" for account in others if len(launches(scene, account)) < 2]
+
+
+def _opened(scene: Scene, account: str = "", kinds: Sequence[str] = ()) -> list[str]:
+    """What of ours is open, where it is not one of each kind, all of it to one account; and others' statements."""
+    found = sorted(set(scene.world.shares_open()) - scene.before_us)
+    right = all(account in share for share in found) and len(found) == len(kinds)
+    right &= all(sum(kind in share for share in found) == kinds.count(kind) for kind in set(kinds))
+    text = scene.client("kms").get_key_policy(KeyId=scene.key)["Policy"]
+    rest = [one for one in json.loads(text)["Statement"] if not one["Sid"].startswith("AmiPromoter")]
+    same = text == json.dumps(PEOPLES, indent=3) if not kinds else rest == PEOPLES["Statement"]
+    return [*([] if right else [f"open: {found}"]), *([] if same else [f"the key's policy is now {text}"])]
+
+
+def _delivered(scene: Scene) -> list[str]:
+    """One AMI on its own snapshots, that launches; nothing of ours is open at the source."""
+    problems = _ended(scene, {DEV: "delivered"}, "delivery.delivered")
+    return [*problems, *_opened(scene), *_owned(scene, DEV, REGION)]
+
+
+def _delivered_to_scale(scene: Scene) -> list[str]:
+    """Auto Scaling launches it, too: by one grant, on the target's own key."""
+    (image,) = _images(scene, DEV, REGION)
+    why = scene.world.ec2.launch(DEV, REGION, image, by=ROLE)
+    problems = [f"Auto Scaling cannot launch it: {why}"] if why else []
+    return [*problems, *_granted(scene, 1), *_delivered(scene)]
+
+
+def _failed_to_register(scene: Scene) -> list[str]:
+    """The grant to Auto Scaling is gone with all else."""
+    return [*_ended(scene, {DEV: "failed"}, "delivery.failed"), *_opened(scene), *_granted(scene, 0), *_empty(scene)]
+
+
+def _cancelled(scene: Scene) -> list[str]:
+    """Cancelled; delivered only where the removal of the tag was heard when the AMI was available."""
+    if scene.delivery_state(DEV) == "delivered":
+        return _delivered(scene)
+    return [*_ended(scene, {DEV: "cancelled"}, "delivery.cancelled"), *_opened(scene), *_empty(scene)]
+
+
+def _delivered_abroad(scene: Scene) -> list[str]:
+    """The hub's own copy stays beside the target's; each on its own snapshots."""
+    problems = _ended(scene, {DEV: "delivered", HUB: "delivered"}, "delivery.delivered", "delivery.delivered")
+    return [*problems, *_opened(scene), *_owned(scene, DEV, FAR), *_owned(scene, HUB, FAR)]
+
+
+def _images(scene: Scene, account: str, region: str) -> list[str]:
+    shown = scene.world.client("ec2", account, region).describe_images(Owners=["self"])["Images"]
+    return [image["ImageId"] for image in shown if image["State"] == "available"]
+
+
+def _owned(scene: Scene, account: str, region: str) -> list[str]:
+    """What is wrong with the one AMI that an account should own."""
+    ec2 = scene.world.client("ec2", account, region)
+    images = [image for image in ec2.describe_images(Owners=["self"])["Images"] if image["State"] != "deregistered"]
+    used = {device["Ebs"]["SnapshotId"] for image in images for device in image["BlockDeviceMappings"]}
+    owned = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    problems = [] if len(images) == 1 else [f"{len(images)} AMIs in {account}, {region}"]
+    if used != owned or len(used) != len(scene.snapshots):
+        problems.append(f"snapshots {owned}, used {used} in {account}, {region}")
+    failed = [scene.world.ec2.launch(account, region, image["ImageId"]) for image in images]
+    return [*problems, *(f"{account}, {region} cannot launch it: {why}" for why in failed if why)]
+
+
+def _empty(scene: Scene) -> list[str]:
+    """What is left in the target."""
+    left = [image["ImageId"] for image in scene.images_in(DEV)] + [s["SnapshotId"] for s in scene.snapshots_in(DEV)]
+    return [f"left over: {left}"] if left else []
+
+
+def _granted(scene: Scene, count: int) -> list[str]:
+    """Grants to service-linked roles on the target's own key, where they are not so many."""
+    kms = scene.client("kms", DEV)
+    key = kms.describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
+    found = [g for g in kms.list_grants(KeyId=key)["Grants"] if g["GranteePrincipal"].endswith(ROLE)]
+    return [] if len(found) == count else [f"{len(found)} grants to Auto Scaling on the target's key"]
+
+
+def _ended(scene: Scene, states: dict[str, str], *told: str) -> list[str]:
+    """In these states, owners told so, each once, and the promotion summed up; a repeat is known by its id."""
+    problems = [] if scene.states() == states else [f"states {scene.states()}"]
+    bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
+    events = sorted(event for event, _ in bodies)
+    return problems if events == sorted((*told, "promotion.over")) else [*problems, f"told {sorted(bodies)}"]
+
+
+WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)
+DEREGISTERED = Scenario("shared and deregistered", _share_and_deregister, _withdrawn_with_image, _sharing)
+DISABLED = Scenario("shared and disabled", _share_and_disable, _withdrawn_with_image, _sharing)
+NARROWED = Scenario("shared and narrowed", _share_and_narrow, _narrowed, _sharing)
+BY_POLICY = Scenario("by policy, for Auto Scaling", _tag, _delivered_to_scale, _by_policy)
+BY_POLICY_FAILED = Scenario("by policy, failed", _tag, _failed_to_register, _by_policy_unregistrable)
+WHOLE = Scenario("copied whole", _tag, _delivered, _whole)
+WHOLE_CANCELLED = Scenario("copied whole, cancelled", _tag_and_cancel, _cancelled, _whole_slowly)
+BETWEEN = Scenario("by way of the hub", _tag, _delivered_abroad, _between)
+
+MODES = {
+    scenario.name: scenario
+    for scenario in (
+        WITHDRAWN,
+        DEREGISTERED,
+        DISABLED,
+        NARROWED,
+        BY_POLICY,
+        BY_POLICY_FAILED,
+        WHOLE,
+        WHOLE_CANCELLED,
+        BETWEEN,
+    )
+}

@@ -1,0 +1,101 @@
+"""Deaths and disorder in every mode: what is shared, copied whole, by policy, for Auto Scaling, by way of the hub."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import pytest
+
+from tests.reliability.modes import (
+    BETWEEN,
+    BY_POLICY,
+    BY_POLICY_FAILED,
+    DEREGISTERED,
+    DISABLED,
+    MODES,
+    NARROWED,
+    WHOLE,
+    WHOLE_CANCELLED,
+    WITHDRAWN,
+)
+from tests.reliability.plans import BOTH_TWICE, NOTHING_COMES, SHUFFLED, THREE_TIMES
+from tests.reliability.sampling import CHANGES, WHENS, each_change, storms
+from tests.reliability.soak import play
+from tests.reliability.test_crashes import LATER, SEED
+from tests.reliability.test_order import ended
+
+FAMILIES = {
+    "share": (WITHDRAWN, DEREGISTERED, DISABLED, NARROWED),
+    "policy": (BY_POLICY, BY_POLICY_FAILED),
+    "image": (WHOLE, WHOLE_CANCELLED),
+    "hub": (BETWEEN,),
+}
+OPENING_AND_CLOSING = {"ModifyImageAttribute", "ModifySnapshotAttribute", "PutKeyPolicy", "CreateGrant", "RevokeGrant"}
+SEVERAL_TIMES = 30 * 60
+"""Seconds within which the sweep and discovery alone end what happens in two acts of people, each to be found."""
+STORMS = 4
+
+
+@pytest.fixture(scope="module")
+def undisturbed(machine):
+    """Each scenario without faults."""
+    return {name: machine.walk(name) for name in MODES}
+
+
+def test_without_faults_every_mode_comes_to_its_end(undisturbed):
+    """What is shared can be launched and what is not cannot; what people had shared before is there to the last byte.
+
+    Each way of opening and closing is among the calls.
+    """
+    assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(MODES, ())
+    made = {point.operation for walk in undisturbed.values() for point in walk.points}
+    assert made >= {*OPENING_AND_CLOSING, "CopyImage", "CopySnapshot", "RegisterImage"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, undisturbed, family):
+    """Before it takes effect and after: all ends as it should, nothing is left open, nothing of others is gone.
+
+    Which of the many such calls is left to a seed; the soak takes every one, and those to the table and the queues.
+    """
+    points = {scenario.name: undisturbed[scenario.name].points for scenario in FAMILIES[family]}
+    died: Counter[str] = Counter()
+    for name, outcome in play(machine, each_change(points, Random(SEED))):
+        assert not outcome.problems, f"{name}: {outcome}"
+        assert outcome.seconds <= undisturbed[name].outcome.seconds + LATER, f"late: {name}: {outcome}"
+        died.update(outcome.struck)
+    kinds = {(p.function, p.operation) for made in points.values() for p in made if p.operation in CHANGES}
+    assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
+
+
+@pytest.mark.parametrize(
+    "scenario", [WITHDRAWN, DEREGISTERED, NARROWED, BY_POLICY, WHOLE, BETWEEN], ids=lambda scenario: scenario.name
+)
+def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
+    """Also those of an AMI that was deregistered, and of one that CopyImage has made: the sweep alone is enough."""
+    ended(machine, scenario, NOTHING_COMES, SEVERAL_TIMES, "events lost", "rings lost")
+
+
+@pytest.mark.parametrize("scenario", [DISABLED, WHOLE, BETWEEN], ids=lambda scenario: scenario.name)
+def test_every_event_comes_three_times(machine, scenario):
+    """An AMI's states in hub and target, too, some when all is over: withdrawn once, told once."""
+    ended(machine, scenario, THREE_TIMES, SEVERAL_TIMES, "events repeated")
+
+
+@pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE_CANCELLED], ids=lambda scenario: scenario.name)
+def test_events_come_out_of_order(machine, scenario):
+    """Available and deregistered, the wider value and the narrower, in any order."""
+    ended(machine, scenario, SHUFFLED, SEVERAL_TIMES)
+
+
+@pytest.mark.parametrize("scenario", [NARROWED, BY_POLICY_FAILED, WHOLE], ids=lambda scenario: scenario.name)
+def test_each_message_is_given_to_two_invocations_at_once(machine, scenario):
+    """The same step twice at the same moment, call by call: one statement, one grant, one AMI."""
+    ended(machine, scenario, BOTH_TWICE, SEVERAL_TIMES, "messages given out twice")
+
+
+def test_storms(machine):
+    """Some of all of it together, with deaths, by a seed; the soak goes on with others."""
+    for name, outcome in play(machine, storms(sorted(MODES), Random(SEED), STORMS)):
+        assert not outcome.problems, f"{name}: {outcome}"
