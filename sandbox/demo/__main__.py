@@ -25,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     on_a_terminal = sys.stdout.isatty()
     console = Console(
-        file=sys.stdout, highlight=False, width=None if on_a_terminal else WIDTH_OF_A_PIPE, no_color=not on_a_terminal
+        file=sys.stdout,
+        highlight=False,
+        width=None if on_a_terminal else WIDTH_OF_A_PIPE,
+        no_color=None if on_a_terminal else True,  # None: as NO_COLOR says
     )
     try:
         if options.all:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from rich.text import Text
 from sandbox import stage
 from sandbox.demo import scene, screen
 from sandbox.demo.ways import setting, table
-from sandbox.demo.ways.cast import UNITS, WAYS, Way
-from sandbox.demo.ways.checks import Launches, judge
+from sandbox.demo.ways.cast import WAYS, Way
+from sandbox.demo.ways.checks import Launches, judge, must_run
 from sandbox.demo.ways.telling import Teller
 from sandbox.world import World
 
@@ -80,7 +81,7 @@ class Play:
     def _all_are_tagged(self) -> None:
         self._act("One tag for all of them; a second AMI, which has a TPM, for one.")
         self._tries("before", [way for way in self.setting.ways if way.shares])
-        self._tag(self.setting.stage.image, self.setting.value())
+        self._tag(self.setting.staged.image, self.setting.value())
         if self.setting.tpm:
             self._tag(self.setting.tpm, "tpm")
         present = [way for way in self.setting.ways if not way.joins]
@@ -101,7 +102,7 @@ class Play:
 
     def _one_is_dropped(self, dropped: Sequence[Way]) -> None:
         self._act("The tag is narrowed: what an account was shared is withdrawn, and nothing else.")
-        self._tag(self.setting.stage.image, self.setting.value("pilot"))
+        self._tag(self.setting.staged.image, self.setting.value("pilot"))
         self._withdrawn(dropped)
         self._tries("narrowed", [way for way in self.setting.ways if way.shares and way not in dropped])
 
@@ -132,32 +133,21 @@ class Play:
         self._command(f'aws ec2 create-tags --resources {image} \\\n         --tags Key=promote,Value="{value}"')
         self.setting.client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": value}])
 
-    def _tries(self, moment: str, ways: Sequence[Way]) -> None:
+    def _tries(self, moment: str, ways: Iterable[Way]) -> None:
         """Let each launch what it is promised: a copy of its own, or the hub's AMI; as itself or as Auto Scaling."""
-        ran, refused = [], {}
+        outcomes: defaultdict[tuple[str, str], list[Way]] = defaultdict(list)
         for way in ways:
             image = self.setting.source(way) if way.shares else self._own_image(way)
             why = self.setting.world.ec2.launch(*way.place, image, by=way.role) if image else "it has no AMI"
             self.launches[moment, way.place] = why
-            if why:
-                refused.setdefault(why, []).append(way)
-            else:
-                ran.append(way)
-        if ran:
-            self._launched(ran, "launches", "good" if moment != "after" or not any(w.shares for w in ran) else "bad")
-        for why, some in refused.items():
-            promised = moment in {"before", "after"} and all(way.shares for way in some)
-            self._launched(some, f"does not launch: {why.partition(':')[0]}", "good" if promised else "bad")
+            whose = "the hub's AMI" if way.shares else "its own AMI"
+            outcomes[f"{whose}, by {'Auto Scaling in ' if way.role else ''}", why].append(way)
+        for (what, why), some in outcomes.items():
+            so = all((not why) == must_run(way, moment) for way in some)
+            names = ", ".join(way.name for way in some)
+            outcome = f"refused, {why.partition(':')[0]}" if why else "runs"
+            self.teller.tell("launch", f"{what}{names}: {outcome}", "good" if so else "bad")
         self._play(timedelta())
-
-    def _launched(self, ways: Sequence[Way], text: str, tone: str) -> None:
-        for shares, whose in ((False, "its own AMI"), (True, "the hub's AMI")):
-            some = [way for way in ways if way.shares == shares]
-            for role, who in (("", ""), (True, " as Auto Scaling")):
-                names = [way.name for way in some if bool(way.role) == bool(role)]
-                if names:
-                    verb, _, why = text.partition(":")
-                    self.teller.tell("launch", f"{', '.join(names)}: {verb} {whose}{who}{why and ':'}{why}", tone)
 
     def _own_image(self, way: Way) -> str:
         found = self.setting.client("ec2", *way.place).describe_images(Owners=["self"])["Images"]
@@ -183,8 +173,8 @@ class Play:
             if done() or not so:
                 return
 
-    def _until_closed(self, ways: object) -> None:
-        wanted = tuple(ways)  # type: ignore[arg-type]
+    def _until_closed(self, ways: Iterable[Way]) -> None:
+        wanted = tuple(ways)
         self._until(lambda: not any(self.setting.open_for(way) for way in wanted), GATHERING)
 
     def _play(self, span: timedelta) -> None:

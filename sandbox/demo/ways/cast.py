@@ -15,8 +15,8 @@ SECRET = "only-the-organisation-knows"
 AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 UNITS = {"workloads": "", "partners": "mode: share, launch_permission: group, service_linked_roles: []"}
 """Name of an OU, and of the group that it is all of -> the group's settings."""
-HEAR, THERE = f"copies from {stage.REGION}", f"copies from {FAR}"
-OPENED = ("snapshots", "grant", HEAR)
+HERE, THERE = f"copies from {stage.REGION}", f"copies from {FAR}"
+OPENED = ("snapshots", "grant", HERE)
 """What is seen in AWS's calls when snapshots are copied and the key is opened by a grant."""
 
 
@@ -54,13 +54,13 @@ class Way:
 
 SHARED = ("launch permission", "policy", "grant to a service's role")
 WAYS = (
-    Way("dev", "222222222222", "copy, key opened by a grant", "key_access: grant", OPENED),
-    Way("test", "333333333333", "copy, key opened by its policy", "key_access: policy", ("snapshots", "policy", HEAR)),
-    Way("vault", "444444444444", "copy, key opened by its owner", "key_access: none", ("snapshots", HEAR)),
+    Way("dev", "222222222222", "copy, key by grant", "key_access: grant", OPENED),
+    Way("test", "333333333333", "copy, key by policy", "key_access: policy", ("snapshots", "policy", HERE)),
+    Way("vault", "444444444444", "copy, key by its owner", "key_access: none", ("snapshots", HERE)),
     Way(
         "trusted",
         "555555555555",
-        "copy by CopyImage, for its TPM",
+        "copy by CopyImage, TPM",
         "copy_method: auto",
         ("launch permission", "snapshots", "grant", "CopyImage"),
         group="tpm",
@@ -68,35 +68,43 @@ WAYS = (
     Way(
         "fleet",
         "666666666666",
-        "copy, and Auto Scaling's grant",
+        "copy, for Auto Scaling",
         "service_linked_roles: [AWSServiceRoleForAutoScaling]",
         (*OPENED, "grant to a service's role"),
         role=AUTO_SCALING,
     ),
-    Way("abroad", "777777777777", "other Region, straight", f"regions: [{FAR}]", OPENED, region=FAR),
-    Way("hub", stage.HUB, "other Region, the hub's own copy", f"regions: [{FAR}]", (HEAR,), region=FAR),
+    Way("abroad", "777777777777", "copy abroad, straight", f"regions: [{FAR}]", OPENED, region=FAR),
+    Way("hub", stage.HUB, "copy abroad, hub's own", f"regions: [{FAR}]", (HERE,), region=FAR),
     Way(
         "branch",
         "888888888888",
-        "other Region, by way of the hub",
+        "copy abroad, by hub's",
         f"regions: [{FAR}], by_way_of_hub: true",
         ("snapshots", "grant", THERE),
         region=FAR,
     ),
-    Way("team", "999999999999", "OU, copy", "", OPENED, group="workloads"),
-    Way("newcomer", "121212121212", "OU, copy, joins later", "", OPENED, group="workloads", joins=True),
-    Way("shop", "131313131313", "share, key opened by its policy", "mode: share", SHARED, shares=True, role=AUTO_SCALING),
+    Way("team", "999999999999", "copy, by its OU", "", OPENED, group="workloads"),
+    Way("newcomer", "121212121212", "copy, joins OU later", "", OPENED, group="workloads", joins=True),
+    Way("shop", "131313131313", "share, key by policy", "mode: share", SHARED, shares=True, role=AUTO_SCALING),
     Way(
         "pilot",
         "141414141414",
-        "share, snapshots too, by a grant",
+        "share, snapshots too",
         "mode: share, key_access: grant, share_snapshots: true",
         ("launch permission", "snapshots", "grant", "grant to a service's role"),
         group="pilot",
         role=AUTO_SCALING,
         shares=True,
     ),
-    Way("partner", "151515151515", "share with an OU", "", ("launch permission of its OU", "policy"), group="partners", shares=True),
+    Way(
+        "partner",
+        "151515151515",
+        "share with its OU",
+        "",
+        ("launch permission of its OU", "policy"),
+        group="partners",
+        shares=True,
+    ),
 )
 
 

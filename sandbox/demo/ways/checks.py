@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Launches = dict[tuple[str, tuple[str, str]], str]
 """Moment (before, while, narrowed, after), and account and Region -> why a launch failed; "" if the instance ran."""
 PROMISES = ("way", "ended", "launches", "key", "open", "tags")
-RUNS = {"before": False, "while": True, "narrowed": True, "after": False}
-"""Moment -> whether a shared AMI must be launchable then. An AMI of one's own always is."""
+MOMENTS = {"before": False, "while": True, "narrowed": True, "after": False}
+"""When launches are tried -> whether a shared AMI must be launchable then. An AMI of one's own always is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,11 @@ def judge(setting: Setting, teller: Teller, launches: Launches) -> Verdict:
     return Verdict(rows, tuple(_whole(setting)), len(calls), len(invocations))
 
 
+def must_run(way: Way, moment: str) -> bool:
+    """Whether a launch must succeed at a moment."""
+    return not way.shares or MOMENTS[moment]
+
+
 def _seen(way: Way, teller: Teller) -> Iterator[str]:
     """Compare what was done for the account with what its way is to do."""
     found = teller.seen[way.account]
@@ -97,18 +102,14 @@ def _ended(setting: Setting, way: Way, teller: Teller) -> Iterator[str]:
 
 
 def _launches(way: Way, launches: Launches) -> Iterator[str]:
-    for moment, runs in RUNS.items():
+    for moment in MOMENTS:
         why = launches.get((moment, way.place))
-        if why is None:
-            continue
-        wanted = runs if way.shares else True
-        if wanted and why:
-            yield f"{moment}: does not launch: {why}"
-        if not wanted and not why:
-            yield f"{moment}: launches, and must not"
-    for moment in ("while", "after"):
-        if (moment, way.place) not in launches:
+        if why is None and moment in {"while", "after"}:
             yield f"{moment}: was not tried"
+        elif why and must_run(way, moment):
+            yield f"{moment}: does not launch: {why}"
+        elif why == "" and not must_run(way, moment):
+            yield f"{moment}: launches, and must not"
 
 
 def _images(setting: Setting, way: Way) -> list[dict[str, Any]]:
@@ -163,7 +164,7 @@ def _whole(setting: Setting) -> Iterator[str]:
     for share in sorted(rest - {share for way in setting.ways for share in setting.open_for(way)}):
         yield f"still open: {share}"
     yield from _by_api(setting)
-    now = setting.client("kms").get_key_policy(KeyId=setting.stage.key)["Policy"]
+    now = setting.client("kms").get_key_policy(KeyId=setting.staged.key)["Policy"]
     if now != setting.policy:
         yield f"the key's policy is not as its owner wrote it: {now}"
     for item in _records(setting):
@@ -186,7 +187,7 @@ def _by_api(setting: Setting) -> Iterator[str]:
             asked = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
             for one in asked["CreateVolumePermissions"]:
                 yield f"describe-snapshot-attribute: {snapshot} to {list(one.values())}"
-    for grant in kms.list_grants(KeyId=setting.stage.key)["Grants"]:
+    for grant in kms.list_grants(KeyId=setting.staged.key)["Grants"]:
         yield f"list-grants: {grant['GrantId']} to {grant['GranteePrincipal']}"
 
 

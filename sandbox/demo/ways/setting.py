@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ class Setting:
 
     world: World
     ways: tuple[Way, ...]
-    stage: stage.Stage
+    staged: stage.Stage
     tpm: str
     keys: dict[tuple[str, str], str]
     """Account and Region -> ARN of the key that stands there for copies."""
@@ -35,22 +35,24 @@ class Setting:
     """Name of an OU -> its id."""
     policy: str
     """The source key's policy, as its owner wrote it."""
-    before: frozenset[str] = frozenset()
+    before: frozenset[str]
     """What was open before the service came."""
-    began: datetime = field(default_factory=lambda: datetime.min)
+    began: datetime
 
     @property
     def images(self) -> tuple[str, ...]:
         """Ids of the AMIs that are promoted."""
-        return tuple(image for image in (self.stage.image, self.tpm) if image)
+        return tuple(image for image in (self.staged.image, self.tpm) if image)
 
     def source(self, way: Way) -> str:
         """Id of the AMI that a way is shown with."""
-        return self.tpm if way.group == "tpm" else self.stage.image
+        return self.tpm if way.group == "tpm" else self.staged.image
 
     def name(self, account: str) -> str:
         """Call an account as a person does."""
-        return next((way.name for way in self.ways if way.account == account), "hub" if account == stage.HUB else account)
+        return next(
+            (way.name for way in self.ways if way.account == account), "hub" if account == stage.HUB else account
+        )
 
     def client(self, service: str, account: str = stage.HUB, region: str = stage.REGION) -> Any:
         """AWS, as an account's administrator."""
@@ -58,12 +60,14 @@ class Setting:
 
     def open_for(self, way: Way) -> list[str]:
         """Every foreign permission of the hub's that is the account's, but for what was there before us."""
-        holders = {way.account, self.organisation.arn_of(self.units[way.group])} if way.group in self.units else {way.account}
+        holders = (
+            {way.account, self.organisation.arn_of(self.units[way.group])} if way.group in self.units else {way.account}
+        )
         return [share for share in self.world.shares_open() if share not in self.before and _is_for(share, holders)]
 
     def value(self, *without: str) -> str:
         """Return what the tag says: the groups of all ways that get the first AMI, but some."""
-        groups = dict.fromkeys(way.group for way in self.ways if self.source(way) == self.stage.image)
+        groups = dict.fromkeys(way.group for way in self.ways if self.source(way) == self.staged.image)
         return " ".join(group for group in groups if group not in without)
 
 

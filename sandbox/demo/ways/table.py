@@ -14,18 +14,19 @@ from sandbox.demo import screen
 from sandbox.demo.ways.cast import UNITS
 
 if TYPE_CHECKING:
-    from sandbox.demo.ways.cast import Way
     from sandbox.demo.ways.checks import Row, Verdict
     from sandbox.demo.ways.setting import Setting
 
 WIDEST = 100
+COLUMNS = ("Way", "Account, Region", "Ended", "Launch", "Key", "Open", "Tags")
 
 
 def introduce(console: Console, setting: Setting) -> None:
     """Say what stands, and print the settings of each account."""
     mark = (f"{screen.glyphs(console).good} ", "bold green")
     lines = [
-        "deployed: build/hub in the hub, deploy/target.yaml in each account",
+        "deployed: build/hub in the hub, deploy/target.yaml in each account and each of its Regions",
+        *(["deployed: deploy/organization.yaml in the organisation's management account"] if setting.units else []),
         f"built: {', '.join(setting.images)}, encrypted under a key of the hub",
         "ami-promoter targets apply targets.yaml; in it stands:",
     ]
@@ -63,9 +64,16 @@ def print_table(console: Console, setting: Setting, verdict: Verdict) -> None:
 
 
 def _table(console: Console, verdict: Verdict) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", border_style="dim")
-    for column in ("Way", "Account, Region", "Ended", "Launches", "Key", "Left open", "Tags"):
-        table.add_column(column)
+    wide = console.width >= WIDEST
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1 if wide else 0, 0, 0),
+        header_style="bold",
+        border_style="dim",
+    )
+    for column in COLUMNS:
+        table.add_column(column, no_wrap=column != "Launch")  # where room is short, this one takes two lines
     for row in verdict.rows:
         table.add_row(*_cells(console, row))
     return table
@@ -74,7 +82,7 @@ def _table(console: Console, verdict: Verdict) -> Table:
 def _cells(console: Console, row: Row) -> list[Text]:
     marks = screen.glyphs(console)
     way = row.way
-    where = way.name if way.region == stage.REGION else f"{way.name}, {way.region}"
+    where = way.name if way.region == stage.REGION else f"{way.name} {way.region}"
 
     def cell(promise: str, said: str, otherwise: str) -> Text:
         if row.faults[promise]:
@@ -82,16 +90,11 @@ def _cells(console: Console, row: Row) -> list[Text]:
         return Text.assemble((f"{marks.good} ", "green"), said)
 
     return [
-        cell("way", way.title, way.title),
+        Text(f"{marks.bad} {way.title}", style="bold red") if row.faults["way"] else Text(way.title),
         Text(where, style="bold"),
         cell("ended", row.ended, row.ended),
-        cell("launches", _launching(way), "not so"),
-        cell("key", "owns none" if way.shares else "its own", "not so"),
-        cell("open", "nothing", f"{len(row.faults['open'])}"),
-        Text("-", style="dim") if way.shares else cell("tags", "all", "not so"),
+        cell("launches", "while shared" if way.shares else "yes", "not so"),
+        cell("key", "hub's" if way.shares else "own", "not so"),
+        cell("open", "none", f"{len(row.faults['open'])}"),
+        Text("-", style="dim") if way.shares else cell("tags", "", ""),
     ]
-
-
-def _launching(way: Way) -> str:
-    who = " by ASG" if way.role else ""
-    return f"while shared{who}" if way.shares else f"yes{who}"

@@ -6,6 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sandbox import stage
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Place = tuple[str, str]
 GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", "withdrawn": "withdrawn"}
 BAD = ("failed", "cancelled")
+TOGETHER = timedelta(seconds=20)
+"""Within this the snapshots of one AMI are shared, and are told of once."""
 OURS = re.compile(r"AmiPromoter(\d{12})")
 """Begins the Sid of a statement of ours in a key's policy."""
 
@@ -38,7 +41,17 @@ class Teller:
         self._grants: dict[str, str] = {}
         self._told = 0
         self._let_in: set[str] = set()
-        self._once: set[object] = set()
+        self._once: set[tuple[str, str]] = set()
+        self._said: dict[str, datetime] = {}
+        self._listeners = {
+            "CopyImage": self._copy_image,
+            "CopySnapshot": self._copy,
+            "CreateGrant": self._grant,
+            "ModifyImageAttribute": self._launch,
+            "ModifySnapshotAttribute": self._snapshots,
+            "PutKeyPolicy": self._policy,
+            "RevokeGrant": self._revoke,
+        }
         setting.world.gateway.after.append(self._hear)
 
     def look(self) -> bool:
@@ -65,8 +78,8 @@ class Teller:
         if call.service == "dynamodb":
             for item in _written(call):
                 self._record(item)
-        elif (listener := LISTENERS.get(call.operation)) is not None:
-            listener(self, call)
+        elif (listener := self._listeners.get(call.operation)) is not None:
+            listener(call)
 
     # --- records ---
 
@@ -86,7 +99,10 @@ class Teller:
             return
         self.states[delivery] = state
         if state in GOOD or state in BAD:
-            self.tell(self._at(*delivery[1]), GOOD.get(state, state), "good" if state in GOOD else "bad")
+            account, region = delivery[1]
+            where = "" if region == stage.REGION else f" in {region}"
+            tone = "good" if state in GOOD else "bad"
+            self.tell(self.setting.name(account), f"{GOOD.get(state, state)}{where}", tone)
 
     # --- calls ---
 
@@ -95,8 +111,11 @@ class Teller:
         accounts = call.params.get("UserIds", ())
         if adds:
             self._note(accounts, "snapshots")
-        what = "shares" if adds else "no longer shares"
-        self.tell("hub", f"{what} {_short(call.params['SnapshotId'])} with {self._names(accounts)}", _tone(adds))
+        text = f"{'shares' if adds else 'no longer shares'} snapshots with {self._names(accounts)}"
+        last = self._said.get(text)
+        if last is None or call.at > last + TOGETHER:  # and not for every snapshot of the AMI
+            self.tell("hub", text, _tone(adds))
+        self._said[text] = call.at
 
     def _launch(self, call: Call) -> None:
         asked = call.params.get("LaunchPermission", {})
@@ -119,40 +138,40 @@ class Teller:
         key = "the hub's key" if f":{stage.HUB}:" in call.params["KeyId"] else "its key"
         if "/aws-service-role/" in grantee:
             self._note([account], "grant to a service's role")
-            text = f"lets {role} use {key}"
+            text = f"{role} the use of {key}"
         else:
             self._note([account], "grant")
-            text = f"lets {self.setting.name(account)} use {'its key' if caller == stage.HUB else key}: a grant"
+            text = f"{self.setting.name(account)} the use of its key"
         self._grants[call.result["GrantId"]] = text
-        self.tell(self.setting.name(caller), text)
+        self.tell(self.setting.name(caller), f"grants {text}")
 
     def _revoke(self, call: Call) -> None:
-        text = self._grants.get(call.params["GrantId"], "lets somebody use a key")
-        self.tell(self.setting.name(call.caller.account), f"no longer {text}", "faint")
+        text = self._grants.get(call.params["GrantId"], "somebody the use of a key")
+        self.tell(self.setting.name(call.caller.account), f"no longer grants {text}", "faint")
 
     def _policy(self, call: Call) -> None:
         now = set(OURS.findall(call.params["Policy"]))
         if come := sorted(now - self._let_in):
             self._note(come, "policy")
-            self.tell("hub", f"lets {self._names(come)} use its key: statements in its policy")
+            self.tell("hub", f"lets {self._names(come)} use its key, by statements in its policy")
         if gone := sorted(self._let_in - now):
-            self.tell("hub", f"no longer lets {self._names(gone)} use its key: takes the statements out", "faint")
+            self.tell("hub", f"takes the statements for {self._names(gone)} out of the policy", "faint")
         self._let_in = now
 
     def _copy(self, call: Call) -> None:
-        origin = f"copies from {call.params['SourceRegion']}"
-        self._note([call.caller.account], origin)
-        self._tell_once(call, f"{origin}, snapshot by snapshot")
+        origin = call.params["SourceRegion"]
+        self._note([call.caller.account], f"copies from {origin}")
+        where = f"in {origin}" if origin == call.region else f"from {origin} to {call.region}"
+        self._tell_once(call.caller.account, f"copies snapshots {where}")
 
     def _copy_image(self, call: Call) -> None:
         self._note([call.caller.account], "CopyImage")
-        self._tell_once(call, "copies the AMI whole: CopyImage")
+        self._tell_once(call.caller.account, "copies the AMI whole: CopyImage")
 
-    def _tell_once(self, call: Call, text: str) -> None:
-        who = self._at(call.caller.account, call.region)
-        if (who, text) not in self._once:  # and not for every volume and every try
-            self._once.add((who, text))
-            self.tell(who, text)
+    def _tell_once(self, account: str, text: str) -> None:
+        if (account, text) not in self._once:  # and not for every volume and every try
+            self._once.add((account, text))
+            self.tell(self.setting.name(account), text)
 
     # --- words ---
 
@@ -165,22 +184,6 @@ class Teller:
 
     def _arn(self, group: str) -> str:
         return self.setting.organisation.arn_of(self.setting.units[group])
-
-    def _at(self, account: str, region: str) -> str:
-        name = self.setting.name(account)
-        return name if region == stage.REGION else f"{name}, {region}"
-
-
-LISTENERS = {
-    "CopyImage": Teller._copy_image,
-    "CopySnapshot": Teller._copy,
-    "CreateGrant": Teller._grant,
-    "ModifyImageAttribute": Teller._launch,
-    "ModifySnapshotAttribute": Teller._snapshots,
-    "PutKeyPolicy": Teller._policy,
-    "RevokeGrant": Teller._revoke,
-}
-"""Operation -> who tells of it."""
 
 
 def _written(call: Call) -> Iterator[dict[str, Any]]:
