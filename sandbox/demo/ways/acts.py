@@ -1,4 +1,4 @@
-"""The five acts: all are tagged, one joins, one is dropped, the tag goes, and it is looked up whether all is so."""
+"""Four acts: all are tagged, one joins, one is dropped, the tags go; then it is looked up whether all of it is so."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ class Play:
     # --- acts ---
 
     def _all_are_tagged(self) -> None:
-        self._act("One tag for all of them; a second AMI, which has a TPM, for one.")
+        second = "; a second AMI, which has a TPM, for one" if self.setting.tpm else ""
+        self._act(f"One tag for all of them{second}.")
         self._tries("before", [way for way in self.setting.ways if way.shares])
         self._tag(self.setting.staged.image, self.setting.value())
         if self.setting.tpm:
@@ -94,7 +95,9 @@ class Play:
         self._act("An account joins an OU. Nobody tags anything.")
         for way in late:
             unit = self.setting.units[way.group]
-            self._command(f"aws organizations move-account --account-id {way.account} --destination-parent-id {unit}")
+            self._command(
+                f"aws organizations move-account --account-id {way.account} \\\n      --destination-parent-id {unit}"
+            )
             self.setting.world.organizations.add_account(self.setting.organisation, way.account, unit)
         self._until(lambda: all(map(self._rests, late)))
         self._until_closed(way for way in self.setting.ways if not way.shares)
@@ -127,10 +130,10 @@ class Play:
         self._console.print(Text(f"\n{self._acts}. {title}", style="bold"))
 
     def _command(self, words: str) -> None:
-        self._console.print(Text(f"   $ {words}", style="bold cyan"), soft_wrap=True)
+        self._console.print(Text(f"  $ {words}", style="bold cyan"), soft_wrap=True)
 
     def _tag(self, image: str, value: str) -> None:
-        self._command(f'aws ec2 create-tags --resources {image} \\\n         --tags Key=promote,Value="{value}"')
+        self._command(f'aws ec2 create-tags --resources {image} \\\n      --tags Key=promote,Value="{value}"')
         self.setting.client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": value}])
 
     def _tries(self, moment: str, ways: Iterable[Way]) -> None:
@@ -140,8 +143,8 @@ class Play:
             image = self.setting.source(way) if way.shares else self._own_image(way)
             why = self.setting.world.ec2.launch(*way.place, image, by=way.role) if image else "it has no AMI"
             self.launches[moment, way.place] = why
-            whose = "the hub's AMI" if way.shares else "its own AMI"
-            outcomes[f"{whose}, by {'Auto Scaling in ' if way.role else ''}", why].append(way)
+            whose = "hub's AMI" if way.shares else "own AMI"
+            outcomes[f"{whose}{', by Auto Scaling' if way.role else ''} in ", why].append(way)
         for (what, why), some in outcomes.items():
             so = all((not why) == must_run(way, moment) for way in some)
             names = ", ".join(way.name for way in some)
@@ -168,7 +171,7 @@ class Play:
         while True:
             so = kernel.run(until=lambda: self.teller.look() or done(), limit=end - kernel.now)
             for happening in self.teller.news():
-                line = Text("   ") + screen.told(happening, self._width)
+                line = Text("  ") + screen.told(happening, self._width)
                 self._console.print(line, soft_wrap=True)
             if done() or not so:
                 return

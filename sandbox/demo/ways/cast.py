@@ -84,7 +84,7 @@ WAYS = (
         region=FAR,
     ),
     Way("team", "999999999999", "copy, by its OU", "", OPENED, group="workloads"),
-    Way("newcomer", "121212121212", "copy, joins OU later", "", OPENED, group="workloads", joins=True),
+    Way("joiner", "121212121212", "copy, joins OU later", "", OPENED, group="workloads", joins=True),
     Way("shop", "131313131313", "share, key by policy", "mode: share", SHARED, shares=True, role=AUTO_SCALING),
     Way(
         "pilot",

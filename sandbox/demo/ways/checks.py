@@ -91,11 +91,13 @@ def _ended(setting: Setting, way: Way, teller: Teller) -> Iterator[str]:
     state = teller.state(image, way.place)
     if state != way.end:
         yield f"its delivery is {state}, not {way.end}"
-    told = {
-        notice.body["event"]
+    bodies = [
+        notice.body
         for notice in setting.world.sns.published
         if (notice.body["source_image"], notice.body.get("account"), notice.body.get("region")) == (image, *way.place)
-    }
+    ]
+    yield from dict.fromkeys(fault["what"] for body in bodies for fault in body.get("faults", ()))
+    told = {body["event"] for body in bodies}
     wanted = {"delivery.shared", "delivery.withdrawn"} if way.shares else {"delivery.delivered"}
     if told != wanted:
         yield f"the notices say {', '.join(sorted(told)) or 'nothing'}"
@@ -146,7 +148,10 @@ def _tags(setting: Setting, way: Way) -> Iterator[str]:
     source = setting.source(way)
     (shown,) = setting.client("ec2").describe_images(ImageIds=[source])["Images"]
     wanted = {**_as_mapping(shown), "ami-promoter:source-image": source}
-    for image in _images(setting, way):
+    images = _images(setting, way)
+    if not images:
+        yield "there is no AMI"
+    for image in images:
         found = _as_mapping(image)
         if lacking := {name: value for name, value in wanted.items() if found.get(name) != value}:
             yield f"{image['ImageId']} lacks {lacking}"
@@ -159,7 +164,10 @@ def _as_mapping(image: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _whole(setting: Setting) -> Iterator[str]:
-    """Look at what belongs to no account: what is open at all, the key's policy, records and dead letters."""
+    """Look at what belongs to no account: refusals, what is open at all, the key's policy, records, dead letters."""
+    for notice in setting.world.sns.published:
+        if notice.body["event"] == "promotion.refused":
+            yield from (f"refused: {fault['what']}" for fault in notice.body["faults"])
     rest = set(setting.world.shares_open()) - setting.before
     for share in sorted(rest - {share for way in setting.ways for share in setting.open_for(way)}):
         yield f"still open: {share}"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sandbox.services.organizations import Organization
     from sandbox.world import World
 
-NAMES = {"hub": stage.HUB}
+COPYING = (30.0, 0.5)
+"""Virtual seconds that a copy takes, and more for each GiB: much less than in AWS, as `make demo` shows that."""
 USE = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"]
 
 
@@ -84,6 +85,7 @@ def build(world: World, ways: Sequence[Way]) -> Setting:
         staged = stage.set_up(world, scene.ROOT, names)
     except FileNotFoundError as missing:
         raise scene.NotReady(str(missing)) from None
+    world.ec2.pace.copy, world.ec2.pace.copy_per_gib = COPYING
     keys = {(account, stage.REGION): stack.outputs["KeyArn"] for account, stack in staged.targets.items()}
     keys |= {way.place: _prepare_far(world, way.account) for way in ways if way.region == FAR}
     for way in ways:

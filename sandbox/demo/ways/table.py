@@ -36,7 +36,7 @@ def introduce(console: Console, setting: Setting) -> None:
     for way in setting.ways:
         group = f"by its OU; {UNITS[way.group]}".rstrip("; ") if way.group in UNITS else ""
         said = way.settings or group
-        console.print(Text.assemble(f"    {way.account}  ", (f"{way.name:<{width}}  ", "bold"), said), soft_wrap=True)
+        console.print(Text.assemble(f"  {way.account}  ", (f"{way.name:<{width}}  ", "bold"), said), soft_wrap=True)
 
 
 def print_table(console: Console, setting: Setting, verdict: Verdict) -> None:
