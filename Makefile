@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package demo sandbox test lint types imports docs docs-check pytest coverage soak second-opinion format lock awscli clean
+.PHONY: help setup package demo demo-all sandbox test lint types imports docs docs-check pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -35,6 +35,9 @@ package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deplo
 
 demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch; TARGETS=200 for so many
 	@$(BIN)/python -m sandbox.demo $(if $(TARGETS),--targets $(TARGETS))
+
+demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and what of it is so
+	@$(BIN)/python -m sandbox.demo --all
 
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
 	@$(BIN)/python -m sandbox.cli

@@ -14,6 +14,7 @@ from sandbox.demo.options import Options, parse
 from sandbox.demo.report import print_report
 from sandbox.demo.story import Story
 from sandbox.demo.verdict import judge
+from sandbox.demo.ways import acts
 from sandbox.world import World
 
 WIDTH_OF_A_PIPE = 100
@@ -24,9 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     on_a_terminal = sys.stdout.isatty()
     console = Console(
-        file=sys.stdout, highlight=False, width=None if on_a_terminal else WIDTH_OF_A_PIPE, no_color=not on_a_terminal
+        file=sys.stdout,
+        highlight=False,
+        width=None if on_a_terminal else WIDTH_OF_A_PIPE,
+        no_color=None if on_a_terminal else True,  # None: as NO_COLOR says
     )
     try:
+        if options.all:
+            return acts.run(console, options.seed)
         return run(options, console, watched=on_a_terminal and not console.is_dumb_terminal and not options.plain)
     except KeyboardInterrupt:
         console.print("Stopped; nothing of it is left.")

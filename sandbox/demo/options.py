@@ -34,6 +34,8 @@ class Options:
     events: bool = True
     crashes: tuple[Crash, ...] = ()
     plain: bool = False
+    all: bool = False
+    """Whether all ways of sharing are shown, each with its own account."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -55,8 +57,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "NTH is 1 and the moment `after` if not given; may be repeated",
     )
     parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")
+    parser.add_argument("--all", action="store_true", help="one account for each way of sharing; only --seed beside it")
     given = parser.parse_args(arguments)
     faults = []
+    if given.all and (given.targets != parser.get_default("targets") or given.no_events or given.crash):
+        faults.append("--all has targets of its own: leave out --targets, --no-events and --crash")
     if not 1 <= given.targets <= MOST_TARGETS:
         faults.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
     crashes = []
@@ -66,7 +71,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         faults += [f"--crash {text}: {one}" for one in trouble]
     if faults:
         parser.error("\n  ".join(["", *faults]) if len(faults) > 1 else faults[0])
-    return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain)
+    return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain, given.all)
 
 
 def _crash(text: str) -> tuple[Crash | None, list[str]]:

@@ -68,7 +68,7 @@ def build(world: World, options: Options) -> Scene:
         staged = stage.set_up(world, ROOT, wanted)
     except FileNotFoundError as missing:
         raise NotReady(str(missing)) from None
-    _apply(world, wanted)
+    apply(world, stage.targets_file(wanted), wanted)
     world.kernel.run(limit=STANDING)
     faults = world.faults
     if not options.events:
@@ -79,12 +79,15 @@ def build(world: World, options: Options) -> Scene:
     return Scene(world, staged, wanted, value, crashes)
 
 
-def _apply(world: World, wanted: Mapping[str, str]) -> None:
-    """Apply the targets file as a person does: in a process of its own, over HTTP. Raises NotReady."""
+def apply(world: World, text: str, names: Mapping[str, str]) -> None:
+    """Apply a targets file as a person does: in a process of its own, over HTTP. Raises NotReady.
+
+    ``names`` is name -> account, for the profiles.
+    """
     with Front(world) as front, tempfile.TemporaryDirectory(prefix="sandbox-demo-") as folder:
         file = Path(folder) / "targets.yaml"
-        file.write_text(stage.targets_file(wanted), encoding="utf-8")
-        variables = write_profiles(Path(folder), {"hub": stage.HUB, **wanted}, stage.REGION, front.url)
+        file.write_text(text, encoding="utf-8")
+        variables = write_profiles(Path(folder), {"hub": stage.HUB, **names}, stage.REGION, front.url)
         outside = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         direct = {"NO_PROXY": ADDRESS, "no_proxy": ADDRESS}
         done = subprocess.run(  # noqa: S603 - our own program
