@@ -6,6 +6,7 @@ clock at ``world.start``. One world at a time in a process.
 
 from __future__ import annotations
 
+import gc
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -35,6 +36,10 @@ from sandbox.services.sts import Sts
 if TYPE_CHECKING:
     from sandbox.api import Call, Caller, Service
     from sandbox.cfn import Stack
+
+GARBAGE = (20_000, 20, 20)
+"""How seldom to look for garbage: the models of AWS's services are half a million objects that stay, and looking
+through them as often as Python does by itself takes a quarter of a scenario's time."""
 
 
 class World:
@@ -92,6 +97,8 @@ class World:
         with ExitStack() as stack:
             self.clock = self._travel.start()
             stack.callback(self._travel.stop)
+            stack.callback(gc.set_threshold, *gc.get_threshold())
+            gc.set_threshold(*GARBAGE)
             stack.callback(random.setstate, random.getstate())
             random.seed(self.seed)  # botocore's waits between its retries
             moto_backend.reset()

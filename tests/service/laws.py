@@ -45,6 +45,8 @@ class Laws:
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
         self._parsed: dict[str, tuple[Stored, Delivery]] = {}
+        self._heard = 0
+        self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
@@ -208,9 +210,12 @@ class Laws:
 
     def _given_up(self) -> set[tuple[str, str]]:
         """Grants on the keys of targets that have refused for an hour to revoke them; each was told."""
-        told = [args for name, args in self._hub.telemetry.told if name == "share"]
-        keys = {args[0].split("#")[2] for args in told if args[2] == "left open in the target"}
-        return {(key, name) for key, name in self._hub.cloud.grants if key in keys}
+        told = self._hub.telemetry.told
+        for name, args in told[self._heard :]:  # it is long: what was heard is not heard again
+            if name == "share" and args[2] == "left open in the target":
+                self._keys_left.add(args[0].split("#")[2])
+        self._heard = len(told)
+        return {(key, name) for key, name in self._hub.cloud.grants if key in self._keys_left}
 
     def _wanted(self, share: Share) -> None:
         if standing(share) and share.state is ShareState.OPEN:
