@@ -56,7 +56,8 @@ def _cancel(connection: Connection, tag: str, ami: str) -> Report:
     with connection.telling(f"removing the tag of {ami}"):
         ec2.delete_tags(Resources=[ami], Tags=[{"Key": tag}])
     _nudge(connection, ami, "")
-    line = f"{ami} bears the tag {tag} no longer: what runs is cancelled within minutes, what was delivered stays."
+    ends = "what runs is cancelled and what is shared is withdrawn within minutes, what was delivered stays."
+    line = f"{ami} bears the tag {tag} no longer: {ends}"
     return Report((line,), {"ami": ami, "changed": True})
 
 

@@ -129,7 +129,8 @@ For the bus, the same as an event pattern:
 """
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "What my account received": {"event": [notices.DELIVERED], "account": [TARGET]},
+    "What my account may use": {"event": [notices.DELIVERED, notices.SHARED], "account": [TARGET]},
+    "What my account loses": {"event": [notices.WITHDRAWN], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
     "One family of images": {"event": [notices.DELIVERED], "image_name": [{"prefix": "golden-"}]},

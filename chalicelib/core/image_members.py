@@ -4,6 +4,9 @@ The copy is the image. So every member that the pinned SDK knows of an image, it
 in ``MEMBERS``; a test compares the table with the SDK's model and fails when the SDK learns a member or a value that is
 not here. (At run time that cannot be seen: the SDK silently drops what its model does not know.)
 
+By CopyImage EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. Some of what is ``REFUSED`` it
+can copy: ``preflight.method`` decides.
+
 ``docs/what-is-copied.md`` is written from this table. Sources of what is said of AWS: the EC2 API model 2016-11-15 in
 botocore 1.44.8, and sections 2, 3, 5 and 8 of the project's collection of AWS facts, cited as [aws-facts N].
 """
@@ -71,7 +74,7 @@ def _dropped(name: str, why: str, *values: str) -> Member:
 _BOOT_MODES = ("legacy-bios", "uefi", "uefi-preferred")
 _ATTRIBUTE = "Read from DescribeImages, which returns the same."
 _LOCAL_ONLY = "An image on an Outpost, or tied to one Zone, cannot be made elsewhere by copying its snapshots."
-_WATERMARK = "Part of a watermark; an image with watermarks is refused."
+_WATERMARK = "Part of a watermark; see Image.ImageWatermarks."
 _SCAN = "Part of a scan's result; Amazon Inspector scans the copy for its owner."
 _INSTANCE_TYPES = "Part of the instance type specification; an image with one is refused."
 
@@ -120,7 +123,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _mapped(
             "TpmSupport",
             "Can be set at registration only; together with uefi-preferred RegisterImage cannot make "
-            "the image, and it is refused [aws-facts 5].",
+            "the image: it goes by CopyImage, or is refused [aws-facts 5].",
             "v2.0",
         ),
         _mapped(
@@ -143,7 +146,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _compared(
             "PlatformDetails",
             "RegisterImage derives the licence from metadata on the snapshots, if it survived; "
-            "so all but Linux/UNIX is refused, and the copy must show the same [aws-facts 5].",
+            "so all but Linux/UNIX goes by CopyImage or is refused, and the copy must show the same [aws-facts 5].",
         ),
         _compared(
             "RootDeviceType",
@@ -165,7 +168,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "disabled",
             refused=("invalid", "deregistered", "transient", "failed", "error", "disabled"),
         ),
-        _compared("UsageOperation", "The billing code; all but RunInstances is refused, as PlatformDetails."),
+        _compared("UsageOperation", "The billing code; treated as PlatformDetails."),
         _refused(
             "InstanceTypeSpecification",
             "RegisterImage cannot set which instance types an image is for, and a copy "
@@ -174,13 +177,14 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _refused(
             "ImageWatermarks",
             "A watermark passes to what CreateImage and CopyImage make, not to what RegisterImage "
-            "makes; promoting would wash it off.",
+            "makes: such an image goes by CopyImage, or is refused.",
         ),
         _refused("KernelId", "Belongs to paravirtual images; the id is bound to its Region."),
         _refused("OwnerId", "Must be the hub: only the owner can share the snapshots. The copy's owner is the target."),
         _refused(
             "Platform",
-            "Windows is billed by licence metadata that a copied snapshot may have lost [aws-facts 5].",
+            "Windows is billed by licence metadata that a copied snapshot may have lost [aws-facts 5]: it goes by "
+            "CopyImage, or is refused.",
             "Windows",
             "windows",
             refused=("Windows", "windows"),
@@ -225,7 +229,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
             "target's default EBS key at launch), false is the default.",
         ),
         _mapped("Iops", "For gp3, io1 and io2; other types have none to set. gp3's default is 3000."),
-        _mapped("SnapshotId", "The copy's id; two mappings of one snapshot share one copy."),
+        _mapped("SnapshotId", "The copy's id; two mappings of one snapshot share one copy, but for CopyImage's."),
         _mapped("Throughput", "For gp3, MiB/s; its default is 125."),
         _mapped("VolumeSize", "As it is, GiB; without one it is the snapshot's."),
         _mapped("VolumeType", "As it is.", "standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"),
@@ -235,7 +239,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _refused(
             "VolumeInitializationRate",
             "Documented as not returned for images; whether RegisterImage would take it "
-            "is not documented, and it would fail only after the copies are made.",
+            "is not documented, and it would fail only after the copies are made. By CopyImage it is compared.",
         ),
         _dropped(
             "KmsKeyId",

@@ -74,6 +74,17 @@ def role_missing(where: str, role: str) -> Fault:
     )
 
 
+def name_not_free(where: str, name: str) -> Fault:
+    """The fault of a name that is taken, and nobody shows who has it."""
+    return Fault(
+        "ami-name-not-free",
+        where,
+        f"The image name {name!r} is taken, and no AMI there shows it: one that was deregistered a moment ago has it.",
+        "It is tried again; if this lasts, look for DeregisterImage in that account's CloudTrail, or give the target "
+        "another ami_name in the targets file.",
+    )
+
+
 def method_faults(image: SourceImage, targets: Iterable[Target]) -> tuple[Fault, ...]:
     """Why registering anew cannot make the same image, where a target's copy method asks for just that."""
     if any(target.mode == "copy" and target.copy_method == "snapshots" for target in targets):

@@ -247,7 +247,7 @@ def given_up(share: Share, fault: Fault, now: int) -> Share | None:
     """
     if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
         return None
-    return replace(share, state=State.REFUSED, fault=fault, closed_at=now, tries=0, next_try=now)
+    return replace(share, state=State.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
 
 
 def believable_from(share: Share) -> int:

@@ -231,7 +231,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             if named.ours:
                 return ev.ImageRegistered(named.ours)
             if named.stranger is None:
-                raise Refusal(ev.Why.NOT_YET, replace(refusal.fault, code=absorbing.NAME_NOT_FREE)) from refusal
+                free = preflight.name_not_free(delivery.where, delivery.image_name)
+                raise Refusal(ev.Why.NOT_YET, free) from refusal
             what = (
                 f"The name {delivery.image_name!r} belongs to {named.stranger}, "
                 "which this service did not make for this AMI."

@@ -255,8 +255,8 @@ class Settle:
             if s.tries >= TRIES_BEFORE_ALARM:
                 self._telemetry.not_closing(resource, s.account, s.tries)
             return
-        if s.state is State.REFUSED and addresses.at_home(resource) and s.fault is not None:
-            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault.what)
+        if s.closed_at is None:
+            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
             return
         what = "kept, as it was there before us" if s.before_us else "closed"
         seconds = None if s.opened_at is None or s.closed_at is None else s.closed_at - s.opened_at

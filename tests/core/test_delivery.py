@@ -23,12 +23,16 @@ AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 SPOT = "spot.amazonaws.com/AWSServiceRoleForEC2Spot"
 
 
+METHODS = ("snapshots", "image")
+
+
 @pytest.mark.parametrize(
     ("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__)
 )
-def test_every_pair_of_state_and_event_follows_the_table(state, event):
+@pytest.mark.parametrize("method", METHODS)
+def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
     """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
-    delivery = a_delivery(state)
+    delivery = a_delivery(state, method=method)
     row = machine.TRANSITIONS[state]
 
     if type(event) not in row:
@@ -71,27 +75,30 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
     return seen_states
 
 
-@given(st.lists(st.integers(0, 10_000), max_size=40), st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2))
-def test_whatever_is_outstanding_has_a_due_date(picks, hints):
+HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=40), HINTS, st.sampled_from(METHODS))
+def test_whatever_is_outstanding_has_a_due_date(picks, hints, method):
     """However it got there: until it has ended, somebody will look at a delivery again although nothing is heard."""
-    for delivery in drive(a_delivery(), picks, hints):
+    for delivery in drive(a_delivery(method=method), picks, hints):
         assert (machine.due_at(delivery) is None) == delivery.ended
 
 
-@given(st.lists(st.integers(0, 10_000), max_size=40))
-def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks):
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
+def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
     """A due date is no empty promise: then something is outstanding, or a deadline passes."""
-    for delivery in drive(a_delivery(), picks, []):
+    for delivery in drive(a_delivery(method=method), picks, []):
         due = machine.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
             assert machine.outstanding(delivery, when) or machine.heard(delivery, when)
 
 
-@given(st.lists(st.integers(0, 10_000), max_size=40))
-def test_commands_derive_from_the_record_alone(picks):
+@given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
+def test_commands_derive_from_the_record_alone(picks, method):
     """A crash loses nothing: the record as stored asks for the same as the one in memory."""
-    for delivery in drive(a_delivery(), picks, []):
+    for delivery in drive(a_delivery(method=method), picks, []):
         plain = codec.encode(delivery)
         stored = codec.decode(Delivery, plain)
 

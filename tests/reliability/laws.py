@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.api import Call
 from tests.scenarios.scene import DELIVERY_TAG, Scene
 
+ROLE_PATH = ":role/aws-service-role/"
 BEFORE_OPENING = ("requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
 
@@ -28,6 +29,9 @@ class Vigil:
                 found = self._copying(call)
             case "RegisterImage" | "CopyImage":
                 found = self._registering(call)
+            case "CreateGrant" if ROLE_PATH in call.params["GranteePrincipal"]:  # made under the target's role
+                account, role = call.caller.account, call.params["GranteePrincipal"].partition(ROLE_PATH)[2]
+                found = self._share(f"resource#role#{call.params['KeyId']}#{account}", role, OPENING)
             case "CreateGrant" if call.caller.function:
                 resource = f"resource#key#{call.params['KeyId']}#{call.params['GranteePrincipal'].split(':')[4]}"
                 found = self._share(resource, call.params["Name"].split("-")[-2], OPENING)

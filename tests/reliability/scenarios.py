@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.scenarios.scene import DEV, Scene
+from tests.scenarios.scene import DEV, Scene, targets_file
 
 if TYPE_CHECKING:
     from tests.reliability.universe import Universe
@@ -43,6 +43,19 @@ def _copies(scene: Scene) -> list[str]:
 
 def _slowly(scene: Scene) -> None:
     scene.world.ec2.pace.copy = 240
+
+
+def _whole(scene: Scene) -> None:
+    """The target copies the AMI whole, and the first CopyImage comes before its grant is true."""
+    scene.apply(targets_file(method="image"))
+    scene.launches = {DEV}
+    scene.world.kms.grants.delay = (8.0, 8.0)
+
+
+def _whole_slowly(scene: Scene) -> None:
+    scene.apply(targets_file(method="image"))
+    scene.launches = {DEV}
+    _slowly(scene)
 
 
 def _at_once(scene: Scene) -> None:
@@ -90,6 +103,8 @@ def _ended(scene: Scene, state: str) -> list[str]:
 DELIVERED = Scenario("delivered", _tag, _delivered)
 AT_ONCE = Scenario("at once", _tag, _delivered, _at_once)
 CANCELLED = Scenario("cancelled", _tag_and_cancel, _cancelled_or_late, _slowly)
+WHOLE = Scenario("whole", _tag, _delivered, _whole)
+WHOLE_CANCELLED = Scenario("whole cancelled", _tag_and_cancel, _cancelled_or_late, _whole_slowly)
 FAILED = Scenario("failed", _tag, lambda scene: _nothing_left(scene, "failed"), _unregistrable)
 
-SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED)}
+SCENARIOS = {scenario.name: scenario for scenario in (DELIVERED, AT_ONCE, CANCELLED, FAILED, WHOLE, WHOLE_CANCELLED)}

@@ -20,7 +20,7 @@ from tests.reliability.plans import (
     Plan,
 )
 from tests.reliability.sampling import storms
-from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
+from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, WHOLE, WHOLE_CANCELLED
 from tests.reliability.soak import STORMY, play
 
 SWEPT = 15 * 60
@@ -48,7 +48,7 @@ def test_every_event_is_lost(machine, scenario):
     ended(machine, scenario, NO_EVENTS, SWEPT, "events lost")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "rings lost")
@@ -65,7 +65,7 @@ def test_every_event_comes_three_times(machine, scenario):
     ended(machine, scenario, THREE_TIMES, SWEPT, "events repeated")
 
 
-@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
 def test_events_come_out_of_order(machine, scenario):
     """Each up to ten minutes late: tag and removal, copies' ends and the AMI's in any order."""
     ended(machine, scenario, SHUFFLED, SWEPT)
@@ -86,8 +86,15 @@ def test_events_come_a_day_late(machine, scenario):
 
 @pytest.mark.parametrize(
     ("scenario", "weather"),
-    [(DELIVERED, ACT_TWICE), (DELIVERED, SETTLE_TWICE), (CANCELLED, BOTH_TWICE), (FAILED, BOTH_TWICE)],
-    ids=["delivered-act", "delivered-settle", "cancelled-both", "failed-both"],
+    [
+        (DELIVERED, ACT_TWICE),
+        (DELIVERED, SETTLE_TWICE),
+        (CANCELLED, BOTH_TWICE),
+        (FAILED, BOTH_TWICE),
+        (WHOLE, BOTH_TWICE),
+        (WHOLE_CANCELLED, BOTH_TWICE),
+    ],
+    ids=["delivered-act", "delivered-settle", "cancelled-both", "failed-both", "whole-both", "whole-cancelled-both"],
 )
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
     """The same step twice at the same moment, call by call: one copy of each snapshot, one AMI, shares as ever."""

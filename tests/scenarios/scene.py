@@ -45,6 +45,7 @@ defaults:
   external_id: {external_id}
   queue_deadline: {queue}
   copy_deadline: {copy}
+  copy_method: {method}
 groups:
   default: ["{dev}"]
   dev: ["{dev}", "{test}"]
@@ -52,9 +53,11 @@ groups:
 """
 
 
-def targets_file(queue: str = "30m", copy: str = "30m") -> str:
+def targets_file(queue: str = "30m", copy: str = "30m", method: str = "snapshots") -> str:
     """The stage's targets, with deadlines that a test can afford to wait for."""
-    return QUICK.format(external_id=stage.EXTERNAL_ID, queue=queue, copy=copy, dev=DEV, test=TEST, prod=PROD)
+    return QUICK.format(
+        method=method, external_id=stage.EXTERNAL_ID, queue=queue, copy=copy, dev=DEV, test=TEST, prod=PROD
+    )
 
 
 class Scene:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from sandbox import stage
+from tests.scenarios.platform import backup, codes, reconcile, restore
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 
 AUTO_SCALING = "AWSServiceRoleForAutoScaling"
@@ -136,4 +137,28 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
+    """Reconciled, what is open is ours and not older than us: launch permission and grant go when the tag goes."""
+    scene = begin(SHARE)
+    scene.wait(400)
+    then = backup(scene)
+    scene.promote()
+    scene.wait(900)  # until CloudTrail shows who shared
+    restore(scene, then)
+    scene.run_until_over(times=2)  # discovery finds the tag, and takes what shows for somebody's from before
+
+    _, report = reconcile(scene, "--apply", "--hub-only")
+    scene.wait(60)
+
+    assert "open-unknown" in codes(report)
+    assert scene.states() == {DEV: "shared"}
+    assert scale_out(scene) == ""
+    scene.untag()
+    scene.run_until_state("withdrawn")
+    scene.wait(15 * 60)
+    assert scene.launchable_by() == set()
+    assert for_roles(scene, scene.key) == []
     scene.assert_laws()

@@ -94,8 +94,8 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.assert_laws()
 
 
-def test_narrowing_withdraws_what_was_dropped_and_putting_back_shares_anew(sharing):
-    """The value loses one account and gets it back within seconds, then loses it for good."""
+def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_anew(sharing):
+    """One account is lost and put back within seconds, then lost for good; then the file loses the other."""
     sharing.tag("dev")
     assert shared(sharing) == {DEV: "shared", TEST: "shared"}
     sharing.tag(DEV)
@@ -111,6 +111,11 @@ def test_narrowing_withdraws_what_was_dropped_and_putting_back_shares_anew(shari
     assert sharing.launchable_by() == {DEV}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
     assert launch(sharing, DEV) == ""
+
+    sharing.apply(SHARING.replace(f'  default: ["{DEV}"]\n  dev: ["{DEV}", "{TEST}"]\n', f'  dev: ["{TEST}"]\n'))
+    sharing.wait(15 * 60)
+    assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file has DEV no more
+    assert sharing.world.shares_open() == []
     sharing.assert_laws()
 
 

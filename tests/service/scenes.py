@@ -36,7 +36,7 @@ class Scene:
 
     def hub(self, **troubles: Any) -> Hub:
         """Return a hub whose AMIs are made, and not tagged yet."""
-        settings = {"key_access": self.key_access}
+        settings = {"key_access": self.key_access, **troubles.pop("target", {})}
         accounts = ACCOUNTS[: self.accounts]
         hub = Hub(accounts=accounts, weather=self.weather, nature=self.nature, target=settings, **troubles)
         for ami, numbers in zip(AMIS, self.amis, strict=False):

@@ -58,7 +58,7 @@ class OpensBeforeItsTurn(Doing):
     def instead(self, record, command):
         """See the class."""
         if record.state is State.WAITING:
-            self._hold(record, self._clock() + 10**5)
+            self._hold(record, do.HoldShares(self._clock() + 10**5))
         return self.really(record, command)
 
 

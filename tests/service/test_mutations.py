@@ -63,7 +63,7 @@ class LetsGoEarly(Deliveries):
         """See the class."""
         event = super().perform(record, command)
         if isinstance(command, do.StartCopy):
-            self._release(record)
+            self._release(record, everything=True)
         return event
 
 

@@ -33,7 +33,13 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
     world.tag(0, "default")
     world.wait(HOUR)
 
-    assert world.cloud.notices[-1]["counts"] == {"delivered": 0, "failed": 1, "cancelled": 0}
+    assert world.cloud.notices[-1]["counts"] == {
+        "delivered": 0,
+        "shared": 0,
+        "failed": 1,
+        "cancelled": 0,
+        "withdrawn": 0,
+    }
     world.end()
 
 

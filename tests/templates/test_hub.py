@@ -169,6 +169,12 @@ GOOD_AND_BAD = [
     ("hub", "TargetAccounts", ["", "012345678901"], ["12345678901", "all", "*"]),
     ("hub", "SubscriberOrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "*"]),
     ("hub", "SubscriberAccounts", ["", "012345678901"], ["12345678901", "*"]),
+    (
+        "hub",
+        "PolicyKeyArns",
+        ["", "arn:aws:kms:eu-west-1:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
+        ["*", "alias/x", "arn:aws:kms:*:123456789012:key/*", "arn:aws:iam::123456789012:root"],
+    ),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     ("target", "HubAccountId", ["012345678901"], ["", "12345678901", "1234-5678-9012"]),
     ("target", "HubRegion", ["eu-central-1", "us-gov-west-1"], ["", "eu-central-1a", "Frankfurt"]),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import pace
+from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions
@@ -16,7 +16,7 @@ from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 
-NAME_NOT_FREE = "ami-name-not-free"
+NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
 
 KEY_CURE = (

@@ -71,7 +71,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.REGISTERING}),
         ev.SharesReleased: frozenset({S.REGISTERING}),
         ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
-        ev.ImageRegistered: frozenset({S.VERIFYING}),
+        ev.ImageRegistered: frozenset({S.VERIFYING, S.REGISTERING}),
         ev.ImageNotFound: frozenset({S.REGISTERING}),
         ev.ImageDiscarded: frozenset({S.REGISTERING}),
         ev.Refused: frozenset({S.REGISTERING}) | _END,
@@ -450,7 +450,7 @@ def due_at(delivery: Delivery) -> int | None:
     """
     if delivery.state in ENDED:
         return None
-    times = [deadline(delivery)]
+    times = [None if _past_caring(delivery) else deadline(delivery)]
     if delivery.state is S.WAITING:
         times.append(delivery.next_ask)
     elif delivery.state is S.SHARED:
