@@ -563,12 +563,19 @@ class World(Hub):
             if self.outcomes().get(place) == State.SHARED:
                 self.laws.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
 
+    def _refused(self, ami: str, value: str | None) -> bool:
+        """Whether a value was refused: it names nobody, or the source had a fault, such as a disabled key."""
+        if addresses.promotion(ami) in self.laws.poisoned:
+            return True
+        stored = self.stores.records.read(addresses.promotion(ami))
+        return stored is not None and value is not None and stored.body["refused_value"] == value
+
     def _withdrawn(self) -> None:
         """Whoever is not to have an AMI any more has nothing of it; a value that is refused changes nothing."""
         for ami, account in self._places():
             value = self.values[ami]
             stays = ami not in self.cloud.gone and value is not None
-            wanted = stays and (not self._named(value) or account in self._named(value))
+            wanted = stays and (self._refused(ami, value) or account in self._named(value))
             shared = self.outcomes().get((ami, account)) == State.SHARED
             assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
 
