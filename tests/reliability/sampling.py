@@ -25,14 +25,12 @@ CHANGES = frozenset(
         "EnableImageDeprecation",
         "ModifyImageAttribute",
         "ModifySnapshotAttribute",
-        "Publish",
-        "PutEvents",
         "PutKeyPolicy",
         "RegisterImage",
         "RevokeGrant",
     }
 )
-"""Calls that change something outside the service's own table and queues."""
+"""Calls that change what is in a source or a target."""
 
 Case = tuple[str, Plan]
 """(scenario's name, what goes wrong)."""
@@ -66,7 +64,7 @@ def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Cas
 
 
 def each_change(points: Mapping[str, Sequence[Point]], random: Random) -> list[Case]:
-    """Do as ``each_kind``, for the calls that change what is AWS's or people's; those to table and queues aside."""
+    """Do as ``each_kind``, for the calls that open, close, make, mark or remove something; those to the table aside."""
     changing = {name: [point for point in made if point.operation in CHANGES] for name, made in points.items()}
     return each_kind(changing, random)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.adapters.target_images import of_this_try
-from chalicelib.core import register
+from chalicelib.core import addresses, register
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
@@ -274,9 +274,17 @@ class Cloud:
         true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
         return set(COPIES.findall(true[-1])) if true else set()
 
-    def statements(self) -> set[tuple[str, str]]:
-        """Our statements in all policies: (key, account)."""
-        return {(key, account) for key in self.policies for account in COPIES.findall(self.policy(key))}
+    def statements(self, key: str = "") -> set[tuple[str, str]]:
+        """Our statements in one policy or all: (key, the name of the share that each is)."""
+        found = ((one, STATEMENTS.findall(self.policy(one))) for one in self.policies if key in ("", one))
+        return {(one, f"{account}{AUDIENCES[audience]}") for one, names in found for account, audience in names}
+
+    def lets_grant(self, key: str, account: str) -> bool:
+        """Whether an account may make grants on a key of the hub's now: by its policy, or by a grant to its root."""
+        true = [text for _, since, text in self.policies.get(key, ()) if since <= self.now]
+        root = f"::{account}:root"
+        granted = any(one == key and grantee.endswith(root) for (one, _), grantee in self.grants.items())
+        return granted or (account, "Roles") in (STATEMENTS.findall(true[-1]) if true else ())
 
     def allow(self, snapshot: str, accounts: set[str]) -> None:
         """ModifySnapshotAttribute (add)."""
@@ -511,11 +519,11 @@ class TwinTargets:
 
     def resolve(self, value):
         """See the port."""
-        return resolve(value, self._cloud.directory, "digest")
+        return resolve(value, self._cloud.directory, self.digest())
 
     def digest(self):
         """See the port."""
-        return "digest"
+        return f"digest of {sorted(self._cloud.directory.accounts)}"
 
     def listed(self, receivers):
         """See the port."""
@@ -539,6 +547,9 @@ class TwinTargets:
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
 """What stands in a key's policy that is not ours."""
 COPIES = re.compile(r'"AmiPromoter([0-9]{12})Copies"')
+STATEMENTS = re.compile(r'"AmiPromoter([0-9]{12})(Copies|Account|Roles)"')
+AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
+"""How the name of a statement's share ends."""
 
 
 class TwinTarget:
@@ -723,6 +734,17 @@ class TwinGrantDoor:
         """See the port."""
         for share in shares:
             self._cloud.revoke(resource.split("#")[2], share.grant_name)
+
+
+class TwinRoleDoor(TwinGrantDoor):
+    """The port ``Door`` for service-linked roles: on the hub's key once that lets their account in."""
+
+    def open(self, resource, shares):
+        """See the port."""
+        key, account = resource.split("#")[2:4]
+        if not addresses.at_home(resource) and not self._cloud.lets_grant(key, account):
+            raise refusal(Why.NOT_YET, "AccessDeniedException")
+        return super().open(resource, shares)
 
 
 class TwinKms:

@@ -34,6 +34,7 @@ from tests.service.cloud import (
     TwinImageDoor,
     TwinKms,
     TwinNotices,
+    TwinRoleDoor,
     TwinSnapshotDoor,
     TwinSource,
     TwinTarget,
@@ -116,7 +117,7 @@ class Hub:
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
-            "role": guard("roles", TwinGrantDoor(cloud)),
+            "role": guard("roles", TwinRoleDoor(cloud)),
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
@@ -165,7 +166,11 @@ class Hub:
             ),
             *(addresses.image_resource(ami).pk for ami in self.cloud.hub_images),
             *(addresses.policy_resource(key).pk for key in sorted(map(str, keys))),
-            *(addresses.role_resource(target_key(account), account).pk for account in self.accounts),
+            *(
+                addresses.role_resource(key, account).pk
+                for account in self.accounts
+                for key in (target_key(account), *sorted(map(str, keys)))
+            ),
         ]
 
     def known(self) -> Iterator[Key]:

@@ -186,7 +186,7 @@ class Laws:
             if share.resource.split("#")[1] in ("key", "role") and share.state in LIVE
         }
         live_policies = {
-            (share.resource.split("#")[2], share.account): share
+            (share.resource.split("#")[2], share.holder_key): share
             for share in ledger
             if share.resource.startswith("resource#policy#") and share.state in LIVE
         }
@@ -228,7 +228,7 @@ class Laws:
             f"law 6: {share.resource} has a share that is {share.state}, and nothing is due"
         )
         soon = due is not None and due <= self._hub.cloud.now + LONGEST_STEP
-        if not share.before_us and not share.resource.startswith("resource#role#"):
+        if not share.before_us and share.hard_close_at and not share.resource.startswith("resource#role#"):
             late = self._hub.cloud.now - share.hard_close_at
             assert late < CLOSES_WITHIN, f"law 1: {share.resource} is open {late} s past its hard end"
         assert share.holders or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
@@ -284,7 +284,8 @@ class Laws:
         assert not record.parked or key in self.poisoned, f"parked: {key}: {record.parked}"
         if key in self.poisoned:
             return
-        ended = record.state in (PromotionState.OVER, *ENDED) or key.kind in ("destination", "resource")
+        rests = (PromotionState.OVER, *ENDED, State.SHARED)
+        ended = record.state in rests or key.kind in ("destination", "resource")
         assert ended or record.astir, f"law 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
@@ -306,19 +307,24 @@ class Laws:
     def rest(self) -> None:
         """Ask when nothing more will happen. A damaged record is waited for by its promotion, and leaves its copies."""
         cloud, hub = self._hub.cloud, self._hub
-        left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys()
+        kept = {kind: self._kept_open(kind) for kind in ("snapshot", "image", "policy")}
+        left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys() - kept["snapshot"]
         assert not left, f"law 1: left open: {left}"
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
         grants = cloud.grants.keys() - self._given_up() - self._kept_with_images()
         assert not grants, f"law 1: grants left: {grants}"
-        assert not cloud.launches, f"law 1: launch permissions left: {cloud.launches}"
+        launches = cloud.launches - kept["image"]
+        assert not launches, f"law 1: launch permissions left: {launches}"
+        statements = cloud.statements() - kept["policy"]
+        assert not statements, f"law 1: statements left: {statements}"
         for key in cloud.policies:
-            assert cloud.policy(key) == OWNERS_POLICY, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
+            rests = cloud.statements(key) or cloud.policy(key) == OWNERS_POLICY
+            assert rests, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
         assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
         waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
         for key in hub.known():
             record = hub.stores.seen(key)
-            ended = record is None or record.state in (PromotionState.OVER, *ENDED, "open")
+            ended = record is None or record.state in (PromotionState.OVER, *ENDED, State.SHARED, "open")
             assert ended or key in self.poisoned | waits, f"law 6: {key} rests in {record and record.state}"
             if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
                 self._told(self._delivery(key.pk.removeprefix("delivery#")))
@@ -346,17 +352,41 @@ class Laws:
                 assert slots.over or unheard, f"{destination} still keeps slots: {slots}"
 
     def _kept(self, share: Share) -> bool:
-        """Whether it is a grant that stays with AMIs that were delivered, and nobody else holds it."""
-        if not share.resource.startswith("resource#role#") or not share.holders:
+        """Whether it stays: in the hands of deliveries that rest, or a grant with AMIs that were delivered.
+
+        Nobody else holds it, but for such as were damaged.
+        """
+        if not standing(share):
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         holders = {Holder.read(text).delivery for text in share.holders} - lost
-        return all(self._delivery(holder).state is State.DELIVERED for holder in holders)
+        rests = {State.SHARED, State.DELIVERED} if share.resource.startswith("resource#role#") else {State.SHARED}
+        return all(self._delivery(holder).state in rests for holder in holders)
+
+    def _kept_open(self, kind: str) -> set[tuple[str, str]]:
+        """(Snapshot, AMI or key; the share's name) of those of a kind that stay."""
+        shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
+        of_kind = (one for one in shares if one.resource.startswith(f"resource#{kind}#"))
+        return {(one.resource.split("#")[2], one.holder_key) for one in of_kind if self._kept(one)}
 
     def _kept_with_images(self) -> set[tuple[str, str]]:
-        shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
-        kept = [(one.resource.split("#")[2], grant_stem(one.holder_key)) for one in shares if self._kept(one)]
+        kept = {(key, grant_stem(name)) for kind in ("key", "role") for key, name in self._kept_open(kind)}
         return {(key, name) for key, name in self._hub.cloud.grants if (key, name.rpartition("-")[0]) in kept}
+
+    def really_open(self, ident: str) -> None:
+        """Ask whether all that a shared delivery holds is there."""
+        cloud, delivery = self._hub.cloud, self._delivery(ident)
+        granted = {(key, name.rpartition("-")[0]) for key, name in cloud.grants}
+        for share in delivery.shares:
+            kind, name = share.resource.split("#")[1:3]
+            there = {
+                "snapshot": (name, share.holder) in cloud.permissions,
+                "image": (name, share.holder) in cloud.launches,
+                "policy": (name, share.holder) in cloud.statements(),
+                "key": (name, grant_stem(share.holder)) in granted,
+                "role": (name, grant_stem(share.holder)) in granted,
+            }[kind]
+            assert there, f"law 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
 
     def _told(self, record: Delivery) -> None:
         """Everybody was told how it ended; a channel that is closed for an hour is given up."""

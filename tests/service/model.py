@@ -49,6 +49,7 @@ def shapes() -> st.SearchStrategy[Shape]:
         key_access=st.sampled_from(["grant", "policy"]),
         service_roles=st.sampled_from([0, 0, 1, 2]),
         copy_method=st.sampled_from(["snapshots", "snapshots", "image"]),
+        mode=st.sampled_from(["copy", "copy", "share"]),
     )
 
 

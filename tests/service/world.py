@@ -16,7 +16,7 @@ from chalicelib.core.delivery.model import State
 from chalicelib.core.targets import Directory
 from tests.service.cloud import START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import Crash, Trouble
-from tests.service.hub import Hub, Parts
+from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
@@ -42,6 +42,8 @@ ROLE_METHODS = (
 )
 
 ROLE_DOOR = ("showing", "open", "close")
+OWNERS = ("showing", "close")
+"""What the owner of the key does."""
 
 REFUSALS = {
     "CopySnapshot is throttled": ("target", "start_copy", Why.THROTTLED, False),
@@ -123,7 +125,8 @@ class Shape:
     key_access: str = "grant"
     copy_method: str = "snapshots"
     service_roles: int = 0
-    """So many of the roles above are to get a grant on the target's own key."""
+    """So many of the roles above are to get a grant: on the target's own key, or on the source's in share mode."""
+    mode: str = "copy"
 
 
 class Supply:
@@ -164,8 +167,17 @@ class World(Hub):
         self.roleless: set[str] = set()
         settings = {
             name: getattr(shape, name)
-            for name in ("queue_deadline", "copy_deadline", "linger", "release_when", "key_access", "copy_method")
+            for name in (
+                "queue_deadline",
+                "copy_deadline",
+                "linger",
+                "release_when",
+                "key_access",
+                "copy_method",
+                "mode",
+            )
         }
+        settings["share_snapshots"] = shape.mode == "share"
         settings["service_linked_roles"] = SERVICE_ROLES[: shape.service_roles]
         self._hurry = Supply(0)
         super().__init__(
@@ -192,7 +204,8 @@ class World(Hub):
             self.gate.troubles.append(Trouble("target", method, missing, FOR_EVER, only=self._lacks_role))
         for method in ROLE_DOOR:
             missing = refusal(Why.ROLE, "AccessDenied")
-            self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=self._grants_without_role))
+            by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role
+            self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=by_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
             state = "pending" if shape.pending and not number else "available"
             cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state)
@@ -226,6 +239,10 @@ class World(Hub):
 
     def _grants_without_role(self, _resource: str, shares: Any) -> bool:
         return shares[0].account in self.roleless
+
+    def _at_home_without_role(self, resource: str, shares: Any) -> bool:
+        """Whether a grant's owner lacks its role: on its own keys the hub looks and revokes by itself."""
+        return addresses.at_home(resource) and self._grants_without_role(resource, shares)
 
     def _ring_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):
@@ -372,6 +389,8 @@ class World(Hub):
         self.tell(f"{ami} is deregistered.")
         self.excuse(amis=[ami])
         self.cloud.gone.add(ami)
+        self.cloud.launches = {place for place in self.cloud.launches if place[0] != ami}
+        self.cloud.event("EC2 AMI State Change", f"image/{ami}")
 
     def deregister_delivered(self, number: int) -> None:
         """The owner of an AMI gives it up, delivered or not yet."""
@@ -457,18 +476,25 @@ class World(Hub):
         self._calm()
         self.silent = True
         self.lanes.lose()
+        self._discover_at = self.cloud.now + DISCOVERY
         self.tell("From now on every event is lost, and every ring but the sweep's own.")
         self._rest()
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
         self._delivered(wanted - self.excused)
-        if not self._lacking(self._places()):
-            return
-        self.silent = False
-        self._mend()
-        self._rest()
-        again = {place for place in self._places() if place[0] not in self.cloud.gone}
-        lost = {place for place in again if self._is_poisoned(*place)}
-        self._delivered(again - lost)
+        self._withdrawn()
+        if self._lacking(self._places()):
+            self.silent = False
+            self._mend()
+            self._rest()
+            again = {place for place in self._places() if place[0] not in self.cloud.gone}
+            lost = {place for place in again if self._is_poisoned(*place)}
+            self._delivered(again - lost)
+        if self.shape.mode == "share":
+            self.tell("Every tag is removed.")
+            for number, _ in enumerate(self.shape.amis):
+                self.tag(number, None)
+            self._rest()
+            self._withdrawn()
 
     def _calm(self) -> None:
         for supply in (self.events, self.rings, self._hurry, self._duets, self._order, *self.supplies.values()):
@@ -507,6 +533,7 @@ class World(Hub):
     def _list(self, accounts: Iterable[str]) -> None:
         listed = {account: self._listed.accounts[account] for account in sorted(accounts)}
         self.cloud.directory = Directory({"default": tuple(listed)}, listed)
+        self._discover_at = self.cloud.now + DISCOVERY
 
     def _places(self) -> set[tuple[str, str]]:
         return {(ami, account) for ami in self.values for account in self.accounts}
@@ -524,12 +551,33 @@ class World(Hub):
     def _lacking(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
         states = self.outcomes()
         pending = {ami for ami, raw in self.cloud.hub_images.items() if raw["State"] == "pending"}
-        return {p: states.get(p) for p in places if states.get(p) != State.DELIVERED and p[0] not in pending}
+        end = State.SHARED if self.shape.mode == "share" else State.DELIVERED
+        return {p: states.get(p) for p in places if states.get(p) != end and p[0] not in pending}
 
     def _delivered(self, places: Iterable[tuple[str, str]]) -> None:
         """What nobody has interfered with is delivered, whatever befell others (law 7)."""
+        places = sorted(places)
         lacking = self._lacking(places)
         assert not lacking, f"law 7: not delivered: {lacking}; {self.faults()}"
+        for place in places:
+            if self.outcomes().get(place) == State.SHARED:
+                self.laws.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
+
+    def _refused(self, ami: str, value: str | None) -> bool:
+        """Whether a value was refused: it names nobody, or the source had a fault, such as a disabled key."""
+        if addresses.promotion(ami) in self.laws.poisoned:
+            return True
+        stored = self.stores.records.read(addresses.promotion(ami))
+        return stored is not None and value is not None and stored.body["refused_value"] == value
+
+    def _withdrawn(self) -> None:
+        """Whoever is not to have an AMI any more has nothing of it; a value that is refused changes nothing."""
+        for ami, account in self._places():
+            value = self.values[ami]
+            stays = ami not in self.cloud.gone and value is not None
+            wanted = stays and (self._refused(ami, value) or account in self._named(value))
+            shared = self.outcomes().get((ami, account)) == State.SHARED
+            assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
         keys = {self.delivery_key(ami, account), addresses.promotion(ami)}
