@@ -68,7 +68,7 @@ KINDS: Mapping[str, str] = {
     notices.FAILED: "The delivery ended without an AMI; what it had made was removed, but for the leftovers.",
     notices.CANCELLED: "The tag, or this target in its value, was taken away before the AMI was registered.",
     notices.SHARED: "The target may launch the hub's AMI, from now on and for as long as that is wanted (share mode).",
-    notices.WITHDRAWN: "What was shared with the target is shared no longer; what runs there goes on.",
+    notices.WITHDRAWN: "The delivery holds no share any longer, and what nobody else holds closes within seconds.",
     notices.WAITING: "The role in the target cannot be assumed yet; told once, then tried until the queue deadline.",
     notices.REFUSED: "The tag's value or the source AMI has faults; all of them are listed, and nothing has changed.",
     notices.SUMMARY: "All is over; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",

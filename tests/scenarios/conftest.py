@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,24 @@ from sandbox.world import World
 from tests.scenarios.scene import REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
+NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
     """Set a hub, three targets, the stage's targets file and an AMI of two encrypted volumes; nothing is tagged yet.
 
-    Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets.
+    Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets, or the
+    moment at which it all begins.
     """
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
-    with World() as world:
+    param = getattr(request, "param", stage.TARGETS)
+    targets, start = (stage.TARGETS, param) if isinstance(param, datetime) else (param, NINE)
+    with World(start=start) as world:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", world.accounts.root(stage.HUB).access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
         monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-        yield Scene(world, tmp_path, ROOT, getattr(request, "param", stage.TARGETS))
+        yield Scene(world, tmp_path, ROOT, targets)

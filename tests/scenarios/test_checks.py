@@ -68,7 +68,10 @@ def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
 
 
 def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
-    """Three faults of the AMI and one of the value: a person mends them in one go."""
+    """Two faults of the AMI and one of the value: a person mends them in one go.
+
+    Which copy method its billing admits is a question of the targets, which nobody knows here.
+    """
     image = scene.seed("hopeless", key="alias/aws/ebs", ProductCodes=MARKETPLACE, **RED_HAT)
     scene.tag("nobody", image)
     scene.run_until_refused(image)
@@ -78,7 +81,6 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
         "unknown-group",
         "source-snapshot-aws-ebs-key",
         "source-product-code",
-        "source-billing-code",
     }
     scene.assert_laws()
 

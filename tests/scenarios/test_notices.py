@@ -31,7 +31,7 @@ def test_who_is_told_what(scene):
     assert all(fault[member] for fault in failed["faults"] for member in ("code", "where", "what", "cure"))
     (over,) = scene.notices("promotion.over")
     assert over["outcome"] == "incomplete"
-    assert over["counts"] == {"delivered": 2, "failed": 1, "cancelled": 0}
+    assert over["counts"] == {"delivered": 2, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0}
     assert {d["account"]: d["outcome"] for d in over["deliveries"]} == {
         DEV: "delivered",
         TEST: "delivered",
