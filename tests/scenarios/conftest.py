@@ -20,8 +20,8 @@ NINE = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 def scene(request, monkeypatch, tmp_path) -> Iterator[Scene]:
     """Set a hub, three targets, the stage's targets file and an AMI of two encrypted volumes; nothing is tagged yet.
 
-    Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets, or the
-    moment at which it all begins.
+    Copies take half a minute and grants work at once, unless a test slows them down. A parameter names other targets,
+    or the moment at which it all begins.
     """
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
