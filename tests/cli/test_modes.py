@@ -1,0 +1,98 @@
+"""Settings that cannot go together, or that say nothing in a target's mode: each with the words that a person gets."""
+
+import pytest
+
+from ami_promoter.compiler import Hub, compile_targets
+from chalicelib.core.targets import Directory
+
+DEV, HUB = "222222222222", "999999999999"
+FILE = """\
+groups:
+  dev: ["222222222222"]
+accounts:
+  "{account}": {{{settings}}}
+"""
+
+
+def compiled(settings, account=DEV):
+    """Compile a file in which one account has these settings of its own."""
+    return compile_targets(FILE.format(account=account, settings=settings), "t.yaml", Hub("us-east-1", HUB))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            "mode: share, regions: [us-east-1, eu-west-1]",
+            (
+                "t.yaml:4:33: an AMI can be shared in its own Region only, which is us-east-1; 222222222222 is to have it "
+                "elsewhere. Leave `regions` out, or write `mode: copy`."
+            ),
+        ),
+        (
+            'until: "2027-06-30"',
+            (
+                "t.yaml:4:20: `until` says nothing for 222222222222, which gets a copy. Leave `until` out, or write "
+                "`mode: share`."
+            ),
+        ),
+        (
+            "share_snapshots: true",
+            (
+                "t.yaml:4:20: `share_snapshots` says nothing for 222222222222, which gets a copy. Leave `share_snapshots` "
+                "out, or write `mode: share`."
+            ),
+        ),
+        (
+            "by_way_of_hub: true",
+            (
+                "t.yaml:4:20: `by_way_of_hub` says nothing for 222222222222, which gets AMIs in the hub's own Region only. "
+                "Leave it out, or write `regions`."
+            ),
+        ),
+        (
+            'mode: share, until: "2027-02-30"',
+            't.yaml:4:33: there is no day 2027-02-30. Write a day in quotes, like `"2027-06-30"`.',
+        ),
+        (
+            "service_linked_roles: [AWSServiceRoleForNobody]",
+            (
+                "t.yaml:4:43: the service that `AWSServiceRoleForNobody` belongs to is not known. Write it in front: "
+                "`SERVICE.amazonaws.com/AWSServiceRoleForNobody` (aws iam list-roles shows it in the path)."
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_to_write(settings, said):
+    """When the file is applied, with line and column; nothing is half done."""
+    found = compiled(settings)
+
+    assert isinstance(found, tuple)
+    assert said in [str(fault) for fault in found]
+
+
+def test_the_hub_shares_nothing_with_itself():
+    """It owns the AMI; in another Region it may own a copy."""
+    found = compiled("mode: share, regions: [eu-west-1]", account=HUB)
+
+    assert isinstance(found, tuple)
+    assert (
+        f"t.yaml:4:20: {HUB} is the hub itself, which needs no share of what it owns. Write `mode: copy` for it, "
+        "under `accounts`." in [str(fault) for fault in found]
+    )
+
+
+def test_what_share_mode_means_where_nothing_is_said():
+    """A statement in the key's policy, and Auto Scaling's role; both can be said otherwise."""
+    directory = compiled("mode: share")
+    assert isinstance(directory, Directory)
+    (target,) = directory.accounts[DEV]
+    assert (target.key_access, target.service_linked_roles) == (
+        "policy",
+        ("autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",),
+    )
+
+    directory = compiled("mode: share, key_access: none, service_linked_roles: []")
+    assert isinstance(directory, Directory)
+    (target,) = directory.accounts[DEV]
+    assert (target.key_access, target.service_linked_roles) == ("none", ())
