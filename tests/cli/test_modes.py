@@ -39,15 +39,15 @@ def compiled(settings, account=DEV):
         (
             "share_snapshots: true",
             (
-                "t.yaml:4:20: `share_snapshots` says nothing for 222222222222, which gets a copy. Leave `share_snapshots` "
-                "out, or write `mode: share`."
+                "t.yaml:4:20: `share_snapshots` says nothing for 222222222222, which gets a copy. Leave "
+                "`share_snapshots` out, or write `mode: share`."
             ),
         ),
         (
             "by_way_of_hub: true",
             (
-                "t.yaml:4:20: `by_way_of_hub` says nothing for 222222222222, which gets AMIs in the hub's own Region only. "
-                "Leave it out, or write `regions`."
+                "t.yaml:4:20: `by_way_of_hub` says nothing for 222222222222, which gets AMIs in the hub's own Region "
+                "only. Leave it out, or write `regions`."
             ),
         ),
         (
