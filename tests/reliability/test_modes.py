@@ -63,7 +63,7 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
     died: Counter[str] = Counter()
     for name, outcome in play(machine, each_change(points, Random(SEED))):
         assert not outcome.problems, f"{name}: {outcome}"
-        assert outcome.seconds <= undisturbed[name].outcome.seconds + LATER, f"late: {name}: {outcome}"
+        assert outcome.ended <= undisturbed[name].outcome.ended + LATER, f"late: {name}: {outcome}"
         died.update(outcome.struck)
     kinds = {(p.function, p.operation) for made in points.values() for p in made if p.operation in CHANGES}
     assert died == Counter(f"{function} {operation} {when}" for function, operation in kinds for when in WHENS)
