@@ -373,7 +373,7 @@ MUTATIONS = {
     "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
-    "withdraws the first": Mutation("law 1: .* left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),
+    "withdraws the first": Mutation("law 1: .*left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),
     "opens half": Mutation("law 1: .* is shared, and", Parts(settle=OpensHalf), shape=SHARED),
     "believes late reads": Mutation(
         "law (1|7)", Parts(policy_door=BelievesLateReads), (one_after_the_other,), BY_POLICY
