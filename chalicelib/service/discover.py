@@ -60,10 +60,12 @@ class Discover:
         """See after what is shared: that its tag is there, if the event of that was lost, and its targets' accounts."""
         now = self._clock()
         for note, item in self._records.list(STANDING, "ami-"):
-            stored = self._records.read(promotion(note.sk))
+            key = promotion(note.sk)
             try:
+                stored = self._records.read(key)
                 record = None if stored is None or stored.parked else promotions.parse(stored)
-            except ParkRecord:  # its own lane parks it
+            except ParkRecord:  # its own lane parks it; what is shared of the others is seen after all the same
+                self._bell.ring(key, f"unreadable:{now // 60}")
                 continue
             if record is None:
                 continue

@@ -29,6 +29,7 @@ class Machine:
     """A server with the built package; use it as a context. ``root`` is the repository."""
 
     def __init__(self, root: Path = ROOT) -> None:
+        self._jobs = 0
         hidden = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "AWS_REGION")
         environment = {name: value for name, value in os.environ.items() if name not in hidden}
         environment |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -44,29 +45,32 @@ class Machine:
 
     def walk(self, scenario: str, package: str = "") -> Undisturbed:
         """Let a scenario happen without faults."""
-        self._ask({"walk": scenario, "package": package})
-        said = self._answer()
+        said = self._answer(self._ask({"walk": scenario, "package": package}))
         points = tuple(Point(**point) for point in said["points"])
         return Undisturbed(points, Outcome.read(said["outcome"]))
 
     def play(self, scenario: str, plans: Sequence[Plan], package: str = "") -> Iterator[Outcome]:
         """Let a scenario happen under each plan; outcomes come as they are known, not in the order of the plans."""
-        self._ask({"play": scenario, "plans": [plan.plain() for plan in plans], "package": package})
+        number = self._ask({"play": scenario, "plans": [plan.plain() for plan in plans], "package": package})
         for _ in plans:
-            yield Outcome.read(self._answer()["outcome"])
+            yield Outcome.read(self._answer(number)["outcome"])
 
-    def _ask(self, job: dict[str, Any]) -> None:
+    def _ask(self, job: dict[str, Any]) -> int:
+        """Give the server a job; returns its number, by which its answers are known."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
+        self._jobs += 1
+        self._process.stdin.write(json.dumps({**job, "number": self._jobs}) + "\n")
         self._process.stdin.flush()
+        return self._jobs
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, number: int) -> dict[str, Any]:
+        """Return the next answer to a job; those to earlier ones that a failed test has left unread are passed over."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the server ended; what it said is among the errors above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        while line := self._process.stdout.readline():
+            answer: dict[str, Any] = json.loads(line)
+            if answer["number"] == number:
+                return answer
+        raise RuntimeError("the server ended; what it said is among the errors above")
 
     def __enter__(self) -> Self:
         return self

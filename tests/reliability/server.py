@@ -2,7 +2,7 @@
 
 It is a process of its own because only a process with one thread can be forked, and a test's process has more. It sets
 the world up once; each job is a fork of it. Jobs: {"walk": scenario} and {"play": scenario, "plans": [...]}, both with
-"package", a directory that the functions run instead of the built package, or "".
+"package", a directory that the functions run instead of the built package, or "", and a "number" that answers bear.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ class Server:
     def __init__(self, scene: Scene, answers: TextIO) -> None:
         self._scene = scene
         self._answers = answers
+        self._number = 0
         self._walks: dict[tuple[str, str], dict[str, Any]] = {}
 
     def answer(self, job: Mapping[str, Any]) -> None:
         """Do one job."""
+        self._number = job["number"]
         scenario, package = job.get("walk") or job["play"], job["package"]
         if "walk" in job:
             self._say(self._walked(scenario, package))
@@ -61,7 +63,7 @@ class Server:
         return Universe(self._scene, {**SCENARIOS, **MODES}[scenario])
 
     def _say(self, answer: Mapping[str, Any]) -> None:
-        print(json.dumps(answer), file=self._answers, flush=True)
+        print(json.dumps({**answer, "number": self._number}), file=self._answers, flush=True)
 
 
 def main() -> None:

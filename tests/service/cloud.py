@@ -22,6 +22,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.organisation import ways
+from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve
 from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
@@ -48,6 +49,11 @@ def source_key(number: int) -> str:
 def refusal(why: Why, code: str, *, unknown: bool = False) -> Refusal:
     """A refusal as an adapter would word it."""
     return Refusal(why, Fault(f"aws-{code}", "there", f"AWS says {code}.", "Mend it."), unknown=unknown)
+
+
+def grant_name(share: Share) -> str:
+    """Name a grant here: KMS takes a name for another grantee's as another grant, and service roles' are alike."""
+    return f"{share.account}:{share.grant_name}" if share.resource.startswith("resource#role#") else share.grant_name
 
 
 @dataclass
@@ -722,18 +728,18 @@ class TwinGrantDoor:
         """See the port."""
         key = resource.split("#")[2]
         shown = self._cloud.look().grants
-        return frozenset(s.holder_key for s in shares if (key, s.grant_name) in shown)
+        return frozenset(s.holder_key for s in shares if (key, grant_name(s)) in shown)
 
     def open(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.grant(resource.split("#")[2], share.grant_name, share.grantee)
-        return {share.holder_key: f"id-{share.grant_name}" for share in shares}
+            self._cloud.grant(resource.split("#")[2], grant_name(share), share.grantee)
+        return {share.holder_key: f"id-{grant_name(share)}" for share in shares}
 
     def close(self, resource, shares):
         """See the port."""
         for share in shares:
-            self._cloud.revoke(resource.split("#")[2], share.grant_name)
+            self._cloud.revoke(resource.split("#")[2], grant_name(share))
 
 
 class TwinRoleDoor(TwinGrantDoor):
@@ -782,7 +788,9 @@ class TwinGrants:
         """See the port."""
         hub = "arn:aws:iam::111111111111:root"
         of_key = {name: grantee for (key, name), grantee in self._cloud.grants.items() if key == key_arn}
-        return [SeenGrant(f"id-{name}", name, hub, grantee) for name, grantee in sorted(of_key.items())]
+        return [
+            SeenGrant(f"id-{name}", name.rpartition(":")[2], hub, grantee) for name, grantee in sorted(of_key.items())
+        ]
 
 
 class TwinNotices:

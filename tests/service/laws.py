@@ -19,7 +19,7 @@ from chalicelib.core.share import OWN_HISTORY, Holder, Share, grant_stem, needed
 from chalicelib.core.share import State as ShareState
 from chalicelib.ports import Stored
 from chalicelib.service import deliveries
-from tests.service.cloud import OWNERS_POLICY
+from tests.service.cloud import OWNERS_POLICY, grant_name
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
@@ -48,6 +48,8 @@ class Laws:
         self._heard = 0
         self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
+        self.taken: set[tuple[str, str]] = set()
+        """Permissions (snapshot, account) and grants (key, name's stem) that somebody took: respected, not fought."""
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
 
@@ -181,7 +183,7 @@ class Laws:
             if share.resource.startswith("resource#snapshot#") and share.state in LIVE
         }
         live_grants = {
-            (share.resource.split("#")[2], share.grant_name): share
+            (share.resource.split("#")[2], grant_name(share)): share
             for share in ledger
             if share.resource.split("#")[1] in ("key", "role") and share.state in LIVE
         }
@@ -259,6 +261,7 @@ class Laws:
     def taken_by_hand(self, snapshot: str, account: str) -> None:
         """Somebody ended the sharing of a snapshot."""
         place, cloud = (snapshot, account), self._hub.cloud
+        self.taken.add(place)
         self._claims.pop(place, None)
         cloud.unclear.discard(place)
         cloud.foreign -= {place}
@@ -370,22 +373,24 @@ class Laws:
         return {(one.resource.split("#")[2], one.holder_key) for one in of_kind if self._kept(one)}
 
     def _kept_with_images(self) -> set[tuple[str, str]]:
-        kept = {(key, grant_stem(name)) for kind in ("key", "role") for key, name in self._kept_open(kind)}
-        return {(key, name) for key, name in self._hub.cloud.grants if (key, name.rpartition("-")[0]) in kept}
+        shares = (one for resource in self._hub.resources() for one in self._hub.stores.ledger.shares(resource))
+        kept = {(one.resource.split("#")[2], stem(grant_name(one))) for one in shares if self._kept(one)}
+        return {(key, name) for key, name in self._hub.cloud.grants if (key, stem(name)) in kept}
 
     def really_open(self, ident: str) -> None:
-        """Ask whether all that a shared delivery holds is there."""
+        """Ask whether all that a shared delivery holds is there, but for what people took from it."""
         cloud, delivery = self._hub.cloud, self._delivery(ident)
-        granted = {(key, name.rpartition("-")[0]) for key, name in cloud.grants}
+        granted = {(key, stem(name)) for key, name in cloud.grants}
         for share in delivery.shares:
             kind, name = share.resource.split("#")[1:3]
-            there = {
-                "snapshot": (name, share.holder) in cloud.permissions,
-                "image": (name, share.holder) in cloud.launches,
-                "policy": (name, share.holder) in cloud.statements(),
-                "key": (name, grant_stem(share.holder)) in granted,
-                "role": (name, grant_stem(share.holder)) in granted,
+            place, shown = {
+                "snapshot": ((name, share.holder), cloud.permissions),
+                "image": ((name, share.holder), cloud.launches),
+                "policy": ((name, share.holder), cloud.statements()),
+                "key": ((name, grant_stem(share.holder)), granted),
+                "role": ((name, f"{delivery.target.account}:{grant_stem(share.holder)}"), granted),
             }[kind]
+            there = place in shown or place in self.taken
             assert there, f"law 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
 
     def _told(self, record: Delivery) -> None:
@@ -418,6 +423,11 @@ class Laws:
         found = [share for share in shares if share.holder_key == asked.holder_key]
         assert found, f"law 3: {asked.resource} has no share {asked.holder_key} on record"
         return found[0]
+
+
+def stem(grant: str) -> str:
+    """What the names of all generations of a grant begin with."""
+    return grant.rpartition("-")[0]
 
 
 def ids(notices: list[Any], event: str) -> list[str]:

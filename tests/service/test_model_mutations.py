@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chalicelib.adapters.policy_door import PolicyDoor
-from chalicelib.core import addresses
+from chalicelib.core import addresses, share
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
@@ -180,6 +180,23 @@ class NeverOver(Promotions):
         return machine.Hindered(Fault("again", "", "", ""))
 
 
+class WithdrawsTheFirst(Deliveries):
+    """Gives back the first of what it shared, and not the others."""
+
+    def _release(self, delivery, *, everything):
+        some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
+        return super()._release(replace(delivery, shares=some), everything=everything)
+
+
+class OpensHalf(Settle):
+    """Takes a launch permission for open without asking for it."""
+
+    def _opened(self, door, resource, some):
+        if not resource.startswith("resource#image#"):
+            return super()._opened(door, resource, some)
+        return [share.opened(one, self._clock()) for one in some]
+
+
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +330,7 @@ def twice(order: int) -> Callable[[World], None]:
 
 
 BY_POLICY = Shape(accounts=2, key_access="policy")
+SHARED = Shape(mode="share", key_access="policy", service_roles=1)
 ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
 
 
@@ -355,6 +373,8 @@ MUTATIONS = {
     "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
+    "withdraws the first": Mutation("law 1: .*left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),
+    "opens half": Mutation("law 1: .* is shared, and", Parts(settle=OpensHalf), shape=SHARED),
     "believes late reads": Mutation(
         "law (1|7)", Parts(policy_door=BelievesLateReads), (one_after_the_other,), BY_POLICY
     ),

@@ -59,6 +59,23 @@ def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
+def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(unreadable):
+    """The removal of another's tag, whose event is lost, is found all the same, and the damaged one is parked."""
+    world = World(Shape(amis=((0,), (1,)), mode="share"))
+    for number in range(2):
+        world.tag(number, "default")
+    world.wait(600)
+    world.poison(0, "promotion", unreadable=unreadable)
+    world.expect("events", [()])
+    world.tag(1, None)
+    world.wait(1000)
+
+    assert world.outcomes()["ami-0b", world.account(0)] == "withdrawn"
+    assert world.outcomes()["ami-0a", world.account(0)] == "shared"
+    world.end()
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_destination_lets_what_runs_there_end(unreadable):
     """A delivery that has its slots asks it for nothing more, and is not parked with it."""
     world = World(Shape(amis=((0, 1),)))

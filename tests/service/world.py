@@ -17,6 +17,7 @@ from chalicelib.core.targets import Directory
 from tests.service.cloud import START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import Crash, Trouble
 from tests.service.hub import DISCOVERY, Hub, Parts
+from tests.service.laws import stem
 from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
@@ -368,6 +369,7 @@ class World(Hub):
         key, name = places[number % len(places)]
         self.tell(f"Somebody revokes the grant {name}.")
         self.excuse()
+        self.laws.taken.add((key, stem(name)))
         self.cloud.revoke(key, name)
 
     def delete_copy(self, number: int) -> None:
