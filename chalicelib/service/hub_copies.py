@@ -16,15 +16,19 @@ CURE = "See what `ami-promoter status` says of the hub's own delivery there and 
 
 
 def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Event:
-    """Look how the hub's own copy stands. One that failed before this one was asked for may be on its way again."""
+    """Look how the hub's own copy stands. One that failed before this one was asked for may be on its way again.
+
+    One that is being published is there, and nothing can take it away: whoever waits for it is told just before it is
+    written down as delivered, and must not look too early.
+    """
     try:
         stored = records.read(addresses.delivery(delivery.via))
         copy = None if stored is None or stored.parked else parse(stored)
     except ParkRecord:
         copy = None
-    if copy is None or not copy.ended:
+    if copy is None or not (copy.ended or copy.state is State.PUBLISHING):
         return ev.HubCopySeen()
-    if copy.state is not State.DELIVERED:
+    if copy.state not in (State.DELIVERED, State.PUBLISHING):
         if copy.asked_by < delivery.asked_by:
             return ev.HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""
