@@ -82,9 +82,10 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
     assert share.to_close([known], now() + 3600) == (known,)
     assert share.due_at([known], now()) >= now() + 3590
 
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=now() + 9000), f"{ID}:1")
+    end = now() + 9000
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), f"{ID}:1")
     (held,) = ledger.shares(RESOURCE)
-    assert (held.state, share.untold(held), held.hard_close_at) == (State.OPEN, {f"{ID}:1"}, now() + 9000)
+    assert (held.state, share.untold(held), held.hard_close_at) == (State.OPEN, {f"{ID}:1"}, end)
     ledger.save([Share(**{n: getattr(held, n) for n in held.__slots__} | {"told": held.holders})], "told", now())
     ledger.release(RESOURCE, DEV, f"{ID}:1")
     (left,) = ledger.shares(RESOURCE)
