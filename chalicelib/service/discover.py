@@ -78,17 +78,22 @@ class Discover:
                 self._dropped(note, item, record)
 
     def _dropped(self, note: Key, item: Mapping[str, Any], record: Promotion) -> None:
-        """Withdraw from accounts that the targets file has no more; looked at once for each file and promotion."""
+        """Withdraw from accounts that the targets file has no more; looked at once for each file and promotion.
+
+        As long as deliveries run it is looked at again: one that opened before the file came may yet rest in shared.
+        """
         digest = self._targets.digest()
         if digest in (record.digest, item.get("looked_at")):
             return
-        children = [child for child in self._children.all(record.ami) if child.state == DeliveryState.SHARED]
-        listed = self._targets.listed({child.account for child in children})
-        for child in children:
+        children = self._children.all(record.ami)
+        shared = [child for child in children if child.state == DeliveryState.SHARED]
+        listed = self._targets.listed({child.account for child in shared})
+        for child in shared:
             if child.account not in listed:
                 cause = f"dropped:{digest}"
                 self._bell.note(delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
-        self._records.put(note, {**item, "looked_at": digest})
+        if not any(child.state == promotions.RUNNING for child in children):
+            self._records.put(note, {**item, "looked_at": digest})
 
     def _leave(self, tagged: Tagged) -> None:
         """Tagged before the service first looked: it moves only by a new event. EC2 keeps no time for a tag."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.ports import Tagged
+from chalicelib.core.promotion.machine import started
+from chalicelib.core.promotion.model import Child, State
+from chalicelib.ports import Tagged, Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.discover import BASELINE, Discover
+from chalicelib.service.promotions import plain
 from tests.fakes import MemoryChildren, MemoryRecords
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
@@ -46,3 +51,36 @@ def test_a_record_that_cannot_be_read_hides_no_other(trouble):
     Discover(records, Source(), None, MemoryChildren(), bell, now, HUB, REGION).run()
 
     assert list(records.records) == [addresses.promotion("ami-0b")]
+
+
+class NewFile:
+    """The port ``Targets``, as far as discovery asks: a file that has nobody."""
+
+    def digest(self):
+        """See the port."""
+        return "new"
+
+    def listed(self, receivers):
+        """See the port."""
+        return frozenset()
+
+
+def test_one_that_was_still_opening_when_the_file_lost_its_account_is_withdrawn_later():
+    """It came to rest in shared after discovery had looked; the next look finds it."""
+    ami, target = "ami-0a", "0123456789abcdef0123"
+    records, children = MemoryRecords(), MemoryChildren()
+    records.put(BASELINE, {"kind": "baseline"})
+    records.put(addresses.standing(ami), {"kind": "standing", "episode": 1})
+    record = replace(started(ami, HUB, REGION, NOW), state=State.RUNNING, value="dev", standing=True, digest="old")
+    records.create(Write(record.key, record.state.value, plain(record), NOW), NOW)
+    records.create(Write(addresses.delivery(target), "publishing", {}, NOW), NOW)
+    children.add(ami, Child(target, "222222222222", REGION, 1, "running"))
+    bell = Bell(records, Rings(), lambda: NOW)
+    discover = Discover(records, Source(), NewFile(), children, bell, lambda: NOW, HUB, REGION)
+
+    discover.run()
+    assert "cancel" not in records.read(addresses.delivery(target)).hints
+    children.end(ami, Child(target, "222222222222", REGION, 1, "shared"))
+    discover.run()
+
+    assert records.read(addresses.delivery(target)).hints["cancel"].startswith("1:")

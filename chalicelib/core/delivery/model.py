@@ -198,11 +198,6 @@ class Delivery:
         """Whose copy slots it needs."""
         return addresses.destination(self.target.account, self.target.region)
 
-    @property
-    def source_account(self) -> str:
-        """Who owns what is copied."""
-        return self.hub
-
     def read_from(self, snapshot: str) -> str:
         """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
         return self.via_copies.get(snapshot, snapshot)

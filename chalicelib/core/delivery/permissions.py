@@ -26,7 +26,7 @@ POLICIES = "resource#policy#"
 
 def needed(delivery: Delivery) -> tuple[Share, ...]:
     """List them, each once. The hub's own account, in another Region, may use what is its own."""
-    if delivery.target.account == delivery.source_account:
+    if delivery.target.account == delivery.hub:
         return tuple(dict.fromkeys(_own_key(delivery)))
     return tuple(dict.fromkeys((*_image(delivery), *_snapshots(delivery), *_keys(delivery), *_own_key(delivery))))
 
