@@ -46,9 +46,9 @@ class Account:
         """``aws``, ``aws-cn`` or ``aws-us-gov``."""
         return str(self.caller).split(":")[1]
 
-    def client(self, service: str) -> Any:
-        """Make a client of a service."""
-        return self._session.client(service, config=self._config)
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Make a client of a service, in this Region or another."""
+        return self._session.client(service, region_name=region, config=self._config)
 
     @contextmanager
     def telling(self, doing: str) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """What is not as it should be: records, ledger and AWS compared. Pure: a view in, findings out, each with its mend.
 
-What may be closed: a grant is ours by its name and issuer. A snapshot's permission bears no name; it is ours only if
-the ledger or a ledger entry's history says that we opened it, or if CloudTrail says that our function was the last to
-add it. Whatever else is open stays open, and is told (law 2).
+What may be closed: a grant is ours by its name and issuer, a statement in a key's policy by its Sid. A permission of a
+snapshot or AMI bears no name; it is ours only if the ledger or a ledger entry's history says that we opened it, or if
+CloudTrail says that our function was the last to add it. Whatever else is open stays open, and is reported.
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ami_promoter.looking import Grant, Place, Target, View, permission_of, resource_of
+from ami_promoter import ledger_facts
+from ami_promoter.facts import Grant, Holding, LedgerShare, Place, Source, Statement, Target, View, source_of
 from ami_promoter.records import Record
+from ami_promoter.shown import Shown, stray
+from ami_promoter.trail import Change
 from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.model import ENDED, State
-from chalicelib.core.share import Holder
 
-OPEN = ("opening", "open", "closing")
 LATER = pace.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
 YOUNG = 10 * pace.MINUTE
 """A copy that started so lately may have an intent that this view has not seen."""
+SHOWN_WITHIN = 5 * pace.MINUTE
+"""A share that opened so lately may not show yet: grants may take so long [aws-facts 3], permissions less."""
+NAMED = 3
+"""So many shares and deliveries a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,8 @@ class Know:
     wait: int
     """Seconds before it may close although nobody holds it."""
     grantee: str = ""
-    generation: int = 0
+    serial: int = 0
+    """Of a grant: the number in its name."""
     grant_id: str = ""
     version: int = 0
 
@@ -56,11 +62,25 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
-    """Take a holder out of a share: it has ended, or does not exist."""
+    """Take a holding out of a share: its delivery has ended, or does not exist."""
 
     resource: str
     holder_key: str
-    holder: str
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End what lets somebody in whom the applied file does not contain: cancel the deliveries that hold the shares.
+
+    A delivery to an account that the file does contain goes on, and only lets these shares go. ``holdings``:
+    (resource, holder_key, holding).
+    """
+
+    receiver: str
+    holdings: tuple[tuple[str, str, Holding], ...]
+    resources: tuple[str, ...]
+    """All resources that are concerned, to be looked at at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +101,7 @@ class Remove:
     delivery: str
 
 
-Mend = Wake | Know | Reopen | LetGo | EndChild | Remove
+Mend = Wake | Know | Reopen | LetGo | Withdraw | EndChild | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +119,23 @@ class Finding:
 
 def findings(view: View) -> tuple[Finding, ...]:
     """Compare everything; what comes first should be mended first."""
+    shown = Shown(view)
     return (
         *_unseen(view),
         *_records(view),
-        *_holders(view),
+        *_holdings(view),
+        *_not_listed(view),
         *_permissions(view),
-        *_vanished(view),
+        *_missing(view, shown),
         *_grants(view),
+        *_statements(view),
         *(one for place, target in sorted(view.targets.items()) for one in _target(view, place, target)),
     )
 
 
 def _unseen(view: View) -> Iterator[Finding]:
-    for trouble in view.troubles:
-        yield Finding("not-seen", "hub", trouble)
+    for fault in view.troubles:
+        yield Finding("not-seen", fault.where, f"{fault.what} {fault.cure}".strip())
     for (account, region), target in sorted(view.targets.items()):
         if target.trouble:
             yield Finding("not-seen", f"account {account}, {region}", target.trouble)
@@ -122,6 +145,7 @@ def _unseen(view: View) -> Iterator[Finding]:
 
 
 def _records(view: View) -> Iterator[Finding]:
+    moving = {share.resource for share in view.ledger.values() if share.may_be_open and not share.stands}
     for (pk, sk), it in sorted(view.items.items()):
         if sk != "record":
             continue
@@ -130,27 +154,25 @@ def _records(view: View) -> Iterator[Finding]:
             what = f"It is parked: {item['parked']}"
             yield Finding("parked", pk, f"{what} When the cause is gone: `ami-promoter reconcile --unpark '{pk}'`.")
         elif it.get("unreadable"):
-            yield Finding("unreadable", pk, "Its body is damaged; its lane parks it when it is next rung.", Wake(pk))
-        elif _moves(view, pk, it) and not ("ring_at" in item and "due_shard" in item):
+            yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", Wake(pk), "")
+        elif (pk in moving or _moves(pk, it)) and not ("ring_at" in item and "due_shard" in item):
             what = f"It is {item.get('state')} and stands in no index: nobody will ever look at it again."
             yield Finding("due-date-lost", pk, what, Wake(pk), "makes it due")
+    for pk in sorted(moving):
+        if (pk, "record") not in view.items:
+            what = "It has an open share and its record is lost: nobody will ever look at it again."
+            yield Finding("due-date-lost", pk, what, Wake(pk), "makes it anew, and due")
     for (pk, sk), child in sorted(view.items.items()):
         if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
             yield from _child(view, pk, child)
 
 
-def _moves(view: View, pk: str, it: Record) -> bool:
-    """Whether something is left to be done for it."""
-    kind = pk.partition("#")[0]
+def _moves(pk: str, it: Record) -> bool:
+    """Whether something is left to be done for a promotion or delivery."""
+    kind, state = pk.partition("#")[0], str(it["_item"].get("state"))
     if kind == "delivery":
-        state = str(it["_item"].get("state"))
         return state not in ENDED and not _rests(it, state)
-    if kind == "promotion":
-        return str(it["_item"].get("state")) != "over"
-    if kind == "resource":
-        shares = (share for resource, _, share in view.shares() if resource == pk)
-        return any(share.get("state") in OPEN and not _stays(share) for share in shares)
-    return False
+    return kind == "promotion" and state != "over"
 
 
 def _rests(delivery: Record, state: str) -> bool:
@@ -158,14 +180,8 @@ def _rests(delivery: Record, state: str) -> bool:
     return state == State.SHARED and not delivery.get("target", {}).get("until")
 
 
-def _stays(share: Record) -> bool:
-    """Whether it is open, and held for good or for long: nothing is due until its holder lets it go."""
-    held = any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
-    return share.get("state") == "open" and held
-
-
 def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
-    promotion, delivery = view.record(pk), view.record(f"delivery#{child['delivery']}")
+    promotion, delivery = view.record(pk), view.delivery(str(child["delivery"]))
     if promotion is None or promotion["_item"].get("state") == "expanding":
         return
     where = f"{pk.removeprefix('promotion#')} to account {child.get('account')}"
@@ -174,7 +190,7 @@ def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
         what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
         yield Finding("delivery-lost", where, what, mend, "calls it failed; then `ami-promoter retry` starts it anew")
     elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
-        what = f"Its delivery is {delivery['_item']['state']}, and the promotion was never told."
+        what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
         yield Finding("end-not-told", where, what, mend, "tells it")
 
 
@@ -183,7 +199,7 @@ def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
 
 def running(view: View, delivery: str) -> bool:
     """Whether there is such a delivery and it has not ended."""
-    record = view.record(f"delivery#{delivery}")
+    record = view.delivery(delivery)
     return record is not None and record["_item"].get("state") not in ENDED
 
 
@@ -194,93 +210,115 @@ def alive(record: Record | None, episode: str) -> bool:
     return bool(record.get("unreadable")) or str(record.get("episode")) == episode
 
 
-def holds(resource: str, holder: Holder, record: Record | None) -> bool:
+def holds(resource: str, holding: Holding, record: Record | None) -> bool:
     """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI."""
     if record is not None and record["_item"].get("state") == State.DELIVERED and addresses.at_home(resource):
-        return holder.stays
-    return alive(record, holder.episode)
+        return holding.standing
+    return alive(record, holding.episode)
 
 
-def _holders(view: View) -> Iterator[Finding]:
-    for resource, holder_key, share in view.shares():
-        for holder in sorted(share["_item"].get("holders", ())):
-            held_by = Holder.read(holder)
-            if not holds(resource, held_by, view.record(f"delivery#{held_by.delivery}")):
-                who = f"Delivery {held_by.delivery} holds it (episode {held_by.episode})"
+def _holdings(view: View) -> Iterator[Finding]:
+    for (resource, holder_key), share in sorted(view.ledger.items()):
+        for holding in share.holdings:
+            if not holds(resource, holding, view.delivery(holding.delivery)):
+                who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                yield Finding(
-                    "held-by-nobody", _named(resource, share), what, LetGo(resource, holder_key, holder), "lets it go"
-                )
+                mend = LetGo(resource, holder_key, holding)
+                yield Finding("held-by-nobody", _where(share), what, mend, "lets it go")
+
+
+def _not_listed(view: View) -> Iterator[Finding]:
+    """Shares of ours that are open to somebody whom neither the applied file nor a unit that it names contains."""
+    strangers: dict[str, list[LedgerShare]] = {}
+    for _, share in sorted(view.ledger.items()):
+        ours = share.may_be_open and not share.preexisting and not share.on_targets_key
+        if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
+            strangers.setdefault(share.receiver, []).append(share)
+    for receiver, shares in strangers.items():
+        held = [(s.resource, s.holder_key, holding) for s in shares for holding in s.holdings]
+        deliveries = sorted({holding.delivery for _, _, holding in held})
+        by = f"Held by {_some([_delivery(view, one) for one in deliveries])}." if deliveries else "Nobody holds them."
+        failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
+        who = "this account nor an OU that has it" if ":" not in receiver else "it"
+        what = (
+            f"{_count(len(shares), 'share')} of ours may be open to it: {_some(list(map(str, shares)))}. "
+            f"The applied targets file (version {view.receivers.version if view.receivers else ''}) does not contain "
+            f"{who}: somebody narrowed the file, or it left its OU, and the service has not withdrawn them. "
+            f"{by}{failed} If it is to keep them, add it to the file and apply that."
+        )
+        if ":" in receiver:
+            what += " Deliveries to accounts that the file contains get a permission of their own by `retry AMI`."
+        mend = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
+        does = "cancels these deliveries; the service closes the shares" if held else "lets the service look at once"
+        yield Finding("receiver-not-listed", _receiver(receiver), what, mend, does)
 
 
 def _permissions(view: View) -> Iterator[Finding]:
     """Open permissions that the ledger does not know for open and ours."""
-    for one, holders in sorted(view.permissions.items()):
-        for holder in sorted(holders):
-            resource = resource_of(one)
-            share = view.items.get((resource, f"share#{holder}"))
-            if share is not None and share.get("state") in OPEN and not share.get("before_us"):
+    for source, receivers in sorted(view.permissions.items()):
+        for receiver in sorted(receivers):
+            share = view.share(source.resource, receiver)
+            if share is not None and share.may_be_open and not share.preexisting:
                 continue
-            where = _to(one, holder)
-            change = view.changes.get((one, holder))
-            if holder != "all" and ((change and change.added and change.ours) or (one, holder) in view.once_open):
-                wait = LATER if one.startswith("ami-") or _may_copy(view, one, holder) else 0
-                version = 0 if share is None else int(share["_item"].get("version", 0))
+            where = f"{source} to {_receiver(receiver)}"
+            change = view.changes.get((source, receiver))
+            added = change is not None and change.added and change.ours
+            if receiver != "all" and (added or (source, receiver) in view.once_open):
+                wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
+                version = 0 if share is None else share.version
                 witness = f"CloudTrail: we added it at {change.at}" if change else "its history says that we opened it"
                 yield Finding(
                     "open-unknown",
                     where,
                     f"It is open and ours ({witness}), and the ledger says {_said(share)}.",
-                    Know(resource, holder, holder, wait, version=version),
+                    Know(source.resource, receiver, receiver, wait, version=version),
                     _closes(wait),
                 )
             else:
                 yield Finding("open-not-ours", where, _whose(share, change), wrong=False)
 
 
-def _whose(share: Record | None, change: object) -> str:
-    if share is not None and share.get("before_us"):
-        return "It was shared before us, and stays."
+def _whose(share: LedgerShare | None, change: Change | None) -> str:
+    if share is not None and share.preexisting:
+        return "It was shared before the service came, and stays."
     if share is None and change is None:
         return "Nothing says that we opened it: it stays."
-    by = f" {change.by} added it at {change.at}." if change is not None and getattr(change, "added", False) else ""  # type: ignore[attr-defined]
+    by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
     return f"The ledger says {_said(share)}, and nothing says that we opened it since.{by} It stays."
 
 
-def _vanished(view: View) -> Iterator[Finding]:
-    """Permissions of snapshots and AMIs that the ledger says are open, for somebody who needs them, and do not show."""
-    for resource, account, share in view.shares():
-        one = permission_of(resource)
-        if one not in view.permissions or share.get("state") != "open":
+def _missing(view: View, shown: Shown) -> Iterator[Finding]:
+    """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
+    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.holder_key)):
+        needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
+        if not needed or view.now < share.opened_at + SHOWN_WITHIN:
             continue
-        needed = any(
-            alive(view.record(f"delivery#{holder.delivery}"), holder.episode)
-            for holder in map(Holder.read, share["_item"].get("holders", ()))
-        )
-        if account in view.permissions[one] or not needed:
-            continue
-        change = view.changes.get((one, account))
-        where = _to(one, account)
-        if share.get("before_us") or (change is not None and not change.added and not change.ours):
+        source = source_of(share.resource)
+        change = view.changes.get((source, share.receiver)) if source else None
+        if share.preexisting or (change is not None and not change.added and not change.ours):
             by = f": {change.by} removed it at {change.at}" if change else ""
-            yield Finding("taken-away", where, f"A delivery needs it, and somebody else took it away{by}. It stays so.")
+            what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
+            yield Finding("taken-away", _where(share), what)
             continue
-        mend = Reopen(resource, account, int(share["_item"].get("version", 0)))
+        mend = Reopen(share.resource, share.holder_key, share.version)
         what = "The ledger says it is open, and a delivery needs it; it does not show."
-        yield Finding("open-only-in-ledger", where, what, mend, "opens it again, for as long as it is needed")
+        if not source:
+            what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
+        does = "opens it again, for as long as it is needed"
+        yield Finding("open-only-in-ledger", _where(share), what, mend, does)
 
 
 def _grants(view: View) -> Iterator[Finding]:
     """Grants of our name that the ledger does not know for open."""
     for grant in view.grants:
-        share = view.items.get((grant.resource, f"share#{grant.holder_key}"))
-        stray = view.items.get((grant.resource, f"share#{_stray(grant)}"))
-        if _knows(share, grant) or _knows(stray, grant):
+        share = view.share(grant.resource, grant.holder_key)
+        other = view.share(grant.resource, stray(grant))
+        if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
-        own = share is None or share.get("state") not in OPEN
+        own = share is None or not share.may_be_open
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        holder_key, known = (grant.holder_key, share) if own else (_stray(grant), stray)
+        holder_key, known = (grant.holder_key, share) if own else (stray(grant), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
         yield Finding(
             "open-unknown",
@@ -292,9 +330,37 @@ def _grants(view: View) -> Iterator[Finding]:
                 grant.account,
                 wait,
                 grant.grantee,
-                grant.generation,
+                grant.serial,
                 grant.id,
-                0 if known is None else int(known["_item"].get("version", 0)),
+                0 if known is None else known.version,
+            ),
+            _closes(wait),
+        )
+
+
+def _statements(view: View) -> Iterator[Finding]:
+    """Statements of ours in keys' policies that the ledger does not know for open."""
+    for statement in view.statements:
+        share = view.share(statement.resource, statement.holder_key)
+        if share is not None and share.may_be_open and not share.preexisting:
+            continue
+        where = f"{statement.key_arn}, policy statement for account {statement.account}"
+        if share is not None and share.preexisting:
+            yield Finding("open-not-ours", where, _whose(share, None), wrong=False)
+            continue
+        wait = LATER if _may_use_key(view, statement) else 0
+        version = 0 if share is None else share.version
+        yield Finding(
+            "open-unknown",
+            where,
+            f"It bears a Sid of ours ({statement.holder_key}), and the ledger says {_said(share)}.",
+            Know(
+                statement.resource,
+                statement.holder_key,
+                statement.account,
+                wait,
+                statement.principal,
+                version=version,
             ),
             _closes(wait),
         )
@@ -308,44 +374,42 @@ def _may_share(view: View, account: str) -> bool:
     )
 
 
-def _to(one: str, holder: str) -> str:
-    """Say what is open to whom: an account, an organisation, or everybody."""
-    return f"{one} to {holder if ':' in holder else f'account {holder}'}"
+def _knows(share: LedgerShare | None, grant: Grant) -> bool:
+    return share is not None and share.may_be_open and ledger_facts.is_of(share, grant)
 
 
-def _stray(grant: Grant) -> str:
-    """Name the ledger's entry of a grant that no delivery's entry can hold."""
-    return f"grant-{grant.id[:16]}"
-
-
-def _knows(share: Record | None, grant: Grant) -> bool:
-    if share is None or share.get("state") not in OPEN:
-        return False
-    return bool(
-        share.get("grant_id") == grant.id or (not share.get("grant_id") and share["generation"] == grant.generation)
-    )
-
-
-def _may_copy(view: View, snapshot: str, account: str) -> bool:
+def _may_copy(view: View, source: Source, account: str) -> bool:
     """Whether a copy of the snapshot may be running in the account: seen, not to be seen, or about to be made."""
-    places = [target for (where, _), target in view.targets.items() if where == account]
-    if not places or any(target.trouble for target in places):
-        return True
-    if any(s.source == snapshot and s.state == "pending" for target in places for s in target.snapshots):
+    places = _places_of(view, account)
+    if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
         return True
     return any(
         it["_item"].get("state") not in ENDED
         and it.get("target", {}).get("account") == account
-        and any(one.get("id") == snapshot for one in it.get("snapshots", ()))
+        and any(one.get("id") == source.id for one in it.get("snapshots", ()))
         for it in view.of_kind("delivery")
     )
 
 
 def _copies_of(view: View, grant: Grant) -> bool:
-    places = [target for (where, _), target in view.targets.items() if where == grant.account]
-    if not places or any(target.trouble for target in places):
+    places = _places_of(view, grant.account)
+    return places is None or any(
+        s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots
+    )
+
+
+def _may_use_key(view: View, statement: Statement) -> bool:
+    """Whether a copy under way in the account may need the key: a statement does not say for which copies it is."""
+    places = _places_of(view, statement.account)
+    if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
         return True
-    return any(s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots)
+    return _may_share(view, statement.account)
+
+
+def _places_of(view: View, account: str) -> list[Target] | None:
+    """Return an account's targets; None where one could not be seen, or none was looked at."""
+    places = [target for (where, _), target in view.targets.items() if where == account]
+    return None if not places or any(target.trouble for target in places) else places
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------
@@ -354,7 +418,7 @@ def _copies_of(view: View, grant: Grant) -> bool:
 def _target(view: View, place: Place, target: Target) -> Iterator[Finding]:
     account, region = place
     for image in target.images:
-        record = view.record(f"delivery#{image.delivery}")
+        record = view.delivery(image.delivery)
         where = f"{image.id} in account {account}, {region}"
         if record is None:
             what = f"We made it from {image.source} (delivery {image.delivery}), and no record knows it."
@@ -365,7 +429,7 @@ def _target(view: View, place: Place, target: Target) -> Iterator[Finding]:
     for snapshot in target.snapshots:
         if snapshot.used or running(view, snapshot.delivery) or view.now < snapshot.started_at + YOUNG:
             continue
-        record = view.record(f"delivery#{snapshot.delivery}")
+        record = view.delivery(snapshot.delivery)
         if record is not None and snapshot.id in _known(record):
             continue
         where = f"{snapshot.id} in account {account}, {region}"
@@ -380,12 +444,33 @@ def _known(delivery: Record) -> set[str]:
     return {str(it) for it in (*copies, *delivery.get("trash", ()), *delivery.get("leftovers", ())) if it}
 
 
-def _said(share: Record | None) -> str:
-    return "nothing" if share is None else str(share.get("state"))
+def _said(share: LedgerShare | None) -> str:
+    return "nothing" if share is None else share.state
 
 
-def _named(resource: str, share: Record) -> str:
-    return f"{resource.removeprefix('resource#')} to account {share.get('account') or share['_item'].get('account')}"
+def _where(share: LedgerShare) -> str:
+    return f"{share} to {_receiver(share.receiver)}"
+
+
+def _receiver(receiver: str) -> str:
+    """Name an account, an OU or organization by its ARN, or everybody."""
+    return receiver if ":" in receiver else "everybody" if receiver == "all" else f"account {receiver}"
+
+
+def _delivery(view: View, ident: str) -> str:
+    record = view.delivery(ident)
+    if record is None:
+        return f"delivery {ident} (its record is lost)"
+    return f"delivery {ident} (AMI {record.get('ami', '?')}, {record['_item'].get('state')})"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _closes(wait: int) -> str:

@@ -1,113 +1,100 @@
-"""What there is, for ``reconcile``: records and ledger, the hub's permissions and grants, and what is ours in targets.
+"""Reads one hub for `reconcile`: records and ledger, what AWS has open, and what is ours in targets.
 
-The hub is read with the caller's credentials. Targets are read by the service's own function, under the role there: a
-census is asked for by a note, and its answer read from the table (the roles trust nobody else).
+The table is read page by page. What is over is not kept, but for the ids of snapshots and AMIs that may be open.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from ami_promoter import ledger_facts
 from ami_promoter.aws import Connection
-from ami_promoter.publishing import Publisher
+from ami_promoter.facts import LedgerShare, Place, Source, Target, View, source_of
+from ami_promoter.hub_reading import Candidates, HubReading
+from ami_promoter.in_force import in_force
+from ami_promoter.inventories import Inventories
+from ami_promoter.progress import Progress
 from ami_promoter.records import Reader, Record
+from ami_promoter.shown import Shown
 from ami_promoter.trail import Change, Trail
-from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec
-from chalicelib.core.census import LOOK, Census, OurImage, OurSnapshot
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
-from chalicelib.ports import Write
 
-GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>[0-9a-f]{20})-(?P<generation>[0-9]+)\Z")
-ROLE_GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>)\S+/\S+-(?P<generation>[0-9]+)\Z")
-ROLE_PATH = ":role/aws-service-role/"
-POLL = 5
-"""Seconds between two looks for the answers of targets."""
-VALUES = 200
-"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
-
-Place = tuple[str, str]
-"""Account and Region."""
-
-KEY_KINDS = ("resource#key#", "resource#policy#", "resource#role#")
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A grant on a key of the hub that bears our name. One for a service-linked role is of no single delivery."""
-
-    key_arn: str
-    id: str
-    delivery: str
-    generation: int
-    account: str
-    grantee: str
-
-    @property
-    def resource(self) -> str:
-        """Its lane's partition."""
-        place = addresses.role_resource if ROLE_PATH in self.grantee else addresses.key_resource
-        return place(self.key_arn, self.account).pk
-
-    @property
-    def holder_key(self) -> str:
-        """Its entry in the ledger."""
-        return self.delivery or self.grantee.partition(ROLE_PATH)[2]
+ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
+SCAN = (
+    f"(sk = :record AND NOT (begins_with(pk, :delivery) AND #state IN ({', '.join(ENDED_STATES)}) "
+    "AND attribute_not_exists(parked))) "
+    "OR sk = :image "
+    "OR (begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND NOT (running = :no)) "
+    f"OR (begins_with(pk, :resource) AND begins_with(sk, :share) AND {ledger_facts.OPEN_OR_HELD})"
+)
+GIVEN = {
+    ":record": "record",
+    ":image": "image",
+    ":delivery": "delivery#",
+    ":promotion": "promotion#",
+    ":resource": "resource#",
+    ":share": "share#",
+    ":no": False,
+    **ENDED_STATES,
+    **ledger_facts.OVER,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What bears our tags in one target; ``trouble``: why it could not be seen."""
+@dataclass(slots=True)
+class _Read:
+    """What a scan of the table leaves."""
 
-    images: tuple[OurImage, ...] = ()
-    snapshots: tuple[OurSnapshot, ...] = ()
-    trouble: str = ""
+    items: dict[tuple[str, str], Record] = field(default_factory=dict)
+    ledger: dict[tuple[str, str], LedgerShare] = field(default_factory=dict)
+    candidates: Candidates = field(default_factory=Candidates)
+
+    def take(self, record: Record) -> None:
+        """Keep an item, or only the ids in it."""
+        pk, sk = record["_item"]["pk"], record["_item"]["sk"]
+        if sk.startswith("share#"):
+            share = ledger_facts.share_of(pk, sk, record)
+            self.ledger[pk, share.holder_key] = share
+            self._resource(pk)
+        elif sk == "image":
+            self.candidates.add_snapshots("", _snapshots_of(record))
+        elif pk.startswith("resource#"):
+            self._resource(pk)
+            if record["_item"].get("parked"):
+                self.items[pk, sk] = record
+        elif _is_kept(pk, sk, record):
+            self.items[pk, sk] = record
+        if pk.startswith("promotion#"):
+            self.candidates.images.add(pk.removeprefix("promotion#"))
+        snapshots = record.get("snapshots")
+        for one in snapshots if isinstance(snapshots, list) else ():
+            self.candidates.add_snapshots("", [one["id"]] if isinstance(one, dict) and "id" in one else [])
+
+    def _resource(self, pk: str) -> None:
+        source = source_of(pk)
+        if source is None:
+            self.candidates.keys.add(addresses.key_of(pk))
+        elif source.is_image:
+            self.candidates.images.add(source.id)
+        else:
+            self.candidates.add_snapshots(source.region, [source.id])
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """All of it, at ``now`` (epoch seconds)."""
-
-    now: int
-    hub: str
-    items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
-    """Records, shares and notes of deliveries, by (pk, sk)."""
-    permissions: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Snapshot or AMI -> accounts and, of an AMI, organisations; "all" where it is public."""
-    grants: tuple[Grant, ...] = ()
-    changes: Mapping[tuple[str, str], Change] = field(default_factory=dict)
-    """(snapshot or AMI, holder) -> the last change of that permission that CloudTrail knows."""
-    once_open: frozenset[tuple[str, str]] = frozenset()
-    """(snapshot or AMI, holder) whose ledger entry is lost, and whose history says that we had it open."""
-    targets: Mapping[Place, Target] = field(default_factory=dict)
-    troubles: tuple[str, ...] = ()
-    """What else could not be seen."""
-
-    def record(self, pk: str) -> Record | None:
-        """Read a record."""
-        return self.items.get((pk, "record"))
-
-    def of_kind(self, kind: str) -> Iterator[Record]:
-        """All records of a kind."""
-        return (it for (pk, sk), it in self.items.items() if sk == "record" and pk.startswith(f"{kind}#"))
-
-    def shares(self) -> Iterator[tuple[str, str, Record]]:
-        """(resource, holder_key, share) of the ledger."""
-        for (pk, sk), it in self.items.items():
-            if sk.startswith("share#"):
-                yield pk, sk.removeprefix("share#"), it
+def _is_kept(pk: str, sk: str, record: Record) -> bool:
+    """Whether a record or child is looked at itself: what is under way, parked or damaged."""
+    if pk.startswith("promotion#") and sk == "record" and record["_item"].get("state") == "over":
+        return bool(record["_item"].get("parked"))
+    moves = pk.startswith(("promotion#", "delivery#"))
+    return moves or bool(record["_item"].get("parked") or record.get("unreadable"))
 
 
 class Looking:
-    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets a line while it waits."""
+    """Looks at one hub. ``keys``: ARNs of further source keys; ``tell`` gets lines that say how far it is."""
 
     def __init__(
         self,
@@ -123,199 +110,120 @@ class Looking:
         self._keys = keys
         self._since = since
         self._patience = patience
-        self._troubles: list[str] = []
         self._reader = Reader(connection)
         self._table = Table(connection.dynamodb, connection.table)
-        self._records = DynamoRecords(self._table)
-        self._ec2 = connection.client("ec2")
 
     def look(self, run: str, *, targets: bool) -> View:
-        """Look at everything; ``run`` names this look. May raise Trouble."""
+        """Look at everything; ``run`` names this look. May raise Trouble.
+
+        The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
+        may receive is read after the ledger, so that nobody's share looks open to an account that was added meanwhile.
+        """
         now = int(time.time())
         seen = self._targets(run) if targets else {}
-        with self._connection.telling("reading the records"):
-            items = self._reader.everything()
-        shared, keys = self._sources(items, seen)
-        permissions = {one: self._open_to(one) for one in shared}
-        grants = tuple(grant for key in sorted({*keys, *self._keys}) for grant in self._grants(key))
-        unexplained = [
-            (one, holder)
-            for one, holders in permissions.items()
-            for holder in holders
-            if not _explained(items, one, holder)
-        ]
-        missing = [
-            (pk, sk)
-            for (pk, sk), it in items.items()
-            if sk.startswith("share#") and (one := permission_of(pk)) and it.get("state") == "open"
-            if sk.removeprefix("share#") not in permissions.get(one, ())
-        ]
-        changes: Mapping[tuple[str, str], Change] = {}
-        if unexplained or missing:
-            trail = Trail(self._connection, now - self._since)
-            changes = trail.changes()
-            self._troubles += trail.troubles
-        lost = frozenset(
-            (one, holder)
-            for one, holder in unexplained
-            if (resource_of(one), f"share#{holder}") not in items
-            if self._was_open(one, holder)
+        read = self._scan()
+        force = in_force(self._connection)
+        self._candidates_in(seen, read.candidates)
+        hub = HubReading(self._connection, self._tell)
+        sources, keys = hub.there(read.candidates)
+        keys |= set(self._keys)
+        grants, granted_keys = hub.grants(keys)
+        statements, policy_keys = hub.statements(keys)
+        view = View(
+            now,
+            self._connection.account,
+            read.items,
+            read.ledger,
+            hub.permissions(sources),
+            grants,
+            statements,
+            granted_keys,
+            policy_keys,
+            targets=seen,
+            receivers=force.receivers if force.known else None,
+            troubles=(*(force.faults if targets or not force.known else ()), *hub.faults),
         )
-        return View(
-            now, self._connection.account, items, permissions, grants, changes, lost, seen, tuple(self._troubles)
-        )
-
-    # --- the hub -----------------------------------------------------------------------------------------------------
-
-    def _sources(
-        self, items: Mapping[tuple[str, str], Record], seen: Mapping[Place, Target]
-    ) -> tuple[list[str], set[str]]:
-        """Return every snapshot and AMI of the hub that we may have shared, and the keys they are under."""
-        snapshots = {pk.removeprefix("resource#snapshot#") for pk, _ in items if pk.startswith("resource#snapshot#")}
-        shared = {one for pk, _ in items if (one := permission_of(pk)).startswith("ami-")}
-        shared |= {pk.removeprefix("promotion#") for pk, _ in items if pk.startswith("promotion#")}
-        keys = {addresses.key_of(pk) for pk, _ in items if pk.startswith(KEY_KINDS)}
-        for (_, sk), it in items.items():
-            if sk == "image":
-                snapshots |= set(_snapshots_of(it))
-            for one in it.get("snapshots", ()) if isinstance(it.get("snapshots"), list) else ():
-                snapshots |= {one["id"]} if isinstance(one, dict) and "id" in one else set()
-        images = {image.source for target in seen.values() for image in target.images if image.source}
-        snapshots |= {s.source for target in seen.values() for s in target.snapshots if s.source}
-        with self._connection.telling("describing source images and snapshots"):
-            there: list[str] = []
-            for some in _chunks(images | shared):
-                for page in self._pages("describe_images", "image-id", some, Owners=["self"]):
-                    there += [image["ImageId"] for image in page["Images"] if image["ImageId"] in shared]
-                    snapshots |= {
-                        device["Ebs"]["SnapshotId"]
-                        for image in page["Images"]
-                        for device in image.get("BlockDeviceMappings", ())
-                        if device.get("Ebs", {}).get("SnapshotId")
-                    }
-            for some in _chunks(snapshots):
-                for page in self._pages("describe_snapshots", "snapshot-id", some, OwnerIds=["self"]):
-                    there += [raw["SnapshotId"] for raw in page["Snapshots"]]
-                    keys |= {raw["KmsKeyId"] for raw in page["Snapshots"] if raw.get("KmsKeyId")}
-        return sorted(there), {key for key in keys if key.split(":")[4:5] == [self._connection.account]}
-
-    def _pages(self, operation: str, name: str, some: Iterable[str], **given: Any) -> Iterator[Mapping[str, Any]]:
-        filters = [{"Name": name, "Values": list(some)}]
-        yield from self._ec2.get_paginator(operation).paginate(Filters=filters, **given)
-
-    def _open_to(self, one: str) -> frozenset[str]:
-        """Read who may use a snapshot or launch an AMI."""
-        try:
-            if one.startswith("ami-"):
-                answer = self._ec2.describe_image_attribute(ImageId=one, Attribute="launchPermission")
-                return frozenset(value for entry in answer.get("LaunchPermissions", ()) for value in entry.values())
-            answer = self._ec2.describe_snapshot_attribute(SnapshotId=one, Attribute="createVolumePermission")
-        except (ClientError, BotoCoreError) as error:
-            self._troubles.append(f"{one}: who may use it cannot be read: {error}")
-            return frozenset()
-        return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
-
-    def _grants(self, key: str) -> Iterator[Grant]:
-        """Find the grants on a key that bear our name: the hub's, and those of accounts for their service roles."""
-        kms = self._connection.client("kms")
-        try:
-            for page in kms.get_paginator("list_grants").paginate(KeyId=key):
-                for raw in page["Grants"]:
-                    grantee = raw.get("GranteePrincipal", "")
-                    account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
-                    of_role = ROLE_PATH in grantee
-                    named = (ROLE_GRANT_NAME if of_role else GRANT_NAME).match(raw.get("Name", ""))
-                    issuer = account if of_role else self._connection.account
-                    if named and f"::{issuer}:" in raw.get("IssuingAccount", ""):
-                        arn = raw.get("KeyId", key)
-                        yield Grant(
-                            arn if arn.startswith("arn:") else key,
-                            raw["GrantId"],
-                            named["delivery"],
-                            int(named["generation"]),
-                            account,
-                            grantee,
-                        )
-        except (ClientError, BotoCoreError) as error:
-            self._troubles.append(f"{key}: its grants cannot be read: {error}")
-
-    def _was_open(self, one: str, holder: str) -> bool:
-        """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
-        found = list(self._table.query(resource_of(one), f"history#share#{holder}#"))
-        last = found[-1] if found else {}
-        return last.get("state") in ("opening", "open", "closing") and last.get("before_us") is False
-
-    # --- targets -----------------------------------------------------------------------------------------------------
+        view = self._read_again(view)
+        return self._witnessed(self._with_named(view))
 
     def _targets(self, run: str) -> dict[Place, Target]:
-        """Ask for a census of every target of the applied file, and wait for the answers."""
-        applied = Publisher(self._connection).applied()
-        if applied.damaged:
-            self._troubles.append("the applied targets were changed by hand: apply the file again")
-        places = [(t.account, t.region) for targets in applied.directory.accounts.values() for t in targets]
-        for account, region in places:
-            record = Census(account, region)
-            body = codec.encode(record)
-            body.pop("hints")
-            with self._connection.telling("asking for a look at the targets"):
-                now = int(time.time())
-                self._records.create(Write(record.key, "open", body, now), now)
-                self._records.note(record.key, {LOOK: run}, now)
-        found: dict[Place, Target] = {}
-        until = time.time() + self._patience
-        while left := [place for place in places if place not in found]:
-            if time.time() > until:
-                why = "no answer: is it parked, do the sweep and `act` run? See docs/operating.md"
-                return found | {place: Target(trouble=why) for place in left}
-            for place in left:
-                answer = self._answer(place, run)
-                found |= {} if answer is None else {place: answer}
-            if len(found) < len(places):
-                self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
-                time.sleep(POLL)
-        return found
+        """Ask every target of the applied file, whoever brings it in: a list, or a unit of the organization."""
+        found = in_force(self._connection).receivers
+        places = found.places((self._connection.account, self._connection.region))
+        return Inventories(self._connection, self._tell, self._patience).ask(places, run)
 
-    def _answer(self, place: Place, run: str) -> Target | None:
-        key = addresses.census(*place)
-        with self._connection.telling("reading what was found in a target"):
-            item = self._table.get(key)
-            body = json.loads(item["body"]) if item else {}
-            if body.get("seen") != run:
-                return None
-            if body.get("fault"):
-                return Target(trouble=f"{body['fault']['what']} {body['fault']['cure']}".strip())
-            pages = [self._table.get(addresses.census_page(key, n)) or {} for n in range(body.get("pages", 0))]
-        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
-        return Target(
-            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
-        )
+    def _scan(self) -> _Read:
+        read = _Read()
+        progress = Progress(self._tell, "Reading the table, items so far")
+        with self._connection.telling("reading the records"):
+            for record in self._reader.scan(SCAN, GIVEN, progress.at):
+                read.take(record)
+        return read
+
+    def _candidates_in(self, seen: Mapping[Place, Target], candidates: Candidates) -> None:
+        """Add what copies in targets say they were made from, and the hub's own copies in other Regions.
+
+        A target in another Region copies from the hub's Region or, by way of the hub, from the hub's copy there; its
+        tags do not say which, so both places are looked at.
+        """
+        for (account, region), target in seen.items():
+            abroad = "" if region == self._connection.region else region
+            sources = [one.source for one in target.snapshots if one.source]
+            candidates.images |= {image.source for image in target.images if image.source}
+            for place in {"", abroad}:
+                candidates.add_snapshots(place, sources)
+            if account == self._connection.account:
+                candidates.add_snapshots(abroad, [one.id for one in target.snapshots])
+
+    def _read_again(self, view: View) -> View:
+        """Read the ledger's entries once more of which AWS and the first reading say different things."""
+        shown = Shown(view)
+        places = {*shown.unexplained(), *((one.resource, one.holder_key) for one in shown.missing())}
+        with self._connection.telling("reading the ledger"):
+            found = self._reader.many([(pk, f"share#{holder_key}") for pk, holder_key in sorted(places)])
+        ledger = {place: share for place, share in view.ledger.items() if place not in places}
+        for (pk, sk), record in found.items():
+            share = ledger_facts.share_of(pk, sk, record)
+            ledger[pk, share.holder_key] = share
+        return replace(view, ledger=ledger)
+
+    def _with_named(self, view: View) -> View:
+        """Add the records that are over, or that the scan leaves out, and that something in the view names."""
+        deliveries = {holding.delivery for share in view.ledger.values() for holding in share.holdings}
+        deliveries |= {grant.delivery for grant in view.grants}
+        deliveries |= {image.delivery for target in view.targets.values() for image in target.images}
+        deliveries |= {snapshot.delivery for target in view.targets.values() for snapshot in target.snapshots}
+        deliveries |= {str(it.get("delivery")) for (_, sk), it in view.items.items() if sk.startswith("delivery#")}
+        pks = {addresses.delivery(one).pk for one in deliveries if one}
+        pks |= {pk for pk, sk in view.items if sk.startswith("delivery#")}
+        pks |= {share.resource for share in view.ledger.values() if share.may_be_open}
+        with self._connection.telling("reading the records"):
+            found = self._reader.many([(pk, "record") for pk in sorted(pks) if (pk, "record") not in view.items])
+        return replace(view, items={**view.items, **found})
+
+    def _witnessed(self, view: View) -> View:
+        """Ask CloudTrail, and the ledger's history, about snapshots and AMIs where AWS and the ledger differ."""
+        shown = Shown(view)
+        asked = [(source, key) for pk, key in shown.unexplained() if (source := source_of(pk)) is not None]
+        regions = {source.region for source, _ in asked}
+        regions |= {source.region for one in shown.missing() if (source := source_of(one.resource)) is not None}
+        changes: dict[tuple[Source, str], Change] = {}
+        faults: list[Fault] = []
+        for region in sorted(regions):
+            trail = Trail(self._connection, view.now - self._since, region)
+            changes |= {(Source(one, region), who): change for (one, who), change in trail.changes().items()}
+            faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
+        lost = [(source, key) for source, key in asked if view.share(source.resource, key) is None]
+        once_open = frozenset(one for one in lost if self._was_open(*one))
+        return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
+
+    def _was_open(self, source: Source, receiver: str) -> bool:
+        """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
+        found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
+        return ledger_facts.had_open(found[-1] if found else {})
 
 
-def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Cut ids into lists of as many as a filter takes."""
-    ordered = sorted(ids)
-    return (ordered[start : start + VALUES] for start in range(0, len(ordered), VALUES))
-
-
-def resource_of(one: str) -> str:
-    """Return the partition of a snapshot's permissions, or of an AMI's."""
-    return (addresses.image_resource if one.startswith("ami-") else addresses.snapshot_resource)(one).pk
-
-
-def permission_of(pk: str) -> str:
-    """Return the snapshot or AMI that a partition is about; "" for any other."""
-    kind, _, one = pk.removeprefix("resource#").partition("#")
-    return one if pk.startswith("resource#") and kind in ("snapshot", "image") else ""
-
-
-def _explained(items: Mapping[tuple[str, str], Record], one: str, holder: str) -> bool:
-    """Whether the ledger knows the permission for one that is open, and ours."""
-    share = items.get((resource_of(one), f"share#{holder}"))
-    return share is not None and share.get("state") in ("opening", "open", "closing") and not share.get("before_us")
-
-
-def _snapshots_of(item: Record) -> Sequence[str]:
+def _snapshots_of(item: Record) -> Iterable[str]:
     try:
         plain = {name: value for name, value in item.items() if name != "_item"}
         return [snapshot.id for snapshot in SourceImage.from_json(plain).snapshots]

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ami_promoter.aws import Connection
-from ami_promoter.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, holds
-from ami_promoter.looking import POLL, Place
+from ami_promoter.facts import Holding, Place
+from ami_promoter.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, Withdraw, alive, holds
+from ami_promoter.in_force import in_force
+from ami_promoter.inventories import POLL
+from ami_promoter.receivers import Receivers
 from ami_promoter.records import Reader
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -22,7 +25,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.census import REMOVE
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.share import Holder, Share, State
+from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
@@ -55,8 +58,10 @@ class Mender:
                     return self._know(mend)
                 case Reopen(resource, holder_key, version):
                     return self._reopen(resource, holder_key, version)
-                case LetGo(resource, holder_key, holder):
-                    return self._let_go(resource, holder_key, holder)
+                case LetGo(resource, holder_key, holding):
+                    return self._let_go(resource, holder_key, holding)
+                case Withdraw():
+                    return self._withdraw(mend)
                 case EndChild(ami, delivery):
                     return self._end_child(ami, delivery)
                 case Remove():
@@ -84,7 +89,7 @@ class Mender:
         known = replace(
             before,
             state=State.OPEN,
-            generation=mend.generation or max(before.generation, 1),
+            generation=mend.serial or max(before.generation, 1),
             grant_id=mend.grant_id,
             grantee=before.grantee or mend.grantee,
             before_us=False,
@@ -114,14 +119,35 @@ class Mender:
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, holder_key: str, holder: str) -> str:
-        held_by = Holder.read(holder)
-        place = (addresses.delivery(held_by.delivery).pk, "record")
-        if holds(resource, held_by, self._reader.many([place]).get(place)):
+    def _let_go(self, resource: str, holder_key: str, holding: Holding) -> str:
+        place = (addresses.delivery(holding.delivery).pk, "record")
+        if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
-        self._ledger.release(resource, holder_key, holder)
+        self._ledger.release(resource, holder_key, holding.stored)
         self.wake(resource)
         return "done"
+
+    def _withdraw(self, mend: Withdraw) -> str:
+        """End what lets a receiver in, unless the applied file contains it by now."""
+        force = in_force(self._connection)
+        if not force.known or force.receivers.contain(mend.receiver) is not False:
+            return MOVED_ON
+        for resource, holder_key, holding in mend.holdings:
+            self._end(resource, holder_key, holding, force.receivers)
+        for resource in mend.resources:
+            self.wake(resource)
+        return "done"
+
+    def _end(self, resource: str, holder_key: str, holding: Holding, receivers: Receivers) -> None:
+        """Cancel a delivery that holds a share; one to an account that the file contains only lets the share go."""
+        key = addresses.delivery(holding.delivery)
+        record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
+        target = {} if record is None else record.get("target", {})
+        goes_on = record is not None and receivers.contain(str(target.get("account")))
+        if goes_on or not alive(record, holding.episode):
+            self._ledger.release(resource, holder_key, holding.stored)
+        else:
+            self._records.note(key, {"cancel": f"{holding.episode}:reconcile"}, int(time.time()))
 
     def _end_child(self, ami: str, delivery: str) -> str:
         child = next((one for one in self._children.all(ami) if one.delivery == delivery), None)

@@ -80,17 +80,24 @@ class Reader:
         )
         return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
 
-    def everything(self) -> dict[tuple[str, str], Record]:
-        """Read every record, share, note of a delivery and source image, by (pk, sk); the whole table, consistently."""
+    def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
+        """Read what a filter lets through, page by page, consistently; ``#state`` may stand in the filter.
+
+        A body that is damaged is left out and the record has ``unreadable``. ``tell`` gets, after each page, how many
+        items DynamoDB has looked at so far.
+        """
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
-            FilterExpression="sk IN (:record, :image) OR begins_with(sk, :share) OR begins_with(sk, :delivery)",
-            ExpressionAttributeValues=wire(
-                {":record": "record", ":image": "image", ":share": "share#", ":delivery": "delivery#"}
-            ),
+            FilterExpression=expression,
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues=wire(given),
             ConsistentRead=True,
         )
-        return {(item["pk"], item["sk"]): _tolerant(item) for page in pages for item in map(values, page["Items"])}
+        seen = 0
+        for page in pages:
+            yield from map(_tolerant, map(values, page["Items"]))
+            seen += int(page.get("ScannedCount", 0))
+            tell(seen)
 
     def promotion(self, ami: str) -> Record | None:
         """Read one AMI's promotion; None if there is none."""
@@ -110,7 +117,7 @@ class Reader:
             batch, left = left[:100], left[100:]
             answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
             for item in map(values, answer["Responses"].get(self._name, ())):
-                found[item["pk"], item["sk"]] = _record(item)
+                found[item["pk"], item["sk"]] = _tolerant(item)
             unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             attempt = attempt + 1 if unread else 0
             if attempt > TRIES:
@@ -124,11 +131,11 @@ class Reader:
 
 
 def _tolerant(item: Mapping[str, Any]) -> Record:
-    """Read an item; of one whose body is damaged, what stands beside it."""
+    """Read an item; one whose body is damaged is ``unreadable``, and has what stands beside the body."""
     try:
         dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
-        return {"unreadable": True, "_item": item}
+        return {**_record(item), "unreadable": True}
     return _record(item)
 
 

@@ -36,11 +36,15 @@ class Change:
 
 
 class Trail:
-    """Reads the history of a hub from ``since`` (epoch seconds) on."""
+    """Reads the history of a hub from ``since`` (epoch seconds) on, in one Region ("": the hub's own).
 
-    def __init__(self, connection: Connection, since: int) -> None:
+    A call stands in the history of the Region in which it was made.
+    """
+
+    def __init__(self, connection: Connection, since: int, region: str = "") -> None:
         self._connection = connection
         self._since = since
+        self._region = region or connection.region
         self.troubles: list[str] = []
 
     def changes(self) -> Mapping[tuple[str, str], Change]:
@@ -50,7 +54,7 @@ class Trail:
             records = sorted(self._records(), key=lambda record: str(record.get("eventTime")))
         except (ClientError, BotoCoreError) as error:
             self.troubles.append(
-                f"CloudTrail's history cannot be read, so that nobody says who shared what: {error} "
+                f"CloudTrail's history of {self._region} cannot be read, so that nobody says who shared what: {error} "
                 "(cloudtrail:LookupEvents is needed)"
             )
             return {}
@@ -72,7 +76,9 @@ class Trail:
             "LookupAttributes": [{"AttributeKey": "EventName", "AttributeValue": name}],
             "StartTime": datetime.fromtimestamp(self._since, UTC),
         }
-        for page in self._connection.client("cloudtrail").get_paginator("lookup_events").paginate(**wanted):
+        for page in (
+            self._connection.client("cloudtrail", self._region).get_paginator("lookup_events").paginate(**wanted)
+        ):
             for event in page["Events"]:
                 record = json.loads(event["CloudTrailEvent"])
                 if not record.get("errorCode"):

@@ -1,12 +1,16 @@
 """What ``reconcile`` makes of a view: each difference is found, and nothing of anybody else's is touched."""
 
+from dataclasses import replace
+
 import pytest
 
-from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, findings
-from ami_promoter.looking import Grant, Target, View
+from ami_promoter.facts import Grant, Holding, LedgerShare, Source, Statement, Target, View
+from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
+from ami_promoter.receivers import Receivers
 from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.census import OurImage, OurSnapshot
+from chalicelib.core.faults import Fault
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 NOW = 1_800_000_000
@@ -33,17 +37,26 @@ def a_delivery(state="copying", episode=1, **body):
     return item(f"delivery#{ID}", "record", given, state=state, **due)
 
 
-def a_share(state, *holders, resource=RESOURCE, name=DEV, **body):
+HELD = Holding(ID, "1", standing=False, until=0, stored=f"{ID}:1")
+STANDING = replace(HELD, standing=True, stored=f"{ID}:1@0")
+
+
+def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
-    given = {"state": state, "account": DEV, "generation": 1, "grant_id": "", "before_us": False, **body}
-    record = item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0")
-    return record | item(resource, f"share#{name}", given, holders=set(holders), version=4)
+    given = {"account": DEV, "serial": 1, "version": 4, **rest}
+    share = LedgerShare(resource, name, state=state, holdings=holdings, **given)
+    return item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0") | {(resource, name): share}
 
 
 def view(*items, **rest):
-    """A view of these items; its one target was seen, and is empty, unless said otherwise."""
+    """A view of these items and shares; its one target was seen, and is empty, unless said otherwise.
+
+    Everybody may receive unless ``receivers`` says who; what was read of a key is what is in the view.
+    """
     every = {place: it for some in items for place, it in some.items()}
-    return View(NOW, HUB, every, **{"targets": {(DEV, REGION): Target()}, **rest})
+    ledger = {place: it for place, it in every.items() if isinstance(it, LedgerShare)}
+    records = {place: it for place, it in every.items() if place not in ledger}
+    return View(NOW, HUB, records, ledger, **{"targets": {(DEV, REGION): Target()}, **rest})
 
 
 def found(seen):
@@ -55,15 +68,15 @@ def test_nothing_is_found_where_all_agrees():
     """A delivery that copies, its open share, its copy; and what was delivered before, with its AMI."""
     copying = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
-        a_share("open", f"{ID}:1"),
-        permissions={SNAPSHOT: frozenset({DEV})},
+        a_share("open", HELD),
+        permissions={Source(SNAPSHOT): frozenset({DEV})},
         targets={(DEV, REGION): Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
         a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
         a_share("closed"),
-        permissions={SNAPSHOT: frozenset()},
+        permissions={Source(SNAPSHOT): frozenset()},
         targets={
             (DEV, REGION): Target((image,), (OurSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
         },
@@ -94,7 +107,11 @@ def known(**changes):
 def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change, expected):
     """What our function added last is taken up to be closed; whatever nobody saw us open stays (law 2)."""
     items = [] if share is None else [a_share(share)]
-    seen = view(*items, permissions={SNAPSHOT: frozenset({DEV})}, changes={(SNAPSHOT, DEV): change} if change else {})
+    seen = view(
+        *items,
+        permissions={Source(SNAPSHOT): frozenset({DEV})},
+        changes={(Source(SNAPSHOT), DEV): change} if change else {},
+    )
 
     (one,) = findings(seen)
 
@@ -104,7 +121,7 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
 
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that we had opened it."""
-    seen = view(permissions={SNAPSHOT: frozenset({DEV})}, once_open=frozenset({(SNAPSHOT, DEV)}))
+    seen = view(permissions={Source(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(Source(SNAPSHOT), DEV)}))
 
     assert found(seen) == [("open-unknown", known())]
 
@@ -113,9 +130,9 @@ def test_the_history_of_a_lost_entry_is_a_witness():
 def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
     """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
     seen = view(
-        a_share("open", before_us=True),
-        permissions={SNAPSHOT: frozenset({DEV})},
-        changes={(SNAPSHOT, DEV): change} if change else {},
+        a_share("open", preexisting=True),
+        permissions={Source(SNAPSHOT): frozenset({DEV})},
+        changes={(Source(SNAPSHOT), DEV): change} if change else {},
     )
 
     assert [one.mend for one in findings(seen)] == [mend]
@@ -123,7 +140,7 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
 
 def test_a_public_snapshot_is_told_and_never_taken_for_ours():
     """We never make anything public, so whoever did is somebody else."""
-    seen = view(permissions={SNAPSHOT: frozenset({"all"})}, changes={(SNAPSHOT, "all"): SETTLE})
+    seen = view(permissions={Source(SNAPSHOT): frozenset({"all"})}, changes={(Source(SNAPSHOT), "all"): SETTLE})
 
     assert found(seen) == [("open-not-ours", None)]
 
@@ -139,8 +156,8 @@ def test_a_public_snapshot_is_told_and_never_taken_for_ours():
 def test_no_door_is_shut_under_a_copy_that_runs_or_may_run(target):
     """A copy under way, or a target that could not be seen: it goes into the ledger, and waits for its delivery."""
     seen = view(
-        permissions={SNAPSHOT: frozenset({DEV})},
-        changes={(SNAPSHOT, DEV): SETTLE},
+        permissions={Source(SNAPSHOT): frozenset({DEV})},
+        changes={(Source(SNAPSHOT), DEV): SETTLE},
         targets={} if target is None else {(DEV, REGION): target},
     )
 
@@ -153,16 +170,16 @@ def test_no_door_is_shut_under_a_copy_that_runs_or_may_run(target):
         ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, TAKEN, "taken-away", None),
-        ({"before_us": True}, None, "taken-away", None),
+        ({"preexisting": True}, None, "taken-away", None),
     ],
 )
 def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
     """Only for a delivery that needs it; a person's decision is respected, and told."""
     seen = view(
         a_delivery(),
-        a_share("open", f"{ID}:1", **share),
-        permissions={SNAPSHOT: frozenset()},
-        changes={(SNAPSHOT, DEV): change} if change else {},
+        a_share("open", HELD, **share),
+        permissions={Source(SNAPSHOT): frozenset()},
+        changes={(Source(SNAPSHOT), DEV): change} if change else {},
     )
 
     assert found(seen) == [(code, mend)]
@@ -174,14 +191,13 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
     """Or its share would stay open until its last hour."""
-    seen = view(delivery, a_share("open", f"{ID}:1"), permissions={SNAPSHOT: frozenset({DEV})})
+    seen = view(delivery, a_share("open", HELD), permissions={Source(SNAPSHOT): frozenset({DEV})})
 
-    assert (("held-by-nobody", LetGo(RESOURCE, DEV, f"{ID}:1")) in found(seen)) is not alive
+    assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
 
 
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
-SHARED = f"{ID}:1@0"
 
 
 @pytest.mark.parametrize(
@@ -198,18 +214,19 @@ SHARED = f"{ID}:1@0"
 def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what_was_delivered(resource, state, fine):
     """Nothing is due there, and nobody is let go; of a delivery that has ended otherwise the share is let go."""
     record = item(f"delivery#{ID}", "record", {"id": ID, "episode": 1, "target": {"account": DEV}}, state=state)
-    given = {"state": "open", "account": DEV, "generation": 1, "grant_id": "", "before_us": False}
-    resting = item(resource, "record", {}, state="open")
-    seen = view(record, resting | item(resource, f"share#{ROLE}", given, holders={SHARED}, version=4))
+    resting = a_share("open", STANDING, resource=resource, name=ROLE) | item(resource, "record", {}, state="open")
+    seen = view(record, resting)
 
-    assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, SHARED))])
+    assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, STANDING))])
 
 
 def test_launch_permissions_are_compared_as_those_of_snapshots():
     """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
     resource = addresses.image_resource(AMI).pk
-    forgotten = view(permissions={AMI: frozenset({DEV})}, changes={(AMI, DEV): SETTLE})
-    gone = view(a_delivery("shared"), a_share("open", SHARED, resource=resource), permissions={AMI: frozenset()})
+    forgotten = view(permissions={Source(AMI): frozenset({DEV})}, changes={(Source(AMI), DEV): SETTLE})
+    gone = view(
+        a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={Source(AMI): frozenset()}
+    )
 
     assert found(forgotten) == [("open-unknown", known(resource=resource, wait=3600))]
     assert found(gone) == [("open-only-in-ledger", Reopen(resource, DEV, 4))]
@@ -242,7 +259,7 @@ def a_grant(generation=1, ident="g" * 64):
         ([a_delivery("waiting")], ID, 3600),
         ([a_share("closed", resource=KEY_RESOURCE, name=ID)], ID, 0),
         (
-            [a_delivery(), a_share("open", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
+            [a_delivery(), a_share("open", HELD, resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
             "grant-" + "g" * 16,
             3600,
         ),
@@ -258,7 +275,7 @@ def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wa
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
     """By its id, or by its generation where the id was never heard."""
-    items = [a_delivery(), a_share("opening", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
+    items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
     assert found(view(*items, grants=(a_grant(),))) == []
 
@@ -305,9 +322,8 @@ def test_a_record_without_a_due_date_is_woken():
     """A delivery, a promotion and a resource that have something to do and stand in no index."""
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
-    resource = {key: it for key, it in a_share("open", f"{ID}:1").items() if key[1] != "record"}
-    resource |= item(RESOURCE, "record", {}, state="open")
-    seen = view(lost, promotion, resource, permissions={SNAPSHOT: frozenset({DEV})})
+    resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
+    seen = view(lost, promotion, resource, permissions={Source(SNAPSHOT): frozenset({DEV})})
 
     assert found(seen) == [("due-date-lost", Wake(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
 
@@ -341,3 +357,151 @@ def test_a_promotion_that_waits_in_vain_is_told(delivery, state, code):
 
     expected = [] if code is None else [(code, EndChild(AMI, ID))]
     assert found(view(promotion, child, delivery)) == expected
+
+
+# --- grants and key policies -----------------------------------------------------------------------------------------
+
+POLICY = addresses.policy_resource(KEY).pk
+ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+
+
+def a_statement(*, whole=True):
+    """Our statements for the target's role in the source key's policy."""
+    return Statement(KEY, DEV, DEV, ROLE_ARN, whole)
+
+
+@pytest.mark.parametrize(
+    ("items", "mend"),
+    [
+        ([], Know(POLICY, DEV, DEV, 0, ROLE_ARN)),
+        ([a_share("closed", resource=POLICY)], Know(POLICY, DEV, DEV, 0, ROLE_ARN, version=4)),
+        ([a_delivery()], Know(POLICY, DEV, DEV, 3600, ROLE_ARN)),
+    ],
+)
+def test_a_statement_of_ours_that_the_ledger_does_not_know_is_taken_up(items, mend):
+    """Its Sid says that it is ours. Where a copy may still need the key it waits for its delivery."""
+    seen = view(*items, statements=(a_statement(),), policy_keys=frozenset({KEY}))
+
+    assert found(seen) == [("open-unknown", mend)]
+
+
+def test_a_statement_that_the_ledger_knows_is_left_alone():
+    """Open for a delivery; or there before the service came, which is told and stays."""
+    known_open = view(
+        a_delivery(), a_share("open", HELD, resource=POLICY), statements=(a_statement(),), policy_keys=frozenset({KEY})
+    )
+    before = view(a_share("open", resource=POLICY, preexisting=True), statements=(a_statement(),))
+
+    assert found(known_open) == []
+    assert found(before) == [("open-not-ours", None)]
+
+
+@pytest.mark.parametrize("statements", [(), (a_statement(whole=False),)])
+def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_it(statements):
+    """Wholly or in part: copies fail without it. The message says which call to look for."""
+    share = a_share("open", HELD, resource=POLICY)
+    policy_keys = frozenset({KEY})
+
+    (one,) = findings(view(a_delivery(), share, statements=statements, policy_keys=policy_keys))
+
+    assert (one.code, one.mend) == ("open-only-in-ledger", Reopen(POLICY, DEV, 4))
+    assert "PutKeyPolicy" in one.what
+    ended = view(a_delivery("failed"), share, statements=statements, policy_keys=policy_keys)
+    assert "open-only-in-ledger" not in [code for code, _ in found(ended)]
+
+
+@pytest.mark.parametrize(("resource", "name"), [(KEY_RESOURCE, ID), (addresses.role_resource(KEY, DEV).pk, ROLE)])
+@pytest.mark.parametrize(("read", "opened_at", "told"), [(True, 0, True), (False, 0, False), (True, NOW - 60, False)])
+def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, told):
+    """Also one for a service-linked role. Not where the key's grants could not be read, or it may be late to show."""
+    share = a_share("open", STANDING, resource=resource, name=name, grant_id="g" * 64, opened_at=opened_at)
+    seen = view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ()))
+
+    assert found(seen) == ([("open-only-in-ledger", Reopen(resource, name, 4))] if told else [])
+
+
+def test_what_could_not_be_read_is_not_taken_for_gone():
+    """Who may use the snapshot is not known: the share is not opened again, and the reason is told."""
+    why = Fault("not-seen", SNAPSHOT, "Who may use it cannot be read: throttled.", "Run it again.")
+
+    assert found(view(a_delivery(), a_share("open", HELD), troubles=(why,))) == [("not-seen", None)]
+
+
+def test_a_snapshot_in_another_region_is_told_with_its_region():
+    """A hub copy abroad: its permission is compared there."""
+    abroad = Source(SNAPSHOT, "eu-west-1")
+    seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SETTLE})
+
+    (one,) = findings(seen)
+
+    assert one.where == f"{SNAPSHOT} in eu-west-1 to account {DEV}"
+    assert one.mend == known(resource=addresses.snapshot_resource(SNAPSHOT, "eu-west-1").pk)
+
+
+# --- the applied file ------------------------------------------------------------------------------------------------
+
+OU = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
+IMAGE = addresses.image_resource(AMI).pk
+ROLES = addresses.role_resource(KEY, DEV).pk
+
+
+@pytest.mark.parametrize(
+    ("resource", "name"),
+    [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)],
+)
+@pytest.mark.parametrize("state", ["opening", "open", "closing"])
+def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_told(resource, name, state):
+    """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a mend."""
+    receiver = OU if name == OU else DEV
+    share = a_share(state, STANDING, resource=resource, name=name, account=receiver)
+    seen = view(a_delivery("shared", ami=AMI), share, receivers=Receivers({"333333333333": frozenset({REGION})}))
+
+    (one,) = [one for one in findings(seen) if one.code == "receiver-not-listed"]
+
+    assert one.where == (OU if name == OU else f"account {DEV}")
+    assert one.mend == Withdraw(receiver, ((resource, name, STANDING),), (resource,))
+    assert "does not contain" in one.what
+    assert f"delivery {ID} (AMI {AMI}, shared)" in one.what
+    assert "add it to the file" in one.what
+
+
+@pytest.mark.parametrize(
+    ("share", "receivers"),
+    [
+        ({}, Receivers({DEV: frozenset({REGION})})),
+        ({"resource": IMAGE, "name": OU}, Receivers({}, frozenset({OU}))),
+        ({}, None),
+        ({}, Receivers(unread=("ou-ab12-11111111",))),
+        ({"preexisting": True}, Receivers()),
+        ({"state": "closed"}, Receivers()),
+        ({"resource": addresses.role_resource(OWN_KEY, DEV).pk, "name": ROLE}, Receivers()),
+    ],
+)
+def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, receivers):
+    """Also what was there before the service, what is closed, and a target's grant on its own key for its own role."""
+    made = a_share(**{"state": "open", **share})
+    seen = view(a_delivery("shared"), made, receivers=receivers)
+
+    assert "receiver-not-listed" not in [code for code, _ in found(seen)]
+
+
+def test_shares_of_one_receiver_are_told_together():
+    """Five snapshots: one finding, three named, and the last refusal to close one."""
+    shares = [
+        a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault="the key is disabled.")
+        for n in range(5)
+    ]
+
+    (one,) = [one for one in findings(view(*shares, receivers=Receivers())) if one.code == "receiver-not-listed"]
+
+    assert "5 shares of ours" in one.what
+    assert "and 2 more" in one.what
+    assert "Nobody holds them." in one.what
+    assert "the key is disabled." in one.what
+
+
+def test_a_share_whose_record_is_lost_is_made_due():
+    """Its worker would never look at it again."""
+    share = {place: it for place, it in a_share("open", HELD).items() if place[1] != "record"}
+
+    assert found(view(a_delivery(), share)) == [("due-date-lost", Wake(RESOURCE))]

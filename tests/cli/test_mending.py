@@ -6,8 +6,10 @@ import time
 import pytest
 
 from ami_promoter.aws import Connection
-from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake
+from ami_promoter.facts import Holding
+from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
 from ami_promoter.mending import MOVED_ON, Mender
+from ami_promoter.publishing import Publisher
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -16,6 +18,7 @@ from chalicelib.core import addresses, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
+from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
 
 TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"
@@ -23,6 +26,7 @@ ID = "0123456789abcdef0123"
 RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
 KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
+HELD = Holding(ID, "1", standing=False, until=0, stored=f"{ID}:1")
 
 
 @pytest.fixture
@@ -48,9 +52,9 @@ def now():
     return int(time.time())
 
 
-def a_delivery(table, state="copying", episode=1):
+def a_delivery(table, state="copying", episode=1, account=DEV):
     """Put a delivery's record."""
-    body = {"id": ID, "episode": episode, "state": state}
+    body = {"id": ID, "episode": episode, "state": state, "target": {"account": account}}
     DynamoRecords(table).create(Write(addresses.delivery(ID), state, body, None), now())
 
 
@@ -139,10 +143,67 @@ def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, 
     a_delivery(table, state, episode)
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), f"{ID}:1")
 
-    assert mender.mend(LetGo(RESOURCE, DEV, f"{ID}:1")) == ("done" if goes else MOVED_ON)
+    assert mender.mend(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
     assert bool(ledger.shares(RESOURCE)[0].holders) is not goes
     assert due(table, RESOURCE) is goes
+
+
+def apply(*accounts):
+    """Bring a targets file into force that contains these accounts."""
+    publisher = Publisher(Connection(REGION))
+    directory = Directory({}, {account: (Target(account, REGION),) for account in accounts})
+    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
+
+
+def withdraw(receiver=DEV, resource=RESOURCE):
+    """The mend of a share that is open to somebody whom the file does not contain."""
+    return Withdraw(receiver, ((resource, receiver, HELD),), (resource,))
+
+
+def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(table, mender, ledger):
+    """It tidies up and lets its shares go itself; they are not closed under its copies by the command."""
+    apply("333333333333")
+    a_delivery(table)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD.stored)
+
+    assert mender.mend(withdraw()) == "done"
+
+    assert DynamoRecords(table).begin(addresses.delivery(ID)).hints["cancel"].startswith("1:")
+    assert ledger.shares(RESOURCE)[0].holders == {HELD.stored}
+    assert due(table, RESOURCE)
+
+
+@pytest.mark.parametrize(("state", "account"), [("shared", DEV), ("failed", "999999999999"), (None, "")])
+def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(table, mender, ledger, state, account):
+    """An OU's launch permission that a delivery to a listed account still holds: that delivery goes on."""
+    unit = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
+    image = addresses.image_resource(AMI).pk
+    apply(DEV)
+    if state is not None:
+        a_delivery(table, state, account=account)
+    ledger.hold(image, Share(image, unit, unit, state=State.OPEN), HELD.stored)
+
+    assert mender.mend(withdraw(unit, image)) == "done"
+
+    assert ledger.shares(image)[0].holders == frozenset()
+    assert due(table, image)
+    stored = DynamoRecords(table).begin(addresses.delivery(ID))
+    assert stored is None or "cancel" not in stored.hints
+
+
+@pytest.mark.parametrize("accounts", [(DEV,), ()])
+def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_known(table, mender, ledger, accounts):
+    """The file is read once more; where none is in force, nothing says that somebody may not receive."""
+    if accounts:
+        apply(*accounts)
+    a_delivery(table)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD.stored)
+
+    assert mender.mend(withdraw()) == MOVED_ON
+
+    assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).hints
+    assert ledger.shares(RESOURCE)[0].holders == {HELD.stored}
 
 
 @pytest.mark.parametrize(

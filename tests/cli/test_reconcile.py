@@ -3,18 +3,24 @@
 import json
 from dataclasses import replace
 
+import boto3
 import pytest
 
 from ami_promoter.aws import Connection
+from ami_promoter.facts import Source
 from ami_promoter.looking import Looking
 from ami_promoter.main import main
+from ami_promoter.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
+from chalicelib.core.organisation import Organisation
 from chalicelib.core.share import Share, State
+from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
 
+DEV, OU = "222222222222", "ou-ab12-11111111"
 TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
 DELIVERY = addresses.delivery("0123456789abcdef0123")
 NINE = 1767603600
@@ -32,31 +38,88 @@ def asleep(table):
     DynamoRecords(table).create(Write(DELIVERY, "copying", body, None), NINE)
 
 
+@pytest.fixture
+def applied(table):
+    """A targets file in force that lists one account."""
+    apply(Directory({}, {DEV: (Target(DEV, "us-east-1"),)}))
+
+
+def apply(directory):
+    """Bring a targets file into force."""
+    publisher = Publisher(Connection("us-east-1"))
+    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
+
+
 def said(capsys, *words):
     """Run a command; exit status and lines."""
     status = main(list(words))
     return status, capsys.readouterr().out.splitlines()
 
 
-def test_all_is_in_order(table, capsys):
-    """Exit status 0."""
-    assert said(capsys, "reconcile") == (
+def test_all_is_in_order(applied, capsys):
+    """Exit status 0. It says that the targets were left out."""
+    assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            f"Looked at account 123456789012, us-east-1, table {TABLE}, and at 0 of 0 targets.",
-            "All is in order.",
+            f"Looked at account 123456789012, us-east-1, table {TABLE}; the",
+            "targets were left out (--hub-only).",
+            "All is in order in the hub.",
         ],
     )
 
 
-def test_it_only_says_what_it_would_do(table, capsys):
+@pytest.mark.parametrize(
+    ("directory", "where", "why"),
+    [
+        (None, f"account 123456789012, us-east-1, table {TABLE}", "no targets file has been applied yet"),
+        (
+            Directory(
+                {"default": (OU,)},
+                by_unit={"default": (Target("", "us-east-1"),)},
+                organisation=Organisation("o-a1b2c3d4e5", {OU: ("default",)}),
+            ),
+            "organization",
+            f"Nobody has read yet which accounts {OU} has",
+        ),
+        (Directory({"default": ()}), "targets file", "no target was asked"),
+    ],
+)
+def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, capsys, directory, where, why):
+    """Nothing applied, an OU that nobody has read, or groups of nobody: it says why, and the exit status is 4."""
+    if directory is not None:
+        apply(directory)
+
+    status, lines = said(capsys, "reconcile")
+
+    assert status == 4
+    assert "0 of 0 targets answered" in " ".join(lines)
+    assert " ".join(f"not-seen: {where}".split()) in " ".join(" ".join(lines).split())
+    assert why in " ".join(" ".join(lines).split())
+    assert not any("All is in order" in line for line in lines)
+
+
+def test_everything_it_says_fits_80_columns(table, capsys):
+    """Whatever is wrong; a name that is longer stands alone."""
+    key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
+    resource = addresses.policy_resource(key).pk
+    apply(Directory({}, {"333333333333": (Target("333333333333", "us-east-1"),)}))
+    DynamoLedger(table).hold(resource, Share(resource, DEV, DEV, state=State.OPEN), "0123456789abcdef0123:1")
+
+    status, lines = said(capsys, "reconcile", "--hub-only")
+
+    assert status == 4
+    assert any(line.startswith("receiver-not-listed: ") for line in lines)
+    assert [line for line in lines if len(line) > 80 and len(line.split()) > 1] == []
+
+
+def test_it_only_says_what_it_would_do(table, applied, capsys):
     """Exit status 4, and nothing is changed."""
     asleep(table)
 
     status, lines = said(capsys, "reconcile", "--hub-only")
 
     assert status == 4
-    assert lines[1:] == [
+    assert lines[2:] == [
         f"due-date-lost: {DELIVERY}",
         "    It is copying and stands in no index: nobody will ever look at it again.",
         "    --apply makes it due",
@@ -65,56 +128,57 @@ def test_it_only_says_what_it_would_do(table, capsys):
     assert "ring_at" not in table.get(DELIVERY)
 
 
-def test_it_does_it_when_it_is_told_to(table, capsys):
+def test_it_does_it_when_it_is_told_to(table, applied, capsys):
     """Exit status 0; the record is due, and the next run finds nothing."""
     asleep(table)
 
     status, lines = said(capsys, "reconcile", "--hub-only", "--apply")
 
     assert status == 0
-    assert lines[3:] == [
+    assert lines[4:] == [
         "    makes it due: done",
         "Records under way that look again now: 1.",
         "All of it is put right, or on its way: the functions do the rest within minutes.",
     ]
     assert "ring_at" in table.get(DELIVERY)
-    assert said(capsys, "reconcile")[0] == 0
+    assert said(capsys, "reconcile", "--hub-only")[0] == 0
 
 
-def test_for_a_program(table, capsys):
+def test_for_a_program(table, applied, capsys):
     """The same as data."""
     asleep(table)
 
-    assert main(["reconcile", "--json"]) == 4
+    assert main(["reconcile", "--json", "--hub-only"]) == 4
 
     data = json.loads(capsys.readouterr().out)
     assert (data["applied"], data["in_order"]) == (False, False)
+    assert data["targets"] == {"seen": 0, "asked": 0, "left_out": True}
     (one,) = data["found"]
     assert (one["code"], one["mend"], one["result"]) == ("due-date-lost", "Wake", None)
 
 
-def test_a_parked_record_goes_on_when_it_is_told_to(table, capsys):
+def test_a_parked_record_goes_on_when_it_is_told_to(table, applied, capsys):
     """It is named by `reconcile`, with the command; afterwards it is due. One that is not parked is a fault."""
     asleep(table)
     DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
-    _, lines = said(capsys, "reconcile")
-    assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in lines[2]
+    _, lines = said(capsys, "reconcile", "--hub-only")
+    assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
 
     assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} goes on within a minute."])
     assert "ring_at" in table.get(DELIVERY)
     assert main(["reconcile", "--unpark", str(DELIVERY)]) == 1
 
 
-def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, capsys):
+def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applied, capsys):
     """It is told, and so is what else is wrong."""
     asleep(table)
     other = addresses.promotion(AMI)
     DynamoRecords(table).create(Write(other, "running", {}, NINE), NINE)
     table.update(other, "SET body = :body", {":body": "{"})
 
-    _, lines = said(capsys, "reconcile")
+    _, lines = said(capsys, "reconcile", "--hub-only")
 
-    assert [line for line in lines if not line.startswith(" ")][1:-1] == [
+    assert [line for line in lines if not line.startswith(" ")][2:-1] == [
         f"due-date-lost: {DELIVERY}",
         f"unreadable: {other}",
     ]
@@ -154,4 +218,4 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     key = addresses.share(addresses.Key(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
-    assert Looking(Connection("us-east-1"), print)._was_open("snap-0a", "222222222222") is ours
+    assert Looking(Connection("us-east-1"), print)._was_open(Source("snap-0a"), "222222222222") is ours

@@ -1,0 +1,25 @@
+"""Says how far a long reading is, now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+EVERY = 5
+"""Seconds between two lines."""
+
+
+class Progress:
+    """Tells how far one reading is: at most a line every five seconds, so that a short one says nothing."""
+
+    def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = tell
+        self._what = what
+        self._clock = clock
+        self._told_at = clock()
+
+    def at(self, done: int, of: int | None = None) -> None:
+        """So many are done."""
+        if self._clock() >= self._told_at + EVERY:
+            self._told_at = self._clock()
+            self._tell(f"{self._what}: {done}{'' if of is None else f' of {of}'}.")

@@ -1,0 +1,107 @@
+"""How targets are asked what is ours there, and how their answers are awaited."""
+
+import json
+
+import pytest
+
+from ami_promoter.aws import Connection
+from ami_promoter.facts import Target
+from ami_promoter.in_force import in_force
+from ami_promoter.inventories import Inventories
+from ami_promoter.publishing import Publisher
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.members_table import MembersTable
+from chalicelib.core import addresses, codec
+from chalicelib.core import targets as files
+from chalicelib.core.census import LOOK, OurSnapshot
+from chalicelib.core.organisation import Membership, Organisation, Unit
+
+TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
+OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"
+RUN = "run-1"
+SEEN = OurSnapshot("snap-9a", "pending", "0123456789abcdef0123", "snap-0a", 0, used=False)
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+class Time:
+    """A clock that goes on only by waiting; while it waits, targets answer. ``answers``: place -> after how long."""
+
+    def __init__(self, table, answers):
+        """Nothing is answered yet."""
+        self.now, self.table, self.answers = 1_800_000_000, table, dict(answers)
+        self.begun = self.now
+
+    def __call__(self):
+        """Tell the time."""
+        return self.now
+
+    def sleep(self, seconds):
+        """Wait; whoever has answered by then has written it down."""
+        self.now += seconds
+        for place, after in list(self.answers.items()):
+            if self.now >= self.begun + after:
+                answer(self.table, place)
+                del self.answers[place]
+
+
+def answer(table, place):
+    """What `act` writes when it has looked: here one copy of ours."""
+    key = addresses.census(*place)
+    assert DynamoRecords(table).begin(key).hints[LOOK] == RUN
+    row = {"snapshot": codec.encode(SEEN)}
+    DynamoRecords(table).put(addresses.census_page(key, 0), {"kind": "found", "body": json.dumps([row])})
+    body = json.loads(table.get(key)["body"]) | {"seen": RUN, "pages": 1}
+    table.update(key, "SET body = :body", {":body": json.dumps(body)})
+
+
+def ask(table, places, answers, patience=60):
+    """Ask these, of which some answer in their time."""
+    time = Time(table, answers)
+    return Inventories(Connection(REGION), lambda _: None, patience, time.sleep, time).ask(places, RUN)
+
+
+def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table):
+    """Those with a block of their own in that block's; and those that the file lists beside."""
+    directory = files.Directory(
+        {"default": (OU,)},
+        {THREE: (files.Target(THREE, REGION),)},
+        {"default": (files.Target("", REGION), files.Target("", FAR))},
+        {TWO: {"default": (files.Target(TWO, FAR),)}},
+        Organisation("o-a1b2c3d4e5", {OU: ("default",)}),
+    )
+    publisher = Publisher(Connection(REGION))
+    publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
+    MembersTable(client, TABLE).publish(Membership(), Membership(1, {OU: Unit("arn:ou", (HUB, ONE, TWO))}))
+
+    force = in_force(Connection(REGION))
+    places = force.receivers.places((HUB, REGION))
+    found = ask(table, places, dict.fromkeys(places, 5))
+
+    assert (force.known, force.faults) == (True, ())
+    assert found == {
+        place: Target(snapshots=(SEEN,))
+        for place in [(HUB, FAR), (ONE, FAR), (ONE, REGION), (TWO, FAR), (THREE, REGION)]
+    }
+
+
+def test_whoever_does_not_answer_is_told_and_the_others_are_seen(table):
+    """It goes on without, when nobody has answered for as long as it was told to wait."""
+    found = ask(table, [(ONE, REGION), (TWO, REGION)], {(ONE, REGION): 10})
+
+    assert found[ONE, REGION] == Target(snapshots=(SEEN,))
+    assert "has not answered" in found[TWO, REGION].trouble
+
+
+def test_it_waits_as_long_as_answers_come(table):
+    """Many targets take longer than one: only silence ends the wait."""
+    places = [(f"{n:012d}", REGION) for n in range(1, 8)]
+
+    found = ask(table, places, {place: 50 * n for n, place in enumerate(places, 1)})
+
+    assert [target.trouble for target in found.values()] == [""] * 7
