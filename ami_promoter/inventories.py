@@ -33,14 +33,14 @@ class Inventories:
         connection: Connection,
         tell: Callable[[str], None],
         patience: int,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._connection = connection
         self._tell = tell
         self._patience = patience
-        self._sleep = sleep
-        self._clock = clock
+        self._sleep = sleep or time.sleep
+        self._clock = clock or time.time
         self._reader = Reader(connection)
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)

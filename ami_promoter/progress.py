@@ -12,11 +12,11 @@ EVERY = 5
 class Progress:
     """Tells how far one reading is: at most a line every five seconds, so that a short one says nothing."""
 
-    def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tell: Callable[[str], None], what: str, clock: Callable[[], float] | None = None) -> None:
         self._tell = tell
         self._what = what
-        self._clock = clock
-        self._told_at = clock()
+        self._clock = clock or time.monotonic
+        self._told_at = self._clock()
 
     def at(self, done: int, of: int | None = None) -> None:
         """So many are done."""
