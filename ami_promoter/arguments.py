@@ -106,7 +106,13 @@ SINCE = Option(
     "--since", "HOURS", "how far back to ask CloudTrail who shared what (otherwise 48)", "[1-9][0-9]{0,3}", "1 to 9999"
 )
 HUB_ONLY = Option("--hub-only", "", "do not look into the targets")
-PATIENCE = Option("--timeout", "MINUTES", "wait so long for the targets (otherwise 5)", "[1-9][0-9]{0,2}", "1 to 999")
+PATIENCE = Option(
+    "--timeout",
+    "MINUTES",
+    "go on when no target has answered for so long (otherwise 5)",
+    "[1-9][0-9]{0,2}",
+    "1 to 999",
+)
 TAG = Option(
     "--tag-key",
     "KEY",
@@ -223,7 +229,7 @@ EXITS = """exit status:
   2  faults in the call itself
   3  AWS refused, or could not be reached; nothing is half done
   4  drain: something is still under way, or a share is open
-     reconcile: something is not in order and is not put right yet"""
+     reconcile: something is not in order and not put right yet, or could not be looked at"""
 
 
 def parse(argv: Sequence[str]) -> Call | str | tuple[Fault, ...]:

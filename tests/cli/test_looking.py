@@ -1,0 +1,95 @@
+"""What one look keeps of a hub's history, and what it does not conclude from what it could not read."""
+
+import time
+
+import boto3
+import pytest
+
+from ami_promoter.aws import Connection
+from ami_promoter.findings import findings
+from ami_promoter.looking import Looking
+from ami_promoter.progress import EVERY, Progress
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Write
+
+TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
+
+
+@pytest.fixture
+def table(client):
+    """The hub's table as the service's adapters see it."""
+    return Table(client, TABLE)
+
+
+def name(number):
+    """A delivery's id."""
+    return f"{number:020x}"
+
+
+def a_delivery(table, number, state):
+    """Put a delivery's record."""
+    body = {"id": name(number), "episode": 1, "state": state, "target": {"account": DEV}}
+    DynamoRecords(table).create(Write(addresses.delivery(name(number)), state, body, None), int(time.time()))
+
+
+def look():
+    """Look at the hub alone."""
+    return Looking(Connection(REGION), lambda _: None).look("run-1", targets=False)
+
+
+def test_what_is_over_is_not_kept(table):
+    """Ended deliveries, promotions that are over, closed shares: none of them is in the view, but what is named."""
+    ledger = DynamoLedger(table)
+    for number in range(30):
+        ami, resource = f"ami-{number:02d}", addresses.snapshot_resource(f"snap-{number:02d}").pk
+        a_delivery(table, number, "delivered")
+        DynamoRecords(table).create(Write(addresses.promotion(ami), "over", {"ami": ami}, None), int(time.time()))
+        children = DynamoChildren(table)
+        children.add(ami, Child(name(number), DEV, REGION, 1, "running"))
+        children.end(ami, Child(name(number), DEV, REGION, 1, "delivered"))
+        DynamoRecords(table).create(Write(addresses.Key(resource), "open", {}, None), int(time.time()))
+        ledger.hold(resource, Share(resource, DEV, DEV, state=State.CLOSED), f"{name(number)}:1")
+        ledger.release(resource, DEV, f"{name(number)}:1")
+    a_delivery(table, 77, "copying")
+    held = addresses.snapshot_resource("snap-held").pk
+    ledger.hold(held, Share(held, DEV, DEV, state=State.OPEN), f"{name(3)}:1")
+
+    view = look()
+
+    assert {pk for pk, _ in view.items} == {addresses.delivery(name(number)).pk for number in (3, 77)}
+    assert set(view.ledger) == {(held, DEV)}
+    assert ("held-by-nobody", f"snapshot snap-held to account {DEV}") in [(it.code, it.where) for it in findings(view)]
+
+
+def test_of_a_promotion_that_is_over_what_it_shared_is_looked_at_all_the_same(table):
+    """Its share may have been lost with the ledger: the snapshot that a person opened is found, and told."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    volume = ec2.create_volume(AvailabilityZone=f"{REGION}a", Size=1)["VolumeId"]
+    snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
+    )
+    resource = addresses.snapshot_resource(snapshot)
+    DynamoRecords(table).create(Write(resource, "open", {}, None), int(time.time()))
+
+    view = look()
+
+    assert [set(found) for found in view.permissions.values()] == [{DEV}]
+    assert ("open-not-ours", f"{snapshot} to account {DEV}") in [(it.code, it.where) for it in findings(view)]
+
+
+def test_a_long_reading_says_how_far_it_is_now_and_then():
+    """Not at every step."""
+    said, now = [], [0.0]
+    progress = Progress(said.append, "Reading the grants on keys", lambda: now[0])
+    for number in range(100):
+        now[0] += EVERY / 20
+        progress.at(number, 100)
+
+    assert said == [f"Reading the grants on keys: {n} of 100." for n in (19, 39, 59, 79, 99)]

@@ -1,0 +1,160 @@
+"""``ami-promoter reconcile`` looks where shares may be: targets of OUs, key policies, hub copies abroad, the file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sandbox import stage
+from tests.scenarios.platform import codes, reconcile
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
+from tests.scenarios.test_key_policy import by, policy, put_now
+from tests.scenarios.test_organisations import READING, Organisation
+from tests.scenarios.test_reconcile import HISTORY, copy_of_ours
+from tests.scenarios.test_regions import BETWEEN, FAR, ROOT
+
+MINUTE = 60
+OURS = f"AmiPromoter{DEV}"
+
+
+def found(report, code):
+    """Findings of one kind."""
+    return [one for one in report["found"] if one["code"] == code]
+
+
+def test_targets_that_an_ou_brings_are_asked(scene):
+    """What a crash left there is found, and a role that is missing there is told."""
+    organisation = Organisation(scene)
+    for account in (DEV, TEST):
+        organisation.people.add_account(organisation.made, account, organisation.inner)
+    scene.apply(organisation.file())
+    status, report = reconcile(scene)
+    assert (status, codes(report), report["targets"]) == (4, {"not-seen"}, {"seen": 0, "asked": 0})
+
+    scene.wait(READING)
+    orphan = copy_of_ours(scene, scene.snapshots[0], "0" * 20)
+    scene.wait(15 * MINUTE)
+    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+
+    status, report = reconcile(scene)
+
+    assert (status, report["targets"]) == (4, {"seen": 1, "asked": 2})
+    assert [one["where"].split()[0] for one in found(report, "copy-orphaned")] == [orphan]
+    assert [one["where"] for one in found(report, "not-seen")] == [f"account {TEST}, {REGION}"]
+
+
+def test_a_statement_of_ours_that_the_ledger_has_forgotten_is_taken_out_of_the_policy(scene):
+    """It came back with an older policy that its owner put: found by its Sid, and closed on demand."""
+    by(scene, "policy")
+    before = policy(scene)
+    scene.world.ec2.pace.copy = 300
+    scene.tag(DEV)
+    scene.run_until_state("copying", DEV)
+    during = policy(scene)
+    scene.run_until_over()
+    scene.wait(MINUTE)
+    assert policy(scene) == before
+    put_now(scene, *json.loads(during)["Statement"])
+
+    status, report = reconcile(scene)
+    assert (status, codes(report)) == (4, {"open-unknown"})
+    assert f"policy statement for account {DEV}" in found(report, "open-unknown")[0]["where"]
+
+    assert reconcile(scene, "--apply")[0] == 0
+    scene.wait(3 * MINUTE)
+    assert OURS not in policy(scene)
+    assert reconcile(scene, "--hub-only")[0] == 0
+
+
+def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene):
+    """The ledger says that it is open, and a delivery needs it; the copy would fail without."""
+    by(scene, "policy")
+    before = policy(scene)
+    scene.world.ec2.pace.copy = 1800
+    scene.tag(DEV)
+    scene.run_until_state("copying", DEV)
+    scene.wait(6 * MINUTE)
+    put_now(scene, *json.loads(before)["Statement"])
+
+    status, report = reconcile(scene)
+    assert (status, codes(report)) == (4, {"open-only-in-ledger"})
+    assert "PutKeyPolicy" in found(report, "open-only-in-ledger")[0]["what"]
+
+    assert reconcile(scene, "--apply", "--hub-only")[0] == 0
+    scene.run_until(lambda: OURS in policy(scene), 5 * MINUTE)
+    scene.run_until_over()
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+def forget(scene, name):
+    """Delete every item of a resource's partition."""
+    client = scene.client("dynamodb")
+    for item in scene.items():
+        if item["pk"] == name:
+            key = {"pk": {"S": name}, "sk": {"S": item["sk"]}}
+            client.delete_item(TableName=TABLE, Key=key)
+
+
+def test_shares_of_a_hub_copy_in_another_region_are_looked_up_there(scene):
+    """What a person took away there, and what the ledger has forgotten there; nothing else is found."""
+    roles = {"ExternalId": stage.EXTERNAL_ID}, {"CreateRole": "false"}
+    for account, role in zip((HUB, DEV), roles, strict=True):
+        given = {"HubAccountId": HUB, "HubRegion": REGION, **role}
+        scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, account, FAR, "ami-promoter-target", given)
+    scene.apply(BETWEEN)
+    scene.world.ec2.pace.copy = 1500
+    scene.tag("")
+    abroad = scene.world.client("ec2", HUB, FAR)
+    scene.run_until(lambda: any("@" in one["pk"] and one.get("state") == "open" for one in scene.items()))
+    scene.wait(HISTORY)
+    names = sorted({one["pk"].removeprefix("resource#snapshot#") for one in scene.items() if "@" in one["pk"]})
+    one, other = (name.partition("@")[0] for name in names)
+    assert codes(reconcile(scene)[1]) == set()
+
+    abroad.modify_snapshot_attribute(
+        SnapshotId=one, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
+    )
+    forget(scene, f"resource#snapshot#{other}@{FAR}")
+    scene.wait(HISTORY)
+    status, report = reconcile(scene)
+
+    assert status == 4
+    assert [it["where"] for it in found(report, "taken-away")] == [f"snapshot {one} in {FAR} to account {DEV}"]
+    assert [it["where"] for it in found(report, "open-unknown")] == [f"{other} in {FAR} to account {DEV}"]
+
+
+SHARING = f"""\
+defaults:
+  external_id: {stage.EXTERNAL_ID}
+  mode: share
+  service_linked_roles: []
+groups:
+  default: ["{DEV}", "{TEST}"]
+"""
+
+
+@pytest.mark.parametrize("access", ["grant", "policy"])
+def test_who_is_in_the_file_no_longer_has_shares_that_are_told_and_withdrawn_on_demand(scene, access):
+    """Launch permission and key of one account; the other one keeps its own."""
+    text = SHARING.replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
+    scene.apply(text)
+    scene.launches = {DEV, TEST}
+    scene.promote("")
+    assert scene.launchable_by() == {DEV, TEST}
+    assert reconcile(scene)[0] == 0
+    scene.apply(text.replace(f'"{DEV}", ', ""))
+
+    status, report = reconcile(scene, "--hub-only")
+    assert (status, codes(report)) == (4, {"receiver-not-listed"})
+    (one,) = report["found"]
+    assert one["where"] == f"account {DEV}"
+    assert "2 shares of ours may be open to it" in one["what"]
+
+    assert reconcile(scene, "--apply", "--hub-only")[0] == 0
+    scene.run_until_state("withdrawn", DEV)
+    scene.wait(2 * MINUTE)
+    assert scene.launchable_by() == {TEST}
+    assert scene.delivery_state(TEST) == "shared"
+    assert reconcile(scene, "--hub-only")[0] == 0
