@@ -13,8 +13,8 @@ from ami_promoter.receivers import Receivers
 from ami_promoter.records import Record
 from ami_promoter.trail import Change
 from chalicelib.core import addresses
-from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import OurImage, OurSnapshot
 
 Place = tuple[str, str]
 """Account and Region."""

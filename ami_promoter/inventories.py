@@ -18,7 +18,7 @@ from ami_promoter.records import Reader
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
-from chalicelib.core.census import LOOK, Census, OurImage, OurSnapshot
+from chalicelib.core.inventory import LOOK, Inventory, OurImage, OurSnapshot
 from chalicelib.ports import Write
 
 POLL = 5
@@ -71,7 +71,7 @@ class Inventories:
         return found
 
     def _ask(self, place: Place, run: str) -> None:
-        record, now = Census(*place), int(self._clock())
+        record, now = Inventory(*place), int(self._clock())
         body = codec.encode(record)
         body.pop("hints")
         self._records.create(Write(record.key, "open", body, now), now)
@@ -79,7 +79,7 @@ class Inventories:
 
     def _answers(self, places: Iterable[Place], run: str) -> dict[Place, Target]:
         """Read the answers that have come since."""
-        keys = {addresses.census(*place): place for place in places}
+        keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading what was found in targets"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
             return {
@@ -91,7 +91,7 @@ class Inventories:
     def _target(self, key: addresses.Key, record: Mapping[str, Any]) -> Target:
         if record.get("fault"):
             return Target(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
-        pages = [self._table.get(addresses.census_page(key, n)) or {} for n in range(record.get("pages", 0))]
+        pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
         return Target(
             tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),

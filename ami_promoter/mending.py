@@ -23,13 +23,15 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
-from chalicelib.core.census import REMOVE
 from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.inventory import REMOVE
 from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
 MOVED_ON = "left alone: it has moved on meanwhile"
+SLICE = 200
+"""So many removals in one item: some 20 KB, written anew after each."""
 PUT_RIGHT_END = 2 * pace.HOUR
 """The last hour of a share that is put into the ledger; a holder that comes moves it on."""
 
@@ -162,34 +164,44 @@ class Mender:
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
-        """Let `act` delete these copies, and wait for what came of each."""
+        """Let `act` delete these copies, and wait for what came of each, as long as any answer comes."""
         places: dict[Place, list[Remove]] = {}
         for order in orders:
             places.setdefault((order.account, order.region), []).append(order)
         results: dict[Remove, str] = dict.fromkeys(orders, "asked for; not answered yet: run it again later")
         with self._connection.telling("asking for copies to be deleted"):
             for place, some in places.items():
-                key = addresses.census(*place)
-                body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in some])
-                self._records.put(addresses.census_order(key, self._run), {"kind": "order", "body": body})
-                self._records.note(key, {REMOVE: self._run}, int(time.time()))
-        until = time.time() + self._patience
-        waiting = dict(places)
+                self._order(place, some)
+        waiting, until, answered = dict(places), time.time() + self._patience, 0
         while waiting and time.time() < until:
-            for place, some in list(waiting.items()):
-                if (answers := self._answers(place)) is not None:
-                    results |= {one: _outcome(answers.get(one.snapshot)) for one in some}
-                    del waiting[place]
+            answers = {place: self._answers(place, len(some)) for place, some in waiting.items()}
+            for place, found in answers.items():
+                results |= {one: _outcome(found[one.snapshot]) for one in waiting[place] if one.snapshot in found}
+            waiting = {place: some for place, some in waiting.items() if len(answers[place]) < len(some)}
+            if (now := sum("not answered" not in result for result in results.values())) > answered:
+                answered, until = now, time.time() + self._patience
             if waiting:
                 time.sleep(POLL)
         return results
 
-    def _answers(self, place: Place) -> dict[str, str] | None:
+    def _order(self, place: Place, some: Sequence[Remove]) -> None:
+        """Write the order beside the target's inventory, in slices that fit into an item, and then ask."""
+        key = addresses.inventory(*place)
+        slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
+        for number, part in enumerate(slices):
+            body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in part])
+            item = {"kind": "order", "slices": len(slices), "body": body}
+            self._records.put(addresses.inventory_order(key, self._run, number), item)
+        self._records.note(key, {REMOVE: self._run}, int(time.time()))
+
+    def _answers(self, place: Place, ordered: int) -> dict[str, str]:
+        """Read what became of copies so far."""
+        key = addresses.inventory(*place)
+        numbers = range(-(-ordered // SLICE))
         with self._connection.telling("reading what became of copies"):
-            item = self._table.get(addresses.census_order(addresses.census(*place), self._run))
-        order = json.loads(item["body"]) if item else []
-        done = {one["snapshot"]: one["result"] for one in order if "result" in one}
-        return done if len(done) == len(order) else None
+            items = [self._table.get(addresses.inventory_order(key, self._run, number)) for number in numbers]
+        order = [one for item in items if item is not None for one in json.loads(item["body"])]
+        return {one["snapshot"]: one["result"] for one in order if "result" in one}
 
 
 def _outcome(result: str | None) -> str:

@@ -17,6 +17,7 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.inventory import AwsInventory
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.adapters.notices import SnsNotices
 from chalicelib.adapters.organisation import AwsOrganisation
@@ -25,7 +26,6 @@ from chalicelib.adapters.rings import SqsRings
 from chalicelib.adapters.role_door import RoleDoor
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.adapters.source import HubSource
-from chalicelib.adapters.survey import AwsSurvey
 from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
 from chalicelib.core.addresses import Key
@@ -34,11 +34,11 @@ from chalicelib.core.organisation import Organisation
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
-from chalicelib.service.census import Census
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.inventories import Inventories
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
 from chalicelib.service.settle import Settle
@@ -46,7 +46,7 @@ from chalicelib.service.sweep import Sweep
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
-LANES = ("delivery", "promotion", "destination", "census")
+LANES = ("delivery", "promotion", "destination", "inventory")
 """Kinds of records that ``act`` works on."""
 
 TRIES = 5
@@ -91,8 +91,8 @@ class Application:
                 self._promotions.run(key, cause, time_left=_seconds(context))
             case "destination":
                 self._destinations.run(key)
-            case "census":
-                self._census.run(key, time_left=_seconds(context))
+            case "inventory":
+                self._inventories.run(key, time_left=_seconds(context))
             case other:
                 raise ValueError(f"No lane acts on {other!r}.")
 
@@ -217,9 +217,9 @@ class Application:
         return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
 
     @cached_property
-    def _census(self) -> Census:
-        survey = AwsSurvey(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
-        return Census(self._records, survey, self._bell, now, self._telemetry)
+    def _inventories(self) -> Inventories:
+        target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
+        return Inventories(self._records, target, self._bell, now, self._telemetry)
 
     @cached_property
     def _settle(self) -> Settle:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
-from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.destination import Slots
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
+from chalicelib.core.inventory import InventoryPage, Part
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
@@ -472,11 +472,18 @@ class TargetAccount(Protocol):
         ...
 
 
-class Survey(Protocol):
+class StaleCursor(Refusal):
+    """A listing cannot go on where it stopped: its cursor is not known any longer."""
+
+
+class TargetInventory(Protocol):
     """A target as a whole, by the tags that everything of ours bears. Every method may raise Refusal."""
 
-    def look(self, account: str, region: str) -> tuple[tuple[OurImage, ...], tuple[OurSnapshot, ...]]:
-        """List all AMIs and snapshots there that bear this hub's tag."""
+    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
+        """List one page, of at most 200, of the AMIs or snapshots there that bear this hub's tag.
+
+        ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
+        """
         ...
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:

@@ -57,19 +57,19 @@ def destination(account: str, region: str) -> Key:
     return Key(f"destination#{account}#{region}")
 
 
-def census(account: str, region: str) -> Key:
-    """One per (account, Region): what is ours there, when an operator last asked."""
-    return Key(f"census#{account}#{region}")
+def inventory(account: str, region: str) -> Key:
+    """One per (account, Region): what the service created there, when an operator last asked."""
+    return Key(f"inventory#{account}#{region}")
 
 
-def census_page(census_key: Key, page: int) -> Key:
+def inventory_page(inventory_key: Key, page: int) -> Key:
     """One page of what was found."""
-    return Key(census_key.pk, f"found#{page:05d}")
+    return Key(inventory_key.pk, f"found#{page:05d}")
 
 
-def census_order(census_key: Key, run: str) -> Key:
-    """What an operator wants removed there, and beside it what became of that."""
-    return Key(census_key.pk, f"remove#{run}")
+def inventory_order(inventory_key: Key, run: str, number: int) -> Key:
+    """One slice of what an operator wants removed there, and beside each what became of that."""
+    return Key(inventory_key.pk, f"remove#{run}#{number:05d}")
 
 
 def snapshot_resource(snapshot: str, region: str = "") -> Key:

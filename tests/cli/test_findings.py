@@ -9,8 +9,8 @@ from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, W
 from ami_promoter.receivers import Receivers
 from ami_promoter.trail import Change
 from chalicelib.core import addresses
-from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import OurImage, OurSnapshot
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 NOW = 1_800_000_000

@@ -14,7 +14,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.core import addresses, codec
 from chalicelib.core import targets as files
-from chalicelib.core.census import LOOK, OurSnapshot
+from chalicelib.core.inventory import LOOK, OurSnapshot
 from chalicelib.core.organisation import Membership, Organisation, Unit
 
 TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
@@ -52,10 +52,10 @@ class Time:
 
 def answer(table, place):
     """What `act` writes when it has looked: here one copy of ours."""
-    key = addresses.census(*place)
+    key = addresses.inventory(*place)
     assert DynamoRecords(table).begin(key).hints[LOOK] == RUN
     row = {"snapshot": codec.encode(SEEN)}
-    DynamoRecords(table).put(addresses.census_page(key, 0), {"kind": "found", "body": json.dumps([row])})
+    DynamoRecords(table).put(addresses.inventory_page(key, 0), {"kind": "found", "body": json.dumps([row])})
     body = json.loads(table.get(key)["body"]) | {"seen": RUN, "pages": 1}
     table.update(key, "SET body = :body", {":body": json.dumps(body)})
 

@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.aws import Connection
 from ami_promoter.facts import Holding
 from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
-from ami_promoter.mending import MOVED_ON, Mender
+from ami_promoter.mending import MOVED_ON, SLICE, Mender
 from ami_promoter.publishing import Publisher
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -235,17 +235,18 @@ def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, 
 
 
 def test_copies_are_deleted_by_order_and_the_answer_is_read(table, mender):
-    """The order lies beside the target's census, which becomes due; what is not answered yet is said to be so."""
-    key = addresses.census(DEV, REGION)
+    """In slices beside the target's inventory, which becomes due; what is not answered yet is said to be so."""
+    key = addresses.inventory(DEV, REGION)
     DynamoRecords(table).create(Write(key, "open", {}, None), now())
-    orders = [Remove(DEV, REGION, f"snap-{n}", ID) for n in range(3)]
+    orders = [Remove(DEV, REGION, f"snap-{n:03d}", ID) for n in range(SLICE + 1)]
 
     assert all("not answered yet" in result for result in mender.remove(orders).values())
 
-    order = addresses.census_order(key, "run-1")
-    placed = json.loads(table.get(order)["body"])
-    assert [one["snapshot"] for one in placed] == ["snap-0", "snap-1", "snap-2"]
+    slices = [addresses.inventory_order(key, "run-1", number) for number in range(2)]
+    placed = [json.loads(table.get(one)["body"]) for one in slices]
+    assert [one["snapshot"] for part in placed for one in part] == [order.snapshot for order in orders]
+    assert [table.get(one)["slices"] for one in slices] == [2, 2]
     assert due(table, key.pk)
-    answered = [one | {"result": result} for one, result in zip(placed, ("", "an AMI uses it", ""), strict=True)]
-    table.update(order, "SET body = :body", {":body": json.dumps(answered)})
-    assert list(mender._answers((DEV, REGION)).values()) == ["", "an AMI uses it", ""]
+    placed[1][0]["result"] = "an AMI uses it"
+    table.update(slices[1], "SET body = :body", {":body": json.dumps(placed[1])})
+    assert mender._answers((DEV, REGION), len(orders)) == {orders[-1].snapshot: "an AMI uses it"}

@@ -1,4 +1,4 @@
-"""A target as a whole, under its role: what bears this hub's tag there. For `ami-promoter reconcile`."""
+"""What bears this hub's tag in a target, listed under the role there. For `ami-promoter reconcile`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.refusals import told
+from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.session_policies import Work, policy
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core import register
-from chalicelib.core.census import OurImage, OurSnapshot
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import InventoryPage, OurImage, OurSnapshot, Part
 from chalicelib.core.targets import Target
-from chalicelib.ports import Refusal, Targets
+from chalicelib.ports import Refusal, StaleCursor, Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
 FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+STALE = ("InvalidNextToken", "InvalidPaginationToken")
+"""Of a token that EC2 knows no longer [EC2 API reference, error codes]."""
 USED = "InvalidSnapshot.InUse"
 GONE = "InvalidSnapshot.NotFound"
 
 
-class AwsSurvey:
-    """The port ``Survey``. A session may look, or else tidy what bears one delivery's tag, and no more."""
+class AwsInventory:
+    """The port ``TargetInventory``. A session may look, or else tidy what bears one delivery's tag, and no more."""
 
     def __init__(self, sessions: Sessions, targets: Targets, partition: str, hub: str) -> None:
         self._sessions = sessions
@@ -35,18 +37,29 @@ class AwsSurvey:
         self._partition = partition
         self._hub = hub
 
-    def look(self, account: str, region: str) -> tuple[tuple[OurImage, ...], tuple[OurSnapshot, ...]]:
+    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
         """See the port."""
-        ec2 = self._client("look", account, region, "census")
-        ours = [{"Name": f"tag:{HUB_TAG}", "Values": [self._hub]}]
-        with told("DescribeImages", _where(account, region)):
-            pages = ec2.get_paginator("describe_images").paginate(Owners=["self"], Filters=ours, IncludeDisabled=True)
-            images = [raw for page in pages for raw in page["Images"]]
-        with told("DescribeSnapshots", _where(account, region)):
-            shown = ec2.get_paginator("describe_snapshots").paginate(OwnerIds=["self"], Filters=ours)
-            snapshots = [raw for page in shown for raw in page["Snapshots"]]
-        used = self._used(ec2, _where(account, region), [raw["SnapshotId"] for raw in snapshots])
-        return tuple(map(_image, images)), tuple(_snapshot(raw, used) for raw in snapshots)
+        where = _where(account, region)
+        ec2 = self._client("look", account, region, "inventory")
+        asked: dict[str, Any] = {
+            "Filters": [{"Name": f"tag:{HUB_TAG}", "Values": [self._hub]}],
+            "MaxResults": FILTER_VALUES,
+            **({"NextToken": cursor} if cursor else {}),
+        }
+        try:
+            if part == "images":
+                with told("DescribeImages", where):
+                    answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
+                return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
+            with told("DescribeSnapshots", where):
+                answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
+        except Refusal as refusal:
+            if cursor and code_of(refusal) in STALE:
+                raise StaleCursor(refusal.why, refusal.fault) from refusal
+            raise
+        used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
+        snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])
+        return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """See the port. EC2 itself refuses a snapshot that an AMI uses."""

@@ -1,0 +1,288 @@
+"""The worker of an inventory: answers once for each run, page by page, deletes what was ordered and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
+from chalicelib.ports import Refusal, StaleCursor, Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.inventories import Inventories, parse, plain
+from tests.fakes import MemoryRecords
+from tests.service.cloud import Quiet
+
+DEV, REGION, NOW = "222222222222", "us-east-1", 1_800_000_000
+KEY = addresses.inventory(DEV, REGION)
+FAULT = Fault("role-not-assumable", "there", "the role cannot be assumed.", "deploy it.")
+
+
+@dataclass
+class Place:
+    """A target with some snapshots of ours in it, listed in pages of two, and perhaps some trouble."""
+
+    snapshots: list[str] = field(default_factory=lambda: ["snap-1", "snap-2"])
+    trouble: Refusal | None = None
+    stale: int = 0
+    """So many times a cursor is not known any longer."""
+    looks: int = 0
+
+    def page(self, account: str, region: str, part: str, cursor: str) -> InventoryPage:
+        """See the port."""
+        self.looks += 1
+        if self.trouble:
+            raise self.trouble
+        if cursor and self.stale:
+            self.stale -= 1
+            raise StaleCursor(Why.DENIED, FAULT)
+        if part == "images":
+            return InventoryPage(images=(OurImage("ami-1", "golden", "available", "d1", "ami-0"),))
+        start = int(cursor or 0)
+        some = self.snapshots[start : start + 2]
+        more = str(start + 2) if start + 2 < len(self.snapshots) else ""
+        found = tuple(OurSnapshot(one, "completed", "d1", "snap-0", 0, used=False) for one in some)
+        return InventoryPage(snapshots=found, cursor=more)
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """See the port."""
+        if self.trouble:
+            raise self.trouble
+        self.snapshots.remove(snapshot)
+        return ""
+
+
+class Rings:
+    """Nobody hears."""
+
+    def ring(self, key: object, cause: str) -> None:
+        """Heard by nobody."""
+
+
+@dataclass
+class Scene:
+    """The worker with its record, and a clock."""
+
+    place: Place = field(default_factory=Place)
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    now: int = NOW
+
+    def __post_init__(self) -> None:
+        bell = Bell(self.records, Rings(), lambda: self.now)
+        self.worker = Inventories(self.records, self.place, bell, lambda: self.now, Quiet())
+        self.records.create(Write(KEY, "open", plain(Inventory(DEV, REGION)), self.now), self.now)
+
+    def ask(self, **hints: str) -> None:
+        """Leave a note, as the command does."""
+        self.records.note(KEY, hints, self.now)
+
+    def order(self, run: str, *snapshots: str) -> None:
+        """Order removals, in slices of two."""
+        slices = [snapshots[start : start + 2] for start in range(0, len(snapshots), 2)]
+        for number, some in enumerate(slices):
+            body = json.dumps([{"snapshot": snapshot, "delivery": "d1"} for snapshot in some])
+            item = {"kind": "order", "slices": len(slices), "body": body}
+            self.records.put(addresses.inventory_order(KEY, run, number), item)
+        self.ask(**{REMOVE: run})
+
+    def run(self, seconds: int = 30) -> Inventory:
+        """Run the worker once."""
+        self.worker.run(KEY, time_left=lambda: seconds)
+        return parse(self.records.read(KEY))
+
+    def results(self, run: str) -> list[str | None]:
+        """What became of an order."""
+        items = [item for _, item in self.records.list(KEY.pk, f"remove#{run}#")]
+        return [one.get("result") for item in items for one in json.loads(item["body"])]
+
+    def found(self, pages: int) -> list[str]:
+        """Ids of what lies beside the record, in so many pages."""
+        items = [self.records.get(addresses.inventory_page(KEY, n)) for n in range(pages)]
+        rows = [row for item in items for row in json.loads(item["body"])]
+        return [(row.get("image") or row["snapshot"])["id"] for row in rows]
+
+
+def test_what_is_there_lies_beside_the_record():
+    """Once for each run; rung again, it does not look again, and is at rest."""
+    scene = Scene()
+    scene.ask(**{LOOK: "one"})
+
+    seen = scene.run()
+    scene.run()
+
+    assert (seen.seen, seen.pages, seen.fault) == ("one", 2, None)
+    assert scene.found(2) == ["ami-1", "snap-1", "snap-2"]
+    assert scene.place.looks == 2
+    assert not scene.records.read(KEY).astir
+
+
+class Clock:
+    """Time that is left: enough for so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        """Count down."""
+        self.steps = steps
+
+    def __call__(self) -> int:
+        """Tell it."""
+        self.steps -= 1
+        return 30 if self.steps >= 0 else 5
+
+
+def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
+    """It goes on where it stopped: 10,000 pages do not kill it, and each page is listed once."""
+    many = [f"snap-{n:03d}" for n in range(41)]
+    scene = Scene(Place(snapshots=list(many)))
+    scene.ask(**{LOOK: "one"})
+    runs = 0
+    while parse(scene.records.read(KEY)).seen != "one":
+        assert scene.records.read(KEY).astir
+        scene.worker.run(KEY, time_left=Clock(1))
+        runs += 1
+        assert runs < 100
+
+    seen = scene.run()
+
+    assert scene.found(seen.pages) == ["ami-1", *many]
+    assert scene.place.looks == 22
+    assert not scene.records.read(KEY).astir
+
+
+def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
+    """The page lies beside the record, which does not know it yet."""
+    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene.ask(**{LOOK: "one"})
+    scene.worker.run(KEY, time_left=Clock(2))
+    saving = scene.records.save
+
+    def dies(*given: Any) -> bool:
+        raise SystemExit
+
+    scene.records.save = dies
+    with pytest.raises(SystemExit):
+        scene.run()
+    scene.records.save = saving
+
+    assert scene.found(scene.run().pages) == ["ami-1", "snap-1", "snap-2", "snap-3"]
+
+
+@pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
+def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault):
+    """A few times; then that is the answer. Nothing of the first try is left in it."""
+    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
+    scene.ask(**{LOOK: "one"})
+
+    seen = scene.run()
+
+    assert (seen.seen, seen.fault) == ("one", fault)
+    assert scene.found(seen.pages) == ([] if fault else ["ami-1", "snap-1", "snap-2", "snap-3"])
+
+
+def test_a_later_run_asks_for_a_look_of_its_own():
+    """What had been listed for the earlier one is not its answer."""
+    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene.ask(**{LOOK: "one"})
+    scene.worker.run(KEY, time_left=Clock(2))
+    scene.place.snapshots = ["snap-4"]
+    scene.ask(**{LOOK: "two"})
+
+    seen = scene.run()
+
+    assert (seen.seen, scene.found(seen.pages)) == ("two", ["ami-1", "snap-4"])
+
+
+def test_a_long_order_is_carried_out_slice_by_slice():
+    """Each once, however often the invocation is cut short; a look that waits for its time keeps it."""
+    many = [f"snap-{n}" for n in range(7)]
+    scene = Scene(Place(snapshots=list(many)))
+    scene.order("one", *many[:5])
+    runs = 0
+    while parse(scene.records.read(KEY)).removed != "one":
+        scene.worker.run(KEY, time_left=Clock(2))
+        runs += 1
+        assert runs < 50
+
+    assert scene.place.snapshots == many[5:]
+    assert scene.results("one") == [""] * 5
+    assert not scene.records.read(KEY).astir
+
+
+def test_a_target_that_cannot_be_seen_says_why():
+    """The answer is the refusal, in words; nobody waits for more."""
+    scene = Scene(Place(trouble=Refusal(Why.ROLE, FAULT)))
+    scene.ask(**{LOOK: "one"})
+
+    assert scene.run().fault == FAULT
+
+
+def test_a_throttle_is_tried_again_and_not_for_ever():
+    """Due again after a while each time; at last the throttle is the answer."""
+    scene = Scene(Place(trouble=Refusal(Why.THROTTLED, FAULT)))
+    scene.ask(**{LOOK: "one"})
+    for _ in range(TRIES - 1):
+        seen = scene.run()
+        assert (seen.seen, scene.records.read(KEY).astir) == ("", True)
+        scene.now = seen.due_at
+
+    assert (scene.run().fault, scene.place.looks) == (FAULT, TRIES)
+
+
+def test_what_was_ordered_is_removed_once():
+    """And what was not ordered stays; rung again, nothing is removed again."""
+    scene = Scene()
+    scene.order("one", "snap-1")
+
+    assert scene.run().removed == "one"
+    scene.run()
+
+    assert scene.place.snapshots == ["snap-2"]
+    assert scene.results("one") == [""]
+
+
+def test_a_copy_of_a_delivery_under_way_is_not_removed():
+    """Its record is read where it is done: the order may be older than the delivery."""
+    scene = Scene()
+    scene.records.create(Write(addresses.delivery("d1"), "copying", {"state": "copying"}, NOW), NOW)
+    scene.order("one", "snap-1")
+
+    scene.run()
+
+    assert scene.place.snapshots == ["snap-1", "snap-2"]
+    assert scene.results("one") == ["its delivery is under way, and looks after it"]
+
+
+def test_a_removal_that_is_refused_says_why():
+    """The others are tried all the same."""
+    scene = Scene(Place(trouble=Refusal(Why.DENIED, FAULT)))
+    scene.order("one", "snap-1", "snap-2")
+
+    scene.run()
+
+    assert scene.results("one") == [FAULT.what, FAULT.what]
+
+
+def test_what_time_does_not_suffice_for_is_done_next_time():
+    """It stays due, and goes on where it stopped."""
+    scene = Scene()
+    scene.order("one", "snap-1", "snap-2")
+
+    assert scene.run(seconds=5).removed == ""
+    assert scene.records.read(KEY).astir
+    assert scene.run().removed == "one"
+    assert scene.results("one") == ["", ""]
+
+
+@pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])
+def test_a_damaged_inventory_is_parked(body):
+    """It keeps nobody else from being looked at."""
+    scene = Scene()
+    scene.records.records[KEY].body = body
+
+    scene.worker.run(KEY, time_left=lambda: 30)
+
+    assert scene.records.read(KEY).parked
