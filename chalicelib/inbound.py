@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chalicelib.core import addresses, register
-from chalicelib.core.promotion import machine
+from chalicelib.core import addresses
+from chalicelib.core.promotion import evolving
 from chalicelib.ports import Records, Write
 from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
@@ -51,17 +51,15 @@ class Inbound:
             or self._trigger_tag not in changed
         ):
             return
-        if register.DELIVERY_TAG in tags:
-            return
         version = detail.get("version")
         if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
             return
         key = addresses.promotion(ami)
-        hint, cause = {"tag": machine.tag_hint(version, _epoch(event.get("time")))}, _id(event)
+        hint, cause = {"tag": evolving.tag_hint(version, _epoch(event.get("time")))}, _id(event)
         if self._trigger_tag not in tags:
             self._bell.note(key, hint, cause, newer=True)
             return
-        record = machine.started(ami, self._hub, self._region, self._clock())
+        record = evolving.started(ami, self._hub, self._region, self._clock())
         write = Write(key, record.state.value, promotions.plain(record), record.due_at)
         self._bell.note_or_create(write, hint, cause, newer=True)
 

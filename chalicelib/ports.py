@@ -19,7 +19,7 @@ from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share
-from chalicelib.core.targets import Resolution
+from chalicelib.core.targets import AppliedFile
 
 
 class Refusal(Exception):
@@ -230,6 +230,10 @@ class Children(Protocol):
         """
         ...
 
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
+        ...
+
     def all(self, ami: str) -> Sequence[Child]:
         """Read them all."""
         ...
@@ -254,6 +258,11 @@ class TagRead:
     image_state: str | None
     image_name: str = ""
     ours: bool = False
+    """It bears the tag of a delivery."""
+    owned: bool = True
+    """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
+    snapshots: frozenset[str] = frozenset()
+    """Of its devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +271,16 @@ class Tagged:
 
     ami: str
     value: str
-    pending: bool = False
-    """It is still being made."""
+    state: str = "available"
+    """EC2's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopy:
+    """A snapshot of the hub in another Region: its key's ARN, and the nonce of the attempt that made it."""
+
+    key: str
+    attempt: str
 
 
 class Source(Protocol):
@@ -277,20 +294,28 @@ class Source(Protocol):
         """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
         ...
 
+    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
+        """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
+        ...
+
+    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+        """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
+        ...
+
     def tagged(self) -> Sequence[Tagged]:
-        """Return every AMI of the hub that bears the trigger tag and was not made by us."""
+        """Return every AMI of the hub that bears the trigger tag, disabled ones too."""
         ...
 
 
 class Targets(Protocol):
     """The applied targets file, with the accounts that the units of an organisation bring into its groups."""
 
-    def resolve(self, value: str) -> Resolution:
-        """Resolve a trigger value; any fault and there are no targets."""
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
         ...
 
-    def digest(self) -> str:
-        """Name the content of the file in force; "" if nothing has been applied."""
+    def generation(self) -> str:
+        """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
         ...
 
     def listed(self, receivers: Collection[str]) -> frozenset[str]:

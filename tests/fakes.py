@@ -295,11 +295,16 @@ class MemoryChildren:
     def end(self, ami: str, child: Child) -> bool:
         known = self.book.get((ami, child.delivery))
         if known is not None and known.episode == child.episode and child.state in ("withdrawn", EXPIRED):
-            self.book[ami, child.delivery] = child
+            self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
         if known is None or known.episode != child.episode or known.state != "running":
             return True
-        self.book[ami, child.delivery] = child
+        self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
         return not any(one.state == "running" for _, one in self.book.of(ami))
+
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        known = self.book.get((ami, delivery))
+        if known is not None:
+            self.book[ami, delivery] = replace(known, asked_again=episode)
 
     def all(self, ami: str) -> Sequence[Child]:
         return [child for _, child in self.book.of(ami)]

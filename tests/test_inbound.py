@@ -131,16 +131,15 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
         tag_event(resources=[f"arn:aws:ec2:{REGION}:{HUB}:instance/i-0abc"]),
         tag_event(resources=[]),
         tag_event(detail={"changed-tag-keys": ["Name"]}),
-        tag_event(detail={"tags": {"promote": "dev", "ami-promoter:delivery": "0123"}}),
         tag_event(detail={"tags": {}}),
         tag_event(detail={"version": "3"}),
         tag_event(detail={"version": True}),
         tag_event(detail={"version": -1}),
     ],
-    ids=["account", "region", "instance", "nothing", "key", "ours", "removed", "text", "boolean", "negative"],
+    ids=["account", "region", "instance", "nothing", "key", "removed", "text", "boolean", "negative"],
 )
 def test_what_is_not_a_new_tag_on_an_image_of_the_hub_starts_nothing(scene, event):
-    """Another account, Region, resource or key; a tag that we set ourselves; a removed tag of an unknown AMI."""
+    """Another account, Region, resource or key; a removed tag of an unknown AMI."""
     scene.inbound.tag_change(event)
 
     assert scene.records.records == {}

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.core import addresses, notices
-from chalicelib.core.promotion import machine
+from chalicelib.core.promotion import evolving
 from chalicelib.core.targets import Directory, Target, resolve
 from chalicelib.inbound import AMI, Inbound
 from chalicelib.ports import Write
@@ -163,7 +163,7 @@ def read(value: str) -> None:
     assert {target.account for target in found.targets} <= set(ACCOUNTS)
     assert all(f.code and f.what and f.cure for f in found.faults)
     if found.faults:
-        promotion = machine.started("ami-0abc", HUB, REGION, NOW)
+        promotion = evolving.started("ami-0abc", HUB, REGION, NOW)
         notice = notices.refused(promotion, found.faults, NOW)
         json.dumps(notice).encode()
         assert len(json.dumps(notice)) < 64 * 1024

@@ -14,6 +14,7 @@ from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine as delivery_machine
 from chalicelib.core.delivery import model as delivery_model
 from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion import machine as promotion_machine
 from chalicelib.core.promotion import model as promotion_model
 
@@ -49,7 +50,7 @@ PROMOTION = """
 ## Promotion
 
 One source AMI on its way to all its targets.
-`chalicelib/core/promotion/machine.py` has its table, its events and its commands.
+`chalicelib/core/promotion/machine.py` has its table and what is outstanding, `evolving.py` what an event changes.
 """
 
 SHARE = """
@@ -86,7 +87,7 @@ def page() -> str:
         PROMOTION,
         _section(promotion, member_docs(promotion_model, "State")),
         "\n### Its events\n",
-        _events(promotion, promotion_machine),
+        _events(promotion, promotion_events),
         SHARE,
         _section(
             shares, {state: doc.rstrip(".") for state, doc in member_docs(share, "State").items()}, "what that means"

@@ -66,6 +66,11 @@ class MembersTable:
         )
         raise Refusal(Why.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 
+    def generation(self) -> int:
+        """Return the generation in force; 0: nothing yet."""
+        item = self._table.get(CURRENT)
+        return int(item["generation"]) if item else 0
+
     def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the units of these accounts, as far as they have any; reads only the items these stand in."""
         found: dict[str, tuple[str, ...]] = {}

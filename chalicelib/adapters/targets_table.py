@@ -32,7 +32,7 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.core.targets import ORGANISATION, Directory, Resolution
+from chalicelib.core.targets import ORGANISATION, AppliedFile, Directory
 from chalicelib.ports import Refusal
 
 POINTERS = "targets"
@@ -76,26 +76,39 @@ class TargetsTable:
         self._table = table
         self._hub = hub
         self._members = MembersTable(client, table)
+        self._read = AppliedFile()
 
-    def resolve(self, value: str) -> Resolution:
-        """Say what a trigger's value means by the file in force: targets, or every fault at once."""
+    def read(self) -> AppliedFile:
+        """See the port. Both parts are immutable under their names, so what was read before serves as long as they stand.
+
+        The membership is read after the file: an account that leaves meanwhile is not read as one that is in.
+        """
         current = self.current()
         if current is None:
-            return Resolution(faults=(targets.nothing_applied(f"table {self._table}"),))
+            return AppliedFile(fault=targets.nothing_applied(f"table {self._table}"))
         try:
-            directory = self.directory(current)
+            if self._read.digest != current.digest or self._read.fault is not None:
+                directory = replace(self.directory(current), hub=self._hub)
+                self._read = AppliedFile(directory, current.digest)
+            directory = self._read.directory
             if directory.organisation is not None:
-                directory = replace(directory, membership=self._membership(directory.organisation), hub=self._hub)
+                known = directory.membership
+                if known.troubles or not known.generation or known.generation != self._members.generation():
+                    directory = replace(directory, membership=self._membership(directory.organisation))
+                    self._read = AppliedFile(directory, current.digest)
         except TargetsDamaged as damage:
-            return Resolution(faults=(damage.fault,), digest=current.digest)
+            return AppliedFile(digest=current.digest, fault=damage.fault)
         except Refusal as refusal:
-            return Resolution(faults=(refusal.fault,), digest=current.digest)
-        return targets.resolve(value, directory, current.digest)
+            return AppliedFile(digest=current.digest, fault=refusal.fault)
+        return self._read
 
-    def digest(self) -> str:
-        """Name the content of the file in force; "" if nothing has been applied."""
+    def generation(self) -> str:
+        """See the port."""
         current = self.current()
-        return current.digest if current else ""
+        if current is None:
+            return AppliedFile().generation
+        named = self._organisation(current)
+        return f"{current.digest}/{self._members.generation() if named else 0}"
 
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
         """Return those of these that the file in force lets receive anything [law 8].

@@ -29,7 +29,10 @@ SWITCH = Key("switches", "promotions")
 
 
 STANDING = "standing"
-"""The partition of those notes."""
+"""The partition of the marks of AMIs with standing shares."""
+
+HEADS = "heads"
+"""The partition of all promotions' heads."""
 
 
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
@@ -110,8 +113,13 @@ def image_resource(ami: str) -> Key:
 
 
 def standing(ami: str) -> Key:
-    """The note that an AMI has shares that stay: discovery looks whether it is still tagged."""
+    """The mark that an AMI has, or is about to have, standing shares: the pass over those looks after it."""
     return Key(STANDING, ami)
+
+
+def baseline_notice() -> Key:
+    """What the notice of the baseline is to say, until it is out."""
+    return Key("baseline#hub")
 
 
 def grants_on(key_arn: str) -> Key:
@@ -152,6 +160,16 @@ def source_image(ami: str) -> Key:
 def plan(ami: str, plan: str, chunk: int) -> Key:
     """One chunk of the targets of an episode, with their settings."""
     return Key(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
+
+
+def places(ami: str, plan: str, chunk: int) -> Key:
+    """One chunk of the targets that a plan names, without their settings."""
+    return Key(f"promotion#{ami}", f"plan#{plan}#places#{chunk:05d}")
+
+
+def head(ami: str) -> Key:
+    """What discovery needs to know of a promotion; all heads stand in one partition."""
+    return Key(HEADS, ami)
 
 
 def copy_lookups(account: str, region: str, source_snapshot: str) -> str:

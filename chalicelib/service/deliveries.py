@@ -70,7 +70,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         self._partition = partition
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command) -> ev.Event:
+    def perform(self, record: Delivery, command: do.Command, _time_left: Clock) -> ev.Event:
         """See Lane."""
         try:
             return self._perform_one(record, command)

@@ -97,7 +97,7 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
 
     with pytest.raises(Refusal, match="changed or deleted by hand"):
         members.membership()
-    assert [f.code for f in TargetsTable(client, TABLE).resolve("dev").faults] == ["organization-damaged"]
+    assert [f.code for f in TargetsTable(client, TABLE).read().resolve("dev").faults] == ["organization-damaged"]
 
 
 def test_the_book_is_written_by_one_at_a_time(members):
@@ -152,13 +152,13 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     """Before the first reading it waits; where that was refused, it says why."""
     apply(client, FILE)
     table = TargetsTable(client, TABLE, ("111111111111", REGION))
-    assert table.resolve("dev").waits is not None
+    assert table.read().resolve("dev").waits is not None
     fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
     members.save(Book(troubles={OU: Trouble(5, fault)}), 0)
-    assert table.resolve("dev").faults == (fault,)
+    assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)
-    assert {(t.account, t.unit) for t in table.resolve("dev").targets} == {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
+    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
     assert table.groups() == FILE.groups
     assert table.organisation() == FILE.organisation
-    assert targets.digest_of(targets.to_items(FILE)) == table.resolve("dev").digest
+    assert targets.digest_of(targets.to_items(FILE)) == table.read().resolve("dev").digest

@@ -58,7 +58,7 @@ def test_a_value_resolves_by_the_file_in_force(client):
     """Groups become targets with every setting the file gave them."""
     current = apply(client, DIRECTORY)
 
-    found = TargetsTable(client, TABLE).resolve("all")
+    found = TargetsTable(client, TABLE).read().resolve("all")
 
     assert found.targets == (*DIRECTORY.accounts[DEV], *DIRECTORY.accounts[PROD])
     assert (found.faults, found.digest) == ((), current.digest)
@@ -70,8 +70,8 @@ def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
     apply(client, DIRECTORY)
     apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), generation=2)
 
-    assert [target.account for target in table.resolve("").targets] == [PROD]
-    assert [fault.code for fault in table.resolve("all").faults] == ["unknown-group"]
+    assert [target.account for target in table.read().resolve("").targets] == [PROD]
+    assert [fault.code for fault in table.read().resolve("all").faults] == ["unknown-group"]
     assert table.listed({DEV, PROD}) == {PROD}
 
 
@@ -98,7 +98,7 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
     """A fresh installation refuses every value and says what to do."""
     table = TargetsTable(client, TABLE)
 
-    found = table.resolve("dev")
+    found = table.read().resolve("dev")
 
     assert (found.targets, found.digest) == ((), "")
     assert [str(fault) for fault in found.faults] == [
@@ -115,7 +115,7 @@ def test_items_changed_by_hand_are_not_trusted(client):
     current = apply(client, DIRECTORY)
     put(client, partition(current.version), "group#default", body={"S": f'["{DEV}","{PROD}"]'})
 
-    found = TargetsTable(client, TABLE).resolve("default")
+    found = TargetsTable(client, TABLE).read().resolve("default")
 
     assert found.targets == ()
     assert [str(fault) for fault in found.faults] == [
@@ -137,8 +137,8 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
     table = TargetsTable(client, TABLE)
 
-    assert [fault.code for fault in table.resolve(DEV).faults] == ["targets-damaged"]
-    assert "Target has no colour" in table.resolve(DEV).faults[0].what
+    assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
+    assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
     assert (table.listed({DEV}), table.live(DEV)) == ({DEV}, ("R", ""))
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
         table.directory(table.current())
@@ -151,7 +151,7 @@ def test_every_read_is_consistent(client):
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
     table = TargetsTable(client, TABLE)
 
-    table.resolve("all")
+    table.read().resolve("all")
     table.listed({DEV})
     table.live(DEV)
 
@@ -196,4 +196,4 @@ def test_a_thousand_accounts_resolve(client):
     tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
     apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
 
-    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts
+    assert [target.account for target in TargetsTable(client, TABLE).read().resolve("").targets] == accounts

@@ -55,7 +55,7 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
         f"Applied as version 1 in {PLACE}: 2 groups, 2 accounts.",
     ]
     table = TargetsTable(client, TABLE)
-    assert [target.account for target in table.resolve("all").targets] == ["111111111111", "222222222222"]
+    assert [target.account for target in table.read().resolve("all").targets] == ["111111111111", "222222222222"]
     assert table.live("222222222222") == ("AmiCopyRole", "two")
 
 
@@ -284,7 +284,7 @@ def test_a_thousand_accounts_are_applied_and_read_back(client, file):
 
     assert main(["targets", "apply", file(text)]) == 0
 
-    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts
+    assert [target.account for target in TargetsTable(client, TABLE).read().resolve("").targets] == accounts
 
 
 class Reluctant:

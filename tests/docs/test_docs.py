@@ -16,8 +16,8 @@ from chalicelib.core import addresses, notices
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
+from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.core.promotion.machine import started
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell

@@ -24,7 +24,7 @@ from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.organisation import ways
 from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
-from chalicelib.core.targets import Directory, resolve
+from chalicelib.core.targets import AppliedFile, Directory, digest_of, to_items
 from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
@@ -495,7 +495,21 @@ class TwinSource:
         if raw is None or ami in self._cloud.gone:
             return TagRead(None, None)
         tags = self._cloud.look().tags.get(ami, {})
-        return TagRead(tags.get(TRIGGER), raw["State"], raw["Name"], register.DELIVERY_TAG in tags)
+        return TagRead(
+            tags.get(TRIGGER),
+            raw["State"],
+            raw["Name"],
+            register.DELIVERY_TAG in tags,
+            snapshots=frozenset(mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]),
+        )
+
+    def keys(self, snapshots):
+        """See the port."""
+        return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
+
+    def copies(self, ami, region):
+        """See the port. The hub has no copies in other Regions here."""
+        return {}
 
     def examine(self, ami):
         """See the port."""
@@ -511,7 +525,7 @@ class TwinSource:
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
         images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
         return [
-            Tagged(ami, value, pending=raw["State"] == "pending")
+            Tagged(ami, value, raw["State"])
             for ami, raw in images.items()
             if (value := found.get(ami)) is not None
         ]
@@ -522,14 +536,18 @@ class TwinTargets:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._read = AppliedFile()
 
-    def resolve(self, value):
+    def read(self):
         """See the port."""
-        return resolve(value, self._cloud.directory, self.digest())
+        directory = self._cloud.directory
+        if self._read.directory is not directory:
+            self._read = AppliedFile(directory, digest_of(to_items(directory)))
+        return self._read
 
-    def digest(self):
+    def generation(self):
         """See the port."""
-        return f"digest of {sorted(self._cloud.directory.accounts)}"
+        return self.read().generation
 
     def listed(self, receivers):
         """See the port."""

@@ -17,11 +17,11 @@ from chalicelib.inbound import Inbound
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
-from chalicelib.service.discover import Discover
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
+from chalicelib.service.tag_pass import TagPass, read_heads
 from tests.service.cloud import (
     HUB,
     REGION,
@@ -102,7 +102,7 @@ class Hub:
         self.telemetry = Quiet()
         self.laws = Laws(self)
         self._wire()
-        self._discover.run()
+        self.discover()
         self.gate.crashes, self.gate.troubles, self.gate.watch = self.crashes, self.troubles, self.laws.watch
         self.gate.calls = 0
 
@@ -138,7 +138,8 @@ class Hub:
         self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
         self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
+        self._records, self._source = records, source
+        self._tags = TagPass(records, targets, bell, clock, HUB, REGION)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -317,8 +318,13 @@ class Hub:
 
     def _discover_now(self) -> None:
         self._discover_at = None
-        if not self._invoke("discover", self._discover.run):
+        if not self._invoke("discover", self.discover):
             self._discover_at = self.cloud.now + DISCOVERY
+
+    def discover(self) -> None:
+        """Run discovery once."""
+        time_left = self._time_left()
+        self._tags.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
 
     # --- small parts -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import machine
+from chalicelib.core.promotion import events as promotion_events
 from chalicelib.service import deliveries
 from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.promotions import Promotions
@@ -177,7 +177,7 @@ class NeverOver(Promotions):
 
     def _count(self, promotion):
         super()._count(promotion)
-        return machine.Hindered(Fault("again", "", "", ""))
+        return promotion_events.Blocked(Fault("again", "", "", ""))
 
 
 class WithdrawsTheFirst(Deliveries):

@@ -32,6 +32,7 @@ def test_discovery_passes_by_a_promotion_that_cannot_be_read():
     hub.cloud.tag("ami-00", GOOD)
     hub.run(until=START + 2 * HOUR)
     spoil(hub, addresses.promotion("ami-00"))
+    hub.cloud.tag("ami-00", "default")
     hub.cloud.tag("ami-01", GOOD)
     hub.run(until=START + 4 * HOUR)
 
