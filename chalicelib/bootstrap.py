@@ -38,10 +38,11 @@ from chalicelib.service.census import Census
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
+from chalicelib.service.entitlements import ListedOnly
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
@@ -103,7 +104,7 @@ class Application:
             if is_audit(key):
                 self._grant_audit.run(key, time_left=_seconds(context))
             else:
-                self._settle.run(key, time_left=_seconds(context))
+                self._share_worker.run(key, time_left=_seconds(context))
 
     def sweep(self, context: Any) -> None:
         """Ring what is due."""
@@ -178,7 +179,7 @@ class Application:
     def _deliveries(self) -> Deliveries:
         ports = DeliveryPorts(
             slots=DynamoSlotBook(self._table),
-            ledger=DynamoLedger(self._table),
+            ledger=self._ledger,
             children=DynamoChildren(self._table),
             targets=self._targets,
             target=AwsTarget(
@@ -197,6 +198,7 @@ class Application:
             self._telemetry,
             ports,
             partition=self._settings.partition,
+            region=self._settings.region,
             trigger_tag=self._settings.trigger_tag,
         )
 
@@ -214,7 +216,8 @@ class Application:
     @cached_property
     def _grant_audit(self) -> GrantAudit:
         grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
-        return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
+        region = self._settings.region
+        return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
     def _census(self) -> Census:
@@ -222,17 +225,22 @@ class Application:
         return Census(self._records, survey, self._bell, now, self._telemetry)
 
     @cached_property
-    def _settle(self) -> Settle:
-        where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
-        ledger = DynamoLedger(self._table)
+    def _ledger(self) -> DynamoLedger:
+        return DynamoLedger(self._table)
+
+    @cached_property
+    def _share_worker(self) -> ShareWorker:
+        hub, region = self._settings.hub_account, self._settings.region
+        where = f"account {hub} (hub), {region}"
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
             "image": ImageDoor(self._sessions, where),
-            "key": GrantDoor(self._sessions, where),
-            "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
-            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
+            "key": GrantDoor(self._sessions, where, region),
+            "role": RoleDoor(self._sessions, self._targets, hub, region),
+            "policy": PolicyDoor(self._sessions, self._ledger, hub, region),
         }
-        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
+        entitlements = ListedOnly(self._targets)
+        return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

@@ -14,13 +14,15 @@ from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
 from chalicelib.inbound import Inbound
+from chalicelib.ports import Entitlements
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
+from chalicelib.service.entitlements import ListedOnly
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.service.cloud import (
     HUB,
@@ -61,10 +63,11 @@ class Parts:
     deliveries: Callable[..., Deliveries] = Deliveries
     promotions: Callable[..., Promotions] = Promotions
     destinations: Callable[..., Destinations] = Destinations
-    settle: Callable[..., Settle] = Settle
+    share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
     policy_door: Callable[..., PolicyDoor] = PolicyDoor
+    entitlements: Callable[..., Entitlements] = ListedOnly
 
 
 @dataclass
@@ -118,7 +121,7 @@ class Hub:
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
             "role": guard("roles", TwinRoleDoor(cloud)),
-            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, REGION)),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
@@ -132,11 +135,13 @@ class Hub:
         )
         ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
         self._deliveries = self.parts.deliveries(
-            records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER
+            records, bell, clock, told, ports, partition="aws", region=REGION, trigger_tag=TRIGGER
         )
         self._destinations = self.parts.destinations(records, slots, bell, clock, told)
-        self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
-        self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
+        entitlements = self.parts.entitlements(targets)
+        self._share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
+        grants = guard("keys", TwinGrants(cloud))
+        self._grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
         self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
 
@@ -309,7 +314,7 @@ class Hub:
             case _ if is_audit(key):
                 self._grant_audit.run(key, time_left=self._time_left())
             case _:
-                self._settle.run(key, time_left=self._time_left())
+                self._share_worker.run(key, time_left=self._time_left())
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now
