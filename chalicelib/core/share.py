@@ -345,8 +345,13 @@ def _reopens(share: Share, now: int) -> bool:
 
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
-    found = [s for s in shares if s.holdings and now >= s.next_try and not overdue(s, now) and _may_open(s, now)]
+    found = [s for s in shares if s.holdings and _is_time(s, now) and not overdue(s, now) and _may_open(s, now)]
     return sorted(found, key=lambda s: s.next_try)
+
+
+def _is_time(share: Share, now: int) -> bool:
+    """Whether it may be tried now. The next look of a closing is nothing that an opening waits for."""
+    return now >= share.next_try or (share.state is State.CLOSING and not share.tries)
 
 
 def _may_open(share: Share, now: int) -> bool:

@@ -14,8 +14,8 @@ T = TypeVar("T")
 
 SLOW = 2
 """Seconds that a call of AWS may take on a bad day."""
-CLOSING = 6
-"""Seconds that are kept for writing down what was done and when to go on."""
+CLOSING = 8
+"""Seconds that are kept for writing down what was done and when to go on, and for waking whoever goes on."""
 
 
 class Budget:

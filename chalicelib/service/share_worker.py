@@ -24,7 +24,7 @@ from chalicelib.core.share_refusals import Subject, most_calls, subject
 from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
 from chalicelib.service import deliveries, grant_audit
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.budget import Budget, in_slices, slices
+from chalicelib.service.budget import Budget, in_slices
 
 PASSES = 6
 RACES = 3
@@ -66,23 +66,16 @@ class _Book:
         self._shares.update({s.holder_key: s for s in saved})
         return saved
 
-    def save_intents(
-        self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False
-    ) -> list[Share]:
-        """Write as many as there is time for, and return those; the others are for the next run."""
+    def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
+        """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
         saved: list[Share] = []
-        in_slices(
-            shares,
-            WRITTEN_AT_ONCE,
-            budget.part(FOR_INTENTS),
-            lambda some: saved.extend(self.save(some, happened, unheld=unheld)),
-        )
+        in_slices(shares, WRITTEN_AT_ONCE, budget, lambda some: saved.extend(self.save(some, happened, unheld=unheld)))
         return saved
 
-    def save_results(self, results: Sequence[Share], happened: str) -> list[Share]:
-        """Write what calls have done, piece by piece. If others wrote meanwhile, what was done is put right."""
+    def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
+        """Write what calls have done, as far as there is time. If others wrote meanwhile, it is put right."""
         try:
-            return [s for some in slices(results, WRITTEN_AT_ONCE) for s in self.save(some, happened)]
+            return self.save_some(results, happened, budget)
         except LostRace:
             self._put_right({s.holder_key: s for s in results})
             raise
@@ -212,43 +205,39 @@ class ShareWorker:
     def _open(self, door: Door, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
         """Ask who is entitled and what was there before us; write the intent; open; write the result."""
         try:
-            opening = self._entitled(book, opening)
+            opening = self._entitled(book, opening, budget)
             fresh = [s for s in opening if s.state not in (State.OPENING, State.CLOSING)]
             seen = door.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
         except Refusal as refusal:
-            self._save_blocked(book, opening, refusal)
+            what = f"not opened: {refusal.fault.what}"
+            book.save_some((self._blocked(s, refusal) for s in opening), what, budget)
             return
         now = self._clock()
         doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
         happened = "the permission shows before it was asked for: to be looked at again"
-        book.save(doubts.values(), happened)
+        book.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.holder_key not in doubts]
         begun = [s for s in sure if s.state is State.OPENING]
-        begun += book.save_intents(
+        begun += book.save_some(
             (share.intend_opening(s, now, seen=s.holder_key in seen) for s in sure if s.state is not State.OPENING),
             "opening is intended",
-            budget,
+            budget.part(FOR_INTENTS),
         )
         results = [share.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         results += self._in_batches(door, to_ask, lambda some: self._opened(door, book.resource, some), budget)
-        for s in book.save_results(results, "opening was tried"):
+        for s in book.save_results(results, "opening was tried", budget):
             what = "opened" if s.state is State.OPEN else "not opened"
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
-    def _entitled(self, book: _Book, opening: Sequence[Share]) -> list[Share]:
+    def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
         """Refuse who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
         reasons = {**self._entitlements.refusals(book.resource, opening), **elsewhere}
         now = self._clock()
         refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
-        for some in slices(refused, WRITTEN_AT_ONCE):
-            book.save(some, f"refused: {some[0].fault and some[0].fault.code}")
+        book.save_some(refused, f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}", budget)
         return [s for s in opening if s.holder_key not in reasons]
-
-    def _save_blocked(self, book: _Book, opening: Sequence[Share], refusal: Refusal) -> None:
-        for some in slices([self._blocked(s, refusal) for s in opening], WRITTEN_AT_ONCE):
-            book.save(some, f"not opened: {refusal.fault.what}")
 
     def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = door.open(resource, some)
@@ -303,12 +292,13 @@ class ShareWorker:
         """Write the intent; remove; look whether it is gone; write the result."""
         now = self._clock()
         begun = [s for s in closing if s.state is State.CLOSING]
-        begun += book.save_intents(
+        begun += book.save_some(
             (share.intend_closing(s, now) for s in closing if s.state is not State.CLOSING),
             "closing is intended",
-            budget,
+            budget.part(FOR_INTENTS),
             unheld=True,
         )
+        self._remind_audit(book, begun)
         results = [share.closed(s, now) for s in begun if s.preexisting]
         ours = [s for s in begun if not s.preexisting]
         if share.nameless(book.resource):
@@ -318,12 +308,20 @@ class ShareWorker:
             results += self._in_batches(door, ours, lambda some: self._removed(door, book.resource, some), budget)
         else:
             results += self._in_batches(door, ours, lambda some: self._revoked(door, book.resource, some), budget)
-        for s in book.save_results(results, "closing was tried"):
+        for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
-        if not share.nameless(book.resource) and not addresses.at_home(book.resource):
-            over = {s.account for s in closing} - {s.account for s in book.shares if share.needed(s)}
-            if over:
-                self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
+
+    def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
+        """Let all grants of the key be looked through, once the last share of an account there has closed.
+
+        Asked for before it closes: a death afterwards must not leave it unasked.
+        """
+        if share.nameless(book.resource) or addresses.at_home(book.resource):
+            return
+        names = {s.holder_key for s in closing}
+        others = {s.account for s in book.shares if share.needed(s) and s.holder_key not in names}
+        if {s.account for s in closing} - others:
+            self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what bears no name; whether it is gone, later looks say."""
