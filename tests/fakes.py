@@ -15,7 +15,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Holding, Share, archived
+from chalicelib.core.share import Holding, Purpose, Share, archived
 from chalicelib.ports import LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
 
 
@@ -238,6 +238,16 @@ class MemorySlotBook:
         known = self.book.get((destination.pk, slots.delivery))
         if known is not None and known.episode == slots.episode and known.over:
             del self.book[destination.pk, slots.delivery]
+
+
+def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
+    """What a delivery that copies holds."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
+
+
+def sharing(delivery: str, account: str = "222222222222", episode: int = 1, until: int = 0) -> Holding:
+    """What a delivery that shares holds, for good or until then."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.STANDING, until)
 
 
 class MemoryLedger:

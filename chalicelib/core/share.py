@@ -262,6 +262,11 @@ def is_grant_of(name: str, region: str) -> bool:
     return name.startswith(f"{GRANT_PREFIX}{region}:")
 
 
+def ghost_name(grant_id: str) -> str:
+    """Name the share of a grant that no delivery's share accounts for."""
+    return f"grant-{grant_id}"
+
+
 def nameless(resource: str) -> bool:
     """Whether a permission there bears no name of ours, so that it cannot be told from somebody else's."""
     return resource.split("#")[1] in ("snapshot", "image")
@@ -398,7 +403,7 @@ def _due(share: Share, now: int) -> Iterable[int | None]:
     if share.state is State.OPEN:
         yield _open_due_at(share, now)
     elif share.state in idle and not share.holdings:
-        yield _kept_until(share)
+        yield max(_kept_until(share), share.next_try)
     elif share.state in idle and _asks_again(share):
         yield share.next_try
 
@@ -597,8 +602,16 @@ def archived(share: Share) -> Share:
 
 def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
     """Return the share of a grant of ours that no share of the ledger accounts for: it is to be closed."""
-    name = f"grant-{grant_id[:16]}"
-    return Share(resource, name, account, grantee, State.CLOSING, grant_id=grant_id, intended_at=now, next_try=now)
+    return Share(
+        resource,
+        ghost_name(grant_id),
+        account,
+        grantee,
+        State.CLOSING,
+        grant_id=grant_id,
+        intended_at=now,
+        next_try=now,
+    )
 
 
 def raced(tried: Share, found: Share | None, now: int) -> Share | None:

@@ -112,7 +112,7 @@ class GrantAudit:
             except Refusal as refusal:
                 self._telemetry.share(f"{PREFIX}{key_arn}", "", "grants not listed", why=refusal.fault.what)
                 return _Place(found=place.found), True  # a marker may have expired: from the first page on
-            for account, theirs in sorted(_by_account(grants).items()):
+            for account, theirs in sorted(self._by_account(grants).items()):
                 if account <= place.account:
                     continue
                 if not first and not budget.allows(CALLS_FOR_ACCOUNT):
@@ -132,17 +132,29 @@ class GrantAudit:
         ghosts = [
             (resource, grant)
             for grant in grants
-            if account_of(grant.grantee) == account and share.is_grant_of(grant.name, self._region)
+            if self._is_ours(grant)
             if not self._accounts_for(shares[resource := of_roles if ROLE_PATH in grant.grantee else of_key], grant)
         ]
         for number, (resource, grant) in enumerate(ghosts):
             if number and not budget.allows(2):
                 return True, False
             self._close(resource, account, grant)
-        strays = [grant.id for grant in grants if account_of(grant.issuer) == account]
+        strays = [grant.id for grant in grants if not self._is_ours(grant)]
         if strays and not ghosts:
             self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
         return bool(ghosts), True
+
+    def _is_ours(self, grant: SeenGrant) -> bool:
+        return share.is_grant_of(grant.name, self._region)
+
+    def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
+        """Return the grants that concern each account: ours to it, and others of its making."""
+        found: dict[str, list[SeenGrant]] = defaultdict(list)
+        for grant in grants:
+            account = account_of(grant.grantee if self._is_ours(grant) else grant.issuer)
+            if account:
+                found[account].append(grant)
+        return found
 
     def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
         """Whether the ledger knows a grant for open, about to be, or about to be closed."""
@@ -182,15 +194,6 @@ def account_of(arn: str) -> str:
 
 def _bears(name: str, ours: str) -> bool:
     return name == ours or name.startswith(f"{ours}:")
-
-
-def _by_account(grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
-    """Return the grants that concern each account, as grantee or as issuer."""
-    found: dict[str, list[SeenGrant]] = defaultdict(list)
-    for grant in grants:
-        for account in {account_of(grant.grantee), account_of(grant.issuer)} - {""}:
-            found[account].append(grant)
-    return found
 
 
 def _read(stored: Stored) -> _Place:

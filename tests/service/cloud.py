@@ -17,12 +17,12 @@ from typing import Any
 
 from chalicelib.adapters.target_images import of_this_try
 from chalicelib.core import addresses, register
+from chalicelib.core import share as shares_
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.organisation import ways
-from chalicelib.core import share as shares_
 from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import Directory, resolve

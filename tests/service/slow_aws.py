@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalicelib.core.addresses import Key
-from chalicelib.core.share import Holding, Purpose, Share, State
+from chalicelib.core.share import Share, State
 from chalicelib.ports import Refusal, Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.entitlements import ListedOnly
 from chalicelib.service.share_worker import ShareWorker
+from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.stores import Stores, in_memory
 
@@ -24,11 +25,6 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
 
 class Killed(BaseException):
     """The function has reached its limit."""
-
-
-def copying(delivery: str, account: str = ACCOUNT, episode: int = 1) -> Holding:
-    """A delivery that copies."""
-    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
 
 
 class Slow:

@@ -12,7 +12,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls
 from chalicelib.ports import Refusal
-from tests.service.slow_aws import ACCOUNT, START, SlowResource, copying
+from tests.fakes import copying
+from tests.service.slow_aws import ACCOUNT, START, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")

@@ -115,7 +115,7 @@ class DynamoLedger:
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
         """See the port."""
-        return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "")]
+        return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "resource#")]
 
     # --- shares ------------------------------------------------------------------------------------------------------
 
