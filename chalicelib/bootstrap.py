@@ -32,21 +32,25 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.organisation import Organisation
 from chalicelib.inbound import Inbound
-from chalicelib.ports import Door, Refusal
+from chalicelib.ports import Door
+from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
 from chalicelib.service.census import Census
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
+from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
+from chalicelib.service.tag_pass import TagPass
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
-LANES = ("delivery", "promotion", "destination", "census")
+LANES = ("delivery", "promotion", "destination", "census", "baseline")
 """Kinds of records that ``act`` works on."""
 
 TRIES = 5
@@ -93,6 +97,8 @@ class Application:
                 self._destinations.run(key)
             case "census":
                 self._census.run(key, time_left=_seconds(context))
+            case "baseline":
+                BaselineNotice(self._records, self._notices, now).run(key)
             case other:
                 raise ValueError(f"No lane acts on {other!r}.")
 
@@ -103,22 +109,20 @@ class Application:
             if is_audit(key):
                 self._grant_audit.run(key, time_left=_seconds(context))
             else:
-                self._settle.run(key, time_left=_seconds(context))
+                self._share_worker.run(key, time_left=_seconds(context))
 
     def sweep(self, context: Any) -> None:
         """Ring what is due."""
         Sweep(self._records, self._rings, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
 
     def discover(self, context: Any) -> None:
-        """Find tagged AMIs whose event was lost; then see whom the units of the organisation have."""
+        """Look for lost tag events, for standing shares that nobody is entitled to, and at the organization."""
         hub = (self._settings.hub_account, self._settings.region)
-        try:
-            children = DynamoChildren(self._table)
-            find = Discover(self._records, self._source, self._targets, children, self._bell, now, *hub)
-            found = find.run()
-            self._members.run(found, time_left=_seconds(context))
-        except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
-            self._telemetry.hindered("discover", str(refusal))
+        tags = TagPass(self._records, self._targets, self._bell, now, *hub)
+        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
+        standing = StandingPass(self._records, ports, self._bell, now, self._telemetry)
+        passes = (tags, standing, self._members)
+        Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
 
     @cached_property
     def inbound(self) -> Inbound:
@@ -164,7 +168,7 @@ class Application:
         def reader(named: Organisation) -> AwsOrganisation:
             return AwsOrganisation(self._sessions, named, self._settings.hub_account, self._settings.region)
 
-        return Members(self._targets, book, reader, self._records, self._bell, now, self._telemetry)
+        return Members(self._targets, book, reader, now, self._telemetry)
 
     @cached_property
     def _source(self) -> HubSource:
@@ -178,7 +182,7 @@ class Application:
     def _deliveries(self) -> Deliveries:
         ports = DeliveryPorts(
             slots=DynamoSlotBook(self._table),
-            ledger=DynamoLedger(self._table),
+            ledger=self._ledger,
             children=DynamoChildren(self._table),
             targets=self._targets,
             target=AwsTarget(
@@ -197,6 +201,7 @@ class Application:
             self._telemetry,
             ports,
             partition=self._settings.partition,
+            region=self._settings.region,
             trigger_tag=self._settings.trigger_tag,
         )
 
@@ -214,7 +219,8 @@ class Application:
     @cached_property
     def _grant_audit(self) -> GrantAudit:
         grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
-        return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
+        region = self._settings.region
+        return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
     def _census(self) -> Census:
@@ -222,17 +228,23 @@ class Application:
         return Census(self._records, survey, self._bell, now, self._telemetry)
 
     @cached_property
-    def _settle(self) -> Settle:
-        where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
-        ledger = DynamoLedger(self._table)
+    def _ledger(self) -> DynamoLedger:
+        return DynamoLedger(self._table)
+
+    @cached_property
+    def _share_worker(self) -> ShareWorker:
+        hub, region = self._settings.hub_account, self._settings.region
+        where = f"account {hub} (hub), {region}"
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
             "image": ImageDoor(self._sessions, where),
-            "key": GrantDoor(self._sessions, where),
-            "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
-            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
+            "key": GrantDoor(self._sessions, where, region),
+            "role": RoleDoor(self._sessions, self._targets, hub, region),
+            "policy": PolicyDoor(self._sessions, self._ledger, hub, region),
         }
-        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
+        hub = (self._settings.hub_account, self._settings.region)
+        entitlements = LiveEntitlements(self._records, self._source, self._targets, *hub)
+        return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

@@ -18,7 +18,7 @@ from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Share
+from chalicelib.core.share import Holding, Share
 from chalicelib.core.targets import AppliedFile
 
 
@@ -193,25 +193,71 @@ class SlotBook(Protocol):
         ...
 
 
-class Ledger(Protocol):
-    """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
+@dataclass(frozen=True, slots=True)
+class StandingHolding:
+    """The link from an AMI to one of its standing holdings: enough to judge and release it without the share's item.
 
-    def hold(self, resource: str, share: Share, holder: str) -> None:
-        """Add a holder (``core.share.Holder``), and never let the share end before its ``hard_close_at``."""
+    Of a damaged link, what can be read: ``holding`` then has episode 0, which stands for any.
+    """
+
+    resource: str
+    holder_key: str
+    holding: Holding
+
+
+class Ledger(Protocol):
+    """The shares of each resource. Deliveries write their holdings; the share worker writes the rest.
+
+    What nobody holds and is not open any longer is in an archive that expires; ``shares`` never reads that.
+    """
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
+
+        The link of a standing one is written before.
+        """
         ...
 
-    def release(self, resource: str, holder_key: str, holder: str) -> None:
-        """Remove a holder."""
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
+        """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery."""
+        ...
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""
         ...
 
     def shares(self, resource: str) -> Sequence[Share]:
-        """Read all shares of a resource."""
+        """Read the shares of a resource that are open, or that somebody wants open."""
         ...
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
-        """Write the lane's side of these shares and their history. Raises LostRace.
+        """Write the worker's side of these shares and their history. Raises LostRace.
 
-        ``unheld``: only if those that had no holder when they were read have none now.
+        ``unheld``: only if those that had no holding when they were read have none now. What was ``damaged`` among
+        their holdings is taken out.
+        """
+        ...
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
+        ...
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+        ...
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        """Whether the archive has a share of this resource whose ``holder_key`` begins with ``names``."""
+        ...
+
+
+class Entitlements(Protocol):
+    """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
+
+    def refusals(self, resource: str, shares: Sequence[Share]) -> Mapping[str, Fault]:
+        """Return why these shares must not be opened, by ``holder_key``; one that is missing there may be.
+
+        Raises Refusal where AWS owes the answer.
         """
         ...
 
@@ -515,8 +561,6 @@ class Survey(Protocol):
 class Door(Protocol):
     """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
 
-    foreign: bool
-    """Whether such a permission may have been there before us, and cannot be told from ours by itself."""
     batch: int
     """How many permissions one call opens or closes at most."""
 
@@ -546,8 +590,8 @@ class SeenGrant:
 class Grants(Protocol):
     """All grants on one key. May raise Refusal."""
 
-    def on(self, key_arn: str) -> Sequence[SeenGrant]:
-        """List them."""
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List those of one page, from ``marker`` on ("": the first); returns them and the next marker ("": none)."""
         ...
 
 
@@ -595,7 +639,7 @@ class Telemetry(Protocol):
         ...
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """For so long the oldest share of a resource has been open; one that was there before us does not count."""
+        """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
         ...
 
     def hindered(self, what: str, why: str) -> None:

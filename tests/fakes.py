@@ -15,8 +15,8 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.destination import Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Share
-from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
+from chalicelib.core.share import Holding, Purpose, Share, archived
+from chalicelib.ports import LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
 
 
 @dataclass
@@ -240,43 +240,97 @@ class MemorySlotBook:
             del self.book[destination.pk, slots.delivery]
 
 
+def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
+    """What a delivery that copies holds."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
+
+
+def sharing(delivery: str, account: str = "222222222222", episode: int = 1, until: int = 0) -> Holding:
+    """What a delivery that shares holds, for good or until then."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.STANDING, until)
+
+
 class MemoryLedger:
     """The port ``Ledger``."""
 
     def __init__(self) -> None:
         self.book: Items[tuple[str, str], Share] = Items(itemgetter(0))
+        self.links: Items[tuple[str, str, str, str], Holding] = Items(itemgetter(0))
+        self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
+        self.reads = 0
+        """Items that were read as shares."""
 
-    def hold(self, resource: str, share: Share, holder: str) -> None:
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        if holding.stands:
+            self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
         known = self.book.get((resource, share.holder_key), share)
         self.book[resource, share.holder_key] = replace(
             known,
-            holders=known.holders | {holder},
+            holdings=known.holdings | {holding},
             grantee=share.grantee,
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
         )
 
-    def release(self, resource: str, holder_key: str, holder: str) -> None:
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         known = self.book.get((resource, holder_key))
         if known is not None:
-            self.book[resource, holder_key] = replace(known, holders=known.holders - {holder})
+            left = frozenset(one for one in known.holdings if not self._same(one, holding))
+            self.book[resource, holder_key] = replace(known, holdings=left)
+        place = (holding.ami, resource, holder_key, holding.delivery)
+        link = self.links.get(place)
+        if holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
+            del self.links[place]
+
+    def _same(self, one: Holding, asked: Holding) -> bool:
+        if asked.episode:
+            return one == asked
+        return (one.delivery, one.stands) == (asked.delivery, asked.stands)
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        return [StandingHolding(place[1], place[2], holding) for place, holding in self.links.of(ami)]
 
     def shares(self, resource: str) -> Sequence[Share]:
-        return [share for _, share in self.book.of(resource)]
+        found = [share for _, share in self.book.of(resource)]
+        self.reads += len(found)
+        return found
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
-            known = self.book[share.resource, share.holder_key]
-            if known.version != share.version or (unheld and not share.holders and known.holders):
+            known = self.book.get((share.resource, share.holder_key))
+            if known is None or known.version != share.version or (unheld and not share.holdings and known.holdings):
                 raise LostRace(share.resource)
         for share in shares:
-            known = self.book[share.resource, share.holder_key]
-            self.book[share.resource, share.holder_key] = replace(
-                share,
-                holders=known.holders,
-                hard_close_at=known.hard_close_at,
-                grantee=known.grantee,
-                version=share.version + 1,
-            )
+            self._put(share)
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        known = self.book.get((share.resource, share.holder_key))
+        if (0 if known is None else known.version) != share.version:
+            return False
+        self._put(share)
+        return True
+
+    def _put(self, share: Share) -> None:
+        known = self.book.get((share.resource, share.holder_key), share)
+        self.book[share.resource, share.holder_key] = replace(
+            share,
+            holdings=known.holdings,
+            damaged=(),
+            hard_close_at=known.hard_close_at,
+            grantee=known.grantee,
+            version=share.version + 1,
+        )
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        for share in shares:
+            known = self.book.get((share.resource, share.holder_key))
+            if known is None or known.version != share.version or known.holdings:
+                raise LostRace(share.resource)
+        for share in shares:
+            del self.book[share.resource, share.holder_key]
+            self.archived[share.resource, share.holder_key, now] = archived(share)
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))
 
 
 class MemoryChildren:

@@ -79,7 +79,7 @@ class TargetsTable:
         self._read = AppliedFile()
 
     def read(self) -> AppliedFile:
-        """See the port. Both parts are immutable under their names, so what was read before serves as long as they stand.
+        """See the port. What was read before serves as long as the same file and membership are in force.
 
         The membership is read after the file: an account that leaves meanwhile is not read as one that is in.
         """

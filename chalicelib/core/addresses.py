@@ -122,6 +122,16 @@ def baseline_notice() -> Key:
     return Key("baseline#hub")
 
 
+def standing_links(ami: str) -> str:
+    """Name the partition of the links to an AMI's standing holdings."""
+    return f"standing#{ami}"
+
+
+def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Key:
+    """The link to one standing holding."""
+    return Key(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
+
+
 def grants_on(key_arn: str) -> Key:
     """The lane that looks through all grants on a source key, some time after one was closed."""
     return Key(f"resource#grants#{key_arn}")
@@ -185,6 +195,16 @@ def image_lookups(account: str, region: str, image: str) -> str:
 def lookup(partition: str, delivery: str) -> Key:
     """One entry of a look-up partition."""
     return Key(partition, f"delivery#{delivery}")
+
+
+def archived_share(resource: str, holder_key: str, at: int) -> Key:
+    """A share that was closed, or never opened, and left the ledger then."""
+    return Key(resource, f"closed#{holder_key}#{at:010d}")
+
+
+def share_history(share_key: Key, at: int, version: int) -> Key:
+    """What happened to a share; its versions begin anew when it comes back from the archive, its times do not."""
+    return Key(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 
 def history(record: Key, version: int) -> Key:

@@ -18,7 +18,7 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Holder
+from chalicelib.core.share import Holding, Purpose
 from chalicelib.core.share import Share as LedgerShare
 from chalicelib.core.tagging import image_tags
 from chalicelib.ports import (
@@ -63,11 +63,13 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         ports: DeliveryPorts,
         *,
         partition: str,
+        region: str,
         trigger_tag: str,
     ) -> None:
         super().__init__(records, bell, clock, telemetry)
         self._ports = ports
         self._partition = partition
+        self._region = region
         self._trigger_tag = trigger_tag
 
     def perform(self, record: Delivery, command: do.Command, _time_left: Clock) -> ev.Event:
@@ -154,11 +156,16 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take our statements, if they are to."""
-        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition)
+        mark = key_policy.hub_mark(delivery.hub, self._region)
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
         if not wanted:
             return ()
         texts = self._ports.target.key_policies(delivery, wanted)
-        return tuple(fault for key in wanted for fault in key_policy.faults(key, delivery.hub, texts[key], wanted[key]))
+        return tuple(
+            fault
+            for key in wanted
+            for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
+        )
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
         slots = Slots(
@@ -201,7 +208,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 grantee=permissions.grantee(delivery, share, role, self._partition),
                 hard_close_at=0 if share.stays else hold.hard_close_at,
             )
-            self._ports.ledger.hold(share.resource, wanted, _holder(delivery, share, hold.until))
+            self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
@@ -209,7 +216,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         for share in delivery.shares:
             if everything or not share.stays:
                 until = delivery.target.until and delivery.target.until + pace.GRACE
-                self._ports.ledger.release(share.resource, share.holder, _holder(delivery, share, until))
+                self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
                 self._ring_resource(delivery, share, "release")
         return ev.SharesReleased(everything)
 
@@ -397,5 +404,7 @@ def _told_as(delivery: Delivery) -> str:
     return (delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED)).value
 
 
-def _holder(delivery: Delivery, share: Share, until: int) -> str:
-    return str(Holder(delivery.id, str(delivery.episode), share.stays, until))
+def _holding(delivery: Delivery, share: Share, until: int) -> Holding:
+    purpose, end = (Purpose.STANDING, until) if share.stays else (Purpose.COPY, 0)
+    target = delivery.target
+    return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from chalicelib.core.addresses import Key
 from chalicelib.ports import Records
-from chalicelib.service.bell import Clock
+from chalicelib.service.budget import Budget
 
 
 class Rotation:
@@ -16,14 +16,17 @@ class Rotation:
         self._records = records
         self._key = Key("cursors", name)
 
-    def go(self, names: Collection[str], act: Callable[[str], None], time_left: Clock, needs_seconds: int) -> bool:
-        """Deal with each, in their order and round again; at least with one. False: time ran out before the last."""
+    def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
+        """Deal with each, in their order and round again; at least with one. False: time ran out before the last.
+
+        ``calls``: how many calls one takes.
+        """
         if not names:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))
         ordered = sorted(names, key=lambda name: (name <= cursor, name))
         for number, name in enumerate(ordered):
-            if number and time_left() < needs_seconds:
+            if number and not budget.allows(calls):
                 self._records.put(self._key, {"kind": "cursor", "after": ordered[number - 1]})
                 return False
             act(name)

@@ -17,9 +17,12 @@ from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.ports import Records, Tagged, Targets, Write
 from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
 from chalicelib.service.rotation import Rotation
 
 BASELINE = Key("discovery", "baseline")
+CALLS = 4
+"""For one AMI: a record or a note, a head, a message, and the cursor."""
 LISTED = 100
 """So many AMIs the notice of the baseline names."""
 DAMAGED = Head()
@@ -42,9 +45,6 @@ def read_heads(records: Records) -> Heads:
 
 class TagPass:
     """Starts what is tagged and unknown, and wakes promotions whose tag, file or membership has moved."""
-
-    needs_seconds = 8
-    """Another AMI is dealt with only with so much time left: a note and a message, each tried twice."""
 
     def __init__(self, records: Records, targets: Targets, bell: Bell, clock: Clock, hub: str, region: str) -> None:
         self._records = records
@@ -72,8 +72,8 @@ class TagPass:
         Rotation(self._records, "tags").go(
             moves,
             lambda ami: self._move(ami, moves[ami], tagged.get(ami), generation),
-            time_left,
-            self.needs_seconds,
+            Budget(time_left),
+            CALLS,
         )
 
     def _move(self, ami: str, step: Move, one: Tagged | None, generation: str) -> None:
@@ -99,8 +99,8 @@ class TagPass:
         left = Rotation(self._records, "baseline").go(
             [ami for ami in tagged if ami not in heads],
             lambda ami: self._leave_one(tagged[ami]),
-            time_left,
-            self.needs_seconds,
+            Budget(time_left),
+            CALLS,
         )
         if not left:
             return

@@ -158,7 +158,11 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)
-    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
+    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == {
+        (LISTED, ""),
+        (A, ARN + OU),
+        (B, ARN + OU),
+    }
     assert table.groups() == FILE.groups
     assert table.organisation() == FILE.organisation
     assert targets.digest_of(targets.to_items(FILE)) == table.read().resolve("dev").digest

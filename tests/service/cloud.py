@@ -17,6 +17,7 @@ from typing import Any
 
 from chalicelib.adapters.target_images import of_this_try
 from chalicelib.core import addresses, register
+from chalicelib.core import share as shares_
 from chalicelib.core.delivery.events import SeenCopy, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
@@ -53,7 +54,8 @@ def refusal(why: Why, code: str, *, unknown: bool = False) -> Refusal:
 
 def grant_name(share: Share) -> str:
     """Name a grant here: KMS takes a name for another grantee's as another grant, and service roles' are alike."""
-    return f"{share.account}:{share.grant_name}" if share.resource.startswith("resource#role#") else share.grant_name
+    name = shares_.grant_name(share, REGION)
+    return f"{share.account}/{name}" if share.resource.startswith("resource#role#") else name
 
 
 @dataclass
@@ -525,9 +527,7 @@ class TwinSource:
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
         images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
         return [
-            Tagged(ami, value, raw["State"])
-            for ami, raw in images.items()
-            if (value := found.get(ami)) is not None
+            Tagged(ami, value, raw["State"]) for ami, raw in images.items() if (value := found.get(ami)) is not None
         ]
 
 
@@ -570,8 +570,8 @@ class TwinTargets:
 
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
 """What stands in a key's policy that is not ours."""
-COPIES = re.compile(r'"AmiPromoter([0-9]{12})Copies"')
-STATEMENTS = re.compile(r'"AmiPromoter([0-9]{12})(Copies|Account|Roles)"')
+COPIES = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})Copies"')
+STATEMENTS = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})(Copies|Account|Roles)"')
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """How the name of a statement's share ends."""
 
@@ -685,7 +685,6 @@ class TwinTarget:
 class TwinSnapshotDoor:
     """The port ``Door`` for snapshots."""
 
-    foreign = True
     batch = 500
 
     def __init__(self, cloud: Cloud) -> None:
@@ -710,7 +709,6 @@ class TwinSnapshotDoor:
 class TwinImageDoor:
     """The port ``Door`` for launch permissions."""
 
-    foreign = True
     batch = 500
 
     def __init__(self, cloud: Cloud) -> None:
@@ -736,7 +734,6 @@ class TwinImageDoor:
 class TwinGrantDoor:
     """The port ``Door`` for key grants: the same name is the same grant."""
 
-    foreign = False
     batch = 1
 
     def __init__(self, cloud: Cloud) -> None:
@@ -802,13 +799,15 @@ class TwinGrants:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def on(self, key_arn):
+    def page(self, key_arn, marker):
         """See the port."""
         hub = "arn:aws:iam::111111111111:root"
         of_key = {name: grantee for (key, name), grantee in self._cloud.grants.items() if key == key_arn}
-        return [
-            SeenGrant(f"id-{name}", name.rpartition(":")[2], hub, grantee) for name, grantee in sorted(of_key.items())
+        found = [
+            SeenGrant(f"id-{name}", name[name.index("ami-promoter:") :], hub, grantee)
+            for name, grantee in sorted(of_key.items())
         ]
+        return found, ""
 
 
 class TwinNotices:

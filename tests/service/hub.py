@@ -14,14 +14,19 @@ from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
 from chalicelib.inbound import Inbound
+from chalicelib.ports import Entitlements
+from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
+from chalicelib.service.discover import Discover
+from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
-from chalicelib.service.tag_pass import TagPass, read_heads
+from chalicelib.service.tag_pass import TagPass
 from tests.service.cloud import (
     HUB,
     REGION,
@@ -61,10 +66,19 @@ class Parts:
     deliveries: Callable[..., Deliveries] = Deliveries
     promotions: Callable[..., Promotions] = Promotions
     destinations: Callable[..., Destinations] = Destinations
-    settle: Callable[..., Settle] = Settle
+    share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
     policy_door: Callable[..., PolicyDoor] = PolicyDoor
+    entitlements: Callable[..., Entitlements] = LiveEntitlements
+    standing_pass: Callable[..., StandingPass] = StandingPass
+
+
+class Nobody:
+    """In the place of ``Members``: no unit is named here. ``tests/service/organisation.py`` has one."""
+
+    def run(self, *, time_left):
+        """See ``Members``."""
 
 
 @dataclass
@@ -118,7 +132,7 @@ class Hub:
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
             "role": guard("roles", TwinRoleDoor(cloud)),
-            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, REGION)),
         }
         bell = Bell(records, rings, clock)
         self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
@@ -132,14 +146,20 @@ class Hub:
         )
         ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
         self._deliveries = self.parts.deliveries(
-            records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER
+            records, bell, clock, told, ports, partition="aws", region=REGION, trigger_tag=TRIGGER
         )
         self._destinations = self.parts.destinations(records, slots, bell, clock, told)
-        self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
-        self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
+        entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
+        self._share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
+        grants = guard("keys", TwinGrants(cloud))
+        self._grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        self._records, self._source = records, source
-        self._tags = TagPass(records, targets, bell, clock, HUB, REGION)
+        tags = TagPass(records, targets, bell, clock, HUB, REGION)
+        standing = self.parts.standing_pass(
+            records, StandingPorts(ledger, source, targets, children), bell, clock, told
+        )
+        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
+        self._baseline = BaselineNotice(records, notices, clock)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -307,10 +327,12 @@ class Hub:
                 self._promotions.run(key, cause, time_left=self._time_left())
             case "destination":
                 self._destinations.run(key)
+            case "baseline":
+                self._baseline.run(key)
             case _ if is_audit(key):
                 self._grant_audit.run(key, time_left=self._time_left())
             case _:
-                self._settle.run(key, time_left=self._time_left())
+                self._share_worker.run(key, time_left=self._time_left())
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now
@@ -323,8 +345,7 @@ class Hub:
 
     def discover(self) -> None:
         """Run discovery once."""
-        time_left = self._time_left()
-        self._tags.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
+        self._discover.run(time_left=self._time_left())
 
     # --- small parts -------------------------------------------------------------------------------------------------
 

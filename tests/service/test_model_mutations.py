@@ -17,7 +17,7 @@ from chalicelib.core.promotion import events as promotion_events
 from chalicelib.service import deliveries
 from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.promotions import Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
 from tests.service.world import Shape, World
@@ -62,12 +62,12 @@ class OpensBeforeItsTurn(Doing):
         return self.really(record, command)
 
 
-class NeverEnds(Settle):
+class NeverEnds(ShareWorker):
     """Knows no hard end."""
 
     def __init__(self, records, ledger, *rest):
         def shares(port, resource):
-            return [replace(share, hard_close_at=0) for share in port.shares(resource)]
+            return [replace(share, hard_close_at=10**12) for share in port.shares(resource)]
 
         super().__init__(records, Instead(ledger, "shares", shares), *rest)
 
@@ -188,7 +188,7 @@ class WithdrawsTheFirst(Deliveries):
         return super()._release(replace(delivery, shares=some), everything=everything)
 
 
-class OpensHalf(Settle):
+class OpensHalf(ShareWorker):
     """Takes a launch permission for open without asking for it."""
 
     def _opened(self, door, resource, some):
@@ -346,14 +346,14 @@ class Mutation:
 
 
 MUTATIONS = {
-    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(settle=wrong.NeverCloses)),
+    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
     "lets go early": Mutation("law 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
     "opens before its turn": Mutation("law 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)),
-    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(settle=NeverEnds), (damaged,)),
+    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
     "takes all for its own": Mutation(
-        "law 2: .* open before us", Parts(settle=wrong.TakesAllForItsOwn), (shared_before,)
+        "law 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
-    "forgets intents": Mutation("law 3: .* opens to", Parts(settle=wrong.ForgetsIntents)),
+    "forgets intents": Mutation("law 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
     "registers unwritten": Mutation("law 3: .* registers without", Parts(deliveries=RegistersUnwritten)),
     "does not look": Mutation(
         "law 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(85, 105))
@@ -374,12 +374,12 @@ MUTATIONS = {
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
     "withdraws the first": Mutation("law 1: .*left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),
-    "opens half": Mutation("law 1: .* is shared, and", Parts(settle=OpensHalf), shape=SHARED),
+    "opens half": Mutation("law 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
     "believes late reads": Mutation(
         "law (1|7)", Parts(policy_door=BelievesLateReads), (one_after_the_other,), BY_POLICY
     ),
     "puts the old again": Mutation("law", Parts(policy_door=PutsTheOldAgain), (plain,), BY_POLICY),
-    "believes the promotion": Mutation("law 8: .* stranger", Parts(settle=wrong.BelievesThePromotion), (dropped,)),
+    "believes the promotion": Mutation("law 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)),
     "tells of nothing": Mutation("law 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),
 }

@@ -14,7 +14,7 @@ from chalicelib.core.delivery.model import State
 from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.promotions import Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
 from tests.service.gate import Crash
@@ -24,36 +24,42 @@ from tests.service.weather import DAY, NOTHING_COMES, ON_TIME, Weather
 from tests.stores import Stores, in_memory
 
 
-class ForgetsIntents(Settle):
+class ForgetsIntents(ShareWorker):
     """Opens without having written that it is going to."""
 
-    def _open(self, door, book, opening):
+    def _open(self, door, book, opening, budget):
         save = book.save
-        book.save = lambda shares, happened: (
-            list(shares) if happened == "opening is intended" else save(shares, happened)
+        book.save = lambda shares, happened, **rest: (
+            list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
         )
-        super()._open(door, book, opening)
+        super()._open(door, book, opening, budget)
 
 
-class TakesAllForItsOwn(Settle):
+class TakesAllForItsOwn(ShareWorker):
     """Does not look what was shared before it came."""
 
-    def _open(self, door, book, opening):
-        super()._open(SimpleNamespace(foreign=False, batch=door.batch, open=door.open), book, opening)
+    def _open(self, door, book, opening, budget):
+        blind = SimpleNamespace(batch=door.batch, open=door.open, showing=lambda *_: frozenset())
+        super()._open(blind, book, opening, budget)
 
 
-class BelievesThePromotion(Settle):
+class EntitlesEverybody:
     """Opens to whoever asks, listed or not."""
 
-    def _listed(self, _book, opening):
-        return list(opening)
+    def __init__(self, *_ports):
+        pass
+
+    def refusals(self, _resource, _shares):
+        """See the class."""
+        return {}
 
 
-class NeverCloses(Settle):
+class NeverCloses(ShareWorker):
     """Takes a permission for closed without having closed it."""
 
-    def _removed(self, door, resource, some):
-        return super()._removed(SimpleNamespace(close=lambda *_: None, showing=lambda *_: frozenset()), resource, some)
+    def _close(self, door, book, closing, budget):
+        idle = SimpleNamespace(batch=door.batch, close=lambda *_: None, showing=lambda *_: frozenset())
+        super()._close(idle, book, closing, budget)
 
 
 class LetsGoEarly(Deliveries):
@@ -149,10 +155,12 @@ class Mutation:
 LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
-    "settle forgets intents": Mutation("law 3", Parts(settle=ForgetsIntents)),
-    "settle takes all for its own": Mutation("law 2", Parts(settle=TakesAllForItsOwn), Scene(shared_before=True)),
-    "settle believes the promotion": Mutation("law 8", Parts(settle=BelievesThePromotion), drop=True),
-    "settle never closes": Mutation("law 1", Parts(settle=NeverCloses)),
+    "the share worker forgets intents": Mutation("law 3", Parts(share_worker=ForgetsIntents)),
+    "the share worker takes all for its own": Mutation(
+        "law 2", Parts(share_worker=TakesAllForItsOwn), Scene(shared_before=True)
+    ),
+    "everybody is entitled": Mutation("law 8", Parts(entitlements=EntitlesEverybody), drop=True),
+    "the share worker never closes": Mutation("law 1", Parts(share_worker=NeverCloses)),
     "a delivery lets go early": Mutation("law 1", Parts(deliveries=LetsGoEarly)),
     "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
     "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),

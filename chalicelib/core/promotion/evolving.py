@@ -235,7 +235,9 @@ def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: i
     if _named(faults, value) != promotion.refused_for:
         return _to(promotion, S.RESOLVING, now, candidate=value, to_notify=faults)
     if promotion.state in (S.REQUESTED, S.RESOLVING):
-        return _to(promotion, S.RUNNING if promotion.state is S.RESOLVING else S.OVER, now, candidate=None, resolved=False)
+        return _to(
+            promotion, S.RUNNING if promotion.state is S.RESOLVING else S.OVER, now, candidate=None, resolved=False
+        )
     return promotion
 
 

@@ -70,7 +70,6 @@ def behind(head: Head, value: str, applied: AppliedFile, resolution: Resolution)
     return head.moving or head.standing or joins
 
 
-
 class Move(StrEnum):
     """What discovery does about one AMI."""
 

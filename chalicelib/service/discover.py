@@ -1,0 +1,55 @@
+"""Discovery: what the schedule does every five minutes beside the sweep.
+
+Three passes: over the tags, over the standing shares, over the organization. Each goes on where it stopped; each run
+begins with another one, so that none is always the last when time runs out, and one that is refused stops no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chalicelib.ports import Records, Refusal, Source, Telemetry
+from chalicelib.service.bell import Clock
+from chalicelib.service.members import Members
+from chalicelib.service.standing_pass import StandingPass
+from chalicelib.service.tag_pass import TagPass, read_heads
+
+PERIOD = 300
+"""Seconds between two runs (``.chalice/extras.yaml``)."""
+
+
+class Discover:
+    """Runs the passes."""
+
+    def __init__(
+        self,
+        records: Records,
+        source: Source,
+        passes: tuple[TagPass, StandingPass, Members],
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._records = records
+        self._source = source
+        self._tags, self._standing, self._members = passes
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, *, time_left: Clock) -> None:
+        """Run them all, as far as there is time."""
+        passes: list[Callable[[Clock], None]] = [self._over_tags, self._over_standing, self._over_members]
+        first = self._clock() // PERIOD % len(passes)
+        for one in (*passes[first:], *passes[:first]):
+            try:
+                one(time_left)
+            except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
+                self._telemetry.hindered("discover", str(refusal))
+
+    def _over_tags(self, time_left: Clock) -> None:
+        self._tags.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
+
+    def _over_standing(self, time_left: Clock) -> None:
+        self._standing.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
+
+    def _over_members(self, time_left: Clock) -> None:
+        self._members.run(time_left=time_left)

@@ -1,0 +1,102 @@
+"""The port ``Entitlements``: asked where a share is opened, from EC2 and the applied file (invariants 8 and 11).
+
+Nothing that a function wrote decides it: neither the share's own item nor a record of a promotion or delivery. So a
+forged item opens nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from chalicelib.core import addresses, codec
+from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.head import Head
+from chalicelib.core.share import Holding, Purpose, Share
+from chalicelib.ports import Records, Source, TagRead, Targets
+
+CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+class LiveEntitlements:
+    """Asks EC2 for the tag and the AMI's snapshots, and the applied file for whom the tag names."""
+
+    def __init__(self, records: Records, source: Source, targets: Targets, hub: str, region: str) -> None:
+        self._records = records
+        self._source = source
+        self._targets = targets
+        self._hub = hub
+        self._region = region
+
+    def refusals(self, resource: str, shares: Sequence[Share]) -> Mapping[str, Fault]:
+        """See the port. A share may be opened if one of those who hold it is entitled to it."""
+        asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
+        found = {}
+        for share in shares:
+            faults = []
+            for holding in sorted(share.holdings, key=str):
+                if holding.ami not in asked:
+                    asked[holding.ami] = self._ask(holding.ami)
+                fault = self._refusal(resource, share, holding, *asked[holding.ami])
+                if fault is None:
+                    break
+                faults.append(fault)
+            else:
+                found[share.holder_key] = faults[0] if faults else _fault(share, "Nobody holds it.")
+        return found
+
+    def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
+        read = self._source.tag(ami)
+        usable = read.owned and read.image_state not in (None, "disabled")
+        return read, entitlement(read.value if usable else None, self._in_force(ami), self._targets.read())
+
+    def _in_force(self, ami: str) -> str | None:
+        """Return the value that was last understood: what runs goes on while another one that is not stands there."""
+        item = self._records.get(addresses.head(ami))
+        try:
+            return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _refusal(
+        self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
+    ) -> Fault | None:
+        if isinstance(entitled, Fault):
+            return entitled
+        place = f"{holding.account}/{holding.region}"
+        standing = holding.purpose is Purpose.STANDING
+        if not entitled.may_open(place, resource, share.holder_key, standing=standing):
+            what = f"The tag of {holding.ami} and the applied targets file do not entitle it."
+            return entitled.blocked.get(holding.account) or _fault(share, what)
+        if share.account not in _receivers(entitled, place):
+            return _fault(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if not self._belongs(resource, holding, read):
+            return _fault(share, f"It is no part of {holding.ami}.")
+        return None
+
+    def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
+        """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
+        _, kind, name, *_ = resource.split("#")
+        if addresses.at_home(resource):
+            return True
+        if kind == "image":
+            return name == holding.ami
+        snapshot, _, region = name.partition("@")
+        if kind == "snapshot" and not region:
+            return snapshot in read.snapshots
+        if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
+            return name in self._source.keys(read.snapshots)
+        copies = self._source.copies(holding.ami, region)
+        return snapshot in copies if kind == "snapshot" else name in {copy.key for copy in copies.values()}
+
+
+def _receivers(entitled: Entitlement, place: str) -> Iterator[str]:
+    target = entitled.targets[place]
+    yield target.account
+    if target.unit:
+        yield target.unit
+
+
+def _fault(share: Share, what: str) -> Fault:
+    return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
