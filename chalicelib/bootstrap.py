@@ -242,8 +242,10 @@ class Application:
             "role": RoleDoor(self._sessions, self._targets, hub, region),
             "policy": PolicyDoor(self._sessions, self._ledger, hub, region),
         }
-        hub = (self._settings.hub_account, self._settings.region)
-        entitlements = LiveEntitlements(self._records, self._source, self._targets, *hub)
+        settings = self._settings
+        entitlements = LiveEntitlements(
+            self._records, self._source, self._targets, settings.hub_account, settings.region
+        )
         return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
 
 

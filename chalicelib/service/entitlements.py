@@ -67,7 +67,9 @@ class LiveEntitlements:
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, standing=standing):
-            what = f"The tag of {holding.ami} and the applied targets file do not entitle it."
+            what = (
+                f"The applied targets file does not contain it among the targets that the tag of {holding.ami} names."
+            )
             return entitled.blocked.get(holding.account) or _fault(share, what)
         if share.account not in _receivers(entitled, place):
             return _fault(share, f"It names another receiver than the target {place} of {holding.ami}.")

@@ -1,4 +1,4 @@
-"""The pass over tags: compares the tags in EC2 with what is on record, for tag events that were lost, and files that are new.
+"""The pass over tags: compares those in EC2 with what is on record, for lost tag events and new files.
 
 What is tagged when it first looks is the baseline. After that it reads one list of tagged AMIs and the heads of all
 promotions, and acts only where the two do not agree: a pass over what has not changed costs a few pages, and where time

@@ -11,8 +11,7 @@ import pytest
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import HEADS
 from chalicelib.core.promotion.evolving import started
-from chalicelib.core.promotion.head import Head, Resolver, head, move, places_digest
-from chalicelib.core.promotion.head import Move as M
+from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
 from chalicelib.core.promotion.model import State
 from chalicelib.core.targets import AppliedFile, Directory, Target, digest_of, to_items
 from chalicelib.ports import Tagged, Write
@@ -154,20 +153,20 @@ STANDING = replace(
 @pytest.mark.parametrize(
     ("value", "state", "one", "file", "then"),
     [
-        ("dev", "available", None, BOTH, M.START),
+        ("dev", "available", None, BOTH, Move.START),
         (None, "", None, BOTH, None),
         ("dev", "available", SAME, BOTH, None),
-        ("dev prod", "available", SAME, BOTH, M.LOOK),
+        ("dev prod", "available", SAME, BOTH, Move.LOOK),
         ("dve", "available", replace(SAME, known=("dev", "dve")), BOTH, None),
         ("dev", "pending", replace(SAME, known=()), BOTH, None),
-        ("dev", "pending", replace(SAME, known=(), moving=True), BOTH, M.LOOK),
-        (None, "", SAME, BOTH, M.FORGET),
+        ("dev", "pending", replace(SAME, known=(), moving=True), BOTH, Move.LOOK),
+        (None, "", SAME, BOTH, Move.FORGET),
         (None, "", replace(SAME, moving=True), BOTH, None),
-        (None, "", STANDING, SHARED, M.LOOK),
-        ("dev", "disabled", STANDING, SHARED, M.LOOK),
-        ("dev", "available", STANDING, NARROW, M.RESOLVE),
-        ("dev", "available", STANDING, AppliedFile(Directory(), "none"), M.RESOLVE),
-        ("dev", "available", replace(SAME, moving=True), NARROW, M.RESOLVE),
+        (None, "", STANDING, SHARED, Move.LOOK),
+        ("dev", "disabled", STANDING, SHARED, Move.LOOK),
+        ("dev", "available", STANDING, NARROW, Move.RESOLVE),
+        ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
+        ("dev", "available", replace(SAME, moving=True), NARROW, Move.RESOLVE),
         ("dev", "available", SAME, NARROW, None),
         ("dev", "available", replace(STANDING, generation=""), NARROW, None),
     ],
