@@ -91,8 +91,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
 
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on."""
-        switch = self._records.get(addresses.SWITCH)
-        return switch is not None and bool(switch.get("paused"))
+        return self._ports.targets.paused()
 
     def _examine(self, promotion: Promotion, value: str) -> machine.Event:
         """Check value and source together, so that a person gets all faults at once."""

@@ -13,13 +13,15 @@ from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
-from chalicelib.inbound import Inbound
+from chalicelib.entrypoints.events import Events
+from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.service.bell import Bell
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
-from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.reasons import Reasons
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
 from tests.service.cloud import (
@@ -63,7 +65,8 @@ class Parts:
     destinations: Callable[..., Destinations] = Destinations
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
-    inbound: Callable[..., Inbound] = Inbound
+    events: Callable[..., Events] = Events
+    reasons: Callable[..., Reasons] = Reasons
     policy_door: Callable[..., PolicyDoor] = PolicyDoor
 
 
@@ -121,8 +124,10 @@ class Hub:
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
-        self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        self._promotions = self.parts.promotions(
+        self.events = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
+        self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
+        self.promotions = self.parts.promotions(
             records,
             bell,
             clock,
@@ -131,12 +136,10 @@ class Hub:
             trigger_tag=TRIGGER,
         )
         ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
-        self._deliveries = self.parts.deliveries(
-            records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER
-        )
-        self._destinations = self.parts.destinations(records, slots, bell, clock, told)
-        self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
-        self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
+        self.deliveries = self.parts.deliveries(records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER)
+        self.copy_quotas = self.parts.destinations(records, slots, bell, clock, told)
+        self.share_worker = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
+        self.grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
         self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
 
@@ -258,11 +261,11 @@ class Hub:
 
     def _inbound(self, event: dict[str, Any]) -> None:
         if event["detail-type"] == "Tag Change on Resource":
-            self.inbound.tag_change(event)
+            self.events.tag_change(event)
         elif event["account"] == HUB:
-            self.inbound.image_state(event)
+            self.events.image_state(event)
         else:
-            self.inbound.target_event(event)
+            self.events.target_event(event)
 
     def _receive(self, message: Message) -> None:
         beside = self._beside(message)
@@ -298,18 +301,7 @@ class Hub:
         return None
 
     def _act(self, message: Message) -> None:
-        key, cause = message.key, message.cause
-        match key.kind:
-            case "delivery":
-                self._deliveries.run(key, cause, time_left=self._time_left())
-            case "promotion":
-                self._promotions.run(key, cause, time_left=self._time_left())
-            case "destination":
-                self._destinations.run(key)
-            case _ if is_audit(key):
-                self._grant_audit.run(key, time_left=self._time_left())
-            case _:
-                self._settle.run(key, time_left=self._time_left())
+        self._worker.take(message.body, message.receives + 1, self._time_left())
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now
