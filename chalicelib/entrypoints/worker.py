@@ -94,6 +94,8 @@ class Worker:
     def take(self, body: str, receives: int, time_left: Clock) -> None:
         """Do what one message asks. ``receives``: how often SQS has given it out, this time included."""
         wake = wakes.decode(body)
+        if wake.key.kind not in self._kinds:
+            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
         try:
             if wake.reason is not None:
                 self._reasons.leave(wake.key, wake.reason)
@@ -107,8 +109,6 @@ class Worker:
 
     def _work(self, wake: Wake, time_left: Clock) -> None:
         key, services = wake.key, self._services
-        if key.kind not in self._kinds:
-            raise ValueError(f"{key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
         match key.kind:
             case "delivery":
                 services.deliveries.run(key, wake.cause, time_left=time_left)

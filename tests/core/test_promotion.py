@@ -231,13 +231,13 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     assert (after.state is State.RESOLVING) == looked
 
 
-def test_a_late_event_of_before_the_baseline_does_not_move_it():
-    """It was tagged before the service first looked, however late EventBridge tells."""
+def test_a_late_event_of_before_the_baseline_moves_it():
+    """It was tagged on a fresh hub, and discovery's first look overtook the event's wake: the tag counts."""
     baseline = replace(
         m.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), hints={"tag": m.tag_hint(2, NOW - 60)}
     )
 
-    assert m.absorb(baseline, m.TagSeen("dev", "available", "golden"), NOW + 60).state is State.OVER
+    assert m.absorb(baseline, m.TagSeen("dev", "available", "golden"), NOW + 60).state is State.RESOLVING
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.OVER])

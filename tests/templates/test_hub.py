@@ -157,7 +157,7 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
 
 
 def test_only_records_expire_and_only_by_the_date_they_bear(hub):
-    """The file, the switches and the members stay; how long history stays is a parameter that the functions are told."""
+    """The file, the switches and the members stay; how long history stays is a parameter, which the functions know."""
     tables = resources(hub, "AWS::DynamoDB::Table")
     told = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
 

@@ -90,10 +90,10 @@ def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both(
 
 
 def test_a_hub_that_admits_nobody_can_be_served_without_events():
-    """Where neither OrganizationId nor TargetAccounts lets the account send, the rules are refused; without, all stands."""
+    """Where the hub lets the account send nothing, its rules are refused; without them everything else stands."""
     with World() as world:
         admit(world, account="333333333333")
-        with pytest.raises((TemplateError, AwsError), match="ImageState|CopyEnded"):
+        with pytest.raises((TemplateError, AwsError), match=r"ImageState|CopyEnded"):
             world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "refused", {**GIVEN, "RoleName": "Other"})
         stack = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false"})
 

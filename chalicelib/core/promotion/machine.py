@@ -228,9 +228,12 @@ def started(ami: str, hub: str, region: str, now: int) -> Promotion:
 
 
 def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
-    """Return the promotion of an AMI that was tagged before this service first looked: it moves only by a new event."""
+    """Return the promotion of an AMI that was tagged before this service first looked: it moves only by an event.
+
+    By any event, however late: its wake may have waited while discovery looked.
+    """
     why = "It was tagged before this service was installed; tag it again to promote it."
-    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now, read_at=now)
+    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
 
 
 def heard(promotion: Promotion, now: int) -> tuple[Event, ...]:
