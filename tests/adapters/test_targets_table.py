@@ -116,8 +116,8 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
     assert (found.targets, found.digest) == ((), "")
     assert [str(fault) for fault in found.faults] == [
         (
-            "table ami-promoter-us-east-1: no targets file has been applied yet, so no account may receive an AMI. "
-            "Write one and run `ami-promoter targets apply FILE`."
+            "table ami-promoter-us-east-1-config: no targets file has been applied yet, so no account may receive an "
+            "AMI. Write one and run `ami-promoter targets apply FILE`."
         )
     ]
     assert (table.listed({DEV}), table.live(DEV)) == (frozenset(), None)

@@ -124,7 +124,7 @@ class Hub:
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
         }
         bell = Bell(records, rings, clock)
-        self.events = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        self.hears = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
         self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
         self.promotions = self.parts.promotions(
@@ -261,11 +261,11 @@ class Hub:
 
     def _inbound(self, event: dict[str, Any]) -> None:
         if event["detail-type"] == "Tag Change on Resource":
-            self.events.tag_change(event)
+            self.hears.tag_change(event)
         elif event["account"] == HUB:
-            self.events.image_state(event)
+            self.hears.image_state(event)
         else:
-            self.events.target_event(event)
+            self.hears.target_event(event)
 
     def _receive(self, message: Message) -> None:
         beside = self._beside(message)
