@@ -67,9 +67,9 @@ REGION = Option(
 TABLE = Option(
     "--table",
     "NAME",
-    "the service's table (otherwise ami-promoter-REGION)",
-    "[A-Za-z0-9_.-]{3,255}",
-    "a table's name: 3 to 255 letters, digits, `_`, `.` or `-`",
+    "the service's table of records (otherwise ami-promoter-REGION); the others are NAME-config and NAME-members",
+    "[A-Za-z0-9_.-]{3,247}",
+    "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`",
 )
 HUB = Option(
     "--hub-account", "ID", "the hub's account; credentials of another one are refused", "[0-9]{12}", "12 digits"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
@@ -28,10 +25,9 @@ from chalicelib.adapters.source import HubSource
 from chalicelib.adapters.survey import AwsSurvey
 from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
-from chalicelib.core.addresses import Key
-from chalicelib.core.errors import Misconfigured
 from chalicelib.core.organisation import Organisation
-from chalicelib.inbound import Inbound
+from chalicelib.entrypoints.events import Events
+from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Door
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
@@ -40,21 +36,16 @@ from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.reasons import Reasons
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
-
-LANES = ("delivery", "promotion", "destination", "census", "baseline")
-"""Kinds of records that ``act`` works on."""
-
-TRIES = 5
-"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
 
 
 def now() -> int:
@@ -69,47 +60,26 @@ class Application:
         self._settings = Settings.read(environment)
         self._sessions = Sessions(self._settings.region, time.time)
 
-    def act(self, event: Mapping[str, Any], context: Any) -> None:
-        """Work on the record that each message names (one, by the queue mapping's batch size).
+    @cached_property
+    def events(self) -> Events:
+        """Hears events."""
+        settings = self._settings
+        hub = {"hub": settings.hub_account, "region": settings.region}
+        return Events(self._records, self._rings, **hub, trigger_tag=settings.trigger_tag)
 
-        A record over which every try raises is parked with the last: it would come back for ever. Not so where AWS
-        did not answer or the deployment is wrong, which no record is to blame for.
-        """
-        for message in event["Records"]:
-            body = json.loads(message["body"])
-            key = Key(body["key"])
-            try:
-                self._act_on(key, body["cause"], context)
-            except Exception as trouble:
-                if key.kind in LANES and _receives(message) >= TRIES and _is_the_records_own(trouble):
-                    why = f"{key}: each of {TRIES} tries raised: {trouble!r:.500}"
-                    self._records.park(key, why, now())
-                    self._telemetry.parked(key, why)
-                raise
+    @cached_property
+    def act(self) -> Worker:
+        """Works on promotions, deliveries, copy quotas and inventories."""
+        return self._worker(OF_ACT)
 
-    def _act_on(self, key: Key, cause: str, context: Any) -> None:
-        match key.kind:
-            case "delivery":
-                self._deliveries.run(key, cause, time_left=_seconds(context))
-            case "promotion":
-                self._promotions.run(key, cause, time_left=_seconds(context))
-            case "destination":
-                self._destinations.run(key)
-            case "census":
-                self._census.run(key, time_left=_seconds(context))
-            case "baseline":
-                BaselineNotice(self._records, self._notices, now).run(key)
-            case other:
-                raise ValueError(f"No lane acts on {other!r}.")
+    @cached_property
+    def settle(self) -> Worker:
+        """Works on resources with shares."""
+        return self._worker(OF_SETTLE)
 
-    def settle(self, event: Mapping[str, Any], context: Any) -> None:
-        """Settle the resource that each message names."""
-        for message in event["Records"]:
-            key = Key(json.loads(message["body"])["key"])
-            if is_audit(key):
-                self._grant_audit.run(key, time_left=_seconds(context))
-            else:
-                self._share_worker.run(key, time_left=_seconds(context))
+    def _worker(self, kinds: Collection[str]) -> Worker:
+        reasons = Reasons(self._records, now, hub=self._settings.hub_account, region=self._settings.region)
+        return Worker(self, self._records, reasons, now, self._telemetry, kinds)
 
     def sweep(self, context: Any) -> None:
         """Ring what is due."""
@@ -123,18 +93,6 @@ class Application:
         standing = StandingPass(self._records, ports, self._bell, now, self._telemetry)
         passes = (tags, standing, self._members)
         Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
-
-    @cached_property
-    def inbound(self) -> Inbound:
-        """Receives events."""
-        return Inbound(
-            self._records,
-            self._bell,
-            now,
-            hub=self._settings.hub_account,
-            region=self._settings.region,
-            trigger_tag=self._settings.trigger_tag,
-        )
 
     @cached_property
     def _table(self) -> Table:
@@ -159,11 +117,13 @@ class Application:
     @cached_property
     def _targets(self) -> TargetsTable:
         hub = (self._settings.hub_account, self._settings.region)
-        return TargetsTable(self._sessions.own("dynamodb"), self._settings.table, hub)
+        tables = (self._settings.config_table, self._settings.members_table)
+        return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
 
     @cached_property
     def _members(self) -> Members:
-        book = MembersTable(self._sessions.own("dynamodb"), self._settings.table)
+        tables = (self._settings.members_table, self._settings.config_table)
+        book = MembersTable(self._sessions.own("dynamodb"), *tables)
 
         def reader(named: Organisation) -> AwsOrganisation:
             return AwsOrganisation(self._sessions, named, self._settings.hub_account, self._settings.region)
@@ -179,7 +139,8 @@ class Application:
         return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
 
     @cached_property
-    def _deliveries(self) -> Deliveries:
+    def deliveries(self) -> Deliveries:
+        """See Services."""
         ports = DeliveryPorts(
             slots=DynamoSlotBook(self._table),
             ledger=self._ledger,
@@ -206,33 +167,43 @@ class Application:
         )
 
     @cached_property
-    def _promotions(self) -> Promotions:
+    def promotions(self) -> Promotions:
+        """See Services."""
         ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
         return Promotions(
             self._records, self._bell, now, self._telemetry, ports, trigger_tag=self._settings.trigger_tag
         )
 
     @cached_property
-    def _destinations(self) -> Destinations:
+    def copy_quotas(self) -> Destinations:
+        """See Services."""
         return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
 
     @cached_property
-    def _grant_audit(self) -> GrantAudit:
+    def grant_audit(self) -> GrantAudit:
+        """See Services."""
         grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         region = self._settings.region
         return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
-    def _census(self) -> Census:
+    def inventories(self) -> Census:
+        """See Services."""
         survey = AwsSurvey(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
         return Census(self._records, survey, self._bell, now, self._telemetry)
+
+    @cached_property
+    def baseline_notice(self) -> BaselineNotice:
+        """See Services."""
+        return BaselineNotice(self._records, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:
         return DynamoLedger(self._table)
 
     @cached_property
-    def _share_worker(self) -> ShareWorker:
+    def share_worker(self) -> ShareWorker:
+        """See Services."""
         hub, region = self._settings.hub_account, self._settings.region
         where = f"account {hub} (hub), {region}"
         doors: Mapping[str, Door] = {
@@ -257,18 +228,6 @@ def application() -> Application:
     if not _application:
         _application.append(Application(os.environ))
     return _application[0]
-
-
-def _is_the_records_own(trouble: Exception) -> bool:
-    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
-    if isinstance(trouble, ClientError):
-        return bool(trouble.response["Error"]["Code"] == "ValidationException")
-    return not isinstance(trouble, (BotoCoreError, Misconfigured))
-
-
-def _receives(message: Mapping[str, Any]) -> int:
-    """How often SQS has given this message out, this time included."""
-    return int(message["attributes"]["ApproximateReceiveCount"])
 
 
 def _seconds(context: Any) -> Any:

@@ -20,6 +20,7 @@ from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Holding, Share
 from chalicelib.core.targets import AppliedFile
+from chalicelib.core.wakes import Wake
 
 
 class Refusal(Exception):
@@ -293,6 +294,14 @@ class Rings(Protocol):
         ...
 
 
+class Wakes(Protocol):
+    """Wakes a record's worker and tells it why."""
+
+    def send(self, wake: Wake) -> None:
+        """Send it; the same key and cause within five minutes count once."""
+        ...
+
+
 # --- AWS -------------------------------------------------------------------------------------------------------------
 
 
@@ -373,6 +382,10 @@ class Targets(Protocol):
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
+        ...
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions (``ami-promoter pause``)."""
         ...
 
 

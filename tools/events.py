@@ -81,7 +81,7 @@ INTRO = """\
 
 ## Events in
 
-An event is a hint: its receiver notes it on a record and rings, and `act` reads the truth from AWS.
+An event is a hint: its receiver sends a message that names a record, and `act` reads the truth from AWS.
 A lost, repeated, late or forged event changes nothing but how soon something is looked at.
 Account and Region are taken from the envelope, ids from the text after the last `/` of an ARN.
 The patterns stand in `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target), and nowhere else.

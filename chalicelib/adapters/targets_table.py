@@ -11,12 +11,15 @@ pk                           sk                       what
 ``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, where the account has a say
 ``targets#<version>``        ``organization``         body: JSON, the organisation and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
+``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ===========================  =======================  ==================================================
+
+The table is the operators': no function may write to it.
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
 so cleaning up an old one cannot meet somebody who is just bringing it back.
 
-Which accounts a unit has stands in items of its own (``members_table``), and is read with these.
+Which accounts a unit has stands in a table of its own (``members_table``), and is read with these.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from typing import Any
 
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.core import codec, targets
+from chalicelib.core.addresses import SWITCH
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
@@ -67,15 +71,15 @@ class TargetsDamaged(Exception):
 class TargetsTable:
     """Reads the applied file, always consistently.
 
-    Made of a boto3 DynamoDB client, the table's name, and the hub's account and Region. An error from AWS is raised as
-    boto3 raises it: not having read is never taken for absence.
+    Made of a boto3 DynamoDB client, the names of this table and of that of the members, and the hub's account and
+    Region. An error from AWS is raised as boto3 raises it: not having read is never taken for absence.
     """
 
-    def __init__(self, client: Any, table: str, hub: tuple[str, str] = ("", "")) -> None:
+    def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
         self._client = client
         self._table = table
         self._hub = hub
-        self._members = MembersTable(client, table)
+        self._members = MembersTable(client, members, table)
         self._read = AppliedFile()
 
     def read(self) -> AppliedFile:
@@ -172,6 +176,11 @@ class TargetsTable:
         """
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions. What runs goes on."""
+        item = self._get(SWITCH.pk, SWITCH.sk)
+        return item is not None and bool(item.get("paused", {}).get("BOOL"))
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""

@@ -101,8 +101,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
 
     def _paused(self) -> bool:
         """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on, and removals."""
-        switch = self._records.get(addresses.SWITCH)
-        return switch is not None and bool(switch.get("paused"))
+        return self._ports.targets.paused()
 
     # --- whom the value names ----------------------------------------------------------------------------------------
 

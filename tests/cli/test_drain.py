@@ -82,11 +82,12 @@ def every_state(table):
     return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
 
 
-def test_it_pauses_first(table):
+def test_it_pauses_first(table, client):
     """Nothing that is drained begins anew."""
     main(["drain"])
 
-    assert (table.get(SWITCH)["paused"], table.get(SWITCH)["why"]) == (True, "drain")
+    switch = Table(client, f"{TABLE}-config").get(SWITCH)
+    assert (switch["paused"], switch["why"]) == (True, "drain")
 
 
 def test_copies_are_let_end_unless_told_otherwise(table):

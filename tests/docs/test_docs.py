@@ -13,14 +13,13 @@ import pytest
 import yaml
 
 from chalicelib.core import addresses, notices
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.inbound import Inbound
+from chalicelib.core.wakes import Wake
+from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
-from chalicelib.service.bell import Bell
 from sandbox.patterns import matches
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
@@ -166,34 +165,33 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     }
 
 
-class Rung:
-    """A bell that only remembers."""
+class Sent:
+    """The port ``Wakes``: only remembers."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def ring(self, key: Key, cause: str) -> None:
+    def send(self, wake: Wake) -> None:
         """See the port."""
-        self.keys.append(key.pk)
+        self.keys.append(wake.key.pk)
 
 
 @pytest.mark.parametrize("name", sorted(events.samples()))
 def test_each_sample_fits_its_pattern_and_is_taken(name):
-    """The sample passes the rule of its bus, and of the target's forwarding rule, and rings the record it is about."""
+    """The sample passes the rule of its bus, and of the target's forwarding rule, and wakes the record it is about."""
     sample, patterns = events.samples()[name], events.patterns()
-    records, rung = MemoryRecords(), Rung()
+    records, sent = MemoryRecords(), Sent()
     promotion, delivery = addresses.promotion(events.AMI), addresses.delivery("b1e2")
     for key in (promotion, delivery):
         records.create(Write(key, "running", {}, None), events.NOW)
     where = (events.TARGET, events.REGION)
     for looked_up in (addresses.copy_lookups(*where, events.SNAPSHOT), addresses.image_lookups(*where, events.COPIED)):
         records.put(addresses.lookup(looked_up, "b1e2"), {"delivery": "b1e2"})
-    bell = Bell(records, rung, lambda: events.NOW)
-    inbound = Inbound(records, bell, lambda: events.NOW, hub=events.HUB, region=events.REGION, trigger_tag="promote")
+    hears = Events(records, sent, hub=events.HUB, region=events.REGION, trigger_tag="promote")
     receivers = {
-        "on-tag-change": inbound.tag_change,
-        "on-image-state": inbound.image_state,
-        "on-target-event": inbound.target_event,
+        "on-tag-change": hears.tag_change,
+        "on-image-state": hears.image_state,
+        "on-target-event": hears.target_event,
     }
     receiver = events.RECEIVERS[events.RULES[name][0]]
 
@@ -202,7 +200,7 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
     assert matches(patterns[name], sample)
     forwarding = [pattern for rule, pattern in patterns.items() if rule == f"forward-{name.removeprefix('target-')}"]
     assert [matches(pattern, sample) for pattern in forwarding] == [True] * (receiver == "on-target-event")
-    assert rung.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
+    assert sent.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
 
 
 def test_the_state_machine_page_has_every_state_and_event():

@@ -129,6 +129,8 @@ class Cloud:
     nature: Nature = field(default_factory=Nature)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
+    paused: bool = False
+    """An operator has paused new promotions."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -537,6 +539,10 @@ class TwinTargets:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._read = AppliedFile()
+
+    def paused(self):
+        """See the port."""
+        return self._cloud.paused
 
     def read(self):
         """See the port."""

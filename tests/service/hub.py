@@ -13,7 +13,8 @@ from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
-from chalicelib.inbound import Inbound
+from chalicelib.entrypoints.events import Events
+from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Entitlements
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
@@ -21,8 +22,9 @@ from chalicelib.service.deliveries import Deliveries, DeliveryPorts
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.reasons import Reasons
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
@@ -68,7 +70,8 @@ class Parts:
     destinations: Callable[..., Destinations] = Destinations
     share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
-    inbound: Callable[..., Inbound] = Inbound
+    events: Callable[..., Events] = Events
+    reasons: Callable[..., Reasons] = Reasons
     policy_door: Callable[..., PolicyDoor] = PolicyDoor
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
@@ -135,8 +138,10 @@ class Hub:
             "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, REGION)),
         }
         bell = Bell(records, rings, clock)
-        self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        self._promotions = self.parts.promotions(
+        self.hears = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
+        self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
+        self.promotions = self.parts.promotions(
             records,
             bell,
             clock,
@@ -145,21 +150,21 @@ class Hub:
             trigger_tag=TRIGGER,
         )
         ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
-        self._deliveries = self.parts.deliveries(
+        self.deliveries = self.parts.deliveries(
             records, bell, clock, told, ports, partition="aws", region=REGION, trigger_tag=TRIGGER
         )
-        self._destinations = self.parts.destinations(records, slots, bell, clock, told)
+        self.copy_quotas = self.parts.destinations(records, slots, bell, clock, told)
         entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
-        self._share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
+        self.share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
         grants = guard("keys", TwinGrants(cloud))
-        self._grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
+        self.grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
         tags = TagPass(records, targets, bell, clock, HUB, REGION)
         standing = self.parts.standing_pass(
             records, StandingPorts(ledger, source, targets, children), bell, clock, told
         )
         self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
-        self._baseline = BaselineNotice(records, notices, clock)
+        self.baseline_notice = BaselineNotice(records, notices, clock)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -279,11 +284,11 @@ class Hub:
 
     def _inbound(self, event: dict[str, Any]) -> None:
         if event["detail-type"] == "Tag Change on Resource":
-            self.inbound.tag_change(event)
+            self.hears.tag_change(event)
         elif event["account"] == HUB:
-            self.inbound.image_state(event)
+            self.hears.image_state(event)
         else:
-            self.inbound.target_event(event)
+            self.hears.target_event(event)
 
     def _receive(self, message: Message) -> None:
         beside = self._beside(message)
@@ -319,20 +324,7 @@ class Hub:
         return None
 
     def _act(self, message: Message) -> None:
-        key, cause = message.key, message.cause
-        match key.kind:
-            case "delivery":
-                self._deliveries.run(key, cause, time_left=self._time_left())
-            case "promotion":
-                self._promotions.run(key, cause, time_left=self._time_left())
-            case "destination":
-                self._destinations.run(key)
-            case "baseline":
-                self._baseline.run(key)
-            case _ if is_audit(key):
-                self._grant_audit.run(key, time_left=self._time_left())
-            case _:
-                self._share_worker.run(key, time_left=self._time_left())
+        self._worker.take(message.body, message.receives + 1, self._time_left())
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now

@@ -41,13 +41,13 @@ class Doing(Deliveries):
 
     command: type
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
         """As it should be."""
-        return super().perform(record, command)
+        return super().perform(record, command, lambda: 30)
 
 
 class OpensBeforeItsTurn(Doing):

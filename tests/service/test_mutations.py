@@ -65,9 +65,9 @@ class NeverCloses(ShareWorker):
 class LetsGoEarly(Deliveries):
     """Gives its shares back as soon as its copies have begun."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
-        event = super().perform(record, command)
+        event = super().perform(record, command, time_left)
         if isinstance(command, do.StartCopy):
             self._release(record, everything=True)
         return event
@@ -76,9 +76,9 @@ class LetsGoEarly(Deliveries):
 class DoesNotLook(Deliveries):
     """Copies again without looking whether the first call took effect."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command)
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, time_left)
 
 
 class NeverDue(Deliveries):
@@ -92,11 +92,11 @@ class NeverDue(Deliveries):
 class KeepsItsSlots(Deliveries):
     """Asks for slots and never says that it is done with them."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
             return ev.SlotsAsked(command.wanted, command.done)
-        return super().perform(record, command)
+        return super().perform(record, command, time_left)
 
 
 class TellsAgain(Promotions):
@@ -186,7 +186,7 @@ def test_the_right_service_passes_the_same_scene(mutation):
     if not mutation.drop:
         _try(right)
         return
-    with pytest.raises(AssertionError, match="account-not-listed"):
+    with pytest.raises(AssertionError, match="not-entitled"):
         _try(right)
 
 

@@ -442,10 +442,8 @@ class World(Hub):
 
     def pause(self) -> None:
         """An operator pauses new promotions, or resumes them."""
-        switch = self.stores.records.get(addresses.SWITCH)
-        paused = not (switch and switch["paused"])
-        self.tell("Promotions are paused." if paused else "Promotions go on.")
-        self.stores.records.put(addresses.SWITCH, {"paused": paused})
+        self.cloud.paused = not self.cloud.paused
+        self.tell("Promotions are paused." if self.cloud.paused else "Promotions go on.")
 
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
         """Somebody damages a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
@@ -503,7 +501,7 @@ class World(Hub):
             supply.stop()
         self.gate.crashes.clear()
         del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_DOOR) :]
-        self.stores.records.put(addresses.SWITCH, {"paused": False})
+        self.cloud.paused = False
         self.lanes.dead.clear()
 
     def _rest(self) -> None:
