@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ami_promoter.looking import Grant, Place, Target, View, permission_of, resource_of
-from ami_promoter.records import Record
+from ami_promoter.records import Record, holdings
 from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.model import ENDED, State
-from chalicelib.core.share import Holder
+from chalicelib.core.share import Holding, ghost_name
 
 OPEN = ("opening", "open", "closing")
 LATER = pace.HOUR
@@ -40,7 +40,7 @@ class Know:
     wait: int
     """Seconds before it may close although nobody holds it."""
     grantee: str = ""
-    generation: int = 0
+    intended_at: int = 0
     grant_id: str = ""
     version: int = 0
 
@@ -56,11 +56,11 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
-    """Take a holder out of a share: it has ended, or does not exist."""
+    """Take a holding out of a share: its delivery has ended, or does not exist."""
 
     resource: str
     holder_key: str
-    holder: str
+    holding: Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,7 @@ def _rests(delivery: Record, state: str) -> bool:
 
 def _stays(share: Record) -> bool:
     """Whether it is open, and held for good or for long: nothing is due until its holder lets it go."""
-    held = any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
-    return share.get("state") == "open" and held
+    return share.get("state") == "open" and any(holding.stands for holding in holdings(share))
 
 
 def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
@@ -187,30 +186,28 @@ def running(view: View, delivery: str) -> bool:
     return record is not None and record["_item"].get("state") not in ENDED
 
 
-def alive(record: Record | None, episode: str) -> bool:
+def alive(record: Record | None, episode: int) -> bool:
     """Whether a delivery is still in the episode in which it became a holder."""
     if record is None or record["_item"].get("state") in ENDED:
         return False
-    return bool(record.get("unreadable")) or str(record.get("episode")) == episode
+    return bool(record.get("unreadable")) or record.get("episode") == episode
 
 
-def holds(resource: str, holder: Holder, record: Record | None) -> bool:
+def holds(resource: str, holding: Holding, record: Record | None) -> bool:
     """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI."""
     if record is not None and record["_item"].get("state") == State.DELIVERED and addresses.at_home(resource):
-        return holder.stays
-    return alive(record, holder.episode)
+        return holding.stands
+    return alive(record, holding.episode)
 
 
 def _holders(view: View) -> Iterator[Finding]:
     for resource, holder_key, share in view.shares():
-        for holder in sorted(share["_item"].get("holders", ())):
-            held_by = Holder.read(holder)
-            if not holds(resource, held_by, view.record(f"delivery#{held_by.delivery}")):
-                who = f"Delivery {held_by.delivery} holds it (episode {held_by.episode})"
+        for holding in holdings(share):
+            if not holds(resource, holding, view.record(f"delivery#{holding.delivery}")):
+                who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
                 what = f"{who}, and has ended or does not exist."
-                yield Finding(
-                    "held-by-nobody", _named(resource, share), what, LetGo(resource, holder_key, holder), "lets it go"
-                )
+                mend = LetGo(resource, holder_key, holding)
+                yield Finding("held-by-nobody", _named(resource, share), what, mend, "lets it go")
 
 
 def _permissions(view: View) -> Iterator[Finding]:
@@ -219,7 +216,7 @@ def _permissions(view: View) -> Iterator[Finding]:
         for holder in sorted(holders):
             resource = resource_of(one)
             share = view.items.get((resource, f"share#{holder}"))
-            if share is not None and share.get("state") in OPEN and not share.get("before_us"):
+            if share is not None and share.get("state") in OPEN and not share.get("preexisting"):
                 continue
             where = _to(one, holder)
             change = view.changes.get((one, holder))
@@ -239,7 +236,7 @@ def _permissions(view: View) -> Iterator[Finding]:
 
 
 def _whose(share: Record | None, change: object) -> str:
-    if share is not None and share.get("before_us"):
+    if share is not None and share.get("preexisting"):
         return "It was shared before us, and stays."
     if share is None and change is None:
         return "Nothing says that we opened it: it stays."
@@ -253,15 +250,12 @@ def _vanished(view: View) -> Iterator[Finding]:
         one = permission_of(resource)
         if one not in view.permissions or share.get("state") != "open":
             continue
-        needed = any(
-            alive(view.record(f"delivery#{holder.delivery}"), holder.episode)
-            for holder in map(Holder.read, share["_item"].get("holders", ()))
-        )
+        needed = any(alive(view.record(f"delivery#{holding.delivery}"), holding.episode) for holding in holdings(share))
         if account in view.permissions[one] or not needed:
             continue
         change = view.changes.get((one, account))
         where = _to(one, account)
-        if share.get("before_us") or (change is not None and not change.added and not change.ours):
+        if share.get("preexisting") or (change is not None and not change.added and not change.ours):
             by = f": {change.by} removed it at {change.at}" if change else ""
             yield Finding("taken-away", where, f"A delivery needs it, and somebody else took it away{by}. It stays so.")
             continue
@@ -292,7 +286,7 @@ def _grants(view: View) -> Iterator[Finding]:
                 grant.account,
                 wait,
                 grant.grantee,
-                grant.generation,
+                grant.intended_at,
                 grant.id,
                 0 if known is None else int(known["_item"].get("version", 0)),
             ),
@@ -315,15 +309,14 @@ def _to(one: str, holder: str) -> str:
 
 def _stray(grant: Grant) -> str:
     """Name the ledger's entry of a grant that no delivery's entry can hold."""
-    return f"grant-{grant.id[:16]}"
+    return ghost_name(grant.id)
 
 
 def _knows(share: Record | None, grant: Grant) -> bool:
     if share is None or share.get("state") not in OPEN:
         return False
-    return bool(
-        share.get("grant_id") == grant.id or (not share.get("grant_id") and share["generation"] == grant.generation)
-    )
+    unheard = not share.get("grant_id") and share.get("intended_at") == grant.intended_at
+    return bool(unheard or share.get("grant_id") == grant.id)
 
 
 def _may_copy(view: View, snapshot: str, account: str) -> bool:

@@ -26,8 +26,10 @@ from chalicelib.core.census import LOOK, Census, OurImage, OurSnapshot
 from chalicelib.core.image import SourceImage
 from chalicelib.ports import Write
 
-GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>[0-9a-f]{20})-(?P<generation>[0-9]+)\Z")
-ROLE_GRANT_NAME = re.compile(r"ami-promoter-(?P<delivery>)\S+/\S+-(?P<generation>[0-9]+)\Z")
+GRANT_NAME = re.compile(r"ami-promoter:(?P<region>[a-z0-9-]+):(?P<delivery>[0-9a-f]{20}):(?P<intended_at>[0-9]+)\Z")
+ROLE_GRANT_NAME = re.compile(
+    r"ami-promoter:(?P<region>[a-z0-9-]+):(?P<delivery>)[^:\s]+/[^:\s]+:(?P<intended_at>[0-9]+)\Z"
+)
 ROLE_PATH = ":role/aws-service-role/"
 POLL = 5
 """Seconds between two looks for the answers of targets."""
@@ -47,7 +49,7 @@ class Grant:
     key_arn: str
     id: str
     delivery: str
-    generation: int
+    intended_at: int
     account: str
     grantee: str
 
@@ -226,13 +228,17 @@ class Looking:
                     of_role = ROLE_PATH in grantee
                     named = (ROLE_GRANT_NAME if of_role else GRANT_NAME).match(raw.get("Name", ""))
                     issuer = account if of_role else self._connection.account
-                    if named and f"::{issuer}:" in raw.get("IssuingAccount", ""):
+                    if (
+                        named
+                        and named["region"] == self._connection.region
+                        and f"::{issuer}:" in raw.get("IssuingAccount", "")
+                    ):
                         arn = raw.get("KeyId", key)
                         yield Grant(
                             arn if arn.startswith("arn:") else key,
                             raw["GrantId"],
                             named["delivery"],
-                            int(named["generation"]),
+                            int(named["intended_at"]),
                             account,
                             grantee,
                         )
@@ -243,7 +249,7 @@ class Looking:
         """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
         found = list(self._table.query(resource_of(one), f"history#share#{holder}#"))
         last = found[-1] if found else {}
-        return last.get("state") in ("opening", "open", "closing") and last.get("before_us") is False
+        return last.get("state") in ("opening", "open", "closing") and last.get("preexisting") is False
 
     # --- targets -----------------------------------------------------------------------------------------------------
 
@@ -312,7 +318,7 @@ def permission_of(pk: str) -> str:
 def _explained(items: Mapping[tuple[str, str], Record], one: str, holder: str) -> bool:
     """Whether the ledger knows the permission for one that is open, and ours."""
     share = items.get((resource_of(one), f"share#{holder}"))
-    return share is not None and share.get("state") in ("opening", "open", "closing") and not share.get("before_us")
+    return share is not None and share.get("state") in ("opening", "open", "closing") and not share.get("preexisting")
 
 
 def _snapshots_of(item: Record) -> Sequence[str]:

@@ -22,7 +22,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.census import REMOVE
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.share import Holder, Share, State
+from chalicelib.core.share import Holding, Share, State
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
@@ -55,8 +55,8 @@ class Mender:
                     return self._know(mend)
                 case Reopen(resource, holder_key, version):
                     return self._reopen(resource, holder_key, version)
-                case LetGo(resource, holder_key, holder):
-                    return self._let_go(resource, holder_key, holder)
+                case LetGo(resource, holder_key, holding):
+                    return self._let_go(resource, holder_key, holding)
                 case EndChild(ami, delivery):
                     return self._end_child(ami, delivery)
                 case Remove():
@@ -84,17 +84,16 @@ class Mender:
         known = replace(
             before,
             state=State.OPEN,
-            generation=mend.generation or max(before.generation, 1),
             grant_id=mend.grant_id,
             grantee=before.grantee or mend.grantee,
-            before_us=False,
+            preexisting=False,
             seen_at=None,
-            intended_at=now,
+            intended_at=mend.intended_at or now,
             opened_at=now,
             closed_at=None,
             closed_blind=False,
             fault=None,
-            told=frozenset(),
+            notified=frozenset(),
             tries=0,
             next_try=now + mend.wait,
         )
@@ -108,18 +107,17 @@ class Mender:
         before = self._share(resource, holder_key)
         if before is None or before.version != version or before.state is not State.OPEN:
             return MOVED_ON
-        gone = replace(before, state=State.CLOSED, closed_at=now, told=frozenset(), tries=0, next_try=now)
+        gone = replace(before, state=State.CLOSED, closed_at=now, notified=frozenset(), tries=0, next_try=now)
         if not self._ledger.put_right(gone, f"found closed ({BY})", now):
             return MOVED_ON
         self.wake(resource)
         return "done"
 
-    def _let_go(self, resource: str, holder_key: str, holder: str) -> str:
-        held_by = Holder.read(holder)
-        place = (addresses.delivery(held_by.delivery).pk, "record")
-        if holds(resource, held_by, self._reader.many([place]).get(place)):
+    def _let_go(self, resource: str, holder_key: str, holding: Holding) -> str:
+        place = (addresses.delivery(holding.delivery).pk, "record")
+        if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
-        self._ledger.release(resource, holder_key, holder)
+        self._ledger.release(resource, holder_key, holding)
         self.wake(resource)
         return "done"
 

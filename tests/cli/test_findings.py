@@ -7,6 +7,7 @@ from ami_promoter.looking import Grant, Target, View
 from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.census import OurImage, OurSnapshot
+from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 NOW = 1_800_000_000
@@ -35,9 +36,9 @@ def a_delivery(state="copying", episode=1, **body):
 
 def a_share(state, *holders, resource=RESOURCE, name=DEV, **body):
     """An entry of the ledger, and its resource's record."""
-    given = {"state": state, "account": DEV, "generation": 1, "grant_id": "", "before_us": False, **body}
+    given = {"state": state, "account": DEV, "intended_at": 1, "grant_id": "", "preexisting": False, **body}
     record = item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0")
-    return record | item(resource, f"share#{name}", given, holders=set(holders), version=4)
+    return record | item(resource, f"share#{name}", given, holdings=set(map(str, holders)), version=4)
 
 
 def view(*items, **rest):
@@ -53,9 +54,9 @@ def found(seen):
 
 def test_nothing_is_found_where_all_agrees():
     """A delivery that copies, its open share, its copy; and what was delivered before, with its AMI."""
-    copying = view(
+    agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
-        a_share("open", f"{ID}:1"),
+        a_share("open", copying(ID)),
         permissions={SNAPSHOT: frozenset({DEV})},
         targets={(DEV, REGION): Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
@@ -69,7 +70,7 @@ def test_nothing_is_found_where_all_agrees():
         },
     )
 
-    assert found(copying) == found(delivered) == []
+    assert found(agreeing) == found(delivered) == []
 
 
 def known(**changes):
@@ -113,7 +114,7 @@ def test_the_history_of_a_lost_entry_is_a_witness():
 def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
     """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
     seen = view(
-        a_share("open", before_us=True),
+        a_share("open", preexisting=True),
         permissions={SNAPSHOT: frozenset({DEV})},
         changes={(SNAPSHOT, DEV): change} if change else {},
     )
@@ -153,14 +154,14 @@ def test_no_door_is_shut_under_a_copy_that_runs_or_may_run(target):
         ({}, None, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, REMOVED, "open-only-in-ledger", Reopen(RESOURCE, DEV, 4)),
         ({}, TAKEN, "taken-away", None),
-        ({"before_us": True}, None, "taken-away", None),
+        ({"preexisting": True}, None, "taken-away", None),
     ],
 )
 def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_away(share, change, code, mend):
     """Only for a delivery that needs it; a person's decision is respected, and told."""
     seen = view(
         a_delivery(),
-        a_share("open", f"{ID}:1", **share),
+        a_share("open", copying(ID), **share),
         permissions={SNAPSHOT: frozenset()},
         changes={(SNAPSHOT, DEV): change} if change else {},
     )
@@ -174,14 +175,14 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
     """Or its share would stay open until its last hour."""
-    seen = view(delivery, a_share("open", f"{ID}:1"), permissions={SNAPSHOT: frozenset({DEV})})
+    seen = view(delivery, a_share("open", copying(ID)), permissions={SNAPSHOT: frozenset({DEV})})
 
-    assert (("held-by-nobody", LetGo(RESOURCE, DEV, f"{ID}:1")) in found(seen)) is not alive
+    assert (("held-by-nobody", LetGo(RESOURCE, DEV, copying(ID))) in found(seen)) is not alive
 
 
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 OWN_KEY = f"arn:aws:kms:{REGION}:{DEV}:key/own"
-SHARED = f"{ID}:1@0"
+SHARED = sharing(ID)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +199,9 @@ SHARED = f"{ID}:1@0"
 def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what_was_delivered(resource, state, fine):
     """Nothing is due there, and nobody is let go; of a delivery that has ended otherwise the share is let go."""
     record = item(f"delivery#{ID}", "record", {"id": ID, "episode": 1, "target": {"account": DEV}}, state=state)
-    given = {"state": "open", "account": DEV, "generation": 1, "grant_id": "", "before_us": False}
+    given = {"state": "open", "account": DEV, "intended_at": 1, "grant_id": "", "preexisting": False}
     resting = item(resource, "record", {}, state="open")
-    seen = view(record, resting | item(resource, f"share#{ROLE}", given, holders={SHARED}, version=4))
+    seen = view(record, resting | item(resource, f"share#{ROLE}", given, holdings={str(SHARED)}, version=4))
 
     assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, SHARED))])
 
@@ -229,9 +230,9 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
     )
 
 
-def a_grant(generation=1, ident="g" * 64):
+def a_grant(intended_at=1, ident="g" * 64):
     """A grant of our name on the source key."""
-    return Grant(KEY, ident, ID, generation, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    return Grant(KEY, ident, ID, intended_at, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 
 
 @pytest.mark.parametrize(
@@ -242,8 +243,8 @@ def a_grant(generation=1, ident="g" * 64):
         ([a_delivery("waiting")], ID, 3600),
         ([a_share("closed", resource=KEY_RESOURCE, name=ID)], ID, 0),
         (
-            [a_delivery(), a_share("open", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
-            "grant-" + "g" * 16,
+            [a_delivery(), a_share("open", copying(ID), resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
+            "grant-" + "g" * 64,
             3600,
         ),
     ],
@@ -257,8 +258,8 @@ def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wa
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
-    """By its id, or by its generation where the id was never heard."""
-    items = [a_delivery(), a_share("opening", f"{ID}:1", resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
+    """By its id, or by the time of its intent where the id was never heard."""
+    items = [a_delivery(), a_share("opening", copying(ID), resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
     assert found(view(*items, grants=(a_grant(),))) == []
 
@@ -305,7 +306,7 @@ def test_a_record_without_a_due_date_is_woken():
     """A delivery, a promotion and a resource that have something to do and stand in no index."""
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
-    resource = {key: it for key, it in a_share("open", f"{ID}:1").items() if key[1] != "record"}
+    resource = {key: it for key, it in a_share("open", copying(ID)).items() if key[1] != "record"}
     resource |= item(RESOURCE, "record", {}, state="open")
     seen = view(lost, promotion, resource, permissions={SNAPSHOT: frozenset({DEV})})
 

@@ -14,6 +14,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
 from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
+from tests.fakes import copying
 
 TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
 DELIVERY = addresses.delivery("0123456789abcdef0123")
@@ -143,14 +144,14 @@ def test_an_unknown_ami_cannot_be_tried_again(table):
 
 
 @pytest.mark.parametrize(
-    ("state", "before_us", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
+    ("state", "preexisting", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
 )
-def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, before_us, ours):
+def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, preexisting, ours):
     """The share's item is gone; what was written with it still says whether it was open, and ours."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
-    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), "0123:1")
+    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), copying("0123"))
     (held,) = ledger.shares(resource)
-    ledger.save([replace(held, state=State(state), before_us=before_us)], "opening was tried", NINE)
+    ledger.save([replace(held, state=State(state), preexisting=preexisting)], "opening was tried", NINE)
     key = addresses.share(addresses.Key(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 

@@ -17,6 +17,7 @@ from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
+from chalicelib.core.share import TRANSITIONS as SHARE
 from chalicelib.core.wakes import Wake
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
@@ -214,20 +215,12 @@ def test_the_state_machine_page_has_every_state_and_event():
     assert page.count("nothing: it has ended") == sum(not row for row in DELIVERY.values())
 
 
-def test_a_share_starts_wanted_and_can_always_be_closed():
-    """The table found by asking the ledger's functions is the documented life of a share."""
-    table = state_machine.share_table()
+def test_the_page_has_the_ledgers_table():
+    """Each state of a share and each event; one that has left the ledger is over."""
+    page = state_machine.page()
 
-    assert next(iter(table)) == started_state(table) == "wanted"
-    assert table["open"] == {"released": frozenset({"closing"})}
-    assert table["closing"] == {"closed": frozenset({"closed"})}
-    assert table["closed"]["held"] == {"opening"}
-
-
-def started_state(table: dict[str, dict[str, frozenset[str]]]) -> str:
-    """The one state that no other leads to."""
-    (first,) = set(table) - {to for row in table.values() for after in row.values() for to in after}
-    return first
+    assert [state for state in SHARE if f"| `{state.value}` | " not in page] == []
+    assert [event for row in SHARE.values() for event in row if f"| {event.value} | " not in page] == []
 
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():

@@ -467,7 +467,7 @@ class Watch:
 
 def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     """Whether a share is open for a while: one that rests in the hands of somebody who keeps it does not move."""
-    stays = share["state"] == "open" and any("@" in holder for holder in item.get("holders", ()))
+    stays = share["state"] == "open" and any("|standing|" in holding for holding in item.get("holdings", ()))
     return share["state"] in OPEN_SHARES and not stays
 
 
