@@ -252,14 +252,21 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What keeps shares from being opened, by ``holder_key``; one that stands in neither may be opened."""
+
+    refused: Mapping[str, Fault] = field(default_factory=dict)
+    """For good: no file contains its receiver, or the resource is no part of the AMI."""
+    waits: Mapping[str, Fault] = field(default_factory=dict)
+    """For now: one look at the tag, or the file, does not name it, and such a look may be stale."""
+
+
 class Entitlements(Protocol):
     """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
 
-    def refusals(self, resource: str, shares: Sequence[Share]) -> Mapping[str, Fault]:
-        """Return why these shares must not be opened, by ``holder_key``; one that is missing there may be.
-
-        Raises Refusal where AWS owes the answer.
-        """
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+        """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
         ...
 
 

@@ -7,14 +7,14 @@ forged item opens nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.entitlement import Entitlement, entitlement
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
-from chalicelib.ports import Records, Source, TagRead, Targets
+from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
 
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
@@ -29,22 +29,26 @@ class LiveEntitlements:
         self._hub = hub
         self._region = region
 
-    def refusals(self, resource: str, shares: Sequence[Share]) -> Mapping[str, Fault]:
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port. A share may be opened if one of those who hold it is entitled to it."""
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
-        found = {}
+        refused: dict[str, Fault] = {}
+        waits: dict[str, Fault] = {}
         for share in shares:
-            faults = []
+            faults: list[Fault] = []
+            lasting = True
             for holding in sorted(share.holdings, key=str):
                 if holding.ami not in asked:
                     asked[holding.ami] = self._ask(holding.ami)
-                fault = self._refusal(resource, share, holding, *asked[holding.ami])
+                fault = self._fault(resource, share, holding, *asked[holding.ami])
                 if fault is None:
                     break
                 faults.append(fault)
+                lasting = lasting and fault.code == _stranger(share, "").code
             else:
-                found[share.holder_key] = faults[0] if faults else _fault(share, "Nobody holds it.")
-        return found
+                into = refused if lasting else waits
+                into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
+        return Judgement(refused, waits)
 
     def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
         read = self._source.tag(ami)
@@ -59,7 +63,7 @@ class LiveEntitlements:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _refusal(
+    def _fault(
         self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
     ) -> Fault | None:
         if isinstance(entitled, Fault):
@@ -67,14 +71,13 @@ class LiveEntitlements:
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, standing=standing):
-            what = (
-                f"The applied targets file does not contain it among the targets that the tag of {holding.ami} names."
-            )
-            return entitled.blocked.get(holding.account) or _fault(share, what)
+            if self._targets.live(holding.account) is None:
+                return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
+            return entitled.blocked.get(holding.account) or _not_now(share, holding)
         if share.account not in _receivers(entitled, place):
-            return _fault(share, f"It names another receiver than the target {place} of {holding.ami}.")
+            return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if not self._belongs(resource, holding, read):
-            return _fault(share, f"It is no part of {holding.ami}.")
+            return _stranger(share, f"It is no part of {holding.ami}.")
         return None
 
     def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
@@ -100,5 +103,10 @@ def _receivers(entitled: Entitlement, place: str) -> Iterator[str]:
         yield target.unit
 
 
-def _fault(share: Share, what: str) -> Fault:
+def _stranger(share: Share, what: str) -> Fault:
     return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
+
+
+def _not_now(share: Share, holding: Holding) -> Fault:
+    what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
+    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)

@@ -231,13 +231,16 @@ class ShareWorker:
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Refuse who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
+        """Keep back who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
-        reasons = {**self._entitlements.refusals(book.resource, opening), **elsewhere}
-        now = self._clock()
+        judged = self._entitlements.judge(book.resource, opening)
+        reasons, now = {**judged.refused, **elsewhere}, self._clock()
         refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
         book.save_some(refused, f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}", budget)
-        return [s for s in opening if s.holder_key not in reasons]
+        waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
+        waiting = [share.blocked(s, waits[s.holder_key], now) for s in opening if s.holder_key in waits]
+        book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
+        return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
 
     def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = door.open(resource, some)

@@ -153,8 +153,8 @@ class Organised:
         return unit.accounts if unit else ()
 
     def told(self, event: str) -> int:
-        """How many notices of an event were published."""
-        return sum(notice["event"] == event for notice in self.cloud.notices)
+        """How many notices of an event were published; a repeat has the same id."""
+        return len({notice["id"] for notice in self.cloud.notices if notice["event"] == event})
 
 
 def hurried(pages: int) -> Callable[[], int]:

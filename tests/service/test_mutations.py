@@ -11,6 +11,7 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
+from chalicelib.ports import Judgement
 from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.destinations import Destinations
 from chalicelib.service.promotions import Promotions
@@ -49,9 +50,9 @@ class EntitlesEverybody:
     def __init__(self, *_ports):
         pass
 
-    def refusals(self, _resource, _shares):
+    def judge(self, _resource, _shares):
         """See the class."""
-        return {}
+        return Judgement()
 
 
 class NeverCloses(ShareWorker):

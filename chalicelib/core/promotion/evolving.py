@@ -22,9 +22,6 @@ PENDING_DEADLINE = 24 * pace.HOUR
 TRIES_BEFORE_DEADLINE = 10
 """So many refusals in a row are needed besides: one after an outage of our own proves nothing (invariant 6)."""
 
-NEVER_AVAILABLE = "source-never-available"
-"""Fault code."""
-
 S = State
 
 
@@ -258,14 +255,14 @@ def _(_event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
     if promotion.state is not S.RESOLVING:
         return notified
     why = f"The value {value!r} was refused: {len(promotion.to_notify)} fault(s)."
-    given_up = any(fault.code == NEVER_AVAILABLE for fault in promotion.to_notify)  # discovery finds it when it is
+    given_up = promotion.to_notify == (_never_available(promotion),)  # discovery finds it when it is
     refused = None if promotion.resolved or given_up else promotion.candidate
     return _to(notified, S.RUNNING, now, candidate=None, resolved=False, refused_value=refused, why=why)
 
 
 def _never_available(promotion: Promotion) -> Fault:
     return Fault(
-        NEVER_AVAILABLE,
+        "source-never-available",
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
         "See in EC2 why it is not available, and in the function `act` what was refused; then tag it again.",
