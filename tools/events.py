@@ -39,7 +39,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`, `ignored`: in a word.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`, or `ignored`.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (

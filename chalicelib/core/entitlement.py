@@ -43,6 +43,10 @@ class Entitlement:
             return place.partition("/")[0] in self.blocked
         return (target.until == 0 or now < target.until) and _standing_fits(target, resource, holder_key)
 
+    def ends(self, now: int) -> list[int]:
+        """Return the dates (epoch seconds) after ``now`` at which targets may keep nothing any longer."""
+        return sorted({target.until for target in self.targets.values() if target.until > now})
+
 
 NOBODY = Entitlement()
 

@@ -66,7 +66,7 @@ class StandingPass:
             if tag is None and not self._is_gone(ami, mark, now):
                 return
             compared = f"{tag}|{head.value}|{applied.generation}"
-            if mark.get("compared") == compared and now < int(mark.get("compared_at", 0)) + DAY:
+            if mark.get("compared") == compared and now < int(mark.get("again_at", 0)):
                 return
             entitled = entitlement(tag, head.value, applied)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
@@ -74,7 +74,8 @@ class StandingPass:
                 self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
             if self._close_all(ami, entitled, applied.generation, budget):
-                self._compared(ami, mark, {"compared": compared, "compared_at": now, "absent_since": 0})
+                again_at = min([now + DAY, *entitled.ends(now)])
+                self._compared(ami, mark, {"compared": compared, "again_at": again_at, "absent_since": 0})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
 
