@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -52,6 +53,9 @@ LANES = ("delivery", "promotion", "destination", "census")
 TRIES = 5
 """After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
 
+NONCE_BYTES = 10
+"""Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
+
 
 def now() -> int:
     """Epoch seconds."""
@@ -63,7 +67,7 @@ class Application:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._settings = Settings.read(environment)
-        self._sessions = Sessions(self._settings.region, time.time)
+        self._sessions = Sessions(self._settings.region, time.time, self._telemetry.session)
 
     def act(self, event: Mapping[str, Any], context: Any) -> None:
         """Work on the record that each message names (one, by the queue mapping's batch size).
@@ -198,6 +202,7 @@ class Application:
             ports,
             partition=self._settings.partition,
             trigger_tag=self._settings.trigger_tag,
+            draw=lambda: secrets.token_hex(NONCE_BYTES),
         )
 
     @cached_property
