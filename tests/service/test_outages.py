@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from chalicelib.core.delivery.events import Why
 from tests.service.cloud import Nature, refusal
@@ -147,3 +148,40 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     assert there <= set(told["leftovers"])
     assert f"deadline-{state}" in [fault["code"] for fault in told["faults"]]
     assert hub.cloud.permissions == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "InternalServerError",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [("targets", "live"), ("ledger", "hold"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
+)
+def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
+    """DynamoDB gives no answer in the middle of a command, again and again: the message comes back, and it goes on."""
+    unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
+    error = ClientError({"Error": {"Code": code, "Message": "later"}}, "GetItem") if code else unreachable
+    hub = a_hub()
+    real = hub._act
+
+    def act(message: Message) -> None:
+        """Lambda reports that the function raised; SQS gives the message again."""
+        try:
+            real(message)
+        except (ClientError, BotoCoreError) as raised:
+            raise Killed from raised
+
+    hub._act = act  # type: ignore[method-assign]
+    hub.gate.troubles = [Trouble(port, method, error, times=4)]
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.gate.troubles[0].times == 0
+    assert hub.faults() == []

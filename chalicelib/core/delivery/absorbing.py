@@ -523,7 +523,7 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
             delivery = _forget(delivery, "")
         delivery = replace(delivery, register_intended_at=None)
-    if delivery.overdue is not None and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
+    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.TellOutcome.__name__ and late(delivery, now):  # it was tried once more, also after an outage
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
@@ -601,11 +601,13 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
         return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
+    if delivery.state is State.TIDYING:
+        if delivery.overdue_at:
+            return replace(_left_behind(delivery, now), leftovers=tuple(_may_be_left(delivery)))
+        return replace(delivery, overdue_at=now, next_try=now)
     if delivery.overdue is not None:  # nobody has been able to look since
         why = () if delivery.trouble is None else (delivery.trouble,)
         left = tuple(_may_be_left(delivery))
-        if delivery.state is State.TIDYING:
-            return replace(_left_behind(delivery, now), leftovers=left)
         faults = (*delivery.faults, delivery.overdue, *why)
         return _to(delivery, State.TIDYING, now, tidied=True, leftovers=left, ending=State.FAILED, faults=faults)
     hindered = hindrance(delivery) if delivery.state is State.OPENING else None
@@ -617,7 +619,7 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
-    if delivery.state in WORKING or delivery.state is State.TIDYING:
+    if delivery.state in WORKING:
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
 
@@ -645,7 +647,6 @@ _DEADLINE_CURE = {
     State.REGISTERING: "Look at RegisterImage or CopyImage in that account's CloudTrail; then tag the AMI again.",
     State.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is only slow, raise "
     "copy_deadline in the targets file; then tag the AMI again.",
-    State.TIDYING: "Remove by hand what is listed as left behind.",
 }
 
 
@@ -658,7 +659,7 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, trouble=event.trouble, unproven=event.unproven[:MOST_UNPROVEN])
     stopping = delivery.state is State.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
-    if delivery.overdue is not None:
+    if delivery.overdue_at and not stopping:
         return _left_behind(replace(delivery, leftovers=event.left), now)
     if shown:
         steps = pace.POLLS if stopping else pace.RETRIES[2:]

@@ -160,7 +160,7 @@ def deadline(delivery: Delivery) -> int | None:
     Of one whose deadline has passed: until when a look at the target is tried for.
     """
     entered = delivery.entered
-    if delivery.overdue is not None:
+    if delivery.overdue_at:
         return delivery.overdue_at + pace.LAST_LOOK
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:

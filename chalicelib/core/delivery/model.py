@@ -200,7 +200,7 @@ class Delivery:
     overdue: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
-    """Since when."""
+    """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: State | None = None
     """FAILED or CANCELLED once it is to end so."""
     tidied: bool = False
@@ -239,7 +239,7 @@ class Delivery:
 
     @property
     def accepted(self) -> str:
-        """The AMI there that an operator has compared and accepted (``ami-promoter accept``); "" if none."""
+        """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""
         return self.hints.get(ACCEPTED, "")
 
     @property

@@ -178,7 +178,7 @@ def unproven_fault(where: str, image: str, name: str, ami: str, account: str) ->
         f"The AMI {image} has the name {name!r} and this delivery's tags, but no ami-promoter:attempt tag of an "
         "attempt on record. Most likely it was made before the table was restored or the hub was set up anew; it may "
         "also have been planted by somebody in that account.",
-        f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter accept {ami} "
-        f"{image} --account {account}`. Otherwise deregister it there (aws ec2 deregister-image --image-id {image}) "
-        "and tag the AMI again.",
+        f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
+        f"--account {account} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
+        f"{image}) and tag the AMI again.",
     )
