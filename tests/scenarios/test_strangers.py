@@ -132,7 +132,10 @@ def plant_image(scene, delivery, name):
         Name=name,
         RootDeviceName="/dev/xvda",
         VirtualizationType="hvm",
-        BlockDeviceMappings=image["BlockDeviceMappings"],
+        BlockDeviceMappings=[
+            {"DeviceName": one["DeviceName"], "Ebs": {"SnapshotId": one["Ebs"]["SnapshotId"]}}
+            for one in image["BlockDeviceMappings"]
+        ],
         TagSpecifications=[
             {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
         ],
