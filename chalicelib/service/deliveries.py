@@ -79,7 +79,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return self._perform_one(record, command)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
-            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown)
+            attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
+            nonce = "" if attempt is None else attempt.nonce
+            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
     def _perform_one(self, delivery: Delivery, command: do.Command) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         target = self._ports.target

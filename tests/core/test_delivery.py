@@ -16,7 +16,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
-from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
 AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -137,6 +137,27 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
     assert done.state is State.REGISTERING
     assert done.kept
+
+
+def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
+    """Like one that was copied; and if it turns out not to be the image, they are given back."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert opening.state is State.OPENING
+    assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
+        (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
+    ]
+
+    held = machine.intend(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = absorbing.absorb(held, ev.SharesOpened(), NOW)
+    assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
+    there = absorbing.absorb(verifying, ev.ImageSeen("available"), NOW)
+    assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
+
+    for _ in range(absorbing.VERIFY_TRIES):
+        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
 def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():

@@ -61,6 +61,7 @@ def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
     scene.settle()
     scene.watch.problems.clear()  # copies that nobody remembered were made again
     assert scene.delivery(DEV)["image"] == image
+    assert scene.delivery(DEV)["leftovers"] == []
     assert_one_image(scene, image)
 
 

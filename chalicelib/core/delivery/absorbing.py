@@ -12,7 +12,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions, proof
 from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, due_at, hindrance, late, slots_told
-from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 
@@ -118,7 +118,9 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     whole = delivery.method == "image"
     kept = tuple(share for share in delivery.shares if share.stays)
     if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
+        accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=kept)
+        there = replace(there, unproven=() if accepted else there.unproven)
         return _to(there, State.OPENING if kept else State.VERIFYING, now)
     if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are no trash
         return _to(delivery, State.OPENING, now)
@@ -456,6 +458,9 @@ def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
     what = f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip()
     if delivery.method == "image" and event.state == "failed":
         return Fault("image-copy-failed", delivery.where, what, f"It is removed. {KEY_CURE}")
+    if event.state == "disabled":
+        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image}); then tag the AMI again."
+        return Fault("registered-image-failed", delivery.where, what, cure)
     cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
     return Fault("registered-image-failed", delivery.where, what, cure)
 
@@ -520,8 +525,10 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
         return replace(delivery, leftovers=(*delivery.leftovers, *delivery.trash), trash=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
+        if _is_old(delivery, event):
+            return delivery
         if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
-            delivery = _forget(delivery, "")
+            delivery = _forget(delivery, event.nonce)
         delivery = replace(delivery, register_intended_at=None)
     if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
@@ -551,10 +558,15 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     return ()
 
 
-def _forget(delivery: Delivery, source: str) -> Delivery:
-    """Drop the last attempt: AWS has said no, so nothing bears its nonce."""
-    last: Attempt | None = delivery.attempt(source)
-    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one is not last))
+def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
+    """Whether an answer is to an earlier attempt: another one has been intended since, and may have taken effect."""
+    last = delivery.attempt(event.source or "")
+    return bool(event.nonce) and last is not None and last.nonce != event.nonce
+
+
+def _forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has said no, so nothing bears its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
 
 
 def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
@@ -567,11 +579,11 @@ def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
     copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
-    if copy is None or delivery.state is not State.COPYING:
+    if copy is None or delivery.state is not State.COPYING or _is_old(delivery, event):
         return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
         return replace(delivery, trouble=event.fault)
-    delivery = _forget(delivery, copy.source)
+    delivery = _forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     waits = {
         ev.Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
@@ -619,7 +631,8 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
-    if delivery.state in WORKING:
+    begun = delivery.method == "snapshots" or delivery.register_intended_at is not None or delivery.discarding
+    if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
 

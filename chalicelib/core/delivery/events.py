@@ -35,6 +35,8 @@ class Refused:
     """The source snapshot, where the command was StartCopy."""
     unknown: bool = False
     """It may have taken effect all the same: a time-out, a broken connection."""
+    nonce: str = ""
+    """That of the attempt, where the command was to make something."""
 
 
 @dataclass(frozen=True, slots=True)

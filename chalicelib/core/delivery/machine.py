@@ -79,7 +79,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.ImageDiscarded: frozenset({S.REGISTERING}) | _END,
         ev.Refused: frozenset({S.REGISTERING}) | _END,
         ev.CancelAsked: frozenset({S.REGISTERING}) | _END,
-        ev.DeadlinePassed: frozenset({S.REGISTERING, S.TIDYING}),
+        ev.DeadlinePassed: frozenset({S.REGISTERING}) | _END,
     },
     S.VERIFYING: {
         ev.CopyStarted: frozenset({S.VERIFYING}),
