@@ -115,6 +115,13 @@ TAG = Option(
     "a tag's key",
 )
 ACCOUNT = Option("--account", "ID", "only this account", "[0-9]{12}", "12 digits")
+ACCEPT = Option(
+    "--accept",
+    "IMAGE",
+    "with --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven)",
+    "ami-[0-9a-f]{8,17}",
+    "an AMI's id, like ami-0123456789abcdef0",
+)
 HELP = Option("--help", "", "show this")
 
 AMI: Mapping[str, Any] = {
@@ -184,7 +191,7 @@ COMMANDS = (
     Command(
         ("retry",),
         "try an AMI's failed deliveries again, and let what is parked go on",
-        options=(REGION, TABLE, HUB, ACCOUNT, JSON, HELP),
+        options=(REGION, TABLE, HUB, ACCOUNT, ACCEPT, JSON, HELP),
         **AMI,
     ),
     Command(

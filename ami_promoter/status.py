@@ -180,7 +180,7 @@ def _delivery(record: Record) -> dict[str, Any]:
         ],
         "faults": record.get("faults", []),
         "waits_for": record.get("trouble") or _hindrance(record),
-        "leftovers": record.get("leftovers", []),
+        "leftovers": [*record.get("leftovers", []), *record.get("unproven", [])],
         "parked": record["_item"].get("parked", ""),
     }
 

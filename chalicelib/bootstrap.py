@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -47,6 +48,9 @@ from chalicelib.service.tag_pass import TagPass
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
+NONCE_BYTES = 10
+"""Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
+
 
 def now() -> int:
     """Epoch seconds."""
@@ -58,7 +62,7 @@ class Application:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._settings = Settings.read(environment)
-        self._sessions = Sessions(self._settings.region, time.time)
+        self._sessions = Sessions(self._settings.region, time.time, self._telemetry.session)
 
     @cached_property
     def events(self) -> Events:
@@ -154,6 +158,7 @@ class Application:
                 self._settings.region,
             ),
             notices=self._notices,
+            draw=lambda: secrets.token_hex(NONCE_BYTES),
         )
         return Deliveries(
             self._records,

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
 from chalicelib.core.census import OurImage, OurSnapshot
-from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.destination import Slots
@@ -460,26 +460,16 @@ class MembersBook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Who bears the name that the new AMI is to have."""
-
-    ours: str | None = None
-    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
-    stranger: str | None = None
-    """Another AMI."""
-    unfinished: bool = False
-    """Whether ours is not available."""
-
-
-@dataclass(frozen=True, slots=True)
 class TargetView:
     """What the checks see in a target."""
 
     key: KeyFacts | None
     key_trouble: str
     """AWS's words where the key could not be described."""
-    named: Named
+    named: tuple[ShownImage, ...]
+    """The AMIs that bear the name which the new one is to have."""
     copies: tuple[SeenCopy, ...]
+    """The snapshots that bear the delivery's tag."""
     keys_seen: Mapping[str, str] = field(default_factory=dict)
     """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
@@ -490,10 +480,8 @@ class SeenImage:
 
     raw: Mapping[str, Any] | None
     attributes: Mapping[str, Mapping[str, Any]]
-    copies: Mapping[str, str]
-    """Source snapshot id to copy id, read from the copies' tags where the delivery does not know them."""
-    keys: Mapping[str, str]
-    """Copy id to its KMS key ARN ("" where unencrypted)."""
+    copies: tuple[SeenCopy, ...] = ()
+    """The snapshots that bear the delivery's tag, where it does not know its copies by their ids."""
 
 
 class TargetAccount(Protocol):
@@ -527,8 +515,8 @@ class TargetAccount(Protocol):
         """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
         ...
 
-    def discard_image(self, delivery: Delivery) -> None:
-        """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
+    def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        """Deregister the delivery's failed AMI, then delete these snapshots; what is gone is no error."""
         ...
 
     def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
@@ -539,8 +527,12 @@ class TargetAccount(Protocol):
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
-    def find_image(self, delivery: Delivery) -> Named:
-        """Look who bears the AMI's name there. What the delivery has discarded is nobody."""
+    def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
+        ...
+
+    def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs there that bear the delivery's tag, whatever their names."""
         ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
@@ -551,10 +543,10 @@ class TargetAccount(Protocol):
         """EnableImageDeprecation (``at``: ISO 8601)."""
         ...
 
-    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...], Fault | None]:
-        """Deregister and delete all that is ours for this delivery, each apart from the others.
+    def remove(self, delivery: Delivery, images: Sequence[str], snapshots: Sequence[str]) -> Fault | None:
+        """Deregister these AMIs and delete these snapshots, each apart from the others; what is gone is no error.
 
-        Returns (what showed just before, copies that still run, the last removal that was refused).
+        Returns the last removal that was refused.
         """
         ...
 

@@ -106,6 +106,11 @@ class PowertoolsTelemetry:
         """See the port."""
         self._logger.warning("account left", target_account=account, group=group, why=why)
 
+    def session(self, role: str, packed: int) -> None:
+        """Tell how many percent of STS's limit on the packed size a session's policy took."""
+        self._logger.info("session", role=role, packed_policy_size=packed)
+        self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
+
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """See the port."""
         self._logger.info("swept", rung=rung, due=due)

@@ -51,7 +51,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "Source snapshots and their copies as last known; after a failure they are gone, but for leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
-    "leftovers": ("list of text", "What was made in the target and could not be removed; look at it by hand."),
+    "leftovers": (
+        "list of text",
+        "What was made in the target and could not be removed, or bears our tags unproven; look at it by hand.",
+    ),
     "seconds": ("number", "From the delivery's beginning to this notice."),
     "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
     "counts": ("object", "How many deliveries ended `delivered`, `failed`, `cancelled` when they last ended."),

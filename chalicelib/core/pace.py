@@ -30,6 +30,9 @@ GRACE = 1 * HOUR
 
 TIDYING_DEADLINE = 1 * HOUR
 
+LAST_LOOK = 24 * HOUR
+"""After a deadline: for so long a look is tried that shows whether the work is done, where the target refuses it."""
+
 RING_LOST = 1 * MINUTE
 """A ring not answered for so long counts as lost."""
 

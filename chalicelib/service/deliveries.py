@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import absorbing, machine, permissions
+from chalicelib.core.delivery import absorbing, machine, permissions, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
@@ -49,6 +49,8 @@ class DeliveryPorts:
     targets: Targets
     target: TargetAccount
     notices: Notices
+    draw: Callable[[], str]
+    """Returns a random text that nobody can guess, another one each time: an attempt's nonce."""
 
 
 class Deliveries(Lane[Delivery, do.Command, ev.Event]):
@@ -78,7 +80,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return self._perform_one(record, command)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
-            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown)
+            attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
+            nonce = "" if attempt is None else attempt.nonce
+            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
     def _perform_one(self, delivery: Delivery, command: do.Command) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         target = self._ports.target
@@ -109,13 +113,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                target.discard_image(delivery)
+                made = [one for one in proof.copies(delivery, target.find_copies(delivery)).ours if not one.source]
+                target.discard_image(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
             case do.TagCopies():
                 target.tag_copies(delivery, self._image(delivery))
                 return ev.CopiesTagged()
             case do.FindImage():
-                found = target.find_image(delivery)
+                found = proof.named(delivery, target.find_image(delivery))
                 return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
@@ -125,7 +130,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                     target.deprecate(delivery, at)
                 return ev.DeprecationCarried()
             case do.FindLeftovers():
-                return ev.LeftoversSeen(*target.remove(delivery))
+                plan = proof.removal(delivery, target.find_images(delivery), target.find_copies(delivery))
+                trouble = target.remove(delivery, plan.images, plan.copies)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
             case do.TellOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
@@ -144,14 +151,21 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
         view = self._ports.target.check(delivery)
-        tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
+        named = proof.named(delivery, view.named)
+        tags = image_tags(delivery, self._image(delivery), self._trigger_tag, "a nonce")
         faults = preflight.target_faults(
-            delivery.target, view.key, tags, delivery.image_name, view.named.stranger, view.key_trouble
+            delivery.target,
+            view.key,
+            tags,
+            delivery.image_name,
+            named.stranger,
+            view.key_trouble,
+            unproven=_unproven(delivery, named),
         )
         faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        named, note = view.named, _keys_seen(view.keys_seen)
+        note = _keys_seen(view.keys_seen)
         return ev.TargetReady(view.key.arn, named.ours, view.copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
@@ -234,9 +248,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
-            named = self._ports.target.find_image(delivery)
+            named = proof.named(delivery, self._ports.target.find_image(delivery))
             if named.ours:
                 return ev.ImageRegistered(named.ours)
+            for fault in _unproven(delivery, named):
+                raise Refusal(ev.Why.DENIED, fault) from refusal
             if named.stranger is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
                 raise Refusal(ev.Why.NOT_YET, free) from refusal
@@ -258,7 +274,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         whole = delivery.method == "image"
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
-        copies = by_device or {**seen.copies, **own}
+        found = proof.copies(delivery, seen.copies)
+        there = seen.copies if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
+        copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
+        keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -272,17 +291,17 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             Fault(
                 "copy-under-another-key",
                 f"{delivery.where}, {copy}",
-                f"It is encrypted under {seen.keys.get(copy) or 'no key'}, not {delivery.key_arn}.",
+                f"It is encrypted under {keys.get(copy) or 'no key of a copy of ours'}, not {delivery.key_arn}.",
                 "The AMI is removed. Look whether the key's alias was moved; then tag the AMI again.",
             )
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
-            if seen.keys.get(copy) != delivery.key_arn
+            if keys.get(copy) != delivery.key_arn
         )
         if not whole:
             return ev.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted(seen.keys.keys() - set(by_device.values())))
+        extras = tuple(sorted({one.copy for one in found.ours} - set(by_device.values())))
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
@@ -297,7 +316,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
-            cause = f"{delivery.id}:{delivery.episode}"
+            cause = f"{delivery.id}:{delivery.episode}:{child.state}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._bell, self._ports.children, delivery)
@@ -328,7 +347,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
     def intend(self, record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
         """See Lane."""
-        intended = machine.intend(record, tuple(commands), now)
+        nonces = [self._ports.draw() for command in commands if isinstance(command, machine.MAKING)]
+        intended = machine.intend(record, tuple(commands), now, nonces)
         return replace(intended, due_at=machine.due_at(intended))
 
     def absorb(self, record: Delivery, event: ev.Event, now: int) -> Delivery:
@@ -395,6 +415,14 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
         f"{key}: {words or 'the role may describe it'}; whether it may decrypt, only the copy shows."
         for key, words in sorted(seen.items())
     )
+
+
+def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
+    """Return the fault of a name that is taken by what may be ours and cannot be proven to be."""
+    if named.ours or named.unproven is None:
+        return ()
+    account = delivery.target.account
+    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
 
 
 def _told_as(delivery: Delivery) -> str:

@@ -294,6 +294,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            attempts=() if before is None else before.attempts,
             launched_by=_launched_by(target),
             via=_via(promotion, target),
             method=method,

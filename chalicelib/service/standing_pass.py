@@ -13,6 +13,7 @@ from typing import Any
 
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import STANDING, Key
+from chalicelib.core.delivery.machine import EXPIRED
 from chalicelib.core.delivery.model import State as DeliveryState
 from chalicelib.core.entitlement import Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
@@ -114,7 +115,7 @@ class StandingPass:
         target = entitled.targets.get(_place(one))
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // pace.MINUTE}"
-        wish = f"{held.episode}:{'expired:' if expired else ''}{cause}"
+        wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._bell.note(addresses.delivery(held.delivery), {"cancel": wish}, cause)
         self._ports.ledger.release(one.resource, one.holder_key, held)
         resource = Key(one.resource)

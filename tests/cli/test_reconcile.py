@@ -126,6 +126,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, capsys
     [
         (None, [], "its tag was removed, or never took effect"),
         ("dev", ["--account", "222222222222"], "it has no delivery to account 222222222222"),
+        ("dev", ["--accept", "ami-00000000000000001"], "it is not said in which account the AMI is"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):

@@ -14,9 +14,9 @@ from chalicelib.core import codec, pace
 from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
-from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
 AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -64,7 +64,8 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
     """Let a delivery run: at each step obey what it asks, and let one legal event of the examples come."""
     seen_states, now = [delivery], NOW
     for pick in picks:
-        delivery = machine.intend(delivery, machine.outstanding(delivery, now), now)
+        wanted = machine.outstanding(delivery, now)
+        delivery = machine.intend(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
         legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
         if not legal:
             break
@@ -136,6 +137,27 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
     assert done.state is State.REGISTERING
     assert done.kept
+
+
+def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
+    """Like one that was copied; and if it turns out not to be the image, they are given back."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert opening.state is State.OPENING
+    assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
+        (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
+    ]
+
+    held = machine.intend(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = absorbing.absorb(held, ev.SharesOpened(), NOW)
+    assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
+    there = absorbing.absorb(verifying, ev.ImageSeen("available"), NOW)
+    assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
+
+    for _ in range(absorbing.VERIFY_TRIES):
+        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
 def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
@@ -243,7 +265,9 @@ def test_a_refused_delete_keeps_no_share_open():
     assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
 
     late = machine.deadline(twice)
-    over = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    passed = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
+    over = absorbing.absorb(passed, refused, late)
     assert (over.tidied, over.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
@@ -292,9 +316,10 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A doubled CopySnapshot leaves no orphan."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
-        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW),
+        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
     )
     after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
 
@@ -432,7 +457,8 @@ def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
     throttled = absorbing.absorb(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
     looked = absorbing.absorb(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
-    over = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+    passed = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+    over = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
 
     assert FAULT.what not in over.faults[0].what
 
@@ -441,9 +467,10 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     """A copy that showed itself only after the silence is found and removed, not left an orphan."""
     delivery = with_copies(a_delivery(State.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
 
-    twin = seen("snap-0a", "completed", copy="snap-0late")
+    twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
     counted = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
     assert machine.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
 
@@ -472,7 +499,9 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
     late = NOW + delivery.target.copy_deadline
     assert machine.heard(delivery, late) == (ev.DeadlinePassed(),)
 
-    after = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    passed = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    assert machine.outstanding(passed, late) == (do.FindCopies(),)
+    after = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
     assert after.state is State.STOPPING
     assert after.faults[0].code == "deadline-copying"
     assert "copy_deadline" in after.faults[0].cure

@@ -8,7 +8,7 @@ from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
-from tests.core.deliveries import NOW, TARGET_KEY, a_delivery
+from tests.core.deliveries import NOW, a_delivery, seen
 
 SLOTS = {"slots": "1:2"}
 
@@ -30,7 +30,7 @@ def test_after_that_they_are_listed_first():
 
     assert machine.outstanding(delivery, later) == (do.FindCopies(),)
 
-    there = ev.SeenCopy("snap-9a", "snap-0a", "completed", 100, key_arn=TARGET_KEY)
+    there = seen("snap-0a", "completed", copy="snap-9a")
     found = absorbing.absorb(delivery, ev.CopiesFound((there,)), later)
     assert [(copy.state, copy.copy) for copy in found.copies] == [
         (CopyState.COMPLETED, "snap-9a"),

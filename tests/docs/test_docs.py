@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,6 +235,22 @@ def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
     granted = re.search(r"^operations=\((.*)\)$", text, re.MULTILINE)
     assert granted
     assert tuple(granted[1].split()) == OPERATIONS
+
+
+@pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "roles", "look"])
+def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked):
+    """The lines of Python in it, run as it runs them: with nothing installed, from the repository."""
+    text = (ROOT / "docs" / "check-assumptions.sh").read_text(encoding="utf-8")
+    code = text.split("<<'PYTHON'\n")[1].split("\nPYTHON\n")[0]
+    source, own = (f"arn:aws:kms:us-east-1:{account}:key/k" for account in ("1" * 12, "2" * 12))
+    words = [sys.executable, "-S", "-", "2" * 12, "us-east-1", "1" * 12, source, own, *asked.split()]
+    said = subprocess.run(
+        words, input=code, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": "."}
+    )
+
+    policy = json.loads(said.stdout)
+    assert ("snap-0a" in said.stdout) == ("snap-0a" in asked)
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
 
 
 def test_a_new_promotion_is_what_the_page_says():

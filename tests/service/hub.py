@@ -109,6 +109,7 @@ class Hub:
         self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.nature, self._post)
         self._event_fates = itertools.cycle(self.weather.events)
         self._ring_fates = itertools.cycle(self.weather.rings)
+        self._nonces = itertools.count(1)
         self._duets = itertools.cycle(self.duets)
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
@@ -149,9 +150,16 @@ class Hub:
             PromotionPorts(source, targets, children, notices),
             trigger_tag=TRIGGER,
         )
-        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
+        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices, self._draw)
         self.deliveries = self.parts.deliveries(
-            records, bell, clock, told, ports, partition="aws", region=REGION, trigger_tag=TRIGGER
+            records,
+            bell,
+            clock,
+            told,
+            ports,
+            partition="aws",
+            region=REGION,
+            trigger_tag=TRIGGER,
         )
         self.copy_quotas = self.parts.destinations(records, slots, bell, clock, told)
         entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
@@ -343,6 +351,10 @@ class Hub:
 
     def _clock(self) -> int:
         return self.cloud.now
+
+    def _draw(self) -> str:
+        """Return a nonce: here nobody guesses it, and a run is to be repeatable."""
+        return f"nonce-{next(self._nonces)}"
 
     def _time_left(self) -> Callable[[], int]:
         left = itertools.count(30, -self.weather.hurry)

@@ -100,7 +100,7 @@ class TidiesTooSoon(Doing):
 
     def instead(self, record, command):
         """See the class."""
-        self._ports.target.remove(record)
+        self._ports.target.remove(record, [record.image], [])
         return self.really(record, command)
 
 

@@ -36,6 +36,7 @@ ROLE_METHODS = (
     "discard_image",
     "tag_copies",
     "find_image",
+    "find_images",
     "see_image",
     "deprecate",
     "remove",

@@ -35,6 +35,8 @@ class Refused:
     """The source snapshot, where the command was StartCopy."""
     unknown: bool = False
     """It may have taken effect all the same: a time-out, a broken connection."""
+    nonce: str = ""
+    """That of the attempt, where the command was to make something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,31 @@ class SeenCopy:
     message: str = ""
     started_at: int = 0
     key_arn: str = ""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it bears."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One AMI as the target's EC2 shows it now, found by name or by the delivery's tag. ``state`` is EC2's word."""
+
+    id: str
+    state: str
+    delivery: str = ""
+    """The ``ami-promoter:delivery`` tag that it bears."""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it bears."""
+    created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReady:
-    """The target passed its checks; ``image`` and ``copies`` are ours and there already."""
+    """The target passed its checks; ``image`` is ours and there already."""
 
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
+    """Everything there that bears this delivery's tag."""
     note: str = ""
     """What a person should know, and what is no fault: it stands in the history."""
     unfinished: bool = False
@@ -151,7 +169,7 @@ class ImageSeen:
     copies: tuple[tuple[str, str], ...] = ()
     """(source snapshot, copy) by device, where CopyImage made them."""
     extras: tuple[str, ...] = ()
-    """Further snapshots of this delivery there, which no device of the AMI uses."""
+    """Further snapshots that this delivery made there, and no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +189,15 @@ class DeprecationCarried:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused."""
+    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused.
+
+    ``unproven``: what bears our tags and cannot be shown to be ours; it was left alone.
+    """
 
     left: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
     trouble: Fault | None = None
+    unproven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +219,9 @@ class ShareRefused:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The tag is gone, or names this target no longer."""
+    """The tag is gone, or names this target no longer. ``expired``: the targets file's date has come."""
+
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
