@@ -13,9 +13,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.adapters.notices import SnsNotices
@@ -35,8 +35,8 @@ from chalicelib.inbound import Inbound
 from chalicelib.ports import Door, Refusal
 from chalicelib.service.bell import Bell
 from chalicelib.service.census import Census
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.members import Members
@@ -46,7 +46,7 @@ from chalicelib.service.sweep import Sweep
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
-LANES = ("delivery", "promotion", "destination", "census")
+LANES = ("delivery", "promotion", "quota", "census")
 """Kinds of records that ``act`` works on."""
 
 TRIES = 5
@@ -89,8 +89,8 @@ class Application:
                 self._deliveries.run(key, cause, time_left=_seconds(context))
             case "promotion":
                 self._promotions.run(key, cause, time_left=_seconds(context))
-            case "destination":
-                self._destinations.run(key)
+            case "quota":
+                self._copy_quotas.run(key, time_left=_seconds(context))
             case "census":
                 self._census.run(key, time_left=_seconds(context))
             case other:
@@ -177,7 +177,7 @@ class Application:
     @cached_property
     def _deliveries(self) -> Deliveries:
         ports = DeliveryPorts(
-            slots=DynamoSlotBook(self._table),
+            slots=DynamoSlotLeases(self._table),
             ledger=DynamoLedger(self._table),
             children=DynamoChildren(self._table),
             targets=self._targets,
@@ -208,8 +208,8 @@ class Application:
         )
 
     @cached_property
-    def _destinations(self) -> Destinations:
-        return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+    def _copy_quotas(self) -> CopyQuotas:
+        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._bell, now, self._telemetry)
 
     @cached_property
     def _grant_audit(self) -> GrantAudit:

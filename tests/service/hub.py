@@ -15,8 +15,8 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
 from chalicelib.inbound import Inbound
 from chalicelib.service.bell import Bell
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import PromotionPorts, Promotions
@@ -60,7 +60,7 @@ class Parts:
 
     deliveries: Callable[..., Deliveries] = Deliveries
     promotions: Callable[..., Promotions] = Promotions
-    destinations: Callable[..., Destinations] = Destinations
+    copy_quotas: Callable[..., CopyQuotas] = CopyQuotas
     settle: Callable[..., Settle] = Settle
     sweep: Callable[..., Sweep] = Sweep
     inbound: Callable[..., Inbound] = Inbound
@@ -134,7 +134,7 @@ class Hub:
         self._deliveries = self.parts.deliveries(
             records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER
         )
-        self._destinations = self.parts.destinations(records, slots, bell, clock, told)
+        self._copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
         self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
         self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
@@ -150,9 +150,9 @@ class Hub:
         """Where deliveries may be."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
-    def destinations(self) -> list[Key]:
-        """Where destinations may be."""
-        return [addresses.destination(account, REGION) for account in self.accounts]
+    def copy_quotas(self) -> list[Key]:
+        """Where copy quotas may be."""
+        return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
     def resources(self) -> list[str]:
         """Return every shared resource there may be."""
@@ -177,7 +177,7 @@ class Hub:
         """Return every record there may be."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
-        yield from self.destinations()
+        yield from self.copy_quotas()
         yield from map(Key, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:
@@ -304,8 +304,8 @@ class Hub:
                 self._deliveries.run(key, cause, time_left=self._time_left())
             case "promotion":
                 self._promotions.run(key, cause, time_left=self._time_left())
-            case "destination":
-                self._destinations.run(key)
+            case "quota":
+                self._copy_quotas.run(key, time_left=self._time_left())
             case _ if is_audit(key):
                 self._grant_audit.run(key, time_left=self._time_left())
             case _:

@@ -11,8 +11,8 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.promotions import Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
@@ -89,7 +89,7 @@ class KeepsItsSlots(Deliveries):
     def perform(self, record, command):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(command.wanted, command.done)
+            return ev.SlotsAsked(command.wanted, command.done, record.slots_granted, record.slots_until)
         return super().perform(record, command)
 
 
@@ -100,11 +100,11 @@ class TellsAgain(Promotions):
         return super()._count(replace(promotion, summarised=0))
 
 
-class HandsOutNothing(Destinations):
-    """Forgets to tell those that got a slot."""
+class GrantsNothing(CopyQuotas):
+    """Never counts, so that nobody ever gets a slot."""
 
-    def run(self, key):
-        """See Destinations."""
+    def run(self, key, *, time_left):
+        """See CopyQuotas."""
 
 
 class Sleeps(Sweep):
@@ -157,7 +157,7 @@ MUTATIONS = {
     "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
     "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
-    "a destination hands out nothing": Mutation("law 6", Parts(destinations=HandsOutNothing)),
+    "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
     "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),

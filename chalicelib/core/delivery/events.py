@@ -80,10 +80,20 @@ class HubCopySeen:
 
 @dataclass(frozen=True, slots=True)
 class SlotsAsked:
-    """The destination knows what is wanted and done."""
+    """The copy quota knows what is wanted and done; ``granted`` and ``until`` say how the lease stands."""
 
     wanted: int
     done: int
+    granted: int = 0
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSeen:
+    """How the lease stands: slots granted in this episode, and until when they are held (epoch seconds)."""
+
+    granted: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +189,6 @@ class LeftoversSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotGranted:
-    """The destination has handed out a first copy slot."""
-
-
-@dataclass(frozen=True, slots=True)
 class SharesOpened:
     """The ledger says that every share is open."""
 
@@ -217,7 +222,6 @@ class OutcomeTold:
 
 Event = (
     Refused
-    | SlotGranted
     | SharesOpened
     | ShareRefused
     | CancelAsked
@@ -226,6 +230,7 @@ Event = (
     | TargetUnfit
     | HubCopySeen
     | SlotsAsked
+    | SlotsSeen
     | SharesHeld
     | SharesReleased
     | CopyStarted
