@@ -184,7 +184,8 @@ class SlotLeases(Protocol):
         """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
 
         What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
-        its running copies count. A wish of an older episode changes nothing and is returned as it is.
+        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
+        wants no more, and then the lease is forgotten.
         """
         ...
 

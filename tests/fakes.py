@@ -76,7 +76,7 @@ class MemoryRecords:
         """When the sweep will next find something."""
         while self._alarms:
             at, key = self._alarms[0]
-            if self.records[key].ring_at == at:
+            if key in self.records and self.records[key].ring_at == at:
                 return at
             heapq.heappop(self._alarms)
         return None
@@ -225,6 +225,10 @@ class MemorySlotLeases:
     def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
         known = self.book.get((quota.pk, wish.delivery))
         if known is not None and known.episode > wish.episode:
+            return wish
+        if wish.over:
+            if known is not None:
+                del self.book[quota.pk, wish.delivery]
             return wish
         same = known is not None and known.episode == wish.episode
         self.book[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish

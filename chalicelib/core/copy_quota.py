@@ -29,6 +29,9 @@ class CopyQuota:
     account: str
     region: str
     limited_at: int = 0
+    """When EC2 last refused a copy, as far as this record has learned from it."""
+    raised_at: int = 0
+    """When the limit was last raised by one."""
     limit: int = LIMIT
     full: bool = False
     """Whether somebody lacks a slot: then one that is given back is news to the quota's worker."""
@@ -80,14 +83,17 @@ def state(quota: CopyQuota) -> str:
 
 
 def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
-    """Take what EC2 refused as the limit for a while: other people copy into that account too."""
+    """Take what EC2 refused as the limit for a while: other people copy into that account too.
+
+    The try that was refused is done with, so what still runs is what EC2 allows us now; that may be nothing at all.
+    """
     leases = tuple(leases)
     hit = max((lease.limited_at for lease in leases), default=0)
     running = sum(lease.running for lease in leases)
     if hit > quota.limited_at:
-        return replace(quota, limited_at=hit, limit=max(1, min(LIMIT, running - 1)))
-    if quota.limit < LIMIT and now >= quota.limited_at + LIMIT_HELD_FOR:
-        return replace(quota, limited_at=now, limit=quota.limit + 1)
+        return replace(quota, limited_at=hit, limit=min(LIMIT, running))
+    if quota.limit < LIMIT and now >= max(quota.limited_at, quota.raised_at) + LIMIT_HELD_FOR:
+        return replace(quota, raised_at=now, limit=quota.limit + 1)
     return quota
 
 
@@ -109,13 +115,14 @@ def grants(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease
 
 
 def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease, ...]:
-    """Return those whose lease has run out and that matter now: they hold slots, or would be granted some.
+    """Return those whose lease has run out and that matter now: they hold slots, want none, or would be granted some.
 
     All others that have run out wait for their turn, so that a long queue costs no reads.
     """
     leases = tuple(leases)
     next_ones = {lease.delivery for lease in grants(limit, leases, now)}
-    return tuple(lease for lease in leases if now >= lease.until and (lease.running > 0 or lease.delivery in next_ones))
+    run_out = (lease for lease in leases if now >= lease.until)
+    return tuple(lease for lease in run_out if lease.running or lease.over or lease.delivery in next_ones)
 
 
 def next_look(leases: Iterable[SlotLease], now: int) -> int | None:

@@ -66,25 +66,13 @@ class CopyQuotas:
         now = self._clock()
         leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
         after = copy_quota.learn(quota, leases.values(), now)
-        in_time = (
-            self._forget(stored.key, leases, time_left)
-            and self._look(stored.key, after.limit, leases, now, time_left)
-            and self._grant(stored.key, after.limit, leases, now, time_left)
-        )
+        in_time = self._look(stored.key, after.limit, leases, now, time_left)
+        in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
         next_look = copy_quota.next_look(leases.values(), now)
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and not stored.astir:
             return True
         return self._records.save(stored, write(after), (), now) and in_time
-
-    def _forget(self, key: Key, leases: dict[str, SlotLease], time_left: Clock) -> bool:
-        """Drop those that will ask no more."""
-        for lease in [lease for lease in leases.values() if lease.over]:
-            if time_left() < NEEDS_SECONDS:
-                return False
-            self._slots.drop(key, lease)
-            del leases[lease.delivery]
-        return True
 
     def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""

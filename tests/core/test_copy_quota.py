@@ -92,12 +92,26 @@ def test_a_delivery_that_stops_gives_back_what_it_has_not_used():
 
 def test_a_refused_copy_teaches_the_limit_for_a_while():
     """Others copy into that account as well: what EC2 refused is the limit, and it is probed upwards again."""
-    leases = [lease("a", 20, granted=20, done=0, limited_at=NOW)]
+    leases = [lease("a", 21, granted=20, done=1, limited_at=NOW)]
     taught = copy_quota.learn(QUOTA, leases, NOW)
     assert taught.limit == 19
 
     assert copy_quota.learn(taught, leases, NOW + LIMIT_HELD_FOR - 1).limit == 19
     assert copy_quota.learn(taught, leases, NOW + LIMIT_HELD_FOR).limit == 20
+
+
+def test_where_others_use_the_whole_limit_one_copy_is_tried_every_five_minutes():
+    """Every try was refused, so nothing is granted for a while; a try at once would be refused as well."""
+    leases = [lease("a", 40, granted=20, done=20, limited_at=NOW)]
+    taught = copy_quota.learn(QUOTA, leases, NOW)
+
+    assert copy_quota.grants(taught.limit, leases, NOW) == ()
+    assert copy_quota.next_look(leases, NOW) == NOW + LIMIT_HELD_FOR
+    later = copy_quota.learn(taught, leases, NOW + LIMIT_HELD_FOR)
+    assert [one.granted for one in copy_quota.grants(later.limit, leases, NOW)] == [21]
+
+    refused = [replace(leases[0], granted=21, done=21, wanted=41, limited_at=NOW + LIMIT_HELD_FOR)]
+    assert copy_quota.learn(later, refused, NOW + LIMIT_HELD_FOR).limit == 0, "refused in the same second"
 
 
 def test_it_is_looked_at_again_while_anyone_waits_and_not_otherwise():

@@ -80,6 +80,9 @@ class Laws:
         record = self._delivery(asked.id)
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
         assert intended, f"law 3: {source} is copied for {asked.id} without an intent on record"
+        lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
+        held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
+        assert held, f"law 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = self._hub.cloud.live_copies(asked.id, source)
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 

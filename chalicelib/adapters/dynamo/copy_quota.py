@@ -23,6 +23,13 @@ class DynamoSlotLeases:
     def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
         """See the port. A new episode starts afresh: what the last one was granted is over."""
         key = addresses.slot(quota, wish.delivery)
+        if wish.over:
+            self._table.delete(
+                key,
+                "episode <= :episode OR NOT attribute_type(episode, :number)",
+                {":episode": wish.episode, ":number": "N"},
+            )
+            return wish
         given = {
             ":episode": wish.episode,
             ":created": wish.created_at,
