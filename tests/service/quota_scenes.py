@@ -105,6 +105,19 @@ def nobody_works_on_it(
     return hub
 
 
+def long_copies(parts: Parts = RIGHT) -> Hub:
+    """Copies of five hours: the next AMIs wait for them, and never do more than twenty run or is one made twice."""
+    hub = a_hub(parts, hours=5)
+    no_more_than_the_limit(hub)
+    for ami in (FULL, NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run()
+    delivered(hub, FULL, NEXT, LAST)
+    assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
+    hub.laws.rest()
+    return hub
+
+
 def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
     """A delivery is parked for two hours while it holds all slots, which then go to another; both arrive.
 

@@ -37,16 +37,8 @@ def test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing(state):
 
 
 def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
-    """Copies of five hours: the next AMI waits for them, and never do more than twenty run or is one made twice."""
-    hub = scenes.a_hub(hours=5)
-    scenes.no_more_than_the_limit(hub)
-    for ami in (FULL, NEXT, LAST):
-        hub.cloud.tag(ami, "default")
-    hub.run()
-
-    scenes.delivered(hub, FULL, NEXT, LAST)
-    assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
-    hub.laws.rest()
+    """The next AMI waits for copies of five hours, and gets no slot that is in use."""
+    scenes.long_copies()
 
 
 @pytest.mark.parametrize("since", [3, 7, 60])

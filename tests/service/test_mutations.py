@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from chalicelib.service.promotions import Promotions
 from chalicelib.service.settle import Settle
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
+from tests.service import quota_scenes
 from tests.service.gate import Crash
 from tests.service.hub import Parts
 from tests.service.scenes import Scene, all_delivered
@@ -107,6 +109,31 @@ class GrantsNothing(CopyQuotas):
         """See CopyQuotas."""
 
 
+class TakesNothingBack(CopyQuotas):
+    """Believes of every delivery that somebody works on it, so that no lease ever runs out."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return True
+
+
+class RenewsNothing(CopyQuotas):
+    """Takes slots back when their lease has run out, and does not look whether their delivery goes on."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return False
+
+
+class ReliesOnItsLease(Deliveries):
+    """Does not look, before it begins a copy, whether its lease has run out."""
+
+    def absorb(self, record, event, now):
+        """See the class."""
+        after = super().absorb(record, event, now)
+        return replace(after, slots_until=NEVER) if after.slots_until else after
+
+
 class Sleeps(Sweep):
     """Does not ring."""
 
@@ -129,6 +156,7 @@ def careless() -> Stores:
 
 
 RIGHT, PLAIN = Parts(), Scene()
+NEVER = 10**11
 
 
 @dataclass(frozen=True)
@@ -144,6 +172,8 @@ class Mutation:
     """Each lane is worked on twice at once, in many orders."""
     drop: bool = False
     """The account is dropped from the targets file before anything is opened."""
+    play: Callable[[Parts], object] | None = None
+    """A scene of its own, which asserts its own end."""
 
 
 LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
@@ -158,6 +188,21 @@ MUTATIONS = {
     "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
     "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
+    "a copy quota takes nothing back": Mutation(
+        "ami-01 waits for ever",
+        play=partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
+        parts=Parts(copy_quotas=TakesNothingBack),
+    ),
+    "a copy quota renews nothing": Mutation(
+        "a copy is begun while as many run as may",
+        play=quota_scenes.long_copies,
+        parts=Parts(copy_quotas=RenewsNothing),
+    ),
+    "a delivery relies on its lease": Mutation(
+        "law 7",
+        play=partial(quota_scenes.parked_and_freed, "opening"),
+        parts=Parts(deliveries=ReliesOnItsLease),
+    ),
     "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
@@ -183,6 +228,9 @@ def test_the_right_service_passes_the_same_scene(mutation):
 
 
 def _try(mutation: Mutation) -> None:
+    if mutation.play is not None:
+        mutation.play(mutation.parts)
+        return
     if mutation.drop:
         hub = mutation.scene.hub(parts=mutation.parts)
         hub.cloud.tag("ami-0a", "default")
