@@ -180,7 +180,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
-            self._bell.note_or_create(write, {"ask": cause}, cause)
+            self._bell.note_or_create(write, {}, cause)
         return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until)
 
     def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
