@@ -198,7 +198,7 @@ class SlotLeases(Protocol):
         ...
 
     def grant(self, quota: Key, lease: SlotLease) -> None:
-        """Write ``granted`` and ``until``, if the delivery is still in that episode."""
+        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
         ...
 
     def drop(self, quota: Key, lease: SlotLease) -> None:

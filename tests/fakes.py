@@ -242,7 +242,7 @@ class MemorySlotLeases:
 
     def grant(self, quota: Key, lease: SlotLease) -> None:
         known = self.book.get((quota.pk, lease.delivery))
-        if known is not None and known.episode == lease.episode:
+        if known is not None and known.episode == lease.episode and known.granted <= lease.granted:
             self.book[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
 
     def drop(self, quota: Key, lease: SlotLease) -> None:

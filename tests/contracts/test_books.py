@@ -128,6 +128,15 @@ def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
     assert list(store.slots.leases(QUOTA)) == [again]
 
 
+def test_a_worker_that_read_too_early_takes_nothing_back(store):
+    """Two workers at once: the one that did not see a grant renews the lease, and the grant stays."""
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    store.slots.grant(QUOTA, replace(WISH, granted=0, until=NOW + 9000))
+
+    assert [lease.granted for lease in store.slots.leases(QUOTA)] == [2]
+
+
 def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
     """Its slots were given away while it was parked: what it has begun counts all the same."""
     assert store.slots.ask(QUOTA, replace(WISH, granted=1)).granted == 1

@@ -78,8 +78,8 @@ class DynamoSlotLeases:
         self._table.update(
             addresses.slot(quota, lease.delivery),
             "SET granted = :granted, lease_until = :until",
-            {":granted": lease.granted, ":until": lease.until, ":episode": lease.episode},
-            condition="episode = :episode",
+            {":granted": lease.granted, ":until": lease.until, ":episode": lease.episode, ":number": "N"},
+            condition="episode = :episode AND (NOT attribute_type(granted, :number) OR granted <= :granted)",
         )
 
     def drop(self, quota: Key, lease: SlotLease) -> None:
