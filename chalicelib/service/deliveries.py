@@ -181,7 +181,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
             self._bell.note_or_create(write, {}, cause)
-        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until)
+        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
     def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
         """A wish is; asked again, only where the quota does not know that somebody waits, as it then looks by itself.

@@ -468,6 +468,15 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
+def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
+    """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:1:0:0"), C.INTENDED, C.PENDING), 2)
+    refused = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    after = absorbing.absorb(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
+
+    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+
+
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """And says which state lasted too long, and what to do."""
     delivery = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING)

@@ -91,7 +91,9 @@ class KeepsItsSlots(Deliveries):
     def perform(self, record, command):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(command.wanted, command.done, record.slots_granted, record.slots_until)
+            return ev.SlotsAsked(
+                command.wanted, command.done, record.slots_granted, record.slots_until, record.limited_at or 0
+            )
         return super().perform(record, command)
 
 

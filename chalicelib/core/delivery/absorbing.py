@@ -11,7 +11,7 @@ from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions
-from chalicelib.core.delivery.machine import TRANSITIONS, begun, due_at, hindrance, slots_told
+from chalicelib.core.delivery.machine import TRANSITIONS, begun, due_at, hindrance, slots_text
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -147,7 +147,8 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
     wait = pace.step(pace.POLLS, delivery.asks)
-    asked = replace(delivery, slots_asked=slots_told(delivery), asks=delivery.asks + 1, next_ask=now + wait)
+    told = slots_text(delivery, event.wanted, event.done, event.limited_at)
+    asked = replace(delivery, slots_asked=told, asks=delivery.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
 
 

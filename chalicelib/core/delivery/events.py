@@ -86,6 +86,8 @@ class SlotsAsked:
     done: int
     granted: int = 0
     until: int = 0
+    limited_at: int = 0
+    """What it was told of EC2's last refusal (epoch seconds)."""
 
 
 @dataclass(frozen=True, slots=True)

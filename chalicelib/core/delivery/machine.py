@@ -194,8 +194,12 @@ def begun(delivery: Delivery) -> int:
 
 def slots_told(delivery: Delivery) -> str:
     """What the copy quota should know, in one comparable text."""
-    wanted, done = slots(delivery)
-    return f"{delivery.episode}:{wanted}:{done}:{delivery.limited_at or 0}"
+    return slots_text(delivery, *slots(delivery), delivery.limited_at or 0)
+
+
+def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
+    """Return what a copy quota was told, in one comparable text."""
+    return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
 def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
