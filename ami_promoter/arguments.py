@@ -92,7 +92,7 @@ UNPARK = Option(
     "--unpark",
     "KEY",
     "let one parked record go on, and do nothing else",
-    "(promotion|delivery|destination|resource|census)#.+",
+    "(promotion|delivery|quota|resource|census)#.+",
     "a record's key, like delivery#0123456789abcdef0123",
 )
 KEYS = Option(

@@ -11,9 +11,9 @@ from typing import Any
 
 from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.adapters.notices import SnsNotices
@@ -33,8 +33,8 @@ from chalicelib.ports import Door
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
 from chalicelib.service.census import Census
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
@@ -146,7 +146,7 @@ class Application:
     def deliveries(self) -> Deliveries:
         """See Services."""
         ports = DeliveryPorts(
-            slots=DynamoSlotBook(self._table),
+            slots=DynamoSlotLeases(self._table),
             ledger=self._ledger,
             children=DynamoChildren(self._table),
             targets=self._targets,
@@ -180,9 +180,9 @@ class Application:
         )
 
     @cached_property
-    def copy_quotas(self) -> Destinations:
+    def copy_quotas(self) -> CopyQuotas:
         """See Services."""
-        return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._bell, now, self._telemetry)
 
     @cached_property
     def grant_audit(self) -> GrantAudit:

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
 from chalicelib.core.census import OurImage, OurSnapshot
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
-from chalicelib.core.destination import Slots
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
@@ -116,6 +116,10 @@ class Records(Protocol):
         """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
         ...
 
+    def replace(self, write: Write, now: int) -> None:
+        """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
+        ...
+
     def park(self, key: Key, why: str, now: int) -> None:
         """Set it aside for a person: out of the index of what is due."""
         ...
@@ -174,23 +178,32 @@ class Records(Protocol):
         ...
 
 
-class SlotBook(Protocol):
-    """What deliveries ask of a destination, and what it gave them."""
+class SlotLeases(Protocol):
+    """The slots of a copy quota: what deliveries ask, and what they were granted."""
 
-    def ask(self, destination: Key, slots: Slots) -> None:
-        """Write what a delivery wants and has done, in its episode; what was granted stays."""
+    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+        """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
+
+        What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
+        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
+        wants no more, and then the lease is forgotten.
+        """
         ...
 
-    def asked(self, destination: Key) -> Sequence[Slots]:
-        """Read all that is asked."""
+    def leases(self, quota: Key) -> Sequence[SlotLease]:
+        """Read all of them."""
         ...
 
-    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
-        """Write the lane's side: ``granted``, and once the delivery knows, ``told``."""
+    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+        """Read a delivery's own; None where nothing is known of it."""
         ...
 
-    def drop(self, destination: Key, slots: Slots) -> None:
-        """Forget one that asks no more, if it still asks no more."""
+    def grant(self, quota: Key, lease: SlotLease) -> None:
+        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
+        ...
+
+    def drop(self, quota: Key, lease: SlotLease) -> None:
+        """Forget one, unless its delivery has asked since it was read."""
         ...
 
 
@@ -632,6 +645,10 @@ class Telemetry(Protocol):
 
     def parked(self, key: Key, why: str) -> None:
         """A record was set aside for a person: an alarm."""
+        ...
+
+    def mended(self, key: Key, what: str) -> None:
+        """A worker put right by itself what a damaged or parked record would have held up."""
         ...
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:

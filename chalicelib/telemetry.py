@@ -63,6 +63,10 @@ class PowertoolsTelemetry:
         self._logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
+    def mended(self, key: Key, what: str) -> None:
+        """See the port."""
+        self._logger.warning("mended", record=key.pk, what=what)
+
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """See the port."""
         extra: Any = fields

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
-from chalicelib.core.destination import Slots
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
@@ -76,7 +76,7 @@ class MemoryRecords:
         """When the sweep will next find something."""
         while self._alarms:
             at, key = self._alarms[0]
-            if self.records[key].ring_at == at:
+            if key in self.records and self.records[key].ring_at == at:
                 return at
             heapq.heappop(self._alarms)
         return None
@@ -107,6 +107,10 @@ class MemoryRecords:
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, write.due_at)
         return True
+
+    def replace(self, write: Write, now: int) -> None:
+        self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
+        self._alarm(write.key, write.due_at)
 
     def save(
         self,
@@ -212,32 +216,39 @@ class MemoryRecords:
         return now if item.due_at is None else item.due_at
 
 
-class MemorySlotBook:
-    """The port ``SlotBook``."""
+class MemorySlotLeases:
+    """The port ``SlotLeases``."""
 
     def __init__(self) -> None:
-        self.book: Items[tuple[str, str], Slots] = Items(itemgetter(0))
+        self.book: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
 
-    def ask(self, destination: Key, slots: Slots) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode > slots.episode:
-            return
-        kept = known if known is not None and known.episode == slots.episode else replace(slots, granted=0, told=0)
-        self.book[destination.pk, slots.delivery] = replace(slots, granted=kept.granted, told=kept.told)
+    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+        known = self.book.get((quota.pk, wish.delivery))
+        if known is not None and known.episode > wish.episode:
+            return wish
+        if wish.over:
+            if known is not None:
+                del self.book[quota.pk, wish.delivery]
+            return wish
+        same = known is not None and known.episode == wish.episode
+        self.book[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
+        return self.book[quota.pk, wish.delivery]
 
-    def asked(self, destination: Key) -> Sequence[Slots]:
-        return [slots for _, slots in self.book.of(destination.pk)]
+    def leases(self, quota: Key) -> Sequence[SlotLease]:
+        return [lease for _, lease in self.book.of(quota.pk)]
 
-    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode == slots.episode:
-            change = {"told": slots.granted} if told else {"granted": slots.granted}
-            self.book[destination.pk, slots.delivery] = replace(known, **change)
+    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+        return self.book.get((quota.pk, delivery))
 
-    def drop(self, destination: Key, slots: Slots) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode == slots.episode and known.over:
-            del self.book[destination.pk, slots.delivery]
+    def grant(self, quota: Key, lease: SlotLease) -> None:
+        known = self.book.get((quota.pk, lease.delivery))
+        if known is not None and known.episode == lease.episode and known.granted <= lease.granted:
+            self.book[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
+
+    def drop(self, quota: Key, lease: SlotLease) -> None:
+        known = self.book.get((quota.pk, lease.delivery))
+        if known is not None and (known.episode, known.until) == (lease.episode, lease.until):
+            del self.book[quota.pk, lease.delivery]
 
 
 def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:

@@ -20,7 +20,7 @@ class Key:
 
     @property
     def kind(self) -> str:
-        """promotion, delivery, destination or resource."""
+        """promotion, delivery, quota or resource."""
         return self.pk.split("#", 1)[0]
 
 
@@ -55,9 +55,9 @@ def delivery(delivery: str) -> Key:
     return Key(f"delivery#{delivery}")
 
 
-def destination(account: str, region: str) -> Key:
-    """One per (account, Region) that copies land in: the lane that hands out copy slots."""
-    return Key(f"destination#{account}#{region}")
+def copy_quota(account: str, region: str) -> Key:
+    """One per (account, Region) that copies land in: how many may run there."""
+    return Key(f"quota#{account}#{region}")
 
 
 def census(account: str, region: str) -> Key:
@@ -137,9 +137,9 @@ def grants_on(key_arn: str) -> Key:
     return Key(f"resource#grants#{key_arn}")
 
 
-def slot(destination_key: Key, delivery: str) -> Key:
-    """What one delivery asks of a destination."""
-    return Key(destination_key.pk, f"slot#{delivery}")
+def slot(quota: Key, delivery: str) -> Key:
+    """What one delivery asks of a copy quota, and holds of it."""
+    return Key(quota.pk, f"slot#{delivery}")
 
 
 def share(resource: Key, holder: str) -> Key:

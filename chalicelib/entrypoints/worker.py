@@ -18,14 +18,14 @@ from chalicelib.ports import Records, Telemetry
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Clock
 from chalicelib.service.census import Census
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.promotions import Promotions
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.share_worker import ShareWorker
 
-OF_ACT = ("delivery", "promotion", "destination", "census", "baseline")
+OF_ACT = ("delivery", "promotion", "quota", "census", "baseline")
 """Kinds of records that ``act`` works on. One of these is parked when its tries are over."""
 OF_SETTLE = ("resource",)
 
@@ -47,7 +47,7 @@ class Services(Protocol):
         ...
 
     @property
-    def copy_quotas(self) -> Destinations:
+    def copy_quotas(self) -> CopyQuotas:
         """Of copy quotas."""
         ...
 
@@ -120,8 +120,8 @@ class Worker:
                 services.deliveries.run(key, wake.cause, time_left=time_left)
             case "promotion":
                 services.promotions.run(key, wake.cause, time_left=time_left)
-            case "destination":
-                services.copy_quotas.run(key)
+            case "quota":
+                services.copy_quotas.run(key, time_left=time_left)
             case "baseline":
                 services.baseline_notice.run(key)
             case "census":

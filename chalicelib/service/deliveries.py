@@ -1,4 +1,4 @@
-"""The lane of a delivery: carries out its commands at the target, the ledger, the destination and the way out."""
+"""The lane of a delivery: carries out its commands at the target, the ledger, the copy quota and the way out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
+from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery import absorbing, machine, permissions, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.destination import Destination, Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
@@ -27,7 +27,7 @@ from chalicelib.ports import (
     Notices,
     Records,
     Refusal,
-    SlotBook,
+    SlotLeases,
     Stored,
     TargetAccount,
     Targets,
@@ -43,7 +43,7 @@ from chalicelib.service.lane import Extras, Lane
 class DeliveryPorts:
     """What a delivery's lane works with, beside its record."""
 
-    slots: SlotBook
+    slots: SlotLeases
     ledger: Ledger
     children: Children
     targets: Targets
@@ -96,6 +96,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return hub_copies.look(self._records, self._ports.target, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
+            case do.LookAtSlots():
+                lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
+                held = lease is not None and lease.episode == delivery.episode
+                return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
                 return self._hold(delivery, command)
             case do.ReleaseShares(everything):
@@ -182,34 +186,40 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         )
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
-        slots = Slots(
+        wish = SlotLease(
             delivery.id,
             delivery.episode,
             delivery.created_at,
             asked.wanted,
             asked.done,
+            granted=asked.begun,
+            until=self._clock() + pace.LEASE,
             limited_at=asked.limited_at or 0,
         )
-        self._ports.slots.ask(delivery.destination, slots)
-        if not self._is_news(delivery, asked):
-            return ev.SlotsAsked(asked.wanted, asked.done)
-        lane = Destination(delivery.target.account, delivery.target.region)
-        cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
-        self._bell.note_or_create(Write(lane.key, "open", plain(lane), self._clock()), {"ask": cause}, cause)
-        return ev.SlotsAsked(asked.wanted, asked.done)
+        lease = self._ports.slots.ask(delivery.copy_quota, wish)
+        if self._is_news(delivery, lease):
+            quota = CopyQuota(delivery.target.account, delivery.target.region)
+            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
+            write = Write(quota.key, "open", codec.encode(quota), self._clock())
+            self._bell.note_or_create(write, {}, cause)
+        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
-    def _is_news(self, delivery: Delivery, asked: do.AskSlots) -> bool:
-        """A wish is; a slot given back only where somebody lacks one."""
-        if asked.wanted > asked.done:
-            return asked.wanted > int(delivery.fact("slots") or 0) or self._is_full(delivery)
-        return self._is_full(delivery)
+    def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
+        """A wish is; asked again, only where the quota does not know that somebody waits, as it then looks by itself.
 
-    def _is_full(self, delivery: Delivery) -> bool:
-        """Whether somebody lacks a slot there; where that cannot be read, the lane is rung to see for itself."""
+        A slot given back is news only where somebody lacks one.
+        """
+        again = delivery.slots_asked == machine.slots_told(delivery)
+        if again:
+            return lease.lacking > 0 and not self._waits(delivery.copy_quota)
+        return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
+
+    def _waits(self, quota: Key) -> bool | None:
+        """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker mends."""
         try:
-            stored = self._records.read(delivery.destination)
+            stored = self._records.read(quota)
         except ParkRecord:
-            return True  # its own lane parks it; this delivery waits until its deadline
+            return None
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares) -> ev.Event:
@@ -402,7 +412,7 @@ def parse(stored: Stored) -> Delivery:
     return hub_copies.parse(stored)
 
 
-def plain(record: Delivery | Destination) -> dict[str, Any]:
+def plain(record: Delivery) -> dict[str, Any]:
     """Turn a record into JSON values, without its hints."""
     values: dict[str, Any] = codec.encode(record)
     values.pop("hints")

@@ -1,4 +1,4 @@
-"""What every ledger, slot book and list of children promises."""
+"""What every ledger, copy quota and list of children promises."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.addresses import destination, promotion
-from chalicelib.core.destination import Slots
+from chalicelib.core.addresses import copy_quota, promotion
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
 from chalicelib.ports import LostRace, StandingHolding, Write
@@ -17,7 +17,7 @@ NOW = 1_800_000_000
 RESOURCE = "resource#snapshot#snap-0a"
 ACCOUNT = "222222222222"
 SHARE = Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 100)
-PLACE = destination(ACCOUNT, "us-east-1")
+QUOTA = copy_quota(ACCOUNT, "us-east-1")
 AMI = "ami-0a"
 
 
@@ -182,38 +182,63 @@ def test_an_older_episodes_release_leaves_the_newer_ones_link(store):
     assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({sharing("d1", episode=2)})]
 
 
-# --- the slot book ---------------------------------------------------------------------------------------------------
+# --- the slots of a copy quota ---------------------------------------------------------------------------------------
+
+WISH = SlotLease("d1", 1, NOW, 2, 0, until=NOW + 3600)
 
 
-def test_asking_again_keeps_what_was_granted(store):
-    """The delivery writes its side, the lane the other."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 0))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=1), told=False)
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 3, 1))
+def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
+    """The delivery writes its side, the quota's worker the other; the answer says how the lease then stands."""
+    assert store.slots.ask(QUOTA, WISH) == WISH
+    store.slots.grant(QUOTA, replace(WISH, granted=1, until=NOW + 3700))
+    asked = store.slots.ask(QUOTA, replace(WISH, wanted=3, done=1, until=NOW + 3800))
 
-    assert list(store.slots.asked(PLACE)) == [Slots("d1", 1, NOW, 3, 1, granted=1, told=0)]
+    assert asked == replace(WISH, wanted=3, done=1, granted=1, until=NOW + 3800)
+    assert list(store.slots.leases(QUOTA)) == [asked]
+    assert store.slots.lease(QUOTA, "d1") == asked
+    assert store.slots.lease(QUOTA, "d2") is None
 
 
 def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
     """What the last episode was granted is over; a late word of it changes nothing."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 0))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=2), told=True)
-    store.slots.ask(PLACE, Slots("d1", 2, NOW, 2, 0))
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 2))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=2), told=False)
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    again = replace(WISH, episode=2)
+    assert store.slots.ask(QUOTA, again) == again
+    assert store.slots.ask(QUOTA, replace(WISH, done=2)) == replace(WISH, done=2)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
 
-    assert list(store.slots.asked(PLACE)) == [Slots("d1", 2, NOW, 2, 0)]
+    assert list(store.slots.leases(QUOTA)) == [again]
 
 
-def test_only_what_is_over_is_dropped(store):
-    """A delivery that asks again just then stays."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 1))
-    store.slots.drop(PLACE, Slots("d1", 1, NOW, 2, 2))
-    assert len(store.slots.asked(PLACE)) == 1
+def test_a_worker_that_read_too_early_takes_nothing_back(store):
+    """Two workers at once: the one that did not see a grant renews the lease, and the grant stays."""
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    store.slots.grant(QUOTA, replace(WISH, granted=0, until=NOW + 9000))
 
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 2))
-    store.slots.drop(PLACE, Slots("d1", 1, NOW, 2, 2))
-    assert list(store.slots.asked(PLACE)) == []
+    assert [lease.granted for lease in store.slots.leases(QUOTA)] == [2]
+
+
+def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
+    """Its slots were given away while it was parked: what it has begun counts all the same."""
+    assert store.slots.ask(QUOTA, replace(WISH, granted=1)).granted == 1
+    assert store.slots.ask(QUOTA, replace(WISH, granted=2)).granted == 1, (
+        "the quota's own word counts where there is one"
+    )
+
+
+def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
+    """Read as run out, or as over, and then renewed: it stays."""
+    read = store.slots.ask(QUOTA, WISH)
+    renewed = store.slots.ask(QUOTA, replace(WISH, until=NOW + 7200))
+    store.slots.drop(QUOTA, read)
+    assert list(store.slots.leases(QUOTA)) == [renewed]
+
+    store.slots.drop(QUOTA, renewed)
+    assert list(store.slots.leases(QUOTA)) == []
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    assert list(store.slots.leases(QUOTA)) == [], "a grant that comes late brings nothing back"
 
 
 # --- children --------------------------------------------------------------------------------------------------------

@@ -6,16 +6,17 @@ The versions here are made up: an old service of form 1 writes, a new one of for
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
-from chalicelib.core.destination import Slots
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.schema import CURRENT, Forms
@@ -27,7 +28,7 @@ from tests.stores import on_dynamodb
 NOW = 1_800_000_000
 DELIVERY = Key("delivery#0123")
 RESOURCE = "resource#snapshot#snap-0a"
-PLACE = addresses.destination("222222222222", "us-east-1")
+QUOTA = addresses.copy_quota("222222222222", "us-east-1")
 AMI = "ami-0a"
 
 
@@ -47,7 +48,7 @@ NEW = Forms(
         "delivery": renamed("ami_id", "ami"),
         "image": renamed("named", "name"),
         "share": renamed("closes", "fault"),
-        "slots": renamed("asked", "wanted"),
+        "slot": renamed("asked", "wanted"),
         "child": renamed("ended_as", "state"),
     },
 )
@@ -147,16 +148,34 @@ def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table,
 
 
 def test_slots_of_the_last_version_are_read(table):
-    """And the destination parks on those of a newer one, rather than hand out a number it does not understand."""
-    DynamoSlotBook(table, OLD).ask(PLACE, Slots("0123", 1, NOW, 2, 0))
-    key = addresses.slot(PLACE, "0123")
+    """And those of a newer one as far as they can be: a quota that parked would hold up every AMI of that account."""
+    DynamoSlotLeases(table, OLD).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60))
+    key = addresses.slot(QUOTA, "0123")
     table.update(key, "SET asked = wanted REMOVE wanted", {})
 
-    assert [slots.wanted for slots in DynamoSlotBook(table, NEW).asked(PLACE)] == [2]
+    assert [lease.wanted for lease in DynamoSlotLeases(table, NEW).leases(QUOTA)] == [2]
 
-    DynamoSlotBook(table, LATER).ask(PLACE, Slots("0123", 2, NOW, 3, 0))
-    with pytest.raises(NewerSchema):
-        DynamoSlotBook(table, NEW).asked(PLACE)
+    newer = DynamoSlotLeases(table, LATER).ask(QUOTA, SlotLease("0123", 2, NOW, 3, 0, until=NOW + 60))
+    assert DynamoSlotLeases(table, NEW).leases(QUOTA) == [newer]
+
+
+@pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
+def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
+    """What is no number counts as nothing; its delivery's next word puts it right, or the quota's worker drops it."""
+    slots = DynamoSlotLeases(table)
+    wish = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
+    slots.ask(QUOTA, wish)
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
+
+    (damaged,) = slots.leases(QUOTA)
+
+    assert damaged == replace(wish, **{name.removeprefix("lease_"): 0})
+    slots.ask(QUOTA, wish)
+    slots.grant(QUOTA, replace(wish, granted=2))
+    assert slots.leases(QUOTA) == [replace(wish, granted=2)]
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
+    slots.drop(QUOTA, slots.leases(QUOTA)[0])
+    assert slots.leases(QUOTA) == []
 
 
 def test_notes_of_deliveries_of_the_last_version_are_read(table):
@@ -187,14 +206,14 @@ def test_everything_that_is_decoded_bears_its_form(table):
     DynamoRecords(table).create(Write(DELIVERY, "copying", {}, NOW), NOW)
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
-    DynamoSlotBook(table).ask(PLACE, Slots("0123", 1, NOW, 2, 0))
+    DynamoSlotLeases(table).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0))
     DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 
     keys = (
         DELIVERY,
         addresses.source_image(AMI),
         addresses.share(Key(RESOURCE), "222222222222"),
-        addresses.slot(PLACE, "0123"),
+        addresses.slot(QUOTA, "0123"),
         addresses.child(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {CURRENT.version}

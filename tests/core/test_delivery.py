@@ -108,10 +108,12 @@ def test_commands_derive_from_the_record_alone(picks, method):
 
 @given(st.lists(st.integers(0, 10_000), max_size=60))
 def test_no_copy_is_started_without_a_slot(picks):
-    """A delivery asks for no more copies than slots were handed to it."""
+    """A delivery starts no more copies than it holds slots."""
     for delivery in drive(a_delivery(), picks, []):
-        starts = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
-        assert len(starts) <= machine.free_slots(delivery)
+        starts = [c for c in machine.outstanding(delivery, NOW) if isinstance(c, do.StartCopy)]
+        late = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
+        assert not late, "its lease has run out long since"
+        assert len(starts) <= machine.free_slots(delivery, NOW)
 
 
 # --- law 1: a share is open as long as a holder needs it -------------------------------------------------------------
@@ -282,8 +284,8 @@ def test_it_never_ends_while_it_holds_a_share():
 
 
 def slots(delivery: Delivery, count: int) -> Delivery:
-    """The delivery with so many slots handed to it."""
-    return replace(delivery, hints={"slots": f"1:{count}"})
+    """The delivery with so many slots granted to it for an hour."""
+    return replace(delivery, slots_granted=count, slots_until=NOW + pace.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
@@ -484,13 +486,22 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     assert (verifying.state, verifying.tidied, verifying.leftovers) == (State.TIDYING, True, ("ami-0b",))
 
 
-def test_too_many_copies_gives_the_slot_back_and_tells_the_destination():
+def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
     delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:2:0:0"), C.INTENDED, C.PENDING), 2)
     after = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert do.AskSlots(3, 1, NOW) in machine.outstanding(after, NOW)
+    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+
+
+def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
+    """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:1:0:0"), C.INTENDED, C.PENDING), 2)
+    refused = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    after = absorbing.absorb(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
+
+    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():

@@ -52,7 +52,6 @@ UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
 }
 
 RAISES: Mapping[str, Callable[[Body], Attributes]] = {
-    "slots that are no number": _always(**{"in:slots": {"S": "1:many"}}),
     "no time of entering": _body(lambda body: {**body, "entered": {}}),
 }
 """Of a delivery that copies: it fits its type, and every look raises. It is parked with the fifth."""

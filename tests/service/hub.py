@@ -18,8 +18,8 @@ from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Entitlements
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
@@ -67,7 +67,7 @@ class Parts:
 
     deliveries: Callable[..., Deliveries] = Deliveries
     promotions: Callable[..., Promotions] = Promotions
-    destinations: Callable[..., Destinations] = Destinations
+    copy_quotas: Callable[..., CopyQuotas] = CopyQuotas
     share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
     events: Callable[..., Events] = Events
@@ -161,7 +161,7 @@ class Hub:
             region=REGION,
             trigger_tag=TRIGGER,
         )
-        self.copy_quotas = self.parts.destinations(records, slots, bell, clock, told)
+        self.copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
         entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
         self.share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
         grants = guard("keys", TwinGrants(cloud))
@@ -184,9 +184,9 @@ class Hub:
         """Where deliveries may be."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
-    def destinations(self) -> list[Key]:
-        """Where destinations may be."""
-        return [addresses.destination(account, REGION) for account in self.accounts]
+    def copy_quotas(self) -> list[Key]:
+        """Where copy quotas may be."""
+        return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
     def resources(self) -> list[str]:
         """Return every shared resource there may be."""
@@ -211,7 +211,7 @@ class Hub:
         """Return every record there may be."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
-        yield from self.destinations()
+        yield from self.copy_quotas()
         yield from map(Key, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:

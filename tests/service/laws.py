@@ -80,6 +80,9 @@ class Laws:
         record = self._delivery(asked.id)
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
         assert intended, f"law 3: {source} is copied for {asked.id} without an intent on record"
+        lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
+        held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
+        assert held, f"law 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = self._hub.cloud.live_copies(asked.id, source)
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
@@ -286,7 +289,7 @@ class Laws:
         if key in self.poisoned:
             return
         rests = (PromotionState.OVER, *ENDED, State.SHARED)
-        ended = record.state in rests or key.kind in ("destination", "resource")
+        ended = record.state in rests or key.kind in ("quota", "resource")
         assert ended or record.astir, f"law 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
@@ -347,10 +350,9 @@ class Laws:
                 if not held <= lost or not held:
                     assert not needed(one), f"law 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"law 1: {resource} rests {one.state} for {one.account}"
-        for destination in hub.destinations():
-            for slots in hub.stores.slots.asked(destination):
-                unheard = slots.delivery in lost or destination in self.poisoned
-                assert slots.over or unheard, f"{destination} still keeps slots: {slots}"
+        for quota in hub.copy_quotas():
+            for lease in hub.stores.slots.leases(quota):
+                assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
 
     def _kept(self, share: Share) -> bool:
         """Whether it stays: in the hands of deliveries that rest, or a grant with AMIs that were delivered.
@@ -398,8 +400,7 @@ class Laws:
 
     def _poisoned_of(self, ami: str) -> bool:
         keys = {self._hub.delivery_key(ami, account) for account in self._hub.accounts}
-        destinations = set(self._hub.destinations())
-        return bool(self.poisoned & (keys | destinations | {addresses.promotion(ami)}))
+        return bool(self.poisoned & (keys | {addresses.promotion(ami)}))
 
     def _listed_leftovers(self) -> set[str]:
         """What may not be removed is not silent: it is listed for its owner."""

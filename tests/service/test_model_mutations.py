@@ -298,7 +298,7 @@ def lost(world: World) -> None:
 
 
 def waiting(world: World) -> None:
-    """The ring of the destination comes late, so that a delivery has to wait for its slot."""
+    """The wake of the copy quota comes late, so that a delivery has to wait for its slot."""
     world.expect("rings", [(0,), (0,), (0,), (0,), (200,)])
     world.tag(0, "default")
     world.wait(30)
@@ -370,7 +370,7 @@ MUTATIONS = {
     "opens the delivered": Mutation("law 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO),
     "is never over": Mutation("law 6: it does not come to rest", Parts(promotions=NeverOver)),
     "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
-    "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
+    "grants no slots": Mutation("law 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
     "withdraws the first": Mutation("law 1: .*left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),

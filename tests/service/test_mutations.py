@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +13,13 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.ports import Judgement
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.promotions import Promotions
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
+from tests.service import quota_scenes
 from tests.service.gate import Crash
 from tests.service.hub import Parts
 from tests.service.scenes import Scene, all_delivered
@@ -96,7 +98,9 @@ class KeepsItsSlots(Deliveries):
     def perform(self, record, command, time_left):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(command.wanted, command.done)
+            return ev.SlotsAsked(
+                command.wanted, command.done, record.slots_granted, record.slots_until, record.limited_at or 0
+            )
         return super().perform(record, command, time_left)
 
 
@@ -107,11 +111,36 @@ class TellsAgain(Promotions):
         return super()._count(replace(promotion, summarised=0))
 
 
-class HandsOutNothing(Destinations):
-    """Forgets to tell those that got a slot."""
+class GrantsNothing(CopyQuotas):
+    """Never counts, so that nobody ever gets a slot."""
 
-    def run(self, key):
-        """See Destinations."""
+    def run(self, key, *, time_left):
+        """See CopyQuotas."""
+
+
+class TakesNothingBack(CopyQuotas):
+    """Believes of every delivery that somebody works on it, so that no lease ever runs out."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return True
+
+
+class RenewsNothing(CopyQuotas):
+    """Takes slots back when their lease has run out, and does not look whether their delivery goes on."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return False
+
+
+class ReliesOnItsLease(Deliveries):
+    """Does not look, before it begins a copy, whether its lease has run out."""
+
+    def absorb(self, record, event, now):
+        """See the class."""
+        after = super().absorb(record, event, now)
+        return replace(after, slots_until=NEVER) if after.slots_until else after
 
 
 class Sleeps(Sweep):
@@ -136,6 +165,7 @@ def careless() -> Stores:
 
 
 RIGHT, PLAIN = Parts(), Scene()
+NEVER = 10**11
 
 
 @dataclass(frozen=True)
@@ -151,6 +181,8 @@ class Mutation:
     """Each lane is worked on twice at once, in many orders."""
     drop: bool = False
     """The account is dropped from the targets file before anything is opened."""
+    play: Callable[[Parts], object] | None = None
+    """A scene of its own, which asserts its own end."""
 
 
 LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
@@ -166,7 +198,22 @@ MUTATIONS = {
     "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
     "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
-    "a destination hands out nothing": Mutation("law 6", Parts(destinations=HandsOutNothing)),
+    "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
+    "a copy quota takes nothing back": Mutation(
+        "ami-01 waits for ever",
+        play=partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
+        parts=Parts(copy_quotas=TakesNothingBack),
+    ),
+    "a copy quota renews nothing": Mutation(
+        "a copy is begun while as many run as may",
+        play=quota_scenes.long_copies,
+        parts=Parts(copy_quotas=RenewsNothing),
+    ),
+    "a delivery relies on its lease": Mutation(
+        "law 7",
+        play=partial(quota_scenes.parked_and_freed, "opening"),
+        parts=Parts(deliveries=ReliesOnItsLease),
+    ),
     "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
@@ -192,6 +239,9 @@ def test_the_right_service_passes_the_same_scene(mutation):
 
 
 def _try(mutation: Mutation) -> None:
+    if mutation.play is not None:
+        mutation.play(mutation.parts)
+        return
     if mutation.drop:
         hub = mutation.scene.hub(parts=mutation.parts)
         hub.cloud.tag("ami-0a", "default")

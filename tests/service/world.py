@@ -449,7 +449,7 @@ class World(Hub):
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
         """Somebody damages a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
 
-        Of a resource that is no excuse: its shares are items of their own.
+        Of a resource that is no excuse: its shares are items of their own. Nor of a copy quota: it is written anew.
         """
         items = self.stores.records.records
         keys = sorted(key for key in items if key not in self.laws.poisoned and key.kind.startswith(kind))
@@ -457,7 +457,8 @@ class World(Hub):
             return
         key = keys[number % len(keys)]
         self.tell(f"The record {key} is damaged.")
-        self.laws.poisoned.add(key)
+        if key.kind != "quota":
+            self.laws.poisoned.add(key)
         if unreadable or key.kind == "resource":
             items[key].damaged = True
         else:
@@ -465,8 +466,6 @@ class World(Hub):
         match key.kind:
             case "promotion":
                 self.excuse([key.pk.removeprefix("promotion#")])
-            case "destination":
-                self.excuse(accounts=[key.pk.split("#")[1]])
             case "delivery":
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
@@ -581,5 +580,4 @@ class World(Hub):
             assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
-        keys = {self.delivery_key(ami, account), addresses.promotion(ami)}
-        return bool(self.laws.poisoned & {*keys, *(k for k in self.destinations() if account in k.pk)})
+        return bool(self.laws.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

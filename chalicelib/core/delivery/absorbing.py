@@ -11,7 +11,7 @@ from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions, proof
-from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, due_at, hindrance, late, slots_told
+from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, due_at, hindrance, late, slots_text
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -56,6 +56,7 @@ _SAYS_NOTHING = (
     ev.LeftoversSeen,
     ev.ToldWaiting,
     ev.SlotsAsked,
+    ev.SlotsSeen,
     ev.SharesHeld,
     ev.DeadlinePassed,
     ev.CancelAsked,
@@ -164,18 +165,25 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    return replace(
-        delivery,
-        slots_asked=slots_told(delivery),
-        asks=delivery.asks + 1,
-        next_ask=now + pace.step(pace.POLLS, delivery.asks),
-    )
+def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+    wait = pace.step(pace.POLLS, delivery.asks)
+    told = slots_text(delivery, event.wanted, event.done, event.limited_at)
+    asked = replace(delivery, slots_asked=told, asks=delivery.asks + 1, next_ask=now + wait)
+    return _with_slots(asked, event.granted, event.until, now)
 
 
 @_apply.register
-def _(_event: ev.SlotGranted, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.OPENING, now, asks=0, next_ask=now)
+def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
+    return _with_slots(delivery, event.granted, event.until, now)
+
+
+def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
+    """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
+    leased = replace(delivery, slots_granted=granted, slots_until=until)
+    wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
+    if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
+        return leased
+    return _to(leased, State.OPENING, now, asks=0, next_ask=now)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------

@@ -98,10 +98,22 @@ class HubCopySeen:
 
 @dataclass(frozen=True, slots=True)
 class SlotsAsked:
-    """The destination knows what is wanted and done."""
+    """The copy quota knows what is wanted and done; ``granted`` and ``until`` say how the lease stands."""
 
     wanted: int
     done: int
+    granted: int = 0
+    until: int = 0
+    limited_at: int = 0
+    """What it was told of EC2's last refusal (epoch seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSeen:
+    """How the lease stands: slots granted in this episode, and until when they are held (epoch seconds)."""
+
+    granted: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +213,6 @@ class LeftoversSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotGranted:
-    """The destination has handed out a first copy slot."""
-
-
-@dataclass(frozen=True, slots=True)
 class SharesOpened:
     """The ledger says that every share is open."""
 
@@ -241,7 +248,6 @@ class OutcomeTold:
 
 Event = (
     Refused
-    | SlotGranted
     | SharesOpened
     | ShareRefused
     | CancelAsked
@@ -250,6 +256,7 @@ Event = (
     | TargetUnfit
     | HubCopySeen
     | SlotsAsked
+    | SlotsSeen
     | SharesHeld
     | SharesReleased
     | CopyStarted

@@ -41,8 +41,8 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.DeadlinePassed: _END,
     },
     S.WAITING: {
-        ev.SlotsAsked: frozenset({S.WAITING}),
-        ev.SlotGranted: frozenset({S.OPENING}),
+        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}),
+        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}),
         ev.Refused: frozenset({S.WAITING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
@@ -59,6 +59,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     },
     S.COPYING: {
         ev.SlotsAsked: frozenset({S.COPYING}),
+        ev.SlotsSeen: frozenset({S.COPYING}),
         ev.CopyStarted: frozenset({S.COPYING}),
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
@@ -188,7 +189,7 @@ def deadline(delivery: Delivery) -> int | None:
 
 def slots(delivery: Delivery) -> tuple[int, int]:
     """How many copy slots it wants in all, and how many of those are done with: one slot is one try of one copy."""
-    tried = sum(copy.tries for copy in delivery.copies)
+    tried = begun(delivery)
     live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
     if delivery.state in (S.WAITING, S.OPENING, S.COPYING):
         return tried + sum(copy.state is CopyState.WANTED for copy in delivery.copies), tried - live
@@ -197,10 +198,19 @@ def slots(delivery: Delivery) -> tuple[int, int]:
     return tried, tried
 
 
+def begun(delivery: Delivery) -> int:
+    """How many slots it has used in this episode: one for each try of each copy."""
+    return sum(copy.tries for copy in delivery.copies)
+
+
 def slots_told(delivery: Delivery) -> str:
-    """What the destination should know, in one comparable text."""
-    wanted, done = slots(delivery)
-    return f"{delivery.episode}:{wanted}:{done}:{delivery.limited_at or 0}"
+    """What the copy quota should know, in one comparable text."""
+    return slots_text(delivery, *slots(delivery), delivery.limited_at or 0)
+
+
+def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
+    """Return what a copy quota was told, in one comparable text."""
+    return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
 def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
@@ -217,8 +227,6 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     last = deadline(delivery)
     if last is not None and now >= last and not _past_caring(delivery):
         return (ev.DeadlinePassed(),)
-    if state is S.WAITING and int(delivery.fact("slots") or 0) > 0:
-        return (ev.SlotGranted(),)
     if state in (S.OPENING, S.COPYING) and delivery.overdue is None:
         for share in delivery.shares:
             fault = refusal(delivery, share.hint)
@@ -281,10 +289,12 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     told = slots_told(delivery)
     if delivery.state is S.WAITING:
         if now >= delivery.next_ask or delivery.slots_asked != told:
-            return (do.AskSlots(*slots(delivery), delivery.limited_at),)
-        return ()
-    if delivery.slots_asked not in ("", told) or (starved(delivery) and now >= delivery.next_ask):
-        (last if delivery.state is S.COPYING else first).append(do.AskSlots(*slots(delivery), delivery.limited_at))
+            return (_ask(delivery),)
+        return (do.LookAtSlots(),)
+    if delivery.slots_asked not in ("", told) or (starved(delivery, now) and now >= delivery.next_ask):
+        (last if delivery.state is S.COPYING else first).append(_ask(delivery))
+    elif starved(delivery, now):
+        last.append(do.LookAtSlots())
     if delivery.state is S.TIDYING and (delivery.held or delivery.kept):
         first.append(do.ReleaseShares())
     elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
@@ -292,6 +302,11 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
         first.append(do.DeleteSnapshots(delivery.trash))
     return (*first, *_step(delivery, now, due=due), *last)
+
+
+def _ask(delivery: Delivery) -> do.AskSlots:
+    wanted, done = slots(delivery)
+    return do.AskSlots(wanted, begun(delivery), done, delivery.limited_at)
 
 
 def released_from(delivery: Delivery) -> int:
@@ -376,22 +391,27 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         steps.append(do.LookAtCopies(looks))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
-        ready = ready[: free_slots(delivery)]
+        ready = ready[: free_slots(delivery, now)]
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
     return tuple(steps)
 
 
-def free_slots(delivery: Delivery) -> int:
-    """How many slots it was handed and has not used; one slot is one try of one copy."""
-    return max(int(delivery.fact("slots") or 0) - sum(copy.tries for copy in delivery.copies), 0)
+def unused_slots(delivery: Delivery) -> int:
+    """How many slots it was granted and has not used; one slot is one try of one copy."""
+    return max(delivery.slots_granted - begun(delivery), 0)
 
 
-def starved(delivery: Delivery) -> bool:
+def free_slots(delivery: Delivery, now: int) -> int:
+    """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
+    return unused_slots(delivery) if now < delivery.slots_until - pace.LEASE_MARGIN else 0
+
+
+def starved(delivery: Delivery, now: int) -> bool:
     """Whether a copy cannot start for want of a slot."""
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
-    return delivery.state is S.COPYING and wanting and free_slots(delivery) == 0
+    return delivery.state is S.COPYING and wanting and free_slots(delivery, now) == 0
 
 
 def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
@@ -494,5 +514,5 @@ def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
     if copy.state in (CopyState.INTENDED, CopyState.PENDING):
         return max(copy.next_look, delivery.next_try)
     if copy.state is CopyState.WANTED:
-        return delivery.next_ask if starved(delivery) else max(copy.not_before, delivery.next_try)
+        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.next_ask
     return None

@@ -20,7 +20,7 @@ class State(StrEnum):
     CHECKING = "checking"
     """a role that cannot be assumed yet"""
     WAITING = "waiting"
-    """a free copy slot at its destination"""
+    """a free copy slot in its account and Region"""
     OPENING = "opening"
     """the source's owner to open snapshots and key"""
     COPYING = "copying"
@@ -210,9 +210,13 @@ class Delivery:
     next_try: int = 0
     asks: int = 0
     next_ask: int = 0
-    """A destination that has not answered is asked again from then on."""
+    """A copy quota that has not answered is asked again from then on."""
     slots_asked: str = ""
-    """What was last asked of the destination: "wanted:done"."""
+    """What was last asked of the copy quota; see ``machine.slots_told``."""
+    slots_granted: int = 0
+    """How many slots it was granted in this episode, as its lease said when it was last read."""
+    slots_until: int = 0
+    """Until when that holds without another look."""
     hard_close_at: int | None = None
     heard: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
@@ -225,9 +229,9 @@ class Delivery:
         return addresses.delivery(self.id)
 
     @property
-    def destination(self) -> addresses.Key:
-        """Whose copy slots it needs."""
-        return addresses.destination(self.target.account, self.target.region)
+    def copy_quota(self) -> addresses.Key:
+        """Whose slots it needs."""
+        return addresses.copy_quota(self.target.account, self.target.region)
 
     def read_from(self, snapshot: str) -> str:
         """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
