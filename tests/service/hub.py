@@ -184,7 +184,7 @@ class Hub:
         """Where deliveries may be."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
-    def copy_quotas(self) -> list[Key]:
+    def quota_keys(self) -> list[Key]:
         """Where copy quotas may be."""
         return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
@@ -211,7 +211,7 @@ class Hub:
         """Return every record there may be."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
-        yield from self.copy_quotas()
+        yield from self.quota_keys()
         yield from map(Key, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:

@@ -350,7 +350,7 @@ class Laws:
                 if not held <= lost or not held:
                     assert not needed(one), f"law 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"law 1: {resource} rests {one.state} for {one.account}"
-        for quota in hub.copy_quotas():
+        for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
 

@@ -94,14 +94,14 @@ def nobody_works_on_it(
     hub.cloud.tag(FULL, "default")
     hub.run(until=START + seconds)
     key = hub.delivery_key(FULL, ACCOUNT)
-    assert len(hub.stores.slots.leases(hub.copy_quotas()[0])) == 1, "it has asked"
+    assert len(hub.stores.slots.leases(hub.quota_keys()[0])) == 1, "it has asked"
     hub.laws.poisoned.add(key)
     damage(hub, key)
     for ami in (NEXT, LAST):
         hub.cloud.tag(ami, "default")
     hub.run(until=START + 6 * HOUR)
     delivered(hub, NEXT, LAST)
-    assert not hub.stores.slots.leases(hub.copy_quotas()[0]), "what is over is forgotten"
+    assert not hub.stores.slots.leases(hub.quota_keys()[0]), "what is over is forgotten"
     return hub
 
 
