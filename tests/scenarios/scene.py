@@ -138,7 +138,7 @@ class Scene:
         self.world.kernel.after(0.5, lambda: events.publish(home, event), f"an event {detail_type}")
 
     def emit_tag_change(
-        self, image: str, tags: Mapping[str, str], *, version: int, account: str = HUB, region: str = REGION
+        self, image: str, tags: Mapping[str, str], *, version: float, account: str = HUB, region: str = REGION
     ) -> None:
         """Put a tag event on the hub's bus, as AWS words it, whatever its envelope says."""
         detail = {

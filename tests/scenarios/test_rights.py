@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 
 from chalicelib.core import addresses
 from chalicelib.core.share import Share, State
-from sandbox import wire
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene
+from sandbox import stage, wire
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file
 
 HEARING = ("on-tag-change", "on-image-state", "on-target-event")
 RECORDS = f"ami-promoter-{REGION}"
@@ -139,4 +140,21 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     assert scene.world.shares_open() == []
     assert scene.states() == {}
     assert [made["pk"] for made in scene.items() if made["sk"] == "record"] == [f"promotion#{scene.image}"]
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its key is named", "another key is named"])
+def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
+    """``SourceKeyArns`` of deploy/target.yaml: a source under a key that is named is copied, another is not."""
+    scene.apply(targets_file())
+    other = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}
+    keys = f"{other},{scene.key}" if named else other
+    scene.world.deploy(
+        ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "SourceKeyArns": keys}
+    )
+    scene.tag("")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered" if named else "failed"}, scene.describe()
     scene.assert_laws()
