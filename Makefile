@@ -10,9 +10,9 @@ unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_DEFAULT
 unexport AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
 
-# Python 3.11 to 3.13, with venv and pip. Say `make PYTHON=...` to choose.
-SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+# Python 3.11 to 3.14, with venv and pip. Say `make PYTHON=...` to choose.
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c '$(SUITABLE)' >/dev/null 2>&1 && { command -v $$p; break; }; done)
 
 BIN := .venv/bin
@@ -114,7 +114,7 @@ $(PACKAGE): $(PACKAGED) $(VENV)
 
 define venv
 	@test -x $(1)/bin/python || test -n "$(PYTHON)" || { \
-		echo "No Python 3.11, 3.12 or 3.13 with the venv module was found."; \
+		echo "No Python 3.11, 3.12, 3.13 or 3.14 with the venv module was found."; \
 		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: make PYTHON=/path/to/python3.12"; \
 		exit 1; }
 	@test -x $(1)/bin/python || "$(PYTHON)" -m venv $(1)

@@ -21,31 +21,31 @@ app.register_middleware(ConvertToMiddleware(log_metrics), "all")
 @app.lambda_function(name="on-tag-change")
 def on_tag_change(event: dict[str, Any], _context: Any) -> None:
     """Hear that an image's tags changed (default bus)."""
-    bootstrap.application().inbound.tag_change(event)
+    bootstrap.application().events.tag_change(event)
 
 
 @app.lambda_function(name="on-image-state")
 def on_image_state(event: dict[str, Any], _context: Any) -> None:
     """Hear that an image of the hub changed its state (default bus)."""
-    bootstrap.application().inbound.image_state(event)
+    bootstrap.application().events.image_state(event)
 
 
 @app.lambda_function(name="on-target-event")
 def on_target_event(event: dict[str, Any], _context: Any) -> None:
     """Hear that a copy ended or an AMI changed its state in a target (inbound bus)."""
-    bootstrap.application().inbound.target_event(event)
+    bootstrap.application().events.target_event(event)
 
 
 @app.lambda_function(name="act")
 def act(event: dict[str, Any], context: Any) -> None:
     """Work on the record that was rung (FIFO queue, one lane per record)."""
-    bootstrap.application().act(event, context)
+    bootstrap.application().act.run(event, context)
 
 
 @app.lambda_function(name="settle")
 def settle(event: dict[str, Any], context: Any) -> None:
     """Open and close the shares of the resource that was rung (FIFO queue, one lane per resource)."""
-    bootstrap.application().settle(event, context)
+    bootstrap.application().settle.run(event, context)
 
 
 @app.lambda_function(name="sweep")

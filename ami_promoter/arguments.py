@@ -67,9 +67,9 @@ REGION = Option(
 TABLE = Option(
     "--table",
     "NAME",
-    "the service's table (otherwise ami-promoter-REGION)",
-    "[A-Za-z0-9_.-]{3,255}",
-    "a table's name: 3 to 255 letters, digits, `_`, `.` or `-`",
+    "the service's table of records (otherwise ami-promoter-REGION); the others are NAME-config and NAME-members",
+    "[A-Za-z0-9_.-]{3,247}",
+    "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`",
 )
 HUB = Option(
     "--hub-account", "ID", "the hub's account; credentials of another one are refused", "[0-9]{12}", "12 digits"
@@ -92,7 +92,7 @@ UNPARK = Option(
     "--unpark",
     "KEY",
     "let one parked record go on, and do nothing else",
-    "(promotion|delivery|destination|resource|inventory)#.+",
+    "(promotion|delivery|quota|resource|inventory)#.+",
     "a record's key, like delivery#0123456789abcdef0123",
 )
 KEYS = Option(
@@ -121,6 +121,13 @@ TAG = Option(
     "a tag's key",
 )
 ACCOUNT = Option("--account", "ID", "only this account", "[0-9]{12}", "12 digits")
+ACCEPT = Option(
+    "--accept",
+    "IMAGE",
+    "with --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven)",
+    "ami-[0-9a-f]{8,17}",
+    "an AMI's id, like ami-0123456789abcdef0",
+)
 HELP = Option("--help", "", "show this")
 
 AMI: Mapping[str, Any] = {
@@ -190,7 +197,7 @@ COMMANDS = (
     Command(
         ("retry",),
         "try an AMI's failed deliveries again, and let what is parked go on",
-        options=(REGION, TABLE, HUB, ACCOUNT, JSON, HELP),
+        options=(REGION, TABLE, HUB, ACCOUNT, ACCEPT, JSON, HELP),
         **AMI,
     ),
     Command(

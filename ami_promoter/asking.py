@@ -16,7 +16,9 @@ from ami_promoter.report import Report
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
+from chalicelib.core.delivery.model import ACCEPTED
 from chalicelib.core.faults import Fault
+from chalicelib.ports import never
 
 TRIGGER = "promote"
 AGAIN = ("failed", "cancelled")
@@ -26,7 +28,7 @@ def run(call: Call, region: str) -> Report:
     """Carry out one of the three; may raise Trouble."""
     connection = Connection(region, call.options.get("--table"), call.options.get("--hub-account"))
     if call.command.words == ("retry",):
-        return _retry(connection, call.operand, call.options.get("--account", ""))
+        return _retry(connection, call.operand, call.options.get("--account", ""), call.options.get("--accept", ""))
     tag = call.options.get("--tag-key", TRIGGER)
     if call.command.words == ("promote",):
         return _promote(connection, tag, call.operand, call.second)
@@ -80,7 +82,10 @@ def _nudge(connection: Connection, ami: str, accounts: str) -> bool:
         return records.note(addresses.promotion(ami), {"retry": f"{time.time_ns()}:{accounts}"}, int(time.time())).found
 
 
-def _retry(connection: Connection, ami: str, account: str) -> Report:
+def _retry(connection: Connection, ami: str, account: str, accepted: str) -> Report:
+    if accepted and not account:
+        what, cure = "it is not said in which account the AMI is.", f"Write `--account ID --accept {accepted}`."
+        return Report(faults=(Fault("accept-where", "--accept", what, cure),))
     reader = Reader(connection)
     with connection.telling("reading the records"):
         promotion = reader.promotion(ami)
@@ -98,12 +103,24 @@ def _retry(connection: Connection, ami: str, account: str) -> Report:
         return Report(faults=(Fault("no-delivery", ami, what, cure),))
     freed = _unpark(connection, [addresses.promotion(ami), *(addresses.delivery(c["delivery"]) for c in wanted)])
     again = [child for child in wanted if child.get("state") in AGAIN]
+    if accepted:
+        _accept(connection, [addresses.delivery(child["delivery"]) for child in wanted], accepted)
     if again:
         _nudge(connection, ami, account)
     lines = [f"{key} was parked, and goes on." for key in freed]
+    lines += [f"Account {account}: {accepted} is taken for the delivery's own."] if accepted else []
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
-    data = {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
+    data: dict[str, Any] = {"accepted": accepted} if accepted else {}
+    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
     return Report(tuple(lines) or (f"Nothing to do: nothing of {ami} has failed, and nothing is parked.",), data)
+
+
+def _accept(connection: Connection, keys: list[addresses.Key], image: str) -> None:
+    """Note on each of an account's deliveries that a person has compared the AMI; in other Regions it is not found."""
+    records = DynamoRecords(Table(connection.dynamodb, connection.table))
+    with connection.telling(f"accepting {image}"):
+        for key in keys:
+            records.note(key, {ACCEPTED: image}, int(time.time()), leads_on=never)
 
 
 def _unpark(connection: Connection, keys: list[addresses.Key]) -> list[addresses.Key]:

@@ -60,10 +60,15 @@ class Account:
 
 
 class Connection(Account):
-    """The hub's table under the caller's credentials. Refuses those of another account than ``hub``."""
+    """The hub's tables under the caller's credentials. Refuses those of another account than ``hub``.
+
+    ``table`` is the table of the records; those of the targets file and of the members bear its name and a suffix.
+    """
 
     def __init__(self, region: str, table: str | None = None, hub: str | None = None) -> None:
         self.table = table or f"ami-promoter-{region}"
+        self.config_table = f"{self.table}-config"
+        self.members_table = f"{self.table}-members"
         super().__init__(region)
         if hub and self.account != hub:
             raise Trouble(

@@ -162,7 +162,7 @@ def _view(found: Found) -> View:
     shares = {
         place: it
         for place, it in found.items()
-        if place[1].startswith("share#") and it.get("state") in status.OPEN and not it.get("before_us")
+        if place[1].startswith("share#") and it.get("state") in status.OPEN and not it.get("preexisting")
     }
     kept = {place: it for place, it in shares.items() if status.of_target(place[0]) and status.stays(it)}
     return View(

@@ -15,6 +15,7 @@ from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import OurImage, OurSnapshot
+from chalicelib.core.share import Holding
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -58,24 +59,10 @@ def source_of(resource: str) -> Source | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """Who needs a share: a delivery in one episode. ``standing``: until ``until`` (epoch seconds, 0: without an end).
-
-    ``stored`` is the holding as the ledger keeps it.
-    """
-
-    delivery: str
-    episode: str
-    standing: bool
-    until: int
-    stored: str
-
-
-@dataclass(frozen=True, slots=True)
 class LedgerShare:
     """One share as the ledger has it. Times are epoch seconds, 0: unknown.
 
-    ``serial`` is the number in its grant's name, where it is a grant.
+    ``intended_at`` is the time in its grant's name, where it is a grant.
     """
 
     resource: str
@@ -83,7 +70,7 @@ class LedgerShare:
     account: str
     state: str
     preexisting: bool = False
-    serial: int = 0
+    intended_at: int = 0
     grant_id: str = ""
     opened_at: int = 0
     version: int = 0
@@ -108,7 +95,7 @@ class LedgerShare:
     @property
     def stands(self) -> bool:
         """Whether it is open for longer than copies run."""
-        return self.state == "open" and any(holding.standing for holding in self.holdings)
+        return self.state == "open" and any(holding.stands for holding in self.holdings)
 
     @property
     def receiver(self) -> str:
@@ -135,7 +122,7 @@ class Grant:
     key_arn: str
     id: str
     delivery: str
-    serial: int
+    intended_at: int
     account: str
     grantee: str
 

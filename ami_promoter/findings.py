@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ami_promoter import ledger_facts
-from ami_promoter.facts import Grant, Holding, LedgerShare, Place, Source, Statement, Target, View, source_of
+from ami_promoter.facts import Grant, LedgerShare, Place, Source, Statement, Target, View, source_of
 from ami_promoter.records import Record
-from ami_promoter.shown import Shown, stray
+from ami_promoter.shown import Shown
 from ami_promoter.trail import Change
 from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.model import ENDED, State
+from chalicelib.core.share import Holding, ghost_name
 
 LATER = pace.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
@@ -26,6 +27,8 @@ SHOWN_WITHIN = 5 * pace.MINUTE
 """A share that opened so lately may not show yet: grants may take so long [aws-facts 3], permissions less."""
 NAMED = 3
 """So many shares and deliveries a message names."""
+NAMED_BY = 12
+"""So many characters of a digest a message shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,8 @@ class Know:
     wait: int
     """Seconds before it may close although nobody holds it."""
     grantee: str = ""
-    serial: int = 0
-    """Of a grant: the number in its name."""
+    intended_at: int = 0
+    """Of a grant: the time in its name."""
     grant_id: str = ""
     version: int = 0
 
@@ -203,17 +206,17 @@ def running(view: View, delivery: str) -> bool:
     return record is not None and record["_item"].get("state") not in ENDED
 
 
-def alive(record: Record | None, episode: str) -> bool:
+def alive(record: Record | None, episode: int) -> bool:
     """Whether a delivery is still in the episode in which it became a holder."""
     if record is None or record["_item"].get("state") in ENDED:
         return False
-    return bool(record.get("unreadable")) or str(record.get("episode")) == episode
+    return bool(record.get("unreadable")) or record.get("episode") == episode
 
 
 def holds(resource: str, holding: Holding, record: Record | None) -> bool:
     """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI."""
     if record is not None and record["_item"].get("state") == State.DELIVERED and addresses.at_home(resource):
-        return holding.standing
+        return holding.stands
     return alive(record, holding.episode)
 
 
@@ -230,6 +233,7 @@ def _holdings(view: View) -> Iterator[Finding]:
 def _not_listed(view: View) -> Iterator[Finding]:
     """Shares of ours that are open to somebody whom neither the applied file nor a unit that it names contains."""
     strangers: dict[str, list[LedgerShare]] = {}
+    file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
         ours = share.may_be_open and not share.preexisting and not share.on_targets_key
         if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
@@ -242,7 +246,7 @@ def _not_listed(view: View) -> Iterator[Finding]:
         who = "this account nor an OU that has it" if ":" not in receiver else "it"
         what = (
             f"{_count(len(shares), 'share')} of ours may be open to it: {_some(list(map(str, shares)))}. "
-            f"The applied targets file (version {view.receivers.version if view.receivers else ''}) does not contain "
+            f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
             f"{who}: somebody narrowed the file, or it left its OU, and the service has not withdrawn them. "
             f"{by}{failed} If it is to keep them, add it to the file and apply that."
         )
@@ -312,13 +316,13 @@ def _grants(view: View) -> Iterator[Finding]:
     """Grants of our name that the ledger does not know for open."""
     for grant in view.grants:
         share = view.share(grant.resource, grant.holder_key)
-        other = view.share(grant.resource, stray(grant))
+        other = view.share(grant.resource, ghost_name(grant.id))
         if _knows(share, grant) or _knows(other, grant):
             continue
         at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
         own = share is None or not share.may_be_open
         wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
-        holder_key, known = (grant.holder_key, share) if own else (stray(grant), other)
+        holder_key, known = (grant.holder_key, share) if own else (ghost_name(grant.id), other)
         whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
         yield Finding(
             "open-unknown",
@@ -330,7 +334,7 @@ def _grants(view: View) -> Iterator[Finding]:
                 grant.account,
                 wait,
                 grant.grantee,
-                grant.serial,
+                grant.intended_at,
                 grant.id,
                 0 if known is None else known.version,
             ),

@@ -12,6 +12,7 @@ from ami_promoter import ledger_facts
 from ami_promoter.aws import Connection
 from ami_promoter.facts import Grant, Source, Statement
 from ami_promoter.progress import Progress
+from chalicelib.core import key_policy
 from chalicelib.core.faults import Fault
 
 VALUES = 200
@@ -99,10 +100,11 @@ class HubReading:
         """Return the grants of our name on these keys, and which keys were read to the end."""
         found: list[Grant] = []
         read: set[str] = set()
+        hub, region = self._connection.account, self._connection.region
         for key in self._each(keys, "Reading the grants on keys"):
             try:
                 for page in self._kms(key).get_paginator("list_grants").paginate(KeyId=key):
-                    ours = (ledger_facts.grant_of(key, raw, self._connection.account) for raw in page["Grants"])
+                    ours = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
                     found += [grant for grant in ours if grant is not None]
                 read.add(key)
             except (ClientError, BotoCoreError) as error:
@@ -113,13 +115,14 @@ class HubReading:
         """Return our statements in the policies of these keys, and which policies were read."""
         found: list[Statement] = []
         read: set[str] = set()
+        hub = key_policy.hub_mark(self._connection.account, self._connection.region)
         for key in self._each(keys, "Reading the policies of keys"):
             try:
                 text = self._kms(key).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except (ClientError, BotoCoreError) as error:
                 self._unread(key, error, "policy", "kms:GetKeyPolicy")
                 continue
-            ours = ledger_facts.statements_of(key, text)
+            ours = ledger_facts.statements_of(key, text, hub)
             if isinstance(ours, str):
                 self.faults.append(Fault("not-seen", key, f"Our statements cannot be found: {ours}", AGAIN))
                 continue

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ami_promoter.aws import Connection
-from ami_promoter.publishing import Publisher
+from ami_promoter.aws import Connection, Trouble
 from ami_promoter.receivers import Receivers, receivers
-from chalicelib.adapters.members_table import MembersTable
-from chalicelib.core import targets
+from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
-from chalicelib.ports import Refusal
-
-APPLY = "Apply the targets file again: `ami-promoter targets apply FILE`."
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """``receivers`` is all that could be read; ``known``: it is all there is, so that absence from it means something.
+    """``known``: ``receivers`` are all there are, so that absence from them means something.
 
     ``faults`` say what could not be read, and why a target may not have been asked.
     """
@@ -30,22 +26,16 @@ class InForce:
 
 def in_force(connection: Connection) -> InForce:
     """Read who may receive anything; may raise Trouble."""
-    applied = Publisher(connection).applied()
-    if applied.damaged:
-        what = "Items of the applied file were changed or deleted by hand, so that nobody knows its targets."
-        return InForce(faults=(Fault("not-seen", "targets file", what, APPLY),))
-    if applied.current is None:
-        return InForce(faults=(replace(targets.nothing_applied(connection.place), code="not-seen"),))
-    directory = applied.directory
-    if directory.organisation is not None:
+    table = TargetsTable(connection.dynamodb, connection.config_table, connection.members_table)
+    with connection.telling("reading the applied targets, and which accounts the organization's units have"):
         try:
-            with connection.telling("reading which accounts the organization's units have"):
-                membership = MembersTable(connection.dynamodb, connection.table).membership()
-        except Refusal as refusal:
-            found = receivers(directory, applied.current.version)
-            return InForce(found, faults=(replace(refusal.fault, code="not-seen"),))
-        directory = replace(directory, membership=membership)
-    found = receivers(directory, applied.current.version)
+            file = table.read()
+        except Misconfigured as trouble:
+            raise Trouble(str(trouble)) from trouble
+    if file.fault is not None:
+        where = f"account {connection.account}, {connection.region}, {file.fault.where}"
+        return InForce(faults=(replace(file.fault, code="not-seen", where=where),))
+    found = receivers(file.directory, file.digest)
     return InForce(found, known=True, faults=tuple(_faults(found)))
 
 

@@ -9,83 +9,84 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.facts import ROLE_PATH, Grant, Holding, LedgerShare, Statement
-from ami_promoter.records import Record
+from ami_promoter.facts import ROLE_PATH, Grant, LedgerShare, Statement
+from ami_promoter.records import Record, holdings
 from chalicelib.core import key_policy
 from chalicelib.core.key_policy import Access, Audience
-from chalicelib.core.share import Holder
+from chalicelib.core.share import GRANT_PREFIX
 
-OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holders))"
+OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
 """A DynamoDB filter: shares that may be open, or that somebody holds."""
 
 OVER = {":closed": "closed", ":refused": "refused"}
 """The filter's values."""
 
-_GRANT = re.compile(r"ami-promoter-(?P<delivery>[0-9a-f]{20})-(?P<serial>[0-9]+)\Z")
-_ROLE_GRANT = re.compile(r"ami-promoter-(?P<delivery>)\S+/\S+-(?P<serial>[0-9]+)\Z")
-_SID_ACCOUNT = re.compile("AmiPromoter([0-9]{12})")
+_NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
+_GRANT = re.compile(_NAME % "(?P<delivery>[0-9a-f]{20})")
+_ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
+_SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
 
 
 def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
     """Read one share from its item; what is damaged in it is as if it were not there."""
     item = record["_item"]
-    stored = item.get("holders", ())
-    holdings = [_holding(text) for text in sorted(map(str, stored if isinstance(stored, (set, frozenset)) else ()))]
     fault = record.get("fault")
     return LedgerShare(
         resource=pk,
         holder_key=sk.removeprefix("share#"),
         account=str(record.get("account") or item.get("account") or _account(pk, sk.removeprefix("share#"))),
         state=str(record.get("state") or item.get("state")),
-        preexisting=record.get("before_us") is True,
-        serial=_number(record.get("generation")),
-        grant_id=str(record.get("grant_id") or ""),
+        preexisting=record.get("preexisting") is True,
+        intended_at=_number(record.get("intended_at") or item.get("intended_at")),
+        grant_id=str(record.get("grant_id") or item.get("grant_id") or ""),
         opened_at=_number(record.get("opened_at")),
         version=_number(item.get("version")),
         fault=str(fault.get("what", "")) if isinstance(fault, Mapping) else "",
-        holdings=tuple(holdings),
+        holdings=holdings(record),
     )
 
 
 def had_open(entry: Mapping[str, Any]) -> bool:
     """Whether the last entry of a share's history says that it was open, and ours."""
-    return entry.get("state") in ("opening", "open", "closing") and entry.get("before_us") is False
+    return entry.get("state") in ("opening", "open", "closing") and entry.get("preexisting") is False
 
 
-def grant_of(key: str, raw: Mapping[str, Any], hub: str) -> Grant | None:
+def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:
     """Read a grant that `ListGrants` shows on a key; None where it is not ours by its name and its issuer.
 
-    The hub issues those for targets, and an account those for its own service-linked roles.
+    The name says the Region of its hub: ``region`` is that of this one. The hub issues those for targets, and an
+    account those for its own service-linked roles.
     """
     grantee = str(raw.get("GranteePrincipal", ""))
     account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
     of_role = ROLE_PATH in grantee
-    named = (_ROLE_GRANT if of_role else _GRANT).match(str(raw.get("Name", "")))
-    if not named or f"::{account if of_role else hub}:" not in str(raw.get("IssuingAccount", "")):
+    named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(str(raw.get("Name", "")))
+    issuer = f"::{account if of_role else hub}:"
+    if not named or named["region"] != region or issuer not in str(raw.get("IssuingAccount", "")):
         return None
     arn = str(raw.get("KeyId", key))
     return Grant(
         arn if arn.startswith("arn:") else key,
         str(raw["GrantId"]),
         named["delivery"],
-        int(named["serial"]),
+        int(named["intended_at"]),
         account,
         grantee,
     )
 
 
 def is_of(share: LedgerShare, grant: Grant) -> bool:
-    """Whether the ledger's share is this grant: by its id or, while that was never heard, by its name's number."""
-    return share.grant_id == grant.id or (not share.grant_id and share.serial == grant.serial)
+    """Whether the ledger's share is this grant: by its id or, while that was never heard, by its name's time."""
+    return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
 
 
-def statements_of(key: str, text: str) -> tuple[Statement, ...] | str:
-    """Find our statements in a key's policy; or say why it cannot be read."""
-    document = key_policy.read(key, text)
+def statements_of(key: str, text: str, hub: str) -> tuple[Statement, ...] | str:
+    """Find our statements in a key's policy; or say why it cannot be read. ``hub``: see ``key_policy.hub_mark``."""
+    document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
         return document.what
-    accounts = sorted({named[1] for sid in document.sids if (named := _SID_ACCOUNT.match(sid))})
-    accesses = [Access(account, audience) for account in accounts for audience in Audience]
+    accounts = sorted({named[1] for sid in document.sids if (named := _SID_ACCOUNT.search(sid))})
+    accesses = [Access(account, audience, "", hub) for account in accounts for audience in Audience]
     return tuple(
         Statement(
             key,
@@ -107,11 +108,6 @@ def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
             equal = condition.get("ArnEquals") if isinstance(condition, dict) else None
             role = equal.get("aws:PrincipalArn") if isinstance(equal, dict) else None
             yield from [role] if isinstance(role, str) else sorted(part.principals)
-
-
-def _holding(text: str) -> Holding:
-    holder = Holder.read(text)
-    return Holding(holder.delivery, holder.episode, holder.stays, holder.until, text)
 
 
 def _account(pk: str, holder_key: str) -> str:

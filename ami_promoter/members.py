@@ -20,7 +20,7 @@ from chalicelib.ports import Refusal
 def run(call: Call, region: str) -> Report:
     """Show them, or let those go that wait for a person; may raise Trouble."""
     connection = Connection(region, call.options.get("--table"), call.options.get("--hub-account"))
-    table = MembersTable(connection.dynamodb, connection.table)
+    table = MembersTable(connection.dynamodb, connection.members_table, connection.config_table)
     with connection.telling("reading whom the organisation's units have"):
         named, membership, book = _read(connection, table)
     if named is None:
@@ -33,14 +33,17 @@ def run(call: Call, region: str) -> Report:
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
     """Say for ``status`` what is wrong with the organisation, if anything is."""
-    named, membership, book = _read(connection, MembersTable(connection.dynamodb, connection.table))
+    named, membership, book = _read(
+        connection, MembersTable(connection.dynamodb, connection.members_table, connection.config_table)
+    )
     if named is not None:
         yield from _troubles(_data(named, membership, book))
 
 
 def _read(connection: Connection, table: MembersTable) -> tuple[Organisation | None, Membership, Book]:
     try:
-        named = TargetsTable(connection.dynamodb, connection.table).organisation()
+        tables = (connection.config_table, connection.members_table)
+        named = TargetsTable(connection.dynamodb, *tables).organisation()
         return (None, Membership(), Book()) if named is None else (named, table.membership(), table.book()[0])
     except Refusal as refusal:
         raise Trouble(str(refusal)) from refusal

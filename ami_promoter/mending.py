@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ami_promoter.aws import Connection
-from ami_promoter.facts import Holding, Place
+from ami_promoter.facts import Place
 from ami_promoter.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, Withdraw, alive, holds
 from ami_promoter.in_force import in_force
 from ami_promoter.inventories import POLL
@@ -25,7 +25,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.inventory import REMOVE
-from chalicelib.core.share import Share, State
+from chalicelib.core.share import Holding, Share, State
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
@@ -91,17 +91,16 @@ class Mender:
         known = replace(
             before,
             state=State.OPEN,
-            generation=mend.serial or max(before.generation, 1),
             grant_id=mend.grant_id,
             grantee=before.grantee or mend.grantee,
-            before_us=False,
+            preexisting=False,
             seen_at=None,
-            intended_at=now,
+            intended_at=mend.intended_at or now,
             opened_at=now,
             closed_at=None,
             closed_blind=False,
             fault=None,
-            told=frozenset(),
+            notified=frozenset(),
             tries=0,
             next_try=now + mend.wait,
         )
@@ -115,7 +114,7 @@ class Mender:
         before = self._share(resource, holder_key)
         if before is None or before.version != version or before.state is not State.OPEN:
             return MOVED_ON
-        gone = replace(before, state=State.CLOSED, closed_at=now, told=frozenset(), tries=0, next_try=now)
+        gone = replace(before, state=State.CLOSED, closed_at=now, notified=frozenset(), tries=0, next_try=now)
         if not self._ledger.put_right(gone, f"found closed ({BY})", now):
             return MOVED_ON
         self.wake(resource)
@@ -125,7 +124,7 @@ class Mender:
         place = (addresses.delivery(holding.delivery).pk, "record")
         if holds(resource, holding, self._reader.many([place]).get(place)):
             return MOVED_ON
-        self._ledger.release(resource, holder_key, holding.stored)
+        self._ledger.release(resource, holder_key, holding)
         self.wake(resource)
         return "done"
 
@@ -147,7 +146,7 @@ class Mender:
         target = {} if record is None else record.get("target", {})
         goes_on = record is not None and receivers.contain(str(target.get("account")))
         if goes_on or not alive(record, holding.episode):
-            self._ledger.release(resource, holder_key, holding.stored)
+            self._ledger.release(resource, holder_key, holding)
         else:
             self._records.note(key, {"cancel": f"{holding.episode}:reconcile"}, int(time.time()))
 

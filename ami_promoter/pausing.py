@@ -1,4 +1,4 @@
-"""The commands ``pause`` and ``resume``: one switch in the service's table, read before anything new is begun.
+"""The commands ``pause`` and ``resume``: one switch in the operators' table, read before anything new is begun.
 
 The item: pk ``switches``, sk ``promotions``; ``paused`` (true or false), ``by`` (ARN of the caller), ``at`` (epoch
 seconds) and ``why`` (text). No item means not paused.
@@ -24,7 +24,7 @@ class Switch:
 
     def __init__(self, connection: Connection, clock: Callable[[], float] = time.time) -> None:
         self._connection = connection
-        self._table = Table(connection.dynamodb, connection.table)
+        self._table = Table(connection.dynamodb, connection.config_table)
         self._clock = clock
 
     def read(self) -> Mapping[str, Any] | None:

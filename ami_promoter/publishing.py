@@ -45,7 +45,7 @@ class Publisher:
 
     def applied(self) -> Applied:
         """Read what is in force; may raise Trouble."""
-        table = TargetsTable(self._client, self._connection.table)
+        table = self._read()
         with self._connection.telling("reading the applied targets"):
             current = table.current()
             if current is None:
@@ -79,6 +79,9 @@ class Publisher:
                     self._write([{"DeleteRequest": {"Key": key}} for key in self._keys(partition(old))])
                     self._write([{"DeleteRequest": {"Key": {"pk": {"S": POINTERS}, "sk": {"S": note}}}}])
 
+    def _read(self) -> TargetsTable:
+        return TargetsTable(self._client, self._connection.config_table, self._connection.members_table)
+
     def _flip(self, before: Current | None, after: Current) -> None:
         pointer = {
             "generation": {"N": str(after.generation)},
@@ -97,7 +100,7 @@ class Publisher:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
-            if TargetsTable(self._client, self._connection.table).current() == after:
+            if self._read().current() == after:
                 return  # the SDK sent it twice, and the first had taken effect
             raise Trouble(
                 f"{self._connection.place}: somebody else has applied a targets file in the meantime, and theirs is in "
@@ -106,11 +109,11 @@ class Publisher:
 
     def _put(self, pk: str, sk: str, attributes: Item, **condition: Any) -> None:
         item = {"pk": {"S": pk}, "sk": {"S": sk}, **attributes}
-        self._client.put_item(TableName=self._connection.table, Item=item, **condition)
+        self._client.put_item(TableName=self._connection.config_table, Item=item, **condition)
 
     def _keys(self, pk: str) -> Iterator[Item]:
         pages = self._client.get_paginator("query").paginate(
-            TableName=self._connection.table,
+            TableName=self._connection.config_table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": pk}},
             ProjectionExpression="pk, sk",
@@ -121,7 +124,7 @@ class Publisher:
 
     def _write(self, requests: Sequence[Item]) -> None:
         """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits."""
-        table = self._connection.table
+        table = self._connection.config_table
         for start in range(0, len(requests), 25):
             rest = list(requests[start : start + 25])
             for attempt in range(TRIES):

@@ -16,13 +16,13 @@ from chalicelib.core.targets import Directory, Target
 class Receivers:
     """``regions``: account -> the Regions in which it is a target. ``units``: ARNs of the units that groups name.
 
-    ``unread`` are ids of units whose accounts nobody has read yet; ``version`` names the applied file, for messages.
+    ``unread`` are ids of units whose accounts nobody has read yet; ``digest`` names the applied file, for messages.
     """
 
     regions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     units: frozenset[str] = frozenset()
     unread: tuple[str, ...] = ()
-    version: str = ""
+    digest: str = ""
 
     def contain(self, receiver: str) -> bool | None:
         """Whether an account id or a unit's ARN may receive anything; None while a unit was never read."""
@@ -36,7 +36,7 @@ class Receivers:
         return tuple(sorted(every - {hub}))
 
 
-def receivers(directory: Directory, version: str = "") -> Receivers:
+def receivers(directory: Directory, digest: str = "") -> Receivers:
     """Gather all accounts that a group or ``accounts`` lists, or that a unit brings into a group, with their Regions.
 
     Of an account that several groups have, the Regions of all of them: where these differ the service copies nothing
@@ -56,7 +56,7 @@ def receivers(directory: Directory, version: str = "") -> Receivers:
         {account: frozenset(found) for account, found in regions.items()},
         frozenset(read[unit].arn for unit in named & read.keys()),
         tuple(sorted(named - read.keys())),
-        version,
+        digest,
     )
 
 

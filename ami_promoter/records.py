@@ -11,11 +11,12 @@ from ami_promoter.aws import Connection, Trouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.share import Holding
 
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
 
-LISTS = ("copies", "faults", "leftovers", "shares")
+LISTS = ("copies", "faults", "leftovers", "shares", "unproven")
 SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "entered": dict,
     "episode": int,
@@ -130,6 +131,13 @@ class Reader:
         return found
 
 
+def holdings(share: Record) -> tuple[Holding, ...]:
+    """Return who holds a share; what cannot be read holds nothing."""
+    stored = share["_item"].get("holdings", ())
+    read = (Holding.read(text) for text in (stored if isinstance(stored, (set, frozenset)) else ()))
+    return tuple(sorted((holding for holding in read if holding is not None), key=str))
+
+
 def _tolerant(item: Mapping[str, Any]) -> Record:
     """Read an item; one whose body is damaged is ``unreadable``, and has what stands beside the body."""
     try:
@@ -145,7 +153,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         body = dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
         body = {}
-    own = {name: item[name] for name in ("state", "account", "before_us") if name in item}
+    own = {name: item[name] for name in ("state", "account", "preexisting") if name in item}
     return {**own, **{name: value for name, value in body.items() if _fits(name, value)}, "_item": item}
 
 
@@ -153,5 +161,7 @@ def _fits(name: str, value: Any) -> bool:
     """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
     members = value if isinstance(value, list) else []
     if name in LISTS:
-        return isinstance(value, list) and (name == "leftovers" or all(isinstance(one, dict) for one in members))
+        return isinstance(value, list) and (
+            name in ("leftovers", "unproven") or all(isinstance(one, dict) for one in members)
+        )
     return isinstance(value, SHAPES.get(name, object))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ami_promoter import ledger_facts
 from ami_promoter.facts import Grant, LedgerShare, View, source_of
+from chalicelib.core.share import ghost_name
 
 
 class Shown:
@@ -37,14 +38,9 @@ class Shown:
         """Return (resource, holder_key) of all that AWS shows and the ledger does not know for open and ours."""
         places = [(source.resource, receiver) for source, seen in self._view.permissions.items() for receiver in seen]
         places += [(grant.resource, grant.holder_key) for grant in self._view.grants]
-        places += [(grant.resource, stray(grant)) for grant in self._view.grants]
+        places += [(grant.resource, ghost_name(grant.id)) for grant in self._view.grants]
         places += [(statement.resource, statement.holder_key) for statement in self._view.statements]
         return [place for place in places if not _explains(self._view.ledger.get(place))]
-
-
-def stray(grant: Grant) -> str:
-    """Name the ledger's entry of a grant that no delivery's entry can hold."""
-    return f"grant-{grant.id[:16]}"
 
 
 def _explains(share: LedgerShare | None) -> bool:

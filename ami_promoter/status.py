@@ -10,12 +10,12 @@ from typing import Any
 from ami_promoter import members, pausing
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection
-from ami_promoter.records import Reader, Record
+from ami_promoter.records import Reader, Record, holdings
 from ami_promoter.report import Report, moment
-from chalicelib.core import addresses
+from chalicelib.core import addresses, codec
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Holder, Share, hard_end
+from chalicelib.core.share import Share, hard_end
 
 OPEN = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
@@ -98,8 +98,8 @@ def open_share(pk: str, share: Record) -> dict[str, Any]:
         "account": share.get("account"),
         "state": share.get("state"),
         "opened_at": moment(share.get("opened_at")),
-        "before_us": share.get("before_us", False),
-        "holders": sorted(share["_item"].get("holders", ())),
+        "preexisting": share.get("preexisting", False),
+        "holdings": codec.encode(holdings(share)),
         "stays": stays(share),
         "closes_at_the_latest": moment(_end(share)),
     }
@@ -107,7 +107,7 @@ def open_share(pk: str, share: Record) -> dict[str, Any]:
 
 def stays(share: Record) -> bool:
     """Whether somebody holds it beyond copies, so that it is open on purpose."""
-    return any(Holder.read(str(text)).stays for text in share["_item"].get("holders", ()))
+    return any(holding.stands for holding in holdings(share))
 
 
 def of_target(pk: str) -> bool:
@@ -117,10 +117,10 @@ def of_target(pk: str) -> bool:
 
 def _end(share: Record) -> int | None:
     """When it closes whoever holds it, in epoch seconds; None: not before its holder lets it go."""
-    holders, end = share["_item"].get("holders", ()), share["_item"].get("hard_close_at")
+    end = share["_item"].get("hard_close_at")
     if not stays(share):
         return end if isinstance(end, int) else None
-    read = Share("", "", "", holders=frozenset(map(str, holders)), hard_close_at=end if isinstance(end, int) else 0)
+    read = Share("", "", "", holdings=frozenset(holdings(share)), hard_close_at=end if isinstance(end, int) else 0)
     return hard_end(read) or None
 
 
@@ -129,7 +129,7 @@ def share_line(share: Mapping[str, Any]) -> str:
     end = f"closes by {share['closes_at_the_latest']} at the latest"
     if share["stays"]:
         end = "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {end}"
-    end = "was there before us, stays" if share["before_us"] else end
+    end = "was there before us, stays" if share["preexisting"] else end
     return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
 
 
@@ -180,7 +180,7 @@ def _delivery(record: Record) -> dict[str, Any]:
         ],
         "faults": record.get("faults", []),
         "waits_for": record.get("trouble") or _hindrance(record),
-        "leftovers": record.get("leftovers", []),
+        "leftovers": [*record.get("leftovers", []), *record.get("unproven", [])],
         "parked": record["_item"].get("parked", ""),
     }
 

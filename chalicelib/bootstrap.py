@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
+import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.adapters.inventory import AwsInventory
 from chalicelib.adapters.members_table import MembersTable
@@ -28,29 +26,30 @@ from chalicelib.adapters.sessions import Sessions
 from chalicelib.adapters.source import HubSource
 from chalicelib.adapters.target import AwsTarget
 from chalicelib.adapters.targets_table import TargetsTable
-from chalicelib.core.addresses import Key
-from chalicelib.core.errors import Misconfigured
 from chalicelib.core.organisation import Organisation
-from chalicelib.inbound import Inbound
-from chalicelib.ports import Door, Refusal
+from chalicelib.entrypoints.events import Events
+from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
+from chalicelib.ports import Door
+from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
-from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.inventories import Inventories
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.reasons import Reasons
+from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
+from chalicelib.service.tag_pass import TagPass
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
-LANES = ("delivery", "promotion", "destination", "inventory")
-"""Kinds of records that ``act`` works on."""
-
-TRIES = 5
-"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
+NONCE_BYTES = 10
+"""Of an attempt's nonce: 80 random bits, as long as a delivery's id."""
 
 
 def now() -> int:
@@ -63,74 +62,41 @@ class Application:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._settings = Settings.read(environment)
-        self._sessions = Sessions(self._settings.region, time.time)
+        self._sessions = Sessions(self._settings.region, time.time, self._telemetry.session)
 
-    def act(self, event: Mapping[str, Any], context: Any) -> None:
-        """Work on the record that each message names (one, by the queue mapping's batch size).
+    @cached_property
+    def events(self) -> Events:
+        """Hears events."""
+        settings = self._settings
+        hub = {"hub": settings.hub_account, "region": settings.region}
+        return Events(self._records, self._rings, **hub, trigger_tag=settings.trigger_tag)
 
-        A record over which every try raises is parked with the last: it would come back for ever. Not so where AWS
-        did not answer or the deployment is wrong, which no record is to blame for.
-        """
-        for message in event["Records"]:
-            body = json.loads(message["body"])
-            key = Key(body["key"])
-            try:
-                self._act_on(key, body["cause"], context)
-            except Exception as trouble:
-                if key.kind in LANES and _receives(message) >= TRIES and _is_the_records_own(trouble):
-                    why = f"{key}: each of {TRIES} tries raised: {trouble!r:.500}"
-                    self._records.park(key, why, now())
-                    self._telemetry.parked(key, why)
-                raise
+    @cached_property
+    def act(self) -> Worker:
+        """Works on promotions, deliveries, copy quotas and inventories."""
+        return self._worker(OF_ACT)
 
-    def _act_on(self, key: Key, cause: str, context: Any) -> None:
-        match key.kind:
-            case "delivery":
-                self._deliveries.run(key, cause, time_left=_seconds(context))
-            case "promotion":
-                self._promotions.run(key, cause, time_left=_seconds(context))
-            case "destination":
-                self._destinations.run(key)
-            case "inventory":
-                self._inventories.run(key, time_left=_seconds(context))
-            case other:
-                raise ValueError(f"No lane acts on {other!r}.")
+    @cached_property
+    def settle(self) -> Worker:
+        """Works on resources with shares."""
+        return self._worker(OF_SETTLE)
 
-    def settle(self, event: Mapping[str, Any], context: Any) -> None:
-        """Settle the resource that each message names."""
-        for message in event["Records"]:
-            key = Key(json.loads(message["body"])["key"])
-            if is_audit(key):
-                self._grant_audit.run(key, time_left=_seconds(context))
-            else:
-                self._settle.run(key, time_left=_seconds(context))
+    def _worker(self, kinds: Collection[str]) -> Worker:
+        reasons = Reasons(self._records, now, hub=self._settings.hub_account, region=self._settings.region)
+        return Worker(self, self._records, reasons, now, self._telemetry, kinds)
 
     def sweep(self, context: Any) -> None:
         """Ring what is due."""
         Sweep(self._records, self._rings, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
 
     def discover(self, context: Any) -> None:
-        """Find tagged AMIs whose event was lost; then see whom the units of the organisation have."""
+        """Look for lost tag events, for standing shares that nobody is entitled to, and at the organization."""
         hub = (self._settings.hub_account, self._settings.region)
-        try:
-            children = DynamoChildren(self._table)
-            find = Discover(self._records, self._source, self._targets, children, self._bell, now, *hub)
-            found = find.run()
-            self._members.run(found, time_left=_seconds(context))
-        except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
-            self._telemetry.hindered("discover", str(refusal))
-
-    @cached_property
-    def inbound(self) -> Inbound:
-        """Receives events."""
-        return Inbound(
-            self._records,
-            self._bell,
-            now,
-            hub=self._settings.hub_account,
-            region=self._settings.region,
-            trigger_tag=self._settings.trigger_tag,
-        )
+        tags = TagPass(self._records, self._targets, self._bell, now, *hub)
+        ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
+        standing = StandingPass(self._records, ports, self._bell, now, self._telemetry)
+        passes = (tags, standing, self._members)
+        Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
 
     @cached_property
     def _table(self) -> Table:
@@ -155,16 +121,18 @@ class Application:
     @cached_property
     def _targets(self) -> TargetsTable:
         hub = (self._settings.hub_account, self._settings.region)
-        return TargetsTable(self._sessions.own("dynamodb"), self._settings.table, hub)
+        tables = (self._settings.config_table, self._settings.members_table)
+        return TargetsTable(self._sessions.own("dynamodb"), *tables, hub)
 
     @cached_property
     def _members(self) -> Members:
-        book = MembersTable(self._sessions.own("dynamodb"), self._settings.table)
+        tables = (self._settings.members_table, self._settings.config_table)
+        book = MembersTable(self._sessions.own("dynamodb"), *tables)
 
         def reader(named: Organisation) -> AwsOrganisation:
             return AwsOrganisation(self._sessions, named, self._settings.hub_account, self._settings.region)
 
-        return Members(self._targets, book, reader, self._records, self._bell, now, self._telemetry)
+        return Members(self._targets, book, reader, now, self._telemetry)
 
     @cached_property
     def _source(self) -> HubSource:
@@ -175,10 +143,11 @@ class Application:
         return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
 
     @cached_property
-    def _deliveries(self) -> Deliveries:
+    def deliveries(self) -> Deliveries:
+        """See Services."""
         ports = DeliveryPorts(
-            slots=DynamoSlotBook(self._table),
-            ledger=DynamoLedger(self._table),
+            slots=DynamoSlotLeases(self._table),
+            ledger=self._ledger,
             children=DynamoChildren(self._table),
             targets=self._targets,
             target=AwsTarget(
@@ -189,6 +158,7 @@ class Application:
                 self._settings.region,
             ),
             notices=self._notices,
+            draw=lambda: secrets.token_hex(NONCE_BYTES),
         )
         return Deliveries(
             self._records,
@@ -197,42 +167,62 @@ class Application:
             self._telemetry,
             ports,
             partition=self._settings.partition,
+            region=self._settings.region,
             trigger_tag=self._settings.trigger_tag,
         )
 
     @cached_property
-    def _promotions(self) -> Promotions:
+    def promotions(self) -> Promotions:
+        """See Services."""
         ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
         return Promotions(
             self._records, self._bell, now, self._telemetry, ports, trigger_tag=self._settings.trigger_tag
         )
 
     @cached_property
-    def _destinations(self) -> Destinations:
-        return Destinations(self._records, DynamoSlotBook(self._table), self._bell, now, self._telemetry)
+    def copy_quotas(self) -> CopyQuotas:
+        """See Services."""
+        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._bell, now, self._telemetry)
 
     @cached_property
-    def _grant_audit(self) -> GrantAudit:
+    def grant_audit(self) -> GrantAudit:
+        """See Services."""
         grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
-        return GrantAudit(self._records, DynamoLedger(self._table), grants, self._bell, now, self._telemetry)
+        region = self._settings.region
+        return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
-    def _inventories(self) -> Inventories:
+    def inventories(self) -> Inventories:
+        """See Services."""
         target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
         return Inventories(self._records, target, self._bell, now, self._telemetry)
 
     @cached_property
-    def _settle(self) -> Settle:
-        where = f"account {self._settings.hub_account} (hub), {self._settings.region}"
-        ledger = DynamoLedger(self._table)
+    def baseline_notice(self) -> BaselineNotice:
+        """See Services."""
+        return BaselineNotice(self._records, self._notices, now)
+
+    @cached_property
+    def _ledger(self) -> DynamoLedger:
+        return DynamoLedger(self._table)
+
+    @cached_property
+    def share_worker(self) -> ShareWorker:
+        """See Services."""
+        hub, region = self._settings.hub_account, self._settings.region
+        where = f"account {hub} (hub), {region}"
         doors: Mapping[str, Door] = {
             "snapshot": SnapshotDoor(self._sessions, where),
             "image": ImageDoor(self._sessions, where),
-            "key": GrantDoor(self._sessions, where),
-            "role": RoleDoor(self._sessions, self._targets, self._settings.hub_account, self._settings.region),
-            "policy": PolicyDoor(self._sessions, ledger, self._settings.hub_account, where),
+            "key": GrantDoor(self._sessions, where, region),
+            "role": RoleDoor(self._sessions, self._targets, hub, region),
+            "policy": PolicyDoor(self._sessions, self._ledger, hub, region),
         }
-        return Settle(self._records, ledger, doors, self._targets, self._bell, now, self._telemetry)
+        settings = self._settings
+        entitlements = LiveEntitlements(
+            self._records, self._source, self._targets, settings.hub_account, settings.region
+        )
+        return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []
@@ -243,18 +233,6 @@ def application() -> Application:
     if not _application:
         _application.append(Application(os.environ))
     return _application[0]
-
-
-def _is_the_records_own(trouble: Exception) -> bool:
-    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
-    if isinstance(trouble, ClientError):
-        return bool(trouble.response["Error"]["Code"] == "ValidationException")
-    return not isinstance(trouble, (BotoCoreError, Misconfigured))
-
-
-def _receives(message: Mapping[str, Any]) -> int:
-    """How often SQS has given this message out, this time included."""
-    return int(message["attributes"]["ApproximateReceiveCount"])
 
 
 def _seconds(context: Any) -> Any:

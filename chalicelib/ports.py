@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core.copy_quota import SlotLease
+from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
-from chalicelib.core.destination import Slots
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.inventory import InventoryPage, Part
@@ -18,8 +18,9 @@ from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Share
-from chalicelib.core.targets import Resolution
+from chalicelib.core.share import Holding, Share
+from chalicelib.core.targets import AppliedFile
+from chalicelib.core.wakes import Wake
 
 
 class Refusal(Exception):
@@ -115,6 +116,10 @@ class Records(Protocol):
         """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
         ...
 
+    def replace(self, write: Write, now: int) -> None:
+        """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
+        ...
+
     def park(self, key: Key, why: str, now: int) -> None:
         """Set it aside for a person: out of the index of what is due."""
         ...
@@ -173,46 +178,108 @@ class Records(Protocol):
         ...
 
 
-class SlotBook(Protocol):
-    """What deliveries ask of a destination, and what it gave them."""
+class SlotLeases(Protocol):
+    """The slots of a copy quota: what deliveries ask, and what they were granted."""
 
-    def ask(self, destination: Key, slots: Slots) -> None:
-        """Write what a delivery wants and has done, in its episode; what was granted stays."""
+    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+        """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
+
+        What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
+        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
+        wants no more, and then the lease is forgotten.
+        """
         ...
 
-    def asked(self, destination: Key) -> Sequence[Slots]:
-        """Read all that is asked."""
+    def leases(self, quota: Key) -> Sequence[SlotLease]:
+        """Read all of them."""
         ...
 
-    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
-        """Write the lane's side: ``granted``, and once the delivery knows, ``told``."""
+    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+        """Read a delivery's own; None where nothing is known of it."""
         ...
 
-    def drop(self, destination: Key, slots: Slots) -> None:
-        """Forget one that asks no more, if it still asks no more."""
+    def grant(self, quota: Key, lease: SlotLease) -> None:
+        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
         ...
+
+    def drop(self, quota: Key, lease: SlotLease) -> None:
+        """Forget one, unless its delivery has asked since it was read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StandingHolding:
+    """The link from an AMI to one of its standing holdings: enough to judge and release it without the share's item.
+
+    Of a damaged link, what can be read: ``holding`` then has episode 0, which stands for any.
+    """
+
+    resource: str
+    holder_key: str
+    holding: Holding
 
 
 class Ledger(Protocol):
-    """The shares of each resource. Holders write themselves in and out; the resource's lane writes the rest."""
+    """The shares of each resource. Deliveries write their holdings; the share worker writes the rest.
 
-    def hold(self, resource: str, share: Share, holder: str) -> None:
-        """Add a holder (``core.share.Holder``), and never let the share end before its ``hard_close_at``."""
+    What nobody holds and is not open any longer is in an archive that expires; ``shares`` never reads that.
+    """
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
+
+        The link of a standing one is written before.
+        """
         ...
 
-    def release(self, resource: str, holder_key: str, holder: str) -> None:
-        """Remove a holder."""
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
+        """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery."""
+        ...
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""
         ...
 
     def shares(self, resource: str) -> Sequence[Share]:
-        """Read all shares of a resource."""
+        """Read the shares of a resource that are open, or that somebody wants open."""
         ...
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
-        """Write the lane's side of these shares and their history. Raises LostRace.
+        """Write the worker's side of these shares and their history. Raises LostRace.
 
-        ``unheld``: only if those that had no holder when they were read have none now.
+        ``unheld``: only if those that had no holding when they were read have none now. What was ``damaged`` among
+        their holdings is taken out.
         """
+        ...
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
+        ...
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+        ...
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        """Whether the archive has a share of this resource whose ``holder_key`` begins with ``names``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What keeps shares from being opened, by ``holder_key``; one that stands in neither may be opened."""
+
+    refused: Mapping[str, Fault] = field(default_factory=dict)
+    """For good: no file contains its receiver, or the resource is no part of the AMI."""
+    waits: Mapping[str, Fault] = field(default_factory=dict)
+    """For now: one look at the tag, or the file, does not name it, and such a look may be stale."""
+
+
+class Entitlements(Protocol):
+    """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
+
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+        """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
         ...
 
 
@@ -230,6 +297,10 @@ class Children(Protocol):
         """
         ...
 
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
+        ...
+
     def all(self, ami: str) -> Sequence[Child]:
         """Read them all."""
         ...
@@ -240,6 +311,14 @@ class Rings(Protocol):
 
     def ring(self, key: Key, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""
+        ...
+
+
+class Wakes(Protocol):
+    """Wakes a record's worker and tells it why."""
+
+    def send(self, wake: Wake) -> None:
+        """Send it; the same key and cause within five minutes count once."""
         ...
 
 
@@ -254,6 +333,11 @@ class TagRead:
     image_state: str | None
     image_name: str = ""
     ours: bool = False
+    """It bears the tag of a delivery."""
+    owned: bool = True
+    """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
+    snapshots: frozenset[str] = frozenset()
+    """Of its devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +346,16 @@ class Tagged:
 
     ami: str
     value: str
-    pending: bool = False
-    """It is still being made."""
+    state: str = "available"
+    """EC2's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopy:
+    """A snapshot of the hub in another Region: its key's ARN, and the nonce of the attempt that made it."""
+
+    key: str
+    attempt: str
 
 
 class Source(Protocol):
@@ -277,20 +369,28 @@ class Source(Protocol):
         """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
         ...
 
+    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
+        """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
+        ...
+
+    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+        """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
+        ...
+
     def tagged(self) -> Sequence[Tagged]:
-        """Return every AMI of the hub that bears the trigger tag and was not made by us."""
+        """Return every AMI of the hub that bears the trigger tag, disabled ones too."""
         ...
 
 
 class Targets(Protocol):
     """The applied targets file, with the accounts that the units of an organisation bring into its groups."""
 
-    def resolve(self, value: str) -> Resolution:
-        """Resolve a trigger value; any fault and there are no targets."""
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
         ...
 
-    def digest(self) -> str:
-        """Name the content of the file in force; "" if nothing has been applied."""
+    def generation(self) -> str:
+        """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
         ...
 
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
@@ -302,6 +402,10 @@ class Targets(Protocol):
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
+        ...
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions (``ami-promoter pause``)."""
         ...
 
 
@@ -369,26 +473,16 @@ class MembersBook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Who bears the name that the new AMI is to have."""
-
-    ours: str | None = None
-    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
-    stranger: str | None = None
-    """Another AMI."""
-    unfinished: bool = False
-    """Whether ours is not available."""
-
-
-@dataclass(frozen=True, slots=True)
 class TargetView:
     """What the checks see in a target."""
 
     key: KeyFacts | None
     key_trouble: str
     """AWS's words where the key could not be described."""
-    named: Named
+    named: tuple[ShownImage, ...]
+    """The AMIs that bear the name which the new one is to have."""
     copies: tuple[SeenCopy, ...]
+    """The snapshots that bear the delivery's tag."""
     keys_seen: Mapping[str, str] = field(default_factory=dict)
     """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
 
@@ -399,10 +493,8 @@ class SeenImage:
 
     raw: Mapping[str, Any] | None
     attributes: Mapping[str, Mapping[str, Any]]
-    copies: Mapping[str, str]
-    """Source snapshot id to copy id, read from the copies' tags where the delivery does not know them."""
-    keys: Mapping[str, str]
-    """Copy id to its KMS key ARN ("" where unencrypted)."""
+    copies: tuple[SeenCopy, ...] = ()
+    """The snapshots that bear the delivery's tag, where it does not know its copies by their ids."""
 
 
 class TargetAccount(Protocol):
@@ -436,8 +528,8 @@ class TargetAccount(Protocol):
         """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
         ...
 
-    def discard_image(self, delivery: Delivery) -> None:
-        """Deregister the delivery's failed AMI and delete its snapshots; what is gone is no error."""
+    def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        """Deregister the delivery's failed AMI, then delete these snapshots; what is gone is no error."""
         ...
 
     def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
@@ -448,8 +540,12 @@ class TargetAccount(Protocol):
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
 
-    def find_image(self, delivery: Delivery) -> Named:
-        """Look who bears the AMI's name there. What the delivery has discarded is nobody."""
+    def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
+        ...
+
+    def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs there that bear the delivery's tag, whatever their names."""
         ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
@@ -460,10 +556,10 @@ class TargetAccount(Protocol):
         """EnableImageDeprecation (``at``: ISO 8601)."""
         ...
 
-    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...], Fault | None]:
-        """Deregister and delete all that is ours for this delivery, each apart from the others.
+    def remove(self, delivery: Delivery, images: Sequence[str], snapshots: Sequence[str]) -> Fault | None:
+        """Deregister these AMIs and delete these snapshots, each apart from the others; what is gone is no error.
 
-        Returns (what showed just before, copies that still run, the last removal that was refused).
+        Returns the last removal that was refused.
         """
         ...
 
@@ -497,8 +593,6 @@ class TargetInventory(Protocol):
 class Door(Protocol):
     """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
 
-    foreign: bool
-    """Whether such a permission may have been there before us, and cannot be told from ours by itself."""
     batch: int
     """How many permissions one call opens or closes at most."""
 
@@ -528,8 +622,8 @@ class SeenGrant:
 class Grants(Protocol):
     """All grants on one key. May raise Refusal."""
 
-    def on(self, key_arn: str) -> Sequence[SeenGrant]:
-        """List them."""
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List those of one page, from ``marker`` on ("": the first); returns them and the next marker ("": none)."""
         ...
 
 
@@ -560,6 +654,10 @@ class Telemetry(Protocol):
         """A record was set aside for a person: an alarm."""
         ...
 
+    def mended(self, key: Key, what: str) -> None:
+        """A worker put right by itself what a damaged or parked record would have held up."""
+        ...
+
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened, closed or could not be: the audit's line."""
         ...
@@ -577,7 +675,7 @@ class Telemetry(Protocol):
         ...
 
     def open_shares(self, oldest_seconds: int) -> None:
-        """For so long the oldest share of a resource has been open; one that was there before us does not count."""
+        """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
         ...
 
     def hindered(self, what: str, why: str) -> None:

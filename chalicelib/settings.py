@@ -17,11 +17,18 @@ class Settings:
     region: str
     hub_account: str
     table: str
+    """State: records and the ledger."""
+    config_table: str
+    """The applied targets file, the switches, accepted departures: written by operators alone."""
+    members_table: str
+    """Whom the units of the organization have: written by discovery alone."""
     act_queue_url: str
     settle_queue_url: str
     topic_arn: str
     event_bus: str
     trigger_tag: str
+    keep_history_days: int
+    """So long what is over is kept (DynamoDB's time to live)."""
 
     @property
     def partition(self) -> str:
@@ -30,20 +37,27 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Read them. Raises Misconfigured naming every variable that is missing."""
+        """Read them. Raises Misconfigured naming every variable that is missing, or one that is no number."""
         wanted = {
             "region": "AWS_REGION",
             "hub_account": f"{PREFIX}HUB_ACCOUNT",
             "table": f"{PREFIX}TABLE",
+            "config_table": f"{PREFIX}CONFIG_TABLE",
+            "members_table": f"{PREFIX}MEMBERS_TABLE",
             "act_queue_url": f"{PREFIX}ACT_QUEUE_URL",
             "settle_queue_url": f"{PREFIX}SETTLE_QUEUE_URL",
             "topic_arn": f"{PREFIX}TOPIC_ARN",
             "event_bus": f"{PREFIX}EVENT_BUS",
             "trigger_tag": f"{PREFIX}TRIGGER_TAG",
         }
-        missing = sorted(name for name in wanted.values() if not environment.get(name))
+        days = f"{PREFIX}KEEP_HISTORY_DAYS"
+        missing = sorted(name for name in (*wanted.values(), days) if not environment.get(name))
         if missing:
             raise Misconfigured(
                 f"The function's environment lacks {', '.join(missing)}: deploy the hub's template unchanged."
             )
-        return cls(**{field: environment[name] for field, name in wanted.items()})
+        if not environment[days].isdecimal():
+            raise Misconfigured(f"{days} is {environment[days]!r}, no number: deploy the hub's template unchanged.")
+        return cls(
+            **{field: environment[name] for field, name in wanted.items()}, keep_history_days=int(environment[days])
+        )

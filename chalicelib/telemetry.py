@@ -63,6 +63,10 @@ class PowertoolsTelemetry:
         self._logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
+    def mended(self, key: Key, what: str) -> None:
+        """See the port."""
+        self._logger.warning("mended", record=key.pk, what=what)
+
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """See the port."""
         extra: Any = fields
@@ -105,6 +109,11 @@ class PowertoolsTelemetry:
     def left(self, account: str, group: str, why: str) -> None:
         """See the port."""
         self._logger.warning("account left", target_account=account, group=group, why=why)
+
+    def session(self, role: str, packed: int) -> None:
+        """Tell how many percent of STS's limit on the packed size a session's policy took."""
+        self._logger.info("session", role=role, packed_policy_size=packed)
+        self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
 
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """See the port."""

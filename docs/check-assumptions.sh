@@ -187,3 +187,35 @@ if [[ -z $copied ]]; then echo "   not asked: there is no copy"; else
         fails "no volume comes up from $copied: $(target ec2 describe-snapshots --snapshot-ids "$copied")"
     fi
 fi
+
+title "6. STS takes the service's own session policies, and how much of its packed limit each fills"
+listed() { for ((n = 1; n <= $1; n++)); do printf 'snap-%017x ' "$n"; done; }
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
+    PYTHONPATH=$repository python3 - "$target_account" "$region" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
+import sys
+from chalicelib.adapters.session_policies import policy
+from chalicelib.core.delivery.model import Delivery, Snapshot
+from chalicelib.core.targets import Target
+
+account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
+wide = listed == ["wide"]
+snapshots = tuple(Snapshot(one, source_key, 8) for one in listed if not wide)
+target = Target(account, region)
+delivery = Delivery("0" * 20, hub, "ami-0123456789abcdef0", target, 1, 0, "name", snapshots, key_arn=own_key)
+print(policy(work, delivery, None if wide else [one.id for one in snapshots], own_key.split(":")[1]))
+PYTHON
+}
+for asked in "look" "copy $(listed 1)" "copy $(listed 4)" "copy wide" "image $(listed 1)" "image $(listed 4)" "image wide" \
+    "register" "retag" "tidy" "roles"; do
+    read -r -a words <<<"$asked"
+    policy=$(session_policy "${words[@]}")
+    what="${words[0]}, $((${#words[@]} - 1)) listed, ${#policy} characters"
+    if [[ ${words[1]:-} == wide ]]; then what="${words[0]}, the wider one, ${#policy} characters"; fi
+    if said=$(target sts assume-role --role-arn "$twin_arn" --role-session-name "$name" --policy "$policy" \
+        --query PackedPolicySize 2>&1); then
+        holds "$what: $said % of the packed limit"
+    else
+        fails "$what: $said"
+    fi
+done

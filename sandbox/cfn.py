@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sandbox.rules import rule
+
 if TYPE_CHECKING:
     from sandbox.world import World
 
 CODE = Path("build/hub")
 """Where the package of a template lies that was not read from a file."""
+
+LONG_VALUES = rule(
+    "cloudformation-parameter-value-4096",
+    "A parameter's value may have 4,096 bytes. [CloudFormation quotas]",
+)
+LONGEST_VALUE = 4096
 
 _VARIABLE = re.compile(r"\$\{(!?)([A-Za-z0-9:._]+)\}")
 _GONE = object()
@@ -63,6 +71,9 @@ def deploy(
         body, folder = read(template), template.parent
     else:
         body, folder = dict(template), CODE
+    long = [name for name, value in parameters.items() if len(str(value).encode()) > LONGEST_VALUE]
+    if long and world.rules.on(LONG_VALUES):
+        raise TemplateError(f"{', '.join(long)}: a parameter's value may have {LONGEST_VALUE} bytes")
     values = _parameters(body, parameters)
     if "Transform" in body:
         given = {name: value for name, value in values.items() if isinstance(value, str)}

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
-from chalicelib.core.destination import Slots
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Share
-from chalicelib.ports import LeadsOn, LostRace, Noted, Stored, Write, always
+from chalicelib.core.share import Holding, Purpose, Share, archived
+from chalicelib.ports import LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
 
 
 @dataclass
@@ -76,7 +76,7 @@ class MemoryRecords:
         """When the sweep will next find something."""
         while self._alarms:
             at, key = self._alarms[0]
-            if self.records[key].ring_at == at:
+            if key in self.records and self.records[key].ring_at == at:
                 return at
             heapq.heappop(self._alarms)
         return None
@@ -107,6 +107,10 @@ class MemoryRecords:
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, write.due_at)
         return True
+
+    def replace(self, write: Write, now: int) -> None:
+        self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
+        self._alarm(write.key, write.due_at)
 
     def save(
         self,
@@ -212,32 +216,49 @@ class MemoryRecords:
         return now if item.due_at is None else item.due_at
 
 
-class MemorySlotBook:
-    """The port ``SlotBook``."""
+class MemorySlotLeases:
+    """The port ``SlotLeases``."""
 
     def __init__(self) -> None:
-        self.book: Items[tuple[str, str], Slots] = Items(itemgetter(0))
+        self.book: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
 
-    def ask(self, destination: Key, slots: Slots) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode > slots.episode:
-            return
-        kept = known if known is not None and known.episode == slots.episode else replace(slots, granted=0, told=0)
-        self.book[destination.pk, slots.delivery] = replace(slots, granted=kept.granted, told=kept.told)
+    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+        known = self.book.get((quota.pk, wish.delivery))
+        if known is not None and known.episode > wish.episode:
+            return wish
+        if wish.over:
+            if known is not None:
+                del self.book[quota.pk, wish.delivery]
+            return wish
+        same = known is not None and known.episode == wish.episode
+        self.book[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
+        return self.book[quota.pk, wish.delivery]
 
-    def asked(self, destination: Key) -> Sequence[Slots]:
-        return [slots for _, slots in self.book.of(destination.pk)]
+    def leases(self, quota: Key) -> Sequence[SlotLease]:
+        return [lease for _, lease in self.book.of(quota.pk)]
 
-    def grant(self, destination: Key, slots: Slots, *, told: bool) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode == slots.episode:
-            change = {"told": slots.granted} if told else {"granted": slots.granted}
-            self.book[destination.pk, slots.delivery] = replace(known, **change)
+    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+        return self.book.get((quota.pk, delivery))
 
-    def drop(self, destination: Key, slots: Slots) -> None:
-        known = self.book.get((destination.pk, slots.delivery))
-        if known is not None and known.episode == slots.episode and known.over:
-            del self.book[destination.pk, slots.delivery]
+    def grant(self, quota: Key, lease: SlotLease) -> None:
+        known = self.book.get((quota.pk, lease.delivery))
+        if known is not None and known.episode == lease.episode and known.granted <= lease.granted:
+            self.book[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
+
+    def drop(self, quota: Key, lease: SlotLease) -> None:
+        known = self.book.get((quota.pk, lease.delivery))
+        if known is not None and (known.episode, known.until) == (lease.episode, lease.until):
+            del self.book[quota.pk, lease.delivery]
+
+
+def copying(delivery: str, account: str = "222222222222", episode: int = 1) -> Holding:
+    """What a delivery that copies holds."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.COPY)
+
+
+def sharing(delivery: str, account: str = "222222222222", episode: int = 1, until: int = 0) -> Holding:
+    """What a delivery that shares holds, for good or until then."""
+    return Holding("ami-0a", account, "us-east-1", delivery, episode, Purpose.STANDING, until)
 
 
 class MemoryLedger:
@@ -245,38 +266,82 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.book: Items[tuple[str, str], Share] = Items(itemgetter(0))
+        self.links: Items[tuple[str, str, str, str], Holding] = Items(itemgetter(0))
+        self.archived: Items[tuple[str, str, int], Share] = Items(itemgetter(0))
+        self.reads = 0
+        """Items that were read as shares."""
 
-    def hold(self, resource: str, share: Share, holder: str) -> None:
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        if holding.stands:
+            self.links[holding.ami, resource, share.holder_key, holding.delivery] = holding
         known = self.book.get((resource, share.holder_key), share)
         self.book[resource, share.holder_key] = replace(
             known,
-            holders=known.holders | {holder},
+            holdings=known.holdings | {holding},
             grantee=share.grantee,
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
         )
 
-    def release(self, resource: str, holder_key: str, holder: str) -> None:
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         known = self.book.get((resource, holder_key))
         if known is not None:
-            self.book[resource, holder_key] = replace(known, holders=known.holders - {holder})
+            left = frozenset(one for one in known.holdings if not self._same(one, holding))
+            self.book[resource, holder_key] = replace(known, holdings=left)
+        place = (holding.ami, resource, holder_key, holding.delivery)
+        link = self.links.get(place)
+        if holding.stands and link is not None and (not holding.episode or link.episode <= holding.episode):
+            del self.links[place]
+
+    def _same(self, one: Holding, asked: Holding) -> bool:
+        if asked.episode:
+            return one == asked
+        return (one.delivery, one.stands) == (asked.delivery, asked.stands)
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        return [StandingHolding(place[1], place[2], holding) for place, holding in self.links.of(ami)]
 
     def shares(self, resource: str) -> Sequence[Share]:
-        return [share for _, share in self.book.of(resource)]
+        found = [share for _, share in self.book.of(resource)]
+        self.reads += len(found)
+        return found
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
-            known = self.book[share.resource, share.holder_key]
-            if known.version != share.version or (unheld and not share.holders and known.holders):
+            known = self.book.get((share.resource, share.holder_key))
+            if known is None or known.version != share.version or (unheld and not share.holdings and known.holdings):
                 raise LostRace(share.resource)
         for share in shares:
-            known = self.book[share.resource, share.holder_key]
-            self.book[share.resource, share.holder_key] = replace(
-                share,
-                holders=known.holders,
-                hard_close_at=known.hard_close_at,
-                grantee=known.grantee,
-                version=share.version + 1,
-            )
+            self._put(share)
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        known = self.book.get((share.resource, share.holder_key))
+        if (0 if known is None else known.version) != share.version:
+            return False
+        self._put(share)
+        return True
+
+    def _put(self, share: Share) -> None:
+        known = self.book.get((share.resource, share.holder_key), share)
+        self.book[share.resource, share.holder_key] = replace(
+            share,
+            holdings=known.holdings,
+            damaged=(),
+            hard_close_at=known.hard_close_at,
+            grantee=known.grantee,
+            version=share.version + 1,
+        )
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        for share in shares:
+            known = self.book.get((share.resource, share.holder_key))
+            if known is None or known.version != share.version or known.holdings:
+                raise LostRace(share.resource)
+        for share in shares:
+            del self.book[share.resource, share.holder_key]
+            self.archived[share.resource, share.holder_key, now] = archived(share)
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        return any(name.startswith(names) for (_, name, _), _ in self.archived.of(resource))
 
 
 class MemoryChildren:
@@ -295,11 +360,16 @@ class MemoryChildren:
     def end(self, ami: str, child: Child) -> bool:
         known = self.book.get((ami, child.delivery))
         if known is not None and known.episode == child.episode and child.state in ("withdrawn", EXPIRED):
-            self.book[ami, child.delivery] = child
+            self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
         if known is None or known.episode != child.episode or known.state != "running":
             return True
-        self.book[ami, child.delivery] = child
+        self.book[ami, child.delivery] = replace(child, asked_again=known.asked_again)
         return not any(one.state == "running" for _, one in self.book.of(ami))
+
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        known = self.book.get((ami, delivery))
+        if known is not None:
+            self.book[ami, delivery] = replace(known, asked_again=episode)
 
     def all(self, ami: str) -> Sequence[Child]:
         return [child for _, child in self.book.of(ami)]

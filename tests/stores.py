@@ -11,13 +11,13 @@ import boto3
 from moto import mock_aws
 
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.addresses import Key
 from sandbox import moto_answers, moto_dynamodb
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotBook
+from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 
 NEVER = 10**12
 
@@ -70,7 +70,7 @@ class Stores:
 
 def in_memory() -> Stores:
     """Fresh and empty."""
-    return Stores(MemoryRecords(), MemorySlotBook(), MemoryLedger(), MemoryChildren())
+    return Stores(MemoryRecords(), MemorySlotLeases(), MemoryLedger(), MemoryChildren())
 
 
 @contextmanager
@@ -100,4 +100,4 @@ def on_dynamodb() -> Iterator[Stores]:
             ],
         )
         table = Table(client, "state")
-        yield Stores(DynamoRecords(table), DynamoSlotBook(table), DynamoLedger(table), DynamoChildren(table), table)
+        yield Stores(DynamoRecords(table), DynamoSlotLeases(table), DynamoLedger(table), DynamoChildren(table), table)

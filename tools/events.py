@@ -39,7 +39,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "image_name": ("text", "Name of the new AMI."),
     "outcome": (
         "text",
-        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`: in a word.",
+        "`delivered`, `shared`, `failed`, `cancelled`, `withdrawn`, `waiting`, `refused`, `incomplete`, or `ignored`.",
     ),
     "image": ("text or null", "The new AMI; null unless delivered."),
     "key": (
@@ -51,7 +51,10 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "Source snapshots and their copies as last known; after a failure they are gone, but for leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
-    "leftovers": ("list of text", "What was made in the target and could not be removed; look at it by hand."),
+    "leftovers": (
+        "list of text",
+        "What was made in the target and could not be removed, or bears our tags unproven; look at it by hand.",
+    ),
     "seconds": ("number", "From the delivery's beginning to this notice."),
     "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
     "counts": ("object", "How many deliveries ended `delivered`, `failed`, `cancelled` when they last ended."),
@@ -59,6 +62,8 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "list",
         f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
     ),
+    "images": ("list of text", f"AMIs that were tagged before the service first looked; at most {notices.MAX_LISTED}."),
+    "why": ("text", "Why nothing is done about them, and what to do."),
     "unlisted": ("number", "How many more there are."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
@@ -71,6 +76,7 @@ KINDS: Mapping[str, str] = {
     notices.WITHDRAWN: "The delivery holds no share any longer, and what nobody else holds closes within seconds.",
     notices.WAITING: "The role in the target cannot be assumed yet; told once, then tried until the queue deadline.",
     notices.REFUSED: "The tag's value or the source AMI has faults; all of them are listed, and nothing has changed.",
+    notices.BASELINE: "A new hub has looked for the first time; what was tagged before waits for a new tag event.",
     notices.SUMMARY: "All is over; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
 }
 
@@ -81,7 +87,7 @@ INTRO = """\
 
 ## Events in
 
-An event is a hint: its receiver notes it on a record and rings, and `act` reads the truth from AWS.
+An event is a hint: its receiver sends a message that names a record, and `act` reads the truth from AWS.
 A lost, repeated, late or forged event changes nothing but how soon something is looked at.
 Account and Region are taken from the envelope, ids from the text after the last `/` of an ARN.
 The patterns stand in `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target), and nowhere else.
@@ -204,6 +210,7 @@ def examples() -> dict[str, dict[str, Any]]:
         notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, children, NOW),
+        notices.BASELINE: notices.baseline(HUB, REGION, [AMI], 1, NOW),
     }
 
 
@@ -236,7 +243,7 @@ RECEIVERS = {"OnTagChange": "on-tag-change", "OnImageState": "on-image-state", "
 
 EFFECTS = {
     "tag-change": "The promotion of that AMI is looked at; an older `version` than one heard before changes nothing.\n"
-    "An AMI that bears `ami-promoter:delivery` was made by this service, and never triggers.",
+    "An AMI that bears `ami-promoter:delivery` was made by this service, and never triggers; one notice says so.",
     "hub-image-state": "A promotion that waits for its AMI to be `available` goes on.",
     "copy-ended": "The delivery that copies `source` there is looked at, whatever `result` says.",
     "target-image-state": "The delivery that made this AMI is looked at.",

@@ -30,6 +30,9 @@ The role in a target is in `deploy/target.yaml`.
 That in an organisation's management account is in `deploy/organization.yaml`.
 The tables are generated from these files (`make docs`); the reasons stand in `.chalice/policies/reasons.yaml`.
 
+- Three tables: records (`ami-promoter-R`); the targets file and the switches (`-config`), which no function may write;
+  whom the units of an organisation have (`-members`), which `discover` alone may write.
+- A function that hears events writes nothing: it sends a message that names a record, and reads look-ups at most.
 - Only `discover` may read an organisation, and nobody may change one.
 - Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
 - In a target, `act` narrows each session to one delivery's resources by a session policy.
@@ -37,9 +40,11 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - A key policy can be changed by `settle` alone, and only those of the keys in the parameter `PolicyKeyArns`, which is
   empty unless you set it. Without it the statements that name it are not there.
 - `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
-- A person needs on the table, to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan`;
-  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem`;
-  to pause and resume: `dynamodb:GetItem` and `UpdateItem`; to drain also `Scan` and `BatchGetItem`.
+- A person needs to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan` on all three tables;
+  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem` on `ami-promoter-R-config`;
+  to pause and resume: `dynamodb:GetItem` and `UpdateItem` on `ami-promoter-R-config`;
+  to drain besides: `Scan`, `BatchGetItem`, `GetItem` and `UpdateItem` on `ami-promoter-R`;
+  to accept departures: `dynamodb:GetItem` and `Query` on the other two, and `PutItem` on `ami-promoter-R-config`.
 - To check a key with `key-policy`, in the account that owns it: `kms:DescribeKey`, `GetKeyPolicy` and
   `GetKeyRotationStatus`.
 """
@@ -47,13 +52,15 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One Allow of one role's policy, as written."""
+    """One statement of one role's policy, as written."""
 
     role: str
     sid: str
     actions: tuple[str, ...]
     resources: tuple[Any, ...]
     condition: Mapping[str, Any]
+    denied: bool = False
+    """The actions are denied, and on all resources but these."""
 
 
 def statements() -> Iterator[Statement]:
@@ -95,9 +102,10 @@ def page() -> str:
         if statement.role in NOT_FUNCTIONS:
             own = "TARGET" if statement.role in TARGET_ROLES.values() else "MANAGEMENT"
         cells = (
-            statement.sid,
+            f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
-            "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
+            ("all but " if statement.denied else "")
+            + "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
             "<br>".join(_conditions(statement.condition, own)),
             reason(statement, known) or "**nobody said**",
         )
@@ -107,15 +115,28 @@ def page() -> str:
 
 def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
     for written in document["Statement"]:
-        item = written["Fn::If"][1] if "Fn::If" in written else written
-        actions, resources = item["Action"], item["Resource"]
+        choices = written.get("Fn::If", [written])
+        item = next(one for one in choices if isinstance(one, Mapping) and "Sid" in one)
+        actions, denied = item["Action"], item["Effect"] == "Deny"
+        resources = _leaves(item["NotResource"]) if denied else item["Resource"]
         yield Statement(
             role,
             item["Sid"],
             tuple(actions if isinstance(actions, list) else [actions]),
             tuple(resources if isinstance(resources, list) else [resources]),
             item.get("Condition", {}),
+            denied,
         )
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Take apart a list that Fn::Split and Fn::Join put together: its ARNs and parameters."""
+    match value:
+        case {"Fn::Split": [_, whole]} | {"Fn::Join": [_, whole]}:
+            return _leaves(whole)
+        case list():
+            return [leaf for one in value for leaf in _leaves(one)]
+    return [value]
 
 
 def _conditions(condition: Mapping[str, Any], own: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from chalicelib.core import share
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine as delivery_machine
 from chalicelib.core.delivery import model as delivery_model
-from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion import machine as promotion_machine
 from chalicelib.core.promotion import model as promotion_model
 
@@ -49,34 +49,30 @@ PROMOTION = """
 ## Promotion
 
 One source AMI on its way to all its targets.
-`chalicelib/core/promotion/machine.py` has its table, its events and its commands.
+`chalicelib/core/promotion/machine.py` has its table and what is outstanding, `evolving.py` what an event changes.
 """
 
 SHARE = """
 ## Share
 
 One permission at the source for one account: an entry of the ledger.
-`chalicelib/core/share.py` decides, `chalicelib/service/settle.py` carries out.
-It has no table; the one here was found by asking its functions about every state.
+In `chalicelib/core/share.py`, `TRANSITIONS` says where an event may lead.
+`chalicelib/service/share_worker.py` carries out.
+What is archived has left the ledger.
 """
 
 ENDING = ("stopping", "tidying")
 """The two ways out for trouble. Nearly every state leads to both, so the diagram draws them as one."""
-
-_WORDS = {
-    "held": "a delivery holds it",
-    "released": "nobody holds it any longer, or its hard end has come",
-    "opened": "the permission was added",
-    "refused": "it cannot be added, or the applied targets file does not contain the account",
-    "closed": "the permission was read back as absent, or was there before us",
-}
 
 
 def page() -> str:
     """Return the text of docs/state-machine.md."""
     delivery = _named(delivery_machine.TRANSITIONS)
     promotion = _named(promotion_machine.TRANSITIONS)
-    shares = share_table()
+    shares = {
+        state.value: {event.value: frozenset(to.value for to in after) for event, after in row.items()}
+        for state, row in share.TRANSITIONS.items()
+    }
     parts = [
         INTRO,
         DELIVERY,
@@ -86,13 +82,13 @@ def page() -> str:
         PROMOTION,
         _section(promotion, member_docs(promotion_model, "State")),
         "\n### Its events\n",
-        _events(promotion, promotion_machine),
+        _events(promotion, promotion_events),
         SHARE,
         _section(
             shares, {state: doc.rstrip(".") for state, doc in member_docs(share, "State").items()}, "what that means"
         ),
         "\n| event | what it says |\n| --- | --- |\n",
-        *(f"| {event} | {what} |\n" for event, what in _WORDS.items()),
+        *(f"| {event} | {what} |\n" for event, what in member_docs(share, "Event").items()),
     ]
     return "".join(parts)
 
@@ -108,35 +104,6 @@ def member_docs(module: ModuleType, enum: str) -> dict[str, str]:
             text = doc.value if isinstance(doc, ast.Constant) else ""
             found[str(member.value.value)] = inspect.cleandoc(str(text)).replace("\n", " ")
     return found
-
-
-def share_table() -> dict[str, dict[str, frozenset[str]]]:
-    """Find a share's transitions by asking ``chalicelib.core.share`` about a share in each state."""
-    fault = Fault("code", "where", "what", "cure")
-    table: dict[str, dict[str, frozenset[str]]] = {}
-    for state in share.State:
-        free = share.Share("resource#snapshot#snap-1", "222222222222", "222222222222", state=state)
-        held = share.Share(
-            free.resource,
-            free.holder_key,
-            free.account,
-            state=state,
-            holders=frozenset({"delivery:1"}),
-            hard_close_at=9,
-        )
-        row: dict[str, frozenset[str]] = {}
-        if share.to_open([held], 0) and state is not share.State.OPENING:
-            row["held"] = frozenset({share.intend_opening(held, 0, seen=False).state})
-        if share.to_open([held], 0):
-            row["refused"] = frozenset({share.refused(held, fault, 0).state})
-        if share.to_close([free], 0) and state is not share.State.CLOSING:
-            row["released"] = frozenset({share.intend_closing(free, 0).state})
-        if state is share.State.OPENING:
-            row["opened"] = frozenset({share.opened(held, 0).state})
-        if state is share.State.CLOSING:
-            row["closed"] = frozenset({share.closed(free, 0).state})
-        table[state.value] = row
-    return table
 
 
 def _named(transitions: Mapping[S, Mapping[type, frozenset[S]]]) -> Table:

@@ -11,7 +11,7 @@ from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.addresses import key_of
 from chalicelib.core.key_policy import FOR_ROLES
-from chalicelib.core.share import Share, standing
+from chalicelib.core.share import Share, grant_name, standing
 from chalicelib.ports import SeenGrant
 
 OPERATIONS = (
@@ -31,13 +31,14 @@ that Auto Scaling's documentation lists [aws-facts 3, VERIFIED]."""
 
 IMAGE_GONE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
+GRANTS_IN_A_PAGE = 100
+"""The most that ListGrants returns at once [botocore, kms, shape ListGrantsRequest]."""
 GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
 
 
 class SnapshotDoor:
     """The port ``Door`` for ``resource#snapshot#<id>``. Never a group, never public (law 8): only account ids."""
 
-    foreign = True
     batch = 500
 
     def __init__(self, sessions: Sessions, where: str) -> None:
@@ -80,7 +81,6 @@ class ImageDoor:
     Never a group, which means all accounts there are (law 8).
     """
 
-    foreign = True
     batch = 500
     """EC2 takes 10,000 in a request [aws-facts 4, VERIFIED]; so many as of a snapshot are enough."""
 
@@ -126,14 +126,17 @@ def launched_by(principal: str) -> dict[str, str]:
 
 
 class GrantDoor:
-    """The port ``Door`` for ``resource#key#<arn>#<account>``: one named grant per delivery and generation."""
+    """The port ``Door`` for ``resource#key#<arn>#<account>``: one named grant per delivery and opening.
 
-    foreign = False
+    ``region`` is the hub's: the names of grants say so.
+    """
+
     batch = 1
 
-    def __init__(self, sessions: Sessions, where: str, operations: Sequence[str] = OPERATIONS) -> None:
+    def __init__(self, sessions: Sessions, where: str, region: str, operations: Sequence[str] = OPERATIONS) -> None:
         self._sessions = sessions
         self._where = where
+        self._region = region
         self._operations = list(operations)
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
@@ -182,7 +185,7 @@ class GrantDoor:
 
     def _name(self, _resource: str, share: Share) -> str:
         """Return the name that it bears."""
-        return share.grant_name
+        return grant_name(share, self._region)
 
 
 class KeyGrants:
@@ -192,21 +195,22 @@ class KeyGrants:
         self._sessions = sessions
         self._where = where
 
-    def on(self, key_arn: str) -> Sequence[SeenGrant]:
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
             kms = self._sessions.own("kms", region=region_in(key_arn))
-            pages = kms.get_paginator("list_grants").paginate(KeyId=key_arn)
-            return [
-                SeenGrant(
-                    grant["GrantId"],
-                    grant.get("Name", ""),
-                    grant.get("IssuingAccount", ""),
-                    grant.get("GranteePrincipal", ""),
-                )
-                for page in pages
-                for grant in page["Grants"]
-            ]
+            begin = {"Marker": marker} if marker else {}
+            answer = kms.list_grants(KeyId=key_arn, Limit=GRANTS_IN_A_PAGE, **begin)
+        seen = [
+            SeenGrant(
+                grant["GrantId"],
+                grant.get("Name", ""),
+                grant.get("IssuingAccount", ""),
+                grant.get("GranteePrincipal", ""),
+            )
+            for grant in answer["Grants"]
+        ]
+        return seen, answer.get("NextMarker", "") if answer.get("Truncated") else ""
 
 
 def image_of(resource: str) -> str:

@@ -1,4 +1,4 @@
-"""Whom the units of the organisation have, as it is in force.
+"""Whom the units of the organisation have, as it is in force. Discovery alone may write to this table.
 
 ===========  ==================  ==================================================================================
 pk           sk                  what
@@ -7,8 +7,10 @@ pk           sk                  what
 ``members``  ``units``           body: JSON, unit -> ARN
 ``members``  ``accounts#<NN>``   body: JSON, account -> its units; of a 64th of all accounts
 ``members``  ``book``            what the resolver remembers, with its version
-``members``  ``accepted``        the accounts that a person lets go
 ===========  ==================  ==================================================================================
+
+Which departures a person accepts is a word of the operators, so it stands in their table (``targets_table``):
+``departures`` / ``accepted``.
 
 A change is one transaction, on condition of the generation: a half-written listing is never there to be read. The
 digest tells a reader of all items whether they belong together.
@@ -31,7 +33,8 @@ from chalicelib.core.organisation import Membership, Unit, text_digest
 from chalicelib.ports import Refusal
 
 MEMBERS = "members"
-CURRENT, BOOK, ACCEPTED = Key(MEMBERS, "current"), Key(MEMBERS, "book"), Key(MEMBERS, "accepted")
+CURRENT, BOOK = Key(MEMBERS, "current"), Key(MEMBERS, "book")
+ACCEPTED = Key("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
 """So many items, the pointer and the units' besides, fit into one transaction (100)."""
@@ -40,10 +43,14 @@ TRIES = 3
 
 
 class MembersTable:
-    """The port ``MembersBook``; every read is consistent. An error from AWS is raised as boto3 raises it."""
+    """The port ``MembersBook``; every read is consistent. An error from AWS is raised as boto3 raises it.
 
-    def __init__(self, client: Any, table: str) -> None:
+    ``table`` is this one's name, ``config`` that of the table with the applied targets file.
+    """
+
+    def __init__(self, client: Any, table: str, config: str) -> None:
         self._table = Table(client, table)
+        self._config = Table(client, config)
         self._name = table
 
     def membership(self) -> Membership:
@@ -65,6 +72,11 @@ class MembersTable:
             "then all is read anew, and whoever is not in the organisation at that moment is no target any more."
         )
         raise Refusal(Why.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
+
+    def generation(self) -> int:
+        """Return the generation in force; 0: nothing yet."""
+        item = self._table.get(CURRENT)
+        return int(item["generation"]) if item else 0
 
     def units_of(self, accounts: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         """Return the units of these accounts, as far as they have any; reads only the items these stand in."""
@@ -122,12 +134,12 @@ class MembersTable:
 
     def accepted(self, now: int) -> frozenset[str]:
         """See the port."""
-        item = self._table.get(ACCEPTED)
+        item = self._config.get(ACCEPTED)
         return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
 
     def accept(self, accounts: Iterable[str], by: str, at: int) -> None:
         """Let these go, for a day from ``at`` (epoch seconds), and nobody else any more."""
-        self._table.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
+        self._config.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
 
     def _body(self, sk: str) -> Mapping[str, Any]:
         item = self._table.get(Key(MEMBERS, sk))

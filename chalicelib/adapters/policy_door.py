@@ -9,7 +9,8 @@ What stands between us and a person's or a stack's edit:
 - a read that does not show what this process, or by the ledger another one, has done to the key within a minute may be
   a late one: nothing is put onto it, and it is looked at again soon;
 - after a put the policy is read again. Where ours does not show, late or taken out by an edit of what was there before,
-  it is put once more, onto what is there by then. What the ledger calls closed, and shows, goes with the next put.
+  it is put once more, onto what is there by then. A statement of this hub that the ledger does not know for needed goes
+  with the next put.
 
 What is left: an edit that falls between the second read and our put, or that such a read does not show yet, is lost,
 and the policy does not tell. It is a window of one call. The other way round, an edit that was read before our put and
@@ -30,7 +31,7 @@ from chalicelib.core import key_policy
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.key_policy import Access, Document
-from chalicelib.core.share import Share, State
+from chalicelib.core.share import POLICY_SHOWS_WITHIN, Share, State, needed
 from chalicelib.ports import Ledger, Refusal
 
 PREFIX = "resource#policy#"
@@ -42,27 +43,27 @@ GONE = "NotFoundException"
 NAMED = 8
 """So many principals a message lists."""
 
-LATE = 60
-"""Seconds within which a read may not show what was put [aws-facts 3: eventually consistent; the time UNVERIFIED]."""
+LATE = POLICY_SHOWS_WITHIN
+"""Seconds within which a read may not show what was put."""
 
 
 class PolicyDoor:
     """The port ``Door`` for ``resource#policy#<arn>``: statements that are ours by their Sid, several in one put."""
 
-    foreign = False
     batch = 50
 
-    def __init__(self, sessions: Sessions, ledger: Ledger, hub: str, where: str) -> None:
+    def __init__(self, sessions: Sessions, ledger: Ledger, hub: str, region: str) -> None:
         self._sessions = sessions
         self._ledger = ledger
         self._last: dict[str, tuple[float, frozenset[str]]] = {}
         self._hub = hub
-        self._where = where
+        self._mark = key_policy.hub_mark(hub, region)
+        self._where = f"account {hub} (hub), {region}"
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
         document = self._unless_gone(key_of(resource))
-        return frozenset(s.holder_key for s in shares if document is not None and document.shows(_access(s)))
+        return frozenset(s.holder_key for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """See the port. What stands there already is not put again: safe to repeat."""
@@ -76,15 +77,16 @@ class PolicyDoor:
             self._edit(resource, document, (), shares)
 
     def _edit(self, resource: str, document: Document, opening: Sequence[Share], closing: Sequence[Share]) -> None:
-        wanted, unwanted = [_access(s) for s in opening], [_access(s) for s in closing]
+        wanted, unwanted = [self._access(s) for s in opening], [self._access(s) for s in closing]
         for _ in range(ROUNDS):
             others = self._others(resource, (*opening, *closing))
             if self._is_late(document, opening, closing, others):
                 break
             if _is_done(document, wanted, unwanted):
                 return
-            ghosts = [_access(s) for s in others if s.state in (State.CLOSED, State.REFUSED)]
-            text = key_policy.edited(document, wanted, [*unwanted, *ghosts])
+            known = [*wanted, *unwanted, *(self._access(s) for s in others if needed(s))]
+            ghosts = document.sids.difference(*(one.sids for one in known))
+            text = key_policy.edited(document, wanted, unwanted, ghosts)
             if isinstance(text, Fault):
                 raise Refusal(Why.DENIED, text)
             latest = self._read(document.key)
@@ -113,8 +115,8 @@ class PolicyDoor:
         closed = [*opening, *(s for s in others if s.state is State.CLOSED)]
         return (
             (at > since and sids != document.sids)
-            or any((s.opened_at or 0) > since and not document.shows(_access(s)) for s in opened)
-            or any((s.closed_at or 0) > since and document.shows(_access(s)) for s in closed)
+            or any((s.opened_at or 0) > since and not document.shows(self._access(s)) for s in opened)
+            or any((s.closed_at or 0) > since and document.shows(self._access(s)) for s in closed)
         )
 
     def _unless_gone(self, key: str) -> Document | None:
@@ -133,7 +135,7 @@ class PolicyDoor:
             text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
-        document = key_policy.read(key, text)
+        document = key_policy.read(key, text, self._mark)
         if isinstance(document, Fault):
             raise Refusal(Why.DENIED, document)
         return document
@@ -144,9 +146,12 @@ class PolicyDoor:
         with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
             kms = self._sessions.own("kms", once=True, region=region_in(before.key))
             kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
-        after = key_policy.read(before.key, text)
+        after = key_policy.read(before.key, text, self._mark)
         if isinstance(after, Document):
             self._last[before.key] = (self._sessions.now(), after.sids)
+
+    def _access(self, share: Share) -> Access:
+        return key_policy.access(share.holder_key, share.grantee, self._mark)
 
 
 def key_of(resource: str) -> str:
@@ -156,10 +161,6 @@ def key_of(resource: str) -> str:
 
 def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Access]) -> bool:
     return all(map(document.gives, wanted)) and not any(map(document.shows, unwanted))
-
-
-def _access(share: Share) -> Access:
-    return key_policy.access(share.holder_key, share.grantee)
 
 
 @contextmanager

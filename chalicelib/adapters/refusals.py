@@ -39,9 +39,20 @@ THROTTLED = STALE_CREDENTIALS | frozenset(
         "KMSInternalException",
         "DependencyTimeoutException",
         "ConcurrentTagAccess",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "PriorRequestNotComplete",
+        "RequestThrottledException",
+        "SlowDown",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "TransactionConflictException",
     }
 )
-"""Ask again soon."""
+"""Ask again soon: what botocore counts as throttling, and DynamoDB's own words.
+
+LimitExceededException is not among them: in KMS it is a full quota, which a person must have raised.
+"""
 
 KINDS = {
     "ResourceLimitExceeded": Why.LIMIT,
@@ -61,7 +72,10 @@ CURES = {
 }
 
 SERVER_ERROR = 500
-SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "MalformedPolicyDocument")
+SESSION_TOO_LARGE = ("PackedPolicyTooLarge", "PackedPolicyTooLargeException", "MalformedPolicyDocument")
+"""STS takes no session policy as long as this, or none so formed."""
+TOO_LONG = "length less than or equal to"
+"""What STS says, with a ValidationError, of more than 2,048 characters."""
 
 
 @contextmanager
@@ -74,6 +88,25 @@ def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     except BotoCoreError as error:
         fault = Fault("aws-unreachable", where, f"{step} got no answer: {error}.", CURES[Why.THROTTLED])
         raise Refusal(Why.THROTTLED, fault, unknown=True) from error
+
+
+@contextmanager
+def read(step: str, what: str) -> Iterator[None]:
+    """Turn an error of a read of our own table into a Refusal that is asked again, whatever its code.
+
+    Such a read stands in the middle of work in a target; its error says nothing of the target, and ends nothing.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        fault = Fault("aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[Why.THROTTLED])
+        raise Refusal(Why.THROTTLED, fault) from error
+
+
+def too_large(error: ClientError) -> bool:
+    """Whether AssumeRole may have been refused for the size of its session policy."""
+    said = error.response["Error"]
+    return said["Code"] in SESSION_TOO_LARGE or TOO_LONG in said.get("Message", "")
 
 
 def code_of(refusal: Refusal) -> str:
@@ -94,14 +127,16 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
         return Refusal(
             Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR
         )
-    if sts and code in SESSION_TOO_LARGE:
+    if sts and too_large(error):
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(Why.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
         cure = (
             "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
             "hub's account and the external id of the targets file. If role_name there is not the hub's parameter "
-            "TargetRoleName, the hub's own policy forbids it. It is tried again until the queue deadline."
+            "TargetRoleName, the hub's own policy forbids it. A service control policy (SCP) of the hub or a resource "
+            "control policy (RCP) of the target may deny sts:AssumeRole, too. It is tried again until the queue "
+            "deadline."
         )
         return Refusal(Why.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, Why.DENIED)
@@ -112,7 +147,8 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
 def _cure(code: str) -> str:
     if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
         return (
-            "Deploy this version's templates (the role's policy lacks it), or look for a service control policy or "
-            "permissions boundary that denies it; then tag the AMI again."
+            "Deploy this version's templates (the role's policy lacks it), or look for a service control policy (SCP) "
+            "or permissions boundary that denies it, for KMS and STS also a resource control policy (RCP) of the "
+            "account that owns the key or role; then tag the AMI again."
         )
     return "Mend what the message names; then tag the AMI again."

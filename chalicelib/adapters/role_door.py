@@ -27,13 +27,12 @@ DENIED = ("AccessDeniedException", "AccessDenied")
 
 
 class RoleDoor(GrantDoor):
-    """The port ``Door`` for ``resource#role#<arn>#<account>``: one named grant per role and generation."""
+    """The port ``Door`` for ``resource#role#<arn>#<account>``: one named grant per role and opening."""
 
     def __init__(self, sessions: Sessions, targets: Targets, hub: str, region: str) -> None:
-        super().__init__(sessions, f"account {hub} (hub), {region}", LAUNCH_OPERATIONS)
+        super().__init__(sessions, f"account {hub} (hub), {region}", region, LAUNCH_OPERATIONS)
         self._targets = targets
         self._hub = hub
-        self._region = region
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
@@ -74,7 +73,7 @@ class RoleDoor(GrantDoor):
     def _name(self, resource: str, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
         name = super()._name(resource, share)
-        return f"{name}/{self._hub}/{self._region}" if addresses.at_home(resource) else name
+        return f"{name}:{self._hub}" if addresses.at_home(resource) else name
 
 
 class _placed:  # noqa: N801 - reads as a word in a with statement

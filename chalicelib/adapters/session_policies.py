@@ -1,7 +1,9 @@
 """What a session in a target may do: one delivery's own resources, for one kind of work.
 
-AWS takes at most 2,048 characters of session policy [aws-facts 6, VERIFIED]; a test measures each of these with ten
-snapshots, the most that one session is made for. A session may never do more than the role itself.
+STS takes at most 2,048 characters of session policy, and packs it: above a packed size of its own, which nobody can
+compute and which is met well below those, it answers PackedPolicyTooLarge [aws-facts, STS session policies]. So these
+are short, a session is made for four snapshots at most, and each policy has a wider form without lists, which is the
+answer to a refusal for size. A session may never do more than the role itself.
 
 Looking at running copies and at the new AMI is done in the session that registers: the look that sees the last copy
 ended is followed by RegisterImage at once, and a session of its own for each would be one AssumeRole more.
@@ -19,23 +21,26 @@ from chalicelib.core.key_policy import FOR_ROLES
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
 LIMIT = 2048
-SNAPSHOTS_PER_SESSION = 10
+SNAPSHOTS_PER_SESSION = 4
+KEYS_PER_SESSION = 3
 
-_LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImages", "ec2:DescribeImageAttribute", "kms:DescribeKey"]
+_LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImage*", "kms:DescribeKey"]
 
 
-def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partition: str = "aws") -> str:
-    """Return the session policy for one kind of work on a delivery; ``snapshots``: the sources to be copied."""
+def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (), partition: str = "aws") -> str:
+    """Return the session policy for one kind of work on a delivery.
+
+    ``snapshots``: the sources to be copied; None for the wider form, which names neither snapshots nor keys.
+    """
     statements: list[dict[str, Any]] = [_allow(_LOOK, "*")]
     ec2 = f"arn:{partition}:ec2:{delivery.target.region}::"
     ours = {"StringEquals": {"aws:RequestTag/ami-promoter:delivery": delivery.id}}
     if work == "copy":
         new = f"{ec2}snapshot/*"
         statements += [
-            # the sources lie in the hub's Region, whichever the target's is; ids are unique among all Regions
-            _allow("ec2:CopySnapshot", [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in snapshots]),
+            _allow("ec2:CopySnapshot", _sources(snapshots, partition)),
             _allow(["ec2:CopySnapshot", "ec2:CreateTags"], new, ours),
-            _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
+            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
         ]
     elif work == "register":
         statements += [
@@ -44,15 +49,13 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] = (), partit
             _allow("ec2:EnableImageDeprecation", f"{ec2}image/*", _tagged(delivery)),
         ]
     elif work == "image":
-        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}"]
-        sources += [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in snapshots[:SNAPSHOTS_PER_SESSION]]
-        if len(snapshots) > SNAPSHOTS_PER_SESSION:  # they do not fit, and CopyImage takes them all at once
-            sources[1:] = [f"arn:{partition}:ec2:*::snapshot/*"]
+        few = None if snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION else snapshots  # it takes all at once
+        sources = [f"arn:{partition}:ec2:*::image/{delivery.ami}", *_sources(few, partition)]
         both = [f"{ec2}image/*", f"{ec2}snapshot/*"]
         statements += [
             _allow("ec2:CopyImage", sources),
             _allow(["ec2:CopyImage", "ec2:CreateTags"], both, ours),
-            _allow(_KEY_USE, _keys(delivery), {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}),
+            _allow(_KEY_USE, _keys(delivery, snapshots, partition), _VIA_EC2),
         ]
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
@@ -84,17 +87,19 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 
-_KEY_USE = [
-    "kms:CreateGrant",
-    "kms:Decrypt",
-    "kms:ReEncrypt*",
-    "kms:GenerateDataKey",
-    "kms:GenerateDataKeyWithoutPlaintext",
-]
+_KEY_USE = ["kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+"""What a copy needs; the role itself may do no more of it."""
+_VIA_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 
 
-def _keys(delivery: Delivery) -> list[str]:
-    return sorted({*delivery.source_keys, delivery.key_arn})
+def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:
+    """Name the sources: they lie in the hub's Region, whichever the target's is; ids are unique among all Regions."""
+    return [f"arn:{partition}:ec2:*::snapshot/{snapshot}" for snapshot in (["*"] if snapshots is None else snapshots)]
+
+
+def _keys(delivery: Delivery, snapshots: Sequence[str] | None, partition: str) -> list[str]:
+    keys = sorted({*delivery.source_keys, delivery.key_arn})
+    return [f"arn:{partition}:kms:*:*:key/*"] if snapshots is None or len(keys) > KEYS_PER_SESSION else keys
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

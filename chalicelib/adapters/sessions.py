@@ -11,8 +11,9 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from chalicelib.adapters.refusals import told
+from chalicelib.adapters.refusals import told, too_large
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
@@ -22,12 +23,22 @@ SESSION_SECONDS = 3600
 """Role chaining is capped at one hour [aws-facts 6, VERIFIED]."""
 RENEW_BEFORE = 300
 KEPT = 64
+MOST_REFUSED = 256
+"""Policies that are remembered as too large, so that the next session does not ask in vain."""
 
 
 class Sessions:
     """Makes clients. A role's credentials are kept until shortly before they end, for the same narrow policy."""
 
-    def __init__(self, region: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, region: str, clock: Callable[[], float], packed: Callable[[str, int], None] = lambda _role, _size: None
+    ) -> None:
+        """``packed`` is told of each new session: the role's ARN, and how many percent of STS's limit its policy took.
+
+        STS's figure (``PackedPolicySize``) is the only measure of that limit [aws-facts, STS session policies].
+        """
+        self._packed = packed
+        self._refused: set[str] = set()
         self._botocore = botocore.session.get_session()
         self._region = region
         self._clock = clock
@@ -48,10 +59,23 @@ class Sessions:
         return self._own[service, place, once]
 
     def assumed(
-        self, service: str, region: str, role_arn: str, external_id: str, name: str, policy: str, *, once: bool = False
+        self,
+        service: str,
+        region: str,
+        role_arn: str,
+        external_id: str,
+        name: str,
+        policy: str,
+        *,
+        wider: str = "",
+        once: bool = False,
     ) -> Any:
-        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if refused."""
-        credentials, clients = self._credentials(role_arn, external_id, name, policy)
+        """Return a client of a role elsewhere, narrowed by a session policy. Raises Refusal (ROLE) if refused.
+
+        ``wider`` is the policy to be tried where STS refuses the first one for its size; "" if there is none.
+        """
+        narrow = policy not in self._refused or not wider
+        credentials, clients = self._credentials(role_arn, external_id, name, policy if narrow else wider, wider)
         if (service, region, once) not in clients:
             clients[service, region, once] = self._botocore.create_client(
                 service, region_name=region, config=ONCE if once else READS, **credentials
@@ -63,17 +87,27 @@ class Sessions:
         self._roles.clear()
 
     def _credentials(
-        self, role_arn: str, external_id: str, name: str, policy: str
+        self, role_arn: str, external_id: str, name: str, policy: str, wider: str
     ) -> tuple[dict[str, str], dict[Any, Any]]:
         wanted = (role_arn, external_id, name, policy)
         kept = self._roles.get(wanted)
         if kept is not None and self._clock() < kept[0]:
             return kept[1], kept[2]
-        request = {"ExternalId": external_id} if external_id else {}
+        request: dict[str, Any] = {
+            "RoleArn": role_arn,
+            "RoleSessionName": name,
+            "DurationSeconds": SESSION_SECONDS,
+            **({"ExternalId": external_id} if external_id else {}),
+        }
         with told("AssumeRole", role_arn, sts=True):
-            answer = self.own("sts").assume_role(
-                RoleArn=role_arn, RoleSessionName=name, Policy=policy, DurationSeconds=SESSION_SECONDS, **request
-            )
+            try:
+                answer = self.own("sts").assume_role(Policy=policy, **request)
+            except ClientError as error:
+                if not too_large(error) or wider in ("", policy):
+                    raise
+                self._refused = {policy, *self._refused} if len(self._refused) < MOST_REFUSED else {policy}
+                answer = self.own("sts").assume_role(Policy=wider, **request)
+        self._packed(role_arn, int(answer.get("PackedPolicySize", 0)))
         given = answer["Credentials"]
         credentials = {
             "aws_access_key_id": given["AccessKeyId"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.refusals import code_of, told
@@ -11,7 +11,7 @@ from chalicelib.core import image, register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.image import SourceImage
 from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.ports import Refusal, Tagged, TagRead
+from chalicelib.ports import HubCopy, Refusal, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
@@ -35,13 +35,23 @@ class HubSource:
         self._last = (ami, self._sessions.now(), found)
         if found is None:
             return TagRead(None, None)
-        tags = {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags", ())}
+        tags = _tags(found)
         return TagRead(
             value=tags.get(self._trigger_tag),
             image_state=found["State"],
             image_name=found.get("Name", ""),
             ours=register.DELIVERY_TAG in tags,
+            owned=found["OwnerId"] == self._account,
+            snapshots=frozenset(
+                device["Ebs"]["SnapshotId"]
+                for device in found.get("BlockDeviceMappings", ())
+                if "SnapshotId" in device.get("Ebs", {})
+            ),
         )
+
+    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        return frozenset(raw["KmsKeyId"] for raw in self._snapshots(sorted(snapshots)) if raw.get("KmsKeyId"))
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
         """See the port."""
@@ -60,6 +70,20 @@ class HubSource:
         read = image.read_image(raw, attributes, self._snapshots(wanted))
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
+    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+        """See the port."""
+        filters = [
+            {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
+            {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
+        ]
+        with told("DescribeSnapshots", f"account {self._account} (hub), {region}"):
+            pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
+            return {
+                raw["SnapshotId"]: HubCopy(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
+                for page in pages.paginate(OwnerIds=["self"], Filters=filters)
+                for raw in page["Snapshots"]
+            }
+
     def tagged(self) -> Sequence[Tagged]:
         """See the port."""
         pages = self._sessions.own("ec2").get_paginator("describe_images")
@@ -67,21 +91,21 @@ class HubSource:
         with told("DescribeImages", self._where):
             found = [
                 raw
-                for page in pages.paginate(Owners=["self"], Filters=filters, MaxResults=200)
+                for page in pages.paginate(Owners=["self"], Filters=filters, IncludeDisabled=True, MaxResults=200)
                 for raw in page["Images"]
             ]
         return [tagged for raw in found if (tagged := self._tagged(raw))]
 
     def _tagged(self, raw: Mapping[str, Any]) -> Tagged | None:
-        tags = {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
-        if register.DELIVERY_TAG in tags or self._trigger_tag not in tags:
+        tags = _tags(raw)
+        if self._trigger_tag not in tags:
             return None
-        return Tagged(raw["ImageId"], tags[self._trigger_tag], pending=raw.get("State") == "pending")
+        return Tagged(raw["ImageId"], tags[self._trigger_tag], raw.get("State", ""))
 
     def _image(self, ami: str) -> Mapping[str, Any] | None:
         try:
             with told("DescribeImages", self._where):
-                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami])
+                answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], IncludeDisabled=True)
         except Refusal as refusal:
             if code_of(refusal) in NOT_FOUND:
                 return None
@@ -107,3 +131,7 @@ class HubSource:
             if refusal.why is not Why.DENIED:
                 raise
             return None
+
+
+def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}

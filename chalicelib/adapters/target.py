@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.policy_door import policy_told
 from chalicelib.adapters.session_policies import SNAPSHOTS_PER_SESSION
-from chalicelib.adapters.target_images import WholeImages, tag_list, tags_of, unless_gone
+from chalicelib.adapters.target_images import WholeImages, described, tag_list, tags_of, unless_gone
 from chalicelib.core import comparison, register
-from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Named, Refusal, SeenImage, TargetView
+from chalicelib.ports import Refusal, SeenImage, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 
@@ -69,12 +70,12 @@ class AwsTarget(WholeImages):
     def start_copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """See the port."""
         ec2 = self._client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
-        tags = snapshot_tags(delivery, source, self._trigger_tag)
+        tags = snapshot_tags(delivery, source, self._trigger_tag, _nonce(delivery, source.id))
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
                 SourceRegion=delivery.target.region if delivery.via else self._hub_region,
                 SourceSnapshotId=delivery.read_from(source.id),
-                Description=source.description or "",
+                **described(source.description),
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(tags)}],
@@ -86,80 +87,70 @@ class AwsTarget(WholeImages):
         """See the port."""
         ec2 = self._client("ec2", "register", delivery, once=True)
         copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
-        request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, self._trigger_tag))
+        tags = image_tags(delivery, image, self._trigger_tag, _nonce(delivery))
+        request = register.request(image, copies, delivery.image_name, tags)
         with self._told("RegisterImage", delivery.where):
             answer = ec2.register_image(**request)
         registered: str = answer["ImageId"]
         return registered
 
-    def find_image(self, delivery: Delivery) -> Named:
+    def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
+        return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
+
+    def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """See the port."""
+        return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
+
+    def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
+        """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
         with self._told("DescribeImages", delivery.where):
             found = self._client("ec2", "look", delivery).describe_images(
-                Owners=["self"], Filters=[{"Name": "name", "Values": [delivery.image_name]}]
+                Owners=["self"], Filters=[by], IncludeDisabled=True
             )["Images"]
-        mine = [raw for raw in found if tags_of(raw).get(register.DELIVERY_TAG) == delivery.id]
-        left = [raw for raw in mine if raw["State"] != "deregistered" and raw["ImageId"] not in delivery.discarded]
-        ours = min(left, key=_best, default=None)
-        others = sorted(raw["ImageId"] for raw in found if raw not in mine)
-        stranger = others[0] if others else None
-        if ours is None:
-            return Named(stranger=stranger)
-        return Named(ours["ImageId"], stranger, unfinished=ours["State"] != "available")
+        return tuple(_shown(raw) for raw in found)
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
         ec2 = self._client("ec2", "register", delivery)
         with self._told("DescribeImages", delivery.where):
             found = ec2.describe_images(
-                Owners=["self"], Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}]
+                Owners=["self"],
+                Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}],
+                IncludeDisabled=True,
             )["Images"]
         if not found or found[0]["State"] != "available":
-            return SeenImage(found[0] if found else None, {}, {}, {})
+            return SeenImage(found[0] if found else None, {})
         with self._told("DescribeImageAttribute", delivery.where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
             }
         known = delivery.copies and all(copy.copy for copy in delivery.copies)
-        copies = () if known else self.find_copies(delivery)
-        return SeenImage(
-            found[0],
-            attributes,
-            {copy.source: copy.copy for copy in copies},
-            {copy.copy: copy.key_arn for copy in copies},
-        )
+        return SeenImage(found[0], attributes, () if known else self.find_copies(delivery))
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """See the port."""
         with self._told("EnableImageDeprecation", delivery.where):
             self._client("ec2", "register", delivery).enable_image_deprecation(ImageId=delivery.image, DeprecateAt=at)
 
-    def remove(self, delivery: Delivery) -> tuple[tuple[str, ...], tuple[str, ...], Fault | None]:
-        """See the port. Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
-
-        What is known by its id is removed also where a stale list does not show it.
-        """
-        with self._told("DescribeImages", delivery.where):
-            by_tag = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
-            shown = self._client("ec2", "look", delivery).describe_images(Owners=["self"], Filters=by_tag)["Images"]
-        images = sorted(raw["ImageId"] for raw in shown if raw["State"] != "deregistered")
-        copies = self.find_copies(delivery)
+    def remove(self, delivery: Delivery, images: Sequence[str], snapshots: Sequence[str]) -> Fault | None:
+        """See the port. Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED]."""
+        if not images and not snapshots:
+            return None
         ec2 = self._client("ec2", "tidy", delivery)
         trouble: Fault | None = None
-        for image in sorted({*images, *([delivery.image] if delivery.image else [])}):
+        for image in images:
             refused = self._removal(
                 "DeregisterImage", f"{delivery.where}, {image}", partial(ec2.deregister_image, ImageId=image)
             )
             trouble = refused or trouble
-        known = {copy.copy for copy in delivery.copies if copy.copy}
-        for copy in sorted({*(copy.copy for copy in copies), *known}):
+        for copy in snapshots:
             refused = self._removal(
                 "DeleteSnapshot", f"{delivery.where}, {copy}", partial(ec2.delete_snapshot, SnapshotId=copy)
             )
             trouble = refused or trouble
-        unfinished = tuple(copy.copy for copy in copies if copy.state == "pending")
-        return (*images, *(copy.copy for copy in copies)), unfinished, trouble
+        return trouble
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """See the port."""
@@ -207,26 +198,40 @@ class AwsTarget(WholeImages):
         return seen
 
 
-def _best(raw: Mapping[str, Any]) -> tuple[bool, bool, str]:
-    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
-    return raw["State"] != "available", raw["State"] != "pending", raw["ImageId"]
+def _nonce(delivery: Delivery, source: str = "") -> str:
+    """Return the nonce of the attempt that is being made; its intent is on the record."""
+    attempt = delivery.attempt(source)
+    return attempt.nonce if attempt is not None else ""
 
 
 def _session_snapshots(delivery: Delivery, source: str) -> list[str]:
-    """Return the snapshots that share a session with this one: at most ten, always the same ones."""
+    """Return the snapshots that share a session with this one: always the same ones."""
     ids = [snapshot.id for snapshot in delivery.snapshots]
     start = ids.index(source) // SNAPSHOTS_PER_SESSION * SNAPSHOTS_PER_SESSION
     return [delivery.read_from(one) for one in ids[start : start + SNAPSHOTS_PER_SESSION]]
 
 
+def _shown(raw: Mapping[str, Any]) -> ShownImage:
+    tags = tags_of(raw)
+    made = raw.get("CreationDate")
+    return ShownImage(
+        raw["ImageId"],
+        raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        nonce=tags.get(register.ATTEMPT_TAG, ""),
+        created_at=int(datetime.fromisoformat(made).timestamp()) if made else 0,
+    )
+
+
 def _seen(raw: Mapping[str, Any]) -> SeenCopy:
-    progress = str(raw.get("Progress") or "0%").rstrip("%")
+    progress, tags = str(raw.get("Progress") or "0%").rstrip("%"), tags_of(raw)
     return SeenCopy(
         copy=raw["SnapshotId"],
-        source=tags_of(raw).get(OUR_SOURCE_SNAPSHOT, ""),
+        source=tags.get(OUR_SOURCE_SNAPSHOT, ""),
         state=raw["State"],
         progress=int(progress) if progress.isdigit() else 0,
         message=raw.get("StateMessage", ""),
         started_at=int(raw["StartTime"].timestamp()) if "StartTime" in raw else 0,
         key_arn=raw.get("KmsKeyId", ""),
+        nonce=tags.get(register.ATTEMPT_TAG, ""),
     )

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.target_sessions import TargetSessions
-from chalicelib.core import pace, register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.image import SourceImage
@@ -30,41 +29,32 @@ class WholeImages(TargetSessions):
     def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
         """See the port. Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
 
-        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. A token is an episode's, by
-        the time it began (a table that was put back counts episodes anew), and a try's.
+        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.token)
         with self._told("CopyImage", f"{delivery.where}, {image.id}"):
             answer = self._client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
-                ClientToken=f"{delivery.id}-{delivery.created_at}-{len(delivery.discarded)}",
+                ClientToken=delivery.token,
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
                 Name=delivery.image_name,
-                Description=image.description or "",
+                **described(image.description),
                 Encrypted=True,
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[
-                    {"ResourceType": "image", "Tags": tag_list(image_tags(delivery, image, self._trigger_tag))},
-                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery))},
+                    {"ResourceType": "image", "Tags": tag_list(tags)},
+                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.token))},
                 ],
             )
         copied: str = answer["ImageId"]
         return copied
 
-    def discard_image(self, delivery: Delivery) -> None:
+    def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """See the port."""
         ec2 = self._client("ec2", "tidy", delivery)
         with self._told("DeregisterImage", f"{delivery.where}, {delivery.image}"):
             unless_gone(partial(ec2.deregister_image, ImageId=delivery.image))
-        with self._told("DescribeSnapshots", delivery.where):
-            by_tag = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
-            pages = self._client("ec2", "look", delivery).get_paginator("describe_snapshots")
-            found = [
-                raw["SnapshotId"]
-                for page in pages.paginate(OwnerIds=["self"], Filters=by_tag)
-                for raw in page["Snapshots"]
-                if of_this_try(delivery, int(raw["StartTime"].timestamp()))
-            ]
-        for snapshot in found:
+        for snapshot in snapshots:
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
                 unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
 
@@ -93,9 +83,9 @@ class WholeImages(TargetSessions):
         return missing
 
 
-def of_this_try(delivery: Delivery, started_at: int) -> bool:
-    """Whether a snapshot may be of the CopyImage that has failed, and not of one that another hand began since."""
-    return started_at < (delivery.whole_intended_at or 0) + pace.SILENCE
+def described(text: str | None) -> dict[str, str]:
+    """Return the argument that carries a description; EC2 is sent none rather than an empty one."""
+    return {"Description": text} if text else {}
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, told
+from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, read, told
 from chalicelib.adapters.session_policies import Work, policy
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
@@ -57,6 +57,7 @@ class TargetSessions:
             external_id,
             f"ami-promoter-{delivery.id}",
             policy(work, delivery, snapshots, self._partition),
+            wider=policy(work, delivery, None, self._partition),
             once=once,
         )
 
@@ -64,5 +65,6 @@ class TargetSessions:
         """Read role name and external id, once for the calls of one invocation."""
         now = self._sessions.now()
         if account not in self._roles or now >= self._roles[account][0]:
-            self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
+            with read("GetItem", "the applied targets file"):
+                self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
         return self._roles[account][1]

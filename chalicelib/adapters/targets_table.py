@@ -11,12 +11,15 @@ pk                           sk                       what
 ``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, where the account has a say
 ``targets#<version>``        ``organization``         body: JSON, the organisation and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
+``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ===========================  =======================  ==================================================
+
+The table is the operators': no function may write to it.
 
 A version is ``<generation>#<digest>``: it is never written again once the pointer has passed its generation,
 so cleaning up an old one cannot meet somebody who is just bringing it back.
 
-Which accounts a unit has stands in items of its own (``members_table``), and is read with these.
+Which accounts a unit has stands in a table of its own (``members_table``), and is read with these.
 """
 
 from __future__ import annotations
@@ -28,11 +31,12 @@ from typing import Any
 
 from chalicelib.adapters.members_table import MembersTable
 from chalicelib.core import codec, targets
+from chalicelib.core.addresses import SWITCH
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.core.targets import ORGANISATION, Directory, Resolution
+from chalicelib.core.targets import ORGANISATION, AppliedFile, Directory
 from chalicelib.ports import Refusal
 
 POINTERS = "targets"
@@ -67,35 +71,48 @@ class TargetsDamaged(Exception):
 class TargetsTable:
     """Reads the applied file, always consistently.
 
-    Made of a boto3 DynamoDB client, the table's name, and the hub's account and Region. An error from AWS is raised as
-    boto3 raises it: not having read is never taken for absence.
+    Made of a boto3 DynamoDB client, the names of this table and of that of the members, and the hub's account and
+    Region. An error from AWS is raised as boto3 raises it: not having read is never taken for absence.
     """
 
-    def __init__(self, client: Any, table: str, hub: tuple[str, str] = ("", "")) -> None:
+    def __init__(self, client: Any, table: str, members: str, hub: tuple[str, str] = ("", "")) -> None:
         self._client = client
         self._table = table
         self._hub = hub
-        self._members = MembersTable(client, table)
+        self._members = MembersTable(client, members, table)
+        self._read = AppliedFile()
 
-    def resolve(self, value: str) -> Resolution:
-        """Say what a trigger's value means by the file in force: targets, or every fault at once."""
+    def read(self) -> AppliedFile:
+        """See the port. What was read before serves as long as the same file and membership are in force.
+
+        The membership is read after the file: an account that leaves meanwhile is not read as one that is in.
+        """
         current = self.current()
         if current is None:
-            return Resolution(faults=(targets.nothing_applied(f"table {self._table}"),))
+            return AppliedFile(fault=targets.nothing_applied(f"table {self._table}"))
         try:
-            directory = self.directory(current)
+            if self._read.digest != current.digest or self._read.fault is not None:
+                directory = replace(self.directory(current), hub=self._hub)
+                self._read = AppliedFile(directory, current.digest)
+            directory = self._read.directory
             if directory.organisation is not None:
-                directory = replace(directory, membership=self._membership(directory.organisation), hub=self._hub)
+                known = directory.membership
+                if known.troubles or not known.generation or known.generation != self._members.generation():
+                    directory = replace(directory, membership=self._membership(directory.organisation))
+                    self._read = AppliedFile(directory, current.digest)
         except TargetsDamaged as damage:
-            return Resolution(faults=(damage.fault,), digest=current.digest)
+            return AppliedFile(digest=current.digest, fault=damage.fault)
         except Refusal as refusal:
-            return Resolution(faults=(refusal.fault,), digest=current.digest)
-        return targets.resolve(value, directory, current.digest)
+            return AppliedFile(digest=current.digest, fault=refusal.fault)
+        return self._read
 
-    def digest(self) -> str:
-        """Name the content of the file in force; "" if nothing has been applied."""
+    def generation(self) -> str:
+        """See the port."""
         current = self.current()
-        return current.digest if current else ""
+        if current is None:
+            return AppliedFile().generation
+        named = self._organisation(current)
+        return f"{current.digest}/{self._members.generation() if named else 0}"
 
     def listed(self, receivers: Collection[str]) -> frozenset[str]:
         """Return those of these that the file in force lets receive anything [law 8].
@@ -159,6 +176,11 @@ class TargetsTable:
         """
         found = self._account(account)
         return (found[0]["role_name"], found[0]["external_id"]) if found else None
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions. What runs goes on."""
+        item = self._get(SWITCH.pk, SWITCH.sk)
+        return item is not None and bool(item.get("paused", {}).get("BOOL"))
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""

@@ -20,7 +20,7 @@ class Key:
 
     @property
     def kind(self) -> str:
-        """promotion, delivery, destination or resource."""
+        """promotion, delivery, quota or resource."""
         return self.pk.split("#", 1)[0]
 
 
@@ -29,7 +29,10 @@ SWITCH = Key("switches", "promotions")
 
 
 STANDING = "standing"
-"""The partition of those notes."""
+"""The partition of the marks of AMIs with standing shares."""
+
+HEADS = "heads"
+"""The partition of all promotions' heads."""
 
 
 def delivery_id(hub: str, ami: str, account: str, region: str) -> str:
@@ -52,9 +55,9 @@ def delivery(delivery: str) -> Key:
     return Key(f"delivery#{delivery}")
 
 
-def destination(account: str, region: str) -> Key:
-    """One per (account, Region) that copies land in: the lane that hands out copy slots."""
-    return Key(f"destination#{account}#{region}")
+def copy_quota(account: str, region: str) -> Key:
+    """One per (account, Region) that copies land in: how many may run there."""
+    return Key(f"quota#{account}#{region}")
 
 
 def inventory(account: str, region: str) -> Key:
@@ -110,8 +113,23 @@ def image_resource(ami: str) -> Key:
 
 
 def standing(ami: str) -> Key:
-    """The note that an AMI has shares that stay: discovery looks whether it is still tagged."""
+    """The mark that an AMI has, or is about to have, standing shares: the pass over those looks after it."""
     return Key(STANDING, ami)
+
+
+def baseline_notice() -> Key:
+    """What the notice of the baseline is to say, until it is out."""
+    return Key("baseline#hub")
+
+
+def standing_links(ami: str) -> str:
+    """Name the partition of the links to an AMI's standing holdings."""
+    return f"standing#{ami}"
+
+
+def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Key:
+    """The link to one standing holding."""
+    return Key(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
 
 
 def grants_on(key_arn: str) -> Key:
@@ -119,9 +137,9 @@ def grants_on(key_arn: str) -> Key:
     return Key(f"resource#grants#{key_arn}")
 
 
-def slot(destination_key: Key, delivery: str) -> Key:
-    """What one delivery asks of a destination."""
-    return Key(destination_key.pk, f"slot#{delivery}")
+def slot(quota: Key, delivery: str) -> Key:
+    """What one delivery asks of a copy quota, and holds of it."""
+    return Key(quota.pk, f"slot#{delivery}")
 
 
 def share(resource: Key, holder: str) -> Key:
@@ -154,6 +172,16 @@ def plan(ami: str, plan: str, chunk: int) -> Key:
     return Key(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
 
 
+def places(ami: str, plan: str, chunk: int) -> Key:
+    """One chunk of the targets that a plan names, without their settings."""
+    return Key(f"promotion#{ami}", f"plan#{plan}#places#{chunk:05d}")
+
+
+def head(ami: str) -> Key:
+    """What discovery needs to know of a promotion; all heads stand in one partition."""
+    return Key(HEADS, ami)
+
+
 def copy_lookups(account: str, region: str, source_snapshot: str) -> str:
     """Name the partition that leads from a completion event to its deliveries, before the copy's own id is known."""
     return f"copy#{account}#{region}#{source_snapshot}"
@@ -167,6 +195,16 @@ def image_lookups(account: str, region: str, image: str) -> str:
 def lookup(partition: str, delivery: str) -> Key:
     """One entry of a look-up partition."""
     return Key(partition, f"delivery#{delivery}")
+
+
+def archived_share(resource: str, holder_key: str, at: int) -> Key:
+    """A share that was closed, or never opened, and left the ledger then."""
+    return Key(resource, f"closed#{holder_key}#{at:010d}")
+
+
+def share_history(share_key: Key, at: int, version: int) -> Key:
+    """What happened to a share; its versions begin anew when it comes back from the archive, its times do not."""
+    return Key(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 
 def history(record: Key, version: int) -> Key:

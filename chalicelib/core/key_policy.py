@@ -59,16 +59,27 @@ class Audience(StrEnum):
 
 
 _SUFFIX = {Audience.COPIES: "", Audience.ACCOUNT: "-share", Audience.ROLES: "-roles"}
-_OURS = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)(Look)?")
+
+
+def hub_mark(account: str, region: str) -> str:
+    """Say in a Sid which hub a statement is of, so that no hub takes another's away.
+
+    Two in two Regions of one account may have statements in one key's policy. A Sid takes letters and digits alone.
+    """
+    return f"{account}{region.replace('-', '')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What one share opens. ``principal`` is the ARN of the target's role, or of its root for the whole account."""
+    """What one share opens. ``principal`` is the ARN of the target's role, or of its root for the whole account.
+
+    ``hub``: see ``hub_mark``.
+    """
 
     account: str
     audience: Audience
-    principal: str = ""
+    principal: str
+    hub: str
 
     @property
     def holder_key(self) -> str:
@@ -78,8 +89,12 @@ class Access:
     @property
     def sids(self) -> frozenset[str]:
         """Of its statements."""
-        sid = f"AmiPromoter{self.account}{self.audience}"
-        return frozenset({sid} if self.audience is Audience.ROLES else {sid, f"{sid}Look"})
+        return frozenset({self.sid} if self.audience is Audience.ROLES else {self.sid, f"{self.sid}Look"})
+
+    @property
+    def sid(self) -> str:
+        """Of the first of them."""
+        return f"AmiPromoter{self.hub}To{self.account}{self.audience}"
 
 
 def holder_key(account: str, audience: Audience) -> str:
@@ -87,11 +102,11 @@ def holder_key(account: str, audience: Audience) -> str:
     return f"{account}{_SUFFIX[audience]}"
 
 
-def access(name: str, principal: str) -> Access:
-    """Return what a share named so is for; ``principal``: the share's grantee."""
+def access(name: str, principal: str, hub: str) -> Access:
+    """Return what a share named so is for; ``principal``: the share's grantee; ``hub``: see ``hub_mark``."""
     account, _, rest = name.partition("-")
     audience = next((a for a, suffix in _SUFFIX.items() if suffix == (f"-{rest}" if rest else "")), Audience.COPIES)
-    return Access(account, audience, principal)
+    return Access(account, audience, principal, hub)
 
 
 def statements(access: Access) -> tuple[dict[str, Any], ...]:
@@ -104,7 +119,7 @@ def statements(access: Access) -> tuple[dict[str, Any], ...]:
     """
     partition = access.principal.split(":")[1] if access.principal.startswith("arn:") else "aws"
     iam = f"arn:{partition}:iam::{access.account}"
-    sid = f"AmiPromoter{access.account}{access.audience}"
+    sid = access.sid
     only = {} if access.principal.endswith(":root") else {"ArnEquals": {"aws:PrincipalArn": access.principal}}
     if access.audience is Audience.ROLES:
         return (
@@ -147,15 +162,19 @@ def _allow(sid: str, iam: str, action: str | list[str], condition: Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The policy of the key of this ARN, as KMS returned it."""
+    """The policy of the key of this ARN, as KMS returned it. Another hub's statements are others'."""
 
     key: str
     policy: PolicyText
+    hub: str
 
     @property
     def sids(self) -> frozenset[str]:
         """The Sids of our statements in it."""
-        return frozenset(part.sid for part in self.policy.parts if _is_ours(part))
+        return frozenset(part.sid for part in self.policy.parts if self._is_ours(part))
+
+    def _is_ours(self, part: Part) -> bool:
+        return re.fullmatch(f"AmiPromoter{self.hub}To[0-9]{{12}}(Copies|Account|Roles)(Look)?", part.sid) is not None
 
     @property
     def principals(self) -> tuple[str, ...]:
@@ -180,25 +199,34 @@ class Document:
         return self._said(others=True) == other._said(others=True)
 
     def _said(self, *, others: bool) -> tuple[str, list[str]]:
-        parts = (part for part in self.policy.parts if not (others and _is_ours(part)))
+        parts = (part for part in self.policy.parts if not (others and self._is_ours(part)))
         return meaning(self.policy.rest), sorted(meaning(part.value) for part in parts)
 
 
-def read(key: str, text: str) -> Document | Fault:
-    """Take a key policy apart; a fault where that cannot be done safely. ``key``: the key's ARN, for messages."""
+def read(key: str, text: str, hub: str) -> Document | Fault:
+    """Take a key policy apart; a fault where that cannot be done safely.
+
+    ``key``: the key's ARN, for messages; ``hub``: see ``hub_mark``.
+    """
     policy = taken_apart(text)
-    return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy)
+    return _unreadable(key, policy) if isinstance(policy, str) else Document(key, policy, hub)
 
 
-def edited(document: Document, wanted: Collection[Access], unwanted: Collection[Access] = ()) -> str | Fault:
+def edited(
+    document: Document,
+    wanted: Collection[Access],
+    unwanted: Collection[Access] = (),
+    ghosts: Collection[str] = (),
+) -> str | Fault:
     """Return the text with the statements of some accesses and without those of others.
 
+    ``ghosts``: Sids of statements to be taken out as well.
     What stands there already as it should is left alone. A fault where the document would be too large, where nothing
     would be left in it, or where another's dead principal would make the put fail.
     """
     lacking = [one for one in {one.holder_key: one for one in wanted}.values() if not document.gives(one)]
     new = [_compact(statement) for one in lacking for statement in statements(one)]
-    without = _sids([*lacking, *unwanted])
+    without = _sids([*lacking, *unwanted]) | frozenset(ghosts)
     text = rebuilt(document.policy, without, new)
     size = len(text.encode())
     if new and size > LIMIT:
@@ -215,16 +243,16 @@ def edited(document: Document, wanted: Collection[Access], unwanted: Collection[
     return _put_fit(document, text)
 
 
-def faults(key: str, hub: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
+def faults(key: str, hub: str, region: str, text: str | Fault, wanted: Collection[Access]) -> tuple[Fault, ...]:
     """Say why these accesses cannot be written into a key's policy, before anything is opened; empty if they can.
 
-    ``text``: the policy, or why it could not be read.
+    ``hub`` and ``region`` are the hub's; ``text``: the policy, or why it could not be read.
     """
     if (foreign := foreign_key(key, hub)) is not None:
         return (foreign,)
     if isinstance(text, Fault):
         return (text,)
-    document = read(key, text)
+    document = read(key, text, hub_mark(hub, region))
     if isinstance(document, Fault):
         return (document,)
     dead = tuple(dead_principals(document))
@@ -265,7 +293,7 @@ def _put_fit(document: Document, text: str) -> str | Fault:
         return text
     for fault in dead_principals(document):
         return fault
-    after = read(document.key, text)
+    after = read(document.key, text, document.hub)
     if isinstance(after, Fault) or not after.same_others(document):
         return _unreadable(document.key, "editing it would have changed what is not ours")
     return text
@@ -284,10 +312,6 @@ def _unreadable(key: str, why: str) -> Fault:
     what = f"its policy cannot be changed safely: {why}."
     cure = f"Look at it (aws kms get-key-policy) and mend it, or {GRANT_INSTEAD}; then tag the AMI again."
     return Fault("key-policy-unreadable", key, what, cure)
-
-
-def _is_ours(part: Part) -> bool:
-    return _OURS.fullmatch(part.sid) is not None
 
 
 def _sids(accesses: Collection[Access]) -> frozenset[str]:

@@ -31,6 +31,7 @@ WITHDRAWN = "delivery.withdrawn"
 WAITING = "delivery.waiting-for-role"
 REFUSED = "promotion.refused"
 SUMMARY = "promotion.over"
+BASELINE = "hub.baseline"
 
 _ENDINGS = {State.FAILED: FAILED, State.CANCELLED: CANCELLED, State.WITHDRAWN: WITHDRAWN, None: DELIVERED}
 GOOD = ("delivered", "shared")
@@ -48,7 +49,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
-        "leftovers": list(delivery.leftovers[:MAX_LISTED]),
+        "leftovers": list(dict.fromkeys((*delivery.leftovers, *delivery.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
     }
 
@@ -69,10 +70,11 @@ def waiting_for_role(delivery: Delivery, now: int) -> dict[str, Any]:
 def refused(promotion: Promotion, faults: Iterable[Fault], now: int) -> dict[str, Any]:
     """Build the one notice that lists every fault of a value or a source."""
     listed = _faults(faults)
+    value = promotion.value if promotion.candidate is None else promotion.candidate
     return {
-        **_of_promotion(promotion, REFUSED, now, promotion.candidate or "", *(fault["what"] for fault in listed)),
+        **_of_promotion(promotion, REFUSED, now, value or "", *(fault["what"] for fault in listed)),
         "outcome": "refused",
-        "value": promotion.candidate,
+        "value": value,
         "faults": listed,
     }
 
@@ -95,6 +97,23 @@ def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[s
     }
 
 
+def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int) -> dict[str, Any]:
+    """Build the one notice of a new hub: what was tagged before it first looked waits for a new tag event."""
+    listed = list(images)
+    return {
+        "schema": SCHEMA,
+        "id": digest(hub, region, BASELINE),
+        "event": BASELINE,
+        "at": now,
+        "hub": hub,
+        "region": region,
+        "outcome": "ignored",
+        "images": listed,
+        "unlisted": max(count - len(listed), 0),
+        "why": "These AMIs bore the trigger tag before the service first looked. Tag one again to promote it.",
+    }
+
+
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
     """Return the message attributes that a filter policy can use; SNS takes no empty value.
 
@@ -114,7 +133,8 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
 def subject(notice: Mapping[str, Any]) -> str:
     """Return a line for people who subscribe by mail: printable ASCII, at most 100 characters, as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
-    text = f"{notice['source_image']} {notice['outcome']}{place} ({notice.get('source_name', '')})"
+    image = notice.get("source_image", f"{len(notice.get('images', ()))} AMIs")
+    text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:SUBJECT_LENGTH]
 
 

@@ -30,6 +30,15 @@ GRACE = 1 * HOUR
 
 TIDYING_DEADLINE = 1 * HOUR
 
+LAST_LOOK = 24 * HOUR
+"""After a deadline: for so long a look is tried that shows whether the work is done, where the target refuses it."""
+
+LEASE = 1 * HOUR
+"""For so long copy slots are a delivery's without a sign of life from it."""
+
+LEASE_MARGIN = 5 * MINUTE
+"""So long before its end a delivery no longer relies on a lease: for clocks that differ, and calls under way."""
+
 RING_LOST = 1 * MINUTE
 """A ring not answered for so long counts as lost."""
 

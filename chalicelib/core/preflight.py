@@ -19,7 +19,7 @@ __all__ = ["KeyFacts", "source_faults", "target_faults"]
 MAX_TAGS = 50
 """User tags that one resource may bear; aws: tags do not count."""
 WHOLE = "Write `copy_method: auto` (or `image`) in the targets file and tag it again: CopyImage takes it whole"
-OUR_TAGS = 4
+OUR_TAGS = 5
 """Tags that the service itself puts on an image or snapshot (``ami-promoter:...``)."""
 
 
@@ -109,18 +109,20 @@ def target_faults(
     name: str,
     name_taken_by: str | None,
     key_trouble: str = "",
+    *,
+    unproven: tuple[Fault, ...] = (),
 ) -> tuple[Fault, ...]:
     """Why the target cannot take the image yet; empty if it can.
 
     ``key`` is None if the target's key could not be described, ``key_trouble`` then AWS's words; ``tags`` are those the
     copy would bear, ``name`` the one it would have, and ``name_taken_by`` the target's AMI that has it already, if any
-    but one that this very delivery made.
+    but one that this very delivery made; ``unproven`` the fault of one that may be its own and cannot be proven to be.
     """
     where = f"account {target.account}, {target.region}"
     return (
         *target_key_faults(target, key, key_trouble),
         *_target_tags(tags, where),
-        *_name_taken(name, name_taken_by, where),
+        *(unproven or _name_taken(name, name_taken_by, where)),
     )
 
 

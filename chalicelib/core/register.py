@@ -26,6 +26,7 @@ __all__ = [
 
 OUR_PREFIX = "ami-promoter:"
 DELIVERY_TAG = f"{OUR_PREFIX}delivery"
+ATTEMPT_TAG = f"{OUR_PREFIX}attempt"
 SOURCE_IMAGE_TAG = f"{OUR_PREFIX}source-image"
 
 

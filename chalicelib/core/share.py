@@ -1,32 +1,96 @@
-"""The ledger: every permission that is open at a source, who holds it, and when it closes.
+"""The ledger's records: every permission that is open at a source, who holds it and why, and when it closes.
 
-``wanted -> opening -> open -> closing -> closed``. One share is one permission for one account. A share is open as long
-as a holder needs it (law 1); what was there before us stays (law 2); the intent is on the record before the call
-(law 3); and ``hard_close_at`` closes it whatever else hangs, needing nothing but resource, account and date.
+One share is one permission for one account. It is open as long as somebody holds it (invariant 1). What was there
+before the service stays (invariant 2). The intent is on the record before the call (invariant 3). Past its end the
+ledger closes it whatever else hangs, and needs nothing but resource, account and date for that.
+
+``TRANSITIONS`` says where each event may lead; the functions below it make the events. A share that is closed or
+refused, and that nobody holds, leaves the ledger for the archive.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 
-GRANT_PREFIX = "ami-promoter-"
+GRANT_PREFIX = "ami-promoter:"
 
-OWN_HISTORY = 15 * pace.MINUTE
-"""A permission that we ourselves closed within this time and that still shows is our own stale one."""
-
+FIRST_LOOK_COUNTS_FOR = 15 * pace.MINUTE
+"""So long a permission's first look before an opening counts as the first of two: it may have been given since."""
 
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
 GRANTS_SHOW_WITHIN = 5 * pace.MINUTE
 """A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
+
+LOOKS_APART = 1 * pace.MINUTE
+"""Between the two looks that must miss a nameless permission before it is believed to be gone."""
+
+LAST_LOOK = 2 * pace.MINUTE
+"""No sooner after the removal than this is the second of them."""
+
+POLICY_SHOWS_WITHIN = 1 * pace.MINUTE
+"""So long a read may still show a key policy's statement that was removed [aws-facts 3: the time is UNVERIFIED]."""
+
+ENDED_LONG_AGO = 1
+"""The end of a share whose end is not known."""
+
+
+class Purpose(StrEnum):
+    """Why a share is held."""
+
+    COPY = "copy"
+    """While copies run."""
+    STANDING = "standing"
+    """For as long as the AMI is shared, or delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who needs a share and why: one delivery in one episode, of one AMI, for one target.
+
+    ``until`` is the end of a standing holding in epoch seconds (0: none). Those that copy end at the share's
+    ``hard_close_at``, which is the latest of theirs.
+    """
+
+    ami: str
+    account: str
+    region: str
+    delivery: str
+    episode: int
+    purpose: Purpose
+    until: int = 0
+
+    def __str__(self) -> str:
+        """As the ledger stores it: the same holding is the same text, so adding and removing may be repeated."""
+        parts = (self.ami, self.account, self.region, self.delivery, self.episode, self.purpose, self.until)
+        return "|".join(map(str, parts))
+
+    @classmethod
+    def read(cls, text: Any) -> Holding | None:
+        """Read one; None where it cannot be read: then it holds nothing."""
+        parts = text.split("|") if isinstance(text, str) else []
+        if len(parts) != len(cls.__dataclass_fields__):
+            return None
+        ami, account, region, delivery, episode, purpose, until = parts
+        known = purpose in tuple(Purpose) and episode.isdecimal() and until.isdecimal()
+        if not (known and ami and account and region and delivery):
+            return None
+        return cls(ami, account, region, delivery, int(episode), Purpose(purpose), int(until))
+
+    @property
+    def stands(self) -> bool:
+        """Whether it outlasts copies."""
+        return self.purpose is Purpose.STANDING
 
 
 class State(StrEnum):
@@ -41,89 +105,191 @@ class State(StrEnum):
     CLOSING = "closing"
     """The permission is being removed, and is not seen gone yet."""
     CLOSED = "closed"
-    """The permission was read back as absent, or was there before us and stays."""
+    """The permission was seen to be gone, or was there before us and stays."""
     REFUSED = "refused"
     """It could not be opened; its holders know why."""
+    ARCHIVED = "archived"
+    """Nobody holds it and nothing is open: it has left the ledger, and its history expires."""
+
+
+class Event(StrEnum):
+    """What happens to a share."""
+
+    SEEN = "seen"
+    """The permission shows before it was asked for, or a new holder must wait: it is looked at again."""
+    OPENING_INTENDED = "opening intended"
+    """A delivery holds it, and may: the intent to add the permission is written."""
+    OPENED = "opened"
+    """The permission was added, or was there before us."""
+    REFUSED = "refused"
+    """It cannot be added, or the account is not entitled to it."""
+    CLOSING_INTENDED = "closing intended"
+    """Nobody holds it any longer, or its end has come: the intent to remove the permission is written."""
+    LOOKED_AT = "looked at"
+    """The permission was removed, still shows, or does not show for the first time."""
+    CLOSED = "closed"
+    """The permission was seen to be gone, or was there before us."""
+    GIVEN_UP = "given up"
+    """A target does not let its own key's grant be revoked: it is the target's to end."""
+    ENDED = "ended"
+    """Its end has come before it was opened."""
+    FOUND_OPEN = "found open"
+    """A late call of ours took effect after another run had closed it: it is closed again."""
+    FOUND_CLOSED = "found closed"
+    """A late call of ours took effect after another run had opened it: it is opened again."""
+    LEFT = "left"
+    """Nobody holds it, and nothing of it is open."""
+
+
+_S, _E = State, Event
+
+TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
+    _S.WANTED: {
+        _E.SEEN: frozenset({_S.WANTED}),
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.REFUSED}),
+        _E.ENDED: frozenset({_S.REFUSED}),
+        _E.LEFT: frozenset({_S.ARCHIVED}),
+    },
+    _S.OPENING: {
+        _E.OPENED: frozenset({_S.OPEN}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
+        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
+    },
+    _S.OPEN: {
+        _E.CLOSING_INTENDED: frozenset({_S.CLOSING}),
+        _E.FOUND_CLOSED: frozenset({_S.OPENING}),
+    },
+    _S.CLOSING: {
+        _E.LOOKED_AT: frozenset({_S.CLOSING}),
+        _E.CLOSED: frozenset({_S.CLOSED, _S.REFUSED}),
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.CLOSING}),
+        _E.GIVEN_UP: frozenset({_S.REFUSED}),
+    },
+    _S.CLOSED: {
+        _E.SEEN: frozenset({_S.WANTED}),
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.REFUSED}),
+        _E.ENDED: frozenset({_S.REFUSED}),
+        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
+        _E.LEFT: frozenset({_S.ARCHIVED}),
+    },
+    _S.REFUSED: {
+        _E.SEEN: frozenset({_S.WANTED}),
+        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+        _E.REFUSED: frozenset({_S.REFUSED}),
+        _E.ENDED: frozenset({_S.REFUSED}),
+        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
+        _E.LEFT: frozenset({_S.ARCHIVED}),
+    },
+    _S.ARCHIVED: {},
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One permission. ``holder_key`` is the account (snapshot) or the delivery id (key); times are epoch seconds."""
+    """One permission. Times are epoch seconds.
+
+    ``holder_key`` names it on its resource: an account (snapshot), an account or an ARN (AMI), a delivery (grant), a
+    service-linked role, an audience of a key's policy.
+    """
 
     resource: str
     holder_key: str
     account: str
     grantee: str = ""
-    """For a key grant: the principal's ARN."""
+    """For a key's grant or statement: the principal's ARN."""
     state: State = State.WANTED
-    generation: int = 0
-    before_us: bool = False
+    preexisting: bool = False
     """The permission was there when we came; it stays when we go."""
     grant_id: str = ""
     seen_at: int | None = None
     """When the permission first showed before we asked for it; one look is not believed."""
     intended_at: int = 0
+    """When it was last intended to open it; a grant's name says so."""
     opened_at: int | None = None
+    removed_at: int | None = None
+    """When a nameless permission was last removed; None: it is to be removed."""
+    gone_at: int | None = None
+    """When the first look since missed it."""
     closed_at: int | None = None
     closed_blind: bool = False
+    """It was closed at its end although somebody held it."""
+    together: int = 0
+    """So many at most may be in a batch with it, as a larger one was refused for one of them; 0: any number."""
     tries: int = 0
     next_try: int = 0
     fault: Fault | None = None
-    told: frozenset[str] = frozenset()
-    """Holders that know the present state."""
-    holders: frozenset[str] = frozenset()
-    """Deliveries, each as ``Holder`` writes it. Written by them, read here."""
+    """Why it could not be opened."""
+    blocked: Fault | None = None
+    """What must pass before it can be opened: it is tried again by itself."""
+    notified: frozenset[Holding] = frozenset()
+    """Those who know its present state."""
+    holdings: frozenset[Holding] = frozenset()
+    """Written by deliveries, read here."""
+    damaged: tuple[str, ...] = ()
+    """What stands among the holdings and cannot be read: it holds nothing, is reported once, and is taken out."""
     hard_close_at: int = 0
-    """Of those that hold it for their copies. Written by them, and only ever later."""
+    """The end of those that hold it for copies; only ever moved to later."""
     version: int = 0
-    """Of the lane's side, for its conditional write."""
-
-    @property
-    def grant_name(self) -> str:
-        """Name of the key grant, with its generation: re-using a name soon after revoking may return the dying one."""
-        return f"{grant_stem(self.holder_key)}-{self.generation}"
+    """Of the share worker's side, for its conditional write."""
 
 
-def grant_stem(holder_key: str) -> str:
-    """Return what the names of all generations of a grant begin with; KMS takes no dots in them."""
-    return GRANT_PREFIX + re.sub("[^a-zA-Z0-9:/_-]", "_", holder_key)
+# --- names -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a share: a delivery in one episode. One that ``stays`` has its own end (``until``, 0: none)."""
+def grant_stem(holder_key: str, region: str) -> str:
+    """Return what the names of all grants of a share begin with.
 
-    delivery: str
-    episode: str
-    stays: bool = False
-    until: int = 0
+    ``region`` is the hub's: two hubs of one account may have grants on one key, and neither closes the other's. KMS
+    takes no dots in names.
+    """
+    return f"{GRANT_PREFIX}{region}:{re.sub('[^a-zA-Z0-9/_-]', '_', holder_key)}:"
 
-    def __str__(self) -> str:
-        """As it stands in the ledger: "id:episode", or "id:episode@until"."""
-        return f"{self.delivery}:{self.episode}" + (f"@{self.until}" if self.stays else "")
 
-    @classmethod
-    def read(cls, text: str) -> Holder:
-        """Read one; an end that cannot be read has come."""
-        name, stays, until = text.partition("@")
-        delivery, _, episode = name.rpartition(":")
-        return cls(delivery, episode, bool(stays), int(until) if until.isdecimal() else 1)
+def grant_name(share: Share, region: str) -> str:
+    """Name a share's grant, with the time of its intent.
+
+    Repeating the call returns the same grant, and a name is never used again: soon after revoking, the dying grant
+    would be returned [aws-facts 3].
+    """
+    return f"{grant_stem(share.holder_key, region)}{share.intended_at}"
+
+
+def is_grant_of(name: str, region: str) -> bool:
+    """Whether a grant's name says that the hub in this Region made it."""
+    return name.startswith(f"{GRANT_PREFIX}{region}:")
+
+
+def ghost_name(grant_id: str) -> str:
+    """Name the share of a grant that no delivery's share accounts for."""
+    return f"grant-{grant_id}"
+
+
+def nameless(resource: str) -> bool:
+    """Whether a permission there bears no name of ours, so that it cannot be told from somebody else's."""
+    return resource.split("#")[1] in ("snapshot", "image")
+
+
+# --- who holds it, and until when ------------------------------------------------------------------------------------
 
 
 def standing(share: Share) -> bool:
     """Whether somebody holds it beyond copies: it is open on purpose, and its age says nothing."""
-    return any(Holder.read(text).stays for text in share.holders)
+    return any(holding.stands for holding in share.holdings)
 
 
 def hard_end(share: Share) -> int:
-    """When the share must close although somebody holds it; 0: never, as it stays until its holder lets it go."""
-    holders = [Holder.read(text) for text in share.holders]
-    ends = [holder.until for holder in holders if holder.stays]
+    """When the share must close although somebody holds it; 0: never, as it stands until its holder releases it."""
+    ends = [holding.until for holding in share.holdings if holding.stands]
     if 0 in ends:
         return 0
-    if share.hard_close_at and (len(ends) < len(holders) or not holders):
+    if len(ends) < len(share.holdings):
+        ends.append(share.hard_close_at or ENDED_LONG_AGO)
+    elif not ends:
         ends.append(share.hard_close_at)
-    return max(ends, default=0)
+    return max(ends)
 
 
 def overdue(share: Share, now: int) -> bool:
@@ -132,49 +298,141 @@ def overdue(share: Share, now: int) -> bool:
     return end != 0 and now >= end
 
 
-def to_open(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
-    """Return those to be opened now: held, not open, and not past their end."""
+def needed(share: Share) -> bool:
+    """Whether the share is open, or somebody wants it open."""
+    return bool(share.holdings) or share.state in (State.OPENING, State.OPEN, State.CLOSING)
+
+
+def unnotified(share: Share) -> frozenset[Holding]:
+    """Those who wait to hear what became of the share, or what it waits for."""
+    closed_blind = share.closed_blind and share.state is State.CLOSED
+    waits = share.state is State.OPENING and share.blocked is not None
+    news = share.state is State.OPEN or share.fault is not None or closed_blind or waits
+    return share.holdings - share.notified if news else frozenset()
+
+
+def oldest_open(shares: Iterable[Share], now: int) -> int | None:
+    """For how many seconds the oldest share of ours has been open; None if none is."""
+    counted = [s for s in shares if s.state is State.OPEN and not s.preexisting and not standing(s)]
+    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
+    return now - min(opened_at) if opened_at else None
+
+
+# --- what is to be done ----------------------------------------------------------------------------------------------
+
+
+def to_close(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those to be closed now, longest waiting first: ours, and nobody's need any longer, or past their end."""
+    found = [s for s in shares if (now >= s.next_try or _was_held(s)) and _must_close(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _was_held(share: Share) -> bool:
+    """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
+    return share.state is State.OPEN and bool(share.notified)
+
+
+def _must_close(share: Share, now: int) -> bool:
+    if share.state is State.CLOSING:
+        return not _reopens(share, now)
+    return share.state in (State.OPENING, State.OPEN) and (not share.holdings or overdue(share, now))
+
+
+def _reopens(share: Share, now: int) -> bool:
+    """Whether a closing that was begun is left for an opening, as somebody came meanwhile.
+
+    A nameless permission is simply added again. A grant or a statement is closed to the end and opened anew: what is
+    added under its own name must not be what is just going away.
+    """
+    kept = bool(share.holdings) and not overdue(share, now) and share.fault is None and not share.closed_blind
+    return kept and nameless(share.resource) and share.state is State.CLOSING and not share.preexisting
+
+
+def to_open(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
+    found = [s for s in shares if s.holdings and _is_time(s, now) and not overdue(s, now) and _may_open(s, now)]
+    return sorted(found, key=lambda s: s.next_try)
+
+
+def _is_time(share: Share, now: int) -> bool:
+    """Whether it may be tried now. The next look of a closing is nothing that an opening waits for."""
+    return now >= share.next_try or (share.state is State.CLOSING and not share.tries)
+
+
+def _may_open(share: Share, now: int) -> bool:
+    if share.state is State.CLOSING:
+        return _reopens(share, now)
     waiting = (State.WANTED, State.OPENING, State.CLOSED, State.REFUSED)
-    return tuple(
-        s
-        for s in shares
-        if s.holders and not overdue(s, now) and now >= s.next_try and s.state in waiting and _asks_again(s)
-    )
+    return share.state in waiting and _asks_again(share)
 
 
 def _asks_again(share: Share) -> bool:
     """A refused or blind-closed share is tried again only for a holder that has not been told so."""
     if share.state is State.REFUSED or (share.state is State.CLOSED and share.closed_blind):
-        return bool(share.holders - share.told)
+        return bool(share.holdings - share.notified)
     return True
 
 
-def to_close(shares: Iterable[Share], now: int) -> tuple[Share, ...]:
-    """Return those to be closed now: ours, and nobody's need any longer, or past their end."""
-    return tuple(s for s in shares if (now >= s.next_try or _was_held(s)) and _must_close(s, now))
+def to_end(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
+    idle = (State.WANTED, State.CLOSED)
+    return [s for s in shares if s.state in idle and s.holdings and overdue(s, now) and not s.closed_blind]
 
 
-def _was_held(share: Share) -> bool:
-    """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
-    return share.state is State.OPEN and bool(share.told)
+def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
+    """Return those that leave the ledger: nobody holds them, and nothing of them is open."""
+    idle = (State.WANTED, State.CLOSED, State.REFUSED)
+    return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
 
 
-def _must_close(share: Share, now: int) -> bool:
-    """A closing that was begun is ended, whoever came meanwhile: then it opens anew, as a new generation."""
-    if share.state is State.CLOSING:
-        return True
-    return share.state in (State.OPENING, State.OPEN) and (not share.holders or overdue(share, now))
+def _kept_until(share: Share) -> int:
+    """A closed statement stays on record while a read of its key's policy may still show it (``policy_door``)."""
+    of_policy = share.resource.split("#")[1] == "policy"
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is State.CLOSED else 0
+
+
+def due_at(shares: Iterable[Share], now: int) -> int | None:
+    """When the resource must be looked at again although nobody woke it: an open share now and then, for its age."""
+    return min((time for share in shares for time in _due(share, now) if time is not None), default=None)
+
+
+def _due(share: Share, now: int) -> Iterable[int | None]:
+    idle = (State.WANTED, State.CLOSED, State.REFUSED)
+    if share.state in (State.OPENING, State.CLOSING) or unnotified(share):
+        yield share.next_try
+    if share.state is State.OPEN:
+        yield _open_due_at(share, now)
+    elif share.state in idle and not share.holdings:
+        yield max(_kept_until(share), share.next_try)
+    elif share.state in idle and _asks_again(share):
+        yield share.next_try
+
+
+def _open_due_at(share: Share, now: int) -> int | None:
+    if standing(share):
+        return hard_end(share) or None
+    if share.holdings:
+        return min(hard_end(share), now + pace.POLLS[-1])
+    return now if _was_held(share) else share.next_try
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+def _to(share: Share, event: Event, state: State, **changes: Any) -> Share:
+    """Move a share. Raises IllegalEvent for an edge that the table does not have."""
+    if state not in TRANSITIONS[share.state].get(event, ()):
+        raise IllegalEvent(f"{share.resource}, {share.holder_key}", share.state, f"{event} to {state}")
+    return replace(share, state=state, **changes)
 
 
 def doubtful(share: Share, now: int) -> Share | None:
     """Return the share to be looked at again, if its permission shows and that is not to be believed yet.
 
-    A permission is called pre-existing on two looks only (law 5): a stale one would keep open what nobody holds.
+    A permission is called preexisting on two looks only (invariant 5): a stale one would keep open what nobody holds.
     A first look of long ago, for a holder that left again, is none.
     """
-    if share.state is State.OPENING or _just_ours(share, now):
-        return None
-    if share.seen_at is None or now >= share.seen_at + OWN_HISTORY:
+    if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
         return replace(_asked_anew(share), seen_at=now, next_try=now + pace.ABSENCE)
     if now < share.seen_at + pace.ABSENCE:
         return replace(_asked_anew(share), next_try=share.seen_at + pace.ABSENCE)
@@ -183,31 +441,31 @@ def doubtful(share: Share, now: int) -> Share | None:
 
 def _asked_anew(share: Share) -> Share:
     """What became of it for earlier holders is no news to one who asks now and must wait a while."""
-    if share.state not in (State.REFUSED, State.CLOSED):
+    if share.state not in (State.REFUSED, State.CLOSED) or not share.holdings:
         return share
-    return replace(share, state=State.WANTED, fault=None, closed_blind=False, told=frozenset())
-
-
-def _just_ours(share: Share, now: int) -> bool:
-    return share.closed_at is not None and now - share.closed_at < OWN_HISTORY and not share.before_us
+    return _to(share, Event.SEEN, State.WANTED, fault=None, closed_blind=False, notified=frozenset())
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
-    """Write down that it is going to be opened; ``seen``: the permission shows before we asked for it."""
+    """Write down that it is going to be opened; ``seen``: the permission showed before we asked for it."""
     if share.state is State.OPENING:
         return share
-    return replace(
+    return _to(
         share,
-        state=State.OPENING,
-        generation=share.generation + 1,
-        before_us=seen and not _just_ours(share, now),
+        Event.OPENING_INTENDED,
+        State.OPENING,
+        preexisting=seen,
         seen_at=None,
         intended_at=now,
         grant_id="",
         opened_at=None,
+        removed_at=None,
+        gone_at=None,
         closed_blind=False,
         fault=None,
-        told=frozenset(),
+        blocked=None,
+        notified=frozenset(),
+        together=0,
         tries=0,
         next_try=now,
     )
@@ -215,7 +473,8 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
 
 def opened(share: Share, now: int, grant_id: str = "") -> Share:
     """The permission is there."""
-    return replace(share, state=State.OPEN, opened_at=now, grant_id=grant_id, tries=0, next_try=now)
+    changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
+    return _to(share, Event.OPENED, State.OPEN, blocked=None, notified=frozenset(), **changes)
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
@@ -223,8 +482,20 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
     Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
     """
-    state = State.CLOSING if share.state is State.OPENING else State.REFUSED
-    return replace(share, state=state, fault=fault, told=frozenset(), tries=0, next_try=now)
+    state = State.CLOSING if share.state in (State.OPENING, State.CLOSING) else State.REFUSED
+    changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
+    return _to(share, Event.REFUSED, state, fault=fault, blocked=None, notified=frozenset(), **changes)
+
+
+def ended(share: Share, now: int) -> Share:
+    """Its end has come before it was opened: whoever holds it is told so, and nothing is left to do."""
+    fault = Fault(
+        "share-ended-unopened",
+        f"{share.resource}, account {share.account}",
+        "The time of those that hold the share was over before it could be opened.",
+        "Look why it was not opened in time: the history of the delivery and of the resource; then tag the AMI again.",
+    )
+    return _to(share, Event.ENDED, State.REFUSED, fault=fault, notified=frozenset(), tries=0, next_try=now)
 
 
 def worth_waiting(share: Share, why: Why, now: int) -> bool:
@@ -240,6 +511,80 @@ def worth_waiting(share: Share, why: Why, now: int) -> bool:
     return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= pace.NOT_YET_FOR)
 
 
+def put_off(share: Share, now: int) -> Share:
+    """A throttle or an outage: the same again soon."""
+    return replace(_asked_anew(share), tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
+
+
+def blocked(share: Share, fault: Fault, now: int) -> Share:
+    """It is tried again until something has passed that its holders should hear of, once."""
+    same = share.blocked is not None and share.blocked.code == fault.code
+    return replace(put_off(share, now), blocked=fault, notified=share.notified if same else frozenset())
+
+
+def intend_closing(share: Share, now: int) -> Share:
+    """Write down that it is going to be closed."""
+    if share.state is State.CLOSING:
+        return share
+    blind = bool(share.holdings) and overdue(share, now)
+    return _to(
+        share,
+        Event.CLOSING_INTENDED,
+        State.CLOSING,
+        together=0,
+        tries=0,
+        next_try=now,
+        removed_at=None,
+        gone_at=None,
+        blocked=None,
+        closed_blind=blind,
+        notified=frozenset() if blind else share.notified,
+    )
+
+
+def removed(share: Share, now: int) -> Share:
+    """A nameless permission was removed; the first look comes a minute later."""
+    return _to(
+        share, Event.LOOKED_AT, State.CLOSING, removed_at=now, gone_at=None, together=0, next_try=now + LOOKS_APART
+    )
+
+
+def looked_at(share: Share, now: int, *, showing: bool) -> Share:
+    """A look came after the removal of a nameless permission.
+
+    What shows is ours: it is removed again, and the time starts anew. What two looks miss, a minute apart and the last
+    two minutes after the removal, is gone; what shows from then on is somebody else's (invariant 2).
+    """
+    if showing or share.removed_at is None:
+        again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
+        return _to(share, Event.LOOKED_AT, State.CLOSING, **again)
+    gone_at = now if share.gone_at is None else share.gone_at
+    last = max(gone_at + LOOKS_APART, share.removed_at + LAST_LOOK)
+    if now >= last:
+        return closed(share, now)
+    return _to(share, Event.LOOKED_AT, State.CLOSING, gone_at=gone_at, next_try=last)
+
+
+def believable_from(share: Share) -> int:
+    """From when an absent grant or statement is believed to be gone, and not only late to show."""
+    unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
+    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
+
+
+def looked_for(share: Share, now: int, *, showing: bool) -> Share:
+    """A look came right after the removal of what is ours by its name: one look is enough, if it is not too early."""
+    if not showing and now >= believable_from(share):
+        return closed(share, now)
+    again = put_off(share, now)
+    return replace(again, next_try=max(again.next_try, believable_from(share)))
+
+
+def closed(share: Share, now: int) -> Share:
+    """The permission was seen to be gone, or was there before us and stays."""
+    state = State.CLOSED if share.fault is None else State.REFUSED
+    return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
+
+
 def given_up(share: Share, fault: Fault, now: int) -> Share | None:
     """Return the share as it is when trying to close it is given up; None: it is to be tried again.
 
@@ -247,99 +592,48 @@ def given_up(share: Share, fault: Fault, now: int) -> Share | None:
     """
     if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
         return None
-    return replace(share, state=State.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
+    return _to(share, Event.GIVEN_UP, State.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
 
 
-def believable_from(share: Share) -> int:
-    """From when an absent permission is believed to be gone, and not only late to show."""
-    unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
-    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
+def archived(share: Share) -> Share:
+    """It leaves the ledger."""
+    return _to(share, Event.LEFT, State.ARCHIVED)
 
 
-def put_off(share: Share, now: int) -> Share:
-    """A throttle or an outage: the same again soon."""
-    return replace(_asked_anew(share), tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
+def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
+    """Return the share of a grant of ours that no share of the ledger accounts for: it is to be closed."""
+    return Share(
+        resource,
+        ghost_name(grant_id),
+        account,
+        grantee,
+        State.CLOSING,
+        grant_id=grant_id,
+        intended_at=now,
+        next_try=now,
+    )
 
 
-def intend_closing(share: Share, now: int) -> Share:
-    """Write down that it is going to be closed."""
-    if share.state is State.CLOSING:
-        return share
-    blind = bool(share.holders) and overdue(share, now)
-    told = frozenset[str]() if blind else share.told
-    return replace(share, state=State.CLOSING, tries=0, next_try=now, closed_blind=blind, told=told)
+def raced(tried: Share, found: Share | None, now: int) -> Share | None:
+    """Return what to write after a call for ``tried`` whose result came too late, as another run was at it too.
 
-
-def closed(share: Share, now: int) -> Share:
-    """The permission was read back as absent, or was there before us and stays."""
-    state = State.CLOSED if share.fault is None else State.REFUSED
-    return replace(share, state=state, closed_at=now, tries=0, next_try=now)
-
-
-def look_again(share: Share, now: int) -> Share:
-    """It still shows, or it is too early to believe that it does not."""
-    return replace(put_off(share, now), next_try=max(put_off(share, now).next_try, believable_from(share)))
-
-
-def found_open(share: Share, now: int, grant_id: str = "") -> Share:
-    """A permission of ours that the record calls closed is there all the same: it is closed again."""
-    return replace(share, state=State.CLOSING, grant_id=grant_id or share.grant_id, tries=0, next_try=now)
-
-
-def raced(tried: Share, found: Share, now: int) -> Share | None:
-    """Return what to write after a call for ``tried`` whose result came too late, as the lane was not alone.
-
-    ``found`` is how the ledger has it now. What the call did is true all the same: opened where the ledger says closed,
-    it is closed again; closed where it says open, it is opened again. Where the other is at it just now, writing it
-    down unchanged lets the other's result come too late in its turn. None: it agrees, or is none of ours.
+    ``found`` is how the ledger has it now (None: it has left). What the call did is true all the same: opened where the
+    ledger says closed, it is closed again; closed where it says open, it is opened again. Where the other is at it just
+    now, writing it down unchanged lets the other's result come too late in its turn. None: it agrees, or is none of
+    ours.
     """
-    if found.before_us:
+    if tried.preexisting or (found is not None and found.preexisting):
+        return None
+    over = found is None or found.state in (State.CLOSED, State.REFUSED)
+    if tried.state is State.OPEN and over:
+        left = replace(tried, state=State.CLOSED, version=0, holdings=frozenset(), notified=frozenset())
+        there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
+        fresh = {"removed_at": None, "gone_at": None, "tries": 0, "next_try": now}
+        return _to(there, Event.FOUND_OPEN, State.CLOSING, **fresh)
+    if found is None:
         return None
     if tried.state is State.OPEN:
-        if found.state in (State.CLOSED, State.REFUSED):
-            return found_open(found, now, tried.grant_id)
         return found if found.state is State.CLOSING else None
     if found.state is State.OPEN:
-        return replace(found, state=State.OPENING, next_try=now)
+        return _to(found, Event.FOUND_CLOSED, State.OPENING, next_try=now)
     return found if found.state is State.OPENING else None
-
-
-def needed(share: Share) -> bool:
-    """Whether the share is open, or somebody wants it open."""
-    return bool(share.holders) or share.state in (State.OPENING, State.OPEN, State.CLOSING)
-
-
-def untold(share: Share) -> frozenset[str]:
-    """Holders that wait to hear what became of the share."""
-    blind = share.closed_blind and share.state is State.CLOSED
-    return share.holders - share.told if share.state is State.OPEN or share.fault is not None or blind else frozenset()
-
-
-def oldest_open(shares: Iterable[Share], now: int) -> int | None:
-    """For how many seconds the oldest share of ours has been open; None if none is."""
-    counted = [s for s in shares if s.state is State.OPEN and not s.before_us and not standing(s)]
-    opened_at = [s.opened_at for s in counted if s.opened_at is not None]
-    return now - min(opened_at) if opened_at else None
-
-
-def _open_due_at(share: Share, now: int) -> int | None:
-    if standing(share):
-        return hard_end(share) or None
-    if share.holders:
-        return min(share.hard_close_at, now + pace.POLLS[-1])
-    return now if _was_held(share) else share.next_try
-
-
-def due_at(shares: Iterable[Share], now: int) -> int | None:
-    """When the resource must be looked at again although nobody rang: an open share now and then, for its age."""
-    times: list[int | None] = []
-    for share in shares:
-        if share.state in (State.OPENING, State.CLOSING) or (share.state is State.WANTED and share.holders):
-            times.append(share.next_try)
-        elif share.state is State.OPEN:
-            times.append(_open_due_at(share, now))
-        elif share.holders and _asks_again(share):
-            times.append(share.next_try)
-        if untold(share):
-            times.append(share.next_try)
-    return min((time for time in times if time is not None), default=None)

@@ -57,6 +57,11 @@ class Target:
     unit: str = ""
     """ARN of the OU, or organisation, through which the value's groups have the account; "" if the file lists it."""
 
+    @property
+    def place(self) -> str:
+        """Names it in a set: "account/region"."""
+        return f"{self.account}/{self.region}"
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -72,15 +77,20 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a value means by the applied file: targets, or faults, never both.
+    """What a value means by the applied file.
+
+    A value that is *understood* has targets; each account is judged by itself, and those in ``blocked`` cannot be
+    served, each for its fault: nothing new is opened for them, and nothing that they have is taken away. A value that
+    is not understood has ``faults``, or ``waits`` (it cannot be said yet, which passes by itself), and nothing else.
 
     ``groups`` holds, for each target as "account/region", the named groups that have it (none: named by its id).
-    ``digest`` names the applied content, "" when nothing has been applied. ``members`` names the listing of the
-    organisation that was used. ``waits``: it cannot be said yet, and passes by itself; then there is nothing else.
+    ``digest`` names the applied content, "" when nothing has been applied. ``members`` is the generation of the
+    membership that was used.
     """
 
     targets: tuple[Target, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    blocked: Mapping[str, Fault] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     digest: str = ""
     members: int = 0
@@ -88,10 +98,19 @@ class Resolution:
     """Whether an account that joins later is a target of what is in force."""
     waits: Fault | None = None
 
+    @property
+    def understood(self) -> bool:
+        """Whether it is known whom the value names."""
+        return not self.faults and self.waits is None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every target as "account/region"."""
+        return tuple(target.place for target in self.targets)
+
     def only(self, places: Collection[str]) -> Resolution:
         """Leave out every target that is not among these ("account/region")."""
-        kept = tuple(target for target in self.targets if f"{target.account}/{target.region}" in places)
-        return replace(self, targets=kept)
+        return replace(self, targets=tuple(target for target in self.targets if target.place in places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,41 +157,75 @@ def _well_formed(value: str) -> Trigger:
     )
 
 
-def resolve(value: str, directory: Directory, digest: str = "") -> Resolution:
-    """Turn a value into targets, sorted by account and Region; any fault, and there are no targets at all."""
+@dataclass(frozen=True, slots=True)
+class AppliedFile:
+    """The applied targets file with the membership, as both were at one moment. ``fault``: why it cannot be used."""
+
+    directory: Directory = field(default_factory=Directory)
+    digest: str = ""
+    fault: Fault | None = None
+
+    @property
+    def generation(self) -> str:
+        """Names the content of both: equal names, equal content."""
+        return f"{self.digest}/{self.directory.membership.generation}"
+
+    def resolve(self, value: str, *, in_force: bool = False) -> Resolution:
+        """Say what a trigger's value means; see ``resolve``."""
+        if self.fault is not None:
+            return Resolution(faults=(self.fault,), digest=self.digest)
+        return resolve(value, self.directory, self.digest, in_force=in_force)
+
+
+def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
+    """Turn a value into targets, sorted by account and Region.
+
+    ``in_force``: it was understood before. A name that the file has lost since then names nobody, and is no fault.
+    """
     trigger = parse_trigger(value)
     faults: list[Fault] = []
     if not isinstance(trigger, Trigger):
         faults, trigger = list(trigger), _well_formed(value)
-    faults += [_no_group(name, directory.groups) for name in trigger.groups if name not in directory.groups]
+    unknown = [name for name in trigger.groups if name not in directory.groups]
     everybody, members = _Everybody(directory), directory.membership.generation
     strangers = [account for account in trigger.accounts if not everybody.knows(account)]
+    faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
     unread = everybody.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organisation.id if directory.organisation else ""
     if unread and not faults:
         return Resolution(digest=digest, members=members, waits=organisation.not_read_yet(unread, named))
-    faults += [_no_account(account) for account in strangers]
+    faults += [] if in_force else [_no_account(account) for account in strangers]
     if faults:
         return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
-    chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts}
+    chosen: dict[str, list[str]] = {account: [] for account in trigger.accounts if account not in strangers}
     for name in trigger.groups:
-        for account in everybody.ways[name]:
+        for account in everybody.ways.get(name, ()):
             chosen.setdefault(account, []).append(name)
-    found = [everybody.targets(account, chosen[account]) for account in sorted(chosen)]
-    conflicts = tuple(one for one in found if isinstance(one, Fault))
-    if conflicts:
-        return Resolution(faults=conflicts, digest=digest, members=members)
-    targets = tuple(target for one in found if not isinstance(one, Fault) for target in one)
-    lacking = [target for target in targets if target.by_way_of and _hub_copy(target, directory) is None]
-    if lacking:
-        return Resolution(faults=tuple(map(_no_hub_copy, lacking)), digest=digest, members=members)
-    between = [copy for target in targets if target.by_way_of and (copy := _hub_copy(target, directory))]
-    by_place = {(target.account, target.region): target for target in (*between, *targets)}
-    targets = tuple(target for _, target in sorted(by_place.items(), key=lambda placed: placed[0]))
-    groups = {f"{target.account}/{target.region}": tuple(chosen.get(target.account, ())) for target in targets}
+    targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
+    groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
     back_fill = directory.organisation is None or directory.organisation.back_fill
-    return Resolution(targets, groups, digest=digest, members=members, back_fill=back_fill)
+    return Resolution(targets, groups, blocked, digest=digest, members=members, back_fill=back_fill)
+
+
+def _judged(
+    found: Mapping[str, tuple[Target, ...] | Fault], directory: Directory
+) -> tuple[tuple[Target, ...], Mapping[str, Fault]]:
+    """Tell the targets from the accounts that cannot be served; add the hub's own copies that targets wait for."""
+    blocked = {account: one for account, one in found.items() if isinstance(one, Fault)}
+    by_place: dict[str, Target] = {}
+    for account, targets in found.items():
+        if isinstance(targets, Fault):
+            continue
+        between = [(target, _hub_copy(target, directory)) for target in targets if target.by_way_of]
+        lacking = next((target for target, copy in between if copy is None), None)
+        if lacking is not None:
+            blocked[account] = _no_hub_copy(lacking)
+            continue
+        by_place |= {copy.place: copy for _, copy in between if copy is not None and copy.place not in by_place}
+        by_place |= {target.place: target for target in targets}
+    ordered = sorted(by_place.values(), key=lambda target: (target.account, target.region))
+    return tuple(ordered), dict(sorted(blocked.items()))
 
 
 class _Everybody:
@@ -204,7 +257,7 @@ class _Everybody:
         found = {name: self._brought(account, name) for name in brought}
         if len(brought) < len(groups) or not groups:
             listed = next((name for name in groups if name not in brought), "")
-            found = {listed: self._directory.accounts[account], **found}
+            found = {listed: self._directory.accounts.get(account, ()), **found}
         first = next(iter(found.values()))
         others = [name for name, targets in found.items() if targets != first]
         if others:

@@ -19,25 +19,23 @@ class Bell:
         self._rings = rings
         self._clock = clock
 
-    def note(
-        self, key: Key, hints: Mapping[str, str], cause: str, *, newer: bool = False, leads_on: LeadsOn = always
-    ) -> Noted:
-        """Leave hints and ring, unless somebody has rung already. ``newer``: only if newer than those there.
+    def note(self, key: Key, hints: Mapping[str, str], cause: str, *, leads_on: LeadsOn = always) -> Noted:
+        """Leave hints and ring, unless somebody has rung already.
 
         ``leads_on``: whether the record as it then is has anything to do; where it has not, nobody is woken.
         """
-        noted = self._records.note(key, hints, self._clock(), newer=newer, leads_on=leads_on)
+        noted = self._records.note(key, hints, self._clock(), leads_on=leads_on)
         if noted.ring:
             self._rings.ring(key, cause)
         return noted
 
-    def note_or_create(self, write: Write, hints: Mapping[str, str], cause: str, *, newer: bool = False) -> Noted:
+    def note_or_create(self, write: Write, hints: Mapping[str, str], cause: str) -> Noted:
         """Leave hints on a record that may not exist yet."""
-        noted = self.note(write.key, hints, cause, newer=newer)
+        noted = self.note(write.key, hints, cause)
         if noted.found:
             return noted
         self._records.create(write, self._clock())
-        return self.note(write.key, hints, cause, newer=newer)
+        return self.note(write.key, hints, cause)
 
     def remind(self, write: Write, hints: Mapping[str, str]) -> None:
         """Leave hints on a record that may not exist yet and rings at ``write.due_at``, if not sooner; wake nobody."""

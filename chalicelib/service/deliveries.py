@@ -1,24 +1,24 @@
-"""The lane of a delivery: carries out its commands at the target, the ledger, the destination and the way out."""
+"""The lane of a delivery: carries out its commands at the target, the ledger, the copy quota and the way out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import absorbing, machine, permissions
+from chalicelib.core.copy_quota import CopyQuota, SlotLease
+from chalicelib.core.delivery import absorbing, machine, permissions, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.destination import Destination, Slots
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Holder
+from chalicelib.core.share import Holding, Purpose
 from chalicelib.core.share import Share as LedgerShare
 from chalicelib.core.tagging import image_tags
 from chalicelib.ports import (
@@ -27,7 +27,7 @@ from chalicelib.ports import (
     Notices,
     Records,
     Refusal,
-    SlotBook,
+    SlotLeases,
     Stored,
     TargetAccount,
     Targets,
@@ -43,12 +43,14 @@ from chalicelib.service.lane import Extras, Lane
 class DeliveryPorts:
     """What a delivery's lane works with, beside its record."""
 
-    slots: SlotBook
+    slots: SlotLeases
     ledger: Ledger
     children: Children
     targets: Targets
     target: TargetAccount
     notices: Notices
+    draw: Callable[[], str]
+    """Returns a random text that nobody can guess, another one each time: an attempt's nonce."""
 
 
 class Deliveries(Lane[Delivery, do.Command, ev.Event]):
@@ -63,20 +65,24 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         ports: DeliveryPorts,
         *,
         partition: str,
+        region: str,
         trigger_tag: str,
     ) -> None:
         super().__init__(records, bell, clock, telemetry)
         self._ports = ports
         self._partition = partition
+        self._region = region
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command) -> ev.Event:
+    def perform(self, record: Delivery, command: do.Command, _time_left: Clock) -> ev.Event:
         """See Lane."""
         try:
             return self._perform_one(record, command)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
-            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown)
+            attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
+            nonce = "" if attempt is None else attempt.nonce
+            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
     def _perform_one(self, delivery: Delivery, command: do.Command) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         target = self._ports.target
@@ -90,6 +96,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 return hub_copies.look(self._records, self._ports.target, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
+            case do.LookAtSlots():
+                lease = self._ports.slots.lease(delivery.copy_quota, delivery.id)
+                held = lease is not None and lease.episode == delivery.episode
+                return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
                 return self._hold(delivery, command)
             case do.ReleaseShares(everything):
@@ -107,13 +117,14 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                target.discard_image(delivery)
+                made = [one for one in proof.copies(delivery, target.find_copies(delivery)).ours if not one.source]
+                target.discard_image(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
             case do.TagCopies():
                 target.tag_copies(delivery, self._image(delivery))
                 return ev.CopiesTagged()
             case do.FindImage():
-                found = target.find_image(delivery)
+                found = proof.named(delivery, target.find_image(delivery))
                 return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
@@ -123,7 +134,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                     target.deprecate(delivery, at)
                 return ev.DeprecationCarried()
             case do.FindLeftovers():
-                return ev.LeftoversSeen(*target.remove(delivery))
+                plan = proof.removal(delivery, target.find_images(delivery), target.find_copies(delivery))
+                trouble = target.remove(delivery, plan.images, plan.copies)
+                return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
             case do.TellOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
@@ -142,53 +155,71 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
         view = self._ports.target.check(delivery)
-        tags = image_tags(delivery, self._image(delivery), self._trigger_tag)
+        named = proof.named(delivery, view.named)
+        tags = image_tags(delivery, self._image(delivery), self._trigger_tag, "a nonce")
         faults = preflight.target_faults(
-            delivery.target, view.key, tags, delivery.image_name, view.named.stranger, view.key_trouble
+            delivery.target,
+            view.key,
+            tags,
+            delivery.image_name,
+            named.stranger,
+            view.key_trouble,
+            unproven=_unproven(delivery, named),
         )
         faults += self._policy_faults(delivery)
         if faults or view.key is None:
             return ev.TargetUnfit(faults)
-        named, note = view.named, _keys_seen(view.keys_seen)
+        note = _keys_seen(view.keys_seen)
         return ev.TargetReady(view.key.arn, named.ours, view.copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take our statements, if they are to."""
-        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition)
+        mark = key_policy.hub_mark(delivery.hub, self._region)
+        wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
         if not wanted:
             return ()
         texts = self._ports.target.key_policies(delivery, wanted)
-        return tuple(fault for key in wanted for fault in key_policy.faults(key, delivery.hub, texts[key], wanted[key]))
+        return tuple(
+            fault
+            for key in wanted
+            for fault in key_policy.faults(key, delivery.hub, self._region, texts[key], wanted[key])
+        )
 
     def _ask_slots(self, delivery: Delivery, asked: do.AskSlots) -> ev.Event:
-        slots = Slots(
+        wish = SlotLease(
             delivery.id,
             delivery.episode,
             delivery.created_at,
             asked.wanted,
             asked.done,
+            granted=asked.begun,
+            until=self._clock() + pace.LEASE,
             limited_at=asked.limited_at or 0,
         )
-        self._ports.slots.ask(delivery.destination, slots)
-        if not self._is_news(delivery, asked):
-            return ev.SlotsAsked(asked.wanted, asked.done)
-        lane = Destination(delivery.target.account, delivery.target.region)
-        cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
-        self._bell.note_or_create(Write(lane.key, "open", plain(lane), self._clock()), {"ask": cause}, cause)
-        return ev.SlotsAsked(asked.wanted, asked.done)
+        lease = self._ports.slots.ask(delivery.copy_quota, wish)
+        if self._is_news(delivery, lease):
+            quota = CopyQuota(delivery.target.account, delivery.target.region)
+            cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
+            write = Write(quota.key, "open", codec.encode(quota), self._clock())
+            self._bell.note_or_create(write, {}, cause)
+        return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
-    def _is_news(self, delivery: Delivery, asked: do.AskSlots) -> bool:
-        """A wish is; a slot given back only where somebody lacks one."""
-        if asked.wanted > asked.done:
-            return asked.wanted > int(delivery.fact("slots") or 0) or self._is_full(delivery)
-        return self._is_full(delivery)
+    def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
+        """A wish is; asked again, only where the quota does not know that somebody waits, as it then looks by itself.
 
-    def _is_full(self, delivery: Delivery) -> bool:
-        """Whether somebody lacks a slot there; where that cannot be read, the lane is rung to see for itself."""
+        A slot given back is news only where somebody lacks one.
+        """
+        again = delivery.slots_asked == machine.slots_told(delivery)
+        if again:
+            return lease.lacking > 0 and not self._waits(delivery.copy_quota)
+        return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
+
+    def _waits(self, quota: Key) -> bool | None:
+        """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker mends."""
         try:
-            stored = self._records.read(delivery.destination)
+            stored = self._records.read(quota)
         except ParkRecord:
-            return True  # its own lane parks it; this delivery waits until its deadline
+            return None
         return stored is not None and bool(stored.body.get("full"))
 
     def _hold(self, delivery: Delivery, hold: do.HoldShares) -> ev.Event:
@@ -201,7 +232,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 grantee=permissions.grantee(delivery, share, role, self._partition),
                 hard_close_at=0 if share.stays else hold.hard_close_at,
             )
-            self._ports.ledger.hold(share.resource, wanted, _holder(delivery, share, hold.until))
+            self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
@@ -209,7 +240,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         for share in delivery.shares:
             if everything or not share.stays:
                 until = delivery.target.until and delivery.target.until + pace.GRACE
-                self._ports.ledger.release(share.resource, share.holder, _holder(delivery, share, until))
+                self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
                 self._ring_resource(delivery, share, "release")
         return ev.SharesReleased(everything)
 
@@ -227,9 +258,11 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
-            named = self._ports.target.find_image(delivery)
+            named = proof.named(delivery, self._ports.target.find_image(delivery))
             if named.ours:
                 return ev.ImageRegistered(named.ours)
+            for fault in _unproven(delivery, named):
+                raise Refusal(ev.Why.DENIED, fault) from refusal
             if named.stranger is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
                 raise Refusal(ev.Why.NOT_YET, free) from refusal
@@ -251,7 +284,10 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         whole = delivery.method == "image"
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
-        copies = by_device or {**seen.copies, **own}
+        found = proof.copies(delivery, seen.copies)
+        there = seen.copies if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
+        copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
+        keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
             image,
             seen.raw,
@@ -265,17 +301,17 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             Fault(
                 "copy-under-another-key",
                 f"{delivery.where}, {copy}",
-                f"It is encrypted under {seen.keys.get(copy) or 'no key'}, not {delivery.key_arn}.",
+                f"It is encrypted under {keys.get(copy) or 'no key of a copy of ours'}, not {delivery.key_arn}.",
                 "The AMI is removed. Look whether the key's alias was moved; then tag the AMI again.",
             )
             for copy in sorted(set(copies.values()) - set(own.values()))  # its own were looked at when they ended
-            if seen.keys.get(copy) != delivery.key_arn
+            if keys.get(copy) != delivery.key_arn
         )
         if not whole:
             return ev.ImageSeen("available", (*differences, *wrong))
         sources = {device.name: device.snapshot_id or "" for device in image.devices}
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
-        extras = tuple(sorted(seen.keys.keys() - set(by_device.values())))
+        extras = tuple(sorted({one.copy for one in found.ours} - set(by_device.values())))
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
@@ -290,7 +326,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
-            cause = f"{delivery.id}:{delivery.episode}"
+            cause = f"{delivery.id}:{delivery.episode}:{child.state}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._bell, self._ports.children, delivery)
@@ -321,7 +357,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
     def intend(self, record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
         """See Lane."""
-        intended = machine.intend(record, tuple(commands), now)
+        nonces = [self._ports.draw() for command in commands if isinstance(command, machine.MAKING)]
+        intended = machine.intend(record, tuple(commands), now, nonces)
         return replace(intended, due_at=machine.due_at(intended))
 
     def absorb(self, record: Delivery, event: ev.Event, now: int) -> Delivery:
@@ -375,7 +412,7 @@ def parse(stored: Stored) -> Delivery:
     return hub_copies.parse(stored)
 
 
-def plain(record: Delivery | Destination) -> dict[str, Any]:
+def plain(record: Delivery) -> dict[str, Any]:
     """Turn a record into JSON values, without its hints."""
     values: dict[str, Any] = codec.encode(record)
     values.pop("hints")
@@ -390,6 +427,14 @@ def _keys_seen(seen: Mapping[str, str]) -> str:
     )
 
 
+def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
+    """Return the fault of a name that is taken by what may be ours and cannot be proven to be."""
+    if named.ours or named.unproven is None:
+        return ()
+    account = delivery.target.account
+    return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
+
+
 def _told_as(delivery: Delivery) -> str:
     """Say to the promotion how it has ended, or rests."""
     if delivery.ending is State.WITHDRAWN and delivery.expired:
@@ -397,5 +442,7 @@ def _told_as(delivery: Delivery) -> str:
     return (delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED)).value
 
 
-def _holder(delivery: Delivery, share: Share, until: int) -> str:
-    return str(Holder(delivery.id, str(delivery.episode), share.stays, until))
+def _holding(delivery: Delivery, share: Share, until: int) -> Holding:
+    purpose, end = (Purpose.STANDING, until) if share.stays else (Purpose.COPY, 0)
+    target = delivery.target
+    return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

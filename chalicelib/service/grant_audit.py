@@ -1,35 +1,41 @@
 """Looks through all grants on a source key, some time after one of ours was closed there.
 
-Two things can only be seen late and from the key as a whole. A grant may show although the ledger calls it closed: two
-runs at once and a crash could do that, or a grant that was late to show. And CreateGrant is among the operations that
-we grant, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds no share any longer has
-made there is reported, not revoked, as it may serve an instance that runs, or have been there before us (law 2).
-A grant for a service-linked role is of the account's making too, but by us and under our name: it is none of these.
-One list serves all accounts of a key, however many closed.
+Two things can only be seen late and from the key as a whole. A grant of ours may show although the ledger does not
+know it for open: two runs at once and a crash could do that, or a grant that was late to show. It is ours by its name,
+which says the hub's Region, so that the hub of another Region is left alone. And CreateGrant is among the operations
+that we grant, and a child outlives its parent [aws-facts 3, VERIFIED]: what an account that holds no share any longer
+has made there is reported, not revoked, as it may serve an instance that runs, or have been there before us (invariant
+2). A grant for a service-linked role is of the account's making too, but by us and under our name: it is none of these.
+
+One look serves all accounts of a key, however many closed. It goes page by page of ListGrants, and in a page account
+by account: where time runs out, the record says how far it came.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord
-from chalicelib.core.share import GRANT_PREFIX, Share, State, grant_stem
-from chalicelib.ports import Grants, Ledger, LostRace, Records, Refusal, SeenGrant, Telemetry, Write
+from chalicelib.core.share import Share
+from chalicelib.ports import Grants, Ledger, Records, Refusal, SeenGrant, Stored, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
 
 AFTER = 10 * pace.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
 CLOSED = "closed"
-AFTER_GRANT = "after"
 PREFIX = "resource#grants#"
 ROLE_PATH = ":role/aws-service-role/"
+CALLS_FOR_ACCOUNT = 5
+"""Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
 
 
 def is_audit(key: Key) -> bool:
-    """Whether a lane is one of these."""
+    """Whether a record is one of these."""
     return key.pk.startswith(PREFIX)
 
 
@@ -39,11 +45,29 @@ def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far a look has come: the page, and the last account of it that is done; ``found``: a ghost was."""
+
+    marker: str = ""
+    account: str = ""
+    found: bool = False
+    over: bool = False
+
+
 class GrantAudit:
-    """Works on one source key at a time."""
+    """Works on one source key at a time. ``region`` is the hub's own."""
 
     def __init__(
-        self, records: Records, ledger: Ledger, grants: Grants, bell: Bell, clock: Clock, telemetry: Telemetry
+        self,
+        records: Records,
+        ledger: Ledger,
+        grants: Grants,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+        *,
+        region: str,
     ) -> None:
         self._records = records
         self._ledger = ledger
@@ -51,11 +75,12 @@ class GrantAudit:
         self._bell = bell
         self._clock = clock
         self._telemetry = telemetry
+        self._region = region
 
     def run(self, key: Key, *, time_left: Clock) -> None:
         """Look once all closings are long enough ago; then rest until the next one.
 
-        Where time runs out the record says how far it came, and the sweep lets it go on.
+        Where time runs out the record says how far it came, and it goes on at once.
         """
         try:
             stored = self._records.begin(key)
@@ -63,68 +88,102 @@ class GrantAudit:
                 return
             now = self._clock()
             ready = int(stored.hints.get(CLOSED, "0")) + AFTER
-            after = str(stored.body.get(AFTER_GRANT, ""))
-            due, after = (ready, "") if now < ready else self._look(key.pk.removeprefix(PREFIX), after, time_left)
-            self._records.save(stored, Write(key, "open", {"resource": key.pk, AFTER_GRANT: after}, due), (), now)
+            if now < ready:
+                self._records.save(stored, Write(key, "open", {"resource": key.pk}, ready), (), now)
+                return
+            place, refused = self._look(key.pk.removeprefix(PREFIX), _read(stored), Budget(time_left))
+            due = self._clock() + pace.POLLS[-1] if refused or (place.over and place.found) else None
+            if not place.over and not refused:
+                due = self._clock()
+            body = {"resource": key.pk, **({} if place.over else _written(place))}
+            self._records.save(stored, Write(key, "open", body, due), (), self._clock())
+            if not place.over and not refused:
+                self._bell.ring(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
         except ParkRecord as trouble:
             self._records.park(key, str(trouble), self._clock())
             self._telemetry.parked(key, str(trouble))
 
-    needs_seconds = 10
-    """Another grant is looked at only with so much time left."""
+    def _look(self, key_arn: str, place: _Place, budget: Budget) -> tuple[_Place, bool]:
+        """Go on from a place; returns how far it came, and whether AWS refused a page."""
+        first = True
+        while not place.over:
+            try:
+                grants, marker = self._grants.page(key_arn, place.marker)
+            except Refusal as refusal:
+                self._telemetry.share(f"{PREFIX}{key_arn}", "", "grants not listed", why=refusal.fault.what)
+                return _Place(found=place.found), True  # a marker may have expired: from the first page on
+            for account, theirs in sorted(self._by_account(grants).items()):
+                if account <= place.account:
+                    continue
+                if not first and not budget.allows(CALLS_FOR_ACCOUNT):
+                    return place, False
+                first = False
+                found, done = self._account(key_arn, account, theirs, budget)
+                if not done:
+                    return _Place(place.marker, place.account, place.found or found), False
+                place = _Place(place.marker, account, place.found or found)
+            place = _Place(marker, "", place.found, over=not marker)
+        return place, False
 
-    def _look(self, key_arn: str, after: str, time_left: Clock) -> tuple[int | None, str]:
-        """Return when to look again (epoch seconds; None: all is well), and after which grant to go on."""
-        try:
-            grants = self._grants.on(key_arn)
-        except Refusal as refusal:
-            self._telemetry.share(f"{PREFIX}{key_arn}", "", "grants not listed", why=refusal.fault.what)
-            return self._clock() + pace.POLLS[-1], after
-        found = False
-        for grant in sorted(grants, key=lambda grant: grant.id):
-            if grant.id <= after or not grant.name.startswith(GRANT_PREFIX):
-                continue
-            if time_left() < self.needs_seconds:
-                return self._clock(), after
-            found = self._is_ghost(key_arn, grant) or found
-            after = grant.id
-        self._report_strays(key_arn, grants)
-        return (self._clock() + pace.POLLS[-1] if found else None), ""
+    def _account(self, key_arn: str, account: str, grants: Sequence[SeenGrant], budget: Budget) -> tuple[bool, bool]:
+        """Look at the grants of one account. Returns whether one was a ghost, and whether all were looked at."""
+        of_key, of_roles = addresses.key_resource(key_arn, account).pk, addresses.role_resource(key_arn, account).pk
+        shares = {resource: self._ledger.shares(resource) for resource in (of_key, of_roles)}
+        ghosts = [
+            (resource, grant)
+            for grant in grants
+            if self._is_ours(grant)
+            if not self._accounts_for(shares[resource := of_roles if ROLE_PATH in grant.grantee else of_key], grant)
+        ]
+        for number, (resource, grant) in enumerate(ghosts):
+            if number and not budget.allows(2):
+                return True, False
+            self._close(resource, account, grant)
+        strays = [grant.id for grant in grants if not self._is_ours(grant)]
+        if strays and not ghosts:
+            self._report_strays(key_arn, account, strays, [*shares[of_key], *shares[of_roles]])
+        return bool(ghosts), True
 
-    def _is_ghost(self, key_arn: str, grant: SeenGrant) -> bool:
-        """Close a grant that is ours by its name, and that the ledger calls closed; True if it is such a one."""
-        resource, known = self._known(key_arn, grant)
-        if known is None or share.needed(known):
-            return False
-        try:
-            again = share.found_open(known, self._clock(), grant.id)
-            self._ledger.save([again], "its grant shows, though closed", self._clock())
-        except LostRace:
-            return True
-        self._telemetry.share(resource.pk, known.account, "open though closed", grant=grant.id)
-        cause = f"ghost:{grant.id}:{self._clock()}"
-        self._bell.note(resource, {"ghost": cause}, cause)
-        return True
+    def _is_ours(self, grant: SeenGrant) -> bool:
+        return share.is_grant_of(grant.name, self._region)
 
-    def _known(self, key_arn: str, grant: SeenGrant) -> tuple[Key, Share | None]:
-        """Find the ledger's share that a grant is of: one of the hub's making, or one for a service-linked role."""
-        account = account_of(grant.grantee)
-        of_role = addresses.role_resource(key_arn, account)
-        resource = of_role if ROLE_PATH in grant.grantee else addresses.key_resource(key_arn, account)
-        return resource, next((s for s in self._ledger.shares(resource.pk) if _is(s, grant)), None)
-
-    def _report_strays(self, key_arn: str, grants: Sequence[SeenGrant]) -> None:
-        """Report what accounts have made that hold no share any longer; one with a ghost has it to close."""
-        by_account: dict[str, list[str]] = defaultdict(list)
+    def _by_account(self, grants: Sequence[SeenGrant]) -> Mapping[str, Sequence[SeenGrant]]:
+        """Return the grants that concern each account: ours to it, and others of its making."""
+        found: dict[str, list[SeenGrant]] = defaultdict(list)
         for grant in grants:
-            by_account[account_of(grant.issuer)].append(grant.id)
-        policy = self._ledger.shares(addresses.policy_resource(key_arn).pk)
-        for account, made in sorted(by_account.items()):
-            resource = addresses.key_resource(key_arn, account).pk
-            for_roles = self._ledger.shares(addresses.role_resource(key_arn, account).pk)
-            shares = [*self._ledger.shares(resource), *for_roles, *(s for s in policy if s.account == account)]
-            if shares and not any(share.needed(s) for s in shares):
-                self._telemetry.strays(resource, account, made)
+            account = account_of(grant.grantee if self._is_ours(grant) else grant.issuer)
+            if account:
+                found[account].append(grant)
+        return found
+
+    def _accounts_for(self, shares: Sequence[Share], grant: SeenGrant) -> bool:
+        """Whether the ledger knows a grant for open, about to be, or about to be closed."""
+        return any(
+            share.needed(s) and (grant.id == s.grant_id or _bears(grant.name, share.grant_name(s, self._region)))
+            for s in shares
+        )
+
+    def _close(self, resource: str, account: str, grant: SeenGrant) -> None:
+        """Put a grant of ours that no share accounts for into the ledger, as one that is being closed."""
+        found = share.ghost(resource, account, grant.grantee, grant.id, self._clock())
+        if not self._ledger.put_right(found, "its grant shows, though it is not open", self._clock()):
+            return  # it is in the ledger by now
+        self._telemetry.share(resource, account, "open though closed", grant=grant.id)
+        cause = f"ghost:{grant.id}:{self._clock()}"
+        write = Write(Key(resource), "open", {"resource": resource}, self._clock())
+        self._bell.note_or_create(write, {"ghost": cause}, cause)
+
+    def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
+        """Report what an account has made that once held a share here and holds none any longer."""
+        policy = addresses.policy_resource(key_arn).pk
+        own = addresses.key_resource(key_arn, account).pk
+        roles = addresses.role_resource(key_arn, account).pk
+        shares = [*shares, *(s for s in self._ledger.shares(policy) if s.account == account)]
+        if any(share.needed(s) for s in shares):
+            return
+        held = bool(shares) or any(self._ledger.was_open(resource) for resource in (own, roles))
+        if held or self._ledger.was_open(policy, account):
+            self._telemetry.strays(own, account, made)
 
 
 def account_of(arn: str) -> str:
@@ -133,6 +192,14 @@ def account_of(arn: str) -> str:
     return parts[4] if len(parts) > 4 else ""
 
 
-def _is(s: Share, grant: SeenGrant) -> bool:
-    """Whether a grant is, or was, this share's: of whichever generation."""
-    return s.state is not State.WANTED and grant.name.rpartition("-")[0] == grant_stem(s.holder_key)
+def _bears(name: str, ours: str) -> bool:
+    return name == ours or name.startswith(f"{ours}:")
+
+
+def _read(stored: Stored) -> _Place:
+    body = stored.body
+    return _Place(str(body.get("marker", "")), str(body.get("account", "")), bool(body.get("found")))
+
+
+def _written(place: _Place) -> Mapping[str, object]:
+    return {"marker": place.marker, "account": place.account, "found": place.found}

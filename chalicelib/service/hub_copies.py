@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
@@ -36,7 +37,9 @@ def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Even
         return ev.TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
-        known = {seen.source: seen.copy for seen in target.find_copies(copy) if seen.state == "completed"}
+        there = target.find_copies(copy)
+        there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).ours
+        known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]
     if any(snapshot not in known for snapshot in wanted):
         what = f"The hub's own AMI {copy.image} in {copy.target.region} does not show a copy of each snapshot."

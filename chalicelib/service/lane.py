@@ -80,7 +80,7 @@ class Lane(ABC, Generic[R, C, E]):
         results: list[E] = []
         state = self.state(record)
         for command in commands:
-            event = self.perform(record, command)
+            event = self.perform(record, command, time_left)
             results.append(event)
             record = self.absorb(record, event, self._clock())
             self._telemetry.did(self.key(record), self.state(record), command, event)
@@ -147,8 +147,8 @@ class Lane(ABC, Generic[R, C, E]):
         """Return the record after an event."""
 
     @abstractmethod
-    def perform(self, record: R, command: C) -> E:
-        """Carry out one command; whatever a target's trouble is, it comes back as an event."""
+    def perform(self, record: R, command: C, time_left: Clock) -> E:
+        """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
 
     def extras(self, _record: R, _commands: Sequence[C]) -> Extras:
         """Return items to write together with the intents."""

@@ -1,35 +1,28 @@
-"""The resolver: which accounts the units of the organisation have, and whom a change of that concerns.
+"""The pass over the organization: which accounts its units have.
 
 What could not be read changes nothing. An account that left is taken out on positive evidence only
-(``core/departures.py``). Promotions whose targets a change moves are told by a note, and resolve their value anew.
+(``core/departures.py``). The pass over the tags finds the promotions that a change moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.core import departures, pace
-from chalicelib.core.addresses import promotion
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book
-from chalicelib.core.errors import ParkRecord
 from chalicelib.core.listing import Crawl
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.core.promotion import machine
-from chalicelib.core.targets import Resolution, Trigger, parse_trigger
 from chalicelib.ports import (
     Applied,
     LostRace,
     MembersBook,
     OrganisationReader,
-    Records,
     Refusal,
-    Tagged,
     Telemetry,
 )
-from chalicelib.service import promotions
-from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.bell import Clock
 
 NEEDS_SECONDS = 12
 """A page is asked for only with so much time left: an SDK time-out and another try."""
@@ -38,28 +31,24 @@ STALE = pace.HOUR
 
 
 class Members:
-    """Reads the organisation that the applied file names, and tells the promotions that it concerns."""
+    """Reads the organisation that the applied file names."""
 
     def __init__(
         self,
         applied: Applied,
         book: MembersBook,
         reader: Callable[[Organisation], OrganisationReader],
-        records: Records,
-        bell: Bell,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._applied = applied
         self._book = book
         self._reader = reader
-        self._records = records
-        self._bell = bell
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, found: Sequence[Tagged], *, time_left: Clock) -> None:
-        """Read on; then look whom of ``found``, the tagged AMIs, it concerns. Raises Refusal where AWS owes answers."""
+    def run(self, *, time_left: Clock) -> None:
+        """Read on. Raises Refusal where AWS owes answers."""
         named = self._applied.organisation()
         if named is None:
             return
@@ -67,7 +56,6 @@ class Members:
             self._read(named, time_left)
         except LostRace:  # another run is at it
             return
-        self._nudge(named, found)
 
     def _read(self, named: Organisation, time_left: Clock) -> None:
         reader = self._reader(named)
@@ -146,29 +134,6 @@ class Members:
         troubles = {unit: str(trouble.fault) for unit, trouble in book.troubles.items()}
         joined = _accounts(after) - _accounts(before)
         self._telemetry.organisation(len(joined), len({one.account for one in left}), len(held), troubles)
-
-    # --- whom it concerns --------------------------------------------------------------------------------------------
-
-    def _nudge(self, named: Organisation, found: Sequence[Tagged]) -> None:
-        groups = {group for groups in named.units.values() for group in groups}
-        known: dict[str, Resolution] = {}
-        for tagged in found:
-            trigger = parse_trigger(tagged.value)
-            if isinstance(trigger, Trigger) and (trigger.accounts or groups & set(trigger.groups)):
-                if tagged.value not in known:
-                    known[tagged.value] = self._applied.resolve(tagged.value)
-                self._look(tagged, known[tagged.value])
-
-    def _look(self, tagged: Tagged, resolution: Resolution) -> None:
-        """One record that cannot be read hinders no other: its own lane parks it."""
-        key = promotion(tagged.ami)
-        try:
-            stored = self._records.read(key)
-            record = None if stored is None or stored.parked else promotions.parse(stored)
-        except ParkRecord:
-            return
-        if record is not None and machine.behind(record, tagged.value, resolution):
-            self._bell.note(key, {"members": str(resolution.members)}, f"members:{resolution.members}")
 
 
 def _of_others(crawl: Crawl, named: Organisation) -> bool:

@@ -1,9 +1,12 @@
-"""The lane of a promotion: from the tag to its deliveries, and to one summary."""
+"""The worker of a promotion: from the tag to its deliveries, and to one summary.
+
+Each command that goes over many deliveries is a slice: it goes on as long as there is time, and says how far it came.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
@@ -11,27 +14,35 @@ from chalicelib.core import addresses, codec, image_names, notices, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import absorbing
 from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
+from chalicelib.core.entitlement import launched_by
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
-from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import EXPIRED, Child, Promotion
+from chalicelib.core.promotion import commands as do
+from chalicelib.core.promotion import events as ev
+from chalicelib.core.promotion import evolving, machine
+from chalicelib.core.promotion.head import head, places_digest
+from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
 from chalicelib.core.targets import Resolution, Target
 from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
 from chalicelib.service import deliveries
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.lane import Lane
+from chalicelib.service.lane import Extras, Lane
 
 RUNNING = "running"
-THERE = (State.DELIVERED, State.SHARED)
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
 BACK_AGAIN = ("cancelled", "withdrawn")
-"""What starts anew where only the organisation changed: an account that had left. What failed there stays failed."""
+"""What starts anew where only file or membership changed: an account that had left. What failed there stays failed."""
+
+PLANNED = 200
+"""Targets with their settings in one item: about 120 KB of the 400 that an item may have."""
+LISTED = 5000
+"""Places ("account/region") in one item: about 120 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionPorts:
-    """What a promotion's lane works with, beside its record."""
+    """What a promotion's worker needs, beside its record."""
 
     source: Source
     targets: Targets
@@ -39,7 +50,7 @@ class PromotionPorts:
     notices: Notices
 
 
-class Promotions(Lane[Promotion, machine.Command, machine.Event]):
+class Promotions(Lane[Promotion, do.Command, ev.Event]):
     """Works on one promotion at a time."""
 
     def __init__(
@@ -56,138 +67,176 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         self._ports = ports
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Promotion, command: machine.Command) -> machine.Event:
+    def perform(self, record: Promotion, command: do.Command, time_left: Clock) -> ev.Event:
         """See Lane."""
+        look = isinstance(command, do.LookAtTag)
         try:
-            return self._perform_one(record, command)
+            return self._perform_one(record, command, time_left)
         except Refusal as refusal:
-            return machine.Hindered(refusal.fault)
+            return ev.Blocked(refusal.fault, look)
         except LostRace as race:
             what = f"{race} was written by somebody else just then."
-            return machine.Hindered(Fault("lost-race", record.where, what, "It is tried again by itself."))
+            return ev.Blocked(Fault("lost-race", record.where, what, "It is tried again by itself."), look)
 
-    def _perform_one(self, promotion: Promotion, command: machine.Command) -> machine.Event:
+    def _perform_one(self, promotion: Promotion, command: do.Command, time_left: Clock) -> ev.Event:
         match command:
-            case machine.LookAtTag():
+            case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
-                return machine.TagSeen(read.value, read.image_state, read.image_name, read.ours)
-            case machine.Examine(value):
-                return machine.Paused() if self._paused() else self._examine(promotion, value)
-            case machine.Expand(plan, chunk):
-                return machine.Paused() if self._paused() else self._expand(promotion, plan, chunk)
-            case machine.CancelOthers(keep, withdraw):
-                self._cancel(promotion, keep, withdraw=withdraw)
-                return machine.OthersCancelled()
-            case machine.Count():
+                return ev.TagSeen(read.value, read.image_state, read.image_name, read.ours)
+            case do.Resolve(value):
+                return self._resolve(promotion, value)
+            case do.Examine():
+                return ev.Paused() if self._paused() else self._examine(promotion)
+            case do.Expand(plan, cursor):
+                return ev.Paused() if self._paused() else self._expand(promotion, plan, cursor, time_left)
+            case do.CancelOthers(plan, withdraw, after):
+                return self._cancel(promotion, self._plan(promotion, plan), after, time_left, withdraw=withdraw)
+            case do.Count():
                 return self._count(promotion)
-            case machine.TellRefused(faults):
+            case do.NotifyRefused(faults):
                 self._ports.notices.publish(notices.refused(promotion, faults, self._clock()))
-                return machine.RefusedTold()
-            case machine.TellSummary(children):
-                self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
-                return machine.SummaryTold(_standing(children))
+                return ev.RefusedNotified()
             case _:
                 assert_never(command)
 
     def _paused(self) -> bool:
-        """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on."""
-        switch = self._records.get(addresses.SWITCH)
-        return switch is not None and bool(switch.get("paused"))
+        """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on, and removals."""
+        return self._ports.targets.paused()
 
-    def _examine(self, promotion: Promotion, value: str) -> machine.Event:
-        """Check value and source together, so that a person gets all faults at once."""
-        resolution = self._ports.targets.resolve(value)
+    # --- whom the value names ----------------------------------------------------------------------------------------
+
+    def _resolve(self, promotion: Promotion, value: str) -> ev.Event:
+        """Resolve a value, and write whom it names beside the record. Needs nothing but the applied file."""
+        understood_before = value == promotion.value and bool(promotion.digest)
+        resolution = self._ports.targets.read().resolve(value, in_force=understood_before)
         if resolution.waits is not None:
-            return machine.Hindered(resolution.waits)
-        if promotion.refresh and not resolution.back_fill:
-            resolution = resolution.only(promotion.places)
+            return ev.Blocked(resolution.waits)
+        if resolution.faults:  # with those of the source, so that a person gets all at once
+            by_organization = any(fault.code.startswith("organization-") for fault in resolution.faults)
+            return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
+        before = self._plan(promotion, promotion.plan)
+        if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
+            resolution = resolution.only(before.wanted)
+        kept = [place for place in (*before.wanted, *before.kept) if place.partition("/")[0] in resolution.blocked]
+        return ev.Resolved(
+            value,
+            blocked=tuple(resolution.blocked.values()),
+            plan=self._write_plan(promotion, resolution, kept),
+            planned=len(resolution.targets),
+            places=places_digest(resolution.targets),
+            digest=resolution.digest,
+            members=resolution.members,
+            additions=self._anything_to_do(promotion, resolution),
+        )
+
+    def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
+        """Write the targets and their settings beside the record. What a try before has written is not written anew."""
+        planned = [
+            {"target": codec.encode(target), "groups": list(resolution.groups.get(target.place, ()))}
+            for target in resolution.targets
+        ]
+        kept = sorted(kept)
+        plan = addresses.digest(json.dumps([planned, kept], sort_keys=True), length=16)
+        items = {
+            addresses.plan(promotion.ami, plan, number): _json(planned[start : start + PLANNED])
+            for number, start in enumerate(range(0, len(planned), PLANNED))
+        }
+        listed = [*((place, True) for place in resolution.places), *((place, False) for place in kept)]
+        items |= {
+            addresses.places(promotion.ami, plan, number): _json(_sorted_out(listed[start : start + LISTED]))
+            for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
+        }
+        there = {key for key, _ in self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#")}
+        for key, body in items.items():
+            if key not in there:
+                self._records.put(key, {"kind": "plan", "body": body})
+        return plan
+
+    def _plan(self, promotion: Promotion, plan: str) -> Plan:
+        """Read whom a plan names."""
+        if not plan:
+            return NOBODY
+        found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
+        if not found:
+            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record.")
+        lists = [json.loads(item["body"]) for _, item in found]
+        wanted = frozenset(place for one in lists for place in one["wanted"])
+        return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
+
+    def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
+        states = {child.place: child.state for child in self._ports.children.all(promotion.ami)}
+        again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
+        return any((state := states.get(place, "new")) == "new" or state in again for place in resolution.places)
+
+    # --- the source --------------------------------------------------------------------------------------------------
+
+    def _examine(self, promotion: Promotion) -> ev.Event:
+        """Check the source for the targets of the plan."""
+        return ev.Examined(self._source_faults(promotion, [target for target, _ in self._targets(promotion)]))
+
+    def _source_faults(self, promotion: Promotion, targets: Sequence[Target]) -> tuple[Fault, ...]:
+        """Read and check the whole source. Where it is in order, what was read is put beside the record."""
         read = self._ports.source.examine(promotion.ami)
         if read is None:
             what = "The AMI is not there any more, or does not belong to the hub."
-            gone = Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns.")
-            return machine.Examined(value, (), "", "", (*resolution.faults, gone), retry=False)
+            return (Fault("source-gone", promotion.where, what, "Tag an AMI that the hub owns."),)
         image, key_facts = read
-        opens = any(target.key_access != "none" for target in resolution.targets)
         faults = (
-            *resolution.faults,
             *preflight.source_faults(
                 image,
                 promotion.hub,
                 key_facts,
                 trigger_tag=self._trigger_tag,
-                opens_keys=opens or not resolution.targets,
+                opens_keys=any(target.key_access != "none" for target in targets) or not targets,
             ),
-            *preflight.method_faults(image, resolution.targets),
+            *preflight.method_faults(image, targets),
         )
         if not faults:
-            body = json.dumps(image.to_json(), separators=(",", ":"))
-            self._records.put(addresses.source_image(promotion.ami), {"kind": "image", "body": body})
-        retry = not faults and self._anything_to_do(promotion, resolution)
-        places = tuple(machine.place(target) for target in resolution.targets)
-        plan = "" if faults else self._plan(promotion, resolution)
-        return machine.Examined(value, places, plan, resolution.digest, faults, retry=retry, members=resolution.members)
+            self._records.put(addresses.source_image(promotion.ami), {"kind": "image", "body": _json(image.to_json())})
+        return faults
 
-    def _plan(self, promotion: Promotion, resolution: Resolution) -> str:
-        """Write the targets and their settings beside the record: a thousand do not fit in it."""
-        planned = [
-            {"target": codec.encode(target), "groups": list(resolution.groups.get(machine.place(target), ()))}
-            for target in resolution.targets
-        ]
-        plan = addresses.digest(json.dumps(planned, sort_keys=True), length=16)
-        for start in range(0, len(planned), machine.CHUNK):
-            key = addresses.plan(promotion.ami, plan, start // machine.CHUNK)
-            self._records.put(key, {"kind": "plan", "body": json.dumps(planned[start : start + machine.CHUNK])})
-        return plan
+    # --- deliveries --------------------------------------------------------------------------------------------------
 
-    def _expand(self, promotion: Promotion, plan: str, chunk: int) -> machine.Event:
-        item = self._records.get(addresses.plan(promotion.ami, plan, chunk))
+    def _targets(self, promotion: Promotion) -> Iterator[tuple[Target, tuple[str, ...]]]:
+        for number in range(-(-promotion.planned // PLANNED)):
+            yield from self._chunk(promotion, promotion.plan, number)
+
+    def _chunk(self, promotion: Promotion, plan: str, number: int) -> list[tuple[Target, tuple[str, ...]]]:
+        item = self._records.get(addresses.plan(promotion.ami, plan, number))
         if item is None:
-            raise Unreadable(f"{promotion.key}: chunk {chunk} of its plan {plan} is not on record.")
+            raise Unreadable(f"{promotion.key}: chunk {number} of its plan {plan} is not on record.")
+        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in json.loads(item["body"])]
+
+    def _expand(self, promotion: Promotion, plan: str, cursor: int, time_left: Clock) -> ev.Event:
+        if not promotion.planned:
+            return ev.Expanded(0)
         image = self._image(promotion)
-        planned = json.loads(item["body"])
-        later = [
-            ident
-            for one in planned
-            if (ident := self._deliver(promotion, image, codec.decode(Target, one["target"]), tuple(one["groups"])))
-        ]
-        standing = any(one["target"].get("mode") == "share" for one in planned)
-        return machine.Expanded(len(planned), tuple(later), standing)
+        done, standing = 0, False
+        for target, groups in self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]:
+            if done and time_left() < self.needs_seconds:
+                break
+            self._deliver(promotion, image, target, groups)
+            done, standing = done + 1, standing or target.mode == "share"
+        return ev.Expanded(done, standing)
 
-    def _anything_to_do(self, promotion: Promotion, resolution: Resolution) -> bool:
-        states = {(child.account, child.region): child.state for child in self._ports.children.all(promotion.ami)}
-        wanted = (states.get((target.account, target.region), "new") for target in resolution.targets)
-        again = BACK_AGAIN if promotion.refresh else NOTHING_LEFT
-        return any(state == "new" or state in again for state in wanted)
-
-    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> str | None:
-        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated.
-
-        Returns its id where it is failing just now: it is to be opened again when it has ended.
-        """
+    def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> None:
+        """Put a delivery that is not there; open an ended one that failed again. Each write may be repeated."""
         ident = addresses.delivery_id(promotion.hub, promotion.ami, target.account, target.region)
         key = addresses.delivery(ident)
         try:
             stored = self._records.read(key)
             before = None if stored is None or stored.parked else deliveries.parse(stored)
-        except ParkRecord:  # its own lane parks it; it is one target's trouble (law 7)
+        except ParkRecord:  # its own worker parks it; it is one target's trouble (invariant 7)
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             self._give_up(promotion, ident)
-            return None
+            return
         if stored is not None and stored.parked:
             self._give_up(promotion, ident)
-            return None
-        if before is not None and (
-            before.state in (State.DELIVERED, State.SHARED) or before.asked_by >= promotion.episode
-        ):
-            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
-            return None
-        if before is not None and before.state is State.FAILED and _passed_over(promotion, target):
-            return None
-        if before is not None and before.state not in ENDED:
-            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
-            return ident if before.ending is not None else None
+            return
+        if before is not None and not self._starts(promotion, target, before):
+            return
         fresh = self._fresh(promotion, image, target, groups, ident, before)
-        if fresh.shared:  # before it opens anything: discovery looks after what is noted there
+        if fresh.shared:  # before it opens anything: the pass over standing shares looks after what is noted there
             note = {"kind": "standing", "episode": promotion.episode}
             self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
@@ -197,7 +246,17 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
             raise LostRace(str(key))
         self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
-        return None
+
+    def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
+        """Whether a delivery that is there starts anew. One that is failing just now is asked again when it has."""
+        if before.state is State.FAILED and _passed_over(promotion, target):
+            return False
+        if before.state in (State.FAILED, State.CANCELLED, State.WITHDRAWN) and before.asked_by < promotion.episode:
+            return True
+        if before.ending is not None and before.state not in ENDED and before.asked_by < promotion.episode:
+            self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
+        self._bell.ring(before.key, f"expand:{promotion.ami}:{promotion.episode}")
+        return False
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start anew: it counts as failed."""
@@ -235,6 +294,7 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
                 for snapshot in snapshots_to_copy(image)
             ),
             heard={} if before is None else dict(before.heard),
+            attempts=() if before is None else before.attempts,
             launched_by=_launched_by(target),
             via=_via(promotion, target),
             method=method,
@@ -242,26 +302,43 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         )
         return absorbing.started(fresh, self._clock())
 
-    def _cancel(self, promotion: Promotion, keep: frozenset[str], *, withdraw: bool) -> None:
-        for child in self._ports.children.all(promotion.ami):
-            unwanted = f"{child.account}/{child.region}" not in keep
-            if (child.state in (RUNNING, State.SHARED) and unwanted) or (child.state == State.SHARED and withdraw):
-                cause = f"cancel:{promotion.ami}:{promotion.episode}"
-                self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
+    def _cancel(
+        self, promotion: Promotion, plan: Plan, after: str, time_left: Clock, *, withdraw: bool
+    ) -> ev.OthersCancelled:
+        """Ask deliveries to end, in the order of their ids, from ``after`` on."""
+        upto = ""
+        for child in sorted(self._ports.children.all(promotion.ami), key=lambda child: child.delivery):
+            ends = child.state in (RUNNING, State.SHARED) and child.place not in plan
+            if child.delivery <= after or not (ends or (withdraw and child.state == State.SHARED)):
+                continue
+            if upto and time_left() < self.needs_seconds:
+                return ev.OthersCancelled(upto)
+            cause = f"cancel:{promotion.ami}:{promotion.episode}"
+            self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
+            upto = child.delivery
+        return ev.OthersCancelled()
 
-    def _count(self, promotion: Promotion) -> machine.Event:
+    def _count(self, promotion: Promotion) -> ev.Event:
         children = tuple(self._ports.children.all(promotion.ami))
-        if any(machine.to_end(promotion, child) for child in children) or machine.wanted_again(promotion, children):
-            return machine.Counted(children)
+        plan = self._plan(promotion, promotion.plan)
+        if any(evolving.to_end(promotion, child, plan) for child in children):
+            return ev.Counted(to_end=True)
+        again = [child for child in children if evolving.wanted_again(promotion, child, plan)]
+        if again:
+            return ev.Counted(
+                wanted_again=True, asked_again=any(evolving.asked_again(promotion, child) for child in again)
+            )
         if children and promotion.summarised != promotion.episode:
-            return self._perform_one(promotion, machine.TellSummary(children))
-        return machine.SummaryTold(_standing(children))
+            self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
+        return ev.SummaryNotified(any(child.state == State.SHARED for child in children))
 
     def _image(self, promotion: Promotion) -> SourceImage:
         item = self._records.get(addresses.source_image(promotion.ami))
         if item is None:
             raise Unreadable(f"{promotion.key}: its source image is not on record.")
         return SourceImage.from_json(json.loads(item["body"]))
+
+    # --- the record --------------------------------------------------------------------------------------------------
 
     def decode(self, stored: Stored) -> Promotion:
         """See Lane."""
@@ -271,17 +348,23 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         """See Lane."""
         return plain(record)
 
-    def heard(self, record: Promotion, now: int) -> Sequence[machine.Event]:
+    def heard(self, _record: Promotion, _now: int) -> Sequence[ev.Event]:
         """See Lane."""
-        return machine.heard(record, now)
+        return ()
 
-    def outstanding(self, record: Promotion, now: int) -> Sequence[machine.Command]:
+    def outstanding(self, record: Promotion, now: int) -> Sequence[do.Command]:
         """See Lane."""
         return machine.outstanding(record, now)
 
-    def absorb(self, record: Promotion, event: machine.Event, now: int) -> Promotion:
+    def absorb(self, record: Promotion, event: ev.Event, now: int) -> Promotion:
         """See Lane."""
-        return machine.absorb(record, event, now)
+        return evolving.evolve(record, event, now)
+
+    def result_extras(self, record: Promotion, results: Sequence[ev.Event]) -> Extras:
+        """See Lane. The head is written with whatever may change it, so it is never older than the record."""
+        if all(isinstance(event, (ev.Counted, ev.OthersCancelled, ev.Blocked, ev.Paused)) for event in results):
+            return ()
+        return [head_item(record)]
 
     def key(self, record: Promotion) -> Key:
         """See Lane."""
@@ -296,10 +379,26 @@ class Promotions(Lane[Promotion, machine.Command, machine.Event]):
         return record.due_at
 
 
+def head_item(promotion: Promotion) -> tuple[Key, Mapping[str, Any]]:
+    """Return the item of a promotion's head, and its place."""
+    return addresses.head(promotion.ami), {"kind": "head", "body": _json(codec.encode(head(promotion)))}
+
+
+def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
+    return {
+        "wanted": [place for place, wanted in listed if wanted],
+        "kept": [place for place, wanted in listed if not wanted],
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def _launched_by(target: Target) -> tuple[str, ...]:
     """Name the unit that the launch permission is to name, where the value's groups have the account by one."""
-    shared = target.mode == "share" and target.launch_permission == "group"
-    return (target.unit,) if shared and target.unit else ()
+    named = launched_by(target)
+    return (named,) if target.mode == "share" and named != target.account else ()
 
 
 def _via(promotion: Promotion, target: Target) -> str:
@@ -308,12 +407,8 @@ def _via(promotion: Promotion, target: Target) -> str:
     return addresses.delivery_id(promotion.hub, promotion.ami, hub, target.region) if hub else ""
 
 
-def _standing(children: Sequence[Child]) -> bool:
-    return any(child.state == State.SHARED for child in children)
-
-
 def _passed_over(promotion: Promotion, target: Target) -> bool:
-    """Whether a failed delivery is not meant: an operator asked for others, or only the organisation changed."""
+    """Whether a failed delivery is not meant: an operator asked for others, or only file or membership changed."""
     return promotion.refresh or (bool(promotion.only) and target.account not in promotion.only)
 
 

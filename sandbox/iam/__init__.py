@@ -65,7 +65,7 @@ class Iam(IamApi):
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.roles = Roles()
+        self.roles = Roles(world.rules)
 
     def put_role(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,6 +11,13 @@ from datetime import timedelta
 from sandbox.api import AwsError
 from sandbox.iam import policy
 from sandbox.iam.policy import Document
+from sandbox.rules import Rules, rule
+
+INLINE_SIZE = rule(
+    "iam-inline-policies-10240",
+    "All inline policies of one role together may have 10,240 characters, white space not counted. [IAM quotas]",
+)
+LONGEST = 10_240
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,8 @@ class Role:
 class Roles:
     """All roles of all accounts. IAM is global: there is one role of a name in an account, not one per Region."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
         self._roles: dict[str, Role] = {}
         self._made = 0
 
@@ -51,7 +60,7 @@ class Roles:
     ) -> Role:
         """Make a role, or change one that exists (its id stays).
 
-        Raises AwsError: MalformedPolicyDocument, with the statement and what is wrong with it.
+        Raises AwsError: MalformedPolicyDocument, with the statement and what is wrong with it; LimitExceeded.
         """
         policy.parse(trust, resource_policy=True)
         for given_name, document in (policies or {}).items():
@@ -61,6 +70,7 @@ class Roles:
                 raise AwsError(
                     fault.code, f"policy {given_name} of role {name} in {account}: {fault.message}"
                 ) from None
+        self._check_size(name, policies or {})
         arn = f"arn:aws:iam::{account}:role{path}{name}"
         known = self._roles.get(arn)
         role = Role(
@@ -79,7 +89,14 @@ class Roles:
     def put_policy(self, arn: str, name: str, document: Document) -> None:
         """Add or replace one inline policy."""
         role = self._roles[arn]
-        self._roles[arn] = replace(role, policies={**role.policies, name: policy.parse(document)})
+        policies = {**role.policies, name: policy.parse(document)}
+        self._check_size(role.name, policies)
+        self._roles[arn] = replace(role, policies=policies)
+
+    def _check_size(self, name: str, policies: Mapping[str, Document]) -> None:
+        size = sum(len("".join(json.dumps(document).split())) for document in policies.values())
+        if size > LONGEST and self._rules.on(INLINE_SIZE):
+            raise AwsError("LimitExceeded", f"Maximum policy size of {LONGEST} bytes exceeded for role {name}")
 
     def drop(self, arn: str) -> None:
         """Delete a role. Its sessions can do nothing any more, and a role of the same name will be another one."""

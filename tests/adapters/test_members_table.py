@@ -14,7 +14,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Refusal
-from tests.adapters.test_targets_table import TABLE, apply
+from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
 ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"
@@ -38,19 +38,20 @@ def client(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         client = boto3.client("dynamodb", region_name=REGION)
-        client.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
+        for table in (TABLE, MEMBERS):
+            client.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            )
         yield client
 
 
 @pytest.fixture
 def members(client):
     """The store under test."""
-    return MembersTable(client, TABLE)
+    return MembersTable(client, MEMBERS, TABLE)
 
 
 def test_generations_follow_each_other_and_leave_nothing_of_the_last(members):
@@ -93,11 +94,13 @@ def test_items_changed_by_hand_are_not_trusted(members, client):
     members.publish(Membership(), ONE)
     apply(client, FILE)
     item = {"pk": {"S": "members"}, "sk": {"S": f"accounts#{int(STRANGER) % 64:02d}"}}
-    client.put_item(TableName=TABLE, Item={**item, "body": {"S": f'{{"{STRANGER}":["{OU}"]}}'}})
+    client.put_item(TableName=MEMBERS, Item={**item, "body": {"S": f'{{"{STRANGER}":["{OU}"]}}'}})
 
     with pytest.raises(Refusal, match="changed or deleted by hand"):
         members.membership()
-    assert [f.code for f in TargetsTable(client, TABLE).resolve("dev").faults] == ["organization-damaged"]
+    assert [f.code for f in TargetsTable(client, TABLE, MEMBERS).read().resolve("dev").faults] == [
+        "organization-damaged"
+    ]
 
 
 def test_the_book_is_written_by_one_at_a_time(members):
@@ -122,7 +125,7 @@ def test_what_a_person_accepted_holds_for_a_day(members):
 def test_who_may_receive_is_the_file_and_whom_its_units_have_and_its_units_themselves(members, client):
     """Law 8: not an account of a unit that the file does not name, nor that unit; whatever the value says."""
     apply(client, FILE)
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
     assert table.listed({LISTED, A, B}) == {LISTED, B}
     members.publish(Membership(), Membership(0, {**ONE.units, OTHER: Unit(ARN + OTHER, (STRANGER,))}))
 
@@ -136,7 +139,7 @@ def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or
     """Read live, as of those that the file lists; who left is there no more."""
     apply(client, FILE)
     members.publish(Membership(), ONE)
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
 
     assert [table.live(one) for one in (LISTED, A, B, STRANGER)] == [
         ("Listed", ""),
@@ -151,14 +154,18 @@ def test_role_and_external_id_of_an_account_that_a_unit_brings_are_its_groups_or
 def test_a_value_resolves_to_whom_the_units_have(members, client):
     """Before the first reading it waits; where that was refused, it says why."""
     apply(client, FILE)
-    table = TargetsTable(client, TABLE, ("111111111111", REGION))
-    assert table.resolve("dev").waits is not None
+    table = TargetsTable(client, TABLE, MEMBERS, ("111111111111", REGION))
+    assert table.read().resolve("dev").waits is not None
     fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
     members.save(Book(troubles={OU: Trouble(5, fault)}), 0)
-    assert table.resolve("dev").faults == (fault,)
+    assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)
-    assert {(t.account, t.unit) for t in table.resolve("dev").targets} == {(LISTED, ""), (A, ARN + OU), (B, ARN + OU)}
+    assert {(t.account, t.unit) for t in table.read().resolve("dev").targets} == {
+        (LISTED, ""),
+        (A, ARN + OU),
+        (B, ARN + OU),
+    }
     assert table.groups() == FILE.groups
     assert table.organisation() == FILE.organisation
-    assert targets.digest_of(targets.to_items(FILE)) == table.resolve("dev").digest
+    assert targets.digest_of(targets.to_items(FILE)) == table.read().resolve("dev").digest

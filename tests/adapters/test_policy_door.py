@@ -18,7 +18,6 @@ from sandbox.world import World
 from tests.fakes import MemoryLedger
 
 HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
-WHERE = f"account {HUB} (hub), us-east-1"
 OWNER: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -55,10 +54,10 @@ class Key:
         world.kernel.elapse(300)
         self.door = self.another()
 
-    def another(self) -> PolicyDoor:
-        """A door in another execution environment: it remembers nothing."""
+    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyDoor:
+        """A door in another execution environment, or of another hub: it remembers nothing."""
         sessions: Any = Sessions(self.world)
-        return PolicyDoor(sessions, self.ledger, HUB, WHERE)
+        return PolicyDoor(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:
         """Put a policy by hand; returns its text."""
@@ -128,7 +127,8 @@ def refused(call: Callable[[], object]) -> Refusal:
 
 def both(account: str) -> list[str]:
     """The Sids of the two statements for a copying role."""
-    return [f"AmiPromoter{account}Copies", f"AmiPromoter{account}CopiesLook"]
+    ours = f"AmiPromoter{HUB}useast1To{account}Copies"
+    return [ours, f"{ours}Look"]
 
 
 def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> None:
@@ -251,6 +251,36 @@ def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
     key.another().open(key.resource, [key.share(TEST)])
 
     assert key.sids == [OWNER["Sid"], *both(TEST)]
+
+
+def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_put(key: Key) -> None:
+    """Its share has left the ledger: the Sid says that it is this hub's."""
+    share = key.share()
+    key.door.open(key.resource, [share])
+    del key.ledger.book[key.resource, share.holder_key]
+    key.wait(100)
+
+    key.another().open(key.resource, [key.share(TEST)])
+
+    assert key.sids == [OWNER["Sid"], *both(TEST)]
+
+
+def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key) -> None:
+    """One manages the key at home, the other by way of its copies there: one's closing leaves the other's statement."""
+    other = key.another("eu-west-1", MemoryLedger())
+    share = key.share()
+    other.open(key.resource, [share])
+    key.wait(600)
+    key.door.open(key.resource, [share])
+    key.wait(600)
+
+    other.close(key.resource, [share])
+
+    assert key.sids == [OWNER["Sid"], *both(DEV)]
+    assert key.door.showing(key.resource, [share]) == {share.holder_key}
+    key.wait(600)
+    key.door.close(key.resource, [share])
+    assert key.sids == [OWNER["Sid"]]
 
 
 def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:

@@ -83,7 +83,7 @@ class Scene:
 def a_share(key: str, **changes: Any) -> Share:
     """A share as the lane has it in hand."""
     resource = addresses.role_resource(key, DEV).pk
-    share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, State.OPENING, 1)
+    share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, State.OPENING, intended_at=1_800_000_000)
     return replace(share, **changes)
 
 

@@ -8,7 +8,7 @@ from chalicelib.adapters.targets_table import Current, TargetsDamaged, TargetsTa
 from chalicelib.core import targets
 from chalicelib.core.targets import Directory, Target
 
-TABLE = "ami-promoter-us-east-1"
+TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
 DEV, PROD = "111111111111", "222222222222"
 DIRECTORY = Directory(
     {"default": (DEV,), "all": (DEV, PROD)},
@@ -27,12 +27,13 @@ def client(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
+        for table in (TABLE, MEMBERS):
+            client.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            )
         yield client
 
 
@@ -54,11 +55,23 @@ def apply(client, directory, generation=1):
     return current
 
 
+@pytest.mark.parametrize(
+    ("attributes", "paused"),
+    [(None, False), ({"paused": {"BOOL": True}}, True), ({"paused": {"BOOL": False}}, False), ({}, False)],
+)
+def test_the_switch_says_whether_promotions_are_paused(client, attributes, paused):
+    """No item means not paused."""
+    if attributes is not None:
+        put(client, "switches", "promotions", **attributes)
+
+    assert TargetsTable(client, TABLE, MEMBERS).paused() is paused
+
+
 def test_a_value_resolves_by_the_file_in_force(client):
     """Groups become targets with every setting the file gave them."""
     current = apply(client, DIRECTORY)
 
-    found = TargetsTable(client, TABLE).resolve("all")
+    found = TargetsTable(client, TABLE, MEMBERS).read().resolve("all")
 
     assert found.targets == (*DIRECTORY.accounts[DEV], *DIRECTORY.accounts[PROD])
     assert (found.faults, found.digest) == ((), current.digest)
@@ -66,26 +79,26 @@ def test_a_value_resolves_by_the_file_in_force(client):
 
 def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
     """There is no time between two files in which a mixture is read."""
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     apply(client, Directory({"default": (PROD,)}, {PROD: DIRECTORY.accounts[PROD]}), generation=2)
 
-    assert [target.account for target in table.resolve("").targets] == [PROD]
-    assert [fault.code for fault in table.resolve("all").faults] == ["unknown-group"]
+    assert [target.account for target in table.read().resolve("").targets] == [PROD]
+    assert [fault.code for fault in table.read().resolve("all").faults] == ["unknown-group"]
     assert table.listed({DEV, PROD}) == {PROD}
 
 
 def test_only_accounts_of_the_file_are_contained(client):
     """Whoever may tag cannot thereby choose a stranger as receiver."""
     apply(client, DIRECTORY)
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
 
     assert table.listed({DEV, PROD, "999999999999", ""}) == {DEV, PROD}
 
 
 def test_role_and_external_id_are_read_live(client):
     """A corrected external id reaches a delivery that waits; an account that is gone gives None."""
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
     apply(client, DIRECTORY)
     assert table.live(DEV) == ("Copier", "x-1")
 
@@ -96,15 +109,15 @@ def test_role_and_external_id_are_read_live(client):
 
 def test_before_anything_is_applied_nobody_is_a_target(client):
     """A fresh installation refuses every value and says what to do."""
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
 
-    found = table.resolve("dev")
+    found = table.read().resolve("dev")
 
     assert (found.targets, found.digest) == ((), "")
     assert [str(fault) for fault in found.faults] == [
         (
-            "table ami-promoter-us-east-1: no targets file has been applied yet, so no account may receive an AMI. "
-            "Write one and run `ami-promoter targets apply FILE`."
+            "table ami-promoter-us-east-1-config: no targets file has been applied yet, so no account may receive an "
+            "AMI. Write one and run `ami-promoter targets apply FILE`."
         )
     ]
     assert (table.listed({DEV}), table.live(DEV)) == (frozenset(), None)
@@ -115,7 +128,7 @@ def test_items_changed_by_hand_are_not_trusted(client):
     current = apply(client, DIRECTORY)
     put(client, partition(current.version), "group#default", body={"S": f'["{DEV}","{PROD}"]'})
 
-    found = TargetsTable(client, TABLE).resolve("default")
+    found = TargetsTable(client, TABLE, MEMBERS).read().resolve("default")
 
     assert found.targets == ()
     assert [str(fault) for fault in found.faults] == [
@@ -135,10 +148,10 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
 
-    assert [fault.code for fault in table.resolve(DEV).faults] == ["targets-damaged"]
-    assert "Target has no colour" in table.resolve(DEV).faults[0].what
+    assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
+    assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
     assert (table.listed({DEV}), table.live(DEV)) == ({DEV}, ("R", ""))
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
         table.directory(table.current())
@@ -149,9 +162,9 @@ def test_every_read_is_consistent(client):
     apply(client, DIRECTORY)
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
-    table = TargetsTable(client, TABLE)
+    table = TargetsTable(client, TABLE, MEMBERS)
 
-    table.resolve("all")
+    table.read().resolve("all")
     table.listed({DEV})
     table.live(DEV)
 
@@ -166,7 +179,7 @@ def test_hundreds_of_accounts_are_looked_up_in_a_few_calls(client):
     asked = []
     client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
 
-    assert TargetsTable(client, TABLE).listed({*accounts, "999999999999"}) == set(accounts)
+    assert TargetsTable(client, TABLE, MEMBERS).listed({*accounts, "999999999999"}) == set(accounts)
     assert len(asked) == 5
 
 
@@ -187,7 +200,7 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
             answer = client.batch_get_item(RequestItems={table: {**request, "Keys": [first]}})
             return {**answer, "UnprocessedKeys": {table: {**request, "Keys": rest}} if rest else {}}
 
-    assert TargetsTable(Sparing(), TABLE).listed({DEV, PROD}) == {DEV, PROD}
+    assert TargetsTable(Sparing(), TABLE, MEMBERS).listed({DEV, PROD}) == {DEV, PROD}
 
 
 def test_a_thousand_accounts_resolve(client):
@@ -196,4 +209,4 @@ def test_a_thousand_accounts_resolve(client):
     tags = {"why": "x" * 250, "what": "y" * 250, "who": "z" * 250}
     apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
 
-    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts
+    assert [target.account for target in TargetsTable(client, TABLE, MEMBERS).read().resolve("").targets] == accounts

@@ -1,4 +1,4 @@
-"""A hub with its table, in moto."""
+"""A hub with its tables, in moto."""
 
 import boto3
 import pytest
@@ -11,6 +11,7 @@ settings.register_profile(
 settings.load_profile("ami-promoter")
 
 TABLE = "ami-promoter-us-east-1"
+CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 
 
 @pytest.fixture
@@ -36,14 +37,15 @@ def aws(environment):
 
 @pytest.fixture
 def client(aws):
-    """DynamoDB with the hub's table."""
+    """DynamoDB with the hub's tables."""
     client = boto3.client("dynamodb", region_name="us-east-1")
-    client.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    )
+    for table in (TABLE, CONFIG, MEMBERS):
+        client.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
     return client
 
 

@@ -23,7 +23,7 @@ WRONG = {
     ],
     "targets apply --region US --table a --dry-run=3 --json --json x y --foo": [
         "--region: `US` is not what it takes. Write a Region's name, like us-east-1.",
-        "--table: `a` is not what it takes. Write a table's name: 3 to 255 letters, digits, `_`, `.` or `-`.",
+        "--table: `a` is not what it takes. Write a table's name: 3 to 247 letters, digits, `_`, `.` or `-`.",
         "--dry-run: it takes no value. Write `--dry-run` alone.",
         "--json: it is given twice. Give it once.",
         "--foo: there is no such option here. Known here: --dry-run, --help, --hub-account, --json, --region, --table.",

@@ -18,6 +18,7 @@ from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, Sta
 from chalicelib.core.targets import Target
 from chalicelib.ports import Write
 from chalicelib.service import deliveries
+from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1", "ami-0123456789abcdef0"
 NINE = 1767603600
@@ -68,7 +69,7 @@ def end(table, record):
 def a_share(table, account, state=share.State.OPEN, **changes):
     """Put a share of the snapshot into the ledger."""
     opened = share.Share(SNAPSHOT, account, account, state=state, opened_at=NINE, hard_close_at=NINE + 90000, **changes)
-    DynamoLedger(table).hold(SNAPSHOT, opened, f"{account}:1")
+    DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
 
 
 def heard(table, record, now=NINE):
@@ -82,11 +83,12 @@ def every_state(table):
     return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
 
 
-def test_it_pauses_first(table):
+def test_it_pauses_first(table, client):
     """Nothing that is drained begins anew."""
     main(["drain"])
 
-    assert (table.get(SWITCH)["paused"], table.get(SWITCH)["why"]) == (True, "drain")
+    switch = Table(client, f"{TABLE}-config").get(SWITCH)
+    assert (switch["paused"], switch["why"]) == (True, "drain")
 
 
 def test_copies_are_let_end_unless_told_otherwise(table):
@@ -136,7 +138,7 @@ def test_what_is_left_is_told(table, capsys):
     put(table, a_delivery("333333333333", State.DELIVERED))
     a_share(table, "222222222222")
     a_share(table, "333333333333", share.State.CLOSED)
-    a_share(table, "444444444444", before_us=True)
+    a_share(table, "444444444444", preexisting=True)
 
     assert main(["drain"]) == 4
 
@@ -168,7 +170,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
     opened = share.Share(resource, role, "333333333333", state=share.State.OPEN, opened_at=NINE)
-    DynamoLedger(table).hold(resource, opened, str(share.Holder(record.id, "1", stays=True)))
+    DynamoLedger(table).hold(resource, opened, sharing(record.id, "333333333333"))
 
     assert main(["drain"]) == 0
 

@@ -1,16 +1,15 @@
 """What ``reconcile`` makes of a view: each difference is found, and nothing of anybody else's is touched."""
 
-from dataclasses import replace
-
 import pytest
 
-from ami_promoter.facts import Grant, Holding, LedgerShare, Source, Statement, Target, View
+from ami_promoter.facts import Grant, LedgerShare, Source, Statement, Target, View
 from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
 from ami_promoter.receivers import Receivers
 from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import OurImage, OurSnapshot
+from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 NOW = 1_800_000_000
@@ -37,13 +36,12 @@ def a_delivery(state="copying", episode=1, **body):
     return item(f"delivery#{ID}", "record", given, state=state, **due)
 
 
-HELD = Holding(ID, "1", standing=False, until=0, stored=f"{ID}:1")
-STANDING = replace(HELD, standing=True, stored=f"{ID}:1@0")
+HELD, STANDING = copying(ID), sharing(ID)
 
 
 def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
-    given = {"account": DEV, "serial": 1, "version": 4, **rest}
+    given = {"account": DEV, "intended_at": 1, "version": 4, **rest}
     share = LedgerShare(resource, name, state=state, holdings=holdings, **given)
     return item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0") | {(resource, name): share}
 
@@ -66,7 +64,7 @@ def found(seen):
 
 def test_nothing_is_found_where_all_agrees():
     """A delivery that copies, its open share, its copy; and what was delivered before, with its AMI."""
-    copying = view(
+    agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
         permissions={Source(SNAPSHOT): frozenset({DEV})},
@@ -82,7 +80,7 @@ def test_nothing_is_found_where_all_agrees():
         },
     )
 
-    assert found(copying) == found(delivered) == []
+    assert found(agreeing) == found(delivered) == []
 
 
 def known(**changes):
@@ -246,9 +244,9 @@ def test_a_grant_for_a_service_role_is_ours_by_its_name(state, known_to_it):
     )
 
 
-def a_grant(generation=1, ident="g" * 64):
+def a_grant(intended_at=1, ident="g" * 64):
     """A grant of our name on the source key."""
-    return Grant(KEY, ident, ID, generation, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
+    return Grant(KEY, ident, ID, intended_at, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +258,7 @@ def a_grant(generation=1, ident="g" * 64):
         ([a_share("closed", resource=KEY_RESOURCE, name=ID)], ID, 0),
         (
             [a_delivery(), a_share("open", HELD, resource=KEY_RESOURCE, name=ID, grant_id="h" * 64)],
-            "grant-" + "g" * 16,
+            "grant-" + "g" * 64,
             3600,
         ),
     ],
@@ -274,7 +272,7 @@ def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wa
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
-    """By its id, or by its generation where the id was never heard."""
+    """By its id, or by the time of its intent where the id was never heard."""
     items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
     assert found(view(*items, grants=(a_grant(),))) == []

@@ -5,15 +5,16 @@ import json
 import pytest
 
 from ami_promoter import ledger_facts
-from ami_promoter.facts import Grant, Holding, Source, source_of
+from ami_promoter.facts import Grant, Source, source_of
 from ami_promoter.records import Reader
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, key_policy
 from chalicelib.core.key_policy import Access, Audience
-from chalicelib.core.share import Holder, Share, State
+from chalicelib.core.share import Share, State, grant_name
+from tests.fakes import sharing
 
-TABLE, HUB, DEV = "ami-promoter-us-east-1", "111111111111", "222222222222"
+TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"
 ID = "0123456789abcdef0123"
 RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/k"
@@ -28,20 +29,20 @@ class HubReader(Reader):
 
 
 def test_a_share_is_read_as_the_ledger_writes_it(client):
-    """With its holdings, each to be let go in the ledger's own form."""
+    """With its holdings, each to be released as it is."""
     ledger = DynamoLedger(Table(client, TABLE))
-    holder = Holder(ID, "3", stays=True, until=99)
-    made = Share(RESOURCE, DEV, DEV, state=State.OPEN, generation=2, before_us=True, grant_id="g", opened_at=5)
-    ledger.hold(RESOURCE, made, str(holder))
+    holding = sharing(ID, episode=3, until=99)
+    made = Share(RESOURCE, DEV, DEV, state=State.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
+    ledger.hold(RESOURCE, made, holding)
     place = (RESOURCE, f"share#{DEV}")
 
     share = ledger_facts.share_of(*place, HubReader(client).many([place])[place])
 
     assert (share.resource, share.holder_key, share.account, share.state) == (RESOURCE, DEV, DEV, "open")
-    assert (share.preexisting, share.serial, share.grant_id, share.opened_at) == (True, 2, "g", 5)
-    assert share.holdings == (Holding(ID, "3", standing=True, until=99, stored=str(holder)),)
-    ledger.release(RESOURCE, DEV, share.holdings[0].stored)
-    assert ledger.shares(RESOURCE)[0].holders == frozenset()
+    assert (share.preexisting, share.intended_at, share.grant_id, share.opened_at) == (True, 2, "g", 5)
+    assert share.holdings == (holding,)
+    ledger.release(RESOURCE, DEV, share.holdings[0])
+    assert ledger.shares(RESOURCE)[0].holdings == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
 )
 def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, holder_key):
     """Whom it lets in must not be lost with its body."""
-    damaged = {"unreadable": True, "_item": {"state": "open", "holders": "nonsense", "version": "nonsense"}}
+    damaged = {"unreadable": True, "_item": {"state": "open", "holdings": "nonsense", "version": "nonsense"}}
 
     share = ledger_facts.share_of(resource, f"share#{holder_key}", damaged)
 
@@ -69,17 +70,21 @@ def test_the_permissions_of_a_hub_copy_are_named_with_their_region():
     assert source_of(addresses.policy_resource(KEY).pk) is None
 
 
+NAME = grant_name(Share("", ID, DEV, intended_at=7), REGION)
+
+
 @pytest.mark.parametrize(
     ("name", "issuer", "grantee", "ours"),
     [
-        (f"ami-promoter-{ID}-7", HUB, f"arn:aws:iam::{DEV}:role/AmiCopyRole", True),
-        (f"ami-promoter-{ID}-7", DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole", False),
+        (NAME, HUB, f"arn:aws:iam::{DEV}:role/AmiCopyRole", True),
+        (NAME, DEV, f"arn:aws:iam::{DEV}:role/AmiCopyRole", False),
+        (NAME.replace(REGION, "eu-west-1"), HUB, f"arn:aws:iam::{DEV}:role/AmiCopyRole", False),
         ("backup-of-dev", HUB, f"arn:aws:iam::{DEV}:root", False),
         ("", HUB, DEV, False),
     ],
 )
 def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours):
-    """A name alone proves nothing: anybody may write it."""
+    """A name alone proves nothing: anybody may write it. One of the hub of another Region is that hub's."""
     raw = {
         "Name": name,
         "GrantId": "g",
@@ -88,21 +93,22 @@ def test_a_grant_is_ours_by_its_name_and_its_issuer(name, issuer, grantee, ours)
         "KeyId": KEY,
     }
 
-    assert ledger_facts.grant_of(KEY, raw, HUB) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
+    assert ledger_facts.grant_of(KEY, raw, HUB, REGION) == (Grant(KEY, "g", ID, 7, DEV, grantee) if ours else None)
 
 
 def test_our_statements_are_found_by_their_sid_with_whom_they_let_in():
-    """Others' are passed over; an access of which a statement was taken out is not whole."""
-    role = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
-    copies = key_policy.statements(Access(DEV, Audience.COPIES, role))
-    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, f"arn:aws:iam::{DEV}:root"))[:1]
+    """Others' are passed over, another hub's too; an access of which a statement was taken out is not whole."""
+    mark, role = key_policy.hub_mark(HUB, REGION), f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+    other = key_policy.statements(Access(DEV, Audience.ROLES, role, key_policy.hub_mark(HUB, "eu-west-1")))
+    copies = key_policy.statements(Access(DEV, Audience.COPIES, role, mark))
+    account = key_policy.statements(Access(DEV, Audience.ACCOUNT, f"arn:aws:iam::{DEV}:root", mark))[:1]
     owner = {"Sid": "Owner", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
-    text = json.dumps({"Version": "2012-10-17", "Statement": [owner, *copies, *account]})
+    text = json.dumps({"Version": "2012-10-17", "Statement": [owner, *other, *copies, *account]})
 
-    found = ledger_facts.statements_of(KEY, text)
+    found = ledger_facts.statements_of(KEY, text, mark)
 
     assert [(one.holder_key, one.account, one.principal, one.whole) for one in found] == [
         (DEV, DEV, role, True),
         (f"{DEV}-share", DEV, f"arn:aws:iam::{DEV}:root", False),
     ]
-    assert isinstance(ledger_facts.statements_of(KEY, "{"), str)
+    assert isinstance(ledger_facts.statements_of(KEY, "{", mark), str)

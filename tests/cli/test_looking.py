@@ -18,6 +18,7 @@ from chalicelib.core import addresses
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
+from tests.fakes import copying
 
 TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"
 
@@ -55,11 +56,11 @@ def test_what_is_over_is_not_kept(table):
         children.add(ami, Child(name(number), DEV, REGION, 1, "running"))
         children.end(ami, Child(name(number), DEV, REGION, 1, "delivered"))
         DynamoRecords(table).create(Write(addresses.Key(resource), "open", {}, None), int(time.time()))
-        ledger.hold(resource, Share(resource, DEV, DEV, state=State.CLOSED), f"{name(number)}:1")
-        ledger.release(resource, DEV, f"{name(number)}:1")
+        ledger.hold(resource, Share(resource, DEV, DEV, state=State.CLOSED), copying(name(number)))
+        ledger.release(resource, DEV, copying(name(number)))
     a_delivery(table, 77, "copying")
     held = addresses.snapshot_resource("snap-held").pk
-    ledger.hold(held, Share(held, DEV, DEV, state=State.OPEN), f"{name(3)}:1")
+    ledger.hold(held, Share(held, DEV, DEV, state=State.OPEN), copying(name(3)))
 
     view = look()
 

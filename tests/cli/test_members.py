@@ -13,7 +13,7 @@ from chalicelib.core.departures import Book, Left, Missing, Trouble
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.targets import Directory
-from tests.cli.conftest import TABLE
+from tests.cli.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
 WHOLE, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"
@@ -111,7 +111,7 @@ def applied(client, tmp_path, capsys):
     assert status == 0, said
     assert "+ group dev: 1 account and 2 units of the organisation" in said
     assert said.endswith("2 groups, 2 accounts, 3 units.\n")
-    members = MembersTable(client, TABLE)
+    members = MembersTable(client, MEMBERS, CONFIG)
     members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
     trouble = Trouble(1_767_600_000, Fault("organization-unreadable", "organisation", "It was refused.", "Ask."))
     book = Book(

@@ -2,11 +2,11 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
 from ami_promoter.aws import Connection
-from ami_promoter.facts import Holding
 from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
 from ami_promoter.mending import MOVED_ON, SLICE, Mender
 from ami_promoter.publishing import Publisher
@@ -20,13 +20,14 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
+from tests.fakes import copying
 
 TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"
 ID = "0123456789abcdef0123"
 RESOURCE = addresses.snapshot_resource("snap-0a").pk
 KEY = "arn:aws:kms:us-east-1:123456789012:key/k"
 KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
-HELD = Holding(ID, "1", standing=False, until=0, stored=f"{ID}:1")
+HELD = copying(ID)
 
 
 @pytest.fixture
@@ -70,8 +71,8 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_lane(table, me
 
     assert mender.mend(mend) == "done"
     (known,) = ledger.shares(RESOURCE)
-    assert (known.state, known.before_us, known.holders) == (State.OPEN, False, frozenset())
-    assert share.to_close([known], now()) == (known,)
+    assert (known.state, known.preexisting, known.holdings) == (State.OPEN, False, frozenset())
+    assert share.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
     (entry,) = table.query(RESOURCE, "history#share#")
     assert entry["what"] == ["found open, and ours (ami-promoter reconcile)"]
@@ -82,28 +83,28 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
     """Nobody holds it yet; when its delivery has held it and lets it go, it closes at once."""
     mender.mend(Know(RESOURCE, DEV, DEV, 3600))
     (known,) = ledger.shares(RESOURCE)
-    assert share.to_close([known], now()) == ()
-    assert share.to_close([known], now() + 3600) == (known,)
+    assert share.to_close([known], now()) == []
+    assert share.to_close([known], now() + 3600) == [known]
     assert share.due_at([known], now()) >= now() + 3590
 
     end = now() + 9000
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), f"{ID}:1")
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), HELD)
     (held,) = ledger.shares(RESOURCE)
-    assert (held.state, share.untold(held), held.hard_close_at) == (State.OPEN, {f"{ID}:1"}, end)
-    ledger.save([Share(**{n: getattr(held, n) for n in held.__slots__} | {"told": held.holders})], "told", now())
-    ledger.release(RESOURCE, DEV, f"{ID}:1")
+    assert (held.state, share.unnotified(held), held.hard_close_at) == (State.OPEN, {HELD}, end)
+    ledger.save([replace(held, notified=held.holdings)], "notified", now())
+    ledger.release(RESOURCE, DEV, HELD)
     (left,) = ledger.shares(RESOURCE)
-    assert share.to_close([left], now()) == (left,)
+    assert share.to_close([left], now()) == [left]
 
 
 def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
     """The entry says it was there before us; there is a witness that it was not."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, before_us=True), f"{ID}:1")
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, preexisting=True), HELD)
 
     assert mender.mend(Know(RESOURCE, DEV, DEV, 0)) == "done"
 
     (known,) = ledger.shares(RESOURCE)
-    assert (known.before_us, known.holders) == (False, {f"{ID}:1"})
+    assert (known.preexisting, known.holdings) == (False, {HELD})
 
 
 def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
@@ -111,13 +112,13 @@ def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
     mender.mend(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
 
     (known,) = ledger.shares(KEY_RESOURCE)
-    assert (known.grant_id, known.generation, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
-    assert share.to_close([known], now()) == (known,)
+    assert (known.grant_id, known.intended_at, known.grantee) == ("grant-id", 3, f"arn:aws:iam::{DEV}:role/r")
+    assert share.to_close([known], now()) == [known]
 
 
 def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
     """The view is older than the entry: left alone, and seen by the next run."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), f"{ID}:1")
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
     assert mender.mend(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
@@ -125,8 +126,8 @@ def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
 
 
 def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender, ledger):
-    """Written as closed, with its holder: the lane opens it as a new generation. A second time changes nothing."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, hard_close_at=now() + 9000), f"{ID}:1")
+    """Written as closed, with its holder: the lane opens it anew. A second time changes nothing."""
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, hard_close_at=now() + 9000), HELD)
 
     assert mender.mend(Reopen(RESOURCE, DEV, 0)) == "done"
 
@@ -141,11 +142,11 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender,
 def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
     """The record is read once more, just before."""
     a_delivery(table, state, episode)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), f"{ID}:1")
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
 
     assert mender.mend(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
-    assert bool(ledger.shares(RESOURCE)[0].holders) is not goes
+    assert bool(ledger.shares(RESOURCE)[0].holdings) is not goes
     assert due(table, RESOURCE) is goes
 
 
@@ -165,12 +166,12 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
     """It tidies up and lets its shares go itself; they are not closed under its copies by the command."""
     apply("333333333333")
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD.stored)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
 
     assert mender.mend(withdraw()) == "done"
 
     assert DynamoRecords(table).begin(addresses.delivery(ID)).hints["cancel"].startswith("1:")
-    assert ledger.shares(RESOURCE)[0].holders == {HELD.stored}
+    assert ledger.shares(RESOURCE)[0].holdings == {HELD}
     assert due(table, RESOURCE)
 
 
@@ -182,11 +183,11 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
     apply(DEV)
     if state is not None:
         a_delivery(table, state, account=account)
-    ledger.hold(image, Share(image, unit, unit, state=State.OPEN), HELD.stored)
+    ledger.hold(image, Share(image, unit, unit, state=State.OPEN), HELD)
 
     assert mender.mend(withdraw(unit, image)) == "done"
 
-    assert ledger.shares(image)[0].holders == frozenset()
+    assert ledger.shares(image)[0].holdings == frozenset()
     assert due(table, image)
     stored = DynamoRecords(table).begin(addresses.delivery(ID))
     assert stored is None or "cancel" not in stored.hints
@@ -198,12 +199,12 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
     if accounts:
         apply(*accounts)
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD.stored)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
 
     assert mender.mend(withdraw()) == MOVED_ON
 
     assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).hints
-    assert ledger.shares(RESOURCE)[0].holders == {HELD.stored}
+    assert ledger.shares(RESOURCE)[0].holdings == {HELD}
 
 
 @pytest.mark.parametrize(

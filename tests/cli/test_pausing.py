@@ -19,7 +19,7 @@ NINE = 1767603600
 @pytest.fixture
 def table(client):
     """The hub's table."""
-    return Table(client, TABLE)
+    return Table(client, f"{TABLE}-config")
 
 
 def test_pausing_writes_one_item_that_the_functions_read(table):

@@ -41,7 +41,7 @@ def test_accounts_that_a_unit_brings_are_targets_in_each_of_the_groups_regions(u
         (TWO, THIRD),
         (THREE, HOME),
     )
-    assert (found.units, found.unread, found.version) == ({f"arn:{unit}"}, (), "7")
+    assert (found.units, found.unread, found.digest) == ({f"arn:{unit}"}, (), "7")
 
 
 def test_an_account_of_two_groups_has_the_regions_of_both():

@@ -19,6 +19,7 @@ from chalicelib.core.organisation import Organisation
 from chalicelib.core.share import Share, State
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
+from tests.fakes import copying
 
 DEV, OU = "222222222222", "ou-ab12-11111111"
 TABLE, AMI = "ami-promoter-us-east-1", "ami-0123456789abcdef0"
@@ -71,7 +72,7 @@ def test_all_is_in_order(applied, capsys):
 @pytest.mark.parametrize(
     ("directory", "where", "why"),
     [
-        (None, f"account 123456789012, us-east-1, table {TABLE}", "no targets file has been applied yet"),
+        (None, f"account 123456789012, us-east-1, table {TABLE}-config", "no targets file has been applied yet"),
         (
             Directory(
                 {"default": (OU,)},
@@ -103,7 +104,7 @@ def test_everything_it_says_fits_80_columns(table, capsys):
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
     apply(Directory({}, {"333333333333": (Target("333333333333", "us-east-1"),)}))
-    DynamoLedger(table).hold(resource, Share(resource, DEV, DEV, state=State.OPEN), "0123456789abcdef0123:1")
+    DynamoLedger(table).hold(resource, Share(resource, DEV, DEV, state=State.OPEN), copying("0123456789abcdef0123"))
 
     status, lines = said(capsys, "reconcile", "--hub-only")
 
@@ -189,6 +190,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
     [
         (None, [], "its tag was removed, or never took effect"),
         ("dev", ["--account", "222222222222"], "it has no delivery to account 222222222222"),
+        ("dev", ["--accept", "ami-00000000000000001"], "it is not said in which account the AMI is"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):
@@ -207,14 +209,14 @@ def test_an_unknown_ami_cannot_be_tried_again(table):
 
 
 @pytest.mark.parametrize(
-    ("state", "before_us", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
+    ("state", "preexisting", "ours"), [("open", False, True), ("open", True, False), ("closed", False, False)]
 )
-def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, before_us, ours):
+def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state, preexisting, ours):
     """The share's item is gone; what was written with it still says whether it was open, and ours."""
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
-    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), "0123:1")
+    ledger.hold(resource, Share(resource, "222222222222", "222222222222"), copying("0123"))
     (held,) = ledger.shares(resource)
-    ledger.save([replace(held, state=State(state), before_us=before_us)], "opening was tried", NINE)
+    ledger.save([replace(held, state=State(state), preexisting=preexisting)], "opening was tried", NINE)
     key = addresses.share(addresses.Key(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 

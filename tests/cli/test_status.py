@@ -17,6 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import model as promotion
 from chalicelib.core.targets import Target
 from chalicelib.ports import Write
+from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
 PLACE = f"account {HUB}, {REGION}, table {TABLE}"
@@ -74,7 +75,7 @@ def scene(table):
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
     failed = a_delivery(DEV, delivery.State.FAILED, faults=(FAULT,), leftovers=("snap-8",))
-    copying = a_delivery(
+    under_way = a_delivery(
         PROD,
         delivery.State.COPYING,
         shares=(delivery.Share(SNAPSHOT, PROD), delivery.Share(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION))),
@@ -86,7 +87,7 @@ def scene(table):
     )
     write(table, a_promotion())
     children = DynamoChildren(table)
-    for record, state in ((done, "delivered"), (failed, "failed"), (copying, "running")):
+    for record, state in ((done, "delivered"), (failed, "failed"), (under_way, "running")):
         write(table, record)
         children.add(AMI, a_child(record, state))
     opened = {"opened_at": NINE + 30, "hard_close_at": NINE + 90000}
@@ -94,10 +95,12 @@ def scene(table):
     for resource, holder, account, state in (
         (SNAPSHOT, "333333333333", "333333333333", share.State.CLOSED),
         (SNAPSHOT, PROD, PROD, share.State.OPEN),
-        (KEY, copying.id, PROD, share.State.CLOSING),
+        (KEY, under_way.id, PROD, share.State.CLOSING),
     ):
-        ledger.hold(resource, share.Share(resource, holder, account, state=state, **opened), f"{copying.id}:1")
-    return copying.id
+        ledger.hold(
+            resource, share.Share(resource, holder, account, state=state, **opened), copying(under_way.id, account)
+        )
+    return under_way.id
 
 
 def test_one_amis_deliveries(scene, capsys):
@@ -144,7 +147,7 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     waits = f"1:waits:{TROUBLE.code}\x1f{TROUBLE.where}\x1f{TROUBLE.what}\x1f{TROUBLE.cure}"
     DynamoRecords(table).note(record.key, {addresses.share_hint(key, role): waits}, NINE)
     opened = share.Share(image, PROD, PROD, state=share.State.OPEN, opened_at=NINE + 30)
-    DynamoLedger(table).hold(image, opened, str(share.Holder(record.id, "1", stays=True)))
+    DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
     assert main(["status", AMI]) == 0
 
@@ -173,10 +176,9 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
         "progress": 40,
     }
     assert by_account["333333333333"]["image"] == "ami-0aaaaaaaaaaaaaaaa"
-    assert [(s["state"], s["holders"]) for s in data["open_shares"]] == [
-        ("closing", [f"{scene}:1"]),
-        ("open", [f"{scene}:1"]),
-    ]
+    shown = data["open_shares"]
+    held = {one["state"]: [(h["delivery"], h["episode"], h["purpose"]) for h in one["holdings"]] for one in shown}
+    assert held == {"closing": [(scene, 1, "copy")], "open": [(scene, 1, "copy")]}
 
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):
@@ -186,9 +188,9 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
     write(table, done)
     DynamoChildren(table).add(AMI, a_child(done, "running"))
     before = share.Share(
-        SNAPSHOT, PROD, PROD, state=share.State.OPEN, before_us=True, opened_at=NINE, hard_close_at=NINE
+        SNAPSHOT, PROD, PROD, state=share.State.OPEN, preexisting=True, opened_at=NINE, hard_close_at=NINE
     )
-    DynamoLedger(table).hold(SNAPSHOT, before, f"{done.id}:1")
+    DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
 
     main(["status", AMI])
 

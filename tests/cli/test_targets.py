@@ -16,6 +16,7 @@ from ami_promoter.publishing import KEEP, Publisher
 from chalicelib.adapters.targets_table import TargetsTable, partition
 
 HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
+CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 PLACE = f"account {HUB}, us-east-1, table {TABLE}"
 FILE = """
 groups:
@@ -34,7 +35,7 @@ defaults: {tags: {owner: platform}}
 
 def contents(client):
     """Read every item of the table."""
-    return client.scan(TableName=TABLE, ConsistentRead=True)["Items"]
+    return client.scan(TableName=CONFIG, ConsistentRead=True)["Items"]
 
 
 def compiled(text):
@@ -54,8 +55,8 @@ def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
         "+ group default: 1 account: 111111111111",
         f"Applied as version 1 in {PLACE}: 2 groups, 2 accounts.",
     ]
-    table = TargetsTable(client, TABLE)
-    assert [target.account for target in table.resolve("all").targets] == ["111111111111", "222222222222"]
+    table = TargetsTable(client, CONFIG, MEMBERS)
+    assert [target.account for target in table.read().resolve("all").targets] == ["111111111111", "222222222222"]
     assert table.live("222222222222") == ("AmiCopyRole", "two")
 
 
@@ -258,9 +259,9 @@ def test_the_files_text_is_kept_with_its_version(client, file):
     """A person can see from the table what exactly was applied, comments and all."""
     main(["targets", "apply", file("# by hand\n" + FILE)])
 
-    current = TargetsTable(client, TABLE).current()
+    current = TargetsTable(client, CONFIG, MEMBERS).current()
     key = {"pk": {"S": partition(current.version)}, "sk": {"S": "source"}}
-    item = client.get_item(TableName=TABLE, Key=key)["Item"]
+    item = client.get_item(TableName=CONFIG, Key=key)["Item"]
     assert gzip.decompress(item["text"]["B"]).decode() == "# by hand\n" + FILE
     assert current.applied_by == f"arn:aws:sts::{HUB}:user/moto"
 
@@ -268,8 +269,8 @@ def test_the_files_text_is_kept_with_its_version(client, file):
 def test_items_changed_by_hand_are_written_anew(client, file, capsys):
     """After tampering, the same file can be applied and mends everything."""
     main(["targets", "apply", file(FILE)])
-    current = TargetsTable(client, TABLE).current()
-    client.delete_item(TableName=TABLE, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
+    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    client.delete_item(TableName=CONFIG, Key={"pk": {"S": partition(current.version)}, "sk": {"S": "group#all"}})
 
     assert main(["targets", "apply", file(FILE)]) == 0
 
@@ -284,7 +285,7 @@ def test_a_thousand_accounts_are_applied_and_read_back(client, file):
 
     assert main(["targets", "apply", file(text)]) == 0
 
-    assert [target.account for target in TargetsTable(client, TABLE).resolve("").targets] == accounts
+    assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
 
 
 class Reluctant:

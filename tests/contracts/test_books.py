@@ -1,4 +1,4 @@
-"""What every ledger, slot book and list of children promises."""
+"""What every ledger, copy quota and list of children promises."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.addresses import destination, promotion
-from chalicelib.core.destination import Slots
+from chalicelib.core.addresses import copy_quota, promotion
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
-from chalicelib.ports import LostRace, Write
+from chalicelib.ports import LostRace, StandingHolding, Write
+from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000
 RESOURCE = "resource#snapshot#snap-0a"
 ACCOUNT = "222222222222"
 SHARE = Share(RESOURCE, ACCOUNT, ACCOUNT, hard_close_at=NOW + 100)
-PLACE = destination(ACCOUNT, "us-east-1")
+QUOTA = copy_quota(ACCOUNT, "us-east-1")
 AMI = "ami-0a"
 
 
@@ -26,47 +27,49 @@ AMI = "ami-0a"
 def test_holding_twice_is_holding_once(store):
     """A crash may repeat it."""
     for _ in range(2):
-        store.ledger.hold(RESOURCE, SHARE, "d1:1")
+        store.ledger.hold(RESOURCE, SHARE, copying("d1"))
 
-    assert [(s.holders, s.state) for s in store.ledger.shares(RESOURCE)] == [(frozenset({"d1:1"}), State.WANTED)]
+    assert [(s.holdings, s.state) for s in store.ledger.shares(RESOURCE)] == [
+        (frozenset({copying("d1")}), State.WANTED)
+    ]
 
 
 def test_two_holders_and_the_last_one_leaves(store):
     """Two AMIs on one snapshot: the share has a holder until the last has gone."""
-    store.ledger.hold(RESOURCE, SHARE, "d1:1")
-    store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + 50), "d2:1")
-    store.ledger.release(RESOURCE, ACCOUNT, "d1:1")
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + 50), copying("d2"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
     (one,) = store.ledger.shares(RESOURCE)
-    assert (one.holders, one.hard_close_at) == (frozenset({"d2:1"}), NOW + 100)
+    assert (one.holdings, one.hard_close_at) == (frozenset({copying("d2")}), NOW + 100)
 
-    store.ledger.release(RESOURCE, ACCOUNT, "d2:1")
-    store.ledger.release(RESOURCE, ACCOUNT, "d2:1")
-    store.ledger.release(RESOURCE, "999999999999", "d2:1")
-    assert [s.holders for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
+    store.ledger.release(RESOURCE, "999999999999", copying("d2"))
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
 
 
 def test_a_later_holder_moves_the_hard_end_back_and_never_forward(store):
     """It only ever grows."""
     for until in (100, 300, 200):
-        store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + until), f"d{until}:1")
+        store.ledger.hold(RESOURCE, replace(SHARE, hard_close_at=NOW + until), copying(f"d{until}"))
 
     assert store.ledger.shares(RESOURCE)[0].hard_close_at == NOW + 300
 
 
-def test_the_lane_writes_its_side_and_the_holders_theirs(store):
-    """A holder that comes while the lane writes is not lost."""
-    store.ledger.hold(RESOURCE, SHARE, "d1:1")
+def test_the_worker_writes_its_side_and_the_holders_theirs(store):
+    """A holder that comes while the worker writes is not lost."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
-    store.ledger.hold(RESOURCE, SHARE, "d2:1")
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
     store.ledger.save([replace(read, state=State.OPEN, opened_at=NOW)], "opened", NOW)
 
     (after,) = store.ledger.shares(RESOURCE)
-    assert (after.state, after.holders) == (State.OPEN, frozenset({"d1:1", "d2:1"}))
+    assert (after.state, after.holdings) == (State.OPEN, frozenset({copying("d1"), copying("d2")}))
 
 
-def test_a_lane_that_was_not_alone_is_told(store):
+def test_a_worker_that_was_not_alone_is_told(store):
     """Its write is refused, not lost over another's."""
-    store.ledger.hold(RESOURCE, SHARE, "d1:1")
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.save([replace(read, state=State.OPEN)], "opened", NOW)
 
@@ -76,15 +79,15 @@ def test_a_lane_that_was_not_alone_is_told(store):
 
 
 def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
-    """Read as unheld, held by the time of the write: the lane reads again."""
-    store.ledger.hold(RESOURCE, SHARE, "d1:1")
-    store.ledger.release(RESOURCE, ACCOUNT, "d1:1")
+    """Read as unheld, held by the time of the write: the worker reads again."""
+    store.ledger.hold(RESOURCE, SHARE, copying("d1"))
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
-    store.ledger.hold(RESOURCE, SHARE, "d2:1")
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
 
     with pytest.raises(LostRace):
         store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
-    store.ledger.release(RESOURCE, ACCOUNT, "d2:1")
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
     store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
     assert store.ledger.shares(RESOURCE)[0].state is State.CLOSING
 
@@ -92,45 +95,150 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
     """More than one transaction takes."""
     for n in range(120):
-        store.ledger.hold(RESOURCE, replace(SHARE, holder_key=f"{n:012d}", account=f"{n:012d}"), f"d{n}:1")
+        store.ledger.hold(RESOURCE, replace(SHARE, holder_key=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
     store.ledger.save([replace(s, state=State.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
 
     assert {s.state for s in store.ledger.shares(RESOURCE)} == {State.OPEN}
     assert len(store.ledger.shares(RESOURCE)) == 120
 
 
-# --- the slot book ---------------------------------------------------------------------------------------------------
+def closed(store, name: str = ACCOUNT) -> Share:
+    """A share that was open, and that nobody holds."""
+    store.ledger.hold(RESOURCE, replace(SHARE, holder_key=name), copying("d1"))
+    store.ledger.release(RESOURCE, name, copying("d1"))
+    read = next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
+    store.ledger.save([replace(read, state=State.CLOSED, closed_at=NOW)], "closed", NOW)
+    return next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
 
 
-def test_asking_again_keeps_what_was_granted(store):
-    """The delivery writes its side, the lane the other."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 0))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=1), told=False)
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 3, 1))
+def test_what_is_archived_is_read_no_more_and_is_remembered(store):
+    """The ledger's partition has what is open or wanted; the archive says what was."""
+    one = closed(store)
+    assert not store.ledger.was_open(RESOURCE)
+    store.ledger.archive([one], NOW)
 
-    assert list(store.slots.asked(PLACE)) == [Slots("d1", 1, NOW, 3, 1, granted=1, told=0)]
+    assert store.ledger.shares(RESOURCE) == []
+    assert store.ledger.was_open(RESOURCE)
+    assert store.ledger.was_open(RESOURCE, ACCOUNT[:5])
+    assert not store.ledger.was_open(RESOURCE, "9")
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    assert store.ledger.shares(RESOURCE) == []
+
+
+def test_who_comes_before_it_is_archived_keeps_it(store):
+    """And who comes after finds nothing, and begins anew."""
+    one, other = closed(store), closed(store, "333333333333")
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+    with pytest.raises(LostRace):
+        store.ledger.archive([one], NOW)
+    store.ledger.archive([other], NOW)
+    store.ledger.hold(RESOURCE, replace(SHARE, holder_key="333333333333"), copying("d2"))
+
+    assert {s.holder_key: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
+        ACCOUNT: (State.CLOSED, 1),
+        "333333333333": (State.WANTED, 0),
+    }
+
+
+def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
+    """A permission of ours that shows though no share accounts for it."""
+    found = replace(SHARE, state=State.CLOSING, holder_key="grant-1")
+    assert store.ledger.put_right(found, "found", NOW)
+    assert not store.ledger.put_right(found, "found", NOW)
+    assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(State.CLOSING, 1)]
+
+
+def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):
+    """From the AMI to all that is held for it: resource, share, and who holds it until when."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", until=NOW))
+    store.ledger.hold(RESOURCE, SHARE, copying("d2"))
+
+    assert store.ledger.standing(AMI) == [StandingHolding(RESOURCE, ACCOUNT, sharing("d1", until=NOW))]
+    assert store.ledger.standing("ami-0b") == []
+    for _ in range(2):
+        store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", until=NOW))
+    assert store.ledger.standing(AMI) == []
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({copying("d2")})]
+
+
+def test_a_link_leads_to_its_holding_also_when_the_share_is_gone(store):
+    """Releasing needs nothing of the share's item."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1"))
+    (read,) = store.ledger.shares(RESOURCE)
+    store.ledger.release(RESOURCE, ACCOUNT, replace(sharing("d1"), episode=0))
+
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset()]
+    assert read.holdings == frozenset({sharing("d1")})
+    assert store.ledger.standing(AMI) == []
+
+
+def test_an_older_episodes_release_leaves_the_newer_ones_link(store):
+    """A delivery died before it released, and was started again."""
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=1))
+    store.ledger.hold(RESOURCE, SHARE, sharing("d1", episode=2))
+    store.ledger.release(RESOURCE, ACCOUNT, sharing("d1", episode=1))
+
+    assert [link.holding.episode for link in store.ledger.standing(AMI)] == [2]
+    assert [s.holdings for s in store.ledger.shares(RESOURCE)] == [frozenset({sharing("d1", episode=2)})]
+
+
+# --- the slots of a copy quota ---------------------------------------------------------------------------------------
+
+WISH = SlotLease("d1", 1, NOW, 2, 0, until=NOW + 3600)
+
+
+def test_asking_again_keeps_what_was_granted_and_renews_the_lease(store):
+    """The delivery writes its side, the quota's worker the other; the answer says how the lease then stands."""
+    assert store.slots.ask(QUOTA, WISH) == WISH
+    store.slots.grant(QUOTA, replace(WISH, granted=1, until=NOW + 3700))
+    asked = store.slots.ask(QUOTA, replace(WISH, wanted=3, done=1, until=NOW + 3800))
+
+    assert asked == replace(WISH, wanted=3, done=1, granted=1, until=NOW + 3800)
+    assert list(store.slots.leases(QUOTA)) == [asked]
+    assert store.slots.lease(QUOTA, "d1") == asked
+    assert store.slots.lease(QUOTA, "d2") is None
 
 
 def test_a_new_episode_starts_without_slots_and_an_old_one_says_no_more(store):
     """What the last episode was granted is over; a late word of it changes nothing."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 0))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=2), told=True)
-    store.slots.ask(PLACE, Slots("d1", 2, NOW, 2, 0))
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 2))
-    store.slots.grant(PLACE, Slots("d1", 1, NOW, 2, 0, granted=2), told=False)
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    again = replace(WISH, episode=2)
+    assert store.slots.ask(QUOTA, again) == again
+    assert store.slots.ask(QUOTA, replace(WISH, done=2)) == replace(WISH, done=2)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
 
-    assert list(store.slots.asked(PLACE)) == [Slots("d1", 2, NOW, 2, 0)]
+    assert list(store.slots.leases(QUOTA)) == [again]
 
 
-def test_only_what_is_over_is_dropped(store):
-    """A delivery that asks again just then stays."""
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 1))
-    store.slots.drop(PLACE, Slots("d1", 1, NOW, 2, 2))
-    assert len(store.slots.asked(PLACE)) == 1
+def test_a_worker_that_read_too_early_takes_nothing_back(store):
+    """Two workers at once: the one that did not see a grant renews the lease, and the grant stays."""
+    store.slots.ask(QUOTA, WISH)
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    store.slots.grant(QUOTA, replace(WISH, granted=0, until=NOW + 9000))
 
-    store.slots.ask(PLACE, Slots("d1", 1, NOW, 2, 2))
-    store.slots.drop(PLACE, Slots("d1", 1, NOW, 2, 2))
-    assert list(store.slots.asked(PLACE)) == []
+    assert [lease.granted for lease in store.slots.leases(QUOTA)] == [2]
+
+
+def test_copies_that_run_count_where_nothing_is_known_of_their_delivery(store):
+    """Its slots were given away while it was parked: what it has begun counts all the same."""
+    assert store.slots.ask(QUOTA, replace(WISH, granted=1)).granted == 1
+    assert store.slots.ask(QUOTA, replace(WISH, granted=2)).granted == 1, (
+        "the quota's own word counts where there is one"
+    )
+
+
+def test_one_whose_delivery_has_asked_since_is_not_dropped(store):
+    """Read as run out, or as over, and then renewed: it stays."""
+    read = store.slots.ask(QUOTA, WISH)
+    renewed = store.slots.ask(QUOTA, replace(WISH, until=NOW + 7200))
+    store.slots.drop(QUOTA, read)
+    assert list(store.slots.leases(QUOTA)) == [renewed]
+
+    store.slots.drop(QUOTA, renewed)
+    assert list(store.slots.leases(QUOTA)) == []
+    store.slots.grant(QUOTA, replace(WISH, granted=2))
+    assert list(store.slots.leases(QUOTA)) == [], "a grant that comes late brings nothing back"
 
 
 # --- children --------------------------------------------------------------------------------------------------------

@@ -30,6 +30,20 @@ def test_a_record_is_put_once(store):
     assert store.records.read(KEY).body == {"n": 1}
 
 
+def test_a_record_that_nobody_can_read_is_replaced_whole(store):
+    """Whatever was there: afterwards it is a new record, without hints, due when it says."""
+    store.records.create(write(), NOW)
+    store.records.note(KEY, {"image": "x"}, NOW)
+    store.records.park(KEY, "damaged", NOW)
+    store.records.replace(write(body={"n": 2}, due=NOW + 60), NOW)
+
+    stored = store.records.begin(KEY)
+    assert (stored.body, stored.hints, stored.parked) == ({"n": 2}, {}, "")
+    assert due(store, NOW) == []
+    assert due(store, NOW + 60) == [KEY]
+    assert store.records.save(stored, write("open", None), (), NOW)
+
+
 def test_there_is_nothing_where_nothing_was_put(store):
     """Beginning with a record that is not there does not make one."""
     assert store.records.begin(KEY) is None

@@ -6,27 +6,29 @@ The versions here are made up: an old service of form 1 writes, a new one of for
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
-from chalicelib.adapters.dynamo.slots import DynamoSlotBook
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
-from chalicelib.core.destination import Slots
+from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import Share, State, to_close, to_open
 from chalicelib.ports import Write
+from tests.fakes import copying
 from tests.stores import on_dynamodb
 
 NOW = 1_800_000_000
 DELIVERY = Key("delivery#0123")
 RESOURCE = "resource#snapshot#snap-0a"
-PLACE = addresses.destination("222222222222", "us-east-1")
+QUOTA = addresses.copy_quota("222222222222", "us-east-1")
 AMI = "ami-0a"
 
 
@@ -46,7 +48,7 @@ NEW = Forms(
         "delivery": renamed("ami_id", "ami"),
         "image": renamed("named", "name"),
         "share": renamed("closes", "fault"),
-        "slots": renamed("asked", "wanted"),
+        "slot": renamed("asked", "wanted"),
         "child": renamed("ended_as", "state"),
     },
 )
@@ -116,7 +118,7 @@ def test_what_lies_beside_a_record_is_read_in_the_last_form_as_well(table):
 
 def test_a_share_of_the_last_version_is_read(table):
     """With holders and end, which stand beside the body, and in the new form once it is written."""
-    DynamoLedger(table, OLD).hold(RESOURCE, a_share(), "0123:1")
+    DynamoLedger(table, OLD).hold(RESOURCE, a_share(), copying("0123"))
     key = addresses.share(Key(RESOURCE), "222222222222")
     old = body_of(table, key)
     old["closes"] = old.pop("fault")
@@ -125,7 +127,7 @@ def test_a_share_of_the_last_version_is_read(table):
 
     (share,) = ledger.shares(RESOURCE)
 
-    assert (share.state, share.holders, share.hard_close_at) == (State.WANTED, {"0123:1"}, NOW + 9000)
+    assert (share.state, share.holdings, share.hard_close_at) == (State.WANTED, {copying("0123")}, NOW + 9000)
     ledger.save([share], "opening is intended", NOW)
     assert (table.get(key)["schema"], "closes" in body_of(table, key)) == (2, False)
 
@@ -134,28 +136,46 @@ def test_a_share_of_the_last_version_is_read(table):
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, closes):
     """What closing needs stands beside the body: a form that cannot be read must not keep a door open (law 1)."""
     newer = DynamoLedger(table, NEW)
-    newer.hold(RESOURCE, a_share(), "0123:1")
+    newer.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)
     newer.save([Share(**{n: getattr(share, n) for n in share.__slots__} | {"state": state})], "x", NOW)
 
     shares = DynamoLedger(table, OLD).shares(RESOURCE)
 
     assert bool(to_close(shares, NOW + 9000)) is closes
-    assert to_open(shares, NOW) == () or state is State.CLOSED
+    assert to_open(shares, NOW) == [] or state is State.CLOSED
     assert state is not State.CLOSED or shares[0].state is State.REFUSED
 
 
 def test_slots_of_the_last_version_are_read(table):
-    """And the destination parks on those of a newer one, rather than hand out a number it does not understand."""
-    DynamoSlotBook(table, OLD).ask(PLACE, Slots("0123", 1, NOW, 2, 0))
-    key = addresses.slot(PLACE, "0123")
+    """And those of a newer one as far as they can be: a quota that parked would hold up every AMI of that account."""
+    DynamoSlotLeases(table, OLD).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60))
+    key = addresses.slot(QUOTA, "0123")
     table.update(key, "SET asked = wanted REMOVE wanted", {})
 
-    assert [slots.wanted for slots in DynamoSlotBook(table, NEW).asked(PLACE)] == [2]
+    assert [lease.wanted for lease in DynamoSlotLeases(table, NEW).leases(QUOTA)] == [2]
 
-    DynamoSlotBook(table, LATER).ask(PLACE, Slots("0123", 2, NOW, 3, 0))
-    with pytest.raises(NewerSchema):
-        DynamoSlotBook(table, NEW).asked(PLACE)
+    newer = DynamoSlotLeases(table, LATER).ask(QUOTA, SlotLease("0123", 2, NOW, 3, 0, until=NOW + 60))
+    assert DynamoSlotLeases(table, NEW).leases(QUOTA) == [newer]
+
+
+@pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
+def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
+    """What is no number counts as nothing; its delivery's next word puts it right, or the quota's worker drops it."""
+    slots = DynamoSlotLeases(table)
+    wish = SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60)
+    slots.ask(QUOTA, wish)
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
+
+    (damaged,) = slots.leases(QUOTA)
+
+    assert damaged == replace(wish, **{name.removeprefix("lease_"): 0})
+    slots.ask(QUOTA, wish)
+    slots.grant(QUOTA, replace(wish, granted=2))
+    assert slots.leases(QUOTA) == [replace(wish, granted=2)]
+    table.update(addresses.slot(QUOTA, "0123"), f"SET {name} = :text", {":text": "many"})
+    slots.drop(QUOTA, slots.leases(QUOTA)[0])
+    assert slots.leases(QUOTA) == []
 
 
 def test_notes_of_deliveries_of_the_last_version_are_read(table):
@@ -185,15 +205,15 @@ def test_everything_that_is_decoded_bears_its_form(table):
     """A new kind of item with a body and without a form would be read by any later version as if it were its own."""
     DynamoRecords(table).create(Write(DELIVERY, "copying", {}, NOW), NOW)
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
-    DynamoLedger(table).hold(RESOURCE, a_share(), "0123:1")
-    DynamoSlotBook(table).ask(PLACE, Slots("0123", 1, NOW, 2, 0))
+    DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
+    DynamoSlotLeases(table).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0))
     DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 
     keys = (
         DELIVERY,
         addresses.source_image(AMI),
         addresses.share(Key(RESOURCE), "222222222222"),
-        addresses.slot(PLACE, "0123"),
+        addresses.slot(QUOTA, "0123"),
         addresses.child(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {CURRENT.version}

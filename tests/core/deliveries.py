@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import absorbing
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Snapshot, State
+from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, Snapshot, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import Target
 
@@ -15,6 +15,8 @@ SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
 TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
 FAULT = Fault("code", "where", "what.", "cure.")
 ORDER = tuple(State)
+ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a", "snap-0b", ""))
+"""One for each copy and one for the image; ``seen`` shows what they made."""
 
 
 def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
@@ -30,6 +32,7 @@ def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
             image_name="golden-ami-0a",
             source_name="golden",
             snapshots=(Snapshot("snap-0a", SOURCE_KEY, 8), Snapshot("snap-0b", SOURCE_KEY, 100)),
+            attempts=ATTEMPTS,
         ),
         NOW,
     )
@@ -62,7 +65,7 @@ def with_copies(delivery: Delivery, *states: CopyState) -> Delivery:
 
 def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
     """A copy as EC2 shows it."""
-    shown = ev.SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW)
+    shown = ev.SeenCopy(f"{source}c", source, state, key_arn=TARGET_KEY, started_at=NOW, nonce=f"nonce-{source}")
     return replace(shown, **changes)  # type: ignore[arg-type]
 
 
@@ -78,7 +81,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.HubCopySeen(),
     ev.HubCopySeen((("snap-0a", "snap-0ah"), ("snap-0b", "snap-0bh")), "arn:aws:kms:eu-west-1:111111111111:key/hub"),
     ev.SlotsAsked(2, 0),
-    ev.SlotGranted(),
+    ev.SlotsAsked(2, 0, 2, NOW + 3600),
+    ev.SlotsSeen(2, NOW + 3600),
     ev.SharesHeld(),
     ev.SharesOpened(),
     ev.ShareRefused(FAULT),
@@ -87,6 +91,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.CopyStarted("snap-0a", "snap-0ac"),
     ev.CopiesFound(()),
     ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0b", "error"))),
+    ev.CopiesFound((seen("snap-0a", "pending"), seen("snap-0a", "pending", copy="snap-0other"))),
+    ev.CopiesFound((seen("snap-0a", "completed", nonce=""),)),
     ev.CopiesSeen(("snap-0ac",), ()),
     ev.CopiesSeen(("snap-0ac", "snap-0bc"), (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
     ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),)),
@@ -108,6 +114,7 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.LeftoversSeen((), ()),
     ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
     ev.LeftoversSeen(("snap-0ac",), (), FAULT),
+    ev.LeftoversSeen((), (), unproven=("ami-0x",)),
     ev.CancelAsked(),
     ev.DeadlinePassed(),
     ev.ToldWaiting(),

@@ -14,9 +14,9 @@ from chalicelib.core import codec, pace
 from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
-from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
 AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -64,7 +64,8 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
     """Let a delivery run: at each step obey what it asks, and let one legal event of the examples come."""
     seen_states, now = [delivery], NOW
     for pick in picks:
-        delivery = machine.intend(delivery, machine.outstanding(delivery, now), now)
+        wanted = machine.outstanding(delivery, now)
+        delivery = machine.intend(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
         legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
         if not legal:
             break
@@ -107,10 +108,12 @@ def test_commands_derive_from_the_record_alone(picks, method):
 
 @given(st.lists(st.integers(0, 10_000), max_size=60))
 def test_no_copy_is_started_without_a_slot(picks):
-    """A delivery asks for no more copies than slots were handed to it."""
+    """A delivery starts no more copies than it holds slots."""
     for delivery in drive(a_delivery(), picks, []):
-        starts = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
-        assert len(starts) <= machine.free_slots(delivery)
+        starts = [c for c in machine.outstanding(delivery, NOW) if isinstance(c, do.StartCopy)]
+        late = [c for c in machine.outstanding(delivery, NOW + 10**6) if isinstance(c, do.StartCopy)]
+        assert not late, "its lease has run out long since"
+        assert len(starts) <= machine.free_slots(delivery, NOW)
 
 
 # --- law 1: a share is open as long as a holder needs it -------------------------------------------------------------
@@ -136,6 +139,27 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
     assert done.state is State.REGISTERING
     assert done.kept
+
+
+def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_they_stay():
+    """Like one that was copied; and if it turns out not to be the image, they are given back."""
+    fresh = a_delivery()
+    fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
+    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    assert opening.state is State.OPENING
+    assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
+        (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
+    ]
+
+    held = machine.intend(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = absorbing.absorb(held, ev.SharesOpened(), NOW)
+    assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
+    there = absorbing.absorb(verifying, ev.ImageSeen("available"), NOW)
+    assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
+
+    for _ in range(absorbing.VERIFY_TRIES):
+        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
 def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
@@ -243,7 +267,9 @@ def test_a_refused_delete_keeps_no_share_open():
     assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
 
     late = machine.deadline(twice)
-    over = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    passed = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
+    over = absorbing.absorb(passed, refused, late)
     assert (over.tidied, over.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
@@ -258,8 +284,8 @@ def test_it_never_ends_while_it_holds_a_share():
 
 
 def slots(delivery: Delivery, count: int) -> Delivery:
-    """The delivery with so many slots handed to it."""
-    return replace(delivery, hints={"slots": f"1:{count}"})
+    """The delivery with so many slots granted to it for an hour."""
+    return replace(delivery, slots_granted=count, slots_until=NOW + pace.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
@@ -292,9 +318,10 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A doubled CopySnapshot leaves no orphan."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
-        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW),
+        seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
     )
     after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
 
@@ -432,7 +459,8 @@ def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
     throttled = absorbing.absorb(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
     looked = absorbing.absorb(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
-    over = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+    passed = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+    over = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
 
     assert FAULT.what not in over.faults[0].what
 
@@ -441,9 +469,10 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     """A copy that showed itself only after the silence is found and removed, not left an orphan."""
     delivery = with_copies(a_delivery(State.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
+    delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
 
-    twin = seen("snap-0a", "completed", copy="snap-0late")
+    twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
     counted = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
     assert machine.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
 
@@ -457,13 +486,22 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     assert (verifying.state, verifying.tidied, verifying.leftovers) == (State.TIDYING, True, ("ami-0b",))
 
 
-def test_too_many_copies_gives_the_slot_back_and_tells_the_destination():
+def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
     delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:2:0:0"), C.INTENDED, C.PENDING), 2)
     after = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
-    assert do.AskSlots(3, 1, NOW) in machine.outstanding(after, NOW)
+    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
+
+
+def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
+    """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:1:0:0"), C.INTENDED, C.PENDING), 2)
+    refused = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    after = absorbing.absorb(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
+
+    assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
@@ -472,7 +510,9 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
     late = NOW + delivery.target.copy_deadline
     assert machine.heard(delivery, late) == (ev.DeadlinePassed(),)
 
-    after = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    passed = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    assert machine.outstanding(passed, late) == (do.FindCopies(),)
+    after = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
     assert after.state is State.STOPPING
     assert after.faults[0].code == "deadline-copying"
     assert "copy_deadline" in after.faults[0].cure

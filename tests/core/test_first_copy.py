@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.core import pace
 from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
-from tests.core.deliveries import NOW, TARGET_KEY, a_delivery
-
-SLOTS = {"slots": "1:2"}
+from tests.core.deliveries import NOW, a_delivery, seen
 
 
 def at_work(now):
     """A delivery with a slot for each copy, that has started none; its checks were at NOW."""
-    return replace(a_delivery(State.COPYING), opened_at=now, next_try=now, hints=SLOTS)
+    return replace(
+        a_delivery(State.COPYING), opened_at=now, next_try=now, slots_granted=2, slots_until=now + pace.LEASE
+    )
 
 
 def test_the_list_that_the_checks_made_is_good_for_a_minute():
@@ -30,7 +31,7 @@ def test_after_that_they_are_listed_first():
 
     assert machine.outstanding(delivery, later) == (do.FindCopies(),)
 
-    there = ev.SeenCopy("snap-9a", "snap-0a", "completed", 100, key_arn=TARGET_KEY)
+    there = seen("snap-0a", "completed", copy="snap-9a")
     found = absorbing.absorb(delivery, ev.CopiesFound((there,)), later)
     assert [(copy.state, copy.copy) for copy in found.copies] == [
         (CopyState.COMPLETED, "snap-9a"),

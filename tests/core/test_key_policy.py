@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from chalicelib.core.key_policy import Access, Audience, Document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"
+MARK = key_policy.hub_mark(HUB, "us-east-1")
 OWNERS: dict[str, Any] = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -32,17 +34,17 @@ def role(account: str) -> str:
 
 def copies(account: str = DEV) -> Access:
     """What a copying role is given."""
-    return Access(account, Audience.COPIES, role(account))
+    return Access(account, Audience.COPIES, role(account), MARK)
 
 
 def whole(account: str = DEV) -> Access:
     """What a whole account is given."""
-    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root")
+    return Access(account, Audience.ACCOUNT, f"arn:aws:iam::{account}:root", MARK)
 
 
 def document(text: str | dict[str, Any] = POLICY) -> Document:
     """A policy taken apart."""
-    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text))
+    read = key_policy.read(KEY, text if isinstance(text, str) else json.dumps(text), MARK)
     assert isinstance(read, Document), read
     return read
 
@@ -79,7 +81,7 @@ THEIRS = st.fixed_dictionaries(
 )
 ACCESSES = st.sampled_from(
     [make(account) for account in (DEV, PROD, "000000000001") for make in (copies, whole)]
-    + [Access(DEV, Audience.ROLES, role(DEV))]
+    + [Access(DEV, Audience.ROLES, role(DEV), MARK)]
 )
 EDITS = st.lists(st.tuples(st.booleans(), st.lists(ACCESSES, min_size=1, max_size=3)), max_size=8)
 
@@ -128,13 +130,33 @@ def test_a_member_that_stands_twice_in_a_strangers_statement_stays_twice():
 
 
 def test_statements_like_ours_that_are_not_stay():
-    """Ours bear a whole account id and one of three words; what `ami-promoter key-policy` printed is the owner's."""
-    sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}", f"AmiPromoter{DEV}CopiesX", f"xAmiPromoter{DEV}Copies"]
+    """Ours name this hub, an account and one of three words; what `ami-promoter key-policy` printed is the owner's."""
+    ours = copies().sid
+    sids = ["AmiPromoterLooksAtTheKey", f"AmiPromoter{DEV}Copies", ours.removesuffix("Copies"), f"{ours}X", f"x{ours}"]
     theirs = [{**OWNERS, "Sid": sid} for sid in sids]
     text = json.dumps({"Statement": [OWNERS, *theirs]})
 
     assert removed(text, copies(), whole()) == text
     assert document(text).sids == frozenset()
+
+
+def test_another_hubs_statement_for_the_same_account_stays():
+    """Two hubs in two Regions of one account, one key: each adds and removes its own, and keeps the other's text."""
+    other = Access(DEV, Audience.COPIES, role(DEV), key_policy.hub_mark(HUB, "eu-west-1"))
+    assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in other.sids | copies().sids)
+
+    theirs = json.dumps({**POLICY, "Statement": [OWNERS, *key_policy.statements(other)]})
+    both = added(theirs, copies())
+    assert document(both).sids == copies().sids
+    assert removed(both, copies()) == theirs
+
+
+def test_statements_that_are_ours_and_nobodys_go_with_an_edit():
+    """By their Sids alone: whose share it was is not known any longer."""
+    text = added(POLICY, copies(PROD))
+
+    after = key_policy.edited(document(text), [copies()], (), copies(PROD).sids)
+    assert after == added(POLICY, copies())
 
 
 def test_ours_that_somebody_has_changed_is_written_anew_and_only_once():
@@ -183,7 +205,7 @@ def test_a_whole_account_uses_the_key_through_ec2_only():
 
 def test_grants_for_service_linked_roles_are_for_nobody_else():
     """Made by the target's role, for roles under aws-service-role, and with no other operation than AWS lists."""
-    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole")
+    access = Access(DEV, Audience.ROLES, "arn:aws-cn:iam::222222222222:role/AmiCopyRole", MARK)
     (statement,) = key_policy.statements(access)
 
     assert statement["Action"] == "kms:CreateGrant"
@@ -193,10 +215,10 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
     }
 
 
-@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV))])
+@pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
 def test_a_shares_name_tells_what_it_opens(one):
     """The holder key of a share and its grantee are all that the door gets."""
-    assert key_policy.access(one.holder_key, one.principal) == one
+    assert key_policy.access(one.holder_key, one.principal, MARK) == one
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -217,7 +239,7 @@ def test_a_shares_name_tells_what_it_opens(one):
 )
 def test_a_document_that_cannot_be_taken_apart_is_refused(text, why):
     """It is never written anew from what we think it says."""
-    found = fault(key_policy.read(KEY, text))
+    found = fault(key_policy.read(KEY, text, MARK))
 
     assert found.code == "key-policy-unreadable"
     assert why in found.what
@@ -271,16 +293,16 @@ def test_every_dead_principal_is_told_at_once():
     """Before anything is opened a person gets all faults."""
     statement = {"Effect": "Allow", "Principal": {"AWS": ["AIDAQWERTYUIOPASDFGH1", "AROAQWERTYUIOPASDFGH2"]}}
     text = json.dumps({"Statement": [OWNERS, statement]})
-    found = key_policy.faults(KEY, HUB, text, [copies()])
+    found = key_policy.faults(KEY, HUB, "us-east-1", text, [copies()])
 
     assert [one.code for one in found] == ["key-policy-dead-principal"] * 2
     assert "Statement 2, which has no Sid," in found[0].what
-    assert key_policy.faults(KEY, HUB, json.dumps(POLICY), [copies()]) == ()
+    assert key_policy.faults(KEY, HUB, "us-east-1", json.dumps(POLICY), [copies()]) == ()
 
 
 def test_a_key_of_another_account_is_refused():
     """No account can read or put the policy of another one's key."""
-    (found,) = key_policy.faults(KEY, PROD, json.dumps(POLICY), [copies()])
+    (found,) = key_policy.faults(KEY, PROD, "us-east-1", json.dumps(POLICY), [copies()])
 
     assert found.code == "key-policy-foreign"
     assert f"account {HUB}" in found.what

@@ -8,7 +8,7 @@ from dataclasses import replace
 from chalicelib.core import notices
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import machine
+from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import Child
 from tests.core.deliveries import NOW, a_delivery
 
@@ -42,7 +42,7 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
 
 def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     """A thousand deliveries and a thousand long faults still fit; what is left out is counted."""
-    promotion = machine.started("ami-0a", "111111111111", "us-east-1", NOW)
+    promotion = started("ami-0a", "111111111111", "us-east-1", NOW)
     children = [Child(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
     faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
 

@@ -96,11 +96,14 @@ def test_an_accounts_own_block_decides_over_the_group_that_an_ou_brings_it_into(
 
 
 @pytest.mark.parametrize("value", ["dev", "prod", "dev prod", "prod,dev"])
-def test_two_groups_of_an_account_that_differ_are_a_fault_in_any_order(value):
+def test_two_groups_of_an_account_that_differ_block_it_and_no_other_in_any_order(value):
     """Which nobody could see when the file was applied: the account was moved. It is named with what differs."""
     settings = {"dev": {"linger": 60}}
-    (fault,) = resolve(value, directory({"dev": (OUTER,), "prod": (INNER,)}, settings=settings)).faults
+    found = resolve(value, directory({"dev": (OUTER,), "prod": (INNER,)}, settings=settings))
+    (fault,) = found.blocked.values()
 
+    assert found.understood
+    assert [target.account for target in found.targets] == ([] if value == "prod" else [A])
     assert (fault.code, fault.where) == ("organization-conflict", f"account {B}")
     assert f"account {B} belongs to `dev` and `prod`, through the organisation" in fault.what
     assert fault.what.endswith("they differ in `linger`.")

@@ -13,43 +13,60 @@ from hypothesis import strategies as st
 from chalicelib.core import pace
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import machine as m
-from chalicelib.core.promotion.model import Child, Promotion, State
+from chalicelib.core.promotion import commands as do
+from chalicelib.core.promotion import events as ev
+from chalicelib.core.promotion import evolving
+from chalicelib.core.promotion.evolving import evolve
+from chalicelib.core.promotion.machine import TRANSITIONS, outstanding
+from chalicelib.core.promotion.model import Child, Plan, Promotion, State
 
 NOW = 1_800_000_000
-FAULT = Fault("code", "where", "what.", "cure.")
+FAULT, OTHER = Fault("code", "where", "what.", "cure."), Fault("other", "where", "what.", "cure.")
 DEV, PROD = "222222222222/us-east-1", "444444444444/us-east-1"
-RUNNING_CHILD = Child("d1", "222222222222", "us-east-1", 1, "running")
-ENDED_CHILD = replace(RUNNING_CHILD, state="delivered")
+CHILD = Child("d1", "222222222222", "us-east-1", 1, "running")
+TAG = ev.TagSeen("dev", "available", "golden")
 
 
 def a_promotion(state: State = State.REQUESTED, **changes: object) -> Promotion:
     """A promotion of one AMI to one target, in a state."""
-    fresh = m.started("ami-0a", "111111111111", "us-east-1", NOW)
-    value = None if state in (State.REQUESTED, State.RESOLVING) else "dev"
-    places = () if value is None else (DEV,)
-    return replace(fresh, state=state, value=value, places=places, plan="plan", **changes)  # type: ignore[arg-type]
+    fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
+    given: dict[str, object] = {"planned": 1, "admitted": True}
+    if state not in (State.REQUESTED, State.RESOLVING):
+        given |= {"value": "dev", "plan": "plan", "digest": "digest"}
+    return replace(fresh, state=state, **(given | changes))  # type: ignore[arg-type]
 
 
-EVENTS: tuple[m.Event, ...] = (
-    m.TagSeen("dev", "available", "golden"),
-    m.TagSeen("prod", "available", "golden"),
-    m.TagSeen("dev", "pending", "golden"),
-    m.TagSeen(None, "available", "golden"),
-    m.TagSeen(None, None),
-    m.TagSeen("dev", "available", "golden", ours=True),
-    m.Examined("dev", (DEV,), "plan", "digest", (), retry=True),
-    m.Examined("dev", (DEV,), "plan", "digest", (), retry=False),
-    m.Examined("dev", (), "", "digest", (FAULT,), retry=False),
-    m.Expanded(1),
-    m.OthersCancelled(),
-    m.Counted((RUNNING_CHILD,)),
-    m.Counted(()),
-    m.RefusedTold(),
-    m.SummaryTold(),
-    m.Hindered(FAULT),
-    m.Paused(),
-    m.DeadlinePassed(),
+def resolved(value: str = "dev", plan: str = "plan", **how: object) -> ev.Resolved:
+    """A value that is understood."""
+    return ev.Resolved(value, plan=plan, planned=1, places=plan, digest="digest", **how)  # type: ignore[arg-type]
+
+
+EVENTS: tuple[ev.Event, ...] = (
+    TAG,
+    ev.TagSeen("prod", "available", "golden"),
+    ev.TagSeen("dev", "pending", "golden"),
+    ev.TagSeen("dev", "disabled", "golden"),
+    ev.TagSeen(None, "available", "golden"),
+    ev.TagSeen(None, None),
+    ev.TagSeen("dev", "available", "golden", ours=True),
+    resolved(additions=True),
+    resolved(plan="other", additions=True),
+    resolved(plan="other", blocked=(OTHER,)),
+    ev.Resolved("dev", (FAULT,)),
+    ev.Examined(),
+    ev.Examined((FAULT,)),
+    ev.Expanded(1),
+    ev.Expanded(0, standing=True),
+    ev.OthersCancelled("d1"),
+    ev.OthersCancelled(),
+    ev.Counted(to_end=True),
+    ev.Counted(wanted_again=True),
+    ev.Counted(),
+    ev.RefusedNotified(),
+    ev.SummaryNotified(),
+    ev.Blocked(FAULT),
+    ev.Blocked(FAULT, look=True),
+    ev.Paused(),
 )
 
 
@@ -58,35 +75,34 @@ EVENTS: tuple[m.Event, ...] = (
 )
 def test_every_pair_of_state_and_event_follows_the_table(state, event):
     """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
-    row = m.TRANSITIONS[state]
+    row = TRANSITIONS[state]
     if type(event) not in row:
         with pytest.raises(IllegalEvent):
-            m.absorb(a_promotion(state), event, NOW)
+            evolve(a_promotion(state), event, NOW)
         return
 
-    assert m.absorb(a_promotion(state), event, NOW).state in row[type(event)]
+    assert evolve(a_promotion(state), event, NOW).state in row[type(event)]
 
 
 def test_each_kind_of_event_is_in_the_table_and_among_the_examples():
     """A new event must be given its rows, and an example here."""
-    kinds = set(get_args(m.Event))
+    kinds = set(get_args(ev.Event))
 
-    assert {kind for row in m.TRANSITIONS.values() for kind in row} == kinds
+    assert {kind for row in TRANSITIONS.values() for kind in row} == kinds
     assert {type(event) for event in EVENTS} == kinds
 
 
-@given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([0, 1, 40, 4000])), max_size=40))
+@given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from([0, 1, 40, 4000, 90_000])), max_size=40))
 def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
     """Whatever happens: a promotion that is not over has a due date, and then something is outstanding."""
     promotion, now = a_promotion(), NOW
     for pick, wait in steps:
-        legal = [event for event in EVENTS if type(event) in m.TRANSITIONS[promotion.state]]
-        promotion = m.absorb(promotion, legal[pick % len(legal)], now)
+        legal = [event for event in EVENTS if type(event) in TRANSITIONS[promotion.state]]
+        promotion = evolve(promotion, legal[pick % len(legal)], now)
         now += wait
         if promotion.state is not State.OVER:
             assert promotion.due_at is not None
-            when = max(promotion.due_at, now)
-            assert m.outstanding(promotion, when) or m.heard(promotion, when)
+            assert outstanding(promotion, max(promotion.due_at, now))
 
 
 def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
@@ -94,267 +110,371 @@ def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
     return replace(promotion, hints={"tag": f"{version:012d}"})
 
 
-def test_a_tag_leads_by_examination_to_deliveries():
+def play(promotion: Promotion, *events: ev.Event) -> Promotion:
+    """The promotion after some events at once."""
+    for event in events:
+        promotion = evolve(promotion, event, NOW)
+    return promotion
+
+
+def test_a_tag_leads_by_resolution_and_examination_to_deliveries():
     """Requested -> resolving -> expanding -> running, asking for one thing at a time."""
     promotion = with_tag_event(a_promotion())
-    assert m.outstanding(promotion, NOW) == (m.LookAtTag(),)
-    promotion = m.absorb(promotion, m.TagSeen("dev", "available", "golden"), NOW)
-    assert m.outstanding(promotion, NOW) == (m.Examine("dev"),)
-    promotion = m.absorb(promotion, m.Examined("dev", (DEV,), "plan", "digest", (), retry=True), NOW)
-    assert m.outstanding(promotion, NOW) == (m.Expand("plan", 0),)
-    promotion = m.absorb(promotion, m.Expanded(1), NOW)
+    assert outstanding(promotion, NOW) == (do.LookAtTag(),)
+    promotion = play(promotion, TAG)
+    assert outstanding(promotion, NOW) == (do.Resolve("dev"),)
+    promotion = play(promotion, resolved(additions=True))
+    assert outstanding(promotion, NOW) == (do.Examine(),)
+    promotion = play(promotion, ev.Examined())
+    assert outstanding(promotion, NOW) == (do.Expand("plan", 0),)
+    promotion = play(promotion, ev.Expanded(1))
 
     assert (promotion.state, promotion.value, promotion.episode) == (State.RUNNING, "dev", 1)
 
 
-def test_an_image_of_our_own_never_triggers():
-    """It bears our delivery tag: the promotion is over before anything is examined."""
-    promotion = m.absorb(a_promotion(), m.TagSeen("dev", "available", "golden", ours=True), NOW)
+# --- removals wait for nothing ---------------------------------------------------------------------------------------
 
-    assert promotion.state is State.OVER
-    assert m.outstanding(promotion, NOW + 10**6) == ()
+
+NARROWED = resolved("prod", plan="narrower")
+
+
+@pytest.mark.parametrize("additions", [True, False])
+def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_examined(additions):
+    """A disabled key, or any other fault of the source, delays additions and no removal."""
+    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
+    after = play(looked, replace(NARROWED, additions=additions))
+
+    assert outstanding(after, NOW) == (do.CancelOthers("narrower"),)
+    assert after.value == "prod"
+
+
+@pytest.mark.parametrize("trouble", [ev.Examined((FAULT,)), ev.Paused(), ev.Blocked(FAULT)])
+def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
+    """The source fails its checks, new promotions are paused, EC2 throttles: the removal stands all the same."""
+    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
+    after = play(looked, replace(NARROWED, additions=True), ev.OthersCancelled(), trouble)
+
+    assert (after.value, after.plan, after.cancelling) == ("prod", "narrower", False)
+
+
+@pytest.mark.parametrize("state", [State.RESOLVING, State.EXPANDING, State.RUNNING])
+@pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
+def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble):
+    """A tag that is narrowed a second time while new promotions are paused, or SNS is down, is read at once."""
+    if type(trouble) not in TRANSITIONS[state]:
+        return
+    candidate = (
+        {"value": "dev", "plan": "plan", "candidate": "dev prod", "resolved": True} if state is State.RESOLVING else {}
+    )
+    kept_back = evolve(a_promotion(state, **candidate), trouble, NOW)
+
+    assert outstanding(with_tag_event(kept_back, 3), NOW) == (do.LookAtTag(),)
+
+
+def test_a_new_value_while_another_waits_takes_its_place():
+    """A B is paused; A is written: A is resolved next, and its removals with it."""
+    paused = play(a_promotion(State.RESOLVING, candidate="a b", resolved=True, value="a b", plan="both"), ev.Paused())
+    looked = play(with_tag_event(paused, 3), ev.TagSeen("a", "available", "golden"))
+    assert outstanding(looked, NOW) == (do.Resolve("a"),)
+
+    assert outstanding(play(looked, resolved("a", plan="one")), NOW) == (do.CancelOthers("one"),)
+
+
+def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
+    """A thousand deliveries to be cancelled do not fit into one run."""
+    part = play(a_promotion(State.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
+    assert outstanding(part, NOW) == (do.CancelOthers("plan", after="d0500"),)
+
+    assert outstanding(play(part, ev.OthersCancelled()), NOW) == (do.Count(),)
+
+
+def test_a_new_plan_begins_the_removal_anew():
+    """Whom the slice before has passed by may be among those who go now."""
+    part = play(a_promotion(State.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
+    looked = play(with_tag_event(replace(part, cancelling=False)), ev.TagSeen("prod", "available", "golden"))
+
+    assert outstanding(play(looked, NARROWED), NOW) == (do.CancelOthers("narrower"),)
+
+
+def test_a_fault_of_one_account_blocks_no_other():
+    """Its settings conflict: the others are delivered to, and a notice lists the fault, once."""
+    looked = play(with_tag_event(a_promotion()), TAG)
+    after = play(looked, resolved(additions=True, blocked=(OTHER,)), ev.Examined())
+    assert after.state is State.EXPANDING
+    assert outstanding(after, NOW) == (do.NotifyRefused((OTHER,)),)
+
+    notified = play(after, ev.RefusedNotified())
+    assert outstanding(notified, NOW) == (do.Expand("plan", 0),)
+    again = replace(play(notified, ev.Expanded(1)), hints={"generation": "new"})
+    assert play(again, TAG, resolved(blocked=(OTHER,))).to_notify == ()
+
+
+# --- the tag ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_the_service_made_never_triggers_and_says_so():
+    """It bears the tag of a delivery: one notice, and nothing is examined."""
+    seen = ev.TagSeen("dev", "available", "golden", ours=True)
+    promotion = play(with_tag_event(a_promotion()), seen)
+    (command,) = outstanding(promotion, NOW)
+    assert [fault.code for fault in command.faults] == ["source-made-by-service"]
+
+    over = play(promotion, ev.RefusedNotified(), ev.Counted(), ev.SummaryNotified())
+    nudged = play(replace(over, hints={**over.hints, "seen": "1:dev"}), seen)
+    assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (State.OVER, ())
 
 
 def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
     """One look that does not show it may be stale."""
-    once = m.absorb(a_promotion(), m.TagSeen(None, None), NOW)
+    once = evolve(a_promotion(), ev.TagSeen(None, None), NOW)
     assert once.state is State.REQUESTED
-    assert m.outstanding(once, NOW + pace.ABSENCE) == (m.LookAtTag(),)
+    assert outstanding(once, NOW + pace.ABSENCE) == (do.LookAtTag(),)
 
-    assert m.absorb(once, m.TagSeen(None, None), NOW + pace.ABSENCE).state is State.OVER
+    assert evolve(once, ev.TagSeen(None, None), NOW + pace.ABSENCE).state is State.OVER
 
 
 def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
     """Tagged while pending: polled, and looked at at once when EC2 says available."""
-    waiting = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "pending", "golden"), NOW)
-    assert m.outstanding(waiting, NOW) == ()
-    assert m.outstanding(waiting, NOW + 60) == (m.LookAtTag(),)
+    waiting = evolve(with_tag_event(a_promotion()), ev.TagSeen("dev", "pending", "golden"), NOW)
+    assert outstanding(waiting, NOW) == ()
+    assert outstanding(waiting, NOW + 60) == (do.LookAtTag(),)
 
     told = replace(waiting, hints={**waiting.hints, "image": "event"})
-    assert m.outstanding(told, NOW) == (m.LookAtTag(),)
-
-
-def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
-    """The same value again: it is looked whether a delivery failed, and what runs goes on."""
-    running = with_tag_event(a_promotion(State.RUNNING), 2)
-    looked = m.absorb(running, m.TagSeen("dev", "available", "golden"), NOW)
-    assert m.outstanding(looked, NOW) == (m.Examine("dev"),)
-
-    after = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=False), NOW)
-    assert (after.state, after.episode, after.cancelling) == (State.RUNNING, 0, False)
-    assert after.hint("tag") is None
-
-
-def test_a_value_with_a_fault_changes_nothing_and_is_told_once():
-    """What runs goes on with its targets; the notice lists the faults; the same value again is not told again."""
-    running = a_promotion(State.RUNNING)
-    looked = m.absorb(with_tag_event(running, 2), m.TagSeen("dve", "available", "golden"), NOW)
-    faulty = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
-    assert m.outstanding(faulty, NOW) == (m.TellRefused((FAULT,)),)
-
-    told = m.absorb(faulty, m.RefusedTold(), NOW)
-    assert (told.state, told.value, told.places) == (State.RUNNING, "dev", (DEV,))
-    assert (told.faults, told.refused_value) == ((FAULT,), "dve")
-
-    nudged = replace(told, hints={**told.hints, "seen": "minute"})
-    looked = m.absorb(nudged, m.TagSeen("dve", "available", "golden"), NOW)
-    again = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
-    assert not any(isinstance(command, m.TellRefused) for command in m.outstanding(again, NOW))
-
-    looked = m.absorb(with_tag_event(told, 3), m.TagSeen("dve", "available", "golden"), NOW)
-    anew = m.absorb(looked, m.Examined("dve", (), "", "digest", (FAULT,), retry=False), NOW)
-    assert m.outstanding(anew, NOW) == (m.TellRefused((FAULT,)),)
-
-
-def test_an_extended_value_adds_targets_and_cancels_none():
-    """New targets join in a new episode."""
-    looked = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen("dev prod", "available", "golden"), NOW)
-    after = m.absorb(looked, m.Examined("dev prod", (DEV, PROD), "plan", "digest", (), retry=True), NOW)
-
-    assert (after.state, after.episode, after.cancelling) == (State.EXPANDING, 1, False)
-
-
-def test_a_narrowed_value_cancels_what_was_dropped():
-    """Running deliveries of targets that the value no longer names are asked to end."""
-    running = replace(a_promotion(State.RUNNING), places=(DEV, PROD))
-    looked = m.absorb(with_tag_event(running, 2), m.TagSeen("prod", "available", "golden"), NOW)
-    after = m.absorb(looked, m.Examined("prod", (PROD,), "plan", "digest", (), retry=False), NOW)
-
-    assert m.outstanding(after, NOW) == (m.CancelOthers(frozenset({PROD})),)
-
-
-def test_a_removed_tag_cancels_all_but_only_after_two_looks():
-    """Absence in an eventually consistent read is weak evidence."""
-    once = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen(None, "available", "golden"), NOW)
-    assert not once.cancelling
-    assert m.outstanding(once, NOW + pace.ABSENCE) == (m.LookAtTag(),)
-
-    twice = m.absorb(once, m.TagSeen(None, "available", "golden"), NOW + pace.ABSENCE)
-    assert m.outstanding(twice, NOW + pace.ABSENCE) == (m.CancelOthers(frozenset()),)
+    assert outstanding(told, NOW) == (do.LookAtTag(),)
 
 
 def test_a_tag_that_shows_again_was_never_gone():
     """The stale look is forgotten."""
-    once = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen(None, "available", "golden"), NOW)
-    back = m.absorb(once, m.TagSeen("dev", "available", "golden"), NOW + pace.ABSENCE)
+    once = evolve(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
+    back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + pace.ABSENCE)
 
     assert (back.absent_since, back.cancelling, back.value) == (0, False, "dev")
 
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
     """A running promotion goes on with what is already known."""
-    once = m.absorb(a_promotion(State.RUNNING), m.TagSeen(None, None), NOW)
-    twice = m.absorb(once, m.TagSeen(None, None), NOW + pace.ABSENCE)
+    once = evolve(a_promotion(State.RUNNING), ev.TagSeen(None, None), NOW)
+    twice = evolve(once, ev.TagSeen(None, None), NOW + pace.ABSENCE)
 
     assert (twice.state, twice.cancelling, twice.value) == (State.RUNNING, False, "dev")
-
-
-def test_tagged_again_when_over_is_examined_for_those_that_failed():
-    """The same value on a new event: worth a look, because failed deliveries are tried again."""
-    over = with_tag_event(a_promotion(State.OVER), 5)
-    looked = m.absorb(over, m.TagSeen("dev", "available", "golden"), NOW)
-    assert m.outstanding(looked, NOW) == (m.Examine("dev"),)
-
-    nothing_failed = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=False), NOW)
-    assert nothing_failed.state is State.RUNNING
-    some_failed = m.absorb(looked, m.Examined("dev", (DEV,), "plan", "digest", (), retry=True), NOW)
-    assert (some_failed.state, some_failed.episode) == (State.EXPANDING, 1)
 
 
 @pytest.mark.parametrize(("tagged", "looked"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
-    reading = m.absorb(a_promotion(), m.TagSeen("dev", "available", "golden"), NOW)
-    over = replace(reading, state=State.OVER, value="dev", candidate=None, hints={"tag": m.tag_hint(5, tagged)})
-    after = m.absorb(over, m.TagSeen("dev", "available", "golden"), NOW + 86_400)
+    reading = evolve(a_promotion(), ev.TagSeen("dev", "available", "golden"), NOW)
+    over = replace(reading, state=State.OVER, value="dev", candidate=None, hints={"tag": evolving.tag_hint(5, tagged)})
+    after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW + 86_400)
 
     assert (after.state is State.RESOLVING) == looked
-
-
-def test_a_late_event_of_before_the_baseline_does_not_move_it():
-    """It was tagged before the service first looked, however late EventBridge tells."""
-    baseline = replace(
-        m.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW), hints={"tag": m.tag_hint(2, NOW - 60)}
-    )
-
-    assert m.absorb(baseline, m.TagSeen("dev", "available", "golden"), NOW + 60).state is State.OVER
-
-
-@pytest.mark.parametrize("state", [State.RUNNING, State.OVER])
-def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
-    """Two invocations at once see it gone: what one has believed is no first look for the other."""
-    known = replace(a_promotion(state), value=None, places=())
-    after = m.absorb(known, m.TagSeen(None, "available", "golden"), NOW)
-
-    assert after.absent_since == 0
 
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     """Only a tag event reopens an episode with the same value."""
     over = replace(a_promotion(State.OVER), hints={"seen": "minute:dev"})
-    after = m.absorb(over, m.TagSeen("dev", "available", "golden"), NOW)
+    after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW)
 
     assert after.state is State.OVER
 
 
 def test_the_baseline_moves_only_by_a_new_event():
     """What was tagged before the service first looked is not promoted by being looked at."""
-    baseline = m.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
+    baseline = evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW)
 
-    assert m.outstanding(baseline, NOW + 10**9) == ()
-    assert m.outstanding(with_tag_event(baseline), NOW) == (m.LookAtTag(),)
-
-
-def test_a_thousand_targets_are_written_in_chunks_with_a_cursor():
-    """No command writes more than a chunk, and the cursor says where to go on."""
-    places = tuple(f"{n:012d}/us-east-1" for n in range(1000))
-    promotion = replace(a_promotion(State.EXPANDING), places=places, cursor=0)
-    chunks = []
-    while promotion.state is State.EXPANDING:
-        (command,) = m.outstanding(promotion, NOW)
-        chunks.append(command.chunk)
-        promotion = m.absorb(promotion, m.Expanded(m.CHUNK), NOW)
-
-    assert chunks == list(range(1000 // m.CHUNK))
-
-
-def test_running_counts_when_the_last_delivery_rings_and_polls_otherwise():
-    """The marks are read at the ring; without one, after a growing while, and then the tag is looked at as well."""
-    running = m.absorb(a_promotion(State.RUNNING), m.Counted((RUNNING_CHILD,)), NOW)
-    assert m.outstanding(running, NOW) == ()
-    assert m.outstanding(replace(running, hints={"ended": "d1:1"}), NOW) == (m.Count(),)
-
-    for _ in range(3):
-        running = m.absorb(running, m.Counted((RUNNING_CHILD,)), NOW)
-    assert m.outstanding(running, NOW + pace.HOUR) == (m.LookAtTag(), m.Count())
-
-
-def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
-    """The value in force names a target whose delivery was cancelled meanwhile: a new episode, not a silent gap."""
-    running = a_promotion(State.RUNNING, episode=1)
-    after = m.absorb(running, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW)
-    assert (after.state, after.episode) == (State.EXPANDING, 2)
-
-    dropped = replace(running, places=(PROD,))
-    assert m.absorb(dropped, m.Counted((replace(ENDED_CHILD, state="cancelled"),)), NOW).state is State.RUNNING
+    assert outstanding(baseline, NOW + 10**9) == ()
+    assert outstanding(with_tag_event(baseline), NOW) == (do.LookAtTag(),)
 
 
 def test_two_looks_within_a_second_are_one():
     """A tag removed and put back makes two events; both reads may be stale, so time must pass between them."""
-    once = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.TagSeen(None, "available", "golden"), NOW)
-    again = m.absorb(with_tag_event(once, 3), m.TagSeen(None, "available", "golden"), NOW + 1)
+    once = evolve(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
+    again = evolve(with_tag_event(once, 3), ev.TagSeen(None, "available", "golden"), NOW + 1)
 
     assert not again.cancelling
     assert again.next_try == NOW + pace.ABSENCE
 
 
-def test_a_refusal_is_waited_out_whatever_rings():
-    """A throttled look is not repeated by every event that comes meanwhile."""
-    hindered = m.absorb(with_tag_event(a_promotion(State.RUNNING), 2), m.Hindered(FAULT), NOW)
+def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
+    """The same value again: it is looked whether a delivery failed, and what runs goes on."""
+    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), TAG)
+    assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
-    assert m.outstanding(hindered, NOW + 4) == ()
-    assert m.outstanding(hindered, NOW + 5) == (m.LookAtTag(),)
-    assert hindered.due_at == NOW + 5
+    after = play(looked, resolved())
+    assert (after.state, after.episode, after.cancelling, after.hint("tag")) == (State.RUNNING, 0, False, None)
+
+
+def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
+    """What runs goes on with its targets; the notice lists the faults; the same value again brings no other."""
+    bad, refused = ev.TagSeen("dve", "available", "golden"), ev.Resolved("dve", (FAULT,))
+    faulty = play(with_tag_event(a_promotion(State.RUNNING), 2), bad, refused)
+    assert outstanding(faulty, NOW) == (do.NotifyRefused((FAULT,)),)
+
+    notified = play(faulty, ev.RefusedNotified())
+    assert (notified.state, notified.value, notified.plan) == (State.RUNNING, "dev", "plan")
+    assert (notified.refused_value, notified.cancelling) == ("dve", False)
+
+    nudged = play(replace(notified, hints={**notified.hints, "seen": "minute"}), bad, refused)
+    assert outstanding(nudged, NOW) == (do.Count(),)
+    anew = play(with_tag_event(notified, 3), bad, refused)
+    assert outstanding(anew, NOW) == (do.NotifyRefused((FAULT,)),)
+
+
+def test_a_removed_tag_cancels_all_but_only_after_two_looks():
+    """Absence in an eventually consistent read is weak evidence."""
+    once = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"))
+    assert not once.cancelling
+    assert outstanding(once, NOW + pace.ABSENCE) == (do.LookAtTag(),)
+
+    twice = evolve(once, ev.TagSeen(None, "available", "golden"), NOW + pace.ABSENCE)
+    assert outstanding(twice, NOW + pace.ABSENCE) == (do.CancelOthers(""),)
+
+
+@pytest.mark.parametrize("state", [State.RESOLVING, State.EXPANDING, State.RUNNING, State.OVER])
+@pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), ev.TagSeen(None, "available")])
+def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
+    """Also while a new value waits for its examination, or deliveries are being written."""
+    before = a_promotion(
+        state, standing=True, value="dev", plan="plan", candidate="dev prod" if state is State.RESOLVING else None
+    )
+    once = play(with_tag_event(before, 2), gone)
+    twice = evolve(once, gone, NOW + pace.ABSENCE)
+
+    assert isinstance(outstanding(twice, NOW + pace.ABSENCE)[0], do.CancelOthers)
+    assert twice.candidate is None
+
+
+def test_tagged_again_when_over_is_resolved_for_those_that_failed():
+    """The same value on a new event: worth a look, because failed deliveries are tried again."""
+    looked = play(with_tag_event(a_promotion(State.OVER), 5), TAG)
+    assert outstanding(looked, NOW) == (do.Resolve("dev"),)
+
+    assert play(looked, resolved()).state is State.RUNNING
+    some_failed = play(looked, resolved(additions=True), ev.Examined())
+    assert (some_failed.state, some_failed.episode) == (State.EXPANDING, 1)
+
+
+def test_a_tag_event_that_comes_after_the_first_look_counts():
+    """A fresh hub called the AMI its baseline before the event of its tag arrived: it is promoted all the same."""
+    baseline = replace(
+        evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
+        hints={"tag": evolving.tag_hint(2, NOW - 60)},
+    )
+
+    assert evolve(baseline, TAG, NOW + 60).state is State.RESOLVING
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.OVER])
+def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
+    """Two invocations at once see it gone: what one has believed is no first look for the other."""
+    known = a_promotion(state, value=None, plan="")
+
+    assert play(known, ev.TagSeen(None, "available", "golden")).absent_since == 0
+
+
+def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
+    """A slice is as long as there was time, and the cursor says where to go on."""
+    promotion = a_promotion(State.EXPANDING, planned=1000)
+    cursors = []
+    while promotion.state is State.EXPANDING:
+        (command,) = outstanding(promotion, NOW)
+        cursors.append(command.cursor)
+        promotion = play(promotion, ev.Expanded(70))
+
+    assert cursors == list(range(0, 1000, 70))
+
+
+def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
+    """The marks are read at the wake; without one, after a growing while, and then the tag is looked at as well."""
+    running = play(a_promotion(State.RUNNING), ev.Counted(to_end=True))
+    assert outstanding(running, NOW) == ()
+    assert outstanding(replace(running, hints={"ended": "d1:1"}), NOW) == (do.Count(),)
+
+    running = play(running, *(ev.Counted(to_end=True),) * 3)
+    assert outstanding(running, NOW + pace.HOUR) == (do.LookAtTag(), do.Count())
+
+
+def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
+    """The value in force names a target whose delivery was cancelled meanwhile: it is resolved, and examined, anew."""
+    running, cancelled = a_promotion(State.RUNNING, episode=1), replace(CHILD, state="cancelled")
+    assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
+    assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), kept=frozenset({DEV})))
+
+    again = play(running, ev.Counted(wanted_again=True))
+    assert outstanding(again, NOW) == (do.Resolve("dev"),)
+    assert play(again, resolved(additions=True), ev.Examined()).episode == 2
+
+
+def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
+    """Or a promotion whose key is disabled would examine it for ever."""
+    refused = a_promotion(State.RUNNING, admitted=False)
+
+    assert not evolving.wanted_again(refused, replace(CHILD, state="cancelled"), Plan(frozenset({DEV})))
+
+
+def test_what_was_withdrawn_when_it_was_over_is_counted():
+    """File or membership moved a shared AMI: what the value still names is shared anew."""
+    over = a_promotion(State.OVER, standing=True, hints={"ended": "d1:1"})
+    assert outstanding(over, NOW) == (do.Count(),)
+
+    again = play(over, ev.Counted(wanted_again=True))
+    assert (again.state, again.candidate, again.refresh) == (State.RESOLVING, "dev", True)
+    assert outstanding(play(over, ev.Counted()), NOW) == ()
 
 
 def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():
-    """The tag came while it was still tidying up; nobody has to tag a third time."""
-    expanding = replace(a_promotion(State.EXPANDING), episode=2)
-    running = m.absorb(expanding, m.Expanded(1, ("d1",)), NOW)
-    failed = replace(ENDED_CHILD, state="failed")
-    assert m.absorb(running, m.Counted((failed,)), NOW).state is State.EXPANDING
+    """The tag came while it was still cleaning up; nobody has to tag a third time."""
+    running, failed = a_promotion(State.RUNNING, episode=2), replace(CHILD, state="failed")
 
-    unasked = replace(running, reopen=())
-    assert m.absorb(unasked, m.Counted((failed,)), NOW).state is State.RUNNING
+    assert evolving.wanted_again(running, replace(failed, asked_again=2), Plan(frozenset({DEV})))
+    assert not evolving.wanted_again(running, replace(failed, asked_again=1), Plan(frozenset({DEV})))
+    assert not play(running, ev.Counted(wanted_again=True, asked_again=True)).refresh
 
 
-def test_a_cancellation_that_waits_is_not_forgotten_by_a_new_value():
-    """A B, then B, then B C before anything was cancelled: A must still be told."""
-    pending = replace(a_promotion(State.RUNNING), places=(PROD,), cancelling=True)
-    looked = m.absorb(with_tag_event(pending, 3), m.TagSeen("prod dev", "available", "golden"), NOW)
-    after = m.absorb(looked, m.Examined("prod dev", (PROD, DEV), "plan", "digest", (), retry=True), NOW)
+def test_a_refused_look_is_waited_out_whatever_wakes():
+    """A throttled look is not repeated by every event that comes meanwhile."""
+    blocked = play(with_tag_event(a_promotion(State.OVER), 2), ev.Blocked(FAULT, look=True))
 
-    assert after.cancelling
+    assert outstanding(blocked, NOW + 4) == ()
+    assert outstanding(blocked, NOW + 5) == (do.LookAtTag(),)
+    assert blocked.due_at == NOW + 5
 
 
-def test_an_image_that_stays_pending_for_a_day_is_told():
-    """No promotion ends in silence."""
-    waiting = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "pending", "golden"), NOW)
-    late = NOW + m.PENDING_DEADLINE
-    assert m.heard(waiting, late) == (m.DeadlinePassed(),)
+def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
+    """A B, then B, then B C before anything was cancelled: A must still be asked to end."""
+    pending = a_promotion(State.RUNNING, plan="b", cancelling=True)
+    looked = play(with_tag_event(pending, 3), ev.TagSeen("b c", "available", "golden"))
 
-    over = m.absorb(waiting, m.DeadlinePassed(), late)
-    (command,) = m.outstanding(over, late)
+    assert play(looked, resolved("b c", plan="b c", additions=True)).cancelling
+
+
+def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_it():
+    """No promotion ends in silence; and none is refused because the service itself was away for a day."""
+    waiting = play(with_tag_event(a_promotion()), ev.TagSeen("dev", "pending", "golden"))
+    late = NOW + evolving.PENDING_DEADLINE
+    assert evolve(waiting, TAG, late).candidate == "dev"
+
+    over = evolve(waiting, ev.TagSeen("dev", "pending", "golden"), late)
+    (command,) = outstanding(over, late)
     assert command.faults[0].code == "source-never-available"
-    assert m.absorb(over, m.RefusedTold(), late).state is State.RUNNING
+    assert evolve(over, ev.RefusedNotified(), late).state is State.RUNNING
 
 
-def test_a_pause_may_last_for_ever_without_a_deadline():
+def test_one_refusal_after_a_day_away_gives_nothing_up():
+    """The deadline needs many refusals in a row besides."""
+    waiting = play(with_tag_event(a_promotion()), TAG)
+    late = NOW + evolving.PENDING_DEADLINE
+    assert evolve(waiting, ev.Blocked(FAULT), late).to_notify == ()
+
+    for _ in range(evolving.TRIES_BEFORE_DEADLINE + 1):
+        waiting = evolve(waiting, ev.Blocked(FAULT), late)
+    assert waiting.to_notify[0].code == "source-never-available"
+
+
+def test_a_pause_may_last_for_a_year_without_a_deadline():
     """What was to begin is asked again every quarter of an hour, and does not fail as an operator took his time."""
-    looked = m.absorb(with_tag_event(a_promotion()), m.TagSeen("dev", "available", "golden"), NOW)
+    looked = play(with_tag_event(a_promotion()), TAG, resolved(additions=True))
     for quarter in range(200):
         now = NOW + quarter * 900
-        assert m.heard(looked, now) == ()
-        looked = m.absorb(looked, m.Paused(), now)
-        assert m.outstanding(looked, now + 899) == ()
-        assert m.outstanding(looked, now + 900) == (m.Examine("dev"),)
+        looked = evolve(looked, ev.Paused(), now)
+        assert outstanding(looked, now + 899) == ()
+        assert outstanding(looked, now + 900) == (do.Examine(),)

@@ -11,27 +11,30 @@ from hypothesis import strategies as st
 
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import OWN_HISTORY, Share, State
+from chalicelib.core.share import TRANSITIONS, Event, Holding, Purpose, Share, State, grant_name
+from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000
 END = NOW + 25 * 3600
-HOLDER = frozenset({"d1:1"})
+HOLDER = frozenset({copying("d1")})
+LATER_HOLDER = frozenset({copying("d2")})
 
 
 def a_share(state: State = State.WANTED, *, held: bool = True, **changes: object) -> Share:
     """One snapshot permission for one account."""
     base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, hard_close_at=END)
-    return replace(base, holders=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
+    return replace(base, holdings=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
 
 
 shares = st.builds(
     a_share,
     st.sampled_from(State),
     held=st.booleans(),
-    before_us=st.booleans(),
+    preexisting=st.booleans(),
     next_try=st.integers(NOW - 5, NOW + 5),
-    told=st.sampled_from([frozenset(), HOLDER]),
+    notified=st.sampled_from([frozenset(), HOLDER]),
     hard_close_at=st.integers(NOW - 5, NOW + 5),
     closed_blind=st.booleans(),
 )
@@ -47,7 +50,7 @@ def test_a_share_is_never_to_be_opened_and_closed_at_once(one):
 def test_nothing_opens_without_a_holder_or_past_its_end(one):
     """Law 1 at the ledger: no holder, no share; and never open without end."""
     for opening in share.to_open([one], NOW):
-        assert opening.holders
+        assert opening.holdings
         assert opening.hard_close_at > NOW
 
 
@@ -55,7 +58,7 @@ def test_nothing_opens_without_a_holder_or_past_its_end(one):
 def test_what_must_still_change_has_a_due_date(one):
     """An open share has at least its hard end; whatever is to be opened or closed later is due then."""
     later = max(one.next_try, one.hard_close_at, NOW)
-    if share.to_open([one], later) or share.to_close([one], later) or share.untold(one):
+    if share.to_open([one], later) or share.to_close([one], later) or share.unnotified(one):
         assert share.due_at([one], NOW) is not None
 
 
@@ -67,70 +70,83 @@ def test_a_share_without_holders_closes():
 
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_are_told():
     """A parked or poisoned record must not keep a door open."""
-    overdue = a_share(State.OPEN, told=HOLDER)
-    assert share.to_close([overdue], END) == (overdue,)
+    overdue = a_share(State.OPEN, notified=HOLDER)
+    assert share.to_close([overdue], END) == [overdue]
 
     closed = share.closed(share.intend_closing(overdue, END), END)
     assert closed.closed_blind
-    assert share.untold(closed) == HOLDER
-    assert not share.to_open([replace(closed, told=HOLDER)], END)
+    assert share.unnotified(closed) == HOLDER
+    assert not share.to_open([replace(closed, notified=HOLDER)], END)
 
 
 def test_a_permission_that_shows_before_we_asked_was_there_before_us():
     """Law 2: it is remembered with the intent, before anything is called."""
     intended = share.intend_opening(a_share(), NOW, seen=True)
 
-    assert (intended.state, intended.before_us) == (State.OPENING, True)
+    assert (intended.state, intended.preexisting) == (State.OPENING, True)
 
 
-def test_our_own_share_just_closed_that_still_shows_is_no_strangers():
-    """A stale read must not turn our own share into one that stays for ever."""
-    ours = a_share(State.CLOSED, closed_at=NOW - 60, generation=1)
-
-    assert not share.intend_opening(ours, NOW, seen=True).before_us
-    assert share.intend_opening(ours, NOW + OWN_HISTORY, seen=True).before_us
-
-
-def test_what_was_before_us_is_remembered_over_a_crash():
+def test_what_was_there_before_us_is_remembered_over_a_crash():
     """After a crash between intent and result, our own half-open share is not taken for a stranger's."""
     intended = share.intend_opening(a_share(), NOW, seen=False)
 
     assert share.intend_opening(intended, NOW, seen=True) == intended
 
 
-def test_each_opening_is_a_new_generation():
-    """A grant's name is never used again: the dying one would be returned."""
+def test_each_opening_has_a_grant_of_its_own():
+    """A grant's name is never used again: the dying one would be returned. Repeating the intent does not change it."""
     first = share.intend_opening(a_share(), NOW, seen=False)
-    again = share.intend_opening(share.closed(first, NOW), NOW + 60, seen=False)
+    closing = share.intend_closing(replace(first, holdings=frozenset()), NOW + 50)
+    again = share.intend_opening(replace(share.closed(closing, NOW), holdings=HOLDER), NOW + 60, seen=False)
 
-    assert first.grant_name != again.grant_name
+    assert grant_name(first, "us-east-1") != grant_name(again, "us-east-1")
+    repeated = share.intend_opening(first, NOW + 5, seen=False)
+    assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
 
 
 def test_a_refused_share_is_not_tried_again_for_those_who_know():
     """A new holder makes it try once more."""
     refused = share.refused(a_share(), Fault("code", "where", "what.", "cure."), NOW)
-    known = replace(refused, told=HOLDER)
+    known = replace(refused, notified=HOLDER)
 
     assert not share.to_open([known], NOW)
-    assert share.to_open([replace(known, holders=HOLDER | {"d2:1"})], NOW)
+    assert share.to_open([replace(known, holdings=HOLDER | LATER_HOLDER)], NOW)
 
 
 def test_a_later_holder_of_an_open_share_is_told_as_well():
     """Two deliveries may hold one share."""
-    open_one = a_share(State.OPEN, told=HOLDER)
-    both = replace(open_one, holders=HOLDER | {"d2:1"})
+    open_one = a_share(State.OPEN, notified=HOLDER)
+    both = replace(open_one, holdings=HOLDER | LATER_HOLDER)
 
-    assert share.untold(both) == {"d2:1"}
+    assert share.unnotified(both) == LATER_HOLDER
 
 
-def test_a_closing_that_was_begun_is_ended_though_a_holder_came():
-    """It is neither frozen between the two lists nor taken for open: it closes, and opens as a new generation."""
-    closing = a_share(State.CLOSING, generation=1)
-    assert share.to_close([closing], NOW) == (closing,)
+def on_key(state: State, **changes: object) -> Share:
+    """A grant, which is ours by its name."""
+    return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)
+
+
+def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
+    """It is neither frozen between the two lists nor taken for open: it closes, and opens anew under another name."""
+    closing = on_key(State.CLOSING, intended_at=NOW)
+    assert share.to_close([closing], NOW) == [closing]
+    assert share.to_open([closing], NOW) == []
 
     closed = share.closed(closing, NOW)
-    assert share.to_open([closed], NOW) == (closed,)
-    assert share.intend_opening(closed, NOW, seen=False).generation == 2
+    assert share.to_open([closed], NOW) == [closed]
+    assert share.intend_opening(closed, NOW + 40, seen=False).intended_at == NOW + 40
+
+
+def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
+    """It is added again at once, and is no stranger's. One that was refused or closed at its end closes first."""
+    closing = a_share(State.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
+    assert share.to_open([closing], NOW) == [closing]
+    assert share.to_close([closing], NOW) == []
+    assert not share.intend_opening(closing, NOW, seen=False).preexisting
+
+    for other in ({"closed_blind": True}, {"fault": Fault("code", "where", "what.", "cure.")}, {"hard_close_at": NOW}):
+        finishing = replace(closing, next_try=NOW, **other)  # type: ignore[arg-type]
+        assert share.to_close([finishing], NOW) == [finishing]
 
 
 def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
@@ -138,8 +154,8 @@ def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
     fault = Fault("code", "where", "what.", "cure.")
     intended = share.intend_opening(a_share(), NOW, seen=False)
     refused = share.refused(intended, fault, NOW)
-    assert share.to_close([refused], NOW) == (refused,)
-    assert share.untold(refused) == HOLDER
+    assert share.to_close([refused], NOW) == [refused]
+    assert share.unnotified(refused) == HOLDER
 
     assert share.closed(refused, NOW).state is State.REFUSED
 
@@ -163,12 +179,12 @@ def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes(
 
 def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
     """So that its age is measured, whether or not anybody rings."""
-    open_one = a_share(State.OPEN, told=HOLDER, opened_at=NOW - 100)
+    open_one = a_share(State.OPEN, notified=HOLDER, opened_at=NOW - 100)
 
     assert share.due_at([open_one], NOW) == NOW + 900
     assert share.due_at([open_one], END - 10) == END
     assert share.oldest_open([open_one], NOW) == 100
-    assert share.oldest_open([replace(open_one, before_us=True)], NOW) is None
+    assert share.oldest_open([replace(open_one, preexisting=True)], NOW) is None
 
 
 HUBS = addresses.role_resource("arn:aws:kms:us-east-1:111111111111:key/source", "222222222222").pk
@@ -206,12 +222,82 @@ def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
 
     assert (found is not None) is gone
     if found is not None:
-        assert share.due_at([found], NOW) is None
+        assert share.to_archive([found], NOW) == [found]
 
 
-def test_a_grants_name_is_one_that_kms_takes():
-    """Letters, digits and `:/_-` [aws-facts 3]; a delivery's own id stays as it is."""
-    role = a_share(holder_key="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", generation=2)
+def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
+    """Letters, digits and `:/_-` [aws-facts 3]; a delivery's own id stays as it is; the hub's Region stands there."""
+    role = a_share(holder_key="autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling_a.b@c", intended_at=NOW)
+    name = grant_name(role, "us-east-1")
 
-    assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", role.grant_name)
-    assert a_share(holder_key="0a1b", generation=3).grant_name == "ami-promoter-0a1b-3"
+    assert re.fullmatch("[a-zA-Z0-9:/_-]{1,256}", name)
+    assert grant_name(a_share(holder_key="0a1b", intended_at=7), "us-east-1") == "ami-promoter:us-east-1:0a1b:7"
+    assert share.is_grant_of(name, "us-east-1")
+    assert not share.is_grant_of(name, "us-east-2")
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
+    """What is in the ledger can always move; what has left it cannot."""
+    assert TRANSITIONS.keys() == set(State)
+    assert [state for state, row in TRANSITIONS.items() if not row] == [State.ARCHIVED]
+
+
+CHANGES = {
+    "intend opening": lambda s: share.intend_opening(s, NOW, seen=False),
+    "open": lambda s: share.opened(s, NOW),
+    "refuse": lambda s: share.refused(s, Fault("code", "where", "what.", "cure."), NOW),
+    "intend closing": lambda s: share.intend_closing(s, NOW),
+    "remove": lambda s: share.removed(s, NOW),
+    "look, and see it": lambda s: share.looked_at(s, NOW, showing=True),
+    "look, and miss it": lambda s: share.looked_at(s, NOW, showing=False),
+    "close": lambda s: share.closed(s, NOW),
+    "end": lambda s: share.ended(s, NOW),
+    "archive": share.archived,
+}
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_no_share_moves_where_the_table_has_no_edge(state, change):
+    """Every state meets every change: it leads where the table says, or is illegal."""
+    allowed = {to for row in TRANSITIONS[state].values() for to in row} | {state}
+    try:
+        after = change(a_share(state, removed_at=NOW))
+    except IllegalEvent:
+        return
+    assert after.state in allowed
+
+
+def test_every_edge_is_of_an_event_that_is_explained():
+    """For the page on state machines."""
+    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
+
+
+# --- holdings --------------------------------------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(exclude_characters="|", exclude_categories=("Cs",)), min_size=1, max_size=5)
+
+
+@given(st.builds(Holding, NAMES, NAMES, NAMES, NAMES, st.integers(0, 9), st.sampled_from(Purpose), st.integers(0, 9)))
+def test_a_holding_is_read_as_it_was_written(holding):
+    """The ledger stores its text."""
+    assert Holding.read(str(holding)) == holding
+
+
+@pytest.mark.parametrize("text", ["", "x:1", "a|b|c|d|1|copy", "a|b|c|d|x|copy|0", "a|b|c|d|1|other|0", 7, None])
+def test_what_cannot_be_read_is_no_holding(text):
+    """It holds nothing."""
+    assert Holding.read(text) is None
+
+
+def test_a_share_ends_with_the_last_of_its_holdings():
+    """Copies end at the share's own end (not known: long ago), standing ones at theirs, or never."""
+    copies = a_share()
+    assert share.hard_end(copies) == END
+    assert share.overdue(replace(copies, hard_close_at=0), 10)
+    assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2", until=END + 5)})) == END + 5
+    assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2")})) == 0
+    assert share.hard_end(replace(copies, holdings=frozenset({sharing("d2", until=NOW)}))) == NOW

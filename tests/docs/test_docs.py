@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +14,14 @@ import pytest
 import yaml
 
 from chalicelib.core import addresses, notices
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
+from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.core.promotion.machine import started
-from chalicelib.inbound import Inbound
+from chalicelib.core.share import TRANSITIONS as SHARE
+from chalicelib.core.wakes import Wake
+from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
-from chalicelib.service.bell import Bell
 from sandbox.patterns import matches
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
@@ -166,34 +167,33 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     }
 
 
-class Rung:
-    """A bell that only remembers."""
+class Sent:
+    """The port ``Wakes``: only remembers."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def ring(self, key: Key, cause: str) -> None:
+    def send(self, wake: Wake) -> None:
         """See the port."""
-        self.keys.append(key.pk)
+        self.keys.append(wake.key.pk)
 
 
 @pytest.mark.parametrize("name", sorted(events.samples()))
 def test_each_sample_fits_its_pattern_and_is_taken(name):
-    """The sample passes the rule of its bus, and of the target's forwarding rule, and rings the record it is about."""
+    """The sample passes the rule of its bus, and of the target's forwarding rule, and wakes the record it is about."""
     sample, patterns = events.samples()[name], events.patterns()
-    records, rung = MemoryRecords(), Rung()
+    records, sent = MemoryRecords(), Sent()
     promotion, delivery = addresses.promotion(events.AMI), addresses.delivery("b1e2")
     for key in (promotion, delivery):
         records.create(Write(key, "running", {}, None), events.NOW)
     where = (events.TARGET, events.REGION)
     for looked_up in (addresses.copy_lookups(*where, events.SNAPSHOT), addresses.image_lookups(*where, events.COPIED)):
         records.put(addresses.lookup(looked_up, "b1e2"), {"delivery": "b1e2"})
-    bell = Bell(records, rung, lambda: events.NOW)
-    inbound = Inbound(records, bell, lambda: events.NOW, hub=events.HUB, region=events.REGION, trigger_tag="promote")
+    hears = Events(records, sent, hub=events.HUB, region=events.REGION, trigger_tag="promote")
     receivers = {
-        "on-tag-change": inbound.tag_change,
-        "on-image-state": inbound.image_state,
-        "on-target-event": inbound.target_event,
+        "on-tag-change": hears.tag_change,
+        "on-image-state": hears.image_state,
+        "on-target-event": hears.target_event,
     }
     receiver = events.RECEIVERS[events.RULES[name][0]]
 
@@ -202,7 +202,7 @@ def test_each_sample_fits_its_pattern_and_is_taken(name):
     assert matches(patterns[name], sample)
     forwarding = [pattern for rule, pattern in patterns.items() if rule == f"forward-{name.removeprefix('target-')}"]
     assert [matches(pattern, sample) for pattern in forwarding] == [True] * (receiver == "on-target-event")
-    assert rung.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
+    assert sent.keys == [delivery.pk if receiver == "on-target-event" else promotion.pk]
 
 
 def test_the_state_machine_page_has_every_state_and_event():
@@ -216,20 +216,12 @@ def test_the_state_machine_page_has_every_state_and_event():
     assert page.count("nothing: it has ended") == sum(not row for row in DELIVERY.values())
 
 
-def test_a_share_starts_wanted_and_can_always_be_closed():
-    """The table found by asking the ledger's functions is the documented life of a share."""
-    table = state_machine.share_table()
+def test_the_page_has_the_ledgers_table():
+    """Each state of a share and each event; one that has left the ledger is over."""
+    page = state_machine.page()
 
-    assert next(iter(table)) == started_state(table) == "wanted"
-    assert table["open"] == {"released": frozenset({"closing"})}
-    assert table["closing"] == {"closed": frozenset({"closed"})}
-    assert table["closed"]["held"] == {"opening"}
-
-
-def started_state(table: dict[str, dict[str, frozenset[str]]]) -> str:
-    """The one state that no other leads to."""
-    (first,) = set(table) - {to for row in table.values() for after in row.values() for to in after}
-    return first
+    assert [state for state in SHARE if f"| `{state.value}` | " not in page] == []
+    assert [event for row in SHARE.values() for event in row if f"| {event.value} | " not in page] == []
 
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
@@ -243,6 +235,22 @@ def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
     granted = re.search(r"^operations=\((.*)\)$", text, re.MULTILINE)
     assert granted
     assert tuple(granted[1].split()) == OPERATIONS
+
+
+@pytest.mark.parametrize("asked", ["copy snap-0a snap-0b", "copy wide", "image snap-0a", "roles", "look"])
+def test_the_check_of_assumptions_asks_sts_with_the_services_own_policies(asked):
+    """The lines of Python in it, run as it runs them: with nothing installed, from the repository."""
+    text = (ROOT / "docs" / "check-assumptions.sh").read_text(encoding="utf-8")
+    code = text.split("<<'PYTHON'\n")[1].split("\nPYTHON\n")[0]
+    source, own = (f"arn:aws:kms:us-east-1:{account}:key/k" for account in ("1" * 12, "2" * 12))
+    words = [sys.executable, "-S", "-", "2" * 12, "us-east-1", "1" * 12, source, own, *asked.split()]
+    said = subprocess.run(
+        words, input=code, capture_output=True, text=True, check=True, cwd=ROOT, env={"PYTHONPATH": "."}
+    )
+
+    policy = json.loads(said.stdout)
+    assert ("snap-0a" in said.stdout) == ("snap-0a" in asked)
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
 
 
 def test_a_new_promotion_is_what_the_page_says():

@@ -14,7 +14,7 @@ from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 ROLE_PATH = ":role/aws-service-role/"
 BEFORE_OPENING = ("requested", "checking", "waiting")
 OPENING, CLOSING = ("opening", "open"), ("closing", "closed")
-STATEMENT = re.compile("AmiPromoter([0-9]{12})(Copies|Account|Roles)")
+STATEMENT = re.compile("AmiPromoter[0-9]{12}[a-z0-9]+To([0-9]{12})(Copies|Account|Roles)")
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """How the name of a statement's share ends."""
 
@@ -74,7 +74,7 @@ class Vigil:
         """To a target's role for a delivery, or to one of its service-linked roles."""
         key, grantee = call.params["KeyId"], call.params["GranteePrincipal"]
         where, _, role = grantee.partition("/aws-service-role/")
-        place, holder = ("role", role) if role else ("key", call.params["Name"].split("-")[-2])
+        place, holder = ("role", role) if role else ("key", call.params["Name"].split(":")[2])
         return self._share(f"resource#{place}#{key}#{where.split(':')[4]}", holder, OPENING)
 
     def _putting(self, call: Call) -> Iterator[str]:
@@ -89,15 +89,18 @@ class Vigil:
     def _share(self, resource: str, holder: str, expected: tuple[str, ...]) -> str:
         place = (resource, f"share#{holder}")
         share = next((item for item in self._scene.items() if (item["pk"], item["sk"]) == place), {})
-        state = share.get("state", "not on record")
+        gone = any(
+            item["pk"] == resource and item["sk"].startswith(f"closed#{holder}#") for item in self._scene.items()
+        )
+        state = share.get("state", "closed" if gone else "not on record")
         if state not in expected:
             return f"{resource}, {holder} is changed while its share is {state} (law 3)"
-        if expected == OPENING and all(self._unchecked(one) for one in share.get("holders", ())):
+        if expected == OPENING and all(self._unchecked(one) for one in share.get("holdings", ())):
             return f"{resource} opens to {holder} for nobody that has passed its checks (law 1)"
         return ""
 
-    def _unchecked(self, holder: str) -> bool:
-        record = self._scene.record(f"delivery#{holder.partition(':')[0]}")
+    def _unchecked(self, holding: str) -> bool:
+        record = self._scene.record(f"delivery#{holding.split('|')[3]}")
         return record["state"] in BEFORE_OPENING
 
     def _delivery(self, call: Call) -> dict[str, Any]:

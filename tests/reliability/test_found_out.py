@@ -51,7 +51,7 @@ LOSSES = {
     "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
     "believes_its_intents": [Loss("left open", dying("settle", "ModifySnapshotAttribute", "before", 3))],
     "names_grants_anew": [Loss("left open", dying("settle", "CreateGrant", "after"))],
-    "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, SEEDS[1]))],
+    "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, 15))],
     "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
     "sleeps": [Loss("not within", under(NO_RINGS))],
     "takes_arrivals_for_news": [

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 from sandbox import gateway, iam, wire
-from sandbox.iam import ec2_needs, service_linked
+from sandbox.iam import ec2_needs, roles, service_linked
 from sandbox.world import World
 from tests.sandbox.iam_words import (
     DEV,
@@ -263,6 +263,21 @@ def expired(world: World) -> None:
         refused(code, call)
 
 
+def inline_size(world: World) -> None:
+    """A role takes 10,240 characters of inline policies; white space does not count, a second policy does."""
+    client = world.client("iam", HUB)
+    put_role(world, "worker")
+    size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
+
+    def put(name: str, length: int) -> None:
+        text = json.dumps(document(allow("ec2:*", ["x" * (length - size)])), indent=4)
+        client.put_role_policy(RoleName="worker", PolicyName=name, PolicyDocument=text)
+
+    refused("LimitExceeded", lambda: put("one", 10_241), "for role worker")
+    allowed(lambda: put("one", 10_240))
+    refused("LimitExceeded", lambda: put("another", size), "for role worker")
+
+
 def dry_run(world: World) -> None:
     """A dry run says whether one may, deletes nothing, and does not look at keys."""
     snapshot = _a_snapshot(world)
@@ -283,6 +298,7 @@ CHECKS = {
     iam.SESSION.name: session_limits,
     iam.BOTH_SIDES.name: both_sides,
     iam.CLOSED.name: unknown_refused,
+    roles.INLINE_SIZE.name: inline_size,
     ec2_needs.TAG_ON_CREATE.name: tag_on_create,
     ec2_needs.SOURCE_TOO.name: source_too,
     ec2_needs.COPY_IMAGE_ON_ALL.name: copy_image_on_all,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from botocore.exceptions import ClientError
 
-from sandbox import cfn_resources, kernel
+from sandbox import cfn, cfn_resources, kernel
 from sandbox.api import AwsError
 from sandbox.cfn import TemplateError
 from sandbox.services import lambda_
@@ -196,6 +196,13 @@ def named_once(world: World) -> None:
     _refused(lambda: world.deploy(template, HUB, "us-west-2", "one", {}), "already exists")
 
 
+def long_values(world: World) -> None:
+    """A parameter's value of 4,097 characters is refused, and one of 4,096 is not."""
+    template = {"Parameters": {"P": {"Type": "CommaDelimitedList"}}, "Resources": {}}
+    world.deploy(template, HUB, HERE, "one", {"P": "x" * 4096})
+    _refused(lambda: world.deploy(template, HUB, HERE, "one", {"P": "x" * 4097}), "P: a parameter's value")
+
+
 CHECKS = {
     lambda_.TIMEOUT.name: timeout,
     kernel.DEAD.name: dead,
@@ -209,5 +216,6 @@ CHECKS = {
     lambda_.VISIBLE.name: visible,
     lambda_.NO_WINDOW.name: fifo_limits,
     lambda_.FAILED_STAYS.name: failed_stays,
+    cfn.LONG_VALUES.name: long_values,
     cfn_resources.NAMED_ONCE.name: named_once,
 }

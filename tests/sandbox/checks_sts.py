@@ -71,8 +71,23 @@ def session_size(world: World) -> None:
         assert len(text) == size
         return text
 
-    allowed(_assume(act, Policy=policy(2048)))
-    refused("ValidationError", _assume(act, Policy=policy(2049)), "2048")
+    with world.rules.off(sts.PACKED_SIZE):
+        allowed(_assume(act, Policy=policy(2048)))
+        refused("ValidationError", _assume(act, Policy=policy(2049)), "2048")
+
+
+def packed_size(world: World) -> None:
+    """A policy is refused long before it has 2,048 characters; the answer says how much one took that is taken."""
+    act = _scene(world)
+
+    def policy(resources: int) -> str:
+        named = [f"arn:aws:ec2:*::snapshot/snap-{n:017x}" for n in range(resources)]
+        return json.dumps(document(allow("ec2:CopySnapshot", named)))
+
+    few, many = policy(10), policy(24)
+    assert len(many) < sts.LONGEST_POLICY
+    assert 0 < allowed(_assume(act, Policy=few))["PackedPolicySize"] <= 100
+    refused("PackedPolicyTooLarge", _assume(act, Policy=many))
 
 
 def chaining(world: World) -> None:
@@ -100,6 +115,7 @@ CHECKS = {
     sts.TRUST.name: trust,
     sts.CALLER_TOO.name: caller_too,
     sts.SESSION_SIZE.name: session_size,
+    sts.PACKED_SIZE.name: packed_size,
     sts.CHAINING.name: chaining,
     sts.DURATION.name: duration,
 }

@@ -52,7 +52,6 @@ UNREADABLE_DELIVERY: Mapping[str, Callable[[Body], Attributes]] = {
 }
 
 RAISES: Mapping[str, Callable[[Body], Attributes]] = {
-    "slots that are no number": _always(**{"in:slots": {"S": "1:many"}}),
     "no time of entering": _body(lambda body: {**body, "entered": {}}),
 }
 """Of a delivery that copies: it fits its type, and every look raises. It is parked with the fifth."""
@@ -74,7 +73,8 @@ SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "it speaks of another resource": _body(lambda body: {**body, "resource": "resource#snapshot#snap-0123"}),
     "an unknown state": _body(lambda body: {**body, "state": "ajar"}),
     "the account is gone, the body too": _always(account=None, body=None),
-    "the holders are text": _always(holders=REST),
+    "the holdings are text": _always(holdings=REST),
+    "a holding is nonsense": _always(holdings={"SS": ["x:1"]}),
     "the last hour is text": _always(hard_close_at=REST),
     "the last hour is gone": _always(hard_close_at=None),
     "the version is text": _always(version=REST),

@@ -40,10 +40,10 @@ def purge(scene: Scene) -> None:
         client.purge_queue(QueueUrl=url)
 
 
-def rings(scene: Scene, queue: str) -> int:
-    """How many rings lie in a waking queue."""
+def rings(scene: Scene, queue: str, kind: str = "") -> int:
+    """How many rings lie in a waking queue; only those for one kind of record, if it is named."""
     (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f"-{queue}.fifo")]
-    return len(found.messages)
+    return sum(json.loads(message.body)["key"].startswith(kind) for message in found.messages)
 
 
 def schedule(scene: Scene, function: str, *, on: bool) -> None:

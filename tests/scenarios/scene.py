@@ -138,7 +138,7 @@ class Scene:
         self.world.kernel.after(0.5, lambda: events.publish(home, event), f"an event {detail_type}")
 
     def emit_tag_change(
-        self, image: str, tags: Mapping[str, str], *, version: int, account: str = HUB, region: str = REGION
+        self, image: str, tags: Mapping[str, str], *, version: float, account: str = HUB, region: str = REGION
     ) -> None:
         """Put a tag event on the hub's bus, as AWS words it, whatever its envelope says."""
         detail = {
@@ -467,7 +467,7 @@ class Watch:
 
 def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
     """Whether a share is open for a while: one that rests in the hands of somebody who keeps it does not move."""
-    stays = share["state"] == "open" and any("@" in holder for holder in item.get("holders", ()))
+    stays = share["state"] == "open" and any("|standing|" in holding for holding in item.get("holdings", ()))
     return share["state"] in OPEN_SHARES and not stays
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sandbox.services import sts
 from sandbox.services.ec2.seeds import blank, ephemeral, no_device, volume
-from tests.scenarios.scene import DEV, HUB, REGION
+from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 
 MAX_AT_ONCE = 20
 
@@ -61,6 +64,8 @@ def test_copies_and_ami_are_tagged_and_described(scene):
 
     image = scene.image_in(DEV)
     tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
+    nonces = {attempt["source"]: attempt["nonce"] for attempt in scene.delivery_record(DEV)["attempts"]}
+    assert tags.pop("ami-promoter:attempt") == nonces[""]
     ours = {
         "ami-promoter:hub": HUB,
         "ami-promoter:promotion": scene.image,
@@ -72,16 +77,27 @@ def test_copies_and_ami_are_tagged_and_described(scene):
         found = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
         assert ours.items() <= found.items()
         assert found["ami-promoter:source-snapshot"] in scene.snapshots
+        assert found["ami-promoter:attempt"] == nonces[found["ami-promoter:source-snapshot"]]
     scene.assert_laws()
 
 
-def test_more_snapshots_than_a_session_policy_can_name(scene):
-    """Twelve volumes: more than the ten that one narrowed session takes."""
-    image = scene.seed("twelve", volumes=[1] * 12)
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+@pytest.mark.parametrize("packed", [0.09, 0.12], ids=["as reported", "worse than reported"])
+def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
+    """Twenty volumes: more than the four that one narrowed session is made for. STS's packed size refuses none of them.
+
+    Where it packs worse than was ever reported, a wider policy is the answer to its refusal.
+    """
+    scene.world.sts.packed_per_character = packed
+    scene.apply(targets_file(method=method))
+    scene.launches = {DEV} if method == "image" else set()
+    image = scene.seed("twenty", volumes=[1] * 20)
     scene.promote("", image)
 
     assert scene.states(image) == {DEV: "delivered"}
-    assert len(scene.snapshots_in(DEV)) == 12
+    assert len(scene.snapshots_in(DEV)) == 20
+    refused = {call.error for call in scene.world.calls if call.operation == "AssumeRole" and call.error}
+    assert refused <= ({"PackedPolicyTooLarge"} if packed > sts.Sts.packed_per_character else set())
     scene.assert_laws()
 
 

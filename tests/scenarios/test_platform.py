@@ -63,15 +63,18 @@ def test_the_consumer_of_act_is_off_for_half_an_hour_from_the_beginning(scene):
     assert_delivered(scene, DEV)
 
 
-@pytest.mark.parametrize(("state", "queue"), [("requested", "act"), ("opening", "settle"), ("registering", "settle")])
-def test_both_queues_are_purged(scene, state, queue):
+@pytest.mark.parametrize(
+    ("state", "queue", "kind"),
+    [("requested", "act", "delivery"), ("opening", "settle", "resource"), ("registering", "settle", "resource")],
+)
+def test_both_queues_are_purged(scene, state, queue, kind):
     """Every ring is gone: nothing is in a queue that is not on a record, and the sweep rings again.
 
     Purged when the ring for the delivery, for the opening of its shares, or for their closing lies there.
     """
     scene.tag("")
     scene.run_until_state(state)
-    scene.run_until(lambda: rings(scene, queue), seconds=60)
+    scene.run_until(lambda: rings(scene, queue, kind), seconds=60)
     purge(scene)
     assert rings(scene, queue) == 0
     scene.run_until_over()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.core.addresses import delivery_id
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
 from tests.scenarios.trouble import assert_untouched, calm_pace
 
@@ -100,7 +101,7 @@ def forge(scene, delivery, source, key, account=DEV):
 
 
 def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
-    """Left from a time when the alias meant another key, or forged: it is deleted, and a copy under our key is made."""
+    """Forged, or of an attempt that is on no record: it is left alone, and a copy under our key is made."""
     calm_pace(scene)
     other = scene.client("kms", DEV).create_key()["KeyMetadata"]["Arn"]
     role = scene.world.iam.roles.get(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
@@ -119,7 +120,71 @@ def test_a_copy_under_another_key_is_not_taken_up_when_it_begins(scene):
     used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
     keys = {s["SnapshotId"]: s.get("KmsKeyId") for s in scene.snapshots_in(DEV)}
     assert {keys[snapshot] for snapshot in used} == {own_key}
-    assert forged not in keys
+    assert forged in keys, "it bears no nonce of ours: whose it is, nobody knows"
+
+
+def plant_image(scene, delivery, name):
+    """Let the target's owner register an AMI of his own that bears the delivery's name and tags."""
+    own = scene.world.ec2.seed_image(DEV, REGION, name="forged-root", volumes=(8,))
+    (image,) = [i for i in scene.images_in(DEV) if i["ImageId"] == own]
+    tags = {DELIVERY: delivery, OURS: HUB, "ami-promoter:promotion": scene.image}
+    made = scene.client("ec2", DEV).register_image(
+        Name=name,
+        RootDeviceName="/dev/xvda",
+        VirtualizationType="hvm",
+        BlockDeviceMappings=[
+            {"DeviceName": one["DeviceName"], "Ebs": {"SnapshotId": one["Ebs"]["SnapshotId"]}}
+            for one in image["BlockDeviceMappings"]
+        ],
+        TagSpecifications=[
+            {"ResourceType": "image", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )
+    return made["ImageId"]
+
+
+def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_used(scene):
+    """All that can be predicted of ours is there before we look: it is copied anew, and theirs is left alone."""
+    calm_pace(scene)
+    own_key = scene.stage.targets[DEV].outputs["KeyArn"]
+    ident = delivery_id(HUB, scene.image, DEV, REGION)
+    planted = {forge(scene, ident, source, own_key) for source in scene.snapshots}
+    scene.wait(1200)
+    assert {s["State"] for s in scene.snapshots_in(DEV) if s["SnapshotId"] in planted} == {"completed"}
+    scene.watch.problems.clear()  # they count as live copies of ours
+    scene.promote("")
+
+    assert scene.states() == {DEV: "delivered"}
+    (made,) = [image for image in scene.images_in(DEV) if image["Name"].startswith("golden")]
+    used = {mapping["Ebs"]["SnapshotId"] for mapping in made["BlockDeviceMappings"]}
+    assert not used & planted
+    assert planted <= {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
+    assert planted <= set(scene.delivery(DEV)["leftovers"]), "a person hears of them"
+    (told,) = scene.notices("delivery.delivered")
+    assert told["image"] == made["ImageId"]
+    assert scene.world.shares_open() == []
+
+
+def test_an_ami_that_was_planted_with_our_name_and_tags_is_never_published(scene):
+    """It is refused with a fault of its own, left alone, and taken only when a person has compared and accepted it."""
+    calm_pace(scene)
+    planted = plant_image(scene, delivery_id(HUB, scene.image, DEV, REGION), f"golden-2026-01-{scene.image}")
+    scene.promote("")
+
+    assert scene.states() == {DEV: "failed"}
+    (fault,) = scene.delivery(DEV)["faults"]
+    assert fault["code"] == "image-unproven"
+    assert planted in fault["what"]
+    assert f"--accept {planted}" in fault["cure"]
+    assert planted in {image["ImageId"] for image in scene.images_in(DEV)}
+    assert scene.notices("delivery.delivered") == []
+
+    scene.client("ec2", DEV).deregister_image(ImageId=planted)
+    scene.wait(120)
+    assert scene.cli("retry", scene.image)[0] == 0
+    scene.run_until_state("delivered")
+    assert scene.delivery(DEV)["image"] != planted
+    assert scene.world.shares_open() == []
 
 
 @pytest.mark.parametrize("tagged", [True, False], ids=["with our tags", "not tagged by us"])

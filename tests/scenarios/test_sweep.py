@@ -112,9 +112,13 @@ CRASHES = [
     ("settle", "CreateGrant", 1, "after"),
     ("settle", "RevokeGrant", 1, "before"),
     ("settle", "RevokeGrant", 1, "after"),
-    ("on-tag-change", "PutItem", 1, "after"),
     ("on-tag-change", "SendMessage", 1, "before"),
-    ("on-target-event", "UpdateItem", 1, "after"),
+    ("on-tag-change", "SendMessage", 1, "after"),
+    ("act", "PutItem", 1, "before"),
+    ("act", "PutItem", 1, "after"),
+    ("act", "UpdateItem", 2, "after"),
+    ("on-target-event", "Query", 1, "after"),
+    ("on-target-event", "SendMessage", 1, "after"),
 ]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from sandbox.services.ec2.seeds import volume
+from tests.scenarios.platform import schedule
 from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST, targets_file
 
 
@@ -58,6 +59,22 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     """The value in force is read from EC2: an event's own value, here one for more accounts, changes nothing."""
     scene.tag(DEV)
     scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=99)
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered"}
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("version", [3, 3.0])
+def test_the_tag_events_version_may_be_a_float(scene, version):
+    """AWS's documentation has ``3``, captured events have ``3.0``: without discovery, too, either starts it."""
+    schedule(scene, "discover", on=False)
+    with scene.world.faults.silence():
+        scene.tag("")
+        scene.wait(30)
+    assert scene.nothing_happened()
+
+    scene.emit_tag_change(scene.image, {"promote": ""}, version=version)
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}

@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.adapters.target_images import of_this_try
 from chalicelib.core import addresses, register
-from chalicelib.core.delivery.events import SeenCopy, Why
+from chalicelib.core import share as shares_
+from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.core.organisation import ways
 from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
-from chalicelib.core.targets import Directory, resolve
-from chalicelib.ports import Named, Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
+from chalicelib.core.targets import AppliedFile, Directory, digest_of, to_items
+from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
@@ -53,7 +53,8 @@ def refusal(why: Why, code: str, *, unknown: bool = False) -> Refusal:
 
 def grant_name(share: Share) -> str:
     """Name a grant here: KMS takes a name for another grantee's as another grant, and service roles' are alike."""
-    return f"{share.account}:{share.grant_name}" if share.resource.startswith("resource#role#") else share.grant_name
+    name = shares_.grant_name(share, REGION)
+    return f"{share.account}/{name}" if share.resource.startswith("resource#role#") else name
 
 
 @dataclass
@@ -74,6 +75,9 @@ class Copy:
     deleted: bool = False
     whole: bool = False
     """Whether CopyImage made it: such do not count against the limit."""
+    nonce: str = ""
+    tagged: bool = False
+    """Whether one that CopyImage made bears by now the tag of its source."""
 
 
 @dataclass
@@ -89,6 +93,8 @@ class Image:
     raw: dict[str, Any]
     mappings: tuple[dict[str, Any], ...] = ()
     """Of what CopyImage makes: shown when it is available."""
+    nonce: str = ""
+    made: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,8 @@ class Cloud:
     nature: Nature = field(default_factory=Nature)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
+    paused: bool = False
+    """An operator has paused new promotions."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -317,21 +325,22 @@ class Cloud:
         )
         return (source, account) in self.permissions and open_key
 
-    def start_copy(self, account: str, source: str, delivery: str) -> str:
+    def start_copy(self, account: str, source: str, delivery: str, nonce: str) -> str:
         """CopySnapshot."""
         if (source, account) not in self.permissions:
             raise refusal(Why.NOT_YET, "InvalidSnapshot.NotFound")
         if len(self.pending(account)) >= self.nature.limit:
             raise refusal(Why.LIMIT, "ResourceLimitExceeded")
-        return self._begin_copy(account, source, delivery).id
+        return self._begin_copy(account, source, delivery, nonce).id
 
-    def _begin_copy(self, account: str, source: str, delivery: str, image: str = "") -> Copy:
+    def _begin_copy(self, account: str, source: str, delivery: str, nonce: str, image: str = "") -> Copy:
         in_vain = not self.accessible(account, source)
         seconds = min(next(self._copying), 1 if in_vain else NEVER)
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
         message = next(self._fails)
         copy = Copy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
+        copy.nonce = nonce
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
         if image:
@@ -358,12 +367,13 @@ class Cloud:
         return tuple(
             SeenCopy(
                 c.id,
-                c.source,
+                c.source if c.tagged or not c.whole else "",
                 c.state,
                 100 if c.state == "completed" else 0,
                 "" if c.state == "pending" else c.message,
                 c.started,
                 target_key(c.account),
+                c.nonce,
             )
             for c in self.copies.values()
             if (c.account, c.delivery) == (account, delivery)
@@ -373,7 +383,7 @@ class Cloud:
 
     # --- new images --------------------------------------------------------------------------------------------------
 
-    def register(self, account: str, request: Mapping[str, Any], delivery: str, source: str) -> str:
+    def register(self, account: str, request: Mapping[str, Any], delivery: str, source: str, nonce: str = "") -> str:
         """RegisterImage."""
         self._check_name(account, request["Name"])
         ids = tuple(m["Ebs"]["SnapshotId"] for m in request["BlockDeviceMappings"])
@@ -381,7 +391,8 @@ class Cloud:
             raise refusal(Why.DENIED, "InvalidSnapshot.NotFound")
         ident = f"ami-{next(self._ids):06x}c"
         raw = {**ec2_shows(request), "ImageId": ident, "OwnerId": account, "State": "pending"}
-        self.images[ident] = Image(ident, account, request["Name"], delivery, source, ids, raw)
+        named = Image(ident, account, request["Name"], delivery, source, ids, raw, nonce=nonce, made=self.now)
+        self.images[ident] = named
         self._shown_from[ident] = self.now + next(self._lag)
         self.soon(next(self._registering), lambda: self._end_register(ident))
         return ident
@@ -414,14 +425,15 @@ class Cloud:
             raise refusal(Why.NOT_YET, "InvalidRequest")
         self._check_name(account, name)
         ident = f"ami-{next(self._ids):06x}c"
-        made = [self._begin_copy(account, snapshot, delivery, ident).id for snapshot in snapshots]
+        made = [self._begin_copy(account, snapshot, delivery, token, ident).id for snapshot in snapshots]
         mappings = tuple(
             {**mapping, "Ebs": {**mapping["Ebs"], "SnapshotId": copy, "Encrypted": True}}
             for mapping, copy in zip(raw["BlockDeviceMappings"], made, strict=True)
         )
         own = {"Name": name, "ImageId": ident, "OwnerId": account, "State": "pending", "Tags": tags}
         shown = {**raw, **own, "BlockDeviceMappings": []}
-        self.images[ident] = Image(ident, account, name, delivery, source, tuple(made), shown, mappings)
+        image = Image(ident, account, name, delivery, source, tuple(made), shown, mappings, token, self.now)
+        self.images[ident] = image
         self._tokens[token] = ident
         self._shown_from[ident] = self.now + next(self._lag)
         return ident
@@ -495,7 +507,21 @@ class TwinSource:
         if raw is None or ami in self._cloud.gone:
             return TagRead(None, None)
         tags = self._cloud.look().tags.get(ami, {})
-        return TagRead(tags.get(TRIGGER), raw["State"], raw["Name"], register.DELIVERY_TAG in tags)
+        return TagRead(
+            tags.get(TRIGGER),
+            raw["State"],
+            raw["Name"],
+            register.DELIVERY_TAG in tags,
+            snapshots=frozenset(mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]),
+        )
+
+    def keys(self, snapshots):
+        """See the port."""
+        return frozenset(self._cloud.hub_snapshots[one].get("KmsKeyId") for one in snapshots) - {None}
+
+    def copies(self, ami, region):
+        """See the port. The hub has no copies in other Regions here."""
+        return {}
 
     def examine(self, ami):
         """See the port."""
@@ -511,9 +537,7 @@ class TwinSource:
         found = {ami: tags.get(TRIGGER) for ami, tags in self._cloud.look().tags.items()}
         images = {ami: raw for ami, raw in self._cloud.hub_images.items() if ami not in self._cloud.gone}
         return [
-            Tagged(ami, value, pending=raw["State"] == "pending")
-            for ami, raw in images.items()
-            if (value := found.get(ami)) is not None
+            Tagged(ami, value, raw["State"]) for ami, raw in images.items() if (value := found.get(ami)) is not None
         ]
 
 
@@ -522,14 +546,22 @@ class TwinTargets:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._read = AppliedFile()
 
-    def resolve(self, value):
+    def paused(self):
         """See the port."""
-        return resolve(value, self._cloud.directory, self.digest())
+        return self._cloud.paused
 
-    def digest(self):
+    def read(self):
         """See the port."""
-        return f"digest of {sorted(self._cloud.directory.accounts)}"
+        directory = self._cloud.directory
+        if self._read.directory is not directory:
+            self._read = AppliedFile(directory, digest_of(to_items(directory)))
+        return self._read
+
+    def generation(self):
+        """See the port."""
+        return self.read().generation
 
     def listed(self, receivers):
         """See the port."""
@@ -550,10 +582,20 @@ class TwinTargets:
         }
 
 
+def nonce_of(delivery, source):
+    """The nonce of the attempt that is being made."""
+    return delivery.attempt(source).nonce
+
+
+def shows(image: Image) -> ShownImage:
+    """DescribeImages, of one."""
+    return ShownImage(image.id, image.raw["State"], image.delivery, image.nonce, image.made)
+
+
 OWNERS_POLICY = '{"Statement":[{"Sid":"Owner","Effect":"Allow","Principal":{"AWS":"*"},"Action":"kms:*"}]}'
 """What stands in a key's policy that is not ours."""
-COPIES = re.compile(r'"AmiPromoter([0-9]{12})Copies"')
-STATEMENTS = re.compile(r'"AmiPromoter([0-9]{12})(Copies|Account|Roles)"')
+COPIES = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})Copies"')
+STATEMENTS = re.compile(r'"AmiPromoter[0-9]{12}useast1To([0-9]{12})(Copies|Account|Roles)"')
 AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """How the name of a statement's share ends."""
 
@@ -584,52 +626,47 @@ class TwinTarget:
 
     def start_copy(self, delivery, source):
         """See the port."""
-        return self._cloud.start_copy(delivery.target.account, source.id, delivery.id)
+        return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, nonce_of(delivery, source.id))
 
     def register(self, delivery, image):
         """See the port."""
         copies = {copy.source: copy.copy for copy in delivery.copies}
         request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
-        return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami)
+        nonce = nonce_of(delivery, "")
+        return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, nonce)
 
     def find_image(self, delivery):
         """See the port."""
         shown = self._cloud.shown_images(delivery.target.account)
-        there = [image for image in shown if image.name == delivery.image_name]
-        mine = [image for image in there if image.delivery == delivery.id and image.id not in delivery.discarded]
-        others = [image.id for image in there if image.delivery != delivery.id]
-        unfinished = bool(mine) and mine[0].raw["State"] != "available"
-        return Named(mine[0].id if mine else None, others[0] if others else None, unfinished=unfinished)
+        return tuple(shows(image) for image in shown if image.name == delivery.image_name)
+
+    def find_images(self, delivery):
+        """See the port."""
+        shown = self._cloud.shown_images(delivery.target.account)
+        return tuple(shows(image) for image in shown if image.delivery == delivery.id)
 
     def copy_image(self, delivery, image):
         """See the port."""
-        token = f"{delivery.id}-{delivery.created_at}-{len(delivery.discarded)}"
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, token, tags)
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.token, tags)
 
-    def discard_image(self, delivery):
+    def discard_image(self, delivery, snapshots):
         """See the port."""
         self._cloud.deregister(delivery.image)
-        found = [c.copy for c in self.find_copies(delivery) if of_this_try(delivery, c.started_at)]
-        self.delete_snapshots(delivery, found)
+        self.delete_snapshots(delivery, snapshots)
 
     def tag_copies(self, delivery, image):
         """See the port."""
         for copy in delivery.copies:
             assert self._cloud.copies[copy.copy].source == copy.source
+            self._cloud.copies[copy.copy].tagged = True
 
     def see_image(self, delivery, image):
         """See the port."""
         shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
         found = shown.get(delivery.image)
-        copies = self.find_copies(delivery)
-        return SeenImage(
-            None if found is None else found.raw,
-            {},
-            {copy.source: copy.copy for copy in copies},
-            {copy.copy: copy.key_arn for copy in copies},
-        )
+        return SeenImage(None if found is None else found.raw, {}, self.find_copies(delivery))
 
     def missing_roles(self, delivery):
         """See the port."""
@@ -641,19 +678,13 @@ class TwinTarget:
             raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image].raw["DeprecationTime"] = at
 
-    def remove(self, delivery):
+    def remove(self, delivery, images, snapshots):
         """See the port."""
-        shown = self._cloud.shown_images(delivery.target.account)
-        images = [image.id for image in shown if image.delivery == delivery.id]
         for image in images:
             self._cloud.deregister(image)
-        copies = self.find_copies(delivery)
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
-        self.delete_snapshots(delivery, [copy.copy for copy in copies if copy.copy not in used])
-        unfinished = tuple(copy.copy for copy in copies if copy.state == "pending")
-        trouble = refusal(Why.DENIED, "InvalidSnapshot.InUse").fault
-        refused = any(copy.copy in used for copy in copies)
-        return (*images, *(copy.copy for copy in copies)), unfinished, trouble if refused else None
+        self.delete_snapshots(delivery, [copy for copy in snapshots if copy not in used])
+        return refusal(Why.DENIED, "InvalidSnapshot.InUse").fault if used & set(snapshots) else None
 
     def delete_snapshots(self, delivery, snapshots):
         """See the port."""
@@ -667,7 +698,6 @@ class TwinTarget:
 class TwinSnapshotDoor:
     """The port ``Door`` for snapshots."""
 
-    foreign = True
     batch = 500
 
     def __init__(self, cloud: Cloud) -> None:
@@ -692,7 +722,6 @@ class TwinSnapshotDoor:
 class TwinImageDoor:
     """The port ``Door`` for launch permissions."""
 
-    foreign = True
     batch = 500
 
     def __init__(self, cloud: Cloud) -> None:
@@ -718,7 +747,6 @@ class TwinImageDoor:
 class TwinGrantDoor:
     """The port ``Door`` for key grants: the same name is the same grant."""
 
-    foreign = False
     batch = 1
 
     def __init__(self, cloud: Cloud) -> None:
@@ -784,13 +812,15 @@ class TwinGrants:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def on(self, key_arn):
+    def page(self, key_arn, marker):
         """See the port."""
         hub = "arn:aws:iam::111111111111:root"
         of_key = {name: grantee for (key, name), grantee in self._cloud.grants.items() if key == key_arn}
-        return [
-            SeenGrant(f"id-{name}", name.rpartition(":")[2], hub, grantee) for name, grantee in sorted(of_key.items())
+        found = [
+            SeenGrant(f"id-{name}", name[name.index("ami-promoter:") :], hub, grantee)
+            for name, grantee in sorted(of_key.items())
         ]
+        return found, ""
 
 
 class TwinNotices:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.ports import Refusal
-
 
 class Killed(BaseException):
     """The process is gone. Nobody in the service may catch it."""
@@ -16,11 +14,11 @@ class Killed(BaseException):
 
 @dataclass
 class Trouble:
-    """A refusal that lies in wait at one port's method; ``after``: it has taken effect all the same."""
+    """A refusal (or an error) that lies in wait at one port's method; ``after``: it has taken effect all the same."""
 
     port: str
     method: str
-    refusal: Refusal
+    refusal: Exception
     times: int = 1
     after: bool = False
     only: Callable[..., bool] = lambda *_args: True

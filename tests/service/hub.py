@@ -13,15 +13,22 @@ from chalicelib.adapters.policy_door import PolicyDoor
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
-from chalicelib.inbound import Inbound
+from chalicelib.entrypoints.events import Events
+from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
+from chalicelib.ports import Entitlements
+from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries, DeliveryPorts
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.discover import Discover
-from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.promotions import PromotionPorts, Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.reasons import Reasons
+from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
+from chalicelib.service.tag_pass import TagPass
 from tests.service.cloud import (
     HUB,
     REGION,
@@ -60,11 +67,21 @@ class Parts:
 
     deliveries: Callable[..., Deliveries] = Deliveries
     promotions: Callable[..., Promotions] = Promotions
-    destinations: Callable[..., Destinations] = Destinations
-    settle: Callable[..., Settle] = Settle
+    copy_quotas: Callable[..., CopyQuotas] = CopyQuotas
+    share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
-    inbound: Callable[..., Inbound] = Inbound
+    events: Callable[..., Events] = Events
+    reasons: Callable[..., Reasons] = Reasons
     policy_door: Callable[..., PolicyDoor] = PolicyDoor
+    entitlements: Callable[..., Entitlements] = LiveEntitlements
+    standing_pass: Callable[..., StandingPass] = StandingPass
+
+
+class Nobody:
+    """In the place of ``Members``: no unit is named here. ``tests/service/organisation.py`` has one."""
+
+    def run(self, *, time_left):
+        """See ``Members``."""
 
 
 @dataclass
@@ -92,6 +109,7 @@ class Hub:
         self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.nature, self._post)
         self._event_fates = itertools.cycle(self.weather.events)
         self._ring_fates = itertools.cycle(self.weather.rings)
+        self._nonces = itertools.count(1)
         self._duets = itertools.cycle(self.duets)
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
@@ -102,7 +120,7 @@ class Hub:
         self.telemetry = Quiet()
         self.laws = Laws(self)
         self._wire()
-        self._discover.run()
+        self.discover()
         self.gate.crashes, self.gate.troubles, self.gate.watch = self.crashes, self.troubles, self.laws.watch
         self.gate.calls = 0
 
@@ -118,11 +136,13 @@ class Hub:
             "image": guard("images", TwinImageDoor(cloud)),
             "key": guard("keys", TwinGrantDoor(cloud)),
             "role": guard("roles", TwinRoleDoor(cloud)),
-            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, "hub")),
+            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, REGION)),
         }
         bell = Bell(records, rings, clock)
-        self.inbound = self.parts.inbound(records, bell, clock, hub=HUB, region=REGION, trigger_tag=TRIGGER)
-        self._promotions = self.parts.promotions(
+        self.hears = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
+        self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
+        self.promotions = self.parts.promotions(
             records,
             bell,
             clock,
@@ -130,15 +150,29 @@ class Hub:
             PromotionPorts(source, targets, children, notices),
             trigger_tag=TRIGGER,
         )
-        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
-        self._deliveries = self.parts.deliveries(
-            records, bell, clock, told, ports, partition="aws", trigger_tag=TRIGGER
+        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices, self._draw)
+        self.deliveries = self.parts.deliveries(
+            records,
+            bell,
+            clock,
+            told,
+            ports,
+            partition="aws",
+            region=REGION,
+            trigger_tag=TRIGGER,
         )
-        self._destinations = self.parts.destinations(records, slots, bell, clock, told)
-        self._settle = self.parts.settle(records, ledger, doors, targets, bell, clock, told)
-        self._grant_audit = GrantAudit(records, ledger, guard("keys", TwinGrants(cloud)), bell, clock, told)
+        self.copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
+        entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
+        self.share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
+        grants = guard("keys", TwinGrants(cloud))
+        self.grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        self._discover = Discover(records, source, targets, children, bell, clock, HUB, REGION)
+        tags = TagPass(records, targets, bell, clock, HUB, REGION)
+        standing = self.parts.standing_pass(
+            records, StandingPorts(ledger, source, targets, children), bell, clock, told
+        )
+        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
+        self.baseline_notice = BaselineNotice(records, notices, clock)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
@@ -150,9 +184,9 @@ class Hub:
         """Where deliveries may be."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
-    def destinations(self) -> list[Key]:
-        """Where destinations may be."""
-        return [addresses.destination(account, REGION) for account in self.accounts]
+    def quota_keys(self) -> list[Key]:
+        """Where copy quotas may be."""
+        return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
     def resources(self) -> list[str]:
         """Return every shared resource there may be."""
@@ -177,7 +211,7 @@ class Hub:
         """Return every record there may be."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
-        yield from self.destinations()
+        yield from self.quota_keys()
         yield from map(Key, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:
@@ -258,11 +292,11 @@ class Hub:
 
     def _inbound(self, event: dict[str, Any]) -> None:
         if event["detail-type"] == "Tag Change on Resource":
-            self.inbound.tag_change(event)
+            self.hears.tag_change(event)
         elif event["account"] == HUB:
-            self.inbound.image_state(event)
+            self.hears.image_state(event)
         else:
-            self.inbound.target_event(event)
+            self.hears.target_event(event)
 
     def _receive(self, message: Message) -> None:
         beside = self._beside(message)
@@ -298,18 +332,7 @@ class Hub:
         return None
 
     def _act(self, message: Message) -> None:
-        key, cause = message.key, message.cause
-        match key.kind:
-            case "delivery":
-                self._deliveries.run(key, cause, time_left=self._time_left())
-            case "promotion":
-                self._promotions.run(key, cause, time_left=self._time_left())
-            case "destination":
-                self._destinations.run(key)
-            case _ if is_audit(key):
-                self._grant_audit.run(key, time_left=self._time_left())
-            case _:
-                self._settle.run(key, time_left=self._time_left())
+        self._worker.take(message.body, message.receives + 1, self._time_left())
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now
@@ -317,13 +340,21 @@ class Hub:
 
     def _discover_now(self) -> None:
         self._discover_at = None
-        if not self._invoke("discover", self._discover.run):
+        if not self._invoke("discover", self.discover):
             self._discover_at = self.cloud.now + DISCOVERY
+
+    def discover(self) -> None:
+        """Run discovery once."""
+        self._discover.run(time_left=self._time_left())
 
     # --- small parts -------------------------------------------------------------------------------------------------
 
     def _clock(self) -> int:
         return self.cloud.now
+
+    def _draw(self) -> str:
+        """Return a nonce: here nobody guesses it, and a run is to be repeatable."""
+        return f"nonce-{next(self._nonces)}"
 
     def _time_left(self) -> Callable[[], int]:
         left = itertools.count(30, -self.weather.hurry)

@@ -1,4 +1,4 @@
-"""The port ``Rings`` as SQS FIFO has it: a lane per record, ids remembered, visibility timeouts, dead letters."""
+"""The ports ``Rings`` and ``Wakes`` as SQS FIFO has it: lanes, ids remembered, visibility timeouts, dead letters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chalicelib.core import wakes
 from chalicelib.core.addresses import Key
+from chalicelib.core.wakes import Wake
 
 REMEMBERED = 300
 VISIBILITY = 180
@@ -24,6 +26,7 @@ class Message:
     cause: str
     visible_at: int
     number: int
+    body: str = ""
     receives: int = 0
 
 
@@ -42,14 +45,18 @@ class Lanes:
 
     def ring(self, key: Key, cause: str) -> None:
         """See the port."""
-        now = self._clock()
+        self.send(Wake(key, cause))
+
+    def send(self, wake: Wake) -> None:
+        """See the port."""
+        now, key, cause = self._clock(), wake.key, wake.cause
         if now - self._sent.get((key.pk, cause), -REMEMBERED) < REMEMBERED:
             return
         self._sent[key.pk, cause] = now
         lane = self._lanes.setdefault(key.pk, deque())
         for delay in self._fate(cause):
             wait = delay + (SETTLE_DELAY if key.kind == "resource" else 0)
-            lane.append(Message(key, cause, now + wait, next(self._numbers)))
+            lane.append(Message(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
             if len(lane) == 1:
                 self._headed(key.pk)
 

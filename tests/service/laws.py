@@ -15,11 +15,11 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
-from chalicelib.core.share import OWN_HISTORY, Holder, Share, grant_stem, needed, overdue, standing
+from chalicelib.core.share import Share, grant_stem, needed, overdue, standing
 from chalicelib.core.share import State as ShareState
 from chalicelib.ports import Stored
 from chalicelib.service import deliveries
-from tests.service.cloud import OWNERS_POLICY, grant_name
+from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 
 if TYPE_CHECKING:
     from tests.service.hub import Hub
@@ -80,6 +80,9 @@ class Laws:
         record = self._delivery(asked.id)
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
         assert intended, f"law 3: {source} is copied for {asked.id} without an intent on record"
+        lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
+        held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
+        assert held, f"law 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = self._hub.cloud.live_copies(asked.id, source)
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
@@ -111,7 +114,7 @@ class Laws:
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)
         account = asked.account
-        intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.generation == asked.generation
+        intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
         directory = self._hub.cloud.directory
         brought = {one for unit in directory.membership.units.values() for one in unit.accounts}
@@ -120,17 +123,18 @@ class Laws:
         )
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
-        ends = share.hard_close_at > 0 or standing(share) or not share.holders
+        ends = share.hard_close_at > 0 or standing(share) or not share.holdings
         assert ends, f"law 1: {asked.resource} opens to {account} without an end"
-        for holder in share.holders:
-            if addresses.delivery(holder.partition(":")[0]) in self.poisoned:
+        for holding in share.holdings:
+            if addresses.delivery(holding.delivery) in self.poisoned:
                 continue
-            delivery = self._delivery(holder.partition(":")[0])
-            assert delivery.state not in UNCHECKED, f"law 1: {asked.resource} opens for {holder} while {delivery.state}"
+            delivery = self._delivery(holding.delivery)
+            assert delivery.state not in UNCHECKED, f"law 1: {asked.resource} opens, {delivery.state}: {holding}"
 
     def _closing(self, asked: Share) -> None:
-        share, cloud = self._share(asked), self._hub.cloud
-        intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.generation == asked.generation
+        over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # by the other run, just now
+        share, cloud = asked if over else self._share(asked), self._hub.cloud
+        intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.intended_at == asked.intended_at
         assert intended, f"law 3: {asked.resource} closes while {share.state} on record"
         kind, name = asked.resource.split("#")[1:3]
         self._settle_claims()
@@ -230,10 +234,10 @@ class Laws:
             f"law 6: {share.resource} has a share that is {share.state}, and nothing is due"
         )
         soon = due is not None and due <= self._hub.cloud.now + LONGEST_STEP
-        if not share.before_us and share.hard_close_at and not share.resource.startswith("resource#role#"):
+        if not share.preexisting and share.hard_close_at and not share.resource.startswith("resource#role#"):
             late = self._hub.cloud.now - share.hard_close_at
             assert late < CLOSES_WITHIN, f"law 1: {share.resource} is open {late} s past its hard end"
-        assert share.holders or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
+        assert share.holdings or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
 
     def _held(self, account: str) -> bool:
         """Whether a delivery died while it wrote itself in or out: its own record is due."""
@@ -247,16 +251,13 @@ class Laws:
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
     def given_by_hand(self, snapshot: str, account: str) -> None:
-        """Somebody shared a snapshot: it stays (law 2), unless ours was there, came or went at about that time."""
+        """Somebody shared a snapshot: it stays (law 2), unless ours was there, or came at about that time."""
         resource, place = addresses.snapshot_resource(snapshot).pk, (snapshot, account)
-        now = self._hub.cloud.now
-        for one in self._hub.stores.ledger.shares(resource):
-            if one.account == account and not one.before_us:
-                if one.state in LIVE:
-                    self._hub.cloud.unclear.add(place)
-                    return
-                now = max(now, (one.closed_at or 0) + OWN_HISTORY)
-        self._claims[place] = now
+        shares = self._hub.stores.ledger.shares(resource)
+        if any(one.account == account and not one.preexisting and one.state in LIVE for one in shares):
+            self._hub.cloud.unclear.add(place)
+            return
+        self._claims[place] = self._hub.cloud.now
 
     def taken_by_hand(self, snapshot: str, account: str) -> None:
         """Somebody ended the sharing of a snapshot."""
@@ -270,7 +271,7 @@ class Laws:
         cloud = self._hub.cloud
         for place, since in list(self._claims.items()):
             shares = self._hub.stores.ledger.shares(addresses.snapshot_resource(place[0]).pk)
-            ours = [one for one in shares if one.account == place[1] and one.state in LIVE and not one.before_us]
+            ours = [one for one in shares if one.account == place[1] and one.state in LIVE and not one.preexisting]
             if any(one.intended_at < since + STALEST for one in ours):
                 cloud.unclear.add(place)
             elif cloud.now >= since + STALEST:
@@ -288,7 +289,7 @@ class Laws:
         if key in self.poisoned:
             return
         rests = (PromotionState.OVER, *ENDED, State.SHARED)
-        ended = record.state in rests or key.kind in ("destination", "resource")
+        ended = record.state in rests or key.kind in ("quota", "resource")
         assert ended or record.astir, f"law 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
@@ -345,14 +346,13 @@ class Laws:
             for one in hub.stores.ledger.shares(resource):
                 if self._kept(one):
                     continue
-                held = {holder.partition(":")[0] for holder in one.holders}
+                held = {holding.delivery for holding in one.holdings}
                 if not held <= lost or not held:
                     assert not needed(one), f"law 1: {resource} still counts {one}"
                 assert one.state not in LIVE, f"law 1: {resource} rests {one.state} for {one.account}"
-        for destination in hub.destinations():
-            for slots in hub.stores.slots.asked(destination):
-                unheard = slots.delivery in lost or destination in self.poisoned
-                assert slots.over or unheard, f"{destination} still keeps slots: {slots}"
+        for quota in hub.quota_keys():
+            for lease in hub.stores.slots.leases(quota):
+                assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
 
     def _kept(self, share: Share) -> bool:
         """Whether it stays: in the hands of deliveries that rest, or a grant with AMIs that were delivered.
@@ -362,7 +362,7 @@ class Laws:
         if not standing(share):
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
-        holders = {Holder.read(text).delivery for text in share.holders} - lost
+        holders = {holding.delivery for holding in share.holdings} - lost
         rests = {State.SHARED, State.DELIVERED} if share.resource.startswith("resource#role#") else {State.SHARED}
         return all(self._delivery(holder).state in rests for holder in holders)
 
@@ -387,8 +387,8 @@ class Laws:
                 "snapshot": ((name, share.holder), cloud.permissions),
                 "image": ((name, share.holder), cloud.launches),
                 "policy": ((name, share.holder), cloud.statements()),
-                "key": ((name, grant_stem(share.holder)), granted),
-                "role": ((name, f"{delivery.target.account}:{grant_stem(share.holder)}"), granted),
+                "key": ((name, grant_stem(share.holder, REGION)), granted),
+                "role": ((name, f"{delivery.target.account}/{grant_stem(share.holder, REGION)}"), granted),
             }[kind]
             there = place in shown or place in self.taken
             assert there, f"law 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
@@ -400,8 +400,7 @@ class Laws:
 
     def _poisoned_of(self, ami: str) -> bool:
         keys = {self._hub.delivery_key(ami, account) for account in self._hub.accounts}
-        destinations = set(self._hub.destinations())
-        return bool(self.poisoned & (keys | destinations | {addresses.promotion(ami)}))
+        return bool(self.poisoned & (keys | {addresses.promotion(ami)}))
 
     def _listed_leftovers(self) -> set[str]:
         """What may not be removed is not silent: it is listed for its owner."""
@@ -426,8 +425,8 @@ class Laws:
 
 
 def stem(grant: str) -> str:
-    """What the names of all generations of a grant begin with."""
-    return grant.rpartition("-")[0]
+    """What the names of all grants of a share begin with."""
+    return grant.rpartition(":")[0] + ":"
 
 
 def ids(notices: list[Any], event: str) -> list[str]:

@@ -15,9 +15,8 @@ from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Refusal, UnitFound
-from chalicelib.service.bell import Bell
 from chalicelib.service.members import Members
-from tests.service.cloud import HUB, REGION, TwinSource, TwinTargets
+from tests.service.cloud import HUB, REGION, TwinTargets
 from tests.service.hub import Hub
 
 WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
@@ -127,18 +126,14 @@ class Organised:
         )
         self.organisation = TwinOrganisation(*accounts)
         self.book = MemoryBook(self.hub)
-        records, clock = self.hub.stores.records, lambda: self.cloud.now
-        bell = Bell(records, self.hub.lanes, clock)
-        applied = Applied(self.cloud)
-        self._source = TwinSource(self.cloud)
-        self._members = Members(
-            applied, self.book, lambda _named: self.organisation, records, bell, clock, self.hub.telemetry
-        )
+        applied, clock = Applied(self.cloud), lambda: self.cloud.now
+        self._members = Members(applied, self.book, lambda _named: self.organisation, clock, self.hub.telemetry)
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
         """Let the resolver run, and all that follows, so many times five minutes."""
         for _ in range(times):
-            self._members.run(self._source.tagged(), time_left=time_left)
+            self._members.run(time_left=time_left)
+            self.hub.discover()
             self.hub.run(until=self.cloud.now + FIVE)
 
     def tag(self, value: str | None = "default") -> None:
@@ -158,8 +153,8 @@ class Organised:
         return unit.accounts if unit else ()
 
     def told(self, event: str) -> int:
-        """How many notices of an event were published."""
-        return sum(notice["event"] == event for notice in self.cloud.notices)
+        """How many notices of an event were published; a repeat has the same id."""
+        return len({notice["id"] for notice in self.cloud.notices if notice["event"] == event})
 
 
 def hurried(pages: int) -> Callable[[], int]:

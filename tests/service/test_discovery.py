@@ -1,86 +1,184 @@
-"""Discovery looks at every tagged AMI, whatever is wrong with the record of one of them."""
+"""The pass over the tags: every AMI that has moved is dealt with, whatever is wrong with the record of one of them."""
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses
-from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.promotion.machine import started
-from chalicelib.core.promotion.model import Child, State
+from chalicelib.core import addresses, codec
+from chalicelib.core.addresses import HEADS
+from chalicelib.core.promotion.evolving import started
+from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
+from chalicelib.core.promotion.model import State
+from chalicelib.core.targets import AppliedFile, Directory, Target, digest_of, to_items
 from chalicelib.ports import Tagged, Write
 from chalicelib.service.bell import Bell
-from chalicelib.service.discover import BASELINE, Discover
 from chalicelib.service.promotions import plain
-from tests.fakes import MemoryChildren, MemoryRecords
+from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
+from tests.fakes import MemoryRecords
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
+A, B = "222222222222", "333333333333"
 
 
-class Source:
-    """Two tagged AMIs."""
+def applied(*accounts, mode="copy"):
+    """A file whose group ``dev`` has these accounts."""
+    directory = Directory({"dev": accounts}, {one: (Target(one, REGION, mode=mode),) for one in accounts})
+    return AppliedFile(directory, digest_of(to_items(directory)))
 
-    def tagged(self):
-        """See the port."""
-        return [Tagged("ami-0a", "dev"), Tagged("ami-0b", "dev")]
+
+BOTH = applied(A, B)
+IN_FORCE = Head(
+    "dev", ("dev",), generation=BOTH.generation, places=places_digest(BOTH.resolve("dev").targets), moving=False
+)
 
 
 class Rings:
-    """Nobody hears."""
+    """Whom a message names."""
+
+    def __init__(self):
+        self.woken = []
 
     def ring(self, key, cause):
-        """Heard by nobody."""
-
-
-@pytest.mark.parametrize("trouble", [NewerSchema("a newer one"), Unreadable("damaged")])
-def test_a_record_that_cannot_be_read_hides_no_other(trouble):
-    """After a downgrade, or a damaged item: the AMI beside it is found all the same."""
-
-    class Records(MemoryRecords):
-        def read(self, key):
-            if key == addresses.promotion("ami-0a"):
-                raise trouble
-            return super().read(key)
-
-    records = Records()
-    records.put(BASELINE, {"kind": "baseline"})
-
-    bell, now = Bell(records, Rings(), lambda: NOW), lambda: NOW
-    Discover(records, Source(), None, MemoryChildren(), bell, now, HUB, REGION).run()
-
-    assert list(records.records) == [addresses.promotion("ami-0b")]
-
-
-class NewFile:
-    """The port ``Targets``, as far as discovery asks: a file that has nobody."""
-
-    def digest(self):
         """See the port."""
-        return "new"
+        self.woken.append(key.pk)
 
-    def listed(self, receivers):
+
+class Counted(MemoryRecords):
+    """How many calls were made."""
+
+    calls = 0
+
+    def __getattribute__(self, name):
+        if name in ("get", "put", "read", "create", "note", "mark_rung", "forget", "list"):
+            self.calls += 1
+        return super().__getattribute__(name)
+
+
+class Files:
+    """The port ``Targets``, as far as this pass asks."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def read(self):
         """See the port."""
-        return frozenset()
+        return self.file
 
 
-def test_one_that_was_still_opening_when_the_file_lost_its_account_is_withdrawn_later():
-    """It came to rest in shared after discovery had looked; the next look finds it."""
-    ami, target = "ami-0a", "0123456789abcdef0123"
-    records, children = MemoryRecords(), MemoryChildren()
+def a_pass(records, rings, file=BOTH):
+    """The pass over some records."""
+    return TagPass(records, Files(file), Bell(records, rings, lambda: NOW), lambda: NOW, HUB, REGION)
+
+
+def looked_once():
+    """Records of a hub that has looked before."""
+    records = Counted()
     records.put(BASELINE, {"kind": "baseline"})
-    records.put(addresses.standing(ami), {"kind": "standing", "episode": 1})
-    record = replace(started(ami, HUB, REGION, NOW), state=State.RUNNING, value="dev", standing=True, digest="old")
-    records.create(Write(record.key, record.state.value, plain(record), NOW), NOW)
-    records.create(Write(addresses.delivery(target), "publishing", {}, NOW), NOW)
-    children.add(ami, Child(target, "222222222222", REGION, 1, "running"))
-    bell = Bell(records, Rings(), lambda: NOW)
-    discover = Discover(records, Source(), NewFile(), children, bell, lambda: NOW, HUB, REGION)
+    return records
 
-    discover.run()
-    assert "cancel" not in records.read(addresses.delivery(target)).hints
-    children.end(ami, Child(target, "222222222222", REGION, 1, "shared"))
-    discover.run()
 
-    assert records.read(addresses.delivery(target)).hints["cancel"].startswith("1:")
+def with_head(records, ami, one=IN_FORCE):
+    """Put a promotion that is over, and its head."""
+    record = replace(started(ami, HUB, REGION, NOW), state=State.OVER, value="dev", digest="digest")
+    records.create(Write(record.key, record.state.value, plain(record), None), NOW)
+    records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
+
+
+@pytest.mark.parametrize("body", ["no JSON", json.dumps({"colour": "red"}), json.dumps([])])
+def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
+    """A damaged item: its promotion looks, and writes the head anew; the AMI beside it is found all the same."""
+    records, rings = looked_once(), Rings()
+    with_head(records, "ami-0a")
+    records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
+
+    found = [Tagged("ami-0a", "dev"), Tagged("ami-0b", "dev")]
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+
+    assert sorted(rings.woken) == ["promotion#ami-0a", "promotion#ami-0b"]
+
+
+def test_what_has_not_moved_costs_no_call():
+    """Five thousand tagged AMIs: what a pass reads is their heads, and nothing of any of them."""
+    records, rings = looked_once(), Rings()
+    amis = [f"ami-{number:05d}" for number in range(5000)]
+    for ami in amis:
+        with_head(records, ami)
+    heads = read_heads(records)
+    records.calls = 0
+    a_pass(records, rings).run([Tagged(ami, "dev") for ami in amis], heads, time_left=lambda: 30)
+
+    assert (rings.woken, records.calls) == ([], 1)
+
+
+@pytest.mark.parametrize("calls", [1, 7, 100])
+def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
+    """Each run has time for a few, and each goes on behind the last one."""
+    records, rings = looked_once(), Rings()
+    found = [Tagged(f"ami-{number:04d}", "dev") for number in range(400)]
+    for one in found:
+        with_head(records, one.ami, replace(IN_FORCE, known=("other",)))  # it stays as it is: no worker runs here
+    runs = 0
+    while len(set(rings.woken)) < len(found):
+        left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
+        a_pass(records, rings).run(found, read_heads(records), time_left=lambda left=left: next(left))
+        runs += 1
+        assert runs <= 400 // calls + 1
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
+    """And nobody is promoted by it; one notice is due that says what was left."""
+    records, rings = Counted(), Rings()
+    found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
+    for _ in range(30):
+        left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
+        a_pass(records, rings).run(found, read_heads(records), time_left=lambda left=left: next(left))
+
+    assert len(records.list(HEADS, "ami-")) == 20
+    assert set(rings.woken) == {"baseline#hub"}
+    assert records.read(addresses.baseline_notice()).body["count"] == 20
+
+
+NARROW, SHARED = applied(A), applied(A, B, mode="share")
+SAME = IN_FORCE
+STANDING = replace(
+    SAME, standing=True, generation=SHARED.generation, places=places_digest(SHARED.resolve("dev").targets)
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "one", "file", "then"),
+    [
+        ("dev", "available", None, BOTH, Move.START),
+        (None, "", None, BOTH, None),
+        ("dev", "available", SAME, BOTH, None),
+        ("dev prod", "available", SAME, BOTH, Move.LOOK),
+        ("dve", "available", replace(SAME, known=("dev", "dve")), BOTH, None),
+        ("dev", "pending", replace(SAME, known=()), BOTH, None),
+        ("dev", "pending", replace(SAME, known=(), moving=True), BOTH, Move.LOOK),
+        (None, "", SAME, BOTH, Move.FORGET),
+        (None, "", replace(SAME, moving=True), BOTH, None),
+        (None, "", STANDING, SHARED, Move.LOOK),
+        ("dev", "disabled", STANDING, SHARED, Move.LOOK),
+        ("dev", "available", STANDING, NARROW, Move.RESOLVE),
+        ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
+        ("dev", "available", replace(SAME, moving=True), NARROW, Move.RESOLVE),
+        ("dev", "available", SAME, NARROW, None),
+        ("dev", "available", replace(STANDING, generation=""), NARROW, None),
+    ],
+)
+def test_what_is_done_about_an_ami(value, state, one, file, then):
+    """New, tagged otherwise, untagged, disabled, or moved by a new file: and nothing where nothing has changed."""
+    assert move(value, state, one, Resolver(file)) is then
+
+
+def test_a_head_says_what_its_record_is():
+    """The value in force is only one that was understood: of the baseline nobody knows yet."""
+    record = replace(started("ami-0a", HUB, REGION, NOW), value="dev", refused_value="dve", candidate="prod")
+    assert head(record) == Head(None, ("dev", "dve", "prod"), moving=True)
+
+    assert head(replace(record, digest="d", members=3)).generation == "d/3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -13,12 +14,15 @@ from chalicelib.core.share import Share, State
 from chalicelib.ports import Refusal, SeenGrant, Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
+from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.stores import in_memory
 
 KEY_ARN = "arn:aws:kms:us-east-1:111111111111:key/5c7c9a1e-0000-4000-8000-000000000001"
 ACCOUNT, OTHER = "222222222222", "333333333333"
 CLOSED_AT = 1_800_000_000
+OPENED_AT = CLOSED_AT - 3600
+REGION = "us-east-1"
 LANE = addresses.grants_on(KEY_ARN)
 RESOURCE = addresses.key_resource(KEY_ARN, ACCOUNT)
 
@@ -28,9 +32,9 @@ def root(account: str) -> str:
     return f"arn:aws:iam::{account}:root"
 
 
-def ours(delivery: str, generation: int = 1, account: str = ACCOUNT) -> SeenGrant:
+def ours(delivery: str, opened_at: int = OPENED_AT, account: str = ACCOUNT, region: str = REGION) -> SeenGrant:
     """A grant that bears our name."""
-    name = f"ami-promoter-{delivery}-{generation}"
+    name = f"ami-promoter:{region}:{delivery}:{opened_at}"
     return SeenGrant(f"id-{name}", name, root("111111111111"), f"arn:aws:iam::{account}:role/AmiCopyRole")
 
 
@@ -51,30 +55,36 @@ class Audited:
         self._refusals = refusals
         self.seconds = 1000
         self.bell = Bell(self.stores.records, self, lambda: self.now)
-        self.audit = GrantAudit(self.stores.records, self.stores.ledger, self, self.bell, lambda: self.now, self.told)
+        self.audit = GrantAudit(
+            self.stores.records, self.stores.ledger, self, self.bell, lambda: self.now, self.told, region=REGION
+        )
 
     def ring(self, key, _cause) -> None:
         """The port ``Rings``."""
         self.rung.append(key.pk)
 
-    def on(self, key_arn: str) -> Sequence[SeenGrant]:
-        """The port ``Grants``."""
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """The port ``Grants``: ten to a page."""
         assert key_arn == KEY_ARN
         if self._refusals:
             self._refusals -= 1
             raise Refusal(Why.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
-        return self._grants
+        start = int(marker or "0")
+        more = start + 10 < len(self._grants)
+        return self._grants[start : start + 10], str(start + 10) if more else ""
 
     def dealt_with(self, delivery: str, state: State, account: str = ACCOUNT, resource: str = "") -> None:
-        """Say how the ledger has a delivery's share."""
+        """Say how the ledger has a delivery's share; what is closed has left it."""
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
-        share = Share(resource, delivery, account, state=State.WANTED, hard_close_at=CLOSED_AT + 90_000)
-        self.stores.ledger.hold(resource, share, f"{delivery}:1")
-        (held,) = [s for s in self.stores.ledger.shares(resource) if s.holder_key == delivery]
+        share = Share(resource, delivery, account, hard_close_at=CLOSED_AT + 90_000)
+        ledger, holding = self.stores.ledger, copying(delivery, account)
+        ledger.hold(resource, share, holding)
         if state is not State.OPEN:
-            self.stores.ledger.release(resource, delivery, f"{delivery}:1")
-        changed = Share(resource, delivery, account, state=state, generation=1, version=held.version)
-        self.stores.ledger.save([changed], "test", CLOSED_AT)
+            ledger.release(resource, delivery, holding)
+        changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT)
+        ledger.save([changed], "test", CLOSED_AT)
+        if state is State.CLOSED:
+            ledger.archive([replace(changed, version=1)], CLOSED_AT)
 
     def remind(self) -> None:
         """Say that a share has closed, as the key's lane does."""
@@ -94,6 +104,10 @@ class Audited:
         """When the sweep rings it next."""
         seen = self.stores.seen(LANE)
         return None if seen is None else seen.ring_at
+
+    def ghosts(self, resource: str = RESOURCE.pk) -> list[str]:
+        """The grants that are to be closed though no share accounts for them."""
+        return sorted(s.grant_id for s in self.stores.ledger.shares(resource) if s.state is State.CLOSING)
 
     def state(self, delivery: str, account: str = ACCOUNT) -> State:
         """How the ledger has a share."""
@@ -125,19 +139,51 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     assert (audited.strays, audited.due) == ([(ACCOUNT, ["child-1"])], None)
 
 
-@pytest.mark.parametrize("generation", [1, 2])
-def test_a_grant_of_ours_that_the_ledger_calls_closed_is_closed_again(generation):
-    """However it came to be there; and it is looked for again until none shows."""
-    audited = Audited(ours("d1", generation))
+@pytest.mark.parametrize("opened_at", [OPENED_AT, OPENED_AT - 86_400])
+def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
+    """However it came to be there, and whenever; and it is looked for again until none shows."""
+    audited = Audited(ours("d1", opened_at))
     audited.dealt_with("d1", State.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()
 
-    assert audited.state("d1") is State.CLOSING
-    (share,) = audited.stores.ledger.shares(RESOURCE.pk)
-    assert share.grant_id == f"id-ami-promoter-d1-{generation}"
+    assert audited.ghosts() == [ours("d1", opened_at).id]
     assert audited.due is not None
+
+
+def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
+    """The name says of which opening it is: the present one stays."""
+    audited = Audited(ours("d1"), ours("d1", OPENED_AT - 86_400))
+    audited.dealt_with("d1", State.OPEN)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+
+    assert audited.state("d1") is State.OPEN
+    assert audited.ghosts() == [ours("d1", OPENED_AT - 86_400).id]
+
+
+def test_a_grant_that_the_ledger_has_never_heard_of_is_closed_if_its_name_is_this_hubs():
+    """The ledger was lost, or restored to what it was before: the name is evidence enough."""
+    audited = Audited(ours("d9"))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+    assert audited.ghosts() == [ours("d9").id]
+
+
+def test_another_hubs_grants_are_left_alone():
+    """Two hubs in two Regions of one account, one key: the names say whose they are."""
+    audited = Audited(ours("d1", region="eu-west-1"), ours("d1", region="us-east-11"))
+    audited.dealt_with("d1", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    audited.run()
+
+    assert audited.ghosts() == []
+    assert audited.due is None
 
 
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -146,7 +192,7 @@ ROLES = addresses.role_resource(KEY_ARN, ACCOUNT).pk
 
 def for_role() -> SeenGrant:
     """A grant that the account made in our name for a service-linked role of its own."""
-    name = "ami-promoter-autoscaling_amazonaws_com/AWSServiceRoleForAutoScaling-1"
+    name = f"ami-promoter:{REGION}:autoscaling_amazonaws_com/AWSServiceRoleForAutoScaling:{OPENED_AT}"
     return SeenGrant("for-role", name, root(ACCOUNT), f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{ROLE}")
 
 
@@ -160,8 +206,7 @@ def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, af
     audited.now += AFTER
     audited.run()
 
-    (share,) = audited.stores.ledger.shares(ROLES)
-    assert share.state is after
+    assert [share.state for share in audited.stores.ledger.shares(ROLES)] == [after]
     assert audited.strays == []
     assert (audited.due is None) is (state is State.OPEN)
 
@@ -178,9 +223,9 @@ def test_its_lane_is_rung_to_close_a_ghost():
 
 
 def test_what_is_open_or_nobodys_is_left_alone():
-    """A grant that a delivery holds; one with our prefix that the ledger does not know; one of somebody else's."""
+    """A grant that a delivery holds; one of somebody else's; what an account made that holds a share."""
     somebody = SeenGrant("theirs", "backup", root("111111111111"), "arn:aws:iam::444444444444:role/backup")
-    audited = Audited(ours("d1"), ours("unknown"), somebody, child(1), child(2, OTHER))
+    audited = Audited(ours("d1"), somebody, child(1), child(2, OTHER))
     audited.dealt_with("d1", State.OPEN)
     audited.dealt_with("d2", State.CLOSED)
     audited.remind()
@@ -204,19 +249,35 @@ def test_each_account_that_left_grants_is_reported_with_them():
 
 
 def test_where_time_runs_out_it_goes_on_where_it_stopped():
-    """A thousand grants may be open on a key while one closes."""
-    audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
-    for n in range(30):
-        audited.dealt_with(f"d{n:02}", State.OPEN if n < 29 else State.CLOSED)
+    """Hundreds of accounts may have grants on a key; every run has time for one of them."""
+    accounts = [f"{number:012}" for number in range(30)]
+    audited = Audited(*(ours("d1", account=account) for account in accounts))
+    for account in accounts[:29]:
+        audited.dealt_with("d1", State.OPEN, account)
+    audited.dealt_with("d1", State.CLOSED, accounts[29])
     audited.remind()
     audited.now += AFTER
     runs = 0
-    while audited.state("d29") is State.CLOSED:
-        audited.seconds = audited.audit.needs_seconds + 11
+    while not audited.ghosts(addresses.key_resource(KEY_ARN, accounts[29]).pk):
+        audited.seconds = 0
         audited.run()
         runs += 1
         assert audited.due is not None
-    assert runs == 3
+    assert runs == 30
+
+
+def test_many_ghosts_of_one_account_are_closed_over_several_runs():
+    """Each run writes down what it found before its time is over."""
+    audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
+    audited.dealt_with("d00", State.CLOSED)
+    audited.remind()
+    audited.now += AFTER
+    for _ in range(100):
+        audited.seconds = 0
+        audited.run()
+        if len(audited.ghosts()) == 30:
+            break
+    assert len(audited.ghosts()) == 30
 
 
 def test_a_refused_list_is_asked_for_again():

@@ -13,9 +13,11 @@ from chalicelib.core.share import Share, State
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
+from tests.fakes import copying
 from tests.service import hub as hubs
 from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, TwinTargets, refusal
+from tests.service.entitled import ListedOnly
 from tests.service.hub import Hub
 from tests.service.lanes import Lanes
 from tests.stores import in_memory
@@ -107,13 +109,14 @@ def shared_with(accounts: int, most: int):
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
     stores, door, resource = in_memory(), NarrowDoor(cloud, most), Key("resource#snapshot#snap-0a")
     bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
-    settle = Settle(
-        stores.records, stores.ledger, {"snapshot": door}, TwinTargets(cloud), bell, lambda: cloud.now, Quiet()
+    entitlements = ListedOnly(TwinTargets(cloud))
+    settle = ShareWorker(
+        stores.records, stores.ledger, {"snapshot": door}, entitlements, bell, lambda: cloud.now, Quiet()
     )
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
         held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
-        stores.ledger.hold(resource.pk, held, f"d{name}:1")
+        stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
     return cloud, stores, door, settle, resource
 
 
@@ -132,10 +135,10 @@ def test_a_thousand_accounts_on_one_snapshot():
     assert len(cloud.permissions) == 1000
     assert door.calls == 2
     for held in stores.ledger.shares(resource.pk):
-        stores.ledger.release(resource.pk, held.holder_key, f"d{held.holder_key}:1")
+        stores.ledger.release(resource.pk, held.holder_key, copying(f"d{held.holder_key}", held.account))
     settled(cloud, settle, resource)
     assert cloud.permissions == set()
-    assert {s.state for s in stores.ledger.shares(resource.pk)} == {State.CLOSED}
+    assert not stores.ledger.shares(resource.pk)
 
 
 def test_an_account_too_many_on_one_snapshot_is_told_and_hinders_no_other():

@@ -13,11 +13,11 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion import machine
+from chalicelib.core.promotion import events as promotion_events
 from chalicelib.service import deliveries
 from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.promotions import Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
 from tests.service.world import Shape, World
@@ -41,13 +41,13 @@ class Doing(Deliveries):
 
     command: type
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
         """As it should be."""
-        return super().perform(record, command)
+        return super().perform(record, command, lambda: 30)
 
 
 class OpensBeforeItsTurn(Doing):
@@ -62,12 +62,12 @@ class OpensBeforeItsTurn(Doing):
         return self.really(record, command)
 
 
-class NeverEnds(Settle):
+class NeverEnds(ShareWorker):
     """Knows no hard end."""
 
     def __init__(self, records, ledger, *rest):
         def shares(port, resource):
-            return [replace(share, hard_close_at=0) for share in port.shares(resource)]
+            return [replace(share, hard_close_at=10**12) for share in port.shares(resource)]
 
         super().__init__(records, Instead(ledger, "shares", shares), *rest)
 
@@ -100,7 +100,7 @@ class TidiesTooSoon(Doing):
 
     def instead(self, record, command):
         """See the class."""
-        self._ports.target.remove(record)
+        self._ports.target.remove(record, [record.image], [])
         return self.really(record, command)
 
 
@@ -177,7 +177,7 @@ class NeverOver(Promotions):
 
     def _count(self, promotion):
         super()._count(promotion)
-        return machine.Hindered(Fault("again", "", "", ""))
+        return promotion_events.Blocked(Fault("again", "", "", ""))
 
 
 class WithdrawsTheFirst(Deliveries):
@@ -188,7 +188,7 @@ class WithdrawsTheFirst(Deliveries):
         return super()._release(replace(delivery, shares=some), everything=everything)
 
 
-class OpensHalf(Settle):
+class OpensHalf(ShareWorker):
     """Takes a launch permission for open without asking for it."""
 
     def _opened(self, door, resource, some):
@@ -298,7 +298,7 @@ def lost(world: World) -> None:
 
 
 def waiting(world: World) -> None:
-    """The ring of the destination comes late, so that a delivery has to wait for its slot."""
+    """The wake of the copy quota comes late, so that a delivery has to wait for its slot."""
     world.expect("rings", [(0,), (0,), (0,), (0,), (200,)])
     world.tag(0, "default")
     world.wait(30)
@@ -346,14 +346,14 @@ class Mutation:
 
 
 MUTATIONS = {
-    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(settle=wrong.NeverCloses)),
+    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
     "lets go early": Mutation("law 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
     "opens before its turn": Mutation("law 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)),
-    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(settle=NeverEnds), (damaged,)),
+    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
     "takes all for its own": Mutation(
-        "law 2: .* open before us", Parts(settle=wrong.TakesAllForItsOwn), (shared_before,)
+        "law 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
-    "forgets intents": Mutation("law 3: .* opens to", Parts(settle=wrong.ForgetsIntents)),
+    "forgets intents": Mutation("law 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
     "registers unwritten": Mutation("law 3: .* registers without", Parts(deliveries=RegistersUnwritten)),
     "does not look": Mutation(
         "law 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(85, 105))
@@ -370,16 +370,16 @@ MUTATIONS = {
     "opens the delivered": Mutation("law 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO),
     "is never over": Mutation("law 6: it does not come to rest", Parts(promotions=NeverOver)),
     "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
-    "hands out nothing": Mutation("law 6: it does not come to rest", Parts(destinations=wrong.HandsOutNothing)),
+    "grants no slots": Mutation("law 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
     "withdraws the first": Mutation("law 1: .*left", Parts(deliveries=WithdrawsTheFirst), shape=SHARED),
-    "opens half": Mutation("law 1: .* is shared, and", Parts(settle=OpensHalf), shape=SHARED),
+    "opens half": Mutation("law 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
     "believes late reads": Mutation(
         "law (1|7)", Parts(policy_door=BelievesLateReads), (one_after_the_other,), BY_POLICY
     ),
     "puts the old again": Mutation("law", Parts(policy_door=PutsTheOldAgain), (plain,), BY_POLICY),
-    "believes the promotion": Mutation("law 8: .* stranger", Parts(settle=wrong.BelievesThePromotion), (dropped,)),
+    "believes the promotion": Mutation("law 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)),
     "tells of nothing": Mutation("law 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),
 }

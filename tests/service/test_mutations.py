@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
+from chalicelib.ports import Judgement
+from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.destinations import Destinations
 from chalicelib.service.promotions import Promotions
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
+from tests.service import quota_scenes
 from tests.service.gate import Crash
 from tests.service.hub import Parts
 from tests.service.scenes import Scene, all_delivered
@@ -24,44 +27,50 @@ from tests.service.weather import DAY, NOTHING_COMES, ON_TIME, Weather
 from tests.stores import Stores, in_memory
 
 
-class ForgetsIntents(Settle):
+class ForgetsIntents(ShareWorker):
     """Opens without having written that it is going to."""
 
-    def _open(self, door, book, opening):
+    def _open(self, door, book, opening, budget):
         save = book.save
-        book.save = lambda shares, happened: (
-            list(shares) if happened == "opening is intended" else save(shares, happened)
+        book.save = lambda shares, happened, **rest: (
+            list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
         )
-        super()._open(door, book, opening)
+        super()._open(door, book, opening, budget)
 
 
-class TakesAllForItsOwn(Settle):
+class TakesAllForItsOwn(ShareWorker):
     """Does not look what was shared before it came."""
 
-    def _open(self, door, book, opening):
-        super()._open(SimpleNamespace(foreign=False, batch=door.batch, open=door.open), book, opening)
+    def _open(self, door, book, opening, budget):
+        blind = SimpleNamespace(batch=door.batch, open=door.open, showing=lambda *_: frozenset())
+        super()._open(blind, book, opening, budget)
 
 
-class BelievesThePromotion(Settle):
+class EntitlesEverybody:
     """Opens to whoever asks, listed or not."""
 
-    def _listed(self, _book, opening):
-        return list(opening)
+    def __init__(self, *_ports):
+        pass
+
+    def judge(self, _resource, _shares):
+        """See the class."""
+        return Judgement()
 
 
-class NeverCloses(Settle):
+class NeverCloses(ShareWorker):
     """Takes a permission for closed without having closed it."""
 
-    def _removed(self, door, resource, some):
-        return super()._removed(SimpleNamespace(close=lambda *_: None, showing=lambda *_: frozenset()), resource, some)
+    def _close(self, door, book, closing, budget):
+        idle = SimpleNamespace(batch=door.batch, close=lambda *_: None, showing=lambda *_: frozenset())
+        super()._close(idle, book, closing, budget)
 
 
 class LetsGoEarly(Deliveries):
     """Gives its shares back as soon as its copies have begun."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
-        event = super().perform(record, command)
+        event = super().perform(record, command, time_left)
         if isinstance(command, do.StartCopy):
             self._release(record, everything=True)
         return event
@@ -70,9 +79,9 @@ class LetsGoEarly(Deliveries):
 class DoesNotLook(Deliveries):
     """Copies again without looking whether the first call took effect."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command)
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, time_left)
 
 
 class NeverDue(Deliveries):
@@ -86,11 +95,13 @@ class NeverDue(Deliveries):
 class KeepsItsSlots(Deliveries):
     """Asks for slots and never says that it is done with them."""
 
-    def perform(self, record, command):
+    def perform(self, record, command, time_left):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(command.wanted, command.done)
-        return super().perform(record, command)
+            return ev.SlotsAsked(
+                command.wanted, command.done, record.slots_granted, record.slots_until, record.limited_at or 0
+            )
+        return super().perform(record, command, time_left)
 
 
 class TellsAgain(Promotions):
@@ -100,11 +111,36 @@ class TellsAgain(Promotions):
         return super()._count(replace(promotion, summarised=0))
 
 
-class HandsOutNothing(Destinations):
-    """Forgets to tell those that got a slot."""
+class GrantsNothing(CopyQuotas):
+    """Never counts, so that nobody ever gets a slot."""
 
-    def run(self, key):
-        """See Destinations."""
+    def run(self, key, *, time_left):
+        """See CopyQuotas."""
+
+
+class TakesNothingBack(CopyQuotas):
+    """Believes of every delivery that somebody works on it, so that no lease ever runs out."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return True
+
+
+class RenewsNothing(CopyQuotas):
+    """Takes slots back when their lease has run out, and does not look whether their delivery goes on."""
+
+    def goes_on(self, lease):
+        """See CopyQuotas."""
+        return False
+
+
+class ReliesOnItsLease(Deliveries):
+    """Does not look, before it begins a copy, whether its lease has run out."""
+
+    def absorb(self, record, event, now):
+        """See the class."""
+        after = super().absorb(record, event, now)
+        return replace(after, slots_until=NEVER) if after.slots_until else after
 
 
 class Sleeps(Sweep):
@@ -129,6 +165,7 @@ def careless() -> Stores:
 
 
 RIGHT, PLAIN = Parts(), Scene()
+NEVER = 10**11
 
 
 @dataclass(frozen=True)
@@ -144,20 +181,39 @@ class Mutation:
     """Each lane is worked on twice at once, in many orders."""
     drop: bool = False
     """The account is dropped from the targets file before anything is opened."""
+    play: Callable[[Parts], object] | None = None
+    """A scene of its own, which asserts its own end."""
 
 
 LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
-    "settle forgets intents": Mutation("law 3", Parts(settle=ForgetsIntents)),
-    "settle takes all for its own": Mutation("law 2", Parts(settle=TakesAllForItsOwn), Scene(shared_before=True)),
-    "settle believes the promotion": Mutation("law 8", Parts(settle=BelievesThePromotion), drop=True),
-    "settle never closes": Mutation("law 1", Parts(settle=NeverCloses)),
+    "the share worker forgets intents": Mutation("law 3", Parts(share_worker=ForgetsIntents)),
+    "the share worker takes all for its own": Mutation(
+        "law 2", Parts(share_worker=TakesAllForItsOwn), Scene(shared_before=True)
+    ),
+    "everybody is entitled": Mutation("law 8", Parts(entitlements=EntitlesEverybody), drop=True),
+    "the share worker never closes": Mutation("law 1", Parts(share_worker=NeverCloses)),
     "a delivery lets go early": Mutation("law 1", Parts(deliveries=LetsGoEarly)),
     "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
     "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
-    "a destination hands out nothing": Mutation("law 6", Parts(destinations=HandsOutNothing)),
+    "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
+    "a copy quota takes nothing back": Mutation(
+        "ami-01 waits for ever",
+        play=partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
+        parts=Parts(copy_quotas=TakesNothingBack),
+    ),
+    "a copy quota renews nothing": Mutation(
+        "a copy is begun while as many run as may",
+        play=quota_scenes.long_copies,
+        parts=Parts(copy_quotas=RenewsNothing),
+    ),
+    "a delivery relies on its lease": Mutation(
+        "law 7",
+        play=partial(quota_scenes.parked_and_freed, "opening"),
+        parts=Parts(deliveries=ReliesOnItsLease),
+    ),
     "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
@@ -178,11 +234,14 @@ def test_the_right_service_passes_the_same_scene(mutation):
     if not mutation.drop:
         _try(right)
         return
-    with pytest.raises(AssertionError, match="account-not-listed"):
+    with pytest.raises(AssertionError, match="not-entitled"):
         _try(right)
 
 
 def _try(mutation: Mutation) -> None:
+    if mutation.play is not None:
+        mutation.play(mutation.parts)
+        return
     if mutation.drop:
         hub = mutation.scene.hub(parts=mutation.parts)
         hub.cloud.tag("ami-0a", "default")

@@ -76,16 +76,17 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
-def test_a_damaged_destination_lets_what_runs_there_end(unreadable):
-    """A delivery that has its slots asks it for nothing more, and is not parked with it."""
-    world = World(Shape(amis=((0, 1),)))
+def test_a_damaged_copy_quota_is_written_anew(unreadable):
+    """What runs there goes on, what comes later gets its slots, and nobody is parked."""
+    world = World(Shape(amis=((0, 1), (2,))))
     world.expect("copying", [600, 900])
     world.tag(0, "default")
     world.wait(60)
-    world.poison(0, "destination", unreadable=unreadable)
+    world.poison(0, "quota", unreadable=unreadable)
+    world.tag(1, "default")
     world.wait(HOUR)
 
-    assert world.outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    assert world.outcomes() == dict.fromkeys([("ami-0a", world.account(0)), ("ami-0b", world.account(0))], "delivered")
     world.end()
 
 

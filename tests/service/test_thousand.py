@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.core.addresses import Key
 from chalicelib.ports import Stored, Write
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotBook
+from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import Nature
 from tests.service.gate import Crash
 from tests.service.hub import Hub
@@ -77,7 +77,7 @@ class Counting(MemoryRecords):
 
 def stores(records: MemoryRecords) -> Stores:
     """In memory, with these records."""
-    return Stores(records, MemorySlotBook(), MemoryLedger(), MemoryChildren())
+    return Stores(records, MemorySlotLeases(), MemoryLedger(), MemoryChildren())
 
 
 @pytest.fixture
@@ -153,6 +153,6 @@ def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
     swept = records.swept - before
     rung = [args[0] for what, args in hub.telemetry.told[told:] if what == "swept"]
     a_record = 60 / 15 + 1
-    assert sum(rung) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a destination
+    assert sum(rung) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a copy quota
     assert swept["postpone"] <= sum(rung) + A_THOUSAND / 100
     assert swept["due"] <= 4 * 60 + sum(rung) / 50

@@ -36,6 +36,7 @@ ROLE_METHODS = (
     "discard_image",
     "tag_copies",
     "find_image",
+    "find_images",
     "see_image",
     "deprecate",
     "remove",
@@ -442,15 +443,13 @@ class World(Hub):
 
     def pause(self) -> None:
         """An operator pauses new promotions, or resumes them."""
-        switch = self.stores.records.get(addresses.SWITCH)
-        paused = not (switch and switch["paused"])
-        self.tell("Promotions are paused." if paused else "Promotions go on.")
-        self.stores.records.put(addresses.SWITCH, {"paused": paused})
+        self.cloud.paused = not self.cloud.paused
+        self.tell("Promotions are paused." if self.cloud.paused else "Promotions go on.")
 
     def poison(self, number: int, kind: str = "", *, unreadable: bool = False) -> None:
         """Somebody damages a record, of a kind or any; ``unreadable``: it is no JSON, or of a newer schema.
 
-        Of a resource that is no excuse: its shares are items of their own.
+        Of a resource that is no excuse: its shares are items of their own. Nor of a copy quota: it is written anew.
         """
         items = self.stores.records.records
         keys = sorted(key for key in items if key not in self.laws.poisoned and key.kind.startswith(kind))
@@ -458,7 +457,8 @@ class World(Hub):
             return
         key = keys[number % len(keys)]
         self.tell(f"The record {key} is damaged.")
-        self.laws.poisoned.add(key)
+        if key.kind != "quota":
+            self.laws.poisoned.add(key)
         if unreadable or key.kind == "resource":
             items[key].damaged = True
         else:
@@ -466,8 +466,6 @@ class World(Hub):
         match key.kind:
             case "promotion":
                 self.excuse([key.pk.removeprefix("promotion#")])
-            case "destination":
-                self.excuse(accounts=[key.pk.split("#")[1]])
             case "delivery":
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
 
@@ -503,7 +501,7 @@ class World(Hub):
             supply.stop()
         self.gate.crashes.clear()
         del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_DOOR) :]
-        self.stores.records.put(addresses.SWITCH, {"paused": False})
+        self.cloud.paused = False
         self.lanes.dead.clear()
 
     def _rest(self) -> None:
@@ -582,5 +580,4 @@ class World(Hub):
             assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
-        keys = {self.delivery_key(ami, account), addresses.promotion(ami)}
-        return bool(self.laws.poisoned & {*keys, *(k for k in self.destinations() if account in k.pk)})
+        return bool(self.laws.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

@@ -146,12 +146,27 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
         assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "SubscriberOrganizationId"}
 
 
-def test_the_table_can_be_set_back_to_any_second_of_the_last_month(hub):
-    """A slip, ours or a person's, does not lose the ledger."""
-    table = hub["Resources"]["Table"]
+def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
+    """A slip, ours or a person's, does not lose the ledger, the targets file or whom the units have."""
+    tables = resources(hub, "AWS::DynamoDB::Table")
 
-    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["UpdateReplacePolicy"] == "Retain"
+    assert set(tables) == {"Table", "ConfigTable", "MembersTable"}
+    for name, table in tables.items():
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert hub["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_only_records_expire_and_only_by_the_date_they_bear(hub):
+    """The file, the switches and the members stay; how long history stays is a parameter, which the functions know."""
+    tables = resources(hub, "AWS::DynamoDB::Table")
+    told = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
+
+    assert {name: it.get("TimeToLiveSpecification") for name, it in tables.items()} == {
+        "Table": {"AttributeName": "expires_at", "Enabled": True},
+        "ConfigTable": None,
+        "MembersTable": None,
+    }
+    assert {str(it["AMI_PROMOTER_KEEP_HISTORY_DAYS"]) for it in told} == {"{'Ref': 'KeepHistoryDays'}"}
 
 
 def test_the_template_knows_no_account_and_no_region(hub):
@@ -166,7 +181,12 @@ GOOD_AND_BAD = [
     ("hub", "TargetRoleName", ["AmiCopyRole"], ["", "*", "path/Role", "a" * 65]),
     ("hub", "OrganizationReadRoleName", ["AmiOrganizationRead"], ["", "*", "path/Role", "a" * 65]),
     ("hub", "OrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "r-abcd", "*"]),
-    ("hub", "TargetAccounts", ["", "012345678901"], ["12345678901", "all", "*"]),
+    (
+        "hub",
+        "TargetAccounts",
+        ["", "012345678901", "012345678901,222222222222"],
+        ["12345678901", "all", "*", "012345678901,"],
+    ),
     ("hub", "SubscriberOrganizationId", ["", "o-a1b2c3d4e5"], ["o-1", "*"]),
     ("hub", "SubscriberAccounts", ["", "012345678901"], ["12345678901", "*"]),
     (
@@ -235,5 +255,5 @@ def test_app_only_wires():
     }
     ours |= {module for module, _ in imported if module.startswith("chalicelib.")}
 
-    assert ours <= {"chalicelib.bootstrap", "chalicelib.inbound", "chalicelib.telemetry"}
+    assert ours <= {"chalicelib.bootstrap", "chalicelib.telemetry"}
     assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "sandbox"}

@@ -23,6 +23,8 @@ PROMISED = {
     **{f"{logical}Role": f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
     **{f"{logical}LogGroup": f"/aws/lambda/ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},
     "Table": "ami-promoter-R",
+    "ConfigTable": "ami-promoter-R-config",
+    "MembersTable": "ami-promoter-R-members",
     "ActQueue": "ami-promoter-R-act.fifo",
     "ActDead": "ami-promoter-R-act-dead.fifo",
     "SettleQueue": "ami-promoter-R-settle.fifo",

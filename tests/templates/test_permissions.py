@@ -110,6 +110,35 @@ def test_only_act_and_settle_enter_targets_and_only_settle_opens_shares():
     assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}
 
 
+WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "PartiQLUpdate")}
+TABLE = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/ami-promoter-${AWS::Region}"
+
+
+def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write():
+    """Only the workers, the sweep and discovery write records, only discovery the members; no statement names two."""
+    writers: dict[str, set[str]] = {}
+    for it in ALL:
+        if WRITES & set(it.actions):
+            for resource in it.resources:
+                writers.setdefault(str(resource), set()).add(it.role)
+
+    assert writers == {TABLE: {"act", "settle", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
+
+
+def test_who_hears_events_may_wake_and_look_up_and_nothing_else():
+    """Beside its log and the queue for failed events: a message to act, and of the records a query."""
+    rights = {
+        role: {action for it in ALL if it.role == role for action in it.actions if not action.startswith("logs:")}
+        for role in ("on-tag-change", "on-image-state", "on-target-event")
+    }
+
+    assert rights == {
+        "on-tag-change": {"sqs:SendMessage"},
+        "on-image-state": {"sqs:SendMessage"},
+        "on-target-event": {"sqs:SendMessage", "dynamodb:Query"},
+    }
+
+
 @pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])
 def test_no_snapshot_or_image_can_be_made_public(action: str):
     """The only permission to share one refuses the group "all"."""

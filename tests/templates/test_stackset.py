@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from sandbox.api import AwsError
 from sandbox.cfn import TemplateError
 from sandbox.world import World
 from tests.templates.conftest import STACKSET, TARGET
@@ -88,6 +89,18 @@ def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both(
         assert all({"ForwardRole", "CopyEnded", "ImageState"} <= set(stack.resources) for stack in stacks)
 
 
+def test_a_hub_that_admits_nobody_can_be_served_without_events():
+    """Where the hub lets the account send nothing, its rules are refused; without them everything else stands."""
+    with World() as world:
+        admit(world, account="333333333333")
+        with pytest.raises((TemplateError, AwsError), match=r"ImageState|CopyEnded"):
+            world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "refused", {**GIVEN, "RoleName": "Other"})
+        stack = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false"})
+
+        assert set(stack.outputs) == {"RoleArn", "KeyArn"}
+        assert not {"ForwardRole", "CopyEnded", "ImageState"} & set(stack.resources)
+
+
 def test_without_a_region_for_the_role_the_second_stack_fails():
     """That is what RoleRegion is for."""
     with World() as world:
@@ -117,10 +130,10 @@ def test_two_hubs_serve_one_target_side_by_side():
         assert "KeyArn" not in second.outputs
 
 
-def admit(world: World, region: str = "us-east-1") -> None:
+def admit(world: World, region: str = "us-east-1", account: str = TARGET_ACCOUNT) -> None:
     """Put up a hub's inbound bus that admits the target; the rest of the hub is not needed here."""
     arn = f"arn:aws:events:{region}:{HUB}:event-bus/ami-promoter-{region}-inbound"
-    statement = {"Effect": "Allow", "Principal": {"AWS": TARGET_ACCOUNT}, "Action": "events:PutEvents", "Resource": arn}
+    statement = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "events:PutEvents", "Resource": arn}
     bus = {"Type": "AWS::Events::EventBus", "Properties": {"Name": f"ami-promoter-{region}-inbound"}}
     policy = {
         "Type": "AWS::Events::EventBusPolicy",

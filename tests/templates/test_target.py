@@ -8,6 +8,12 @@ from tools.template_checks import problems
 FOR_SERVICE_ROLES = ("LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys", "SeeAndEndGrantsOnOwnKeys")
 
 
+def statements(target):
+    """What the role is allowed; not what is denied besides."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return [it for it in policy if "Fn::If" not in it]
+
+
 def test_only_two_roles_of_the_hub_with_the_external_id_may_enter(target):
     """The trust names the hub's account and, as conditions, act's and settle's roles and the external id."""
     statement, *others = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -36,7 +42,7 @@ def test_a_role_without_an_external_id_is_refused(target):
 
 def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
     """Deletions need the hub's tag on the resource; tags need it, too, but in the call that makes the resource."""
-    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    policy = statements(target)
     by_sid = {it["Sid"]: it for it in policy}
     removing = [
         it["Sid"] for it in policy if "ec2:DeleteSnapshot" in it["Action"] or "ec2:DeregisterImage" in it["Action"]
@@ -58,7 +64,7 @@ def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
 
 def test_keys_are_used_through_ec2_only(target):
     """No KMS permission to use a key is usable by a direct call; grants are for AWS services or their roles."""
-    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    policy = statements(target)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         if statement["Sid"] in FOR_SERVICE_ROLES:
@@ -71,7 +77,7 @@ def test_keys_are_used_through_ec2_only(target):
 
 def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
     """Nobody else can get one through the role, and none with more operations than AWS lists for Auto Scaling."""
-    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    policy = statements(target)
     by_sid = {it["Sid"]: it for it in policy}
     roles = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*"}
 
@@ -119,7 +125,12 @@ def test_role_and_key_are_made_only_where_asked_for(target):
     """A second Region of an account makes no second role; a key of one's own is not doubled."""
     conditional = {name: it["Condition"] for name, it in target["Resources"].items() if "Condition" in it}
 
-    assert conditional == {"Role": "WithRole", "Key": "WithKey", "Alias": "WithKey"}
+    assert conditional == {
+        "Role": "WithRole",
+        "Key": "WithKey",
+        "Alias": "WithKey",
+        **dict.fromkeys(("ForwardRole", "CopyEnded", "ImageState"), "Forward"),
+    }
 
 
 def test_the_role_is_made_in_one_region_though_all_get_the_same_parameters(target):

@@ -268,9 +268,9 @@ def journal(reader: Reader, opinion: Opinion) -> None:
 
 
 STEPS: Sequence[tuple[str, str, str]] = (
-    ("the tag's event wakes on-tag-change, which writes the promotion", "on-tag-change", "dynamodb:PutItem"),
-    ("and rings", "on-tag-change", "sqs:SendMessage"),
-    ("act takes the ring from its FIFO queue and reads the AMI", "act", "ec2:DescribeImages"),
+    ("the tag's event wakes on-tag-change, which wakes act", "on-tag-change", "sqs:SendMessage"),
+    ("act takes the message from its FIFO queue and begins the promotion", "act", "dynamodb:PutItem"),
+    ("act reads the AMI", "act", "ec2:DescribeImages"),
     ("act assumes the target's role", "act", "sts:AssumeRole"),
     ("settle shares the snapshot", "settle", "ec2:ModifySnapshotAttribute"),
     ("settle grants the key", "settle", "kms:CreateGrant"),

@@ -69,6 +69,15 @@ class DynamoChildren:
             )
         return True
 
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        """See the port."""
+        self._table.update(
+            addresses.child(ami, delivery),
+            "SET asked_again = :episode",
+            {":episode": episode},
+            condition="attribute_exists(pk)",
+        )
+
     def all(self, ami: str) -> Sequence[Child]:
         """See the port."""
         return [self._child(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
@@ -78,7 +87,8 @@ class DynamoChildren:
         where = f"{item['pk']} {item['sk']}"
         try:
             body = self._forms.body("child", where, item.get("schema", 1), json.loads(item["body"]))
-            return codec.decode(Child, body, where)
+            asked_again = item.get("asked_again", 0)
+            return codec.decode(Child, {**body, "asked_again": asked_again}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 

@@ -1,188 +1,263 @@
-"""The ledger's items: one per share, beside the record of its resource's lane."""
+"""The ledger's items: one per share, beside the record of its resource, and one per standing holding, by AMI.
+
+A share is ``share#NAME`` in its resource's partition. What is closed and held by nobody becomes ``closed#NAME#TIME``
+there, and each step ``history#share#NAME#TIME#VERSION``; both expire. A standing holding has a link in the partition of
+its AMI, from which it can be judged and released without the share's item.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
 from chalicelib.core import addresses, codec
+from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.schema import CURRENT, Forms
-from chalicelib.core.share import Share, State
-from chalicelib.ports import LostRace
+from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
+from chalicelib.ports import LostRace, StandingHolding
+
+KEEP_HISTORY_DAYS = 400
 
 PER_TRANSACTION = 50
-"""Two items each: the share and its history; a transaction takes 100."""
+"""Two items each: the share and its history or archive; a transaction takes 100."""
 
-NO_HOLDER = " AND attribute_not_exists(holders)"
+UNHELD = "attribute_not_exists(holdings)"
 """An empty set is no attribute in DynamoDB."""
-
-LONG_PAST = 1
-"""Where a last hour cannot be read, it has come: a door without an end must not stay open."""
 
 UNKNOWN = -1
 """A version that cannot be read."""
 
-_HOLDERS_OWN = ("holders", "hard_close_at", "grantee", "version")
+NO_SET = "not a set"
+"""Stands among what is damaged where the holdings are no set at all."""
+
+_OF_HOLDERS = ("holdings", "damaged", "hard_close_at", "grantee", "version")
+"""Members that stand beside the body: deliveries write them."""
+
+_CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", "none": ""}
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read."""
+    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read.
 
-    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
+    ``keep_days``: for how long history and archive are kept.
+    """
+
+    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
         self._forms = forms
+        self._keep = keep_days * DAY
 
-    def hold(self, resource: str, share: Share, holder: str) -> None:
-        """See the port."""
+    # --- holdings ----------------------------------------------------------------------------------------------------
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """See the port. The end is moved on first: a death in between must not leave a holding past its end."""
+        if holding.stands:
+            self._table.put(_link_key(resource, share.holder_key, holding), _link(holding))
         key = addresses.share(Key(resource), share.holder_key)
-        given = {
-            ":body": _body(share),
-            ":state": share.state.value,
-            ":account": share.account,
-            ":grantee": share.grantee,
-            ":zero": 0,
-            ":until": share.hard_close_at,
-            ":holder": {holder},
-            ":kind": "share",
-            ":schema": self._forms.version,
-        }
+        self._table.update(
+            key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
+        )
         self._table.update(
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
             "version = if_not_exists(version, :zero), hard_close_at = if_not_exists(hard_close_at, :until) "
-            "ADD holders :holder",
-            given,
+            "ADD holdings :holding",
+            {
+                ":body": _body(share),
+                ":state": share.state.value,
+                ":account": share.account,
+                ":grantee": share.grantee,
+                ":zero": 0,
+                ":until": share.hard_close_at,
+                ":holding": {str(holding)},
+                ":kind": "share",
+                ":schema": self._forms.version,
+            },
             names={"#state": "state", "#schema": "schema"},
         )
-        self._table.update(
-            key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
-        )
 
-    def release(self, resource: str, holder_key: str, holder: str) -> None:
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         """See the port."""
         key = addresses.share(Key(resource), holder_key)
         try:
-            self._release(key, holder)
+            self._release(key, holding)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
-            self._table.update(key, "REMOVE holders", {":set": "SS"}, condition="NOT attribute_type(holders, :set)")
+            self._table.update(key, "REMOVE holdings", {":set": "SS"}, condition="NOT attribute_type(holdings, :set)")
+        if holding.stands:
+            # An older episode's release must not take away the link of a newer one's holding.
+            self._table.delete(
+                _link_key(resource, holder_key, holding),
+                "attribute_not_exists(episode) OR NOT attribute_type(episode, :number) OR episode <= :episode"
+                if holding.episode
+                else "attribute_exists(pk)",
+                {":number": "N", ":episode": holding.episode} if holding.episode else {},
+            )
 
-    def _release(self, key: Key, holder: str) -> None:
-        self._table.update(key, "DELETE holders :holder", {":holder": {holder}}, condition="attribute_exists(pk)")
+    def _release(self, key: Key, holding: Holding) -> None:
+        texts = {str(holding)}
+        if holding.episode == 0:
+            item = self._table.get(key) or {}
+            held, _ = _holdings(item)
+            texts = {str(one) for one in held if (one.delivery, one.stands) == (holding.delivery, holding.stands)}
+        if texts:
+            self._table.update(key, "DELETE holdings :holdings", {":holdings": texts}, condition="attribute_exists(pk)")
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        """See the port."""
+        return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "resource#")]
+
+    # --- shares ------------------------------------------------------------------------------------------------------
 
     def shares(self, resource: str) -> Sequence[Share]:
         """See the port."""
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
-    def put_right(self, share: Share, happened: str, now: int) -> bool:
-        """Write the lane's side of one share as it was found to be, for an operator; False if somebody was faster.
+    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+        """See the port. What is written before a race is lost stays, and is true."""
+        for start in range(0, len(shares), PER_TRANSACTION):
+            writes = []
+            for share in shares[start : start + PER_TRANSACTION]:
+                key = addresses.share(Key(share.resource), share.holder_key)
+                more = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
+                update = self._table.update_request(
+                    key,
+                    "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
+                    "grant_id = :grant, preexisting = :preexisting, version = :next" + _CLEAN_UP[_clean_up(share)],
+                    {**self._given(share), ":seen": share.version, **more},
+                    names={"#schema": "schema", "#state": "state"},
+                    condition=_unchanged(share) + (f" AND {UNHELD}" if unheld and not share.holdings else ""),
+                )
+                writes += [{"Update": update}, self._history(share, happened, now)]
+            if not self._table.transact(writes):
+                raise LostRace(shares[start].resource)
 
-        ``share.version`` is what was read, 0 for a share that is not in the ledger. Holders stay as they are, and the
-        end that is there stays. Its lane does the rest when it is rung next.
-        """
-        key = addresses.share(Key(share.resource), share.holder_key)
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """See the port. Holdings stay as they are, and so does an end that is there."""
         update = self._table.update_request(
-            key,
+            addresses.share(Key(share.resource), share.holder_key),
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
-            "body = :body, #state = :state, generation = :generation, grant_id = :grant, before_us = :before, "
+            "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
             "version = :next, hard_close_at = if_not_exists(hard_close_at, :until)",
             {
                 ":kind": "share",
                 ":account": share.account,
                 ":grantee": share.grantee,
-                ":schema": self._forms.version,
-                ":body": _body(share),
-                ":state": share.state.value,
-                ":generation": share.generation,
-                ":grant": share.grant_id,
-                ":before": share.before_us,
-                ":next": share.version + 1,
                 ":until": share.hard_close_at,
                 ":seen": share.version,
+                **self._given(share),
             },
             names={"#schema": "schema", "#state": "state"},
             condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
         )
+        return self._table.transact([{"Update": update}, self._history(share, happened, now)])
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        """See the port."""
+        for start in range(0, len(shares), PER_TRANSACTION):
+            writes: list[Mapping[str, Any]] = []
+            for share in shares[start : start + PER_TRANSACTION]:
+                key = addresses.share(Key(share.resource), share.holder_key)
+                condition = f"{_unchanged(share)} AND {UNHELD}"
+                gone = self._table.delete_request(key, condition, {":seen": share.version})
+                entry = {
+                    "kind": "archive",
+                    "at": now,
+                    "state": share.state.value,
+                    "account": share.account,
+                    "grantee": share.grantee,
+                    "preexisting": share.preexisting,
+                    "body": _body(shares_.archived(share)),
+                    "schema": self._forms.version,
+                    EXPIRES: now + self._keep,
+                }
+                place = addresses.archived_share(share.resource, share.holder_key, now)
+                writes += [{"Delete": gone}, {"Put": self._table.put_request(place, entry)}]
+            if not self._table.transact(writes):
+                raise LostRace(shares[start].resource)
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        """See the port."""
+        return self._table.any(resource, f"closed#{names}")
+
+    def _given(self, share: Share) -> dict[str, Any]:
+        return {
+            ":schema": self._forms.version,
+            ":body": _body(share),
+            ":state": share.state.value,
+            ":intended": share.intended_at,
+            ":grant": share.grant_id,
+            ":preexisting": share.preexisting,
+            ":next": share.version + 1,
+        }
+
+    def _history(self, share: Share, happened: str, now: int) -> Mapping[str, Any]:
         entry = {
             "at": now,
             "state": share.state.value,
             "what": [happened],
             "account": share.account,
-            "before_us": share.before_us,
+            "preexisting": share.preexisting,
+            EXPIRES: now + self._keep,
         }
-        history = self._table.put_request(addresses.history(key, share.version + 1), entry)
-        return self._table.transact([{"Update": update}, {"Put": history}])
-
-    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
-        """See the port. Raises LostRace if the lane was not alone; what is written by then stays, and is true."""
-        for start in range(0, len(shares), PER_TRANSACTION):
-            writes = []
-            for share in shares[start : start + PER_TRANSACTION]:
-                key = addresses.share(Key(share.resource), share.holder_key)
-                update = self._table.update_request(
-                    key,
-                    "SET #schema = :schema, body = :body, #state = :state, generation = :generation, "
-                    "grant_id = :grant, before_us = :before, version = :next",
-                    {
-                        ":schema": self._forms.version,
-                        ":body": _body(share),
-                        ":state": share.state.value,
-                        ":generation": share.generation,
-                        ":grant": share.grant_id,
-                        ":before": share.before_us,
-                        ":next": share.version + 1,
-                        ":seen": share.version,
-                    },
-                    names={"#schema": "schema", "#state": "state"},
-                    condition=_unchanged(share) + (NO_HOLDER if unheld and not share.holders else ""),
-                )
-                entry = {
-                    "at": now,
-                    "state": share.state.value,
-                    "what": [happened],
-                    "account": share.account,
-                    "before_us": share.before_us,
-                }
-                history = self._table.put_request(addresses.history(key, share.version + 1), entry)
-                writes += [{"Update": update}, {"Put": history}]
-            if not self._table.transact(writes):
-                raise LostRace(shares[start].resource)
+        key = addresses.share(Key(share.resource), share.holder_key)
+        return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
     def _share(self, item: dict[str, Any]) -> Share:
-        """Read one. One that is damaged must not keep its own door open, nor those of others on the same resource."""
+        """Read one. One that is damaged must not stay open for that, nor keep others of the same resource open."""
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "holder_key": _holder_key(item)}
         try:
-            body = self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"]))
+            body = dict(self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"])))
+            notified = body.pop("notified", ())
             share = codec.decode(Share, {**body, **place}, where)
+            share = replace(share, notified=frozenset(filter(None, map(Holding.read, notified))))
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = _least(item, where, error)
+        holdings, damaged = _holdings(item)
         return replace(
             share,
-            holders=frozenset(_fitting(item, "holders", frozenset[str](), set)),
-            hard_close_at=_fitting(item, "hard_close_at", LONG_PAST),
+            holdings=holdings,
+            damaged=damaged,
+            hard_close_at=_fitting(item, "hard_close_at", ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
             version=_fitting(item, "version", UNKNOWN),
         )
 
 
 def _body(share: Share) -> str:
-    plain = codec.encode(share)
-    return json.dumps({name: value for name, value in plain.items() if name not in _HOLDERS_OWN}, separators=(",", ":"))
+    plain = codec.encode(replace(share, notified=frozenset(), holdings=frozenset()))
+    own = {name: value for name, value in plain.items() if name not in _OF_HOLDERS}
+    return json.dumps({**own, "notified": sorted(map(str, share.notified))}, separators=(",", ":"))
 
 
-def _holder_key(item: dict[str, Any]) -> str:
+def _holder_key(item: Mapping[str, Any]) -> str:
     return str(item["sk"]).removeprefix("share#")
+
+
+def _holdings(item: Mapping[str, Any]) -> tuple[frozenset[Holding], tuple[str, ...]]:
+    """Return those that can be read, and what stands there besides."""
+    stored = item.get("holdings", frozenset())
+    if not isinstance(stored, (set, frozenset)) or not all(isinstance(text, str) for text in stored):
+        return frozenset(), (NO_SET,)
+    read = {text: Holding.read(text) for text in stored}
+    return frozenset(filter(None, read.values())), tuple(sorted(text for text, one in read.items() if one is None))
+
+
+def _clean_up(share: Share) -> str:
+    if NO_SET in share.damaged:
+        return "no set"
+    return "some" if share.damaged else "none"
 
 
 def _unchanged(share: Share) -> str:
@@ -191,7 +266,7 @@ def _unchanged(share: Share) -> str:
 
 
 def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
-    """What closing needs, from the item's own attributes: a body that cannot be read must not keep a door open."""
+    """What closing needs, from the item's own attributes: a body that cannot be read must not keep a share open."""
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
     opened = item.get("state") in (State.OPENING, State.OPEN, State.CLOSING)
@@ -200,20 +275,44 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
         holder_key=_holder_key(item),
         account=_fitting(item, "account", _account(item)),
         state=State.OPEN if opened else State.REFUSED,
-        generation=_fitting(item, "generation", 0),
+        intended_at=_fitting(item, "intended_at", 0),
         grant_id=_fitting(item, "grant_id", ""),
-        before_us=_fitting(item, "before_us", False),  # noqa: FBT003 - the default
+        preexisting=_fitting(item, "preexisting", False),  # noqa: FBT003 - the default
         fault=None if opened else Fault("share-unreadable", where, what, cure),
     )
 
 
 def _account(item: dict[str, Any]) -> str:
-    """A snapshot's share is named for its account, and so is the lane of a key; a policy's begins with it."""
+    """A snapshot's share is named for its account, and so is the partition of a key; a policy's begins with it."""
     pk = str(item["pk"])
     return pk.rpartition("#")[2] if pk.startswith("resource#key#") else _holder_key(item).partition("-")[0]
 
 
-def _fitting(item: dict[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
+def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None = None) -> Any:
     """One of the item's own attributes, or the default where somebody wrote nonsense or nothing."""
     value = item.get(name, default)
     return value if isinstance(value, kind or type(default)) else default
+
+
+# --- links -----------------------------------------------------------------------------------------------------------
+
+
+def _link_key(resource: str, holder_key: str, holding: Holding) -> Key:
+    return addresses.standing_link(holding.ami, resource, holder_key, holding.delivery)
+
+
+def _link(holding: Holding) -> Mapping[str, Any]:
+    members = ("account", "region", "episode", "until")
+    return {"kind": "standing", **{name: getattr(holding, name) for name in members}}
+
+
+def _standing(ami: str, item: Mapping[str, Any]) -> StandingHolding:
+    """Read a link. Its key says resource, share and delivery; episode 0 says that the rest cannot be read."""
+    resource, holder_key, delivery = (*str(item["sk"]).split("|"), "", "")[:3]
+    account, region = _fitting(item, "account", ""), _fitting(item, "region", "")
+    episode, until = _fitting(item, "episode", 0), _fitting(item, "until", UNKNOWN)
+    whole = bool(account and region and delivery and until != UNKNOWN)
+    holding = Holding(
+        ami, account, region, delivery, episode if whole else 0, Purpose.STANDING, until if whole else ENDED_LONG_AGO
+    )
+    return StandingHolding(resource, holder_key, holding)

@@ -52,6 +52,13 @@ class DynamoRecords:
 
     def create(self, write: Write, now: int) -> bool:
         """See the port."""
+        return self._table.put(write.key, self._item(write, now), absent=True)
+
+    def replace(self, write: Write, now: int) -> None:
+        """See the port."""
+        self._table.put(write.key, self._item(write, now))
+
+    def _item(self, write: Write, now: int) -> dict[str, Any]:
         item: dict[str, Any] = {
             "kind": write.key.kind,
             "schema": self._forms.version,
@@ -66,7 +73,7 @@ class DynamoRecords:
             item |= {"due_at": write.due_at, "ring_at": write.due_at, "due_shard": shard_of(write.key)}
         if write.latest is not None:
             item["latest"] = write.latest
-        return self._table.put(write.key, item, absent=True)
+        return item
 
     def save(
         self,

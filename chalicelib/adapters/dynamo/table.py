@@ -13,6 +13,10 @@ from chalicelib.core.addresses import Key
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT_TRIES = 5
 
+EXPIRES = "expires_at"
+"""The attribute that DynamoDB's TTL reads: epoch seconds after which the item goes by itself."""
+DAY = 86_400
+
 _out = TypeSerializer()
 _in = TypeDeserializer()
 
@@ -92,14 +96,14 @@ class Table:
         """Build a put, for use in a transaction."""
         return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
 
+    def delete_request(self, key: Key, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Build a deletion, for use in a transaction."""
+        request = {"TableName": self._name, "Key": wire({"pk": key.pk, "sk": key.sk}), "ConditionExpression": condition}
+        return {**request, "ExpressionAttributeValues": wire(given)} if given else request
+
     def delete(self, key: Key, condition: str, given: Mapping[str, Any]) -> bool:
         """Delete an item if the condition holds."""
-        request = {
-            "TableName": self._name,
-            "Key": wire({"pk": key.pk, "sk": key.sk}),
-            "ConditionExpression": condition,
-            "ExpressionAttributeValues": wire(given),
-        }
+        request = self.delete_request(key, condition, given)
         return self._conditional(lambda: self._client.delete_item(**request)) is not None
 
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
@@ -122,6 +126,17 @@ class Table:
             ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
             ConsistentRead=True,
         )
+
+    def any(self, pk: str, prefix: str) -> bool:
+        """Whether a partition has an item whose sort key begins so; reads one at most."""
+        answer = self._client.query(
+            TableName=self._name,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues=wire({":pk": pk, ":sk": prefix}),
+            ConsistentRead=True,
+            Limit=1,
+        )
+        return bool(answer["Items"])
 
     def query_index(self, index: str, condition: str, given: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
         """Read one page of an index, in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import permissions
-from chalicelib.core.delivery.machine import TRANSITIONS, due_at, hindrance, slots_told
+from chalicelib.core.delivery import permissions, proof
+from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, due_at, hindrance, late, slots_text
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -21,7 +21,8 @@ NAME_NOT_FREE = preflight.name_not_free("", "").code
 
 KEY_CURE = (
     "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-    " allows it), that no service control policy denies it, and that both keys are enabled. Then tag again."
+    " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a key's"
+    " account denies it, and that both keys are enabled. Then tag again."
 )
 
 MAX_TRIES = 8
@@ -29,6 +30,12 @@ MAX_TRIES = 8
 
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so one that shows a difference is not believed at once."""
+
+MOST_UNPROVEN = 20
+"""So many are named: anybody in a target can make any number of them."""
+
+LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.FindImage, do.VerifyImage))
+"""Commands that only read in the target."""
 
 
 def absorb(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
@@ -49,6 +56,7 @@ _SAYS_NOTHING = (
     ev.LeftoversSeen,
     ev.ToldWaiting,
     ev.SlotsAsked,
+    ev.SlotsSeen,
     ev.SharesHeld,
     ev.DeadlinePassed,
     ev.CancelAsked,
@@ -65,6 +73,8 @@ def started(delivery: Delivery, now: int) -> Delivery:
 def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
     entered = {**delivery.entered, state: delivery.entered.get(state, now)}
     fresh: dict[str, Any] = {"state": state, "entered": entered, "tries": 0, "next_try": now, "clear_since": None}
+    if state is not delivery.state:
+        fresh |= {"overdue": None, "overdue_at": 0}
     return replace(delivery, **{**fresh, **changes})
 
 
@@ -103,23 +113,34 @@ def _apply(event: Any, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, key_arn=event.key_arn, trouble=None)
-    whole = delivery.method == "image"
-    if event.image and not (whole and event.unfinished):
-        return _adopt_image(replace(delivery, adopted=True), event.image, now)
     delivery = replace(delivery, shares=permissions.needed(delivery))
-    if whole and event.image:  # a CopyImage that nobody remembers: it needs its shares, and its snapshots are no trash
+    found = proof.copies(delivery, event.copies)
+    delivery = _with_unproven(delivery, found)
+    whole = delivery.method == "image"
+    kept = tuple(share for share in delivery.shares if share.stays)
+    if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
+        accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
+        there = replace(delivery, adopted=True, image=event.image, shares=kept)
+        there = replace(there, unproven=() if accepted else there.unproven)
+        return _to(there, State.OPENING if kept else State.VERIFYING, now)
+    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are no trash
         return _to(delivery, State.OPENING, now)
     if delivery.shared or whole:
-        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in event.copies))))
+        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in found.ours))))
         return _to(delivery, State.OPENING, now, trash=stale)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
-    wanted = _match(wanted, tuple(s for s in event.copies if s.key_arn == event.key_arn), now)
-    wrong = tuple(s.copy for s in event.copies if s.key_arn != event.key_arn)
-    wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key, or forged
+    wanted = _match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
+    wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
+    wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        kept = tuple(share for share in wanted.shares if share.stays)  # nothing is to be copied, and the AMI needs them
         return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
     return _to(wanted, State.WAITING, now)
+
+
+def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
+    """Note what bears our tags and is left alone, so that a person hears of it."""
+    names = sorted(one.copy for one in (*found.doubled, *found.unproven))
+    return replace(delivery, unproven=tuple(names[:MOST_UNPROVEN]))
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
@@ -144,18 +165,25 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    return replace(
-        delivery,
-        slots_asked=slots_told(delivery),
-        asks=delivery.asks + 1,
-        next_ask=now + pace.step(pace.POLLS, delivery.asks),
-    )
+def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
+    wait = pace.step(pace.POLLS, delivery.asks)
+    told = slots_text(delivery, event.wanted, event.done, event.limited_at)
+    asked = replace(delivery, slots_asked=told, asks=delivery.asks + 1, next_ask=now + wait)
+    return _with_slots(asked, event.granted, event.until, now)
 
 
 @_apply.register
-def _(_event: ev.SlotGranted, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.OPENING, now, asks=0, next_ask=now)
+def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
+    return _with_slots(delivery, event.granted, event.until, now)
+
+
+def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
+    """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
+    leased = replace(delivery, slots_granted=granted, slots_until=until)
+    wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
+    if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
+        return leased
+    return _to(leased, State.OPENING, now, asks=0, next_ask=now)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -170,6 +198,8 @@ def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
     if delivery.shared:
         return _to(delivery, State.PUBLISHING, now, opened_at=now)
+    if delivery.adopted and delivery.image:
+        return _to(delivery, State.VERIFYING, now, opened_at=now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
     registers = copied or delivery.method == "image"
     return _to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
@@ -177,6 +207,8 @@ def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
+    if delivery.state is State.COPYING:  # what was copied until then is good: a last look shows it
+        return replace(delivery, overdue=event.fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, event.fault)
 
 
@@ -192,8 +224,9 @@ def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
 def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
-        extra = () if known is not None and known.copy == event.copy else (event.copy,)
-        return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, *extra))))
+        if known is not None and known.copy == event.copy:  # now AWS itself has said so
+            return _copies(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
+        return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, event.copy))))
     return _copies(
         replace(delivery, trouble=None, tries=0),
         lambda copy: (
@@ -206,10 +239,30 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
+    sorted_out = proof.copies(delivery, event.copies)
+    delivery = _with_unproven(delivery, sorted_out)
+    doubled = _in_doubt(delivery, sorted_out.doubled)
+    if doubled:
+        return _fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
     if delivery.state is State.REGISTERING:
-        return replace(_match(delivery, event.copies, now), recounted=True)
-    found = _copies(_match(delivery, event.copies, now), lambda copy: replace(copy, found_at=now))
-    return _judge(_silent(found, now), event.copies, now)
+        return replace(_match(delivery, sorted_out.ours, now), recounted=True)
+    found = _copies(_match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
+    judged = _judge(_silent(found, now), sorted_out.ours, now)
+    if judged.state is State.COPYING and judged.overdue is not None:
+        return _fail(judged, now, judged.overdue)
+    return judged
+
+
+def _in_doubt(delivery: Delivery, doubled: tuple[ev.SeenCopy, ...]) -> tuple[ev.SeenCopy, ...]:
+    """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
+    if delivery.state is State.COPYING:
+        unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
+    else:
+        unsure = [copy.source for copy in delivery.copies if copy.adopted]
+    nonces = {one.nonce for one in map(delivery.attempt, unsure) if one is not None}
+    used = {copy.copy for copy in delivery.copies if copy.adopted}
+    nonces |= {one.nonce for one in doubled if one.copy in used}
+    return tuple(one for one in doubled if one.nonce in nonces)
 
 
 def _silent(delivery: Delivery, now: int) -> Delivery:
@@ -220,7 +273,8 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
             return copy
         shown_by = (copy.intended_at or 0) + pace.SILENCE
         if now >= shown_by and copy.looks:
-            return replace(copy, state=CopyState.WANTED, looks=0)
+            wait = pace.step(pace.POLLS, copy.tries - 2) if copy.tries > 1 else 0
+            return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
         return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + pace.ABSENCE))
 
     return _copies(delivery, judge)
@@ -244,7 +298,13 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             return copy
         state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
         return replace(
-            copy, state=state, copy=live[0].copy, tries=max(copy.tries, 1), looks=0, next_look=now + pace.POLLS[0]
+            copy,
+            state=state,
+            copy=live[0].copy,
+            adopted=True,
+            tries=max(copy.tries, 1),
+            looks=0,
+            next_look=now + pace.POLLS[0],
         )
 
     matched = _copies(delivery, match)
@@ -353,11 +413,18 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.register_intended_at or 0) + pace.SILENCE
+    if delivery.overdue is not None and _tried_since(delivery):
+        return _fail(delivery, now, delivery.overdue)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
     if delivery.register_tries >= MAX_TRIES:
         return _fail(delivery, now, delivery.trouble or _never_registered(delivery))
     return replace(delivery, register_intended_at=None, next_try=now)
+
+
+def _tried_since(delivery: Delivery) -> bool:
+    """Whether the AMI that a look does not show was tried since the deadline; CopyImage is not begun anew past it."""
+    return delivery.method == "image" or (delivery.register_intended_at or 0) >= delivery.overdue_at
 
 
 def _never_registered(delivery: Delivery) -> Fault:
@@ -374,12 +441,14 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     hint = delivery.hint("image")
     if hint is not None:
         delivery = replace(delivery, heard={**delivery.heard, "image": hint})
+    if event.state in ("pending", "missing") and delivery.overdue is not None:
+        return _fail(delivery, now, delivery.overdue)
     if event.state == "missing" and delivery.method == "image":
         return _copy_missing(delivery, now)
     if event.state in ("pending", "missing"):
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
-        if _failed_early(delivery, event):
+        if _failed_early(delivery, event) and delivery.overdue is None:
             return _to(delivery, State.REGISTERING, now, discarding=True)
         return _fail(delivery, now, _image_failed(delivery, event))
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
@@ -397,6 +466,9 @@ def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
     what = f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip()
     if delivery.method == "image" and event.state == "failed":
         return Fault("image-copy-failed", delivery.where, what, f"It is removed. {KEY_CURE}")
+    if event.state == "disabled":
+        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image}); then tag the AMI again."
+        return Fault("registered-image-failed", delivery.where, what, cure)
     cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
     return Fault("registered-image-failed", delivery.where, what, cure)
 
@@ -430,7 +502,9 @@ def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
         return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
     again = begun + pace.step(pace.NOT_YET, len(delivery.discarded))
     gone = (*delivery.discarded, *([delivery.image] if delivery.image else []))
-    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False, discarded=gone)
+    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False, discarded=gone, token="")
+    if fresh.overdue is not None:
+        return _fail(fresh, now, fresh.overdue)
     return replace(fresh, tries=0, next_try=max(now, again))
 
 
@@ -459,18 +533,48 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
         return replace(delivery, leftovers=(*delivery.leftovers, *delivery.trash), trash=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
+        if _is_old(delivery, event):
+            return delivery
+        if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
+            delivery = _forget(delivery, event.nonce)
         delivery = replace(delivery, register_intended_at=None)
+    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
+        return _left_behind(replace(delivery, trouble=event.fault), now)
+    if event.step == do.TellOutcome.__name__ and late(delivery, now):  # it was tried once more, also after an outage
+        delivery = replace(delivery, overdue=event.fault, overdue_at=now)
+    if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
+        return _to(delivery, State.CHECKING, now, trouble=event.fault)
+    steps = _waits(event, delivery, now)
+    if steps:
+        return _again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
+    overdue = () if delivery.overdue is None else (delivery.overdue,)
+    return _fail(delivery, now, *overdue, event.fault)
+
+
+def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
+    """Return the waits before the command is tried again; none if the refusal is the end."""
     if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is ev.Why.THROTTLED:
-        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries), trouble=event.fault)
-    if event.why is ev.Why.ROLE:
-        if delivery.state is State.REQUESTED:
-            return _to(delivery, State.CHECKING, now, trouble=event.fault)
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
+        return pace.RETRIES
+    if event.why is ev.Why.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+        return pace.POLLS
+    if delivery.overdue is not None:
+        return ()
     if event.why is ev.Why.LIMIT:
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), trouble=event.fault)
+        return pace.POLLS
     if event.why is ev.Why.NOT_YET and _may_come_true(delivery, event, now):
-        return _again(delivery, now, pace.step(pace.NOT_YET, delivery.tries), trouble=event.fault)
-    return _fail(delivery, now, event.fault)
+        return pace.NOT_YET
+    return ()
+
+
+def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
+    """Whether an answer is to an earlier attempt: another one has been intended since, and may have taken effect."""
+    last = delivery.attempt(event.source or "")
+    return bool(event.nonce) and last is not None and last.nonce != event.nonce
+
+
+def _forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has said no, so nothing bears its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
 
 
 def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
@@ -483,10 +587,11 @@ def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
     copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
-    if copy is None or delivery.state is not State.COPYING:
+    if copy is None or delivery.state is not State.COPYING or _is_old(delivery, event):
         return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
         return replace(delivery, trouble=event.fault)
+    delivery = _forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     waits = {
         ev.Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
@@ -506,7 +611,8 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
+    delivery = replace(delivery, expired=event.expired)
     return _end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
 
 
@@ -517,8 +623,14 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.STOPPING:
         return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
     if delivery.state is State.TIDYING:
+        if delivery.overdue_at:
+            return replace(_left_behind(delivery, now), leftovers=tuple(_may_be_left(delivery)))
+        return replace(delivery, overdue_at=now, next_try=now)
+    if delivery.overdue is not None:  # nobody has been able to look since
         why = () if delivery.trouble is None else (delivery.trouble,)
-        return replace(delivery, tidied=True, next_try=now, faults=(*delivery.faults, *why))
+        left = tuple(_may_be_left(delivery))
+        faults = (*delivery.faults, delivery.overdue, *why)
+        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=left, ending=State.FAILED, faults=faults)
     hindered = hindrance(delivery) if delivery.state is State.OPENING else None
     trouble = hindered or delivery.trouble
     last = "" if trouble is None else f" The last refusal was: {trouble.what}"
@@ -528,7 +640,17 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
+    begun = delivery.method == "snapshots" or delivery.register_intended_at is not None or delivery.discarding
+    if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
+        return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
+
+
+def _left_behind(delivery: Delivery, now: int) -> Delivery:
+    """End the tidying with a look taken after its deadline: what is left is named."""
+    why = () if delivery.trouble is None else (delivery.trouble,)
+    done = replace(delivery, tidied=True, tries=0, next_try=now, faults=(*delivery.faults, *why))
+    return replace(done, overdue=None, overdue_at=0)
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
@@ -556,9 +678,11 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
 
     Nothing unfinished: the shares may close. Nothing at all: it is tidy.
     """
-    delivery = replace(delivery, trouble=event.trouble)
+    delivery = replace(delivery, trouble=event.trouble, unproven=event.unproven[:MOST_UNPROVEN])
     stopping = delivery.state is State.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
+    if delivery.overdue_at and not stopping:
+        return _left_behind(replace(delivery, leftovers=event.left), now)
     if shown:
         steps = pace.POLLS if stopping else pace.RETRIES[2:]
         wait = pace.step(steps, delivery.tries)

@@ -17,14 +17,20 @@ class AskHubCopy:
 
 @dataclass(frozen=True, slots=True)
 class AskSlots:
-    """Tell the destination how many copies are wanted and how many are done, in this episode.
+    """Tell the copy quota how many copy tries are wanted, begun and done in this episode, and renew the lease.
 
     ``limited_at`` is when EC2 last said that too many copies run there (epoch seconds).
     """
 
     wanted: int
+    begun: int
     done: int
     limited_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtSlots:
+    """Read what the copy quota has granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,7 @@ Command = (
     CheckTarget
     | AskHubCopy
     | AskSlots
+    | LookAtSlots
     | HoldShares
     | ReleaseShares
     | StartCopy

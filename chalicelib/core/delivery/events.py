@@ -35,6 +35,8 @@ class Refused:
     """The source snapshot, where the command was StartCopy."""
     unknown: bool = False
     """It may have taken effect all the same: a time-out, a broken connection."""
+    nonce: str = ""
+    """That of the attempt, where the command was to make something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,31 @@ class SeenCopy:
     message: str = ""
     started_at: int = 0
     key_arn: str = ""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it bears."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One AMI as the target's EC2 shows it now, found by name or by the delivery's tag. ``state`` is EC2's word."""
+
+    id: str
+    state: str
+    delivery: str = ""
+    """The ``ami-promoter:delivery`` tag that it bears."""
+    nonce: str = ""
+    """The ``ami-promoter:attempt`` tag that it bears."""
+    created_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TargetReady:
-    """The target passed its checks; ``image`` and ``copies`` are ours and there already."""
+    """The target passed its checks; ``image`` is ours and there already."""
 
     key_arn: str
     image: str | None = None
     copies: tuple[SeenCopy, ...] = ()
+    """Everything there that bears this delivery's tag."""
     note: str = ""
     """What a person should know, and what is no fault: it stands in the history."""
     unfinished: bool = False
@@ -80,10 +98,22 @@ class HubCopySeen:
 
 @dataclass(frozen=True, slots=True)
 class SlotsAsked:
-    """The destination knows what is wanted and done."""
+    """The copy quota knows what is wanted and done; ``granted`` and ``until`` say how the lease stands."""
 
     wanted: int
     done: int
+    granted: int = 0
+    until: int = 0
+    limited_at: int = 0
+    """What it was told of EC2's last refusal (epoch seconds)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSeen:
+    """How the lease stands: slots granted in this episode, and until when they are held (epoch seconds)."""
+
+    granted: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +181,7 @@ class ImageSeen:
     copies: tuple[tuple[str, str], ...] = ()
     """(source snapshot, copy) by device, where CopyImage made them."""
     extras: tuple[str, ...] = ()
-    """Further snapshots of this delivery there, which no device of the AMI uses."""
+    """Further snapshots that this delivery made there, and no device of the AMI uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +201,15 @@ class DeprecationCarried:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused."""
+    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused.
+
+    ``unproven``: what bears our tags and cannot be shown to be ours; it was left alone.
+    """
 
     left: tuple[str, ...]
     unfinished: tuple[str, ...] = ()
     trouble: Fault | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SlotGranted:
-    """The destination has handed out a first copy slot."""
+    unproven: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +226,9 @@ class ShareRefused:
 
 @dataclass(frozen=True, slots=True)
 class CancelAsked:
-    """The tag is gone, or names this target no longer."""
+    """The tag is gone, or names this target no longer. ``expired``: the targets file's date has come."""
+
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +248,6 @@ class OutcomeTold:
 
 Event = (
     Refused
-    | SlotGranted
     | SharesOpened
     | ShareRefused
     | CancelAsked
@@ -226,6 +256,7 @@ Event = (
     | TargetUnfit
     | HubCopySeen
     | SlotsAsked
+    | SlotsSeen
     | SharesHeld
     | SharesReleased
     | CopyStarted

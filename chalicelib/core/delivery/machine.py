@@ -7,18 +7,21 @@ whoever reads the record next asks ``outstanding`` again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
 from chalicelib.core.faults import Fault
 
 S = State
 
 _END = frozenset({S.STOPPING, S.TIDYING})
+
+WORKING = frozenset({S.COPYING, S.REGISTERING, S.VERIFYING})
+"""States whose deadline acts only after a look at the target that was taken since, and shows the work unfinished."""
 
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
@@ -38,8 +41,8 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.DeadlinePassed: _END,
     },
     S.WAITING: {
-        ev.SlotsAsked: frozenset({S.WAITING}),
-        ev.SlotGranted: frozenset({S.OPENING}),
+        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}),
+        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}),
         ev.Refused: frozenset({S.WAITING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
@@ -47,7 +50,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
         ev.SharesHeld: frozenset({S.OPENING}),
-        ev.SharesOpened: frozenset({S.COPYING, S.REGISTERING, S.PUBLISHING}),
+        ev.SharesOpened: frozenset({S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}),
         ev.SnapshotsDeleted: frozenset({S.OPENING}),
         ev.ShareRefused: _END,
         ev.Refused: frozenset({S.OPENING}) | _END,
@@ -56,27 +59,28 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     },
     S.COPYING: {
         ev.SlotsAsked: frozenset({S.COPYING}),
+        ev.SlotsSeen: frozenset({S.COPYING}),
         ev.CopyStarted: frozenset({S.COPYING}),
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.COPYING}),
-        ev.ShareRefused: _END,
+        ev.ShareRefused: frozenset({S.COPYING}),
         ev.Refused: frozenset({S.COPYING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.COPYING, S.TIDYING}),
     },
     S.REGISTERING: {
-        ev.CopiesFound: frozenset({S.REGISTERING}),
+        ev.CopiesFound: frozenset({S.REGISTERING}) | _END,
         ev.CopyStarted: frozenset({S.REGISTERING}),
         ev.SlotsAsked: frozenset({S.REGISTERING}),
         ev.SharesReleased: frozenset({S.REGISTERING}),
         ev.SnapshotsDeleted: frozenset({S.REGISTERING}),
         ev.ImageRegistered: frozenset({S.VERIFYING, S.REGISTERING}),
-        ev.ImageNotFound: frozenset({S.REGISTERING}),
-        ev.ImageDiscarded: frozenset({S.REGISTERING}),
+        ev.ImageNotFound: frozenset({S.REGISTERING}) | _END,
+        ev.ImageDiscarded: frozenset({S.REGISTERING}) | _END,
         ev.Refused: frozenset({S.REGISTERING}) | _END,
         ev.CancelAsked: frozenset({S.REGISTERING}) | _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.REGISTERING}) | _END,
     },
     S.VERIFYING: {
         ev.CopyStarted: frozenset({S.VERIFYING}),
@@ -88,7 +92,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.DeprecationCarried: frozenset({S.PUBLISHING}),
         ev.Refused: frozenset({S.VERIFYING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.VERIFYING, S.TIDYING}),
     },
     S.PUBLISHING: {
         ev.CopyStarted: frozenset({S.PUBLISHING}),
@@ -128,6 +132,9 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
 """Where each event may lead. An event that is missing from a state's row is illegal there, and parks the record."""
 
 
+EXPIRED = "expired:"
+"""Begins a wish to end where the targets file's date has come, so that it is not wanted again by itself."""
+
 LISTED_FOR = 60
 """Seconds for which a list of all copies there is good enough to start a try by.
 
@@ -152,8 +159,13 @@ def _copies_whole(delivery: Delivery) -> bool:
 
 
 def deadline(delivery: Delivery) -> int | None:
-    """When the present state has lasted long enough, in epoch seconds. None: it has ended."""
+    """When the present state has lasted long enough, in epoch seconds. None: it has ended.
+
+    Of one whose deadline has passed: until when a look at the target is tried for.
+    """
     entered = delivery.entered
+    if delivery.overdue_at:
+        return delivery.overdue_at + pace.LAST_LOOK
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:
             between = delivery.target.copy_deadline if delivery.via else 0
@@ -177,7 +189,7 @@ def deadline(delivery: Delivery) -> int | None:
 
 def slots(delivery: Delivery) -> tuple[int, int]:
     """How many copy slots it wants in all, and how many of those are done with: one slot is one try of one copy."""
-    tried = sum(copy.tries for copy in delivery.copies)
+    tried = begun(delivery)
     live = sum(copy.state in (CopyState.INTENDED, CopyState.PENDING) for copy in delivery.copies)
     if delivery.state in (S.WAITING, S.OPENING, S.COPYING):
         return tried + sum(copy.state is CopyState.WANTED for copy in delivery.copies), tried - live
@@ -186,10 +198,19 @@ def slots(delivery: Delivery) -> tuple[int, int]:
     return tried, tried
 
 
+def begun(delivery: Delivery) -> int:
+    """How many slots it has used in this episode: one for each try of each copy."""
+    return sum(copy.tries for copy in delivery.copies)
+
+
 def slots_told(delivery: Delivery) -> str:
-    """What the destination should know, in one comparable text."""
-    wanted, done = slots(delivery)
-    return f"{delivery.episode}:{wanted}:{done}:{delivery.limited_at or 0}"
+    """What the copy quota should know, in one comparable text."""
+    return slots_text(delivery, *slots(delivery), delivery.limited_at or 0)
+
+
+def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
+    """Return what a copy quota was told, in one comparable text."""
+    return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
 def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
@@ -197,24 +218,20 @@ def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     state = delivery.state
     if state in ENDED:
         return ()
-    if delivery.fact("cancel") is not None and _can_cancel(delivery):
-        return (ev.CancelAsked(),)
+    wish = delivery.fact("cancel")
+    if wish is not None and _can_cancel(delivery):
+        return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
+    opening = state is S.OPENING and (delivery.held or delivery.kept)
+    if opening and all(is_open(delivery, share.hint) for share in delivery.shares):
+        return (ev.SharesOpened(),)  # before the deadline: it may have opened while nobody could look here
     last = deadline(delivery)
     if last is not None and now >= last and not _past_caring(delivery):
         return (ev.DeadlinePassed(),)
-    if state is S.WAITING and int(delivery.fact("slots") or 0) > 0:
-        return (ev.SlotGranted(),)
-    if state in (S.OPENING, S.COPYING):
+    if state in (S.OPENING, S.COPYING) and delivery.overdue is None:
         for share in delivery.shares:
             fault = refusal(delivery, share.hint)
             if fault is not None:
                 return (ev.ShareRefused(fault),)
-    if (
-        state is S.OPENING
-        and (delivery.held or delivery.kept)
-        and all(is_open(delivery, share.hint) for share in delivery.shares)
-    ):
-        return (ev.SharesOpened(),)
     return ()
 
 
@@ -272,10 +289,12 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     told = slots_told(delivery)
     if delivery.state is S.WAITING:
         if now >= delivery.next_ask or delivery.slots_asked != told:
-            return (do.AskSlots(*slots(delivery), delivery.limited_at),)
-        return ()
-    if delivery.slots_asked not in ("", told) or (starved(delivery) and now >= delivery.next_ask):
-        (last if delivery.state is S.COPYING else first).append(do.AskSlots(*slots(delivery), delivery.limited_at))
+            return (_ask(delivery),)
+        return (do.LookAtSlots(),)
+    if delivery.slots_asked not in ("", told) or (starved(delivery, now) and now >= delivery.next_ask):
+        (last if delivery.state is S.COPYING else first).append(_ask(delivery))
+    elif starved(delivery, now):
+        last.append(do.LookAtSlots())
     if delivery.state is S.TIDYING and (delivery.held or delivery.kept):
         first.append(do.ReleaseShares())
     elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
@@ -283,6 +302,11 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
         first.append(do.DeleteSnapshots(delivery.trash))
     return (*first, *_step(delivery, now, due=due), *last)
+
+
+def _ask(delivery: Delivery) -> do.AskSlots:
+    wanted, done = slots(delivery)
+    return do.AskSlots(wanted, begun(delivery), done, delivery.limited_at)
 
 
 def released_from(delivery: Delivery) -> int:
@@ -309,7 +333,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
         case S.REGISTERING if delivery.discarding:
             return (do.DiscardImage(),)
-        case S.REGISTERING if not delivery.recounted and any(copy.tries > 1 for copy in delivery.copies):
+        case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
             return (do.FindCopies(),)
         case S.REGISTERING:
             return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
@@ -323,14 +347,10 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.TIDYING:
             if not delivery.tidied:
                 return (do.FindLeftovers(),)
-            shares = delivery.held or delivery.kept
-            return () if shares else (do.TellOutcome(publish=not _late(delivery, now)),)
+            return () if delivery.held or delivery.kept else (do.TellOutcome(publish=delivery.overdue is None),)
         case S.PUBLISHING:
-            return (
-                ()
-                if delivery.held or (delivery.trash and not _late(delivery, now))
-                else (do.TellOutcome(publish=not _late(delivery, now)),)
-            )
+            waits = delivery.held or (delivery.trash and not late(delivery, now))
+            return () if waits else (do.TellOutcome(publish=delivery.overdue is None),)
         case _:
             return ()
 
@@ -340,9 +360,10 @@ def deadline_of_copies(delivery: Delivery) -> int:
     return delivery.entered[S.OPENING] + delivery.target.copy_deadline
 
 
-def _late(delivery: Delivery, now: int) -> bool:
+def late(delivery: Delivery, now: int) -> bool:
+    """Whether the notice, if it is refused now, is given up: an hour after the deadline."""
     last = deadline(delivery)
-    return last is not None and now >= last + pace.GRACE
+    return delivery.overdue is not None or (last is not None and now >= last + pace.GRACE)
 
 
 def _nudged(delivery: Delivery) -> bool:
@@ -357,6 +378,8 @@ def _nudged(delivery: Delivery) -> bool:
 
 
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+    if delivery.overdue is not None:
+        return (do.FindCopies(),) if due else ()
     steps: list[do.Command] = []
     lost = [copy for copy in delivery.copies if copy.state is CopyState.INTENDED]
     if lost:
@@ -368,22 +391,27 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         steps.append(do.LookAtCopies(looks))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
-        ready = ready[: free_slots(delivery)]
+        ready = ready[: free_slots(delivery, now)]
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
     return tuple(steps)
 
 
-def free_slots(delivery: Delivery) -> int:
-    """How many slots it was handed and has not used; one slot is one try of one copy."""
-    return max(int(delivery.fact("slots") or 0) - sum(copy.tries for copy in delivery.copies), 0)
+def unused_slots(delivery: Delivery) -> int:
+    """How many slots it was granted and has not used; one slot is one try of one copy."""
+    return max(delivery.slots_granted - begun(delivery), 0)
 
 
-def starved(delivery: Delivery) -> bool:
+def free_slots(delivery: Delivery, now: int) -> int:
+    """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
+    return unused_slots(delivery) if now < delivery.slots_until - pace.LEASE_MARGIN else 0
+
+
+def starved(delivery: Delivery, now: int) -> bool:
     """Whether a copy cannot start for want of a slot."""
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
-    return delivery.state is S.COPYING and wanting and free_slots(delivery) == 0
+    return delivery.state is S.COPYING and wanting and free_slots(delivery, now) == 0
 
 
 def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
@@ -392,11 +420,22 @@ def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     return now >= copy.next_look or delivery.hint(f"look#{copy.source}") is not None
 
 
-def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Delivery:
-    """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3)."""
+MAKING = (do.StartCopy, do.RegisterImage)
+"""Commands that make something in the target, each under a nonce of its own."""
+
+
+def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
+    """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3).
+
+    ``nonces``: random texts that nobody can guess, one for each of ``wanted`` that makes something (``MAKING``), in
+    turn.
+    """
+    left = iter(nonces)
     for command in wanted:
+        nonce = next(left) if isinstance(command, MAKING) else ""
         match command:
             case do.StartCopy(source):
+                delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, source, now)))
                 delivery = replace(
                     delivery,
                     copies=tuple(
@@ -406,6 +445,7 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                             intended_at=now,
                             tries=copy.tries + 1,
                             copy=None,
+                            adopted=False,
                             looks=0,
                             next_look=now,
                         )
@@ -419,8 +459,10 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int) -> Deli
                 delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
             case do.RegisterImage():
                 delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
+                if delivery.method == "snapshots" or not delivery.token:
+                    delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, "", now)))
                 if delivery.method == "image":
-                    delivery = replace(delivery, whole_intended_at=now)
+                    delivery = replace(delivery, whole_intended_at=now, token=delivery.token or nonce)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(
@@ -455,6 +497,8 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.next_ask)
     elif delivery.state is S.SHARED:
         pass
+    elif delivery.state is S.COPYING and delivery.overdue is not None:
+        times.append(delivery.next_try)
     elif delivery.state is S.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
         if delivery.trash:
@@ -470,5 +514,5 @@ def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
     if copy.state in (CopyState.INTENDED, CopyState.PENDING):
         return max(copy.next_look, delivery.next_try)
     if copy.state is CopyState.WANTED:
-        return delivery.next_ask if starved(delivery) else max(copy.not_before, delivery.next_try)
+        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.next_ask
     return None

@@ -20,7 +20,7 @@ class State(StrEnum):
     CHECKING = "checking"
     """a role that cannot be assumed yet"""
     WAITING = "waiting"
-    """a free copy slot at its destination"""
+    """a free copy slot in its account and Region"""
     OPENING = "opening"
     """the source's owner to open snapshots and key"""
     COPYING = "copying"
@@ -44,6 +44,10 @@ class State(StrEnum):
 
 
 ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED, State.WITHDRAWN})
+
+
+ACCEPTED = "accepted"
+"""Hint that an operator leaves: the id of an AMI in the target that the delivery may take for its own."""
 
 
 class CopyState(StrEnum):
@@ -74,6 +78,8 @@ class Copy:
     source: str
     state: CopyState = CopyState.WANTED
     copy: str | None = None
+    adopted: bool = False
+    """Found by its nonce: CopySnapshot's answer was not heard."""
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
@@ -83,6 +89,21 @@ class Copy:
     looks: int = 0
     next_look: int = 0
     progress: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One CopySnapshot, RegisterImage or CopyImage that was intended. What bears its nonce was made by it.
+
+    The nonce is random and stands nowhere in the target before the call: whoever knows our other tags, which can be
+    predicted, does not know it.
+    """
+
+    nonce: str
+    source: str
+    """The source snapshot; "" for the image."""
+    at: int
+    """When it was intended (epoch seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,10 @@ class Delivery:
     key_arn: str = ""
     """The target's key, as its own account names it; known once checked."""
     copies: tuple[Copy, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    """Every one that may have made something, of earlier episodes too: by their nonces it is known again."""
+    unproven: tuple[str, ...] = ()
+    """What bears our tags there and no nonce of ours: it is left alone, and named to a person."""
     shares: tuple[Share, ...] = ()
     held: bool = False
     """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
@@ -152,7 +177,9 @@ class Delivery:
     discarding: bool = False
     """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
     discarded: tuple[str, ...] = ()
-    """Those that did: each try has a client token of its own, and none of them is taken for the new AMI."""
+    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
+    token: str = ""
+    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
     available_at: int | None = None
     """When the new AMI was first seen available, and the same image."""
     tagged: bool = False
@@ -170,6 +197,10 @@ class Delivery:
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
     leftovers: tuple[str, ...] = ()
+    overdue: Fault | None = None
+    """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
+    overdue_at: int = 0
+    """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: State | None = None
     """FAILED or CANCELLED once it is to end so."""
     tidied: bool = False
@@ -179,9 +210,13 @@ class Delivery:
     next_try: int = 0
     asks: int = 0
     next_ask: int = 0
-    """A destination that has not answered is asked again from then on."""
+    """A copy quota that has not answered is asked again from then on."""
     slots_asked: str = ""
-    """What was last asked of the destination: "wanted:done"."""
+    """What was last asked of the copy quota; see ``machine.slots_told``."""
+    slots_granted: int = 0
+    """How many slots it was granted in this episode, as its lease said when it was last read."""
+    slots_until: int = 0
+    """Until when that holds without another look."""
     hard_close_at: int | None = None
     heard: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
@@ -194,13 +229,22 @@ class Delivery:
         return addresses.delivery(self.id)
 
     @property
-    def destination(self) -> addresses.Key:
-        """Whose copy slots it needs."""
-        return addresses.destination(self.target.account, self.target.region)
+    def copy_quota(self) -> addresses.Key:
+        """Whose slots it needs."""
+        return addresses.copy_quota(self.target.account, self.target.region)
 
     def read_from(self, snapshot: str) -> str:
         """Return what is copied for a source snapshot: itself, or the hub's copy in this Region."""
         return self.via_copies.get(snapshot, snapshot)
+
+    def attempt(self, source: str = "") -> Attempt | None:
+        """Return the last attempt to copy a snapshot, or to make the image."""
+        return next((one for one in reversed(self.attempts) if one.source == source), None)
+
+    @property
+    def accepted(self) -> str:
+        """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""
+        return self.hints.get(ACCEPTED, "")
 
     @property
     def source_keys(self) -> tuple[str, ...]:

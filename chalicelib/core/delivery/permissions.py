@@ -99,11 +99,11 @@ def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
             return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{role}'}"
 
 
-def in_policies(delivery: Delivery, role: str, partition: str) -> dict[str, list[Access]]:
-    """Return what is to stand in the policy of each source key, by the key's ARN."""
+def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict[str, list[Access]]:
+    """Return what is to stand in the policy of each source key, by the key's ARN. ``hub``: ``key_policy.hub_mark``."""
     wanted: dict[str, list[Access]] = {}
     for share in needed(delivery):
         if share.resource.startswith(POLICIES):
-            one = access(share.holder, grantee(delivery, share, role, partition))
+            one = access(share.holder, grantee(delivery, share, role, partition), hub)
             wanted.setdefault(share.resource.removeprefix(POLICIES), []).append(one)
     return wanted

@@ -31,9 +31,10 @@ EXPIRED = "expired"
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A promotion's note of one delivery.
+    """A promotion's mark of one delivery.
 
     ``state``: running, delivered, failed or cancelled; in share mode shared, withdrawn, or ``EXPIRED``.
+    ``asked_again``: the episode of the promotion that asked for it while it was still failing; 0: none.
     """
 
     delivery: str
@@ -42,11 +43,34 @@ class Child:
     episode: int
     state: str
     image: str = ""
+    asked_again: int = 0
+
+    @property
+    def place(self) -> str:
+        """Names its target in a set: "account/region"."""
+        return f"{self.account}/{self.region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whom a value names, by "account/region". It lies beside the record, as 17,000 targets do not fit into an item.
+
+    ``wanted``: deliveries are to be there. ``kept``: what is there stays as it is (a target that cannot be judged now).
+    """
+
+    wanted: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+
+    def __contains__(self, place: str) -> bool:
+        return place in self.wanted or place in self.kept
+
+
+NOBODY = Plan()
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """One per source AMI for ever. Times are epoch seconds."""
+    """One per source AMI. Times are epoch seconds."""
 
     ami: str
     hub: str
@@ -55,49 +79,68 @@ class Promotion:
     state: State = State.REQUESTED
     episode: int = 0
     value: str | None = None
-    """The tag's value in force: what the running or last episode was made from. None: no tag, or never any."""
+    """The value in force: the last one that was understood. None: no tag, or never any."""
     candidate: str | None = None
-    """A value that has been read and is being examined."""
+    """A value that has been read and is being resolved, or examined."""
+    resolved: bool = False
+    """Whether the candidate was understood: its removals are under way, its additions wait for the source's checks."""
+    additions: bool = False
+    """Whether the candidate names a target that has no delivery yet, or one to be tried again."""
     read_at: int = 0
-    """When the value in force, or that being examined, was read; what happened to the tag before is no news."""
+    """When the value in force, or the candidate, was read; what happened to the tag before is no news."""
     image_name: str = ""
-    places: tuple[str, ...] = ()
-    """The targets in force, each as "account/region". Their settings lie beside the record, a chunk an item."""
     plan: str = ""
-    """Names those items."""
+    """Names the items that say whom the value in force names; "": nobody."""
+    planned: int = 0
+    """How many targets those are."""
+    admitted: bool = False
+    """Whether the source passed its checks for this plan: only then is a delivery of it started anew by itself."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
     members: int = 0
-    """The listing of the organisation that it was resolved by; 0: none was needed, or there was none."""
+    """The generation of the membership that it was resolved by; 0: none was needed, or there was none."""
+    places: str = ""
+    """Digest of the targets in force: a pass over all promotions sees by it whether a new file moves them."""
     refresh: bool = False
-    """The value in force is resolved anew because the organisation changed: nothing that failed is tried again."""
+    """The value in force is resolved anew as file or membership changed: nothing that failed is tried again."""
     cursor: int = 0
+    """So many targets of the plan have been expanded."""
+    blocked: tuple[Fault, ...] = ()
+    """Of single accounts that the value names and that cannot be served: they get nothing new and lose nothing."""
+    to_notify: tuple[Fault, ...] = ()
+    """Faults of a value, a source or single accounts that nobody has been notified of."""
     faults: tuple[Fault, ...] = ()
+    """Those of the last notice, as long as they are in force: for people."""
     why: str = ""
     """Why it is over, in a sentence."""
     cancelling: bool = False
+    """Whether deliveries that the plan does not contain may still run, or be shared."""
+    cancelled_to: str = ""
+    """The last delivery that was asked to end: a slice ends there."""
     standing: bool = False
     """Whether deliveries of it rest in ``shared``: they end with the tag, and with the AMI itself."""
     withdrawing: bool = False
     """Whether those are to end whatever the value says: the AMI is gone, or disabled."""
     absent_since: int = 0
-    """Since when looks have not shown the tag, or the AMI: it is believed only after a while (law 5)."""
-    reopen: tuple[str, ...] = ()
-    """Deliveries that were failing when they were asked for again: they start anew when they have ended."""
+    """Since when looks have not shown the tag, or the AMI: it is believed only after a while (invariant 5)."""
     only: tuple[str, ...] = ()
     """Accounts whose failed deliveries are to start anew, where an operator asked for those alone; none: all."""
-    hindered_until: int = 0
-    """After a refusal nothing is asked before then, whatever rings."""
+    blocked_until: int = 0
+    """After a refusal no check is made, and nothing is opened or published, before then. Removals go on."""
+    look_blocked_until: int = 0
+    """After a refused look at the tag: the next one."""
     tries: int = 0
     next_try: int = 0
     since: int = 0
     """When the present state was entered."""
     summarised: int = 0
-    """The last episode whose summary was told."""
+    """The last episode whose summary was published."""
     refused_value: str | None = None
     """The value that was last refused; discovery leaves it alone."""
-    refused_told: str = ""
-    """Digest of the faults last told, so that a crash repeats a notice and a poll does not."""
+    refused_for: str = ""
+    """Digest of the faults last notified, so that a crash repeats a notice and a poll does not."""
+    refused_by_organization: bool = False
+    """Whether that refusal may pass with the next reading of the organization."""
     heard: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
     hints: Mapping[str, str] = field(default_factory=dict)

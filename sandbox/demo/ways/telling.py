@@ -21,7 +21,7 @@ GOOD = {"delivered": "delivered", "shared": "shared: may launch the hub's AMI", 
 BAD = ("failed", "cancelled")
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are told of once."""
-OURS = re.compile(r"AmiPromoter(\d{12})")
+OURS = re.compile(r"AmiPromoter\d{12}[a-z0-9]+To(\d{12})")
 """Begins the Sid of a statement of ours in a key's policy."""
 
 

@@ -2,4 +2,4 @@
 
 from chalicelib.service.discover import Discover
 
-Discover.run = lambda _self: None
+Discover.run = lambda _self, *, time_left: None

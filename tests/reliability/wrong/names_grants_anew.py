@@ -2,6 +2,8 @@
 
 import uuid
 
-from chalicelib.core.share import Share
+from chalicelib.adapters import doors
+from chalicelib.core import share
 
-Share.grant_name = property(lambda share: f"ami-promoter-{share.holder_key}-{uuid.uuid4().hex}")
+for module in (doors, share):
+    module.grant_name = lambda share, region: f"ami-promoter:{region}:{share.holder_key}:{uuid.uuid4().hex}"

@@ -3,7 +3,6 @@
 import uuid
 
 from chalicelib.adapters.target import AwsTarget
-from chalicelib.ports import Named
 
 _client = AwsTarget._client
 
@@ -23,4 +22,4 @@ class Anew:
 
 
 AwsTarget._client = lambda self, service, *rest: Anew(_client(self, service, *rest))
-AwsTarget.find_image = lambda _self, _delivery: Named()
+AwsTarget.find_image = lambda _self, _delivery: ()

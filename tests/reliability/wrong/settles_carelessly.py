@@ -3,8 +3,9 @@
 import uuid
 from dataclasses import replace
 
+from chalicelib.adapters import doors
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.core.share import Share
+from chalicelib.core import share
 
 _save = DynamoLedger.save
 
@@ -12,9 +13,11 @@ _save = DynamoLedger.save
 def save(self, shares, *rest, **more):
     """Write as if the shares had been read just now."""
     versions = {(s.resource, s.holder_key): s.version for one in shares for s in self.shares(one.resource)}
-    fresh = [replace(s, version=versions[s.resource, s.holder_key]) for s in shares]
+    fresh = [replace(s, version=versions.get((s.resource, s.holder_key), s.version)) for s in shares]
     return _save(self, fresh, *rest, **more)
 
 
 DynamoLedger.save = save
-Share.grant_name = property(lambda share: f"ami-promoter-{share.holder_key}-{uuid.uuid4().hex}")
+
+for module in (doors, share):
+    module.grant_name = lambda share, region: f"ami-promoter:{region}:{share.holder_key}:{uuid.uuid4().hex}"

@@ -2,6 +2,6 @@
 
 import time
 
-from chalicelib.core.promotion import machine
+from chalicelib.core.promotion import evolving
 
-machine.tag_hint = lambda _version, _at: f"{int(time.time() * 1000):015d}"
+evolving.tag_hint = lambda _version, _at: f"{int(time.time() * 100):012d}"

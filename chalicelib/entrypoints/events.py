@@ -1,4 +1,4 @@
-"""Events in: each is a hint. Its receiver notes it on a record and rings; what is true is read from AWS by ``act``.
+"""Maps an event to a wake, and does nothing else: what is true is read from AWS by the worker that the wake starts.
 
 Account and Region are taken from the envelope, ids from the text after the last "/" of an ARN: AWS's own samples
 show three spellings of a snapshot's ARN [aws-facts 1b, VERIFIED]. Whatever does not fit is left, not raised: a
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chalicelib.core import addresses, register
-from chalicelib.core.promotion import machine
-from chalicelib.ports import Records, Write
-from chalicelib.service import promotions
-from chalicelib.service.bell import Bell, Clock
+from chalicelib.core import addresses
+from chalicelib.core.addresses import Key
+from chalicelib.core.promotion import evolving
+from chalicelib.core.wakes import Reason, Wake
+from chalicelib.ports import Records, Wakes
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
 SNAPSHOT = re.compile(r"snap-[0-9a-f]{1,40}\Z")
@@ -27,19 +27,18 @@ MAX_ID = 100
 MAX_VERSION = 10**12
 
 
-class Inbound:
-    """Notes events on records."""
+class Events:
+    """Sends wakes. Of the records it reads look-ups only, and writes nothing [invariant 11]."""
 
-    def __init__(self, records: Records, bell: Bell, clock: Clock, *, hub: str, region: str, trigger_tag: str) -> None:
+    def __init__(self, records: Records, wakes: Wakes, *, hub: str, region: str, trigger_tag: str) -> None:
         self._records = records
-        self._bell = bell
-        self._clock = clock
+        self._wakes = wakes
         self._hub = hub
         self._region = region
         self._trigger_tag = trigger_tag
 
     def tag_change(self, event: Mapping[str, Any]) -> None:
-        """``Tag Change on Resource`` for an image of the hub: an older or repeated one changes nothing."""
+        """``Tag Change on Resource`` for an image of the hub. Its version says which of several is the newest."""
         detail = _mapping(event.get("detail"))
         tags = _mapping(detail.get("tags"))
         changed = detail.get("changed-tag-keys")
@@ -51,25 +50,17 @@ class Inbound:
             or self._trigger_tag not in changed
         ):
             return
-        if register.DELIVERY_TAG in tags:
+        version = _whole(detail.get("version"))
+        if version is None or not 0 <= version < MAX_VERSION:
             return
-        version = detail.get("version")
-        if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < MAX_VERSION:
-            return
-        key = addresses.promotion(ami)
-        hint, cause = {"tag": machine.tag_hint(version, _epoch(event.get("time")))}, _id(event)
-        if self._trigger_tag not in tags:
-            self._bell.note(key, hint, cause, newer=True)
-            return
-        record = machine.started(ami, self._hub, self._region, self._clock())
-        write = Write(key, record.state.value, promotions.plain(record), record.due_at)
-        self._bell.note_or_create(write, hint, cause, newer=True)
+        name = "tag" if self._trigger_tag in tags else "untag"
+        self._wake(addresses.promotion(ami), name, evolving.tag_hint(version, _epoch(event.get("time"))), event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
         """``EC2 AMI State Change`` in the hub: a promotion that waits for its AMI may go on."""
         ami = _last(event.get("resources"), AMI)
         if self._from_hub(event) and ami is not None:
-            self._bell.note(addresses.promotion(ami), {"image": _id(event)}, _id(event))
+            self._wake(addresses.promotion(ami), "image", _id(event), event)
 
     def target_event(self, event: Mapping[str, Any]) -> None:
         """What a target forwards: a copy that ended, or an AMI that became available. Only for our own deliveries."""
@@ -82,18 +73,20 @@ class Inbound:
         if event.get("detail-type") == "EBS Snapshot Notification" and detail.get("event") == "copySnapshot":
             source = _last([detail.get("source")], SNAPSHOT)
             if source is not None:
-                self._hint(addresses.copy_lookups(account, region, source), f"look#{source}", event)
+                self._wake_deliveries(addresses.copy_lookups(account, region, source), f"look#{source}", event)
         elif event.get("detail-type") == "EC2 AMI State Change":
             image = _last(event.get("resources"), AMI)
             if image is not None:
-                self._hint(addresses.image_lookups(account, region, image), "image", event)
+                self._wake_deliveries(addresses.image_lookups(account, region, image), "image", event)
 
-    def _hint(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
-        ident = _id(event)
+    def _wake_deliveries(self, partition: str, name: str, event: Mapping[str, Any]) -> None:
         for key, item in self._records.list(partition, "delivery#"):
             # By way of the hub's own copy: the delivery knows each copy by its first source.
-            hint = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
-            self._bell.note(addresses.delivery(key.sk.removeprefix("delivery#")), {hint: ident}, ident)
+            reason = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
+            self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, _id(event), event)
+
+    def _wake(self, key: Key, name: str, value: str, event: Mapping[str, Any]) -> None:
+        self._wakes.send(Wake(key, _id(event), Reason(name, value)))
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:
         return event.get("account") == self._hub and event.get("region") == self._region
@@ -102,6 +95,13 @@ class Inbound:
 def _id(event: Mapping[str, Any]) -> str:
     """Return the event's id, as text that a record can hold, whatever came."""
     return ascii(str(event.get("id")))[1:-1][:MAX_ID]
+
+
+def _whole(value: Any) -> int | None:
+    """Read a whole number, however JSON wrote it: AWS's sample of a tag event has ``3``, others show ``3.0``."""
+    if isinstance(value, float) and value.is_integer():  # false for NaN and the infinities
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _epoch(time: Any) -> int | None:

@@ -11,8 +11,10 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.share import Share, State
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
-from chalicelib.service.settle import Settle
+from chalicelib.service.share_worker import ShareWorker
+from tests.fakes import copying
 from tests.service.cloud import Quiet
+from tests.service.entitled import ListedOnly
 from tests.stores import in_memory
 
 ACCOUNT = "222222222222"
@@ -23,7 +25,6 @@ NOW = 1_800_000_000
 class Slow:
     """The port ``Door`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
 
-    foreign = True
     batch = 500
 
     def __init__(self) -> None:
@@ -58,11 +59,11 @@ class Snapshot:
         self.door, self.stores = Slow(), in_memory()
         self.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, NOW), NOW)
         bell = Bell(self.stores.records, self, lambda: self.now)
-        self.settle = Settle(
+        self.worker = ShareWorker(
             self.stores.records,
             self.stores.ledger,
             {"snapshot": self.door},
-            self,
+            ListedOnly(self),
             bell,
             lambda: self.now,
             Quiet(),
@@ -78,12 +79,12 @@ class Snapshot:
     def hold(self) -> None:
         """A delivery needs the share."""
         wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
-        self.stores.ledger.hold(RESOURCE.pk, wanted, "d1:1")
+        self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
         self._come_or_go("holds")
 
     def release(self) -> None:
         """It needs it no longer."""
-        self.stores.ledger.release(RESOURCE.pk, ACCOUNT, "d1:1")
+        self.stores.ledger.release(RESOURCE.pk, ACCOUNT, copying("d1"))
         self._come_or_go("lets go")
 
     def _come_or_go(self, what: str) -> None:
@@ -92,14 +93,14 @@ class Snapshot:
     def run(self) -> None:
         """Settle once, some time later."""
         self.now += 60
-        self.settle.run(RESOURCE, time_left=lambda: 30)
+        self.worker.run(RESOURCE, time_left=lambda: 30)
 
     def settled(self) -> State:
-        """Settle until nothing changes; how the ledger has the share then."""
+        """Settle until nothing changes; how the ledger has the share then: one that has left it was closed."""
         for _ in range(10):
             self.run()
-        (found,) = self.stores.ledger.shares(RESOURCE.pk)
-        return found.state
+        found = self.stores.ledger.shares(RESOURCE.pk)
+        return found[0].state if found else State.ARCHIVED
 
 
 def test_what_a_late_call_opened_is_closed_again():
@@ -110,11 +111,11 @@ def test_what_a_late_call_opened_is_closed_again():
     def meanwhile() -> None:
         snapshot.run()
         snapshot.release()
-        assert snapshot.settled() is State.CLOSED
+        assert snapshot.settled() is State.ARCHIVED
 
     snapshot.door.between = meanwhile
     snapshot.run()
-    assert snapshot.settled() is State.CLOSED
+    assert snapshot.settled() is State.ARCHIVED
     assert snapshot.door.permissions == set()
 
 
@@ -126,7 +127,7 @@ def test_what_a_late_call_closed_is_opened_again():
     snapshot.release()
 
     def meanwhile() -> None:
-        assert snapshot.settled() is State.CLOSED
+        assert snapshot.settled() is State.ARCHIVED
         snapshot.hold()
         assert snapshot.settled() is State.OPEN
 
@@ -140,5 +141,5 @@ def test_what_a_late_call_closed_is_opened_again():
 @pytest.mark.parametrize("tried", [State.OPEN, State.CLOSED, State.CLOSING])
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
     """Whatever raced: law 2."""
-    found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, before_us=True)
+    found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
     assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

@@ -1,38 +1,46 @@
-"""Events in: hints are noted on the right record, and nothing else happens, whatever comes."""
+"""Events in: a wake goes to the right record, its reason is left there, and nothing else happens, whatever comes."""
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import addresses
-from chalicelib.inbound import Inbound
+from chalicelib.core import addresses, wakes
+from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
-from chalicelib.service.bell import Bell
+from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 
 HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000
 AMI = "ami-0abc"
 
 
-class Rung(list):
-    """The port ``Rings``: remembers who was rung."""
+class ReadOnly:
+    """Records as a function that hears events has them: look-ups, and nothing else."""
 
-    def ring(self, key, cause):
-        """See the port."""
-        self.append(key.pk)
+    def __init__(self, records):
+        self.list = records.list
 
 
 class Scene:
-    """Inbound over in-memory records."""
+    """Events over in-memory records; each wake comes back through a queue, as its worker takes it."""
 
     def __init__(self):
-        self.records, self.rung = MemoryRecords(), Rung()
-        bell = Bell(self.records, self.rung, lambda: NOW)
-        self.inbound = Inbound(self.records, bell, lambda: NOW, hub=HUB, region=REGION, trigger_tag="promote")
+        self.records, self.rung = MemoryRecords(), []
+        self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
+        self.reasons = Reasons(self.records, lambda: NOW, hub=HUB, region=REGION)
+
+    def send(self, wake):
+        """The port ``Wakes``."""
+        self.rung.append(wake.key.pk)
+        taken = wakes.decode(wakes.encode(wake))
+        assert taken == wake
+        self.reasons.leave(taken.key, taken.reason)
 
     def hints(self, key):
         """What is noted on a record; None if there is none."""
@@ -87,9 +95,9 @@ def copy_event(snapshot_arn=f"arn:aws:ec2::{REGION}:snapshot/snap-0c", source="s
     }
 
 
-def test_a_tag_starts_a_promotion_and_rings_it(scene):
-    """The record is there before the ring."""
-    scene.inbound.tag_change(tag_event())
+def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
+    """The function that hears the event writes nothing; the worker makes the record before it runs."""
+    scene.events.tag_change(tag_event())
 
     assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
     assert scene.rung == [f"promotion#{AMI}"]
@@ -106,21 +114,21 @@ def test_a_tag_starts_a_promotion_and_rings_it(scene):
 )
 def test_when_the_tag_changed_is_noted_with_it(scene, time, hint):
     """An event that comes a day late is known by it; one that does not say when is taken as it comes."""
-    scene.inbound.tag_change(tag_event(time=time))
+    scene.events.tag_change(tag_event(time=time))
 
     assert scene.hints(addresses.promotion(AMI)) == {"tag": hint}
 
 
 def test_a_repeated_or_older_event_changes_nothing(scene):
-    """AWS delivers at least once and in any order; the version of the tag set tells."""
-    scene.inbound.tag_change(tag_event())
+    """AWS delivers at least once and in any order; the version of the tag set tells. Each makes the worker look."""
+    scene.events.tag_change(tag_event())
     scene.records.begin(addresses.promotion(AMI))
     notes = scene.records.records[addresses.promotion(AMI)].notes
     for version in (3, 2, 1):
-        scene.inbound.tag_change(tag_event(detail={"version": version}))
+        scene.events.tag_change(tag_event(detail={"version": version}))
 
     assert scene.records.records[addresses.promotion(AMI)].notes == notes
-    assert len(scene.rung) == 1
+    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
 
 
 @pytest.mark.parametrize(
@@ -131,26 +139,50 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
         tag_event(resources=[f"arn:aws:ec2:{REGION}:{HUB}:instance/i-0abc"]),
         tag_event(resources=[]),
         tag_event(detail={"changed-tag-keys": ["Name"]}),
-        tag_event(detail={"tags": {"promote": "dev", "ami-promoter:delivery": "0123"}}),
         tag_event(detail={"tags": {}}),
         tag_event(detail={"version": "3"}),
         tag_event(detail={"version": True}),
         tag_event(detail={"version": -1}),
+        tag_event(detail={"version": 3.5}),
+        tag_event(detail={"version": float("nan")}),
+        tag_event(detail={"version": float("inf")}),
+        tag_event(detail={"version": 1e300}),
     ],
-    ids=["account", "region", "instance", "nothing", "key", "ours", "removed", "text", "boolean", "negative"],
+    ids=[
+        "account",
+        "region",
+        "instance",
+        "nothing",
+        "key",
+        "removed",
+        "text",
+        "boolean",
+        "negative",
+        "broken",
+        "not a number",
+        "infinite",
+        "too large",
+    ],
 )
 def test_what_is_not_a_new_tag_on_an_image_of_the_hub_starts_nothing(scene, event):
-    """Another account, Region, resource or key; a tag that we set ourselves; a removed tag of an unknown AMI."""
-    scene.inbound.tag_change(event)
+    """Another account, Region, resource or key; a removed tag of an unknown AMI."""
+    scene.events.tag_change(event)
 
     assert scene.records.records == {}
-    assert scene.rung == []
+
+
+@pytest.mark.parametrize("version", [3, 3.0])
+def test_a_version_may_be_written_as_a_float(scene, version):
+    """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are the third."""
+    scene.events.tag_change(tag_event(detail={"version": version}))
+
+    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
 
 
 def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
     """It may have to be cancelled."""
-    scene.inbound.tag_change(tag_event())
-    scene.inbound.tag_change(tag_event(detail={"version": 4, "tags": {}}))
+    scene.events.tag_change(tag_event())
+    scene.events.tag_change(tag_event(detail={"version": 4, "tags": {}}))
 
     assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000004"}
 
@@ -172,7 +204,7 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
     key = with_delivery(scene)
     event = copy_event()
     event["detail"]["source"] = arn.format(REGION, "snap-0a")
-    scene.inbound.target_event(event)
+    scene.events.target_event(event)
 
     assert scene.hints(key) == {"look#snap-0a": "event-2"}
     assert scene.rung == ["delivery#0123"]
@@ -191,7 +223,7 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
 def test_a_copy_that_is_not_ours_is_nobodys_business(scene, event):
     """Forged, foreign or unknown: no record is touched, none is made."""
     key = with_delivery(scene)
-    scene.inbound.target_event(event)
+    scene.events.target_event(event)
 
     assert scene.hints(key) == {}
     assert len(scene.records.records) == 1
@@ -226,7 +258,74 @@ def test_a_malformed_event_raises_nothing_and_starts_nothing_strange(sample, dat
     spot[path[-1]] = data.draw(json_values)
     scene = Scene()
     with_delivery(scene)
-    for handle in (scene.inbound.tag_change, scene.inbound.image_state, scene.inbound.target_event):
+    for handle in (scene.events.tag_change, scene.events.image_state, scene.events.target_event):
         handle(event)
 
     assert set(scene.records.records) <= {addresses.promotion(AMI), addresses.delivery("0123")}
+
+
+def take(scene, body):
+    """A message with this body is taken; whatever its reason, its record is named."""
+    wake = wakes.decode(json.dumps(body))
+    if wake.reason is not None:
+        scene.reasons.leave(wake.key, wake.reason)
+    return wake
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"tag": "3"},
+        {"tag": "000000000003@soon"},
+        {"tag": 3},
+        {"cancel": "1:drain"},
+        {"image": "x" * 101},
+        {"image": "\u0660"},
+        {"look#snap-0a": "event"},
+        {"tag": "000000000003", "image": "event"},
+        {},
+        [],
+        "tag",
+        None,
+    ],
+)
+def test_a_reason_that_no_event_gives_is_dropped(scene, reason):
+    """The message is untrusted: neither another hint nor a record comes of it; the record looks all the same."""
+    key = addresses.promotion(AMI)
+    scene.records.create(Write(key, "running", {}, NOW), NOW)
+
+    assert take(scene, {"key": key.pk, "cause": "forged", "reason": reason}) == wakes.Wake(key, "forged")
+    assert scene.hints(key) == {}
+
+
+@pytest.mark.parametrize("body", [[], {}, {"key": 5}, {"key": ""}, {"key": "promotion#" + "a" * 200}, "promotion"])
+def test_a_message_that_names_no_record_is_an_error(body):
+    """It goes to the dead letters, where a person sees it."""
+    with pytest.raises(ValueError, match="is no wake"):
+        wakes.decode(json.dumps(body))
+
+
+@pytest.mark.parametrize("pk", ["promotion#x", "promotion#ami-0abc\n", "promotion#ami-", "delivery#0123"])
+def test_only_the_promotion_of_an_ami_is_begun(scene, pk):
+    """Nothing else is made by a message, whatever it names."""
+    take(scene, {"key": pk, "cause": "forged", "reason": {"tag": "000000000003"}})
+
+    assert scene.records.records == {}
+
+
+@given(json_values, json_values)
+def test_no_message_makes_more_than_the_promotion_of_an_ami(key, reason):
+    """Whatever stands in it."""
+    scene = Scene()
+    with contextlib.suppress(ValueError):
+        take(scene, {"key": key, "cause": "x", "reason": reason})
+    assert scene.records.records == {}
+
+
+def test_a_reason_taken_twice_is_left_once(scene):
+    """Its worker died after leaving it, and SQS brings the message again."""
+    for _ in range(2):
+        take(scene, {"key": f"promotion#{AMI}", "cause": "event-1", "reason": {"tag": "000000000003"}})
+
+    assert scene.records.records[addresses.promotion(AMI)].notes == 1
+    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}

@@ -1,4 +1,4 @@
-"""Hostile events and tag values by the thousand, grown from events as the sandbox emits them (tests/samples).
+"""Hostile events, messages and tag values by the thousand, grown from events as the sandbox emits them (tests/samples).
 
 Nothing raises, since the event would only come again; nothing is written that DynamoDB would refuse; and nothing starts
 but the promotion of a well-formed AMI of the hub, whose tag ``act`` then reads from EC2.
@@ -18,25 +18,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core import addresses, notices
-from chalicelib.core.promotion import machine
+from chalicelib.core import addresses, notices, wakes
+from chalicelib.core.promotion import evolving
 from chalicelib.core.targets import Directory, Target, resolve
-from chalicelib.inbound import AMI, Inbound
+from chalicelib.entrypoints.events import AMI, Events
 from chalicelib.ports import Write
-from chalicelib.service.bell import Bell
+from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 
 NOW = 1_800_000_000
 HUB, REGION, TRIGGER = "111111111111", "us-east-1", "promote"
 SAMPLES: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "samples" / "events.json").read_text(encoding="utf-8")
+    (Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8")
 )
 LONGEST_KEY = 2048
 LONGEST_HINT = 400
 """Bytes; a record has a few hints, and an item 400 KB."""
 
 HOSTILE: list[Any] = [
-    None, True, -1, 0, 10**30, 1.5, float("nan"), "", " ", "\x00", "\ud800", "a" * 5000, "ami-" + "0" * 3000,
+    None, True, -1, 0, 10**30, 1.5, 3.0, 1e300, float("nan"), float("inf"),
+    "", " ", "\x00", "\ud800", "a" * 5000, "ami-" + "0" * 3000,
     "snap-" + "0" * 3000, "ami-0abc\n", "ami-0ABC", "ami-", "snap-", "/", "#", "delivery#0123", "promotion#", [], {},
     [[]], [None], [{"a": []}], {"a": {}}, {"": ""}, "١٢٣٤٥٦٧٨٩٠١٢", "111111111111#us-east-1", "us-east-1/../",
     "copySnapshot",
@@ -73,14 +74,16 @@ class StrictRecords(MemoryRecords):
         return super().list(pk, prefix)
 
 
-class StrictRings(list[tuple[str, str]]):
-    """The port ``Rings``, as strict as SQS: groups of at most 128 characters."""
+class StrictWakes(list[wakes.Wake]):
+    """The port ``Wakes``, as strict as SQS: groups of at most 128 characters. What is sent is taken as it was meant."""
 
-    def ring(self, key, cause):
+    def send(self, wake):
         """See the port."""
-        assert len(key.pk) <= 128
-        cause.encode()
-        self.append((key.pk, cause))
+        assert 0 < len(wake.key.pk) <= 128
+        body = wakes.encode(wake)
+        assert len(body.encode()) < 1024
+        assert wakes.decode(body) == wake
+        self.append(wake)
 
 
 def check_key(pk: str) -> None:
@@ -119,10 +122,9 @@ def events(draw: Any) -> dict[str, Any]:
 
 def hear(event: Mapping[str, Any]) -> None:
     """Let all three receivers hear it, beside a delivery under way, and look at what has become of the records."""
-    records, rings = StrictRecords(), StrictRings()
-    inbound = Inbound(
-        records, Bell(records, rings, lambda: NOW), lambda: NOW, hub=HUB, region=REGION, trigger_tag=TRIGGER
-    )
+    records, sent = StrictRecords(), StrictWakes()
+    receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+    reasons = Reasons(records, lambda: NOW, hub=HUB, region=REGION)
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
     for sample in SAMPLES:  # the delivery's look-ups, as its lane writes them
@@ -131,8 +133,12 @@ def hear(event: Mapping[str, Any]) -> None:
             for lookups in (addresses.copy_lookups, addresses.image_lookups):
                 partition = lookups(sample["account"], REGION, name)
                 records.put(addresses.lookup(partition, "0123"), {"delivery": "0123"})
-    for receive in (inbound.tag_change, inbound.image_state, inbound.target_event):
+    before = copy.deepcopy(dict(records.records))
+    for receive in (receiver.tag_change, receiver.image_state, receiver.target_event):
         receive(event)
+    assert records.records == before  # who hears events writes nothing
+    for wake in sent:
+        reasons.leave(wake.key, wake.reason)
 
     made = set(records.records) - {delivery}
     item = records.records[delivery]
@@ -144,7 +150,7 @@ def hear(event: Mapping[str, Any]) -> None:
         assert (event["account"], event["region"]) == (HUB, REGION)
         assert TRIGGER in event["detail"]["tags"]
         assert records.records[key].state == "requested"
-    assert {pk for pk, _ in rings} <= {key.pk for key in records.records}
+    assert {wake.key.kind for wake in sent} <= {"promotion", "delivery"}
 
 
 ACCOUNTS = ("222222222222", "333333333333")
@@ -163,7 +169,7 @@ def read(value: str) -> None:
     assert {target.account for target in found.targets} <= set(ACCOUNTS)
     assert all(f.code and f.what and f.cure for f in found.faults)
     if found.faults:
-        promotion = machine.started("ami-0abc", HUB, REGION, NOW)
+        promotion = evolving.started("ami-0abc", HUB, REGION, NOW)
         notice = notices.refused(promotion, found.faults, NOW)
         json.dumps(notice).encode()
         assert len(json.dumps(notice)) < 64 * 1024

@@ -1,0 +1,130 @@
+"""A copy quota: how many snapshot copies may run at once in one (account, Region). It alone grants copy slots.
+
+EC2 runs 20 snapshot copies at once into one account and Region and refuses the next [aws-facts 2, VERIFIED].
+One slot is one try of one copy. Nothing is counted up or down: what is free is derived, each time, from what the
+deliveries say of themselves, so that no counter can stick.
+
+A slot is a lease. A delivery renews it when it asks. One whose lease has run out is looked at: where its record goes
+on, the quota renews the lease for it; where nobody works on the record any more (parked, damaged, gone, ended), its
+slots are given to others. That stops no copy: a running copy that its delivery speaks of again counts again, even over
+the limit, and EC2's ``ResourceLimitExceeded`` tells of all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from chalicelib.core import addresses, pace
+
+LIMIT = 20
+LIMIT_HELD_FOR = 5 * pace.MINUTE
+"""For how long a limit that EC2 taught is believed before one more copy is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyQuota:
+    """The quota's record. It holds nothing that could not be worked out again. Times are epoch seconds."""
+
+    account: str
+    region: str
+    limited_at: int = 0
+    """When EC2 last refused a copy, as far as this record has learned from it."""
+    raised_at: int = 0
+    """When the limit was last raised by one."""
+    limit: int = LIMIT
+    full: bool = False
+    """Whether somebody lacks a slot: then one that is given back is news to the quota's worker."""
+    due_at: int | None = None
+
+    @property
+    def key(self) -> addresses.Key:
+        """Where it is stored."""
+        return addresses.copy_quota(self.account, self.region)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotLease:
+    """The slots of one delivery: what it asks, what it was granted, and until when that counts by itself.
+
+    ``wanted``, ``done`` and ``granted`` count copy tries over the whole episode. The delivery writes all but
+    ``granted``; the quota's worker writes ``granted``; both move ``until`` (epoch seconds) ahead.
+    """
+
+    delivery: str
+    episode: int
+    created_at: int
+    wanted: int
+    done: int
+    granted: int = 0
+    until: int = 0
+    limited_at: int = 0
+    """When EC2 last told this delivery that too many copies run there."""
+
+    @property
+    def running(self) -> int:
+        """Slots in use, or granted and not yet used. A delivery that wants fewer than it got gives the rest back."""
+        return max(min(self.granted, self.wanted) - self.done, 0)
+
+    @property
+    def lacking(self) -> int:
+        """Copies that wait for a slot."""
+        return max(self.wanted - self.granted, 0)
+
+    @property
+    def over(self) -> bool:
+        """Whether it will ask no more."""
+        return self.done >= self.wanted
+
+
+def state(quota: CopyQuota) -> str:
+    """Name the record's state: ``full`` or ``open``."""
+    return "full" if quota.full else "open"
+
+
+def learn(quota: CopyQuota, leases: Iterable[SlotLease], now: int) -> CopyQuota:
+    """Take what EC2 refused as the limit for a while: other people copy into that account too.
+
+    The try that was refused is done with, so what still runs is what EC2 allows us now; that may be nothing at all.
+    """
+    leases = tuple(leases)
+    hit = max((lease.limited_at for lease in leases), default=0)
+    running = sum(lease.running for lease in leases)
+    if hit > quota.limited_at:
+        return replace(quota, limited_at=hit, limit=min(LIMIT, running))
+    if quota.limit < LIMIT and now >= max(quota.limited_at, quota.raised_at) + LIMIT_HELD_FOR:
+        return replace(quota, raised_at=now, limit=quota.limit + 1)
+    return quota
+
+
+def grants(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease, ...]:
+    """Return those that get more, with their new total: the oldest gets all that it lacks, then the next.
+
+    One each would begin everybody at once, and then let all but the oldest wait for their second copy with their
+    shares open and their copy deadline running out.
+    """
+    by_age = sorted(leases, key=lambda lease: (lease.created_at, lease.delivery))
+    free = max(limit - sum(lease.running for lease in by_age), 0)
+    given = []
+    for lease in by_age:
+        more = min(lease.lacking, free)
+        free -= more
+        if more:
+            given.append(replace(lease, granted=lease.granted + more, until=now + pace.LEASE))
+    return tuple(given)
+
+
+def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease, ...]:
+    """Return those whose lease has run out and that matter now: they hold slots, want none, or would be granted some.
+
+    All others that have run out wait for their turn, so that a long queue costs no reads.
+    """
+    leases = tuple(leases)
+    next_ones = {lease.delivery for lease in grants(limit, leases, now)}
+    run_out = (lease for lease in leases if now >= lease.until)
+    return tuple(lease for lease in run_out if lease.running or lease.over or lease.delivery in next_ones)
+
+
+def next_look(leases: Iterable[SlotLease], now: int) -> int | None:
+    """When the quota must be looked at again by itself: soon while anyone lacks a slot, never when nobody does."""
+    return now + 5 * pace.MINUTE if any(lease.lacking for lease in leases) else None

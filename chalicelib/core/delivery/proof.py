@@ -1,0 +1,184 @@
+"""What in a target is this delivery's own: what bears the nonce of one of its attempts, and nothing else.
+
+The tags that name hub, promotion and delivery can be predicted, so anybody in a target can put them on a snapshot or an
+AMI of his own. A nonce is drawn for each attempt and is known to nobody there before the call has made what bears it.
+
+=====================================  =======================================================================
+what shows                             what becomes of it
+=====================================  =======================================================================
+its id is on record                    ours: AWS's answer, or an earlier look, gave the id
+the one bearer of a known nonce        ours: adopted, or deleted as the surplus of an older attempt
+two bearers of one nonce               neither adopted nor deleted; a fault names both
+our delivery's tag, no nonce of ours   left alone; an AMI with the name is a fault, until an operator accepts it
+=====================================  =======================================================================
+
+A bearer that is older than its attempt, less five minutes, is no bearer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.core import pace
+from chalicelib.core.delivery.events import SeenCopy, ShownImage
+from chalicelib.core.delivery.model import Attempt, Delivery
+from chalicelib.core.faults import Fault
+
+CLOCKS_DIFFER = 5 * pace.MINUTE
+"""A bearer may seem so much older than the intent that it came of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The snapshots that bear the delivery's tag, sorted by what is known of them."""
+
+    ours: tuple[SeenCopy, ...] = ()
+    doubled: tuple[SeenCopy, ...] = ()
+    """Several that bear one nonce, where it is not known which of them is ours."""
+    unproven: tuple[SeenCopy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Who bears the name that the new AMI is to have."""
+
+    ours: str | None = None
+    """The AMI of this very delivery, if there is one; one that failed only where there is no other."""
+    stranger: str | None = None
+    """Another AMI, which does not bear the delivery's tag."""
+    unproven: str | None = None
+    """An AMI that bears the delivery's tag, and no nonce of its attempts."""
+    unfinished: bool = False
+    """Whether ours is not available."""
+
+
+def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
+    """Sort snapshots that bear the delivery's tag."""
+    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.trash)
+    ours, unproven = [], []
+    bearers: dict[str, list[SeenCopy]] = defaultdict(list)
+    for one in seen:
+        attempt = _attempt(delivery, one.nonce, one.started_at)
+        if one.copy in known:
+            ours.append(one)
+        elif attempt is None or attempt.source not in ("", one.source):
+            unproven.append(one)
+        elif attempt.source == "":  # CopyImage gives its nonce to every snapshot that it makes
+            ours.append(one)
+        else:
+            bearers[one.nonce].append(one)
+    heard = {one.nonce for one in ours if one.nonce and not _adopted(delivery, one.copy)}
+    doubled = []
+    for nonce, found in bearers.items():
+        rivals = [*found, *(one for one in ours if one.nonce == nonce)]
+        if nonce in heard:  # AWS's answer said which is ours
+            unproven.extend(found)
+        elif len(rivals) == 1:
+            ours.extend(found)
+        else:
+            doubled.extend(rivals)
+    left = set(doubled)
+    return Copies(tuple(one for one in ours if one not in left), tuple(doubled), tuple(unproven))
+
+
+def _adopted(delivery: Delivery, copy: str) -> bool:
+    return any(one.copy == copy and one.adopted for one in delivery.copies)
+
+
+def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
+    """Say who bears the new AMI's name. A deregistered AMI shows for a while, and has its name as long."""
+    there = list(shown)
+    mine = [one for one in there if one.delivery == delivery.id]
+    others = sorted(one.id for one in there if one not in mine)
+    proven, unproven = images(delivery, mine)
+    best = min((one for one in proven if one.id not in delivery.discarded), key=_best, default=None)
+    if best is not None:
+        return Named(ours=best.id, unfinished=best.state != "available")
+    return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
+
+
+def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[ShownImage, ...], tuple[ShownImage, ...]]:
+    """Sort AMIs that bear the delivery's tag into ours and the unproven ones; what is deregistered is left out."""
+    there = [one for one in shown if one.state != "deregistered"]
+    bearers: dict[str, list[str]] = defaultdict(list)
+    for one in there:
+        bearers[one.nonce].append(one.id)
+    known = {delivery.image, delivery.accepted, *delivery.discarded}
+
+    def ours(one: ShownImage) -> bool:
+        if one.id in known:
+            return True
+        attempt = _attempt(delivery, one.nonce, one.created_at)
+        return attempt is not None and attempt.source == "" and len(bearers[one.nonce]) == 1
+
+    return tuple(one for one in there if ours(one)), tuple(one for one in there if not ours(one))
+
+
+def _attempt(delivery: Delivery, nonce: str, made_at: int) -> Attempt | None:
+    """Return the attempt that a thing can have come of, by the nonce that it bears and its age."""
+    found = next((one for one in delivery.attempts if one.nonce == nonce), None)
+    return found if found is not None and made_at >= found.at - CLOCKS_DIFFER else None
+
+
+def _best(one: ShownImage) -> tuple[bool, bool, str]:
+    """Order AMIs of ours: what is available before what is being made, and what has failed last."""
+    return one.state != "available", one.state != "pending", one.id
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What of a delivery's is to be removed from its target, and what bears its tag and is left."""
+
+    images: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    showing: tuple[str, ...] = field(default=())
+    """Those of them that showed: an id that is known is removed also where a stale list does not show it."""
+    unfinished: tuple[str, ...] = ()
+    """Copies among them that still run."""
+    unproven: tuple[str, ...] = ()
+
+
+def removal(delivery: Delivery, shown: Sequence[ShownImage], seen: Sequence[SeenCopy]) -> Removal:
+    """Say what to remove. An AMI that an operator has accepted is not among it: it is somebody's."""
+    there, strange = images(delivery, shown)
+    made = [one.id for one in there if one.id != delivery.accepted]
+    found = copies(delivery, seen)
+    ids = {delivery.image} - {None, delivery.accepted}
+    known = {copy.copy for copy in delivery.copies if copy.copy}
+    kept = [one.id for one in strange] + [one.copy for one in (*found.doubled, *found.unproven)]
+    return Removal(
+        images=tuple(sorted({*made, *(str(one) for one in ids)})),
+        copies=tuple(sorted({*(one.copy for one in found.ours), *(str(one) for one in known)} - set(kept))),
+        showing=(*made, *(one.copy for one in found.ours)),
+        unfinished=tuple(one.copy for one in found.ours if one.state == "pending"),
+        unproven=tuple(kept),
+    )
+
+
+def doubled_fault(where: str, bearers: Collection[SeenCopy]) -> Fault:
+    """The fault of two snapshots that bear one nonce."""
+    ids = ", ".join(sorted(one.copy for one in bearers))
+    return Fault(
+        "attempt-doubled",
+        where,
+        f"The snapshots {ids} bear the same ami-promoter:attempt tag, and only one of them can be this delivery's "
+        "copy. Somebody in that account has copied the tag. None of them was used or deleted.",
+        "Find out from that account's CloudTrail (CreateSnapshot, CopySnapshot, CreateTags) who made the other one, "
+        "and delete both; then tag the AMI again.",
+    )
+
+
+def unproven_fault(where: str, image: str, name: str, ami: str, account: str) -> Fault:
+    """The fault of an AMI that has the name and the delivery's tags, and no nonce that the record knows."""
+    return Fault(
+        "image-unproven",
+        where,
+        f"The AMI {image} has the name {name!r} and this delivery's tags, but no ami-promoter:attempt tag of an "
+        "attempt on record. Most likely it was made before the table was restored or the hub was set up anew; it may "
+        "also have been planted by somebody in that account.",
+        f"Compare {image} and its snapshots with {ami}. If they are the same, accept it: `ami-promoter retry {ami} "
+        f"--account {account} --accept {image}`. Otherwise deregister it there (aws ec2 deregister-image --image-id "
+        f"{image}) and tag the AMI again.",
+    )

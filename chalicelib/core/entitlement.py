@@ -1,0 +1,96 @@
+"""Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
+
+It follows from three things, each read at its home: the tag in force (EC2), the applied targets file, and the
+membership of the organization's units. No record of a promotion or a delivery has a say in it, so a damaged, parked or
+forged one neither keeps a share open nor opens one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import AppliedFile, Resolution, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """Whom the value in force names: each target by "account/region".
+
+    ``blocked``: accounts that the value names, and whose settings cannot be told (a conflict): they may keep what they
+    have, and get nothing new.
+    """
+
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    blocked: Mapping[str, Fault] = field(default_factory=dict)
+
+    def may_open(self, place: str, resource: str, holder_key: str, *, standing: bool) -> bool:
+        """Whether a share may be opened for a target ("account/region").
+
+        ``holder_key`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
+        """
+        target = self.targets.get(place)
+        if target is None:
+            return False
+        return not standing or _standing_fits(target, resource, holder_key)
+
+    def may_keep(self, place: str, resource: str, holder_key: str, now: int) -> bool:
+        """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
+        target = self.targets.get(place)
+        if target is None:
+            return place.partition("/")[0] in self.blocked
+        return (target.until == 0 or now < target.until) and _standing_fits(target, resource, holder_key)
+
+    def ends(self, now: int) -> list[int]:
+        """Return the dates (epoch seconds) after ``now`` at which targets may keep nothing any longer."""
+        return sorted({target.until for target in self.targets.values() if target.until > now})
+
+
+NOBODY = Entitlement()
+
+
+def entitlement(tag: str | None, in_force: str | None, applied: AppliedFile) -> Entitlement | Fault:
+    """Say who is entitled, or why that cannot be said now, which is no evidence for anything.
+
+    ``tag``: the trigger tag's value in EC2, None where the AMI bears none or is of no use (gone, disabled).
+    ``in_force``: the value that was last understood. A value that is not understood changes nothing, so then that one
+    counts, and a name in it that the file has lost names nobody.
+    """
+    if tag is None:
+        return NOBODY
+    if applied.fault is not None:
+        return applied.fault
+    resolution = applied.resolve(tag, in_force=tag == in_force)
+    if not resolution.understood and tag != in_force:
+        if in_force is None:
+            return NOBODY if resolution.waits is None else resolution.waits
+        resolution = applied.resolve(in_force, in_force=True)
+    if not resolution.understood:
+        return resolution.waits or resolution.faults[0]
+    return of(resolution)
+
+
+def of(resolution: Resolution) -> Entitlement:
+    """Return the entitlement that a value which is understood gives."""
+    return Entitlement({target.place: target for target in resolution.targets}, resolution.blocked)
+
+
+def launched_by(target: Target) -> str:
+    """Return whom a launch permission for a target names: its account, or the unit (ARN) that brings it."""
+    return target.unit if target.launch_permission == "group" and target.unit else target.account
+
+
+def _standing_fits(target: Target, resource: str, holder_key: str) -> bool:
+    """Whether the target's settings, as they are now, include this standing share."""
+    kind = resource.split("#")[1]
+    if kind == "role" and holder_key not in target.service_linked_roles:
+        return False
+    if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode
+        return True
+    if target.mode != "share":
+        return False
+    if kind == "image":
+        return holder_key == launched_by(target)
+    return kind != "snapshot" or target.share_snapshots

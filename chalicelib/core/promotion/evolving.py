@@ -1,0 +1,354 @@
+"""What an event changes on a promotion. Where it may lead is the table's business (``machine.TRANSITIONS``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+from chalicelib.core import pace
+from chalicelib.core.addresses import digest
+from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion import events as ev
+from chalicelib.core.promotion import machine
+from chalicelib.core.promotion.model import Child, Plan, Promotion, State
+
+PENDING_DEADLINE = 24 * pace.HOUR
+"""For how long an AMI may stay pending, or what a check needs unreadable, before the promotion gives up."""
+
+TRIES_BEFORE_DEADLINE = 10
+"""So many refusals in a row are needed besides: one after an outage of our own proves nothing (invariant 6)."""
+
+S = State
+
+
+def started(ami: str, hub: str, region: str, now: int) -> Promotion:
+    """Return a promotion that nobody has looked at yet."""
+    return Promotion(ami, hub, region, created_at=now, next_try=now, since=now, due_at=now)
+
+
+def baseline(ami: str, hub: str, region: str, value: str, now: int) -> Promotion:
+    """Return the promotion of an AMI that was tagged before this service first looked.
+
+    It does not move by itself. Any tag event moves it, also one that arrives late: no look has shown the tag since.
+    """
+    why = "It was tagged before this service was installed; tag it again to promote it."
+    return Promotion(ami, hub, region, created_at=now, state=S.OVER, value=value, why=why, since=now)
+
+
+def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
+    """Return the promotion as it is after the event. Raises IllegalEvent where the table has no such edge."""
+    allowed = machine.TRANSITIONS[promotion.state].get(type(event))
+    if allowed is None:
+        raise IllegalEvent(str(promotion.key), promotion.state, type(event).__name__)
+    after = _apply(event, promotion, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(promotion.key), promotion.state, f"{type(event).__name__} leading to {after.state}")
+    return replace(after, due_at=machine.due_at(after))
+
+
+def _to(promotion: Promotion, state: State, now: int, **changes: Any) -> Promotion:
+    since = promotion.since if state is promotion.state else now
+    return replace(promotion, **{"state": state, "tries": 0, "next_try": now, "since": since, **changes})
+
+
+def _wait(promotion: Promotion, now: int, seconds: int, **changes: Any) -> Promotion:
+    return replace(promotion, tries=promotion.tries + 1, next_try=now + seconds, **changes)
+
+
+def _hear(promotion: Promotion, *names: str) -> Promotion:
+    news = {name: promotion.hints[name] for name in names if name in promotion.hints}
+    return replace(promotion, heard={**promotion.heard, **news})
+
+
+@singledispatch
+def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+# --- the tag ---------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
+    wish = promotion.hint("retry")
+    again = _tagged_again(promotion) or wish is not None
+    moved = promotion.hint("generation") is not None
+    only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
+    promotion = replace(_hear(promotion, *machine.NEWS), only=only if again else promotion.only)
+    promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
+    if event.image_state is None or (event.image_state == "disabled" and promotion.standing):
+        return _gone(promotion, now)
+    if event.value is None:
+        return _untagged(promotion, now)
+    promotion = replace(promotion, absent_since=0, refused_for="" if again else promotion.refused_for)
+    if event.ours:
+        return _refused(promotion, event.value, (_made_by_us(promotion),), now)
+    if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
+        return _pending(promotion, event.value, now)
+    unread = promotion.state is S.REQUESTED or (promotion.state is S.RESOLVING and promotion.candidate is None)
+    at_work_on = promotion.value if promotion.candidate is None else promotion.candidate
+    if event.value == at_work_on and not (again or moved or unread):
+        return promotion
+    refresh = event.value == promotion.value and not again
+    if promotion.state in (S.RESOLVING, S.EXPANDING):
+        refresh = refresh and promotion.refresh
+    fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": (), "read_at": now}
+    return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
+
+
+def _tagged_again(promotion: Promotion) -> bool:
+    """Whether an unheard event tells of a change that no look can have shown: the event may be a day late."""
+    hint = promotion.hint("tag")
+    return hint is not None and happened_at(hint) > promotion.read_at
+
+
+def tag_hint(version: int, at: int | None) -> str:
+    """Write a tag event down: its version, by which newer ones are known, and when the tag changed, if it says."""
+    return f"{version:012d}" if at is None else f"{version:012d}@{at}"
+
+
+def happened_at(hint: str) -> float:
+    """Return when the tag changed; an event that does not say is taken for one of just now."""
+    _, _, at = hint.partition("@")
+    return int(at) if at.isdigit() else math.inf
+
+
+def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
+    if promotion.state is not S.OVER and now >= promotion.since + PENDING_DEADLINE:
+        return _refused(promotion, value, (_never_available(promotion),), now)
+    waiting = promotion if promotion.state is S.RESOLVING else _to(promotion, S.RESOLVING, now)
+    return _wait(
+        waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None, resolved=False, to_notify=(), refresh=False
+    )
+
+
+def _idle(promotion: Promotion, now: int, why: str) -> Promotion:
+    """Nothing is to be examined; what runs goes on."""
+    if promotion.state is S.REQUESTED:
+        return _to(promotion, S.OVER, now, why=why)
+    if promotion.state is S.RESOLVING:
+        return _to(promotion, S.RUNNING, now, candidate=None, resolved=False, to_notify=())
+    return promotion
+
+
+def _gone(promotion: Promotion, now: int) -> Promotion:
+    """The AMI is not there, or of no use. A running promotion goes on with what is known; what is shared ends."""
+    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    if settled and (not promotion.standing or promotion.withdrawing):
+        return replace(promotion, absent_since=0)
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    promotion = replace(promotion, absent_since=0)
+    if promotion.standing:
+        ends: dict[str, Any] = {"cancelling": True, "cancelled_to": "", "withdrawing": True}
+        ends |= {"candidate": None, "resolved": False, "to_notify": ()}
+        return _to(promotion, S.RUNNING, now, why="The AMI is gone or disabled.", **ends)
+    return _idle(promotion, now, "The hub owns no such AMI (any longer).")
+
+
+def _untagged(promotion: Promotion, now: int) -> Promotion:
+    """Absence in an eventually consistent read is weak evidence; once believed, seeing it again is no news."""
+    settled = promotion.state in (S.EXPANDING, S.RUNNING, S.OVER)
+    if settled and promotion.value is None and not promotion.plan and not promotion.refused_for:
+        return replace(promotion, absent_since=0)
+    if not _believed(promotion, now):
+        return _absent(promotion, now)
+    nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "admitted": False}
+    nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
+    removed = replace(promotion, **nobody)
+    if promotion.state is S.OVER and not promotion.standing:
+        return removed
+    removed = replace(removed, cancelling=promotion.cancelling or bool(promotion.plan), cancelled_to="")
+    if settled:
+        return _to(removed, S.RUNNING, now, why="Its tag was removed.")
+    return _idle(removed, now, "It bears no tag.")
+
+
+def _believed(promotion: Promotion, now: int) -> bool:
+    return bool(promotion.absent_since) and now >= promotion.absent_since + pace.ABSENCE
+
+
+def _absent(promotion: Promotion, now: int) -> Promotion:
+    since = promotion.absent_since or now
+    return replace(promotion, absent_since=since, next_try=since + pace.ABSENCE)
+
+
+# --- value and source ------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
+    """A value that is understood is in force from now on; whom it names no longer is asked to end."""
+    if event.faults:
+        refused = _refused(promotion, event.value, event.faults, now)
+        return replace(refused, refused_by_organization=event.by_organization)
+    others = promotion.plan not in ("", event.plan)
+    in_force = replace(
+        promotion,
+        value=event.value,
+        plan=event.plan,
+        planned=event.planned,
+        places=event.places,
+        digest=event.digest,
+        members=event.members,
+        refused_value=None,
+        faults=promotion.faults if event.blocked else (),
+        cancelling=promotion.cancelling or others,
+        cancelled_to="" if others else promotion.cancelled_to,
+        blocked=event.blocked,
+    )
+    if event.additions:
+        return _to(in_force, S.RESOLVING, now, resolved=True)
+    done: dict[str, Any] = {"candidate": None, "only": (), "to_notify": _news(in_force, event.blocked)}
+    return _to(in_force, S.RUNNING, now, refused_for=promotion.refused_for if event.blocked else "", **done)
+
+
+@_apply.register
+def _(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
+    """Additions go on where the source passed its checks."""
+    if event.faults:
+        refused = replace(promotion, admitted=False)
+        return _refused(refused, promotion.candidate or "", (*promotion.blocked, *event.faults), now)
+    return _to(
+        replace(promotion, candidate=None, resolved=False),
+        S.EXPANDING,
+        now,
+        episode=promotion.episode + 1,
+        cursor=0,
+        admitted=True,
+        withdrawing=False,
+        faults=promotion.faults if promotion.blocked else (),
+        to_notify=_news(promotion, promotion.blocked),
+        refused_for=promotion.refused_for if promotion.blocked else "",
+    )
+
+
+def _refused(promotion: Promotion, value: str, faults: tuple[Fault, ...], now: int) -> Promotion:
+    """Notify of the faults, unless that has been done; what runs goes on."""
+    if _named(faults, value) != promotion.refused_for:
+        return _to(promotion, S.RESOLVING, now, candidate=value, to_notify=faults)
+    if promotion.state in (S.REQUESTED, S.RESOLVING):
+        return _to(
+            promotion, S.RUNNING if promotion.state is S.RESOLVING else S.OVER, now, candidate=None, resolved=False
+        )
+    return promotion
+
+
+def _news(promotion: Promotion, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    """Return the faults unless somebody has been notified of just these."""
+    return () if _named(faults, promotion.value or "") == promotion.refused_for else faults
+
+
+def _named(faults: Iterable[Fault], value: str) -> str:
+    return digest(*(str(fault) for fault in faults), value)
+
+
+@_apply.register
+def _(_event: ev.RefusedNotified, promotion: Promotion, now: int) -> Promotion:
+    value = promotion.candidate if promotion.candidate is not None else promotion.value or ""
+    named = _named(promotion.to_notify, value)
+    notified = replace(promotion, to_notify=(), faults=promotion.to_notify, refused_for=named, next_try=now, tries=0)
+    if promotion.state is not S.RESOLVING:
+        return notified
+    why = f"The value {value!r} was refused: {len(promotion.to_notify)} fault(s)."
+    given_up = promotion.to_notify == (_never_available(promotion),)  # discovery finds it when it is
+    refused = None if promotion.resolved or given_up else promotion.candidate
+    return _to(notified, S.RUNNING, now, candidate=None, resolved=False, refused_value=refused, why=why)
+
+
+def _never_available(promotion: Promotion) -> Fault:
+    return Fault(
+        "source-never-available",
+        promotion.where,
+        "For 24 hours the AMI was pending, or could not be read.",
+        "See in EC2 why it is not available, and in the function `act` what was refused; then tag it again.",
+    )
+
+
+def _made_by_us(promotion: Promotion) -> Fault:
+    return Fault(
+        "source-made-by-service",
+        promotion.where,
+        "It bears the tag ami-promoter:delivery, so this service made it. What the service made is never promoted.",
+        "Tag the AMI that it was copied from. If this one was built from a copy, and only inherited the tag: remove "
+        "its ami-promoter:* tags and tag it again.",
+    )
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.Expanded, promotion: Promotion, now: int) -> Promotion:
+    cursor = promotion.cursor + event.count
+    state = S.RUNNING if cursor >= promotion.planned else S.EXPANDING
+    only = () if state is S.RUNNING else promotion.only
+    standing = promotion.standing or event.standing
+    return _to(promotion, state, now, cursor=cursor, why="", only=only, standing=standing)
+
+
+@_apply.register
+def _(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
+    return replace(promotion, cancelling=bool(event.upto), cancelled_to=event.upto, next_try=now)
+
+
+@_apply.register
+def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
+    """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved anew."""
+    promotion = _hear(promotion, "ended")
+    if event.wanted_again and not event.to_end:
+        refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
+        return _to(promotion, S.RESOLVING, now, candidate=promotion.value, resolved=False, refresh=refresh)
+    if promotion.state is S.OVER:
+        return promotion
+    wait = pace.step(pace.POLLS, promotion.tries) if event.to_end else 0
+    return _wait(promotion, now, wait)
+
+
+@_apply.register
+def _(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
+    promotion = _hear(promotion, "ended")
+    after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
+    return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
+
+
+def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:
+    """Whether a delivery is still to come to its end, or to its rest."""
+    unwanted = promotion.withdrawing or child.place not in plan
+    return child.state == "running" or (child.state == "shared" and unwanted)
+
+
+def wanted_again(promotion: Promotion, child: Child, plan: Plan) -> bool:
+    """Whether a delivery that the value in force names was ended by its tag, or failed while it was asked again."""
+    if promotion.withdrawing or not promotion.admitted or child.place not in plan.wanted:
+        return False
+    return child.state in ("cancelled", "withdrawn") or asked_again(promotion, child)
+
+
+def asked_again(promotion: Promotion, child: Child) -> bool:
+    """Whether a delivery has failed that was asked for again when it was already failing."""
+    return child.state == "failed" and child.asked_again == promotion.episode > 0
+
+
+# --- trouble ---------------------------------------------------------------------------------------------------------
+
+
+@_apply.register
+def _(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
+    waited = now >= promotion.since + PENDING_DEADLINE and promotion.tries >= TRIES_BEFORE_DEADLINE
+    if waited and promotion.state in (S.REQUESTED, S.RESOLVING) and not promotion.to_notify:
+        value = promotion.candidate or promotion.value or ""
+        return _refused(promotion, value, (_never_available(promotion),), now)
+    until = now + pace.step(pace.RETRIES, promotion.tries)
+    if not event.look:
+        return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=until)
+    return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
+
+
+@_apply.register
+def _(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
+    return replace(promotion, next_try=now + pace.POLLS[-1], since=now)

@@ -1,0 +1,76 @@
+"""What a refused batch of shares means: one account is at fault, or the resource as a whole.
+
+Where it is one account, the batch is halved down to it, so that only it fails (invariant 7). Where it is the resource,
+halving would only ask the same again for each account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Subject(StrEnum):
+    """What a refusal is about."""
+
+    ACCOUNT = "account"
+    """One of those in the batch: halve it."""
+    RESOURCE = "resource"
+    """The resource, our own rights, or AWS just now: the same for all, and one call has told it."""
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    # EC2 [error codes of the EC2 API; that a closed account fails the whole call: aws-facts, UNVERIFIED]
+    "aws-InvalidParameterValue": Subject.ACCOUNT,
+    "aws-InvalidParameter": Subject.ACCOUNT,
+    "aws-InvalidUserID.Malformed": Subject.ACCOUNT,
+    "aws-InvalidUserID.NotFound": Subject.ACCOUNT,
+    "aws-InvalidAMIAttributeItemValue": Subject.ACCOUNT,
+    "aws-AuthFailure": Subject.RESOURCE,
+    "aws-Blocked": Subject.RESOURCE,
+    "aws-OptInRequired": Subject.RESOURCE,
+    "aws-UnauthorizedOperation": Subject.RESOURCE,
+    "aws-OperationNotPermitted": Subject.RESOURCE,  # the default key, a product code, a disabled AMI [aws-facts 4]
+    "aws-InvalidSnapshot.NotFound": Subject.RESOURCE,
+    "aws-InvalidSnapshotID.Malformed": Subject.RESOURCE,
+    "aws-IncorrectState": Subject.RESOURCE,
+    "aws-InvalidAMIID.NotFound": Subject.RESOURCE,
+    "aws-InvalidAMIID.Unavailable": Subject.RESOURCE,
+    "aws-InvalidAMIID.Malformed": Subject.RESOURCE,
+    # KMS's own, as botocore lists them
+    "aws-AccessDenied": Subject.RESOURCE,
+    "aws-AccessDeniedException": Subject.RESOURCE,
+    "aws-DisabledException": Subject.RESOURCE,
+    "aws-KMSInvalidStateException": Subject.RESOURCE,
+    "aws-NotFoundException": Subject.RESOURCE,
+    "aws-InvalidArnException": Subject.ACCOUNT,  # also for a grantee that KMS cannot see [aws-facts 3]
+    # a key's policy, in the words of its adapter
+    "key-policy-invalid-principal": Subject.ACCOUNT,  # an account that was closed [aws-facts 3]
+    "key-policy-too-large": Subject.ACCOUNT,  # fewer may fit
+    "key-policy-denied": Subject.RESOURCE,
+    "key-policy-foreign": Subject.RESOURCE,
+    "key-policy-unreadable": Subject.RESOURCE,
+    "key-policy-malformed": Subject.RESOURCE,
+    "key-policy-dead-principal": Subject.RESOURCE,
+    "key-policy-would-be-empty": Subject.RESOURCE,
+    "key-policy-key-state": Subject.RESOURCE,
+    "key-policy-key-gone": Subject.RESOURCE,
+    "key-policy-not-shown": Subject.RESOURCE,
+    # any of them
+    "aws-throttled": Subject.RESOURCE,
+    "aws-unreachable": Subject.RESOURCE,
+}
+"""By the fault's code: AWS's own with "aws-" in front, or ours."""
+
+
+def subject(code: str) -> Subject:
+    """Return what a refusal is about; a code that is not known may mean one account."""
+    return SUBJECTS.get(code, Subject.ACCOUNT)
+
+
+def most_calls(size: int) -> int:
+    """Return how many calls a batch of so many shares may take in one run, where it is halved.
+
+    Enough to find one account and to open its neighbours; what is left goes on in the next run.
+    """
+    return 2 * max(size, 1).bit_length() + 8

@@ -1,0 +1,139 @@
+"""Takes messages from the queues: reads the wake, leaves its reason, and lets the record's worker run.
+
+A record over which every try raises is parked with the last: its message would come back for ever. Not so where AWS
+did not answer or the deployment is wrong, which no record is to blame for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core import wakes
+from chalicelib.core.errors import Misconfigured
+from chalicelib.core.wakes import Wake
+from chalicelib.ports import Records, Telemetry
+from chalicelib.service.baseline import BaselineNotice
+from chalicelib.service.bell import Clock
+from chalicelib.service.copy_quotas import CopyQuotas
+from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.inventories import Inventories
+from chalicelib.service.promotions import Promotions
+from chalicelib.service.reasons import Reasons
+from chalicelib.service.share_worker import ShareWorker
+
+OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline")
+"""Kinds of records that ``act`` works on. One of these is parked when its tries are over."""
+OF_SETTLE = ("resource",)
+
+TRIES = 5
+"""After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
+
+
+class Services(Protocol):
+    """Whoever runs a kind of record; each is made when it is first asked for."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Of deliveries."""
+        ...
+
+    @property
+    def promotions(self) -> Promotions:
+        """Of promotions."""
+        ...
+
+    @property
+    def copy_quotas(self) -> CopyQuotas:
+        """Of copy quotas."""
+        ...
+
+    @property
+    def inventories(self) -> Inventories:
+        """Of inventories."""
+        ...
+
+    @property
+    def baseline_notice(self) -> BaselineNotice:
+        """Of the notice that a new hub sends."""
+        ...
+
+    @property
+    def share_worker(self) -> ShareWorker:
+        """Of resources with shares."""
+        ...
+
+    @property
+    def grant_audit(self) -> GrantAudit:
+        """Of a key's child grants."""
+        ...
+
+
+class Worker:
+    """Takes messages about records of some ``kinds``."""
+
+    def __init__(
+        self,
+        services: Services,
+        records: Records,
+        reasons: Reasons,
+        clock: Clock,
+        telemetry: Telemetry,
+        kinds: Collection[str],
+    ) -> None:
+        self._services = services
+        self._records = records
+        self._reasons = reasons
+        self._clock = clock
+        self._telemetry = telemetry
+        self._kinds = kinds
+
+    def run(self, event: Mapping[str, Any], context: Any) -> None:
+        """Take what Lambda hands over from SQS (one message, by the queue mapping's batch size)."""
+        for message in event["Records"]:
+            receives = int(message["attributes"]["ApproximateReceiveCount"])
+            self.take(message["body"], receives, lambda: int(context.get_remaining_time_in_millis() // 1000))
+
+    def take(self, body: str, receives: int, time_left: Clock) -> None:
+        """Do what one message asks. ``receives``: how often SQS has given it out, this time included."""
+        wake = wakes.decode(body)
+        if wake.key.kind not in self._kinds:
+            raise ValueError(f"{wake.key}: this function works on records of the kinds {', '.join(self._kinds)} only.")
+        try:
+            if wake.reason is not None:
+                self._reasons.leave(wake.key, wake.reason)
+            self._work(wake, time_left)
+        except Exception as trouble:
+            if wake.key.kind in OF_ACT and receives >= TRIES and _is_the_records_own(trouble):
+                why = f"{wake.key}: each of {TRIES} tries raised: {trouble!r:.500}"
+                self._records.park(wake.key, why, self._clock())
+                self._telemetry.parked(wake.key, why)
+            raise
+
+    def _work(self, wake: Wake, time_left: Clock) -> None:
+        key, services = wake.key, self._services
+        match key.kind:
+            case "delivery":
+                services.deliveries.run(key, wake.cause, time_left=time_left)
+            case "promotion":
+                services.promotions.run(key, wake.cause, time_left=time_left)
+            case "quota":
+                services.copy_quotas.run(key, time_left=time_left)
+            case "baseline":
+                services.baseline_notice.run(key)
+            case "inventory":
+                services.inventories.run(key, time_left=time_left)
+            case _ if is_audit(key):
+                services.grant_audit.run(key, time_left=time_left)
+            case _:
+                services.share_worker.run(key, time_left=time_left)
+
+
+def _is_the_records_own(trouble: Exception) -> bool:
+    """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
+    if isinstance(trouble, ClientError):
+        return bool(trouble.response["Error"]["Code"] == "ValidationException")
+    return not isinstance(trouble, (BotoCoreError, Misconfigured))

@@ -1,0 +1,26 @@
+"""The notice of the baseline: once, when a hub has looked for the first time."""
+
+from __future__ import annotations
+
+from chalicelib.core import notices
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Notices, Records, Write
+from chalicelib.service.bell import Clock
+
+
+class BaselineNotice:
+    """Sends it. A record that says what is to be said is due until it is out."""
+
+    def __init__(self, records: Records, out: Notices, clock: Clock) -> None:
+        self._records = records
+        self._out = out
+        self._clock = clock
+
+    def run(self, key: Key) -> None:
+        """Send the notice, unless it is out. A refusal leaves the record due: the sweep comes back to it."""
+        stored = self._records.begin(key)
+        if stored is None or stored.parked or stored.body.get("sent"):
+            return
+        body, now = stored.body, self._clock()
+        self._out.publish(notices.baseline(body["hub"], body["region"], body["images"], body["count"], now))
+        self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("baseline notified",), now)

@@ -1,0 +1,58 @@
+"""How far a run may go: time is asked for before each step, and what was done is written slice by slice.
+
+A function may die at its limit between any two calls. So nothing loops over N things without asking for time, and
+whoever comes next finds what earlier slices have done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SLOW = 2
+"""Seconds that a call of AWS may take on a bad day."""
+CLOSING = 8
+"""Seconds that are kept for writing down what was done and when to go on, and for waking whoever goes on."""
+
+
+class Budget:
+    """What an invocation has left. ``time_left`` returns seconds; ``keep`` of them are not to be spent."""
+
+    def __init__(self, time_left: Callable[[], float], keep: float = CLOSING) -> None:
+        self._time_left = time_left
+        self._keep = keep
+
+    def allows(self, calls: int = 1) -> bool:
+        """Whether there is time for so many calls, even slow ones."""
+        return self._time_left() >= self._keep + calls * SLOW
+
+    def part(self, share: float) -> Budget:
+        """Return a budget of a part of what is left (0 to 1): for a step whose results must be written afterwards."""
+        left = self._time_left()
+        return Budget(self._time_left, left - max(left - self._keep, 0) * share)
+
+
+def slices(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Cut into lists of at most ``size``."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def in_slices(
+    items: Iterable[T], size: int, budget: Budget, step: Callable[[list[T]], object], *, calls: int = 1
+) -> bool:
+    """Take a step with each slice in turn, while there is time for its calls. False: some are left.
+
+    The first is taken whatever is left: a run that begins makes progress, or it would be as late the next time.
+    """
+    first = True
+    for some in slices(items, size):
+        if not first and not budget.allows(calls):
+            return False
+        step(some)
+        first = False
+    return True

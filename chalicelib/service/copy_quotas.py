@@ -1,0 +1,128 @@
+"""The worker of copy quotas: counts the slots of one (account, Region) and grants what is free, oldest delivery first.
+
+It writes to the slots' own items alone. A delivery that got more is woken, and reads there what it got.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core import addresses, codec, copy_quota, pace
+from chalicelib.core.addresses import Key
+from chalicelib.core.copy_quota import CopyQuota, SlotLease
+from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.ports import Records, SlotLeases, Stored, Telemetry, Write
+from chalicelib.service import deliveries
+from chalicelib.service.bell import Bell, Clock
+
+ROUNDS = 5
+"""Wakes that come while it works make it look again; after so many it wakes itself."""
+
+NEEDS_SECONDS = 16
+"""It looks at a delivery, or grants, only with so much time left: two SDK time-outs."""
+
+
+class CopyQuotas:
+    """Works on one quota at a time."""
+
+    def __init__(self, records: Records, slots: SlotLeases, bell: Bell, clock: Clock, telemetry: Telemetry) -> None:
+        self._records = records
+        self._slots = slots
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, key: Key, *, time_left: Clock) -> None:
+        """Grant what is free. ``time_left``: seconds that the invocation still has; the next one does the rest."""
+        read = self._records.begin
+        for _ in range(ROUNDS):
+            try:
+                stored = read(key)
+                if stored is None or stored.parked:
+                    return
+                quota = parse(stored)
+            except ParkRecord as trouble:
+                self._rebuild(key, trouble)
+            else:
+                if self._counted(stored, quota, time_left):
+                    return
+            if time_left() < NEEDS_SECONDS:
+                break
+            read = self._records.read
+        self._bell.ring(key, f"more:{self._clock()}")
+
+    def _rebuild(self, key: Key, trouble: ParkRecord) -> None:
+        """Replace a record that this version cannot read: it holds nothing but a limit that EC2 will teach again.
+
+        Parked, it would hold up every AMI for that account, after a rollback in all accounts at once.
+        """
+        _, account, region = key.pk.split("#")
+        fresh = CopyQuota(account, region, due_at=self._clock())
+        self._records.replace(write(fresh), self._clock())
+        self._telemetry.mended(key, f"The copy quota's record was written anew. {trouble}")
+
+    def _counted(self, stored: Stored, quota: CopyQuota, time_left: Clock) -> bool:
+        """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""
+        now = self._clock()
+        leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
+        after = copy_quota.learn(quota, leases.values(), now)
+        in_time = self._look(stored.key, after.limit, leases, now, time_left)
+        in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
+        next_look = copy_quota.next_look(leases.values(), now)
+        after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
+        if after == quota and not stored.astir:
+            return True
+        return self._records.save(stored, write(after), (), now) and in_time
+
+    def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+        """Renew what has run out for the deliveries that go on; take the slots of the others back."""
+        while doubtful := copy_quota.in_doubt(limit, leases.values(), now):
+            for lease in doubtful:
+                if time_left() < NEEDS_SECONDS:
+                    return False
+                if self.goes_on(lease):
+                    leases[lease.delivery] = replace(lease, until=now + pace.LEASE)
+                    self._slots.grant(key, leases[lease.delivery])
+                else:
+                    del leases[lease.delivery]
+                    self._slots.drop(key, lease)
+                    what = f"{lease.running} copy slots of delivery {lease.delivery} were taken back"
+                    self._telemetry.mended(key, f"{what}: nobody works on that delivery any more.")
+        return True
+
+    def goes_on(self, lease: SlotLease) -> bool:
+        """Whether somebody works on the delivery, in that episode. Its own record says so, not its item here.
+
+        A record that can be read, is not parked and has not ended is in the hands of the sweep, however late that is.
+        """
+        try:
+            stored = self._records.read(addresses.delivery(lease.delivery))
+            if stored is None or stored.parked:
+                return False
+            delivery = deliveries.parse(stored)
+        except ParkRecord:
+            return False
+        return delivery.episode == lease.episode and not delivery.ended
+
+    def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+        """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
+        for lease in copy_quota.grants(limit, leases.values(), now):
+            if time_left() < NEEDS_SECONDS:
+                return False
+            self._slots.grant(key, lease)
+            leases[lease.delivery] = lease
+            self._bell.ring(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
+        return True
+
+
+def parse(stored: Stored) -> CopyQuota:
+    """Read a quota from its item. Raises Unreadable."""
+    try:
+        return codec.decode(CopyQuota, stored.body, str(stored.key))
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def write(quota: CopyQuota) -> Write:
+    """Return the record as it shall be stored."""
+    return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)

@@ -1,0 +1,112 @@
+"""The port ``Entitlements``: asked where a share is opened, from EC2 and the applied file (invariants 8 and 11).
+
+Nothing that a function wrote decides it: neither the share's own item nor a record of a promotion or delivery. So a
+forged item opens nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from chalicelib.core import addresses, codec
+from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.head import Head
+from chalicelib.core.share import Holding, Purpose, Share
+from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
+
+CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
+
+
+class LiveEntitlements:
+    """Asks EC2 for the tag and the AMI's snapshots, and the applied file for whom the tag names."""
+
+    def __init__(self, records: Records, source: Source, targets: Targets, hub: str, region: str) -> None:
+        self._records = records
+        self._source = source
+        self._targets = targets
+        self._hub = hub
+        self._region = region
+
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+        """See the port. A share may be opened if one of those who hold it is entitled to it."""
+        asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
+        refused: dict[str, Fault] = {}
+        waits: dict[str, Fault] = {}
+        for share in shares:
+            faults: list[Fault] = []
+            lasting = True
+            for holding in sorted(share.holdings, key=str):
+                if holding.ami not in asked:
+                    asked[holding.ami] = self._ask(holding.ami)
+                fault = self._fault(resource, share, holding, *asked[holding.ami])
+                if fault is None:
+                    break
+                faults.append(fault)
+                lasting = lasting and fault.code == _stranger(share, "").code
+            else:
+                into = refused if lasting else waits
+                into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
+        return Judgement(refused, waits)
+
+    def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
+        read = self._source.tag(ami)
+        usable = read.owned and read.image_state not in (None, "disabled")
+        return read, entitlement(read.value if usable else None, self._in_force(ami), self._targets.read())
+
+    def _in_force(self, ami: str) -> str | None:
+        """Return the value that was last understood: what runs goes on while another one that is not stands there."""
+        item = self._records.get(addresses.head(ami))
+        try:
+            return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _fault(
+        self, resource: str, share: Share, holding: Holding, read: TagRead, entitled: Entitlement | Fault
+    ) -> Fault | None:
+        if isinstance(entitled, Fault):
+            return entitled
+        place = f"{holding.account}/{holding.region}"
+        standing = holding.purpose is Purpose.STANDING
+        if not entitled.may_open(place, resource, share.holder_key, standing=standing):
+            if self._targets.live(holding.account) is None:
+                return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
+            return entitled.blocked.get(holding.account) or _not_now(share, holding)
+        if share.account not in _receivers(entitled, place):
+            return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
+        if not self._belongs(resource, holding, read):
+            return _stranger(share, f"It is no part of {holding.ami}.")
+        return None
+
+    def _belongs(self, resource: str, holding: Holding, read: TagRead) -> bool:
+        """Whether the resource is the AMI, one of its snapshots, their key, or the target's own key."""
+        _, kind, name, *_ = resource.split("#")
+        if addresses.at_home(resource):
+            return True
+        if kind == "image":
+            return name == holding.ami
+        snapshot, _, region = name.partition("@")
+        if kind == "snapshot" and not region:
+            return snapshot in read.snapshots
+        if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
+            return name in self._source.keys(read.snapshots)
+        copies = self._source.copies(holding.ami, region)
+        return snapshot in copies if kind == "snapshot" else name in {copy.key for copy in copies.values()}
+
+
+def _receivers(entitled: Entitlement, place: str) -> Iterator[str]:
+    target = entitled.targets[place]
+    yield target.account
+    if target.unit:
+        yield target.unit
+
+
+def _stranger(share: Share, what: str) -> Fault:
+    return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
+
+
+def _not_now(share: Share, holding: Holding) -> Fault:
+    what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
+    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)

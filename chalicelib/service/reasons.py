@@ -1,0 +1,43 @@
+"""Leaves the reason that a wake brings on the record that it names, before the record's worker runs.
+
+Functions that hear events may write nothing [invariant 11], so the worker writes down what made them send the wake.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chalicelib.core.addresses import Key
+from chalicelib.core.promotion import evolving
+from chalicelib.core.wakes import Reason
+from chalicelib.ports import Records, Write, never
+from chalicelib.service import promotions
+from chalicelib.service.bell import Clock
+
+PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
+
+
+class Reasons:
+    """Leaves reasons; ``hub`` and ``region`` are those of a promotion that one begins."""
+
+    def __init__(self, records: Records, clock: Clock, *, hub: str, region: str) -> None:
+        self._records = records
+        self._clock = clock
+        self._hub = hub
+        self._region = region
+
+    def leave(self, key: Key, reason: Reason) -> None:
+        """Leave it as a hint; begin the promotion of an AMI that has none, if its trigger tag was written.
+
+        May be repeated. Of a tag's hints only a newer one is kept. A parked record, and one that is not there, take
+        none: whoever works on it next reads the truth all the same.
+        """
+        newer = reason.name in ("tag", "untag")
+        hints = {"tag" if newer else reason.name: reason.value}
+        noted = self._records.note(key, hints, self._clock(), newer=newer, leads_on=never)
+        named = PROMOTION.match(key.pk)
+        if noted.found or reason.name != "tag" or named is None:
+            return
+        record = evolving.started(named[1], self._hub, self._region, self._clock())
+        self._records.create(Write(key, record.state.value, promotions.plain(record), record.due_at), self._clock())
+        self._records.note(key, hints, self._clock(), newer=newer, leads_on=never)

@@ -1,0 +1,33 @@
+"""A pass over many things that may run out of time: the next one goes on behind the last thing that was dealt with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Records
+from chalicelib.service.budget import Budget
+
+
+class Rotation:
+    """One pass, by name. Its cursor is an item of its own, written only where time ran out."""
+
+    def __init__(self, records: Records, name: str) -> None:
+        self._records = records
+        self._key = Key("cursors", name)
+
+    def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
+        """Deal with each, in their order and round again; at least with one. False: time ran out before the last.
+
+        ``calls``: how many calls one takes.
+        """
+        if not names:
+            return True
+        cursor = str((self._records.get(self._key) or {}).get("after", ""))
+        ordered = sorted(names, key=lambda name: (name <= cursor, name))
+        for number, name in enumerate(ordered):
+            if number and not budget.allows(calls):
+                self._records.put(self._key, {"kind": "cursor", "after": ordered[number - 1]})
+                return False
+            act(name)
+        return True

@@ -1,0 +1,436 @@
+"""The share worker: opens and closes the shares of one resource, for all who hold them.
+
+Deliveries write their holdings into the ledger and wake the resource; here it is settled, in as few calls as AWS
+allows. What is to be closed comes first, so that revoking never waits for openings.
+
+The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then notes the resource's
+record, so the record's conditional write fails and another pass reads them anew. All work is done in slices: time is
+asked for before each call, results are written after each slice, and the next run goes on where this one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.core import addresses, share
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import ParkRecord
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Holding, Share, State
+from chalicelib.core.share_refusals import Subject, most_calls, subject
+from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
+from chalicelib.service import deliveries, grant_audit
+from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget, in_slices
+
+PASSES = 6
+RACES = 3
+TRIES_BEFORE_ALARM = 5
+"""A share that so many tries have not closed is shown to a person."""
+WRITTEN_AT_ONCE = 50
+"""Shares that one transaction writes."""
+ONE_BY_ONE = 10
+"""Shares in a slice where each takes calls of its own: a grant, or a holder to be notified."""
+CALLS_FOR_ONE = 2
+CALLS_FOR_MANY = 6
+"""A key's policy is read, read again and put, and read back."""
+FOR_INTENTS = 0.4
+"""The part of the time left in which intents are written: their results must be written, too."""
+
+Act = Callable[[Sequence[Share]], list[Share]]
+
+
+class _Book:
+    """The shares of one resource as the ledger has them: read once, then kept up with what is written."""
+
+    def __init__(self, ledger: Ledger, resource: str, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self.resource = resource
+        self._shares = {s.holder_key: s for s in ledger.shares(resource)}
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """All of them."""
+        return tuple(self._shares.values())
+
+    def save(self, shares: Iterable[Share], happened: str, *, unheld: bool = False) -> list[Share]:
+        """Write them, and return them with their new versions. Raises LostRace."""
+        shares = list(shares)
+        if shares:
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld)
+        saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
+        self._shares.update({s.holder_key: s for s in saved})
+        return saved
+
+    def save_some(self, shares: Iterable[Share], happened: str, budget: Budget, *, unheld: bool = False) -> list[Share]:
+        """Write as many as there is time for, and return those; the others are for the next run. Raises LostRace."""
+        saved: list[Share] = []
+        in_slices(shares, WRITTEN_AT_ONCE, budget, lambda some: saved.extend(self.save(some, happened, unheld=unheld)))
+        return saved
+
+    def save_results(self, results: Sequence[Share], happened: str, budget: Budget) -> list[Share]:
+        """Write what calls have done, as far as there is time. If others wrote meanwhile, it is put right."""
+        try:
+            return self.save_some(results, happened, budget)
+        except LostRace:
+            self._put_right({s.holder_key: s for s in results})
+            raise
+
+    def archive(self, shares: Sequence[Share]) -> None:
+        """Move them to the archive. Raises LostRace if somebody has come to hold one."""
+        self._ledger.archive(shares, self._clock())
+        for s in shares:
+            del self._shares[s.holder_key]
+
+    def _put_right(self, tried: Mapping[str, Share]) -> None:
+        for _ in range(RACES):
+            found = {s.holder_key: s for s in self._ledger.shares(self.resource)}
+            wrong = [w for key, s in tried.items() if (w := share.raced(s, found.get(key), self._clock()))]
+            happened = "another run's call came between"
+            try:
+                self.save([s for s in wrong if s.holder_key in found], happened)
+            except LostRace:
+                continue
+            for s in wrong:
+                if s.holder_key not in found:
+                    self._ledger.put_right(s, happened, self._clock())
+            return
+
+
+class ShareWorker:
+    """Works on one resource at a time. ``doors`` maps the second word of its name to how its permissions open."""
+
+    def __init__(
+        self,
+        records: Records,
+        ledger: Ledger,
+        doors: Mapping[str, Door],
+        entitlements: Entitlements,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._doors = doors
+        self._entitlements = entitlements
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, key: Key, *, time_left: Clock) -> None:
+        """Open and close what is to be, notify the holders, and write down when to look again."""
+        budget = Budget(time_left)
+        try:
+            for _ in range(PASSES):
+                stored = self._begin(key, budget)
+                if stored is None:
+                    return
+                book = _Book(self._ledger, key.pk, self._clock)
+                done = self._work(book, budget)
+                now = self._clock()
+                oldest = share.oldest_open(book.shares, now)
+                if oldest is not None:
+                    self._telemetry.open_shares(oldest)
+                due = share.due_at(book.shares, now) if done else now
+                write = Write(key, "open", {"resource": key.pk}, due, _latest(book.shares))
+                saved = self._records.save(stored, write, (), now)
+                if not done or not budget.allows():
+                    break
+                if saved:
+                    return
+            self._bell.ring(key, f"more:{self._clock()}")
+        except LostRace:
+            self._bell.ring(key, f"raced:{self._clock()}")
+
+    def _begin(self, key: Key, budget: Budget) -> Stored | None:
+        """Begin; a record that cannot be read, or that somebody has set aside, does not keep its shares open.
+
+        The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
+        """
+        try:
+            stored = self._records.begin(key)
+            if stored is None or not stored.parked:
+                return stored
+        except ParkRecord as trouble:
+            self._telemetry.parked(key, str(trouble))
+        self._work(_Book(self._ledger, key.pk, self._clock), budget)
+        return None
+
+    def _work(self, book: _Book, budget: Budget) -> bool:
+        """Take slice after slice; True: nothing is left to be done now.
+
+        The first is taken whatever time is left: a run that begins makes progress.
+        """
+        first = True
+        while (step := self._next(book, budget)) is not None:
+            if not first and not budget.allows(CALLS_FOR_MANY):
+                return False
+            step()
+            first = False
+        return True
+
+    def _next(self, book: _Book, budget: Budget) -> Callable[[], None] | None:
+        """Return the next slice: what closes comes before what is told, and that before what opens."""
+        now = self._clock()
+        door = self._doors[book.resource.split("#")[1]]
+        size = door.batch if door.batch > 1 else ONE_BY_ONE
+        if damaged := [s for s in book.shares if s.damaged]:
+            return lambda: self._drop_damaged(book, damaged[:WRITTEN_AT_ONCE])
+        if closing := share.to_close(book.shares, now):
+            return lambda: self._close(door, book, closing[:size], budget)
+        if ended := share.to_end(book.shares, now):
+            happened = "its end came before it was opened"
+            return lambda: _ignore(book.save((share.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]), happened))
+        if waiting := [s for s in book.shares if share.unnotified(s)]:
+            return lambda: self._notify(book, waiting[:WRITTEN_AT_ONCE], budget)
+        if opening := share.to_open(book.shares, now):
+            return lambda: self._open(door, book, opening[:size], budget)
+        if left := share.to_archive(book.shares, now):
+            return lambda: book.archive(left[:WRITTEN_AT_ONCE])
+        return None
+
+    def _drop_damaged(self, book: _Book, damaged: Sequence[Share]) -> None:
+        """Report what stands among the holdings and cannot be read, once, and take it out: it holds nothing."""
+        for s in damaged:
+            self._telemetry.share(book.resource, s.account, "a holding cannot be read", found=list(s.damaged))
+        book.save(damaged, f"holdings that cannot be read were taken out: {[s.damaged for s in damaged]!r:.500}")
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self, door: Door, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
+        """Ask who is entitled and what was there before us; write the intent; open; write the result."""
+        try:
+            opening = self._entitled(book, opening, budget)
+            fresh = [s for s in opening if s.state not in (State.OPENING, State.CLOSING)]
+            seen = door.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
+        except Refusal as refusal:
+            what = f"not opened: {refusal.fault.what}"
+            book.save_some((self._blocked(s, refusal) for s in opening), what, budget)
+            return
+        now = self._clock()
+        doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
+        happened = "the permission shows before it was asked for: to be looked at again"
+        book.save_some(doubts.values(), happened, budget)
+        sure = [s for s in opening if s.holder_key not in doubts]
+        begun = [s for s in sure if s.state is State.OPENING]
+        begun += book.save_some(
+            (share.intend_opening(s, now, seen=s.holder_key in seen) for s in sure if s.state is not State.OPENING),
+            "opening is intended",
+            budget.part(FOR_INTENTS),
+        )
+        results = [share.opened(s, now) for s in begun if s.preexisting]
+        to_ask = [s for s in begun if not s.preexisting]
+        results += self._in_batches(door, to_ask, lambda some: self._opened(door, book.resource, some), budget)
+        for s in book.save_results(results, "opening was tried", budget):
+            what = "opened" if s.state is State.OPEN else "not opened"
+            self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
+
+    def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
+        """Keep back who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
+        elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
+        judged = self._entitlements.judge(book.resource, opening)
+        reasons, now = {**judged.refused, **elsewhere}, self._clock()
+        refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
+        book.save_some(refused, f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}", budget)
+        waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
+        waiting = [share.blocked(s, waits[s.holder_key], now) for s in opening if s.holder_key in waits]
+        book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
+        return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
+
+    def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        grants = door.open(resource, some)
+        return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
+
+    def _in_batches(self, door: Door, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
+        """Act in as large batches as may be; return what was decided, or learned, while there was time."""
+        done: list[Share] = []
+        for batch in _batches(shares, door.batch):
+            if done and not budget.allows(CALLS_FOR_ONE if door.batch == 1 else CALLS_FOR_MANY):
+                break
+            done += self._halved(batch, act, budget)
+        return done
+
+    def _halved(self, batch: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
+        """Act on all at once; where AWS refuses one account, on each half, down to the one that is meant.
+
+        A refusal about the resource is everybody's, after one call. There are so many calls in a run at most: what is
+        left by then keeps its intent, and remembers in how small a batch the next run is to try it.
+        """
+        waiting, done = [list(batch)], list[Share]()
+        for call in range(most_calls(len(batch))):
+            if not waiting or (call and not budget.allows(CALLS_FOR_ONE)):
+                break
+            some = waiting.pop()
+            try:
+                done += act(some)
+            except Refusal as refusal:
+                if refusal.why is Why.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
+                    left = [*some, *(s for more in reversed(waiting) for s in more)]
+                    return done + [self._blocked(s, refusal) for s in left]
+                if len(some) == 1:
+                    done.append(self._blocked(some[0], refusal))
+                    continue
+                middle = len(some) // 2
+                waiting += [some[middle:], some[:middle]]
+        return done + [replace(s, together=len(more)) for more in reversed(waiting) for s in more]
+
+    def _blocked(self, s: Share, refusal: Refusal) -> Share:
+        now = self._clock()
+        if s.state is State.CLOSING and not share.to_open([s], now):
+            self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
+            waits = refusal.why is Why.THROTTLED
+            return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
+        if not share.worth_waiting(s, refusal.why, now):
+            return share.refused(s, refusal.fault, now)
+        return share.put_off(s, now) if refusal.why is Why.THROTTLED else share.blocked(s, refusal.fault, now)
+
+    # --- closing -----------------------------------------------------------------------------------------------------
+
+    def _close(self, door: Door, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
+        """Write the intent; remove; look whether it is gone; write the result."""
+        now = self._clock()
+        begun = [s for s in closing if s.state is State.CLOSING]
+        begun += book.save_some(
+            (share.intend_closing(s, now) for s in closing if s.state is not State.CLOSING),
+            "closing is intended",
+            budget.part(FOR_INTENTS),
+            unheld=True,
+        )
+        self._remind_audit(book, begun)
+        results = [share.closed(s, now) for s in begun if s.preexisting]
+        ours = [s for s in begun if not s.preexisting]
+        if share.nameless(book.resource):
+            unlooked = [s for s in ours if s.removed_at is not None]
+            results += self._in_batches(door, unlooked, lambda some: self._looked_at(door, book.resource, some), budget)
+            ours = [s for s in ours if s.removed_at is None]
+            results += self._in_batches(door, ours, lambda some: self._removed(door, book.resource, some), budget)
+        else:
+            results += self._in_batches(door, ours, lambda some: self._revoked(door, book.resource, some), budget)
+        for s in book.save_results(results, "closing was tried", budget):
+            self._report_closing(book.resource, s)
+
+    def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
+        """Let all grants of the key be looked through, once the last share of an account there has closed.
+
+        Asked for before it closes: a death afterwards must not leave it unasked.
+        """
+        if share.nameless(book.resource) or addresses.at_home(book.resource):
+            return
+        names = {s.holder_key for s in closing}
+        others = {s.account for s in book.shares if share.needed(s) and s.holder_key not in names}
+        if {s.account for s in closing} - others:
+            self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
+
+    def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        """Remove what bears no name; whether it is gone, later looks say."""
+        door.close(resource, some)
+        return [share.removed(s, self._clock()) for s in some]
+
+    def _looked_at(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        showing = door.showing(resource, some)
+        return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
+
+    def _revoked(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+        """Remove what is ours by its name, and look at once: what shows can be nobody else's."""
+        door.close(resource, some)
+        showing = door.showing(resource, some)
+        return [share.looked_for(s, self._clock(), showing=s.holder_key in showing) for s in some]
+
+    def _report_closing(self, resource: str, s: Share) -> None:
+        if s.state is State.CLOSING:
+            if s.removed_at is None:
+                self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
+            if s.tries >= TRIES_BEFORE_ALARM and s.removed_at is None:
+                self._telemetry.not_closing(resource, s.account, s.tries)
+            return
+        if s.closed_at is None:
+            self._telemetry.share(resource, s.account, "left open in the target", why=s.fault and s.fault.what)
+            return
+        what = "kept, as it was there before us" if s.preexisting else "closed"
+        seconds = None if s.opened_at is None else (s.removed_at or s.closed_at) - s.opened_at
+        self._telemetry.share(resource, s.account, what, open_seconds=seconds)
+        if s.closed_blind:
+            self._telemetry.closed_blind(resource, s.account)
+
+    # --- notifying ---------------------------------------------------------------------------------------------------
+
+    def _notify(self, book: _Book, waiting: Sequence[Share], budget: Budget) -> None:
+        """Write to each holder's delivery what became of its share; wake it once that leads it on."""
+        told: dict[str, set[Holding]] = {}
+
+        def tell(news: Sequence[tuple[Share, Holding]]) -> None:
+            for s, holding in news:
+                self._say(holding, s)
+                told.setdefault(s.holder_key, set()).add(holding)
+
+        news = [(s, holding) for s in waiting for holding in sorted(share.unnotified(s), key=str)]
+        in_slices(news, 1, budget, tell, calls=CALLS_FOR_ONE)
+        notified = [replace(s, notified=s.notified | told[s.holder_key]) for s in waiting if s.holder_key in told]
+        book.save(notified, "holders were notified")
+
+    def _say(self, holding: Holding, s: Share) -> None:
+        hints = {addresses.share_hint(s.resource, s.holder_key): f"{holding.episode}:{_said(s)}"}
+        cause = f"{s.resource}:{s.holder_key}:{s.intended_at}:{s.state}"
+        self._bell.note(addresses.delivery(holding.delivery), hints, cause, leads_on=self._leads_on)
+
+    def _leads_on(self, stored: Stored) -> bool:
+        """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""
+        return bool(machine.heard(deliveries.parse(stored), self._clock()))
+
+
+def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
+    """Cut into batches of at most ``most``, and of no more than each of its members may be in."""
+    batch: list[Share] = []
+    room = most
+    for s in shares:
+        alone = s.together or most
+        if batch and len(batch) >= min(room, alone):
+            yield batch
+            batch, room = [], most
+        batch.append(s)
+        room = min(room, alone)
+    if batch:
+        yield batch
+
+
+def _ignore(_result: object) -> None:
+    """Say that a result is of no use here."""
+
+
+def _is_elsewhere(s: Share) -> bool:
+    """Whether a grant would go to a principal of another account than the one that is asked about."""
+    return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
+
+
+def _to_a_stranger(s: Share) -> Fault:
+    what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
+    cure = "Look who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
+    return Fault("grantee-elsewhere", s.resource, what, cure)
+
+
+def _said(s: Share) -> str:
+    if s.state is State.OPEN:
+        return "open"
+    if s.state is State.OPENING and s.blocked is not None:
+        return _worded("waits", s.blocked)
+    fault = s.fault or Fault(
+        "share-closed-at-its-end",
+        f"{s.resource}, account {s.account}",
+        "The share was closed at its hard end while the delivery still held it.",
+        "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
+    )
+    return _worded("refused", fault)
+
+
+def _worded(how: str, fault: Fault) -> str:
+    return f"{how}:{fault.code}\x1f{fault.where}\x1f{fault.what}\x1f{fault.cure}"
+
+
+def _latest(shares: Sequence[Share]) -> int | None:
+    ends = [share.hard_end(s) for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING)]
+    return min(filter(None, ends), default=None)

@@ -1,0 +1,157 @@
+"""The pass over standing shares: compares what is held with the entitlement, and closes what nobody is entitled to.
+
+It is level-triggered and needs no record of a promotion or delivery: the ledger says what is held for which AMI, EC2
+whether the AMI is tagged, the applied file and the membership whom its tag names (invariant 1). It only closes. An AMI
+whose tag, file and membership are as they were at its last comparison is passed over, but for once a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.core import addresses, pace
+from chalicelib.core.addresses import STANDING, Key
+from chalicelib.core.delivery.machine import EXPIRED
+from chalicelib.core.delivery.model import State as DeliveryState
+from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.errors import ParkRecord
+from chalicelib.core.faults import Fault
+from chalicelib.core.promotion.model import State
+from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
+from chalicelib.service import promotions
+from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
+from chalicelib.service.rotation import Rotation
+from chalicelib.service.tag_pass import DAMAGED, Heads
+
+CALLS = 6
+"""To end one holding: two notes and messages, its release, and a look at its delivery."""
+DAY = 24 * pace.HOUR
+USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
+"""States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPorts:
+    """What the pass works with, beside the records."""
+
+    ledger: Ledger
+    source: Source
+    targets: Targets
+    children: Children
+
+
+class StandingPass:
+    """One pass over all AMIs that have standing shares."""
+
+    def __init__(self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry) -> None:
+        self._records = records
+        self._ports = ports
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, found: Sequence[Tagged], heads: Heads, *, time_left: Clock) -> None:
+        """Compare each marked AMI. ``found``: the tagged AMIs, as EC2 listed them just now."""
+        marks = {key.sk: item for key, item in self._records.list(STANDING, "ami-")}
+        tagged = {one.ami: one.value for one in found if one.state not in USELESS}
+        applied = self._ports.targets.read()
+
+        budget = Budget(time_left)
+
+        def look(ami: str) -> None:
+            mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
+            now = self._clock()
+            if tag is None and not self._is_gone(ami, mark, now):
+                return
+            compared = f"{tag}|{head.value}|{applied.generation}"
+            if mark.get("compared") == compared and now < int(mark.get("again_at", 0)):
+                return
+            entitled = entitlement(tag, head.value, applied)
+            lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
+            if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
+                self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
+                return
+            if self._close_all(ami, entitled, applied.generation, budget):
+                again_at = min([now + DAY, *entitled.ends(now)])
+                self._compared(ami, mark, {"compared": compared, "again_at": again_at, "absent_since": 0})
+
+        Rotation(self._records, "standing").go(marks, look, budget, CALLS)
+
+    def _is_gone(self, ami: str, mark: dict[str, Any], now: int) -> bool:
+        """Whether tag or AMI are gone: on two looks some time apart that agree, disabled AMIs included."""
+        since = int(mark.get("absent_since", 0))
+        if not since:
+            self._records.put(addresses.standing(ami), {**mark, "absent_since": now})
+            return False
+        if now < since + pace.ABSENCE:
+            return False
+        read = self._ports.source.tag(ami)
+        if read.value is None or read.image_state is None or read.image_state in USELESS:
+            return True
+        self._records.put(addresses.standing(ami), {**mark, "absent_since": 0})
+        return False
+
+    def _close_all(self, ami: str, entitled: Entitlement, generation: str, budget: Budget) -> bool:
+        """Release what is not entitled; True if all of it was looked at."""
+        now = self._clock()
+        held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
+        ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
+        if ends and self._ports.targets.generation() != generation:
+            return False  # file or membership have just changed: the next pass compares with the new ones
+        for number, one in enumerate(ends):
+            if number and not budget.allows(CALLS):
+                return False
+            self._end(ami, one, entitled)
+        if not held:
+            self._forget(ami)
+        return True
+
+    def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
+        """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""
+        held = one.holding
+        target = entitled.targets.get(_place(one))
+        expired = target is not None and 0 < target.until <= self._clock()
+        cause = f"not-entitled:{self._clock() // pace.MINUTE}"
+        wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
+        self._bell.note(addresses.delivery(held.delivery), {"cancel": wish}, cause)
+        self._ports.ledger.release(one.resource, one.holder_key, held)
+        resource = Key(one.resource)
+        write = Write(resource, "open", {"resource": one.resource}, self._clock())
+        self._bell.note_or_create(write, {"holders": f"{held.delivery}:{cause}"}, f"{held.delivery}:{cause}")
+        self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
+        self._mark_child(ami, held.delivery)
+
+    def _mark_child(self, ami: str, delivery: str) -> None:
+        """Tell the promotion in the place of a delivery that cannot: one that is parked, or cannot be read."""
+        try:
+            stored = self._records.read(addresses.delivery(delivery))
+            if stored is not None and not stored.parked:
+                return
+        except ParkRecord:
+            pass
+        for child in self._ports.children.all(ami):
+            if child.delivery == delivery and child.state == DeliveryState.SHARED:
+                self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
+
+    def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+        """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""
+        now = self._records.get(addresses.standing(ami))
+        if now is not None and now.get("episode") == before.get("episode"):
+            self._records.put(addresses.standing(ami), {**before, **seen})
+
+    def _forget(self, ami: str) -> None:
+        """Take the mark away where nothing is held, and the promotion that put it is over."""
+        try:
+            stored = self._records.read(addresses.promotion(ami))
+            record = None if stored is None or stored.parked else promotions.parse(stored)
+        except ParkRecord:
+            return
+        if record is not None and record.state is State.OVER and not record.standing:
+            self._records.forget(addresses.standing(ami), {"episode": record.episode})
+
+
+def _place(one: StandingHolding) -> str:
+    return f"{one.holding.account}/{one.holding.region}"

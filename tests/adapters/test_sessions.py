@@ -1,0 +1,147 @@
+"""Sessions in a target, against the sandbox's STS: what is asked where a session policy is too large."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.target import AwsTarget
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.model import Delivery, Snapshot
+from chalicelib.core.targets import Target
+from chalicelib.ports import Refusal
+from sandbox.world import World
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sts:AssumeRole"}],
+}
+KEYS = [f"arn:aws:kms:{REGION}:{HUB}:key/{n:036x}" for n in range(12)]
+
+
+class Targets:
+    """The applied file; ``trouble`` is what reading it comes to."""
+
+    def __init__(self) -> None:
+        self.trouble: Exception | None = None
+
+    def live(self, _account: str) -> tuple[str, str]:
+        """Role name and external id."""
+        if self.trouble is not None:
+            raise self.trouble
+        return "AmiCopyRole", ""
+
+
+class Scene:
+    """A hub and a target whose role may do anything; ``packed`` is what the service was told of its sessions."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.targets = world, Targets()
+        self.packed: list[int] = []
+        world.iam.put_role(DEV, "AmiCopyRole", TRUST, {"all": ANYTHING})
+        self.sessions = Sessions(REGION, time.time, lambda _role, size: self.packed.append(size))
+        targets: Any = self.targets
+        self.target = AwsTarget(self.sessions, targets, "aws", "promote", REGION)
+
+    def delivery(self, snapshots: int, keys: int = 1) -> Delivery:
+        """A delivery of so many snapshots, under so many keys."""
+        each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys], 8) for n in range(snapshots))
+        own = f"arn:aws:kms:{REGION}:{DEV}:key/{'0' * 36}"
+        return Delivery("0" * 20, HUB, "ami-0123456789abcdef0", Target(DEV, REGION), 1, 0, "golden", each, key_arn=own)
+
+    def asked(self) -> list[tuple[str, str]]:
+        """(outcome, policy) of each AssumeRole."""
+        calls = [call for call in self.world.calls if call.operation == "AssumeRole"]
+        return [(call.error or "", call.params["Policy"]) for call in calls]
+
+    def copying(self, delivery: Delivery) -> Any:
+        """Assume the role to copy, as ``start_copy`` and ``copy_image`` do."""
+        return self.target._client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
+    """The service works with the credentials of act's role."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    with World() as world:
+        lambda_ = {"Version": "2012-10-17", "Statement": []}
+        role = world.iam.roles.put(HUB, "act", lambda_, {"act": ANYTHING})
+        _, key, secret, token = world.credentials(role.arn, "act")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+        yield Scene(world)
+
+
+@pytest.mark.parametrize(("snapshots", "keys"), [(1, 1), (4, 1), (20, 1), (20, 12)])
+def test_a_session_for_any_ami_is_taken_at_the_first_try(scene, snapshots, keys):
+    """One snapshot or twenty, one key or twelve: what does not fit is not listed."""
+    scene.copying(scene.delivery(snapshots, keys))
+
+    ((error, policy),) = scene.asked()
+    assert error == ""
+    assert (f"snapshot/snap-{0:017x}" in policy) == (snapshots <= 4)
+    assert scene.packed == [len(policy) * 9 // 100 + 1]
+
+
+def test_a_policy_that_sts_calls_too_large_is_answered_with_a_wider_one_at_once(scene):
+    """The packed size cannot be computed: STS may pack worse than we hope. The next session does not ask in vain."""
+    scene.world.sts.packed_per_character = 0.12
+    delivery = scene.delivery(4)
+    scene.copying(delivery)
+    scene.sessions.forget()
+    scene.copying(delivery)
+
+    (first, narrow), (second, wide), (third, again) = scene.asked()
+    assert (first, second, third) == ("PackedPolicyTooLarge", "", "")
+    assert f"key/{0:036x}" in narrow
+    assert again == wide
+    statements = json.loads(wide)["Statement"]
+    assert all("snap-" not in json.dumps(statement) for statement in statements)
+    using = [statement for statement in statements if "kms:CreateGrant" in statement["Action"]]
+    assert all("kms:ViaService" in json.dumps(statement["Condition"]) for statement in using)
+
+
+def test_a_policy_that_is_too_large_at_its_widest_is_told_as_such(scene):
+    """And is not taken for a role that is not there yet."""
+    scene.world.sts.packed_per_character = 0.5
+    with pytest.raises(Refusal) as caught:
+        scene.copying(scene.delivery(4))
+
+    assert (caught.value.why, caught.value.fault.code) == (Why.DENIED, "session-policy-refused")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "TransactionInProgressException",
+        "LimitExceededException",
+        "AccessDeniedException",
+        "",
+    ],
+)
+def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_asked_again(scene, code):
+    """Throttled, unreachable, or anything else: it is our own table, and says nothing of the target."""
+    unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
+    scene.targets.trouble = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem") if code else unreachable
+    with pytest.raises(Refusal) as caught:
+        scene.target.find_copies(scene.delivery(1))
+
+    assert caught.value.why is Why.THROTTLED
+    assert not caught.value.unknown
+    assert "applied targets file" in caught.value.fault.where

@@ -1,0 +1,45 @@
+"""What a function is told by its environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.errors import Misconfigured
+from chalicelib.settings import Settings
+from tools.package import merge_template
+
+GIVEN = {
+    "AWS_REGION": "us-east-1",
+    "AMI_PROMOTER_HUB_ACCOUNT": "111111111111",
+    "AMI_PROMOTER_TABLE": "ami-promoter-us-east-1",
+    "AMI_PROMOTER_CONFIG_TABLE": "ami-promoter-us-east-1-config",
+    "AMI_PROMOTER_MEMBERS_TABLE": "ami-promoter-us-east-1-members",
+    "AMI_PROMOTER_ACT_QUEUE_URL": "https://act",
+    "AMI_PROMOTER_SETTLE_QUEUE_URL": "https://settle",
+    "AMI_PROMOTER_TOPIC_ARN": "arn:aws:sns:us-east-1:111111111111:notices",
+    "AMI_PROMOTER_EVENT_BUS": "default",
+    "AMI_PROMOTER_TRIGGER_TAG": "promote",
+    "AMI_PROMOTER_KEEP_HISTORY_DAYS": "400",
+}
+
+
+def test_the_template_gives_all_that_a_function_wants():
+    """And nothing that no function reads; the Region is Lambda's own."""
+    given = merge_template()["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert {name for name in given if name.startswith("AMI_PROMOTER_")} == GIVEN.keys() - {"AWS_REGION"}
+    assert Settings.read(GIVEN).keep_history_days == 400
+    assert Settings.read(GIVEN).partition == "aws"
+
+
+def test_everything_that_is_missing_is_named_at_once():
+    """One line of a log says what is wrong with the deployment."""
+    with pytest.raises(Misconfigured, match="lacks AMI_PROMOTER_CONFIG_TABLE, AMI_PROMOTER_KEEP_HISTORY_DAYS: deploy"):
+        Settings.read({**GIVEN, "AMI_PROMOTER_CONFIG_TABLE": "", "AMI_PROMOTER_KEEP_HISTORY_DAYS": ""})
+
+
+@pytest.mark.parametrize("days", ["", "-1", "1.5", "many"])
+def test_a_number_that_is_none_is_named(days):
+    """It names the variable."""
+    with pytest.raises(Misconfigured, match="AMI_PROMOTER_KEEP_HISTORY_DAYS"):
+        Settings.read({**GIVEN, "AMI_PROMOTER_KEEP_HISTORY_DAYS": days})

@@ -1,0 +1,160 @@
+"""Who may write what [invariant 11]: with a function's own role, what is not its business is refused by DynamoDB.
+
+Each test has no more than the credentials that the Lambda service gives the function: what somebody has who runs code
+of their own in it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicelib.core import addresses
+from chalicelib.core.share import Share, State
+from sandbox import stage, wire
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file
+
+HEARING = ("on-tag-change", "on-image-state", "on-target-event")
+RECORDS = f"ami-promoter-{REGION}"
+CONFIG, MEMBERS = f"{RECORDS}-config", f"{RECORDS}-members"
+DIGEST = "f" * 64
+
+
+def client(scene: Scene, function: str, service: str) -> Any:
+    """Speak to AWS as a function does."""
+    _, key, _, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", function)
+    return wire.client(service, REGION, key, token)
+
+
+def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
+    """An item in DynamoDB's shape; numbers, booleans and texts."""
+    kinds = {bool: "BOOL", int: "N", str: "S"}
+    shaped = {
+        name: {kinds[type(value)]: value if isinstance(value, bool) else str(value)}
+        for name, value in attributes.items()
+    }
+    return {"pk": {"S": pk}, "sk": {"S": sk}, **shaped}
+
+
+def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What would let a stranger in, or stop the service: by what it is, its table and the item."""
+    resource = addresses.snapshot_resource(scene.snapshots[0])
+    share = Share(resource.pk, STRANGER, STRANGER, state=State.WANTED, hard_close_at=2**31)
+    due = {"ring_at": 1, "due_shard": "due#0", "kind": "resource"}
+    return {
+        "an account of the applied file": (
+            CONFIG,
+            item(f"targets#00000001#{DIGEST}", f"account#{STRANGER}", body=json.dumps([{"account": STRANGER}])),
+        ),
+        "the pointer to the file": (CONFIG, item("targets", "current", generation=99, digest=DIGEST)),
+        "the switch": (CONFIG, item("switches", "promotions", paused=True)),
+        "an accepted departure": (CONFIG, item("departures", "accepted", body=json.dumps([DEV]), at=2**31)),
+        "a member of a unit": (MEMBERS, item("members", "accounts#00", body=json.dumps({STRANGER: ["ou-ab12-1"]}))),
+        "the members' pointer": (MEMBERS, item("members", "current", generation=99, digest=DIGEST)),
+        "a share": (RECORDS, item(resource.pk, f"share#{STRANGER}", state=share.state.value, account=STRANGER)),
+        "a due record": (RECORDS, item(resource.pk, "record", **due)),
+        "a promotion": (RECORDS, item(f"promotion#{scene.image}", "record", state="requested", body="{}", version=1)),
+        "a delivery": (RECORDS, item("delivery#0123", "record", state="requested", body="{}", version=1)),
+        "a look-up": (RECORDS, item(f"copy#{DEV}#{REGION}#snap-0a", "delivery#0123", delivery="0123")),
+    }
+
+
+def writes(dynamodb: Any, table: str, forged: dict[str, Any]) -> dict[str, Any]:
+    """Every call by which DynamoDB writes an item."""
+    key = {name: forged[name] for name in ("pk", "sk")}
+    update = {"UpdateExpression": "SET body = :b", "ExpressionAttributeValues": {":b": {"S": "{}"}}}
+    return {
+        "PutItem": lambda: dynamodb.put_item(TableName=table, Item=forged),
+        "UpdateItem": lambda: dynamodb.update_item(TableName=table, Key=key, **update),
+        "DeleteItem": lambda: dynamodb.delete_item(TableName=table, Key=key),
+        "BatchWriteItem": lambda: dynamodb.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": forged}}]}),
+        "TransactWriteItems": lambda: dynamodb.transact_write_items(
+            TransactItems=[{"Put": {"TableName": table, "Item": forged}}]
+        ),
+    }
+
+
+def assert_refused(scene: Scene, function: str, what: set[str]) -> None:
+    """None of these can be written with the function's role, by any call."""
+    dynamodb = client(scene, function, "dynamodb")
+    for name in what:
+        for operation, write in writes(dynamodb, *forgeries(scene)[name]).items():
+            with pytest.raises(ClientError) as refused:
+                write()
+            assert refused.value.response["Error"]["Code"] == "AccessDeniedException", f"{name}: {operation}"
+        table, forged = forgeries(scene)[name]
+        assert forged not in scene.client("dynamodb").scan(TableName=table, ConsistentRead=True)["Items"]
+
+
+@pytest.mark.parametrize("function", HEARING)
+def test_a_function_that_hears_events_can_forge_nothing(scene, function):
+    """No entry of the applied file, no share, no due record, no promotion, no switch: it may write no item at all."""
+    scene.tag("dev")
+    scene.run_until_state("copying")
+
+    assert_refused(scene, function, set(forgeries(scene)))
+
+
+@pytest.mark.parametrize("function", ["act", "settle", "sweep"])
+def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, function):
+    """They read them: whoever takes one over cannot choose who receives."""
+    assert_refused(
+        scene, function, {name for name, (table, _) in forgeries(scene).items() if table in (CONFIG, MEMBERS)}
+    )
+
+
+def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
+    """Whom the units have it reads from the organization; file, switches and accepted departures are not its own."""
+    assert_refused(scene, "discover", {name for name, (table, _) in forgeries(scene).items() if table == CONFIG})
+
+    dynamodb = client(scene, "discover", "dynamodb")
+    dynamodb.put_item(TableName=MEMBERS, Item=item("members", "book", body="{}", version=1))
+
+
+@pytest.mark.parametrize("function", HEARING)
+def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
+    """It may send wakes for act and nothing else; whatever record and reason they name, nobody receives anything."""
+    sqs = client(scene, function, "sqs")
+    keys = [
+        f"promotion#{scene.image}",
+        "delivery#0123",
+        f"destination#{STRANGER}#{REGION}",
+        f"inventory#{STRANGER}#{REGION}",
+    ]
+    url = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-act.fifo")["QueueUrl"]
+    for number, key in enumerate(keys):
+        for reason in ({"tag": "000000000009"}, {"untag": "000000000009"}, {"image": "x"}, {"cancel": "1:x"}):
+            body = json.dumps({"key": key, "cause": "forged", "reason": reason})
+            sqs.send_message(
+                QueueUrl=url, MessageBody=body, MessageGroupId=key, MessageDeduplicationId=f"{number}-{sorted(reason)}"
+            )
+    settle = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-settle.fifo")["QueueUrl"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sqs.send_message(QueueUrl=settle, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
+    scene.wait(3600)
+
+    assert scene.world.shares_open() == []
+    assert scene.states() == {}
+    assert [made["pk"] for made in scene.items() if made["sk"] == "record"] == [f"promotion#{scene.image}"]
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its key is named", "another key is named"])
+def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
+    """``SourceKeyArns`` of deploy/target.yaml: a source under a key that is named is copied, another is not."""
+    scene.apply(targets_file())
+    other = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": stage.EXTERNAL_ID, "CreateKey": "false"}
+    keys = f"{other},{scene.key}" if named else other
+    scene.world.deploy(
+        ROOT / stage.TARGET_TEMPLATE, DEV, REGION, "ami-promoter-target", {**given, "SourceKeyArns": keys}
+    )
+    scene.tag("")
+    scene.run_until_over()
+
+    assert scene.states() == {DEV: "delivered" if named else "failed"}, scene.describe()
+    scene.assert_laws()

@@ -1,0 +1,29 @@
+"""Who may hold what now, as far as the applied targets file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Share
+from chalicelib.ports import Judgement, Targets
+
+NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
+NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."
+
+
+class ListedOnly:
+    """The port ``Entitlements`` by the applied file alone: whoever it contains may receive anything (invariant 8)."""
+
+    def __init__(self, targets: Targets) -> None:
+        self._targets = targets
+
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+        """See the port."""
+        listed = self._targets.listed({s.account for s in shares})
+        refused = {
+            s.holder_key: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)
+            for s in shares
+            if s.account not in listed
+        }
+        return Judgement(refused)

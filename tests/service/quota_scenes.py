@@ -1,0 +1,184 @@
+"""Scenes about copy slots: deliveries that nobody works on, outages, leases that run out. Each asserts its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import machine
+from chalicelib.service import deliveries
+from tests.service.cloud import START, Nature
+from tests.service.hub import Hub, Parts
+from tests.service.lanes import Message
+
+ACCOUNT = "200000000001"
+AT_ONCE = 20
+HOUR = 3600
+DAY = 24 * HOUR
+FULL, NEXT, LAST = "ami-00", "ami-01", "ami-02"
+"""The first has as many snapshots as copies may run."""
+
+MOST_REFUSED = 50
+"""All that are begun at once, and then one every five minutes."""
+
+RIGHT = Parts()
+
+
+def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
+    """A hub with AMIs of twenty, twenty and one unencrypted snapshots, and one account whose copies take so long."""
+    nature = Nature(copying=(int(hours * HOUR),))
+    hub = Hub((ACCOUNT,), parts=parts, nature=nature, watchful=False, **how)
+    for ami, count in ((FULL, AT_ONCE), (NEXT, AT_ONCE), (LAST, 1)):
+        hub.cloud.make_image(ami, {f"snap-{ami[-1]}{number:02d}": False for number in range(count)})
+    return hub
+
+
+@dataclass
+class Outage:
+    """While it lasts ``act`` works on nothing: what wakes it is lost, and the sweep wakes it again."""
+
+    hub: Hub
+    since: int
+    until: int
+
+    def __post_init__(self) -> None:
+        self._receive = self.hub._receive
+        self.hub._receive = self._dark  # type: ignore[method-assign]
+
+    def _dark(self, message: Message) -> None:
+        if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:
+            self._receive(message)
+        else:
+            self.hub.lanes.done(message)
+
+
+def no_more_than_the_limit(hub: Hub) -> None:
+    """Make it fail where the service itself would begin a copy while twenty run. Copies are never deleted, either."""
+    watch = hub.gate.watch
+
+    def watched(port, method, args):
+        watch(port, method, args)
+        if (port, method) == ("target", "start_copy"):
+            assert len(hub.cloud.pending(ACCOUNT)) < AT_ONCE, "a copy is begun while as many run as may"
+        assert (port, method) != ("target", "delete_snapshots"), "a copy is stopped"
+
+    hub.gate.watch = watched
+
+
+def count_tries(hub: Hub) -> list[str]:
+    """Return what fills with the source of each try to copy, in turn."""
+    watch, tries = hub.gate.watch, []
+
+    def watched(port, method, args):
+        watch(port, method, args)
+        if (port, method) == ("target", "start_copy"):
+            tries.append(args[1].id)
+
+    hub.gate.watch = watched
+    return tries
+
+
+def delivered(hub: Hub, *amis: str) -> None:
+    """These arrived."""
+    for ami in amis:
+        assert hub.outcomes().get((ami, ACCOUNT)) == "delivered", f"{ami} waits for ever: {hub.outcomes()}"
+
+
+def nobody_works_on_it(
+    damage: Callable[[Hub, Key], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
+) -> Hub:
+    """A delivery with all slots is damaged so many seconds after its tag: later AMIs arrive in the hours after."""
+    hub = a_hub(parts, hours)
+    hub.cloud.tag(FULL, "default")
+    hub.run(until=START + seconds)
+    key = hub.delivery_key(FULL, ACCOUNT)
+    assert len(hub.stores.slots.leases(hub.quota_keys()[0])) == 1, "it has asked"
+    hub.laws.poisoned.add(key)
+    damage(hub, key)
+    for ami in (NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run(until=START + 6 * HOUR)
+    delivered(hub, NEXT, LAST)
+    assert not hub.stores.slots.leases(hub.quota_keys()[0]), "what is over is forgotten"
+    return hub
+
+
+def long_copies(parts: Parts = RIGHT) -> Hub:
+    """Copies of five hours: the next AMIs wait for them, and never do more than twenty run or is one made twice."""
+    hub = a_hub(parts, hours=5)
+    no_more_than_the_limit(hub)
+    for ami in (FULL, NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run()
+    delivered(hub, FULL, NEXT, LAST)
+    assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
+    hub.laws.rest()
+    return hub
+
+
+def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
+    """A delivery is parked for two hours while it holds all slots, which then go to another; both arrive.
+
+    ``state``: "opening", before it has begun any copy; it asks again before it begins one. "copying": its copies run
+    on all the while, and are not stopped; EC2 refuses the other's until they end.
+    """
+    hub = a_hub(parts, hours=3)
+    tries = count_tries(hub)
+    if state == "opening":
+        no_more_than_the_limit(hub)
+    hub.cloud.tag(FULL, "default")
+    key = hub.delivery_key(FULL, ACCOUNT)
+    arrived = _may_begin if state == "opening" else _begun
+    while not arrived(hub, key):
+        step = hub._next()
+        assert step is not None
+        hub.cloud.now = max(hub.cloud.now, step[0])
+        step[1]()
+    hub.stores.records.park(key, "for a person", hub.cloud.now)
+    hub.laws.poisoned.add(key)
+    hub.run(until=hub.cloud.now + HOUR)
+    hub.cloud.tag(NEXT, "default")
+    hub.run(until=hub.cloud.now + HOUR)
+    hub.laws.poisoned.clear()
+    hub.stores.records.unpark(key, hub.cloud.now)
+    hub.run(until=START + 3 * DAY)
+    delivered(hub, FULL, NEXT)
+    assert len(tries) <= 2 * AT_ONCE + MOST_REFUSED, "EC2 is asked over and over for what it refuses"
+    assert len([copy for copy in hub.cloud.copies.values() if copy.state == "completed"]) == 2 * AT_ONCE
+    hub.laws.rest()
+    return hub
+
+
+def _begun(hub: Hub, _key: Key) -> bool:
+    return len(hub.cloud.pending(ACCOUNT)) == AT_ONCE
+
+
+def _may_begin(hub: Hub, key: Key) -> bool:
+    """Everything is open, and its next step is to copy."""
+    stored = hub.stores.records.read(key)
+    return stored is not None and ev.SharesOpened() in machine.heard(deliveries.parse(stored), hub.cloud.now)
+
+
+def vanished(hub: Hub, key: Key) -> None:
+    """The record is gone."""
+    del hub.stores.records.records[key]
+
+
+def damaged(hub: Hub, key: Key) -> None:
+    """The record is nonsense."""
+    hub.stores.records.records[key].body = {"colour": "red"}
+
+
+def unreadable(hub: Hub, key: Key) -> None:
+    """The record cannot be read at all."""
+    hub.stores.records.records[key].damaged = True
+
+
+def parked(hub: Hub, key: Key) -> None:
+    """The record is set aside for a person."""
+    hub.stores.records.park(key, "for a person", hub.cloud.now)
+
+
+WAYS_OUT = (vanished, damaged, unreadable, parked)

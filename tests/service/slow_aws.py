@@ -1,0 +1,179 @@
+"""One resource of an AWS whose calls take time, and a worker that dies at its limit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chalicelib.core.addresses import Key
+from chalicelib.core.share import Share, State
+from chalicelib.ports import Refusal, Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.share_worker import ShareWorker
+from tests.fakes import copying
+from tests.service.cloud import Quiet
+from tests.service.entitled import ListedOnly
+from tests.stores import Stores, in_memory
+
+START = 1_800_000_000
+LIMIT = 30
+"""Seconds of an invocation."""
+ACCOUNT = "200000000001"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
+
+
+class Killed(BaseException):
+    """The function has reached its limit."""
+
+
+class Slow:
+    """The permissions of one resource. ``refuses``: what is raised for a batch, if anything is."""
+
+    def __init__(self, resource: SlowResource, batch: int) -> None:
+        self.resource, self.batch = resource, batch
+        self.there: set[str] = set()
+        self.calls: Counter[str] = Counter()
+        self.sizes: list[int] = []
+        self.refuses: Callable[[str, Sequence[Share]], Refusal | None] = lambda _what, _shares: None
+
+    def showing(self, _resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """See the port."""
+        self._call("showing", shares)
+        return frozenset(s.holder_key for s in shares if s.holder_key in self.there)
+
+    def open(self, _resource: str, shares: Sequence[Share]) -> dict[str, str]:
+        """See the port."""
+        self._call("open", shares)
+        self.there |= {s.holder_key for s in shares}
+        return {s.holder_key: f"grant-of-{s.holder_key}" for s in shares} if self.batch == 1 else {}
+
+    def close(self, _resource: str, shares: Sequence[Share]) -> None:
+        """See the port."""
+        self._call("close", shares)
+        self.there -= {s.holder_key for s in shares}
+
+    def _call(self, what: str, shares: Sequence[Share]) -> None:
+        self.calls[what] += 1
+        self.sizes.append(len(shares))
+        self.resource.spend()
+        refusal = self.refuses(what, shares)
+        if refusal is not None:
+            raise refusal
+
+
+class SlowStore:
+    """A store whose every call takes time."""
+
+    def __init__(self, store: Any, resource: SlowResource) -> None:
+        self._store, self._resource = store, resource
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method that takes time; a write of 120 shares is three transactions."""
+        method = getattr(self._store, name)
+
+        def slow(*args: Any, **given: Any) -> Any:
+            written = args[0] if name in ("save", "archive") and isinstance(args[0], list) else ()
+            for _ in range(max(1, -(-len(written) // 50))):
+                self._resource.spend()
+            return method(*args, **given)
+
+        return slow
+
+
+class SlowResource:
+    """Its shares, their holders, AWS and the worker; ``seconds``: what each call of AWS takes, DynamoDB's too."""
+
+    def __init__(self, resource: Key, seconds: float = 0.0, *, batch: int = 500) -> None:
+        self.key, self.seconds = resource, seconds
+        self.now, self.ends = float(START), float("inf")
+        self.stores: Stores = in_memory()
+        self.permissions = Slow(self, batch)
+        self.telemetry = Quiet()
+        self.woken = False
+        self.killed = 0
+        self.one_slice = False
+        """Whether each run has time for one slice only."""
+        records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
+        self.worker = ShareWorker(
+            records,
+            ledger,
+            {resource.pk.split("#")[1]: self.permissions},
+            ListedOnly(self),  # type: ignore[arg-type]
+            Bell(records, self, self.clock),
+            self.clock,
+            self.telemetry,
+        )
+        self.stores.records.create(Write(resource, "open", {"resource": resource.pk}, self.clock()), self.clock())
+
+    def clock(self) -> int:
+        """Epoch seconds."""
+        return int(self.now)
+
+    def spend(self) -> None:
+        """Let a call take its time."""
+        self.now += self.seconds
+        if self.now > self.ends:
+            raise Killed
+
+    def ring(self, _key: Key, _cause: str) -> None:
+        """The port ``Rings``."""
+        self.woken = True
+
+    def listed(self, receivers: Sequence[str]) -> frozenset[str]:
+        """The port ``Targets``."""
+        self.spend()
+        return frozenset(receivers)
+
+    def hold(self, names: Sequence[str], *, account: str = "") -> None:
+        """Let one delivery hold each share, named like it."""
+        for name in names:
+            grantee = ROLE if "#key#" in self.key.pk else ""
+            wanted = Share(self.key.pk, name, account or name, grantee, hard_close_at=START + 10**7)
+            self.stores.ledger.hold(self.key.pk, wanted, copying(f"d-{name}", account or name))
+        self._note()
+
+    def release(self, names: Sequence[str], *, account: str = "") -> None:
+        """Let them go."""
+        for name in names:
+            self.stores.ledger.release(self.key.pk, name, copying(f"d-{name}", account or name))
+        self._note()
+
+    def _note(self) -> None:
+        self.stores.records.note(self.key, {"holders": str(self.now)}, self.clock())
+
+    def run(self, *, limit: float = LIMIT) -> None:
+        """Run once, with so many seconds."""
+        self.ends = self.now + limit
+
+        def left() -> int:
+            return int(self.ends - self.now) if not self.one_slice else 0
+
+        try:
+            self.worker.run(self.key, time_left=left)
+        except Killed:
+            self.killed += 1
+        self.ends = float("inf")
+
+    def run_on(self, runs: int = 1000, *, limit: float = LIMIT) -> int:
+        """Run whenever something is due or rings, until nothing is; returns how often it took."""
+        for number in range(runs):
+            seen = self.stores.seen(self.key)
+            assert seen is not None
+            if not self.woken and (seen.ring_at is None or seen.ring_at > self.now + 600):
+                return number
+            if not self.woken:
+                self.now = max(self.now, float(seen.ring_at or 0))
+            self.woken = False
+            self.run(limit=limit)
+            self.now += 5
+        return runs
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """What the ledger has."""
+        return self.stores.ledger.shares(self.key.pk)
+
+    def states(self) -> Counter[State]:
+        """How many shares are in which state."""
+        return Counter(s.state for s in self.shares)

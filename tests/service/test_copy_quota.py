@@ -1,0 +1,125 @@
+"""Copy slots are leases: nothing parked, damaged or late keeps an account's AMIs from arriving (invariant 7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.core import addresses, pace
+from chalicelib.core.addresses import Key
+from chalicelib.core.copy_quota import SlotLease
+from chalicelib.ports import Write
+from chalicelib.service.bell import Bell
+from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
+from tests.service import quota_scenes as scenes
+from tests.service.cloud import REGION, START, Quiet
+from tests.service.hub import Hub
+from tests.service.lanes import Lanes
+from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, Outage
+from tests.stores import Stores, in_memory, on_dynamodb
+
+NEWER = 99
+"""A form of items that no version reads yet."""
+
+
+@pytest.mark.parametrize("seconds", [2, 5, 40])
+@pytest.mark.parametrize("damage", scenes.WAYS_OUT)
+def test_a_delivery_that_nobody_works_on_gives_its_slots_back(damage, seconds):
+    """Damaged while it waits, opens or copies: an hour later its slots go to the next AMIs for that account."""
+    scenes.nobody_works_on_it(damage, seconds)
+
+
+@pytest.mark.parametrize("state", ["opening", "copying"])
+def test_a_delivery_that_is_let_go_on_asks_again_and_loses_nothing(state):
+    """Its slots were given away meanwhile: it begins no copy without new ones, and what it has begun is not stopped."""
+    scenes.parked_and_freed(state)
+
+
+def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
+    """The next AMI waits for copies of five hours, and gets no slot that is in use."""
+    scenes.long_copies()
+
+
+@pytest.mark.parametrize("since", [3, 7, 60])
+@pytest.mark.parametrize("hours", [2, 26])
+def test_an_outage_of_hours_gives_no_slot_away(since, hours):
+    """Every lease has run out when ``act`` is back, whoever comes first: it looks at the records, and those go on."""
+    day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
+    hub = scenes.a_hub(hours=hours + 1.0, target=day)
+    scenes.no_more_than_the_limit(hub)
+    Outage(hub, START + since, START + hours * HOUR)
+    for ami in (FULL, NEXT, LAST):
+        hub.cloud.tag(ami, "default")
+    hub.run()
+
+    scenes.delivered(hub, FULL, NEXT, LAST)
+    assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
+    hub.laws.rest()
+
+
+def raise_forms(stores: Stores) -> None:
+    """Give every item that bears a form one that this version does not read: the stack was rolled back."""
+    table: Any = stores.table
+    for item in table._client.scan(TableName="state")["Items"]:
+        if "schema" in item:
+            key = Key(item["pk"]["S"], item["sk"]["S"])
+            table.update(key, "SET #schema = :newer", {":newer": NEWER}, names={"#schema": "schema"})
+
+
+@pytest.mark.parametrize("seconds", [2, 40])
+def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
+    """What was in flight is parked, as a newer version wrote it; the quota is not, and its slots come back."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with on_dynamodb() as stores:
+        hub = scenes.a_hub(stores=stores)
+        hub.gate.watch = lambda *_: None
+        hub.cloud.tag(FULL, "default")
+        hub.run(until=START + seconds)
+        raise_forms(stores)
+        hub.cloud.tag(LAST, "default")
+        hub.run(until=START + 3 * HOUR // 2)
+
+        assert stores.seen(hub.delivery_key(FULL, ACCOUNT)).parked
+        scenes.delivered(hub, LAST)
+
+
+def test_a_long_queue_is_counted_in_slices():
+    """Hundreds of requests that nobody works on: each run ends in time, and the living one gets its slot in the end."""
+    stores, now = in_memory(), START
+    lanes = Lanes(lambda: now, lambda _cause: (0,))
+    quotas = CopyQuotas(stores.records, stores.slots, Bell(stores.records, lanes, lambda: now), lambda: now, Quiet())
+    hub = Hub((ACCOUNT,), watchful=False)
+    hub.cloud.make_image(LAST, {"snap-0a": False})
+    hub.cloud.tag(LAST, "default")
+    hub.run(until=START + 3)
+    living = hub.delivery_key(LAST, ACCOUNT)
+    record = hub.stores.records.records[living]
+    stores.records.create(Write(living, record.state, record.body, now), now)
+    quota = addresses.copy_quota(ACCOUNT, REGION)
+    for number in range(300):
+        stores.slots.ask(quota, SlotLease(f"dead{number:04d}", 1, now - number - 1, 1, 0, until=now))
+    ident = living.pk.removeprefix("delivery#")
+    stores.slots.ask(quota, SlotLease(ident, 1, now, 1, 0, until=now + pace.LEASE))
+    body = {"account": ACCOUNT, "region": REGION}
+    stores.records.create(Write(quota, "open", body, now), now)
+
+    runs = 0
+    while stores.seen(quota).state != "open" or runs == 0:
+        left = iter(range(30, -100, -1))
+        lowest = 30
+
+        def time_left(left=left) -> int:
+            nonlocal lowest
+            lowest = next(left)
+            return lowest
+
+        quotas.run(quota, time_left=time_left)
+        assert lowest >= NEEDS_SECONDS - 2, "it goes on although its time is over"
+        now += 60
+        runs += 1
+        assert runs < 60
+
+    assert runs > 10
+    assert [lease.granted for lease in stores.slots.leases(quota)] == [1]

@@ -1,0 +1,187 @@
+"""`act` is off for hours: what completed meanwhile is registered and delivered, and a deadline acts on a fresh look."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+from chalicelib.core.delivery.events import Why
+from tests.service.cloud import Nature, refusal
+from tests.service.gate import Killed, Trouble
+from tests.service.hub import Hub
+from tests.service.lanes import Message
+
+A, AMI, HOUR, FOR_EVER = "200000000001", "ami-00", 3600, 10**6
+LANES = ("delivery", "promotion", "destination")
+"""Kinds of records that `act` works on."""
+
+HELD: dict[str, tuple[str, str, bool]] = {
+    "copying": ("target", "look_at", False),
+    "registering": ("target", "register", False),
+    "registering, done unheard": ("target", "register", True),
+    "registering by CopyImage": ("target", "copy_image", False),
+    "registering by CopyImage, done unheard": ("target", "copy_image", True),
+    "verifying": ("target", "see_image", False),
+    "verifying by CopyImage": ("target", "tag_copies", False),
+    "publishing": ("notices", "publish", False),
+}
+"""State -> a call (port, method) that gets no answer once, so that the record rests there, and whether it was done."""
+
+
+def off(hub: Hub, seconds: int) -> None:
+    """Let time pass in which `act` dies whenever it is invoked; AWS and all other functions go on."""
+    real, until = hub._act, hub.cloud.now + seconds
+
+    def act(message: Message) -> None:
+        if message.key.kind in LANES:
+            raise Killed
+        real(message)
+
+    hub._act = act  # type: ignore[method-assign]
+    hub.run(until=until)
+    hub._act = real  # type: ignore[method-assign]
+
+
+def a_hub(method: str = "snapshots", **nature: object) -> Hub:
+    """A hub whose AMI has been tagged."""
+    slow = {"copying": (300,), "registering": (120,), **nature}
+    hub = Hub((A,), nature=Nature(**slow), target={"copy_method": method})  # type: ignore[arg-type]
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
+    hub.cloud.tag(AMI, A)
+    return hub
+
+
+def one_step(hub: Hub) -> None:
+    """Let the next thing happen."""
+    step = hub._next()
+    assert step is not None, hub.outcomes()
+    hub.cloud.now = max(hub.cloud.now, step[0])
+    step[1]()
+
+
+def until_state(hub: Hub, state: str, more: int) -> None:
+    """Let it run until the delivery is in a state, and so many steps more."""
+    while hub.outcomes().get((AMI, A)) != state:
+        one_step(hub)
+    for _ in range(more):
+        if hub.outcomes()[AMI, A] == state:
+            one_step(hub)
+
+
+@pytest.mark.parametrize("hours", [2, 26])
+@pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("method", "state"), [("snapshots", "copying"), ("snapshots", "verifying"), ("image", "verifying")]
+)
+def test_an_outage_of_our_own_destroys_no_good_work(method, state, steps, hours):
+    """Two hours or 26: whatever the delivery waits for, what was copied is registered, and the AMI is delivered."""
+    hub = a_hub(method)
+    until_state(hub, state, steps)
+
+    assert_delivered_after(hub, hours)
+
+
+@pytest.mark.parametrize("hours", [2, 26])
+@pytest.mark.parametrize("held", HELD)
+def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
+    """A call got no answer, and then nothing of ours runs for hours: it is asked again before any deadline acts."""
+    port, method, done = HELD[held]
+    hub = a_hub("image" if "CopyImage" in held else "snapshots")
+    refused = refusal(Why.THROTTLED, "RequestLimitExceeded", unknown=done)
+    hub.gate.troubles = [Trouble(port, method, refused, after=done)]
+    until_state(hub, held.partition(" ")[0].strip(","), 0)
+    while hub.gate.troubles[0].times:
+        one_step(hub)
+    if held == "registering by CopyImage" and hours > 24:  # nothing was made, and its shares have ended meanwhile
+        off(hub, hours * HOUR)
+        hub.run()
+        assert hub.outcomes()[AMI, A] == "failed"
+        assert hub.cloud.live_copies() == []
+        return
+
+    assert_delivered_after(hub, hours)
+
+
+def assert_delivered_after(hub: Hub, hours: int) -> None:
+    """Nothing runs for so long; then it is delivered, made of what had been copied, and told once."""
+    before = {copy.id for copy in hub.cloud.copies.values()}
+    off(hub, hours * HOUR)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert {copy for image in hub.cloud.images.values() for copy in image.copies} >= before
+    assert len(hub.cloud.images) == 1
+    assert hub.cloud.permissions == set()
+    assert hub.cloud.grants == {}
+    told = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
+    assert told == ["delivery.delivered"], "its owner is told, however late"
+
+
+def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():
+    """The look shows them unfinished: then the deadline acts, and all is removed."""
+    hub = a_hub(copying=(40 * HOUR,))
+    until_state(hub, "copying", 2)
+    off(hub, 25 * HOUR)
+    hub.run(until=hub.cloud.now + 50 * HOUR)
+
+    assert hub.outcomes()[AMI, A] == "failed"
+    assert any(fault.startswith(("deadline-copying", "share-")) for fault in hub.faults()), hub.faults()
+    assert hub.cloud.live_copies() == []
+
+
+@pytest.mark.parametrize("state", ["copying", "verifying"])
+def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_and_lists_what_it_left(state):
+    """The role is gone: nobody can say whether the work is done, so none of it is destroyed."""
+    hub = a_hub(copying=(30 * HOUR,) if state == "copying" else (60,), registering=(2 * HOUR,))
+    until_state(hub, state, 2)
+    gone = refusal(Why.ROLE, "AccessDenied")
+    hub.gate.troubles = [
+        Trouble("target", method, gone, times=FOR_EVER)
+        for method in ("find_copies", "look_at", "see_image", "find_image", "find_images", "remove", "delete_snapshots")
+    ]
+    there = {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "failed"
+    assert {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images) == there
+    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed"]
+    assert there <= set(told["leftovers"])
+    assert f"deadline-{state}" in [fault["code"] for fault in told["faults"]]
+    assert hub.cloud.permissions == set()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "InternalServerError",
+        "",
+    ],
+)
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [("targets", "live"), ("ledger", "hold"), ("ledger", "release"), ("slots", "ask"), ("records", "save")],
+)
+def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
+    """DynamoDB gives no answer in the middle of a command, again and again: the message comes back, and it goes on."""
+    unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
+    error = ClientError({"Error": {"Code": code, "Message": "later"}}, "GetItem") if code else unreachable
+    hub = a_hub()
+    real = hub._act
+
+    def act(message: Message) -> None:
+        """Lambda reports that the function raised; SQS gives the message again."""
+        try:
+            real(message)
+        except (ClientError, BotoCoreError) as raised:
+            raise Killed from raised
+
+    hub._act = act  # type: ignore[method-assign]
+    hub.gate.troubles = [Trouble(port, method, error, times=4)]
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert hub.gate.troubles[0].times == 0
+    assert hub.faults() == []

@@ -1,0 +1,280 @@
+"""Revoking waits for nothing but AWS: whom tag, file or membership name no longer loses what is shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.addresses import Key
+from chalicelib.core.organisation import Organisation
+from chalicelib.core.targets import Directory, Target
+from tests.service.cloud import REGION, START, source_key
+from tests.service.hub import Hub
+from tests.service.organisation import ARN, OU, WHOLE, A, B, C, Organised
+
+HOUR, DAY = 3600, 86400
+AMI = "ami-00"
+OTHER_OU, OTHER_ARN = "ou-ab12-22222222", "arn:aws:organizations::900000000000:ou/whole/two"
+
+
+def shared(accounts=(A, B), **settings) -> Hub:
+    """A hub whose AMI is shared with some accounts."""
+    hub = Hub(accounts, target={"mode": "share", **settings})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, " ".join(accounts))
+    hub.run(until=START + HOUR)
+    assert set(hub.outcomes().values()) == {"shared"}
+    return hub
+
+
+def pass_time(hub, seconds):
+    """Let so much time pass, with discovery every five minutes as the schedule has it."""
+    until = hub.cloud.now + seconds
+    while hub.cloud.now < until:
+        hub.discover()
+        hub.run(until=hub.cloud.now + 300)
+
+
+def open_to(hub) -> set[str]:
+    """Who may launch the AMI, or use its key."""
+    return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
+
+
+def disable_key(hub):
+    """The source's key is disabled."""
+    hub.cloud.disabled.add(source_key(0))
+
+
+def pause(hub):
+    """An operator pauses new promotions."""
+    hub.cloud.paused = True
+
+
+def damage(key):
+    """Somebody writes nonsense into a record."""
+
+    def damaged(hub):
+        hub.watchful = False  # the invariants below are asked by hand: they do not know this record
+        hub.gate.watch = lambda *_: None
+        hub.stores.records.records[key(hub)].body = {"colour": "red"}
+
+    return damaged
+
+
+def park_promotion(hub):
+    """It waits for a person."""
+    hub.watchful = False
+    hub.stores.records.park(addresses.promotion(AMI), "for a test", hub.cloud.now)
+
+
+def lose_head(hub):
+    """A head is deleted by hand."""
+    hub.stores.records.forget(addresses.head(AMI), {"kind": "head"})
+
+
+def break_head(hub):
+    """A head is damaged."""
+    hub.stores.records.put(addresses.head(AMI), {"kind": "head", "body": "no JSON"})
+
+
+TROUBLES = {
+    "disabled key": disable_key,
+    "pause": pause,
+    "damaged delivery": damage(lambda hub: hub.delivery_key(AMI, B)),
+    "damaged promotion": damage(lambda _hub: addresses.promotion(AMI)),
+    "parked promotion": park_promotion,
+    "lost head": lose_head,
+    "damaged head": break_head,
+    "damaged resource": damage(lambda _hub: addresses.image_resource(AMI)),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize("value", [A, None])
+def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(trouble, value):
+    """A narrowed or removed tag: within the hour, and nobody else loses anything."""
+    hub = shared()
+    trouble(hub)
+    hub.cloud.tag(AMI, value)
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == ({A} if value else set())
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+def test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
+    """With no event: discovery sees that another file is in force."""
+    hub = shared()
+    trouble(hub)
+    directory = hub.cloud.directory
+    hub.cloud.directory = replace(directory, groups={"default": (A,)}, accounts={A: directory.accounts[A]})
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+@pytest.mark.parametrize("how", ["deregistered", "disabled"])
+def test_an_ami_of_no_use_is_shared_with_nobody_whatever_else_is_wrong(trouble, how):
+    """A deregistered or disabled AMI entitles nobody: its key grants go, too."""
+    hub = shared()
+    trouble(hub)
+    if how == "deregistered":
+        hub.cloud.gone.add(AMI)
+    else:
+        hub.cloud.hub_images[AMI]["State"] = "disabled"
+    hub.cloud.event("EC2 AMI State Change", f"image/{AMI}")
+    pass_time(hub, HOUR)
+
+    assert not hub.cloud.grants
+
+
+@pytest.mark.parametrize("trouble", [disable_key, pause, lose_head, break_head], ids=lambda trouble: trouble.__name__)
+def test_an_outage_or_a_fault_alone_withdraws_nobody(trouble):
+    """No evidence, no removal: three days later both accounts have what they had."""
+    hub = shared()
+    trouble(hub)
+    pass_time(hub, 3 * DAY)
+
+    assert open_to(hub) == {A, B}
+    assert set(hub.outcomes().values()) == {"shared"}
+
+
+def test_a_value_that_is_not_understood_withdraws_nobody():
+    """`dve` for `dev`: what runs goes on, and one notice lists the fault."""
+    hub = shared()
+    hub.cloud.tag(AMI, "dve")
+    pass_time(hub, DAY)
+
+    assert open_to(hub) == {A, B}
+    assert len({notice["id"] for notice in hub.cloud.notices if notice["event"] == "promotion.refused"}) == 1
+
+
+def test_a_fault_of_one_account_keeps_nobody_else_shared():
+    """C joins an OU whose settings conflict with its own, and B leaves that OU: B is withdrawn, C gets nothing new."""
+    it = Organised(A, B)
+    it.cloud.directory = replace(
+        it.cloud.directory,
+        by_unit={"default": (Target("", REGION, mode="share"),)},
+        accounts={C: (Target(C, REGION),)},
+    )
+    it.look()
+    it.tag()
+    assert it.outcomes == {A: "shared", B: "shared"}
+    it.organisation.accounts[C] = "ACTIVE"
+    del it.organisation.accounts[B]
+    it.look(12)
+
+    assert it.outcomes == {A: "shared", B: "withdrawn"}
+    assert open_to(it.hub) == {A}
+
+
+# --- organizational units --------------------------------------------------------------------------------------------
+
+
+def by_unit(accounts) -> Organised:
+    """An AMI shared with an OU by its ARN."""
+    it = Organised(*accounts)
+    it.hub.watchful, it.hub.gate.watch = False, lambda *_: None  # the invariants there know accounts alone
+    it.cloud.directory = replace(
+        it.cloud.directory, by_unit={"default": (Target("", REGION, mode="share", launch_permission="group"),)}
+    )
+    it.look()
+    it.tag()
+    assert {who for _, who in it.cloud.launches} == {ARN}
+    return it
+
+
+def test_an_ou_that_the_file_names_no_longer_may_not_launch():
+    """The file is narrowed from the OU to one of its accounts: that account may launch by itself, the OU may not."""
+    it = by_unit((A, B))
+    it.cloud.directory = Directory(
+        {"default": (A,), "other": (C,)}, {A: (Target(A, REGION, mode="share"),), C: (Target(C, REGION),)}
+    )
+    it.look(12)
+
+    assert {who for _, who in it.cloud.launches} == {A}
+    assert it.outcomes == {A: "shared", B: "withdrawn"}
+
+
+def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_new_one():
+    """The old OU's permission goes when nobody of it is left; the new one's comes."""
+    it = by_unit((A,))
+    directory = it.cloud.directory
+    units = {OU: ("default",), OTHER_OU: ("default",)}
+    it.cloud.directory = replace(
+        directory,
+        groups={**directory.groups, "default": (OU, OTHER_OU)},
+        organisation=Organisation(WHOLE, units),
+    )
+    membership = directory.membership
+    moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
+    it.cloud.directory = replace(
+        it.cloud.directory, membership=replace(membership, units=moved, generation=membership.generation + 1)
+    )
+    pass_time(it.hub, HOUR)
+
+    assert {who for _, who in it.cloud.launches} == {OTHER_ARN}
+    assert it.outcomes == {A: "shared"}
+
+
+def test_a_group_that_the_file_drops_names_nobody():
+    """The tag's value stays as it is; those it named by that group lose what is shared."""
+    it = by_unit((A, B))
+    it.cloud.directory = Directory({"other": (C,)}, {C: (Target(C, REGION),)})
+    it.look(12)
+
+    assert it.cloud.launches == set()
+    assert it.outcomes == {A: "withdrawn", B: "withdrawn"}
+
+
+def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
+    """The settings of who, mode and until are read live; the delivery is not begun anew afterwards."""
+    hub = shared()
+    until = hub.cloud.now + 2 * HOUR
+    directory = hub.cloud.directory
+    accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
+    hub.cloud.directory = replace(directory, accounts=accounts)
+    pass_time(hub, 2 * HOUR - 600)
+    assert open_to(hub) == {A, B}
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == set()
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+    ends = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
+    assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
+
+
+# --- what is ignored -------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_event():
+    """What was tagged before its first look waits; an event that comes after that look counts all the same."""
+    hub = Hub((A,))
+    hub.stores.records.items.pop(Key("discovery", "baseline"))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.make_image("ami-01", {"snap-01": True})
+    hub.cloud.hub_images["ami-01"]["Tags"] = [{"Key": "promote", "Value": A}]
+    hub.cloud.changed()
+    hub.cloud.tag(AMI, A)
+    hub.discover()
+    hub.run(until=START + DAY)
+
+    (notice,) = [one for one in hub.cloud.notices if one["event"] == "hub.baseline"]
+    assert notice["images"] == [AMI, "ami-01"]
+    assert hub.outcomes() == {(AMI, A): "delivered"}
+
+
+def test_an_ami_that_bears_a_tag_of_ours_says_why_it_is_not_promoted():
+    """One notice with cause and cure, in place of silence."""
+    hub = Hub((A,))
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.hub_images[AMI]["Tags"] = [{"Key": "ami-promoter:delivery", "Value": "0123456789abcdef0123"}]
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + DAY)
+
+    (notice,) = hub.cloud.notices
+    assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
+    assert hub.outcomes() == {}

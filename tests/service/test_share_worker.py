@@ -1,0 +1,340 @@
+"""The share worker at scale: slow calls, deaths, refusals about the resource, and what closed long ago."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.core.share import Holding, Purpose, Share, State
+from chalicelib.core.share_refusals import most_calls
+from chalicelib.ports import Refusal
+from tests.fakes import copying
+from tests.service.slow_aws import ACCOUNT, START, SlowResource
+
+KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
+SNAPSHOT = addresses.snapshot_resource("snap-0a")
+AMI = addresses.image_resource("ami-0a")
+
+
+def deliveries(count: int) -> list[str]:
+    """Names of shares on a key."""
+    return [f"{number:020x}" for number in range(count)]
+
+
+def accounts(count: int) -> list[str]:
+    """Names of shares of a snapshot."""
+    return [str(300_000_000_000 + number) for number in range(count)]
+
+
+def refusal(code: str, why: Why = Why.DENIED) -> Refusal:
+    """What an adapter raises."""
+    return Refusal(why, Fault(code, "hub", f"It was refused: {code}.", "Mend it."))
+
+
+# --- budget ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "seconds"), [(300, 0.06), (300, 2.0)])
+def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
+    """Each run writes what it did, and the next goes on there; none is killed with its work unwritten."""
+    key = SlowResource(KEY, batch=1)
+    names = deliveries(count)
+    key.seconds = seconds
+    key.hold(names, account=ACCOUNT)
+    key.run_on()
+    assert key.states() == {State.OPEN: count}
+    key.now += 600
+
+    key.release(names, account=ACCOUNT)
+    key.run_on()
+
+    assert key.permissions.there == set()
+    assert not key.shares
+    assert key.killed == 0
+
+
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seconds):
+    """Also where the intents of all would take longer than a run."""
+    snapshot = SlowResource(SNAPSHOT, seconds)
+    names = accounts(1000)
+    snapshot.hold(names)
+    snapshot.run_on()
+    assert snapshot.states() == {State.OPEN: 1000}
+
+    snapshot.release(names)
+    snapshot.run_on()
+
+    assert snapshot.permissions.there == set()
+    assert not snapshot.shares
+    assert snapshot.killed == 0
+
+
+@pytest.mark.parametrize(("resource", "batch", "names"), [(KEY, 1, deliveries(60)), (SNAPSHOT, 500, accounts(60))])
+def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
+    """If every run has time for one slice only, all ends."""
+    slow = SlowResource(resource, batch=batch)
+    slow.one_slice = True
+    account = ACCOUNT if batch == 1 else ""
+    slow.hold(names, account=account)
+    slow.run_on()
+    assert slow.states() == {State.OPEN: 60}
+    slow.now += 600
+
+    slow.release(names, account=account)
+    slow.run_on()
+
+    assert slow.permissions.there == set()
+    assert not slow.shares
+
+
+@pytest.mark.parametrize("limit", [9, 13, 17, 21])
+def test_a_run_that_is_killed_leaves_what_earlier_slices_wrote(limit):
+    """Where calls are so slow that runs are killed, and believe that they are not, all ends all the same."""
+    key = SlowResource(KEY, 0.7, batch=1)
+    names = deliveries(40)
+    key.hold(names, account=ACCOUNT)
+    key.run_on()
+    key.now += 600
+    key.release(names, account=ACCOUNT)
+
+    key.run_on(limit=limit)
+
+    assert key.permissions.there == set()
+    assert not key.shares
+
+
+def test_what_closes_does_not_wait_for_what_opens():
+    """Hundreds are to be opened: those that are to be closed are closed first."""
+    key = SlowResource(KEY, batch=1)
+    old = deliveries(20)
+    key.hold(old, account=ACCOUNT)
+    key.run_on()
+    key.now += 600
+    key.seconds = 1.0
+    key.release(old, account=ACCOUNT)
+    key.hold([f"new{number}" for number in range(300)], account=ACCOUNT)
+
+    while any(name in key.permissions.there for name in old):
+        opened = key.permissions.calls["open"]
+        key.run()
+        key.now += 5
+    assert opened == len(old)
+
+
+def test_holders_are_notified_slice_by_slice():
+    """500 deliveries hold one share: each hears of it once, in as many runs as that takes."""
+    snapshot = SlowResource(SNAPSHOT, 0.5)
+    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 10**7)
+    for number in range(200):
+        snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, copying(f"d{number}"))
+
+    assert snapshot.run_on() > 5
+    assert snapshot.killed == 0
+    (share,) = snapshot.shares
+    assert share.notified == share.holdings
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["aws-InvalidSnapshot.NotFound", "aws-UnauthorizedOperation", "aws-AccessDenied"])
+def test_a_refusal_about_the_resource_is_told_to_all_after_one_call(code):
+    """A snapshot that was deleted, a service control policy: nobody is asked about one by one."""
+    snapshot = SlowResource(SNAPSHOT, 0.1)
+    snapshot.permissions.refuses = lambda what, _shares: refusal(code, Why.NOT_YET) if what == "open" else None
+    snapshot.hold(accounts(500))
+
+    snapshot.run_on()
+
+    assert snapshot.permissions.calls["open"] == 1
+    assert snapshot.killed == 0
+    assert {s.state for s in snapshot.shares} == {State.REFUSED}
+    assert all(s.notified == s.holdings and s.fault is not None and s.fault.code == code for s in snapshot.shares)
+
+
+@pytest.mark.parametrize("code", ["aws-InvalidParameterValue", "aws-SomethingNew"])
+@pytest.mark.parametrize("seconds", [0.1, 2.0])
+def test_one_bad_account_fails_alone_however_slow_aws_is(code, seconds):
+    """Its batch is halved down to it, over several runs where one has no time for that."""
+    snapshot = SlowResource(SNAPSHOT, seconds)
+    names = accounts(500)
+    bad = names[123]
+    snapshot.permissions.refuses = lambda what, shares: (
+        refusal(code) if what == "open" and any(s.account == bad for s in shares) else None
+    )
+    snapshot.hold(names)
+
+    snapshot.run_on()
+
+    assert snapshot.permissions.there == set(names) - {bad}
+    assert snapshot.killed == 0
+    refused = [s.account for s in snapshot.shares if s.state is not State.OPEN]
+    assert refused == [bad]
+
+
+def test_a_code_that_is_not_known_takes_so_many_calls_in_a_run_at_most():
+    """It may be about the resource after all: no run is spent, or killed, over asking 999 times."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.permissions.refuses = lambda what, _shares: refusal("aws-SomethingNew") if what == "open" else None
+    snapshot.hold(accounts(500))
+
+    snapshot.one_slice = True
+    snapshot.run()
+    assert snapshot.permissions.calls["open"] <= most_calls(500)
+    snapshot.one_slice = False
+    snapshot.run_on()
+    assert {s.state for s in snapshot.shares} == {State.REFUSED}
+
+
+# --- whose a permission is -------------------------------------------------------------------------------------------
+
+
+def closed_snapshot() -> tuple[SlowResource, int]:
+    """A snapshot whose only share was released; returns when it was removed."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    snapshot.release([ACCOUNT])
+    snapshot.run()
+    assert snapshot.permissions.there == set()
+    return snapshot, snapshot.clock()
+
+
+def test_a_permission_is_closed_when_two_looks_miss_it():
+    """A minute apart, the last two minutes after the removal; until then the ledger says that it is closing."""
+    snapshot, removed_at = closed_snapshot()
+    looks = snapshot.permissions.calls["showing"]
+    ends = []
+    for after in (30, 60, 90, 119, 120):
+        snapshot.now = removed_at + after
+        snapshot.run()
+        ends.append((snapshot.states()[State.CLOSING], snapshot.permissions.calls["showing"] - looks))
+    assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
+
+
+@pytest.mark.parametrize("after", [59, 119])
+def test_what_shows_before_that_is_ours_and_goes(after):
+    """A removal that did not take, an older opening that came late: it is removed again, and the time begins anew."""
+    snapshot, removed_at = closed_snapshot()
+    snapshot.now = removed_at + 60
+    if after > 60:
+        snapshot.run()
+        snapshot.now = removed_at + 120
+    snapshot.permissions.there.add(ACCOUNT)
+
+    snapshot.run()
+
+    assert snapshot.permissions.there == set()
+    assert snapshot.states() == {State.CLOSING: 1}
+    again = snapshot.clock()
+    snapshot.now = again + 60
+    snapshot.run()
+    assert snapshot.states() == {State.CLOSING: 1}
+    snapshot.now = again + 120
+    snapshot.run()
+    assert not snapshot.shares
+
+
+@pytest.mark.parametrize("wait", [0, 300])
+def test_what_a_person_shares_after_ours_was_closed_stays(wait):
+    """It is theirs from then on, also when another delivery comes and goes."""
+    snapshot, _ = closed_snapshot()
+    snapshot.run_on()
+    assert not snapshot.shares
+    snapshot.permissions.there.add(ACCOUNT)
+    snapshot.now += wait
+
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    (share,) = snapshot.shares
+    assert share.preexisting
+    snapshot.release([ACCOUNT])
+    snapshot.run_on()
+
+    assert snapshot.permissions.there == {ACCOUNT}
+    assert snapshot.permissions.calls["close"] == 1
+
+
+def test_who_comes_while_it_closes_does_not_wait_for_that():
+    """The permission is simply added again; it is ours, and goes with its holder."""
+    snapshot, _ = closed_snapshot()
+    snapshot.now += 10
+    snapshot.hold([ACCOUNT])
+    snapshot.run()
+
+    assert snapshot.permissions.there == {ACCOUNT}
+    (share,) = snapshot.shares
+    assert (share.state, share.preexisting) == (State.OPEN, False)
+    snapshot.release([ACCOUNT])
+    snapshot.run_on()
+    assert snapshot.permissions.there == set()
+
+
+# --- growth ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_over_is_read_no_more():
+    """20,000 grants were opened on one key and closed: a run reads as much as it would without them."""
+    key, fresh = SlowResource(KEY, batch=1), SlowResource(KEY, batch=1)
+    ledger = key.stores.ledger
+    for name in deliveries(20_000):
+        ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, hard_close_at=START + 10**7), copying(name))
+        (share,) = ledger.shares(KEY.pk)
+        ledger.release(KEY.pk, name, copying(name))
+        closed = replace(share, state=State.CLOSED, holdings=frozenset(), closed_at=START)
+        ledger.save([closed], "closed", START)
+        ledger.archive([replace(closed, version=1)], START)
+    read = []
+    for one in (key, fresh):
+        one.hold(["0a"], account=ACCOUNT)
+        before = one.stores.ledger.reads
+        one.run()
+        read.append(one.stores.ledger.reads - before)
+    assert read[0] == read[1] <= 2
+    assert len(ledger.archived) == 20_000
+
+
+# --- what must end ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_share_that_was_never_opened_ends(damaged):
+    """Its holder cannot be read, or its end has come: nothing rings for ever, and nothing is opened."""
+    snapshot = SlowResource(SNAPSHOT)
+    holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
+    share = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
+    held = replace(share, damaged=("x:1",)) if damaged else replace(share, holdings=frozenset({holding}))
+    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = held
+
+    assert snapshot.run_on() <= 3
+
+    seen = snapshot.stores.seen(SNAPSHOT)
+    assert seen is not None
+    assert seen.ring_at is None
+    assert snapshot.permissions.calls["open"] == 0
+    assert [s.state for s in snapshot.shares] == ([] if damaged else [State.REFUSED])
+    if damaged:
+        assert [args[2] for name, args in snapshot.telemetry.told if name == "share"] == ["a holding cannot be read"]
+
+
+def test_an_open_share_whose_only_holding_is_damaged_closes():
+    """It cannot say for whom, or until when, it is open: that is reported once."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.hold([ACCOUNT])
+    snapshot.run_on()
+    (share,) = snapshot.shares
+    damaged = replace(share, holdings=frozenset(), damaged=("nonsense",))
+    snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = damaged
+
+    snapshot.run()
+    snapshot.run_on()
+
+    assert snapshot.permissions.there == set()
+    assert not snapshot.shares
+    said = [args[2] for name, args in snapshot.telemetry.told if name == "share"]
+    assert said.count("a holding cannot be read") == 1

@@ -1,0 +1,110 @@
+"""Lists in parameters: as many as CloudFormation takes fit into the policies they end up in, and more are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.cfn import Stack, TemplateError, _Deployment, _parameters, read
+from sandbox.iam import roles
+from sandbox.world import World
+from tests.templates.conftest import HUB as PACKAGE
+from tests.templates.conftest import TARGET
+
+HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
+LONG_REGION, LONG_PARTITION = "ap-southeast-5", "aws-us-gov"
+VALUE = 4096
+"""Bytes that CloudFormation takes as one parameter's value."""
+ROLE = 10_240
+"""Characters of all inline policies of a role, white space not counted."""
+BUS = 10 * 1024
+"""Bytes of an event bus's policy."""
+OPEN = {
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Action": "kms:*", "Resource": "*"}
+    ]
+}
+"""A key's policy that leaves the decision to the account."""
+VIA = "ec2.us-east-1.amazonaws.com"
+GIVEN = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": "an-id"}
+
+
+def key(number: int) -> str:
+    """The ARN of a key of the hub."""
+    return f"arn:{LONG_PARTITION}:kms:{LONG_REGION}:{HUB}:key/mrk-{number:032x}"
+
+
+def keys(size: int) -> str:
+    """As many as fit into so many characters, by commas."""
+    return ",".join(map(key, range((size + 1) // (len(key(0)) + 1))))
+
+
+SHORTEST = ",".join([f"arn:aws:kms:*:{HUB}:key/*"] * (VALUE // 33))
+"""Short ARNs make many quotes and commas in a policy."""
+
+
+def sizes(path: Path, **given: str) -> Iterator[tuple[str, int]]:
+    """Each role of a template with the size of its policies, in the partition and Region with the longest names."""
+    body = read(path)
+    with World() as world:
+        at = _Deployment(world, body, Stack("s", HUB, LONG_REGION), _parameters(body, given), path.parent)
+        at._values["AWS::Partition"] = LONG_PARTITION
+        for name, resource in body["Resources"].items():
+            if resource["Type"] == "AWS::IAM::Role":
+                policies = at.value(resource["Properties"]["Policies"])
+                yield name, sum(len("".join(json.dumps(it["PolicyDocument"]).split())) for it in policies)
+
+
+@pytest.mark.parametrize("listed", [keys(VALUE), SHORTEST, ""], ids=["longest ARNs", "shortest ARNs", "none"])
+def test_the_targets_role_takes_as_many_source_keys_as_a_parameter(listed):
+    """The list stands once in the role's policy. IAM counts all inline policies of a role together."""
+    assert len(listed) <= VALUE
+    found = dict(sizes(TARGET, **GIVEN, SourceKeyArns=listed, RoleName="r" * 64))
+
+    assert found["Role"] <= ROLE
+
+
+@pytest.mark.parametrize("listed", [keys(VALUE), ""], ids=["longest ARNs", "none"])
+def test_the_hubs_roles_take_as_many_policy_keys_as_a_parameter(listed, package):
+    """Both functions that read key policies get the list."""
+    found = dict(sizes(PACKAGE / "template.yaml", PolicyKeyArns=listed, TargetRoleName="r" * 64, HubCopies="true"))
+
+    assert {name: size for name, size in found.items() if size > ROLE} == {}
+
+
+def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_made():
+    """The role may use these, the account's own, and no other of the hub; none of them was ever repeated in it."""
+    named = [f"arn:aws:kms:eu-central-1:{HUB}:key/mrk-{number:032x}" for number in range(50)]
+    given = {**GIVEN, "ForwardEvents": "false"}
+    with World() as world:
+        stack = world.deploy(TARGET, DEV, REGION, "target", {**given, "SourceKeyArns": ",".join(named)})
+        caller, *_ = world.credentials(stack.outputs["RoleArn"], "session")
+
+        def may(arn: str) -> bool:
+            return all(
+                world.iam.decide(
+                    caller, action, arn, region=REGION, context={"kms:ViaService": VIA}, resource_policy=OPEN
+                ).allowed
+                for action in ("kms:DescribeKey", "kms:Decrypt")
+            )
+
+        assert [may(arn) for arn in (named[0], named[-1])] == [True, True]
+        assert may(stack.outputs["KeyArn"])
+        assert not may(f"arn:aws:kms:eu-central-1:{HUB}:key/mrk-{99:032x}")
+        with pytest.raises(TemplateError, match="4096 bytes"):
+            world.deploy(TARGET, DEV, REGION, "target", {**given, "SourceKeyArns": ",".join([*named, *named])})
+
+
+def test_at_most_230_accounts_may_send_events(hub):
+    """As ARNs of their roots, as AWS keeps them, they fit into the policy of the bus; more are refused."""
+    declared = hub["Parameters"]["TargetAccounts"]
+    accounts = [f"{number:012d}" for number in range(230)]
+    policies = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"]
+    rest = sum(len(json.dumps(policy)) for policy in policies)
+
+    assert len(",".join(accounts)) == declared["MaxLength"]
+    assert rest + sum(len(f'"arn:{LONG_PARTITION}:iam::{account}:root",') for account in accounts) <= BUS
+    assert roles.LONGEST == ROLE
