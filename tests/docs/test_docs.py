@@ -18,6 +18,7 @@ from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
 from chalicelib.core.promotion.machine import started
+from chalicelib.core.share import TRANSITIONS as SHARE
 from chalicelib.inbound import Inbound
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
