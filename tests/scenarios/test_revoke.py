@@ -108,7 +108,7 @@ def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene)
         ExpressionAttributeValues={":nonsense": {"S": "{}"}},
     )
     scene.run_until(lambda: not scene.world.shares_open(), 2 * 3600)
-    scene.wait(60)
+    scene.wait(300)  # two minutes of looks
 
     assert metric(scene, "SharesClosedBlind") == 3
     assert metric(scene, "RecordsParked") == 1
