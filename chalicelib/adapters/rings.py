@@ -3,24 +3,87 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.side_by_side import SideBySide
 from chalicelib.core.addresses import Key, digest
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
+from chalicelib.ports import Refusal
+
+IN_A_BATCH = 10
+"""SendMessageBatch takes no more entries [SQS API reference]."""
+
+ONE_IS_WRONG = frozenset(
+    {"InvalidParameterValue", "InvalidMessageContents", "AWS.SimpleQueueService.BatchRequestTooLong"}
+)
+"""A whole batch may be refused for what one of its entries holds: then each is sent by itself."""
+
+Wakes = Sequence[tuple[Key, str]]
 
 
 class SqsRings:
     """The port ``Rings``. The message group is the record's partition: one lane per record."""
 
-    def __init__(self, sessions: Sessions, act_queue_url: str, settle_queue_url: str) -> None:
+    def __init__(
+        self, sessions: Sessions, act_queue_url: str, settle_queue_url: str, side_by_side: SideBySide | None = None
+    ) -> None:
         self._sessions = sessions
         self._act = act_queue_url
         self._settle = settle_queue_url
+        self._side_by_side = side_by_side or SideBySide()
 
     def ring(self, key: Key, cause: str) -> None:
         """See the port."""
-        self._sessions.own("sqs").send_message(
-            QueueUrl=self._settle if key.kind == "resource" else self._act,
-            MessageBody=json.dumps({"key": key.pk, "cause": cause}),
-            MessageGroupId=key.pk,
-            MessageDeduplicationId=digest(key.pk, cause),
-        )
+        self._sessions.own("sqs").send_message(QueueUrl=self._queue(key), **_message(key, cause))
+
+    def ring_all(self, wakes: Wakes) -> Sequence[Key]:
+        """See the port."""
+        queues: dict[str, list[tuple[Key, str]]] = {}
+        for key, cause in wakes:
+            queues.setdefault(self._queue(key), []).append((key, cause))
+        batches = [
+            (queue, some[start : start + IN_A_BATCH])
+            for queue, some in queues.items()
+            for start in range(0, len(some), IN_A_BATCH)
+        ]
+        client = self._sessions.own("sqs")  # made before the threads are: making one is not thread-safe
+
+        def send(batch: tuple[str, Wakes]) -> Sequence[Key]:
+            return _sent(client, *batch)
+
+        return [key for unfit in self._side_by_side.map(send, batches) for key in unfit]
+
+    def _queue(self, key: Key) -> str:
+        return self._settle if key.kind == "resource" else self._act
+
+
+def _sent(client: Any, queue: str, wakes: Wakes) -> Sequence[Key]:
+    """Send one batch; returns what cannot be sent as it is."""
+    try:
+        with told("SendMessageBatch", queue):
+            entries = [{"Id": str(n), **_message(key, cause)} for n, (key, cause) in enumerate(wakes)]
+            answer = client.send_message_batch(QueueUrl=queue, Entries=entries)
+    except Refusal as refusal:
+        if code_of(refusal) not in ONE_IS_WRONG:
+            raise
+        if len(wakes) == 1:
+            return [wakes[0][0]]
+        return [key for one in wakes for key in _sent(client, queue, [one])]
+    failed = answer.get("Failed", ())
+    for one in failed:
+        if not one["SenderFault"]:
+            what = f"SendMessageBatch did not take a message: {one['Code']}: {one.get('Message', '')}"
+            raise Refusal(Why.THROTTLED, Fault("aws-throttled", queue, what, "It is sent again by itself."))
+    return [wakes[int(one["Id"])][0] for one in failed]
+
+
+def _message(key: Key, cause: str) -> Mapping[str, str]:
+    return {
+        "MessageBody": json.dumps({"key": key.pk, "cause": cause}),
+        "MessageGroupId": key.pk,
+        "MessageDeduplicationId": digest(key.pk, cause),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core.addresses import Key
@@ -52,6 +52,12 @@ class Lanes:
             lane.append(Message(key, cause, now + wait, next(self._numbers)))
             if len(lane) == 1:
                 self._headed(key.pk)
+
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+        """See the port."""
+        for key, cause in wakes:
+            self.ring(key, cause)
+        return ()
 
     def next(self, but: str = "") -> Message | None:
         """Return the message that can be received first, in any lane ``but`` one."""
