@@ -287,11 +287,13 @@ class Kernel:
                 _belongs[thread] = strand
             start_thread(thread)
 
-        time.sleep, threading.Thread.start = sleep, start  # type: ignore[method-assign]
+        time.sleep = sleep
+        threading.Thread.start = start  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
-            time.sleep, threading.Thread.start = _sleep, start_thread  # type: ignore[method-assign]
+            time.sleep = _sleep
+            threading.Thread.start = start_thread  # type: ignore[method-assign]
             self._dismiss()
 
     def _ask(self, until: Callable[[], object]) -> bool:

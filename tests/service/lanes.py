@@ -96,6 +96,17 @@ class Lanes:
             self.done(message)
             self.dead.append(message)
 
+    def put_off(self, message: Message, until: int) -> None:
+        """Its queue's function is off: it lies there until then, and so does its lane."""
+        message.visible_at = until
+        self._headed(message.key.pk)
+
+    def busy(self, name: str, until: int) -> None:
+        """A lane's next message is received when the one before has been worked on."""
+        for message in self._lanes[name]:
+            message.visible_at = max(message.visible_at, until)
+        self._headed(name)
+
     def _headed(self, name: str) -> None:
         """Whoever is first in a lane now can be found."""
         if self._lanes[name]:
