@@ -24,7 +24,7 @@ MODES: dict[str, dict[str, Any]] = {
 }
 """Settings of the targets."""
 SLICE = {"act": 15, "settle": 9, "sweep": 4, "discover": 1, "events": 1}
-"""So many calls an invocation must live to get anything done at all: what it reads, its intent, one deed, its result."""
+"""Calls that an invocation must live for to get anything done: what it reads, its intent, one deed, its result."""
 MOST_CALLS = 60
 SOME_DEATHS = 12
 """After so many a function lives again: more than the tries of a message."""
