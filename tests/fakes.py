@@ -6,7 +6,6 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
@@ -71,7 +70,7 @@ class MemoryRecords:
     def __init__(self) -> None:
         self.records: dict[Key, Item] = {}
         self.items: Items[Key, Mapping[str, Any]] = Items(attrgetter("pk"))
-        self._shard = cache(shard_of)
+        self._due: defaultdict[str, set[Key]] = defaultdict(set)
         self._alarms: list[tuple[int, Key]] = []
         """A heap of when the sweep will wake a record at the earliest; what is no longer so is mended at the top."""
 
@@ -93,7 +92,10 @@ class MemoryRecords:
     def _alarm(self, key: Key, at: int | None) -> None:
         item = self.records[key]
         item.ring_at = item.alarm = at
-        if at is not None:
+        if at is None:
+            self._due[shard_of(key)].discard(key)
+        else:
+            self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
     def begin(self, key: Key) -> Stored | None:
@@ -205,11 +207,8 @@ class MemoryRecords:
             del self.items[key]
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        found = (
-            (item.ring_at, key)
-            for key, item in self.records.items()
-            if item.ring_at is not None and item.ring_at <= until and self._shard(key) == f"due#{shard}"
-        )
+        all_of_it = ((self.records[key].ring_at or 0, key) for key in self._due[f"due#{shard}"])
+        found = (place for place in all_of_it if place[0] <= until)
         if after is not None:
             found = (place for place in found if place > (after.ring_at, after.key))
         records = ((at, key, self.records[key]) for at, key in heapq.nsmallest(limit, found))
