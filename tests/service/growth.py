@@ -18,6 +18,7 @@ from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
 from chalicelib.service.discover import BASELINE
+from tests.core.images import describe_image
 from tests.service.cloud import HUB, REGION
 from tests.service.gate import Gate
 from tests.service.hub import DISCOVERY, Hub
@@ -162,7 +163,7 @@ def _finished(hub: GrowingHub, much: Size) -> None:
         new = addresses.delivery_id(HUB, ami, ACCOUNT, REGION)
         names = {"ami-00f": ami, "snap-00f": f"snap-f{n:015x}", ident: new}
         if n % much.keys:
-            names["source-0"] = f"source-0{n % much.keys}"
+            names |= {f"source-{key}": f"source-{key}x{n % much.keys}" for key in (0, 1)}
         for key, item in items:
             records.records[Key(_renamed(key.pk, names), key.sk)] = item
         for (resource, holder), share in shares:
@@ -176,8 +177,9 @@ def _tagged(hub: GrowingHub, many: int) -> None:
     """AMIs that bear the tag, and that discovery has seen."""
     for n in range(many):
         ami = f"ami-b{n:016x}"
-        hub.cloud.make_image(ami, {f"snap-b{n:015x}": False})
-        hub.cloud.hub_images[ami]["Tags"] = [{"Key": "promote", "Value": "default"}]
+        tags = [{"Key": "promote", "Value": "default"}]
+        hub.cloud.hub_images[ami] = describe_image(ImageId=ami, State="available", Tags=tags)
+    hub.cloud.changed()
     hub.stores.records.items.pop(BASELINE, None)
     hub._discover_at = hub.cloud.now + DISCOVERY
     hub.run(until=hub.cloud.now + DISCOVERY)
