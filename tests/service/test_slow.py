@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
-from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, Case, deaths
+from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, Case, all_ended, deaths
+from tests.service.weather import NOTHING_COMES
 
 CASES = list(deaths(["snapshots"]))
 
@@ -65,3 +66,13 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 
     assert hub.lanes.dead
     assert set(hub.outcomes().values()) == {"delivered"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
+    """Every event and every wake but the sweep's own is lost, AWS is slow, and no function lives for longer, ever."""
+    hub = Case(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
+    hub.run(until=hub.cloud.now + LONGEST)
+
+    all_ended(hub, mode)
+    assert {death.split()[0] for death in hub.gate.deaths} >= {"act", "settle", "sweep", "discover"}
