@@ -54,6 +54,19 @@ class Stored:
     """It stands in the index of what is due."""
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A record in the index of what is due. All times in epoch seconds."""
+
+    key: Key
+    ring_at: int
+    """From when the sweep wakes it; its place in the index."""
+    due_at: int
+    """When it was due by its own account."""
+    latest: int = 0
+    """Its deadline; 0: none."""
+
+
 LeadsOn = Callable[[Stored], bool]
 """Asked of a record as it is right after a note, with the hints of everybody who came before."""
 
@@ -166,14 +179,10 @@ class Records(Protocol):
         """Delete such an item, if these of its attributes are still so."""
         ...
 
-    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
-        """Return records of one shard that are due, longest due first."""
-        ...
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.
 
-    def postpone(self, key: Key, now: int) -> int | None:
-        """Move a due record's next ring by a growing step, never past its deadline, and mark it as rung.
-
-        Returns when it was due by its own account, in epoch seconds; None if it is due no longer.
+        ``after``: the last one of the page before, whatever has become of it since. Eventually consistent.
         """
         ...
 
@@ -311,6 +320,13 @@ class Rings(Protocol):
 
     def ring(self, key: Key, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""
+        ...
+
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+        """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
+
+        Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, SupportsIndex
+from weakref import WeakKeyDictionary
 
 from sandbox.rules import rule
 
@@ -34,6 +35,8 @@ DEAD = rule(
 )
 
 _sleep = time.sleep
+_belongs: WeakKeyDictionary[threading.Thread, Strand] = WeakKeyDictionary()
+"""Whose a thread is: a strand's own, and those that it started."""
 
 
 class Killed(BaseException):
@@ -90,7 +93,10 @@ class Strand:
         self._back.acquire()
         self._timer: Timer | None = None
         self._told = False
+        self.turns = threading.RLock()
+        """For its own thread and those that it starts: one of them makes a call at a time, and holds the baton then."""
         self._thread = threading.Thread(target=self._main, name=label, daemon=True)
+        _belongs[self._thread] = self
 
     def kill(self, why: str) -> None:
         """Let it run no further: it is woken to be told so, and can make no other call."""
@@ -231,9 +237,10 @@ class Kernel:
         In a strand: the others go on meanwhile, and if it was killed this raises :class:`Killed`. In the driver: what
         is due meanwhile happens, except inside a step of the kernel's own (there only the clock moves).
         """
-        strand = self.current
-        if strand is not None and threading.get_ident() == strand._thread.ident:  # noqa: SLF001
-            strand.pause(seconds)
+        strand = _belongs.get(threading.current_thread())
+        if strand is not None:
+            with strand.turns:
+                strand.pause(seconds)
             return
         if self._frozen:
             return
@@ -243,6 +250,14 @@ class Kernel:
                 while self._step(end):
                     pass
             self._move(end)
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Take turns, inside, with the other threads of this one's function, if it is one of a function's.
+
+        Their calls take time one after the other, though a real function's would take it side by side.
+        """
+        strand = _belongs.get(threading.current_thread())
+        return nullcontext() if strand is None else strand.turns
 
     @contextmanager
     def visit(self) -> Iterator[None]:
@@ -254,23 +269,31 @@ class Kernel:
     def installed(self) -> Iterator[None]:
         """While this lasts, ``time.sleep`` in the driver and in strands lets virtual time pass.
 
-        (botocore sleeps between its retries. Leaving kills all strands that are left.)
+        (botocore sleeps between its retries. Leaving kills all strands that are left.) A thread that a strand starts
+        belongs to it.
         """
         driver = threading.get_ident()
+        start_thread = threading.Thread.start
 
         def sleep(seconds: float | SupportsIndex, /) -> None:
-            strand = self.current
-            here = threading.get_ident()
-            if here == driver or (strand is not None and here == strand._thread.ident):  # noqa: SLF001
+            if threading.get_ident() == driver or threading.current_thread() in _belongs:
                 self.elapse(float(seconds))
             else:
                 _sleep(seconds)
 
+        def start(thread: threading.Thread) -> None:
+            strand = _belongs.get(threading.current_thread())
+            if strand is not None:
+                _belongs[thread] = strand
+            start_thread(thread)
+
         time.sleep = sleep
+        threading.Thread.start = start  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
             time.sleep = _sleep
+            threading.Thread.start = start_thread  # type: ignore[method-assign]
             self._dismiss()
 
     def _ask(self, until: Callable[[], object]) -> bool:

@@ -50,7 +50,8 @@ def installed(world: World) -> Iterator[None]:
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
-        status, headers, body = world.gateway.handle(request.method, request.url, request.headers, request.body)
+        with world.kernel.turn():
+            status, headers, body = world.gateway.handle(request.method, request.url, request.headers, request.body)
         return AWSResponse(request.url, status, headers, _Raw(body))
 
     real_send, real_loader = URLLib3Session.send, botocore.session.create_loader

@@ -16,7 +16,7 @@ from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
-from chalicelib.ports import LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
+from chalicelib.ports import Due, LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
 
 
 @dataclass
@@ -30,9 +30,10 @@ class Item:
     hints: dict[str, str] = field(default_factory=dict)
     due_at: int | None = None
     ring_at: int | None = None
-    rings: int = 0
     latest: int | None = None
     rung: int | None = None
+    alarm: int | None = None
+    """When the sweep will wake it at the earliest, as far as the heap of these knows."""
     parked: str = ""
     damaged: bool = False
     """It cannot be read: not JSON, or of a newer schema."""
@@ -69,21 +70,32 @@ class MemoryRecords:
     def __init__(self) -> None:
         self.records: dict[Key, Item] = {}
         self.items: Items[Key, Mapping[str, Any]] = Items(attrgetter("pk"))
+        self._due: defaultdict[str, set[Key]] = defaultdict(set)
         self._alarms: list[tuple[int, Key]] = []
-        """A heap of when a record was to be rung; what is no longer so is dropped when it comes up."""
+        """A heap of when the sweep will wake a record at the earliest; what is no longer so is mended at the top."""
 
-    def next_due(self) -> int | None:
-        """When the sweep will next find something."""
+    def next_due(self, since: Callable[[Key], int]) -> int | None:
+        """When the sweep will next wake a record; ``since``: until when it has woken those like this one."""
         while self._alarms:
             at, key = self._alarms[0]
-            if key in self.records and self.records[key].ring_at == at:
+            item = self.records.get(key)
+            if item is None or item.ring_at is None or item.alarm != at:
+                heapq.heappop(self._alarms)
+                continue
+            found = next_wake(item.ring_at, item.latest or 0, since(key))
+            if found == at:
                 return at
-            heapq.heappop(self._alarms)
+            item.alarm = found
+            heapq.heapreplace(self._alarms, (found, key))
         return None
 
     def _alarm(self, key: Key, at: int | None) -> None:
-        self.records[key].ring_at = at
-        if at is not None:
+        item = self.records[key]
+        item.ring_at = item.alarm = at
+        if at is None:
+            self._due[shard_of(key)].discard(key)
+        else:
+            self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
     def begin(self, key: Key) -> Stored | None:
@@ -105,7 +117,7 @@ class MemoryRecords:
         if write.key in self.records:
             return False
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
-        self._alarm(write.key, write.due_at)
+        self._alarm(write.key, None if write.due_at is None else max(write.due_at, now))
         return True
 
     def replace(self, write: Write, now: int) -> None:
@@ -123,9 +135,9 @@ class MemoryRecords:
         item = self.records.get(after.key)
         if item is None or (item.version, item.notes) != (before.version, before.notes):
             return False
-        item.state, item.body, item.version, item.rings = after.state, after.body, item.version + 1, 0
+        item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest = after.due_at, after.latest
-        self._alarm(after.key, after.due_at)
+        self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
             self.items[addresses.history(after.key, item.version)] = {"what": list(happened), "state": after.state}
         for key, attributes in also:
@@ -164,7 +176,8 @@ class MemoryRecords:
         at = (now if due is None else due) if item.ring_at is None else item.ring_at
         item.ring_at = at
         ring = self._leads_on(key, leads_on) and self.mark_rung(key, now)
-        self._alarm(key, min(at, now + pace.RING_LOST) if ring else at)
+        soon = ring and not now - pace.RING_LOST <= at <= now + pace.RING_LOST
+        self._alarm(key, now + pace.RING_LOST if soon else at)
         return Noted(found=True, ring=ring)
 
     def _leads_on(self, key: Key, leads_on: LeadsOn) -> bool:
@@ -197,23 +210,27 @@ class MemoryRecords:
         if item is not None and all(item.get(name) == value for name, value in attributes.items()):
             del self.items[key]
 
-    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
-        found = [
-            (item.ring_at, key)
-            for key, item in self.records.items()
-            if item.ring_at is not None and item.ring_at <= now and shard_of(key) == f"due#{shard}"
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        all_of_it = ((self.records[key].ring_at or 0, key) for key in self._due[f"due#{shard}"])
+        found = (place for place in all_of_it if place[0] <= until)
+        if after is not None:
+            found = (place for place in found if place > (after.ring_at, after.key))
+        records = ((at, key, self.records[key]) for at, key in heapq.nsmallest(limit, found))
+        return [
+            Due(key, at, until if item.due_at is None else item.due_at, item.latest or 0) for at, key, item in records
         ]
-        return [key for _, key in sorted(found)[:limit]]
 
-    def postpone(self, key: Key, now: int) -> int | None:
-        item = self.records.get(key)
-        if item is None or item.ring_at is None or item.ring_at > now:
-            return None
-        later = now + pace.step(pace.POLLS, item.rings)
-        self._alarm(key, item.latest if item.latest is not None and now < item.latest < later else later)
-        item.rings += 1
-        item.rung = now
-        return now if item.due_at is None else item.due_at
+
+def next_wake(due_at: int, deadline: int, since: int) -> int:
+    """Return the first moment after ``since`` at which the sweep wakes a record."""
+    at = due_at
+    for wait in pace.POLLS:
+        if at > since:
+            break
+        at += wait
+    if at <= since:
+        at += ((since - at) // pace.POLLS[-1] + 1) * pace.POLLS[-1]
+    return deadline if max(due_at, since) < deadline < at else at
 
 
 class MemorySlotLeases:

@@ -108,6 +108,12 @@ PARTS = (
     Part("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
     Part("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
     Part("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
+    Part(
+        "slow",
+        "slow AWS, every function killed after every number of calls",
+        _elsewhere("tests.service.slow_cases"),
+        60,
+    ),
     Part("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
 )
 

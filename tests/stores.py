@@ -13,11 +13,12 @@ from moto import mock_aws
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
+from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.addresses import Key
+from chalicelib.service.sweep import Round, position_of
 from sandbox import moto_answers, moto_dynamodb
-from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
+from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
 
 NEVER = 10**12
 
@@ -55,17 +56,18 @@ class Stores:
         return None if found is None else Seen(found["state"], found.get("ring_at"), found.get("parked", ""))
 
     def next_due(self) -> int | None:
-        """When the sweep will next find something."""
+        """When the sweep will next wake a record, by what it has written down of how far it has come."""
+        until = {f"due#{shard}": self._swept(shard) for shard in range(SHARDS)}
         if self.table is None:
-            due: int | None = self.records.next_due()
-            return due
-        firsts = [
-            self.table.query_index(
-                "due", "due_shard = :shard AND ring_at <= :now", {":shard": f"due#{shard}", ":now": NEVER}, 1
-            )
-            for shard in range(SHARDS)
-        ]
-        return min((int(item["ring_at"]) for page in firsts for item in page), default=None)
+            found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
+            return found
+        due = [one for shard in range(SHARDS) for one in self.records.due(shard, NEVER, 1000)]
+        return min((next_wake(one.ring_at, one.latest, until[shard_of(one.key)]) for one in due), default=None)
+
+    def _swept(self, shard: int) -> int:
+        """Until when a shard's records have been woken for certain."""
+        this = Round.resumed(self.records.get(position_of(shard)), 0)
+        return this.since
 
 
 def in_memory() -> Stores:
@@ -95,7 +97,7 @@ def on_dynamodb() -> Iterator[Stores]:
                         {"AttributeName": "due_shard", "KeyType": "HASH"},
                         {"AttributeName": "ring_at", "KeyType": "RANGE"},
                     ],
-                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["due_at", "latest"]},
                 }
             ],
         )

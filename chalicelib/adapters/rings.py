@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chalicelib.adapters.refusals import code_of, told
 from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.side_by_side import SideBySide
 from chalicelib.core import wakes
 from chalicelib.core.addresses import Key, digest
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
 from chalicelib.core.wakes import Wake
+from chalicelib.ports import Refusal
+
+IN_A_BATCH = 10
+"""SendMessageBatch takes no more entries [SQS API reference]."""
+
+ONE_IS_WRONG = frozenset(
+    {"InvalidParameterValue", "InvalidMessageContents", "AWS.SimpleQueueService.BatchRequestTooLong"}
+)
+"""A whole batch may be refused for what one of its entries holds: then each is sent by itself."""
+
+Batch = Sequence[tuple[Key, str]]
 
 
 class SqsRings:
     """The ports ``Rings`` and ``Wakes``. The message group is the record's partition: one lane per record."""
 
-    def __init__(self, sessions: Sessions, act_queue_url: str, settle_queue_url: str) -> None:
+    def __init__(
+        self, sessions: Sessions, act_queue_url: str, settle_queue_url: str, side_by_side: SideBySide | None = None
+    ) -> None:
         self._sessions = sessions
         self._act = act_queue_url
         self._settle = settle_queue_url
+        self._side_by_side = side_by_side or SideBySide()
 
     def ring(self, key: Key, cause: str) -> None:
         """See the port."""
@@ -22,10 +43,52 @@ class SqsRings:
 
     def send(self, wake: Wake) -> None:
         """See the port."""
-        key = wake.key
-        self._sessions.own("sqs").send_message(
-            QueueUrl=self._settle if key.kind == "resource" else self._act,
-            MessageBody=wakes.encode(wake),
-            MessageGroupId=key.pk,
-            MessageDeduplicationId=digest(key.pk, wake.cause),
-        )
+        self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **_message(wake))
+
+    def ring_all(self, wakes: Batch) -> Sequence[Key]:
+        """See the port."""
+        queues: dict[str, list[tuple[Key, str]]] = {}
+        for key, cause in wakes:
+            queues.setdefault(self._queue(key), []).append((key, cause))
+        batches = [
+            (queue, some[start : start + IN_A_BATCH])
+            for queue, some in queues.items()
+            for start in range(0, len(some), IN_A_BATCH)
+        ]
+        client = self._sessions.own("sqs")  # made before the threads are: making one is not thread-safe
+
+        def send(batch: tuple[str, Batch]) -> Sequence[Key]:
+            return _sent(client, *batch)
+
+        return [key for unfit in self._side_by_side.map(send, batches) for key in unfit]
+
+    def _queue(self, key: Key) -> str:
+        return self._settle if key.kind == "resource" else self._act
+
+
+def _sent(client: Any, queue: str, batch: Batch) -> Sequence[Key]:
+    """Send one batch; returns what cannot be sent as it is."""
+    try:
+        with told("SendMessageBatch", queue):
+            entries = [{"Id": str(n), **_message(Wake(key, cause))} for n, (key, cause) in enumerate(batch)]
+            answer = client.send_message_batch(QueueUrl=queue, Entries=entries)
+    except Refusal as refusal:
+        if code_of(refusal) not in ONE_IS_WRONG:
+            raise
+        if len(batch) == 1:
+            return [batch[0][0]]
+        return [key for one in batch for key in _sent(client, queue, [one])]
+    failed = answer.get("Failed", ())
+    for one in failed:
+        if not one["SenderFault"]:
+            what = f"SendMessageBatch did not take a message: {one['Code']}: {one.get('Message', '')}"
+            raise Refusal(Why.THROTTLED, Fault("aws-throttled", queue, what, "It is sent again by itself."))
+    return [batch[int(one["Id"])][0] for one in failed]
+
+
+def _message(wake: Wake) -> Mapping[str, str]:
+    return {
+        "MessageBody": wakes.encode(wake),
+        "MessageGroupId": wake.key.pk,
+        "MessageDeduplicationId": digest(wake.key.pk, wake.cause),
+    }

@@ -43,6 +43,24 @@ RING_LOST = 1 * MINUTE
 """A ring not answered for so long counts as lost."""
 
 
+def last_wake(due_at: int, deadline: int, until: int) -> int | None:
+    """Return the last moment up to ``until`` at which the sweep wakes a due record; None: there was none yet.
+
+    It wakes at ``due_at``, from there by the growing steps of ``POLLS``, and at ``deadline`` (0: there is none). All of
+    that follows from when the record was due, so that the sweep writes nothing on a record. All in epoch seconds.
+    """
+    if until < due_at:
+        return None
+    at = due_at
+    for wait in POLLS:
+        if at + wait > until:
+            break
+        at += wait
+    else:
+        at += (until - at) // POLLS[-1] * POLLS[-1]
+    return deadline if at < deadline <= until else at
+
+
 def step(steps: Sequence[int], count: int) -> int:
     """Return the wait after the ``count``-th try (from 0); the last step repeats."""
     return steps[min(count, len(steps) - 1)]

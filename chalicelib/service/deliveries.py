@@ -329,7 +329,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             cause = f"{delivery.id}:{delivery.episode}:{child.state}"
             self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.tell(self._bell, self._ports.children, delivery)
+            hub_copies.tell(self._bell, self._ports.children, delivery, self._clock)
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:

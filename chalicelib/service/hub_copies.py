@@ -11,7 +11,10 @@ from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.ports import Children, Records, Stored, TargetAccount
-from chalicelib.service.bell import Bell
+from chalicelib.service.bell import Bell, Clock
+
+TELLING = 4
+"""Seconds. A step of a delivery has sixteen (``Lane.needs_seconds``), and this one publishes before."""
 
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
 
@@ -47,9 +50,16 @@ def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Even
     return ev.HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
-def tell(bell: Bell, children: Children, delivery: Delivery) -> None:
-    """Wake those that wait for this copy of the hub's own; a poll finds it where this is lost."""
+def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> None:
+    """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
+
+    It is a courtesy: whoever is not woken finds the copy at its next poll, a quarter of an hour later at the most. So
+    a thousand that wait do not keep this delivery from writing down its own end.
+    """
+    until = clock() + TELLING
     for child in children.all(delivery.ami):
+        if clock() >= until:
+            return
         if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id:
             cause = f"hub-copy:{delivery.id}:{delivery.episode}"
             bell.note(addresses.delivery(child.delivery), {"hub-copy": cause}, cause)

@@ -1,19 +1,64 @@
-"""The sweep: rings what is due. It alone is enough to bring every record to its end (law 6).
+"""The sweep: wakes what is due. It alone is enough to bring every record to its end (invariant 6).
 
-It does not believe that somebody has rung already: that ring may be the lost one. Its steps grow, so that rings do not
-pile up.
+It does not believe that somebody has woken a record already: that wake may be the lost one. When it wakes a record
+follows from when that was due (``pace.last_wake``), by growing steps, so that it writes on no record: ten thousand
+writes are all that a function of 512 MB can do in its time. What it keeps is how far it has come, in one item a shard,
+so that it goes on there wherever it was killed.
 """
 
 from __future__ import annotations
 
-from chalicelib.ports import Records, Rings, Telemetry
+import json
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chalicelib.core import pace
+from chalicelib.core.addresses import Key
+from chalicelib.ports import Due, Records, Refusal, Rings, Telemetry
 from chalicelib.service.bell import Clock
 
-PAGE = 100
+PAGE = 200
+"""Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
+
+
+def position_of(shard: int) -> Key:
+    """Where the sweep keeps how far it has come in a shard."""
+    return Key("sweep", f"shard#{shard}")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One look through a shard, maybe over several invocations: wakes every record that has a wake in (since, until].
+
+    Epoch seconds. ``after``: the last record of the last page; None: the round begins.
+    """
+
+    since: int
+    until: int
+    after: Due | None = None
+
+    @classmethod
+    def resumed(cls, item: Mapping[str, Any] | None, now: int) -> Round:
+        """Return the round that was not ended, else the next one; if none can be read, one over all that is due."""
+        try:
+            since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
+            if not place:
+                return cls(int(until), now)
+            ring_at, pk, sk = place
+            return cls(int(since), int(until), Due(Key(str(pk), str(sk)), int(ring_at), int(ring_at)))
+        except (KeyError, TypeError, ValueError):
+            return cls(0, now)
+
+    def text(self) -> str:
+        """As it is stored; one that has ended bears no place."""
+        place = [] if self.after is None else [self.after.ring_at, self.after.key.pk, self.after.key.sk]
+        return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 
 
 class Sweep:
-    """Looks through the index of what is due, shard by shard."""
+    """Looks through the index of what is due, a page of each shard in turn."""
 
     def __init__(self, records: Records, rings: Rings, clock: Clock, telemetry: Telemetry, shards: int) -> None:
         self._records = records
@@ -23,26 +68,46 @@ class Sweep:
         self._shards = shards
 
     def run(self, *, time_left: Clock) -> None:
-        """Ring every due record once, and move its next ring by a growing step. What is left is due next minute."""
-        rung = seen = 0
-        oldest = self._clock()
-        minute = self._clock() // 60
-        for n in range(self._shards):
-            shard = (minute + n) % self._shards  # no shard is always the last, should time run out
-            while time_left() > self.needs_seconds:
-                due = self._records.due(shard, self._clock(), PAGE)
-                moved = 0
-                for key in due:
-                    seen += 1
-                    due_at = self._records.postpone(key, self._clock())
-                    if due_at is None:
-                        continue
-                    oldest = min(oldest, due_at)
-                    moved += 1
-                    self._rings.ring(key, f"sweep:{minute}")
-                    rung += 1
-                if len(due) < PAGE or not moved:
-                    break
-        self._telemetry.swept(rung, seen, self._clock() - oldest)
+        """Wake every record whose time has come since the last run. What is left is woken next minute."""
+        now = self._clock()
+        woken = seen = 0
+        oldest = now
+        rounds: dict[int, Round] = {}
+        # No shard is always the last, should time run out, or the first, should it end with the first page.
+        waiting = deque((now // pace.MINUTE + n) % self._shards for n in range(self._shards))
+        while waiting and time_left() > self.needs_seconds:
+            shard = waiting.popleft()
+            this = rounds.get(shard) or Round.resumed(self._records.get(position_of(shard)), now)
+            page = self._records.due(shard, this.until, PAGE, this.after)
+            wakes = _wakes(page, this)
+            seen += len(page)
+            oldest = min((oldest, *(due.due_at for due in page)))
+            try:
+                unfit = self._rings.ring_all(wakes) if wakes else ()
+            except Refusal as refusal:  # the next run sends them again, from the same place; the other shards go on
+                self._telemetry.hindered("sweep", str(refusal))
+                continue
+            if unfit:
+                self._telemetry.hindered("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
+            woken += len(wakes) - len(unfit)
+            last = len(page) < PAGE
+            after = replace(this, after=None if last else page[-1])
+            if wakes or this.after or not last:
+                item = {"kind": "sweep", "round": after.text()}
+                self._records.put(position_of(shard), item)
+            if not last:
+                rounds[shard] = after
+                waiting.append(shard)
+            elif this.until < now:
+                rounds[shard] = Round(this.until, now)
+                waiting.append(shard)
+        self._telemetry.swept(woken, seen, now - oldest)
 
-    needs_seconds = 5
+    needs_seconds = 12
+    """A page is begun only with so much time left: a read, three rounds of messages and a write at 2 s each."""
+
+
+def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[Key, str]]:
+    """Return who is woken, and as what: the same wake sent twice, by a round that was killed, counts once."""
+    found = ((due.key, pace.last_wake(due.ring_at, due.latest, this.until)) for due in page)
+    return [(key, f"sweep:{at}") for key, at in found if at is not None and at > this.since]

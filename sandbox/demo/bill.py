@@ -67,7 +67,7 @@ def least(targets: int, snapshots: int) -> Counter[str]:
 
     Nothing is looked at twice, no call fails, and everything that can share a call does: each target is checked, its
     copies are seen ended, and its AMI is seen available, once; a session is made for each of checking, copying, and
-    registering, as each may do no more than that; what is closed is read back.
+    registering, as each may do no more than that; what is closed is read back (of snapshots, on the schedule).
     """
     return Counter(dict(_least(targets, snapshots)))
 
@@ -78,7 +78,7 @@ def _least(targets: int, snapshots: int) -> Iterator[tuple[str, int]]:
     yield "DescribeKey", 1 + targets
     yield "DescribeImages", 1 + 2 * targets
     yield "DescribeSnapshots", 1 + 2 * targets
-    yield "DescribeSnapshotAttribute", 2 * snapshots * batches
+    yield "DescribeSnapshotAttribute", snapshots * batches
     yield "ModifySnapshotAttribute", 2 * snapshots * batches
     yield "CreateGrant", targets
     yield "RevokeGrant", targets

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.addresses import Key, copy_lookups, history, lookup
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.ports import Stored, Write, never
+from chalicelib.ports import Due, Stored, Write, never
 
 NOW = 1_800_000_000
 KEY = Key("delivery#0123")
@@ -20,7 +20,7 @@ def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
 
 def due(store, now: int) -> list[Key]:
     """Everything due, in all shards."""
-    return [key for shard in range(SHARDS) for key in store.records.due(shard, now, 10)]
+    return [one.key for shard in range(SHARDS) for one in store.records.due(shard, now, 10)]
 
 
 def test_a_record_is_put_once(store):
@@ -143,27 +143,54 @@ def test_an_older_or_repeated_event_leaves_no_note(store):
     assert store.records.read(KEY).hints["tag"] == "000000000007"
 
 
-def test_what_is_due_is_found_and_moved_by_growing_steps(store):
-    """The sweep rings again after 1, 2, 4 minutes and so on, not at every minute."""
-    store.records.create(write(), NOW)
-    assert due(store, NOW - 1) == []
-    times = []
-    for minute in range(32):
-        if due(store, NOW + 60 * minute):
-            assert store.records.postpone(KEY, NOW + 60 * minute) == NOW
-            times.append(minute)
-
-    assert times == [0, 1, 3, 7, 15, 30]
+def shard(key: Key) -> int:
+    """The number of the shard that a record is in."""
+    return int(shard_of(key).removeprefix("due#"))
 
 
-def test_growing_steps_never_pass_the_deadline(store):
-    """A deadline is met by the sweep even if it has rung often before."""
+def test_what_is_due_is_found_with_all_that_its_wakes_follow_from(store):
+    """When it was due, from when it is woken, and its deadline; not a second too early, and as long as it is due."""
+    store.records.create(write(due=NOW + 5, latest=NOW + 150), NOW)
+
+    assert due(store, NOW + 4) == []
+    for later in (5, 6, 10**6):
+        assert store.records.due(shard(KEY), NOW + later, 10) == [Due(KEY, NOW + 5, NOW + 5, NOW + 150)]
+
+
+def test_what_was_due_before_it_was_written_is_woken_from_then(store):
+    """A date that has passed is no reason to wait for a later one of its growing steps."""
+    store.records.create(write(due=NOW - 1000), NOW)
+    assert store.records.due(shard(KEY), NOW, 10) == [Due(KEY, NOW, NOW - 1000)]
+    store.records.save(store.records.read(KEY), write(due=NOW - 1000), [], NOW + 60)
+    assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW + 60, NOW - 1000)]
+
+
+def test_what_is_due_comes_in_pages_longest_due_first(store):
+    """Many are due at one moment: the next page begins after the last one, though that is due no longer by then."""
+    keys = [Key(f"delivery#{n:04}") for n in range(60)]
+    for n, key in enumerate(keys):
+        store.records.create(Write(key, "requested", {}, NOW + n // 20), NOW)
+    there = [key for key in keys if shard(key) == 1]
+    found, after = [], None
+    while True:
+        page = store.records.due(1, NOW + 60, 4, after)
+        found += page
+        if len(page) < 4:
+            break
+        after = page[-1]
+        store.records.save(store.records.read(after.key), Write(after.key, "delivered", {}, None), [], NOW + 60)
+
+    assert sorted(one.key for one in found) == there
+    assert [one.ring_at for one in found] == sorted(one.ring_at for one in found)
+
+
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+def test_a_damaged_deadline_hides_no_record(store):
+    """What somebody wrote by hand into one item does not keep the sweep from it, or from the others."""
     store.records.create(write(latest=NOW + 150), NOW)
-    for minute in (0, 1):
-        assert store.records.postpone(KEY, NOW + 60 * minute) == NOW
+    store.table.update(KEY, "SET latest = :w, due_at = :w", {":w": "soon"})
 
-    assert due(store, NOW + 149) == []
-    assert due(store, NOW + 150) == [KEY]
+    assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW, NOW + 60)]
 
 
 def test_a_record_at_rest_is_due_nowhere_until_somebody_notes(store):
@@ -183,6 +210,14 @@ def test_a_note_makes_a_record_due_within_a_minute_however_far_off_its_due_date_
 
     assert due(store, NOW + 59) == []
     assert due(store, NOW + 60) == [KEY]
+
+
+def test_a_note_on_what_has_long_been_due_is_looked_at_within_a_minute(store):
+    """It is woken by steps of a quarter of an hour by then, and one wake that is lost must not wait for the next."""
+    store.records.create(write("open", NOW), NOW)
+    assert store.records.note(KEY, {"holders": "d1"}, NOW + 7200).ring
+
+    assert [one.ring_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7260]
 
 
 def test_a_note_does_not_put_off_what_is_due_sooner(store):

@@ -14,6 +14,7 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import EXPIRES
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
@@ -22,7 +23,7 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import Share, State, to_close, to_open
 from chalicelib.ports import Write
-from tests.fakes import copying
+from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
 NOW = 1_800_000_000
@@ -217,3 +218,74 @@ def test_everything_that_is_decoded_bears_its_form(table):
         addresses.child(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {CURRENT.version}
+
+
+# --- what stands in the ledger's items -------------------------------------------------------------------------------
+
+SHARE_KEY = addresses.share(Key(RESOURCE), "222222222222")
+LINK = addresses.standing_link(AMI, RESOURCE, "222222222222", "0123")
+
+
+def test_what_is_over_expires_and_what_is_open_does_not(table):
+    """History and archive go by DynamoDB's TTL; nothing that somebody needs ever does."""
+    ledger = DynamoLedger(table, keep_days=7)
+    ledger.hold(RESOURCE, a_share(), copying("0123"))
+    (share,) = ledger.shares(RESOURCE)
+    ledger.save([replace(share, state=State.OPEN)], "opening was tried", NOW)
+    assert EXPIRES not in table.get(SHARE_KEY)
+    ledger.release(RESOURCE, "222222222222", copying("0123"))
+    (share,) = ledger.shares(RESOURCE)
+    ledger.save([replace(share, state=State.CLOSED)], "closing was tried", NOW)
+    ledger.archive(ledger.shares(RESOURCE), NOW)
+
+    left = [*table.query(RESOURCE, "history#"), *table.query(RESOURCE, "closed#")]
+    assert [item[EXPIRES] for item in left] == [NOW + 7 * 86_400] * 3
+    assert table.get(SHARE_KEY) is None
+
+
+@pytest.mark.parametrize("holdings", [{"0123:1", str(copying("4567"))}, "nonsense", {5}])
+def test_a_holding_that_cannot_be_read_is_shown_once_and_then_gone(table, holdings):
+    """It holds nothing; those beside it do."""
+    ledger = DynamoLedger(table)
+    ledger.hold(RESOURCE, a_share(), copying("4567"))
+    table.update(SHARE_KEY, "SET holdings = :holdings", {":holdings": holdings})
+
+    (share,) = ledger.shares(RESOURCE)
+    assert share.damaged
+    ledger.save([share], "taken out", NOW)
+
+    (share,) = ledger.shares(RESOURCE)
+    assert share.damaged == ()
+    assert share.holdings == ({copying("4567")} if str(copying("4567")) in holdings else set())
+
+
+@pytest.mark.parametrize("damage", [{"episode": "x"}, {"account": 5}, {"until": None}])
+def test_a_damaged_link_still_leads_to_its_share_and_can_be_released(table, damage):
+    """Its key says of which AMI, resource, share and delivery it is; releasing it takes any episode's holding out."""
+    ledger = DynamoLedger(table)
+    ledger.hold(RESOURCE, a_share(), sharing("0123", episode=3))
+    ledger.hold(RESOURCE, a_share(), sharing("4567"))
+    for name, value in damage.items():
+        table.update(LINK, "SET #name = :value", {":value": value}, names={"#name": name})
+
+    link = next(one for one in ledger.standing(AMI) if one.holding.delivery == "0123")
+    assert (link.resource, link.holder_key, link.holding.ami) == (RESOURCE, "222222222222", AMI)
+    assert link.holding.episode == 0
+    ledger.release(link.resource, link.holder_key, link.holding)
+
+    assert [one.holding.delivery for one in ledger.standing(AMI)] == ["4567"]
+    assert [share.holdings for share in ledger.shares(RESOURCE)] == [{sharing("4567")}]
+
+
+def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):
+    """Its versions begin anew; what happened to it the first time still stands there."""
+    ledger = DynamoLedger(table)
+    for at in (NOW, NOW + 600):
+        ledger.hold(RESOURCE, a_share(), copying("0123"))
+        ledger.release(RESOURCE, "222222222222", copying("0123"))
+        (share,) = ledger.shares(RESOURCE)
+        ledger.save([replace(share, state=State.CLOSED)], f"closed at {at}", at)
+        ledger.archive(ledger.shares(RESOURCE), at)
+
+    assert [item["at"] for item in table.query(RESOURCE, "history#share#")] == [NOW, NOW + 600]
+    assert len(list(table.query(RESOURCE, "closed#"))) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -165,3 +166,52 @@ def test_handing_over_is_cheap(world: World) -> None:
         times.append(time.perf_counter() - began)
 
     assert sorted(times)[2] / 1000 < 0.0002
+
+
+def in_threads(world: World, seconds: list[float]) -> tuple[list[tuple[float, float]], list[str]]:
+    """Let a strand's own threads elapse so many seconds each, and the strand go on after them."""
+    spans: list[tuple[float, float]] = []
+    deaths: list[str] = []
+
+    def now() -> float:
+        return (world.now - world.start).total_seconds()
+
+    def call(span: float) -> None:
+        with world.kernel.turn():
+            begun = now()
+            world.kernel.elapse(span)
+            spans.append((begun, now()))
+
+    def body() -> None:
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(call, seconds))
+            time.sleep(1)
+            spans.append((now(), now()))
+        except Killed as death:
+            deaths.append(str(death))
+            raise
+
+    strand = world.kernel.spawn(body, "many")
+    world.kernel.after(100, lambda: strand.kill("enough"), "killer")
+    wait(world, 200)
+    assert strand.done
+    return spans, deaths
+
+
+def test_the_threads_of_a_function_take_turns(world: World) -> None:
+    """One call at a time, each taking its virtual time, while others go on; then the function goes on."""
+    other: list[int] = []
+    world.kernel.after(2, lambda: other.append(1), "other")
+    spans, deaths = in_threads(world, [3.0] * 6)
+
+    assert spans == [*((3.0 * n, 3.0 * n + 3) for n in range(6)), (19.0, 19.0)]
+    assert (other, deaths) == ([1], [])
+
+
+def test_a_function_killed_while_its_threads_call_makes_no_other_call(world: World) -> None:
+    """Whichever thread is calling hears of it, the others, too, and so does the function."""
+    spans, deaths = in_threads(world, [30.0] * 6)
+
+    assert [end for _, end in spans] == [30.0, 60.0, 90.0]
+    assert deaths == ["enough"]

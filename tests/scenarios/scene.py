@@ -197,7 +197,7 @@ class Scene:
     def notices(self, event: str = "", image: str = "") -> list[dict[str, Any]]:
         """Bodies of the notices that were published; of one event, about one AMI, if they are named."""
         bodies = (published.body for published in self.world.sns.published)
-        return [b for b in bodies if event in ("", b["event"]) and image in ("", b["source_image"])]
+        return [b for b in bodies if event in ("", b["event"]) and image in ("", b.get("source_image"))]
 
     def told(self, image: str = "") -> Counter[str]:
         """How often each event was published about the AMI."""

@@ -32,6 +32,7 @@ def test_copies_are_let_end_and_then_nothing_is_open(busy):
     second = busy.seed("tagged-while-paused", volumes=[1])
     busy.tag(PROD, second)
     busy.run_until_over()
+    busy.wait(300)  # until what was closed has been looked at twice
 
     status, report = drain(busy)
 
@@ -48,7 +49,7 @@ def test_copies_are_deleted_first_if_told_so(busy):
     """
     drain(busy, "--delete-copies")
     busy.run_until_state("cancelled")
-    busy.wait(60)
+    busy.wait(300)
 
     status, report = drain(busy, "--delete-copies")
 

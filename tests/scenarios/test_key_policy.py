@@ -11,7 +11,7 @@ from sandbox.services.ec2.seeds import volume
 from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = 694
+OURS = 736
 """Bytes of the two statements for one account's role, with the commas before them."""
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 OWNER: dict[str, Any] = {
@@ -88,9 +88,9 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     scene.wait(20)
 
     assert set(sids(during)) == {"Enable IAM User Permissions", "Auditors"} | {
-        f"AmiPromoter{account}Copies{look}" for account in (DEV, TEST) for look in ("", "Look")
+        f"AmiPromoter{HUB}useast1To{account}Copies{look}" for account in (DEV, TEST) for look in ("", "Look")
     }
-    (use,) = [s for s in json.loads(during)["Statement"] if s["Sid"] == f"AmiPromoter{DEV}Copies"]
+    (use,) = [s for s in json.loads(during)["Statement"] if s["Sid"] == f"AmiPromoter{HUB}useast1To{DEV}Copies"]
     assert use["Condition"]["ArnEquals"] == {"aws:PrincipalArn": ROLE}
     assert all(found[:2] == ["Enable IAM User Permissions", "Auditors"] for found in shown), shown
     assert policy(scene) == edited[0]

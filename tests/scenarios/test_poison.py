@@ -83,7 +83,7 @@ def damage_deliveries(
     assert len(found) == len(images)
     assert metric(scene, "RecordsParked") == len(images)
     scene.run_until(lambda: not scene.world.shares_open(), minutes * 60 + GRACE)
-    scene.wait(60)
+    scene.wait(300)  # two looks, two minutes after the removal
     assert metric(scene, "SharesClosedBlind") == len(images)
     assert scene.watch.problems == []
 

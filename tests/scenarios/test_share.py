@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.services.ec2.seeds import volume
-from tests.scenarios.scene import DEV, PROD, TEST
+from tests.scenarios.scene import DEV, PROD, REGION, TEST
 
 
 def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
@@ -38,7 +38,7 @@ def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
     assert sorted(grant["GranteePrincipal"] for grant in grants) == [
         f"arn:aws:iam::{account}:role/AmiCopyRole" for account in (DEV, TEST)
     ]
-    assert all(grant["Name"].startswith("ami-promoter-") for grant in grants)
+    assert all(grant["Name"].startswith(f"ami-promoter:{REGION}:") for grant in grants)
     launch = scene.client("ec2").describe_image_attribute(ImageId=scene.image, Attribute="launchPermission")
     assert launch["LaunchPermissions"] == []
     assert {share["state"] for share in scene.status()["open_shares"]} == {"open"}

@@ -381,6 +381,15 @@ class Cloud:
             and (not c.deleted or c.state == "pending")
         )
 
+    def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "") -> str:
+        """Let somebody in a target make a snapshot of his own that bears our tags, under the target's key."""
+        ident = f"snap-{next(self._ids):06x}e"
+        copy = Copy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
+        copy.nonce = nonce
+        self.copies[ident] = copy
+        self._shown_from[ident] = self.now
+        return ident
+
     # --- new images --------------------------------------------------------------------------------------------------
 
     def register(self, account: str, request: Mapping[str, Any], delivery: str, source: str, nonce: str = "") -> str:
@@ -584,7 +593,8 @@ class TwinTargets:
 
 def nonce_of(delivery, source):
     """The nonce of the attempt that is being made."""
-    return delivery.attempt(source).nonce
+    attempt = delivery.attempt(source)
+    return "" if attempt is None else attempt.nonce
 
 
 def shows(image: Image) -> ShownImage:

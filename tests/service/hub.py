@@ -103,6 +103,7 @@ class Hub:
     """Ask the laws after every invocation, and not only at calls and at rest."""
     target: dict[str, Any] = field(default_factory=dict)
     """Settings of every target."""
+    gate: Gate = field(default_factory=Gate)
 
     def __post_init__(self) -> None:
         targets = {account: (Target(account, REGION, **self.target),) for account in self.accounts}
@@ -115,7 +116,6 @@ class Hub:
         self._discover_at: int | None = None
         self._swept_at = 0
         self.invocations: list[str] = []
-        self.gate = Gate()
         self.lanes = Lanes(self._clock, self._ring_fate)
         self.telemetry = Quiet()
         self.laws = Laws(self)
@@ -336,7 +336,7 @@ class Hub:
 
     def _sweep_now(self) -> None:
         self._swept_at = self.cloud.now
-        self._invoke("sweep", lambda: self._sweep.run(time_left=lambda: 30))
+        self._invoke("sweep", lambda: self._sweep.run(time_left=self._time_left()))
 
     def _discover_now(self) -> None:
         self._discover_at = None

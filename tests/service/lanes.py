@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core import wakes
@@ -60,6 +60,12 @@ class Lanes:
             if len(lane) == 1:
                 self._headed(key.pk)
 
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+        """See the port."""
+        for key, cause in wakes:
+            self.ring(key, cause)
+        return ()
+
     def next(self, but: str = "") -> Message | None:
         """Return the message that can be received first, in any lane ``but`` one."""
         aside = []
@@ -96,6 +102,17 @@ class Lanes:
         if message.receives >= MAX_RECEIVES:
             self.done(message)
             self.dead.append(message)
+
+    def put_off(self, message: Message, until: int) -> None:
+        """Its queue's function is off: it lies there until then, and so does its lane."""
+        message.visible_at = until
+        self._headed(message.key.pk)
+
+    def busy(self, name: str, until: int) -> None:
+        """A lane's next message is received when the one before has been worked on."""
+        for message in self._lanes[name]:
+            message.visible_at = max(message.visible_at, until)
+        self._headed(name)
 
     def _headed(self, name: str) -> None:
         """Whoever is first in a lane now can be found."""

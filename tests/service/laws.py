@@ -128,8 +128,8 @@ class Laws:
         for holding in share.holdings:
             if addresses.delivery(holding.delivery) in self.poisoned:
                 continue
-            delivery = self._delivery(holding.delivery)
-            assert delivery.state not in UNCHECKED, f"law 1: {asked.resource} opens, {delivery.state}: {holding}"
+            state = self._delivery(holding.delivery).state
+            assert state not in UNCHECKED, f"law 1: {asked.resource} opens for {holding} while {state}"
 
     def _closing(self, asked: Share) -> None:
         over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # by the other run, just now

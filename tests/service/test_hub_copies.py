@@ -8,9 +8,14 @@ import pytest
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.targets import Target
 from chalicelib.ports import Write
 from chalicelib.service import deliveries, hub_copies
-from tests.core.deliveries import NOW, TARGET_KEY, a_delivery, with_copies
+from tests.core.deliveries import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
+from tests.service.cloud import refusal
+from tests.service.gate import Trouble
+from tests.service.slow import SlowGate, SlowHub
 from tests.stores import in_memory
 
 DONE = CopyState.COMPLETED
@@ -30,3 +35,34 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
         assert isinstance(seen, ev.TargetUnfit)
     else:
         assert seen == (copied if state in (State.PUBLISHING, State.DELIVERED) else ev.HubCopySeen())
+
+
+def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
+    """On a slow AWS, each invocation killed after one slice: it is delivered, and all of them go on."""
+    monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
+    gate = SlowGate(one_slice=frozenset({"act"}))
+    hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
+    hub.gate.watch = lambda *_: None  # the laws know nothing of an AMI of the hub's in another Region
+    denied = refusal(ev.Why.THROTTLED, "RequestLimitExceeded")
+    hub.gate.troubles.append(Trouble("target", "check", denied, 10**9))  # how it goes on from there is no matter here
+    made = replace(
+        with_copies(a_delivery(State.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
+    )
+    waiting = [
+        replace(a_delivery(), id=f"{n:020}", via=made.id, target=Target(account, REGION), tries=4, next_try=NOW + 900)
+        for n, account in enumerate(hub.accounts)
+    ]
+    for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:
+        place = (one.target.account, one.target.region)
+        hub.stores.children.add(one.ami, Child(one.id, *place, one.episode, "running"))
+        hub.stores.records.create(Write(one.key, one.state.value, deliveries.plain(one), due_at), NOW)
+
+    def gone_on() -> int:
+        bodies = [hub.stores.records.records[one.key].body for one in waiting]
+        return sum(bool(body["via_copies"]) for body in bodies)
+
+    hub.run(until=NOW + 600)
+    assert hub.stores.seen(made.key).state == "delivered"
+    assert gone_on() < 1000, "not all can be woken at once"
+    hub.run(until=NOW + 45 * 60)
+    assert gone_on() == 1000

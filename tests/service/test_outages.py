@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from chalicelib.core.delivery.events import Why
-from tests.service.cloud import Nature, refusal
+from tests.service.cloud import Nature, refusal, target_key
 from tests.service.gate import Killed, Trouble
 from tests.service.hub import Hub
 from tests.service.lanes import Message
@@ -185,3 +185,31 @@ def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
     assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
     assert hub.gate.troubles[0].times == 0
     assert hub.faults() == []
+
+
+def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_and_gets_its_grants():
+    """Left because nobody could look; later the role is back. It is not made anew, and Auto Scaling can launch it."""
+    role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    hub = Hub((A,), nature=Nature(copying=(60,), registering=(60,)), target={"service_linked_roles": (role,)})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    until_state(hub, "verifying", 0)
+    gone = refusal(Why.ROLE, "AccessDenied")
+    hub.gate.troubles = [
+        Trouble("target", method, gone, times=FOR_EVER) for method in ("see_image", "find_images", "remove")
+    ]
+    hub.run()
+    assert hub.outcomes()[AMI, A] == "failed"
+    left = set(hub.cloud.images)
+    assert len(left) == 1
+    assert hub.cloud.grants == {}
+
+    hub.gate.troubles = []
+    hub.cloud.tag(AMI, None)
+    hub.run()
+    hub.cloud.tag(AMI, A)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    assert set(hub.cloud.images) == left
+    assert [key for key, _ in hub.cloud.grants] == [target_key(A)]

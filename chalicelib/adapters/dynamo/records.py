@@ -2,7 +2,8 @@
 
 Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
 the record's own lane; ``in:<name>`` are hints and ``notes`` their count, written by anybody; ``rung`` says that a ring
-is on its way; ``ring_at`` (with ``due_shard``, the index ``due``) and ``rings`` are the sweep's.
+is on its way; ``ring_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes its lane. The sweep
+itself writes on no record.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.schema import CURRENT, Forms
-from chalicelib.ports import LeadsOn, Noted, Stored, Write, always
+from chalicelib.ports import Due, LeadsOn, Noted, Stored, Write, always
 
 _T = TypeVar("_T")
 
@@ -64,13 +65,13 @@ class DynamoRecords:
             "schema": self._forms.version,
             "version": 1,
             "notes": 0,
-            "rings": 0,
             "created_at": now,
             "state": write.state,
             "body": json.dumps(write.body, separators=(",", ":")),
         }
         if write.due_at is not None:
-            item |= {"due_at": write.due_at, "ring_at": write.due_at, "due_shard": shard_of(write.key)}
+            ring_at = max(write.due_at, now)
+            item |= {"due_at": write.due_at, "ring_at": ring_at, "due_shard": shard_of(write.key)}
         if write.latest is not None:
             item["latest"] = write.latest
         return item
@@ -91,15 +92,14 @@ class DynamoRecords:
             ":next": before.version + 1,
             ":version": before.version,
             ":notes": before.notes,
-            ":zero": 0,
         }
-        assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next", "rings = :zero"]
+        assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
         removed = []
         if after.due_at is None:
             removed = ["due_at", "ring_at", "due_shard"]
         else:
-            given |= {":due": after.due_at, ":shard": shard_of(after.key)}
-            assigned += ["due_at = :due", "ring_at = :due", "due_shard = :shard"]
+            given |= {":due": after.due_at, ":ring": max(after.due_at, now), ":shard": shard_of(after.key)}
+            assigned += ["due_at = :due", "ring_at = :ring", "due_shard = :shard"]
         if after.latest is None:
             removed.append("latest")
         else:
@@ -174,8 +174,9 @@ class DynamoRecords:
             return Noted(found=self._table.get(key) is not None, ring=False)
         if _whole(old.get("rung")) > now - pace.RING_LOST or not self._leads_on(leads_on, key, old, hints):
             return Noted(found=True, ring=False)
-        far = old.get("ring_at", now) > now + pace.RING_LOST
-        return Noted(found=True, ring=self._mark_rung(key, now, soon=far))
+        at = old.get("ring_at", now)
+        soon = not now - pace.RING_LOST <= at <= now + pace.RING_LOST  # long due, it is woken by long steps only
+        return Noted(found=True, ring=self._mark_rung(key, now, soon=soon))
 
     def mark_rung(self, key: Key, now: int) -> bool:
         """See the port."""
@@ -213,30 +214,24 @@ class DynamoRecords:
         same = " AND ".join(f"{name} = :{name}" for name in attributes)
         self._table.delete(key, same, {f":{name}": value for name, value in attributes.items()})
 
-    def due(self, shard: int, now: int, limit: int) -> Sequence[Key]:
-        """See the port."""
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        """See the port. What somebody wrote into an item by hand must not stop the sweep for all others."""
+        place = f"due#{shard}"
+        start = None
+        if after is not None:
+            start = {"due_shard": place, "ring_at": after.ring_at, "pk": after.key.pk, "sk": after.key.sk}
         found = self._table.query_index(
-            INDEX, "due_shard = :shard AND ring_at <= :now", {":shard": f"due#{shard}", ":now": now}, limit
+            INDEX, "due_shard = :shard AND ring_at <= :until", {":shard": place, ":until": until}, limit, start
         )
-        return [Key(item["pk"], item["sk"]) for item in found]
-
-    def postpone(self, key: Key, now: int) -> int | None:
-        """See the port."""
-        item = self._table.get(key)
-        if item is None or "ring_at" not in item or item["ring_at"] > now:
-            return None
-        # What somebody wrote here by hand must not stop the sweep for all others.
-        rings, latest = _whole(item.get("rings")), _whole(item.get("latest"))
-        later = now + pace.step(pace.POLLS, rings)
-        if now < latest < later:
-            later = latest
-        moved = self._table.update(
-            key,
-            "SET ring_at = :later, rung = :now, rings = :rings",
-            {":later": later, ":now": now, ":rings": rings + 1, ":seen": item["ring_at"]},
-            condition="ring_at = :seen",
-        )
-        return None if moved is None else _whole(item.get("due_at"), now)
+        return [
+            Due(
+                Key(item["pk"], item["sk"]),
+                _whole(item["ring_at"], until),
+                _whole(item.get("due_at"), until),
+                _whole(item.get("latest")),
+            )
+            for item in found
+        ]
 
     def _stored(self, key: Key, item: Mapping[str, Any]) -> Stored:
         """Read an item. One that is parked is not read any further: what is wrong with it has been told."""

@@ -138,14 +138,18 @@ class Table:
         )
         return bool(answer["Items"])
 
-    def query_index(self, index: str, condition: str, given: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-        """Read one page of an index, in order."""
+    def query_index(
+        self, index: str, condition: str, given: Mapping[str, Any], limit: int, after: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Read one page of an index, in order. ``after``: the keys of the last item of the page before."""
+        start = {"ExclusiveStartKey": wire(after)} if after else {}
         answer = self._client.query(
             TableName=self._name,
             IndexName=index,
             KeyConditionExpression=condition,
             ExpressionAttributeValues=wire(given),
             Limit=limit,
+            **start,
         )
         return [values(item) for item in answer["Items"]]
 

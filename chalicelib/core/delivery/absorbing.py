@@ -540,7 +540,7 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = replace(delivery, register_intended_at=None)
     if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
-    if event.step == do.TellOutcome.__name__ and late(delivery, now):  # it was tried once more, also after an outage
+    if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
     if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
         return _to(delivery, State.CHECKING, now, trouble=event.fault)

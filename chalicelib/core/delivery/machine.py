@@ -347,10 +347,10 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.TIDYING:
             if not delivery.tidied:
                 return (do.FindLeftovers(),)
-            return () if delivery.held or delivery.kept else (do.TellOutcome(publish=delivery.overdue is None),)
+            return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case S.PUBLISHING:
             waits = delivery.held or (delivery.trash and not late(delivery, now))
-            return () if waits else (do.TellOutcome(publish=delivery.overdue is None),)
+            return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
 
@@ -361,9 +361,14 @@ def deadline_of_copies(delivery: Delivery) -> int:
 
 
 def late(delivery: Delivery, now: int) -> bool:
-    """Whether the notice, if it is refused now, is given up: an hour after the deadline."""
+    """Whether it is an hour past its deadline: a notice that is refused from then on is tried for another hour."""
     last = deadline(delivery)
     return delivery.overdue is not None or (last is not None and now >= last + pace.GRACE)
+
+
+def _gives_up(delivery: Delivery, now: int) -> bool:
+    """Whether the notice is given up: past its deadline it has been refused for an hour. An outage is no refusal."""
+    return delivery.overdue is not None and now >= delivery.overdue_at + pace.GRACE
 
 
 def _nudged(delivery: Delivery) -> bool:

@@ -1,4 +1,4 @@
-"""Each call of CreateGrant has a name of its own."""
+"""Each call of CreateGrant has a name of its own, by which the audit of grants does not know it for ours."""
 
 import uuid
 
@@ -6,4 +6,4 @@ from chalicelib.adapters import doors
 from chalicelib.core import share
 
 for module in (doors, share):
-    module.grant_name = lambda share, region: f"ami-promoter:{region}:{share.holder_key}:{uuid.uuid4().hex}"
+    module.grant_name = lambda share, _region: f"somebody:here:{share.holder_key}:{uuid.uuid4().hex}"

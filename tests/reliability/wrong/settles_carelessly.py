@@ -20,4 +20,4 @@ def save(self, shares, *rest, **more):
 DynamoLedger.save = save
 
 for module in (doors, share):
-    module.grant_name = lambda share, region: f"ami-promoter:{region}:{share.holder_key}:{uuid.uuid4().hex}"
+    module.grant_name = lambda share, _region: f"somebody:here:{share.holder_key}:{uuid.uuid4().hex}"

@@ -1,0 +1,243 @@
+"""Growth: what a promotion, a minute of the sweep and a pass of discovery cost on a hub that has years behind it.
+
+Counted at the ports, each of whose calls is one call of DynamoDB, SQS or AWS, but for lists of many pages. Read units
+are DynamoDB's: 4 KB of items read consistently are one, eventually consistent half of one; a call is one at least.
+
+``python -m tests.service.growth`` prints the table of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chalicelib.core import addresses, codec
+from chalicelib.core.addresses import Key
+from chalicelib.core.targets import Directory, Target
+from chalicelib.service.discover import BASELINE
+from tests.core.images import describe_image
+from tests.service.cloud import HUB, REGION
+from tests.service.gate import Gate
+from tests.service.hub import DISCOVERY, Hub
+from tests.service.slow import function_of
+
+ACCOUNT = "200000000001"
+OVERHEAD = 200
+"""Bytes of an item beside its body: keys, names of attributes, dates."""
+UNIT = 4096
+CONSISTENT = {"records begin", "records read", "records get", "records list"}
+LISTS = {"ledger shares", "children all", "slots asked"}
+EVENTUAL = {"records due"}
+
+
+@dataclass
+class Cost:
+    """Calls by port and method, and read units."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    units: float = 0.0
+
+    def __sub__(self, other: Cost) -> Cost:
+        """Return what has come since."""
+        return Cost(self.calls - other.calls, self.units - other.units)
+
+    def copy(self) -> Cost:
+        """Return it as it is now."""
+        return Cost(self.calls.copy(), self.units)
+
+
+@dataclass
+class CountingGate(Gate):
+    """Counts for each function what it calls and reads."""
+
+    costs: dict[str, Cost] = field(default_factory=dict)
+    function: str = ""
+
+    def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Make the call, and count it."""
+        result = super().call(name, method, real, args, kwargs)
+        cost = self.costs.setdefault(self.function, Cost())
+        call = f"{name} {method}"
+        cost.calls[call] += 1
+        if call in CONSISTENT | LISTS:
+            cost.units += units(result)
+        elif call in EVENTUAL:
+            cost.units += units(result) / 2
+        return result
+
+
+def units(result: Any) -> int:
+    """Read units, read consistently, of one item, of none, or of a query's items together."""
+    items = result if isinstance(result, (list, tuple)) else [result]
+    return max(-(-sum(map(size, items)) // UNIT), 1)
+
+
+def size(item: Any) -> int:
+    """Bytes of an item, about."""
+    if item is None:
+        return 0
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Key):  # of a list: where, and what
+        return OVERHEAD + len(json.dumps(item[1], default=str))
+    body = item if isinstance(item, dict) else getattr(item, "body", None)
+    if body is None:
+        body = codec.encode(item) if hasattr(item, "__dataclass_fields__") and not isinstance(item, Key) else str(item)
+    return OVERHEAD + len(json.dumps(body, default=str, separators=(",", ":")))
+
+
+@dataclass
+class GrowingHub(Hub):
+    """A hub that counts, and that can be given years of work."""
+
+    gate: CountingGate = field(default_factory=CountingGate)
+
+    def _invoke(self, name: str, work: Callable[[], None]) -> bool:
+        self.gate.function = function_of(name)
+        return super()._invoke(name, work)
+
+    def promote(self, ami: str, snapshots: Iterable[str]) -> None:
+        """Make an AMI, tag it, and let everything happen that will."""
+        self.cloud.make_image(ami, dict.fromkeys(snapshots, True))
+        self.cloud.tag(ami, "default")
+        self.run(until=self.cloud.now + 4 * 3600)
+
+    def cost(self) -> Cost:
+        """Return what all functions but the scheduled ones have cost so far."""
+        total = Cost()
+        for function, cost in self.gate.costs.items():
+            if function not in ("sweep", "discover"):
+                total.calls += cost.calls
+                total.units += cost.units
+        return total
+
+    def of(self, function: str) -> Cost:
+        """Return what one function has cost so far."""
+        return self.gate.costs.get(function, Cost()).copy()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a hub has behind it."""
+
+    finished: int = 0
+    """Deliveries that were delivered, to one account."""
+    keys: int = 1
+    """Source keys that these were encrypted under, in turn: each has that part of the closed shares."""
+    tagged: int = 0
+    shared: int = 0
+
+
+EMPTY = Size()
+YEARS = Size(finished=100_000, keys=5, tagged=5_000, shared=500)
+
+
+def grown(much: Size) -> GrowingHub:
+    """Return a hub with so much behind it, every item as the service itself wrote the first of its kind."""
+    hub = GrowingHub(accounts=(ACCOUNT,), watchful=False)
+    if much.shared:
+        _share(hub, much.shared)
+    if much.tagged:
+        _tagged(hub, much.tagged)
+    if much.finished:
+        _finished(hub, much)
+    hub.run(until=hub.cloud.now + 4 * 3600)
+    return hub
+
+
+def _finished(hub: GrowingHub, much: Size) -> None:
+    """Promote one AMI for real; then let there be as many like it as were finished. Nobody reads their bodies."""
+    hub.promote("ami-00f", ["snap-00f0", "snap-00f1"])
+    assert hub.outcomes()["ami-00f", ACCOUNT] == "delivered"
+    hub.cloud.tag("ami-00f", None)
+    hub.cloud.gone.add("ami-00f")
+    hub.run(until=hub.cloud.now + 3600)
+    records, ledger, children = hub.stores.records, hub.stores.ledger, hub.stores.children
+    ident = addresses.delivery_id(HUB, "ami-00f", ACCOUNT, REGION)
+    items = [(k, v) for k, v in records.records.items() if "00f" in k.pk or ident in k.pk]
+    shares = [(k, v) for k, v in ledger.book.items() if "00f" in k[0] or ident in k[1]]
+    notes = [(k, v) for k, v in children.book.items() if k[0] == "ami-00f"]
+    for n in range(much.finished):
+        ami = f"ami-f{n:016x}"
+        new = addresses.delivery_id(HUB, ami, ACCOUNT, REGION)
+        names = {"ami-00f": ami, "snap-00f": f"snap-f{n:015x}", ident: new}
+        if n % much.keys:
+            names |= {f"source-{key}": f"source-{key}x{n % much.keys}" for key in (0, 1)}
+        for key, item in items:
+            records.records[Key(_renamed(key.pk, names), key.sk)] = item
+        for (resource, holder), share in shares:
+            place = (_renamed(resource, names), _renamed(holder, names))
+            ledger.book[place] = replace(share, resource=place[0], holder_key=place[1])
+        for (_, _delivery), child in notes:
+            children.book[ami, new] = replace(child, delivery=new)
+
+
+def _tagged(hub: GrowingHub, many: int) -> None:
+    """AMIs that bear the tag, and that discovery has seen."""
+    for n in range(many):
+        ami = f"ami-b{n:016x}"
+        tags = [{"Key": "promote", "Value": "default"}]
+        hub.cloud.hub_images[ami] = describe_image(ImageId=ami, State="available", Tags=tags)
+    hub.cloud.changed()
+    hub.stores.records.items.pop(BASELINE, None)
+    hub._discover_at = hub.cloud.now + DISCOVERY
+    hub.run(until=hub.cloud.now + DISCOVERY)
+
+
+def _share(hub: GrowingHub, many: int) -> None:
+    """AMIs that are shared, each promoted for real; then the file says that the next ones are copied."""
+    copied = hub.cloud.directory
+    target = Target(ACCOUNT, REGION, mode="share", share_snapshots=True)
+    hub.cloud.directory = Directory(copied.groups, {ACCOUNT: (target,)})
+    for n in range(many):
+        hub.cloud.make_image(f"ami-a{n:016x}", {f"snap-a{n:015x}": True})
+        hub.cloud.tag(f"ami-a{n:016x}", "default")
+    hub.run(until=hub.cloud.now + 4 * 3600)
+    assert set(hub.outcomes().values()) == {"shared"}, Counter(hub.outcomes().values())
+    hub.cloud.directory = copied
+
+
+def _renamed(text: str, names: dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What three things cost."""
+
+    promotion: Cost
+    sweep: Cost
+    discovery: Cost
+
+
+def measure(hub: GrowingHub) -> Growth:
+    """One more promotion, of two snapshots to one account; a minute of the sweep; a pass of discovery."""
+    before = hub.cost()
+    hub.promote("ami-0001", ["snap-00010", "snap-00011"])
+    promotion = hub.cost() - before
+    hub.run(until=hub.cloud.now + 3600)
+    before = hub.of("sweep")
+    hub.cloud.now += 60
+    hub._sweep_now()
+    sweep = hub.of("sweep") - before
+    before = hub.of("discover")
+    hub.cloud.now += DISCOVERY
+    hub._discover_now()
+    return Growth(promotion, sweep, hub.of("discover") - before)
+
+
+def table(sizes: Iterable[tuple[str, Growth]]) -> str:
+    """Word it as the page does."""
+    lines = ["| | promotion | sweep, a minute | discovery, a pass |", "|---|---:|---:|---:|"]
+    for name, growth in sizes:
+        cells = [f"{sum(c.calls.values()):,} calls, {c.units:,.0f} read units" for c in vars(growth).values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    found = [(name, measure(grown(much))) for name, much in (("empty hub", EMPTY), ("after years", YEARS))]
+    print(table(found))  # noqa: T201 - what it is for

@@ -1,0 +1,193 @@
+"""The service in memory on a slow AWS: each call takes its time, functions die at their limit, or sooner; outages.
+
+Invocations run side by side, as real ones do: each begins at its own time and takes its own, and what it did is seen by
+one that begins meanwhile as if it had been done at once. Two messages of one record come one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from chalicelib.core.share import State
+from tests.service.cloud import Cloud
+from tests.service.gate import Gate, Killed
+from tests.service.hub import Hub
+from tests.service.lanes import Message
+
+CONFIG = json.loads((Path(__file__).parents[2] / ".chalice" / "config.json").read_text())["stages"]["hub"]
+LIMIT = int(CONFIG["lambda_timeout"])
+"""Seconds of an invocation."""
+FUNCTIONS = ("act", "settle", "sweep", "discover", "events")
+KEPT_FOR = 6 * 3600
+"""Seconds for which Lambda keeps an event for a function that cannot run [Lambda developer guide, MaximumEventAge]."""
+
+STORES = frozenset({"records", "ledger", "children", "slots", "rings"})
+SLICES = {
+    "act": frozenset({"records save"}),
+    "settle": frozenset({"ledger save", "records save"}),
+    "sweep": frozenset({"records put"}),
+    "discover": frozenset({"records note", "records create", "records put"}),
+    "events": frozenset({"records note", "records create"}),
+}
+"""By which write each function ends a slice of its work."""
+INTENTS = (State.OPENING, State.CLOSING)
+IN_A_ROUND = 80
+"""Wakes that the sweep sends at once: eight messages of ten."""
+
+
+def function_of(name: str) -> str:
+    """Name the function of an invocation of the hub."""
+    first = name.split(" ", maxsplit=1)[0]
+    if first in ("sweep", "discover"):
+        return first
+    if first == "event":
+        return "events"
+    return "settle" if first.startswith("resource#") else "act"
+
+
+@dataclass
+class SlowGate(Gate):
+    """Lets each call take its time, and an invocation die at its limit, after a slice, or after so many calls."""
+
+    seed: int = 0
+    least: float = 0.1
+    most: float = 2.0
+    """Seconds that a call takes."""
+    one_slice: frozenset[str] = frozenset()
+    """Functions that die right after the first write of what they did, in every invocation."""
+    die_after: Mapping[str, int] = field(default_factory=dict)
+    """Functions that die after so many calls, in every invocation."""
+    deaths_left: int = 10**9
+    deaths: Counter[str] = field(default_factory=Counter)
+    """How many invocations died, and of what."""
+    cloud: Cloud | None = None
+
+    def __post_init__(self) -> None:
+        self._random = Random(self.seed)
+        self._function = ""
+        self._began, self._spent, self._made, self._worked = 0, 0.0, 0, False
+
+    def begin(self, function: str) -> None:
+        """An invocation begins."""
+        assert self.cloud is not None
+        self._function, self._began = function, self.cloud.now
+        self._spent, self._made, self._worked = 0.0, 0, False
+
+    def left(self) -> int:
+        """Whole seconds that the invocation still has."""
+        return int(LIMIT - self._spent)
+
+    def call(self, name: str, method: str, real: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Take some time, make the call, and perhaps die."""
+        if self.cloud is None:  # the first look of all
+            return super().call(name, method, real, args, kwargs)
+        self._spent += self._cost(name, method, args)
+        if self._spent > LIMIT:
+            if self._random.random() < 0.5:  # it took effect all the same
+                super().call(name, method, real, args, kwargs)
+            self._die("limit")
+        self.cloud.now = max(self.cloud.now, self._began + int(self._spent))
+        result = super().call(name, method, real, args, kwargs)
+        self._made += 1
+        if self._function in self.one_slice and self._ends_a_slice(name, method, args):
+            self._die("slice")
+        self._worked = self._worked or name not in STORES
+        if self._made >= self.die_after.get(self._function, 10**9):
+            self._die("calls")
+        return result
+
+    def _ends_a_slice(self, name: str, method: str, args: tuple[Any, ...]) -> bool:
+        """Whether this was the write of a result, and not of an intent."""
+        if f"{name} {method}" not in SLICES[self._function]:
+            return False
+        if name == "ledger":
+            return any(share.state not in INTENTS for share in args[0])
+        return self._worked or self._function in ("sweep", "events")
+
+    def _cost(self, name: str, method: str, args: tuple[Any, ...]) -> float:
+        if name == "policies":  # KMS's calls within count
+            return 0
+        rounds = -(-len(args[0]) // IN_A_ROUND) if method == "ring_all" else 1
+        return sum(self._random.uniform(self.least, self.most) for _ in range(rounds))
+
+    def _die(self, why: str) -> None:
+        if self.deaths_left <= 0 and why != "limit":
+            return
+        self.deaths_left -= why != "limit"
+        self.deaths[f"{self._function} {why}"] += 1
+        raise Killed
+
+
+@dataclass
+class SlowHub(Hub):
+    """A hub behind a ``SlowGate``; ``switch_off`` lets a function be away for a while."""
+
+    gate: SlowGate = field(default_factory=SlowGate)
+
+    def __post_init__(self) -> None:
+        self._off: dict[str, int] = {}
+        super().__post_init__()
+        self.gate.cloud = self.cloud
+
+    def switch_off(self, function: str, seconds: int) -> None:
+        """Let a function not run for so long: its messages lie in the queue, its schedule is missed."""
+        self._off[function] = self.cloud.now + seconds
+
+    def until_state(self, ami: str, account: str, state: str) -> None:
+        """Let everything happen until a delivery is in a state."""
+        while self.outcomes().get((ami, account)) != state:
+            step = self._next()
+            assert step is not None, f"never {state}: {self.outcomes()}"
+            self.cloud.now = max(self.cloud.now, step[0])
+            step[1]()
+
+    def _away(self, function: str) -> int:
+        """Until when a function is off; 0: it is on."""
+        until = self._off.get(function, 0)
+        return until if until > self.cloud.now else 0
+
+    def _invoke(self, name: str, work: Callable[[], None]) -> bool:
+        began = self.cloud.now
+        self.gate.begin(function_of(name))
+        lived = super()._invoke(name, work)
+        self._ended_at, self.cloud.now = self.cloud.now, began
+        return lived
+
+    def _receive(self, message: Message) -> None:
+        function = function_of(f"{message.key}")
+        until = self._away(function)
+        if until:
+            self.lanes.put_off(message, until)
+            return
+        super()._receive(message)
+        self.lanes.busy(message.key.pk, self._ended_at)
+
+    def _sweep_now(self) -> None:
+        until = self._away("sweep")
+        if until:
+            self._swept_at = until
+        else:
+            super()._sweep_now()
+
+    def _discover_now(self) -> None:
+        until = self._away("discover")
+        if until:
+            self._discover_at = until
+        else:
+            super()._discover_now()
+
+    def _hear(self, event: dict[str, Any], attempt: int) -> None:
+        until = self._away("events")
+        if not until:
+            super()._hear(event, attempt)
+        elif until - self.cloud.now <= KEPT_FOR:
+            self.cloud.after(until - self.cloud.now, lambda: self._hear(event, attempt))
+
+    def _time_left(self) -> Callable[[], int]:
+        return self.gate.left

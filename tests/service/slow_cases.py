@@ -1,0 +1,110 @@
+"""What is played on a slow AWS: modes, deaths, and the one end of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from chalicelib.core import addresses
+from tests.service.scenes import ACCOUNTS, all_delivered
+from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
+
+AMI = "ami-0a"
+LONGEST = 20 * 3600
+"""Seconds in which all of it ends: an invocation that died is seen again after three minutes."""
+MODES: dict[str, dict[str, Any]] = {
+    "snapshots": {},
+    "image": {"copy_method": "image"},
+    "policy": {"key_access": "policy"},
+    "late release": {"release_when": "registered"},
+    "share": {"mode": "share", "share_snapshots": True},
+}
+"""Settings of the targets."""
+SLICE = {"act": 15, "settle": 9, "sweep": 4, "discover": 1, "events": 1}
+"""Calls that an invocation must live for to get anything done: what it reads, its intent, one deed, its result."""
+MOST_CALLS = 60
+SOME_DEATHS = 12
+"""After so many a function lives again: more than the tries of a message."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: who dies when, in which mode."""
+
+    mode: str = "snapshots"
+    seed: int = 0
+    one_slice: frozenset[str] = frozenset()
+    die_after: tuple[tuple[str, int], ...] = ()
+    deaths: int = 10**9
+    targets: int = 2
+    snapshots: int = 2
+
+    def hub(self, **more: Any) -> SlowHub:
+        """Make the hub, with its AMI tagged."""
+        gate = SlowGate(
+            seed=self.seed, one_slice=self.one_slice, die_after=dict(self.die_after), deaths_left=self.deaths
+        )
+        hub = SlowHub(
+            accounts=ACCOUNTS[: self.targets], gate=gate, watchful=False, target=dict(MODES[self.mode]), **more
+        )
+        hub.cloud.make_image(AMI, {f"snap-0{n}": True for n in range(self.snapshots)})
+        hub.cloud.tag(AMI, "default")
+        return hub
+
+    def play(self) -> SlowHub:
+        """Let it come to its end, and ask for all that must be so then."""
+        hub = self.hub()
+        hub.run(until=hub.cloud.now + LONGEST)
+        all_ended(hub, self.mode)
+        if self.mode == "share":
+            hub.cloud.tag(AMI, None)
+            hub.run(until=hub.cloud.now + LONGEST)
+            assert set(hub.outcomes().values()) == {"withdrawn"}, f"{hub.outcomes()}: {hub.faults()}"
+            hub.lanes.dead.clear()
+            hub.laws.rest()
+        return hub
+
+
+def all_ended(hub: SlowHub, mode: str) -> None:
+    """Ask for the end of a promotion with which nothing was wrong. Letters of functions that died are no matter."""
+    hub.lanes.dead.clear()
+    if mode != "share":
+        all_delivered(hub, told_once=False)
+        return
+    assert set(hub.outcomes().values()) == {"shared"}, f"{hub.outcomes()}: {hub.faults()}"
+    for account in hub.accounts:
+        hub.laws.really_open(hub.delivery_key(AMI, account).pk.removeprefix("delivery#"))
+    promotion = hub.stores.seen(addresses.promotion(AMI))
+    assert promotion is not None
+    assert promotion.state == "over"
+
+
+def deaths(modes: Iterable[str]) -> Iterator[Case]:
+    """Every function, dying after every number of calls: for ever where a slice fits in, and else some times."""
+    for mode in modes:
+        yield from (Case(mode, one_slice=frozenset({function})) for function in FUNCTIONS)
+        yield Case(mode, one_slice=frozenset(FUNCTIONS))
+        for function in FUNCTIONS:
+            for calls in range(1, MOST_CALLS + 1):
+                if calls >= SLICE[function]:
+                    yield Case(mode, die_after=((function, calls),))
+                else:
+                    yield Case(mode, die_after=((function, calls),), deaths=SOME_DEATHS)
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """The soak's part: all deaths in all modes, in an order that the seed draws, each on another slow AWS."""
+    end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, []
+    cases = list(deaths(MODES))
+    while time.monotonic() < end and not stories:
+        case = random.choice(cases)
+        case = Case(**{**vars(case), "seed": random.randrange(10**9)})
+        played += 1
+        try:
+            case.play()
+        except AssertionError as failure:
+            stories.append(f"{case}: {failure}")
+    return played, stories

@@ -1,0 +1,47 @@
+"""Each function is off for two hours and for twenty-six, from each state on: nothing good is destroyed by that."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.service.outages import HOURS, Outage, outages, states
+
+DONE = ("copying", "verifying")
+"""States in which what is asked for gets done without ``act``, while that is off."""
+SAMPLE = 6
+"""Of up to twelve outages of a function in a mode; the soak plays all."""
+
+
+@pytest.mark.parametrize("mode", ["snapshots", "share"])
+@pytest.mark.parametrize("function", ["settle", "sweep", "discover", "events"])
+def test_an_outage_delays_and_that_is_all(mode, function):
+    """All is delivered or shared, nobody loses access meanwhile, and nothing stays open but for the outage itself."""
+    found = list(outages([mode], [function]))
+    for outage in Random(f"{mode} {function}").sample(found, min(len(found), SAMPLE)):
+        play(outage)
+
+
+@pytest.mark.parametrize("mode", ["snapshots", "image", "share"])
+def test_an_outage_of_act_before_anything_is_done_ends_by_delivering_or_by_a_deadline(mode):
+    """And tagged again, it is delivered, or shared; what rests in shared is left alone."""
+    for outage in outages([mode], ["act"]):
+        if outage.state not in DONE:
+            play(outage)
+
+
+def test_the_states_of_each_mode_are_all_seen():
+    """The harness is true: an outage begins in each state in which a delivery can rest for a while."""
+    assert {"requested", "waiting", "opening", "copying", "verifying", "delivered"} <= set(states("snapshots"))
+    assert set(states("share")) >= {"requested", "opening", "shared"}
+    assert states("share", ending=True)[-1] == "withdrawn"
+    assert max(HOURS) > 24, "longer than any deadline"
+
+
+def play(outage: Outage) -> None:
+    """Play one, and say of a failure which it was."""
+    try:
+        outage.play()
+    except AssertionError as failure:
+        raise AssertionError(f"{outage}: {failure}") from failure

@@ -1,0 +1,72 @@
+"""Somebody in a target plants snapshots with all our tags that can be predicted, under the target's key."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core import addresses
+from tests.service.cloud import HUB, REGION, Nature
+from tests.service.gate import Crash
+from tests.service.hub import Hub
+
+A, AMI, SNAPSHOTS = "200000000001", "ami-00", ("snap-00", "snap-01")
+CALLS = range(0, 120, 3)
+"""At which of its calls, over the whole run, the process dies."""
+
+
+def a_hub(method: str, **changes: object) -> Hub:
+    """A hub whose AMI waits to be tagged."""
+    nature = Nature(copying=(300,), registering=(60,), lag=(0, 40))
+    hub = Hub((A,), nature=nature, target={"copy_method": method}, **changes)  # type: ignore[arg-type]
+    hub.cloud.make_image(AMI, {"snap-00": True, "snap-01": False})
+    return hub
+
+
+def plant(hub: Hub) -> set[str]:
+    """Plant a completed snapshot for each of the source's."""
+    delivery = addresses.delivery_id(HUB, AMI, A, REGION)
+    return {hub.cloud.plant_copy(A, source, delivery) for source in SNAPSHOTS}
+
+
+def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
+    """Delivered, of copies that we made; and what was planted is there still, and is named to a person."""
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
+    (image,) = hub.cloud.images.values()
+    assert not set(image.copies) & planted
+    assert planted <= {copy.id for copy in hub.cloud.copies.values() if not copy.deleted}
+    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
+    assert told["image"] == image.id
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+@pytest.mark.parametrize("call", [None, *CALLS])
+def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
+    """Before it is tagged they are there already: ours are made all the same, once, whatever crashes."""
+    hub = a_hub(method, crashes=[] if call is None else [Crash(call, after=True)], watchful=False)
+    hub.laws.watch = lambda *_: None  # type: ignore[method-assign] - it takes what is planted for a copy of ours
+    hub.gate.watch = hub.laws.watch
+    planted = plant(hub)
+    hub.cloud.tag(AMI, A)
+    hub.run()
+
+    assert_theirs_is_left_alone(hub, planted)
+    assert len(hub.cloud.live_copies()) == 4
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
+    """Only what bears an attempt's nonce goes."""
+    hub = a_hub(method)
+    hub.cloud.tag(AMI, A)
+    while len(hub.cloud.live_copies()) < len(SNAPSHOTS):
+        at, act = hub._next()  # type: ignore[misc]
+        hub.cloud.now = max(hub.cloud.now, at)
+        act()
+    planted = plant(hub)
+    hub.cloud.tag(AMI, None)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "cancelled"
+    assert {copy.id for copy in hub.cloud.live_copies()} == planted
+    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.cancelled"]
+    assert planted == set(told["leftovers"])

@@ -1,0 +1,78 @@
+"""A slow AWS: calls of 0.1 to 2 s, functions that die at their limit, after a slice, or after any number of calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
+from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, Case, all_ended, deaths
+from tests.service.weather import NOTHING_COMES
+
+CASES = list(deaths(["snapshots"]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_all_ends_however_slow_the_calls_are(mode):
+    """Calls of up to two seconds, in every mode; some invocations die at their limit, and nothing is lost by that."""
+    for seed in range(4):
+        Case(mode, seed).play()
+
+
+def test_a_function_is_killed_at_its_limit():
+    """The harness is true: calls of five seconds do not all fit into an invocation, and more time is asked for."""
+    hub = SlowHub(gate=SlowGate(least=4.0, most=6.0), watchful=False)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, "default")
+    hub.run(until=hub.cloud.now + 3600)
+
+    assert hub.gate.deaths["act limit"] > 0
+    assert LIMIT == 30
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("functions", [*((one,) for one in FUNCTIONS), FUNCTIONS], ids="+".join)
+def test_all_ends_where_every_invocation_is_killed_right_after_one_slice(mode, functions):
+    """One function, or all of them: killed after the first write of what it did, each time."""
+    hub = Case(mode, one_slice=frozenset(functions)).play()
+    assert sum(hub.gate.deaths.values()) > 0
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
+    """Two targets, every number of calls up to sixty: for ever where a slice fits in, some times where it does not."""
+    cases = [case for case in CASES if function in dict(case.die_after)]
+    assert len(cases) == 60
+    for case in cases[: SLICE[function] + 6] + cases[SLICE[function] + 6 :: 5]:
+        try:
+            case.play()
+        except AssertionError as failure:
+            raise AssertionError(f"{case}: {failure}") from failure
+
+
+@pytest.mark.parametrize(("function", "calls"), [("act", 12)])
+def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
+    """Every invocation dies before its result is written, for ever: what was opened is closed at its hard end."""
+    hub = Case(die_after=((function, calls),)).hub()
+    hub.run(until=hub.cloud.now + 3 * 24 * 3600)
+
+    assert not hub.cloud.permissions
+    assert not hub.cloud.grants
+
+
+def test_some_deaths_are_more_than_a_message_has_tries():
+    """So a record whose message went to the dead letters is found by the sweep."""
+    hub = Case(die_after=(("act", 3),), deaths=SOME_DEATHS).hub()
+    hub.run(until=hub.cloud.now + LONGEST)
+
+    assert hub.lanes.dead
+    assert set(hub.outcomes().values()) == {"delivered"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
+    """Every event and every wake but the sweep's own is lost, AWS is slow, and no function lives for longer, ever."""
+    hub = Case(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
+    hub.run(until=hub.cloud.now + LONGEST)
+
+    all_ended(hub, mode)
+    assert {death.split()[0] for death in hub.gate.deaths} >= {"act", "settle", "sweep", "discover"}

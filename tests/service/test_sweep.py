@@ -1,0 +1,388 @@
+"""The sweep at ten thousand records a minute; killed, slow, and with an SQS that takes some messages and not others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
+from chalicelib.adapters.dynamo.table import Table, values, wire
+from chalicelib.adapters.rings import SqsRings
+from chalicelib.adapters.side_by_side import THREADS, SideBySide
+from chalicelib.core import pace
+from chalicelib.core.addresses import Key, digest
+from chalicelib.service.sweep import Sweep
+from tests.fakes import next_wake
+from tests.service.cloud import START, Quiet
+
+LIMIT = 30
+"""Seconds of a function."""
+TEN_THOUSAND = 10_000
+MEMORY = 300
+"""Seconds for which SQS remembers a deduplication id."""
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Aws:
+    """DynamoDB's index and SQS in words, on a virtual clock that every call moves; both clients in one."""
+
+    now: float = START
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each operation takes."""
+    calls: Counter[str] = field(default_factory=Counter)
+    die_after: int = 10**9
+    """The process dies after so many calls of an invocation."""
+    took_at: float = START
+    index: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    """Each due record's ``ring_at`` and deadline."""
+    items: dict[Key, Any] = field(default_factory=dict)
+    sent: dict[str, list[float]] = field(default_factory=dict)
+    """When SQS took a message for a record, repeats within five minutes left out."""
+    refuse: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] = lambda _: ()
+    """Which entries of a batch fail, and how; it may raise."""
+    _ids: dict[str, float] = field(default_factory=dict)
+    _made: int = 0
+
+    def own(self, _service: str) -> Aws:
+        """Make a client, as ``Sessions`` does."""
+        return self
+
+    def began(self) -> None:
+        """An invocation begins."""
+        self._made, self.took_at = 0, self.now
+
+    def left(self) -> int:
+        """Seconds that the invocation still has."""
+        return int(self.took_at + LIMIT - self.now)
+
+    def _call(self, name: str) -> None:
+        self.now += self.seconds.get(name, 0)
+        self.calls[name] += 1
+        self._made += 1
+        if self.now > self.took_at + LIMIT:
+            raise Killed
+
+    def _done(self) -> None:
+        if self._made >= self.die_after:
+            raise Killed
+
+    def query(self, **request: Any) -> Any:
+        """One page of the index."""
+        self._call("Query")
+        given = values(request["ExpressionAttributeValues"])
+        start = values(request.get("ExclusiveStartKey", {}))
+        begin = (start["ring_at"], start["pk"], start["sk"]) if start else (0, "", "")
+        found = sorted(
+            (ring_at, key.pk, key.sk, latest)
+            for key, (ring_at, latest) in self.index.items()
+            if ring_at <= given[":until"] and shard_of(key) == given[":shard"] and (ring_at, key.pk, key.sk) > begin
+        )[: request["Limit"]]
+        self._done()
+        return {
+            "Items": [
+                wire({"pk": pk, "sk": sk, "ring_at": at, "due_at": at, "latest": latest})
+                for at, pk, sk, latest in found
+            ]
+        }
+
+    def get_item(self, **request: Any) -> Any:
+        """An item."""
+        self._call("GetItem")
+        item = self.items.get(Key(**values(request["Key"])))
+        self._done()
+        return {} if item is None else {"Item": item}
+
+    def put_item(self, **request: Any) -> Any:
+        """An item."""
+        self._call("PutItem")
+        item = values(request["Item"])
+        self.items[Key(item["pk"], item["sk"])] = request["Item"]
+        self._done()
+        return {}
+
+    def send_message_batch(self, QueueUrl: str, Entries: Sequence[Mapping[str, Any]]) -> Any:  # noqa: N803 - boto3's
+        """Up to ten messages."""
+        self._call("SendMessageBatch")
+        assert 1 <= len(Entries) <= 10
+        assert len({entry["Id"] for entry in Entries}) == len(Entries)
+        failed = self.refuse(Entries)
+        for entry in Entries:
+            key, ident = entry["MessageGroupId"], entry["MessageDeduplicationId"]
+            assert ("settle" in QueueUrl) == key.startswith("resource#")
+            if entry["Id"] in {one["Id"] for one in failed} or self.now - self._ids.get(ident, -MEMORY) < MEMORY:
+                continue
+            self._ids[ident] = self.now
+            self.sent.setdefault(key, []).append(self.now)
+        self._done()
+        return {"Successful": [], "Failed": list(failed)}
+
+
+class InTurn(SideBySide):
+    """Calls side by side, on the virtual clock: each begins as soon as one of the threads is free."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    def map(self, call: Callable[[Any], Any], items: Iterable[Any]) -> Sequence[Any]:
+        """See there."""
+        free = [self._aws.now] * THREADS
+        results = []
+        for item in items:
+            thread = free.index(min(free))
+            self._aws.now = free[thread]
+            results.append(call(item))
+            free[thread] = self._aws.now
+        self._aws.now = max(free)
+        return results
+
+
+def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[Key, tuple[int, int]]:
+    """So many records that are due at one moment."""
+    return {Key(prefix + digest(str(n), length=20)): (at, 0) for n in range(many)}
+
+
+def swept(aws: Aws) -> bool:
+    """Run the sweep once with the real adapters; False if it was killed."""
+    aws.began()
+    records, rings = DynamoRecords(Table(aws, "state")), SqsRings(aws, "act", "settle", InTurn(aws))
+    try:
+        Sweep(records, rings, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
+    except Killed:
+        return False
+    return True
+
+
+def minutes(aws: Aws, most: int, until: Callable[[], bool]) -> int:
+    """Sweep every minute until something is so; returns how often."""
+    begun = aws.now
+    for minute in range(most):
+        aws.now = max(aws.now, begun + pace.MINUTE * minute)
+        swept(aws)
+        if until():
+            return minute + 1
+    raise AssertionError(f"not within {most} minutes: {len(aws.sent)} of {len(aws.index)} woken")
+
+
+def all_woken(aws: Aws) -> Callable[[], bool]:
+    """Whether every record has been woken."""
+    return lambda: len(aws.sent) == len(aws.index)
+
+
+def test_ten_thousand_that_are_due_in_one_minute_are_woken_in_one_run():
+    """At 10 ms a call of DynamoDB and 20 ms a batch: seconds, and no call for a record of its own."""
+    aws = Aws(seconds={"Query": 0.01, "GetItem": 0.01, "PutItem": 0.01, "SendMessageBatch": 0.02})
+    aws.index = due_records(8_000) | due_records(2_000, prefix="resource#snapshot#")
+
+    assert swept(aws)
+    assert len(aws.sent) == TEN_THOUSAND
+    assert {len(times) for times in aws.sent.values()} == {1}
+    assert aws.now - START < 10
+    assert aws.calls["SendMessageBatch"] <= 1000 + 60, "ten a call, but for the last of each queue in a page"
+    assert aws.calls["Query"] + aws.calls["GetItem"] + aws.calls["PutItem"] < 120
+    assert set(aws.items) == {Key("sweep", f"shard#{n}") for n in range(SHARDS)}, "it writes on no record"
+
+
+def test_a_minute_in_which_nothing_has_become_due_costs_no_message_and_no_write():
+    """Ten thousand that were woken and are still due: they are read, and that is all, until their next step."""
+    aws = Aws(index=due_records(TEN_THOUSAND))
+    swept(aws)
+    aws.now += 60
+    swept(aws)
+    before = aws.calls.copy()
+    aws.now += 60
+    swept(aws)
+
+    cost = aws.calls - before
+    assert cost["SendMessageBatch"] == 0
+    assert cost["Query"] + cost["GetItem"] + cost["PutItem"] < 120
+
+
+def test_an_empty_minute_is_a_read_and_a_look_for_each_shard():
+    """The least that it can be."""
+    aws = Aws()
+    swept(aws)
+
+    assert aws.calls == {"Query": SHARDS, "GetItem": SHARDS}
+
+
+def test_where_aws_takes_two_seconds_for_every_call_all_are_woken_all_the_same():
+    """It stops in time, and goes on a minute later where it was."""
+    aws = Aws(seconds=dict.fromkeys(("Query", "GetItem", "PutItem", "SendMessageBatch"), 2.0), index=due_records(2_000))
+    killed = []
+    took = minutes(aws, 30, lambda: killed.append(aws.now > aws.took_at + LIMIT) or all_woken(aws)())
+
+    assert not any(killed)
+    assert took <= 12
+
+
+@pytest.mark.parametrize("calls", [4, 5, 11, 23, 24, 60])
+def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(calls):
+    """The least is what a page takes: its place read, the page read, one message sent, the place written."""
+    aws = Aws(die_after=calls, index=due_records(3_000 if calls > 23 else 40))
+    took = minutes(aws, 400, all_woken(aws))
+    woken = Counter(shard_of(Key(key)) for key in aws.sent)
+
+    assert len(woken) == SHARDS
+    assert took <= (40 if calls > 23 else 4 * SHARDS)
+
+
+def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
+    """A thousand are due, and each run dies with its first page: the last one of every shard is woken in good time."""
+    aws = Aws(index=due_records(4_000))
+    put = aws.put_item
+
+    def put_and_die(**request: Any) -> Any:
+        put(**request)
+        raise Killed
+
+    aws.put_item = put_and_die  # type: ignore[method-assign]
+    took = minutes(aws, 100, all_woken(aws))
+
+    assert took <= 4_000 / 200 + 2 * SHARDS
+
+
+def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
+    """A thousand records stay due whatever happens, and each run dies with its first page: those behind come, too."""
+    aws = Aws(index=due_records(4_000))
+    put, late = aws.put_item, Key("delivery#late")
+
+    def put_and_die(**request: Any) -> Any:
+        put(**request)
+        raise Killed
+
+    aws.put_item = put_and_die  # type: ignore[method-assign]
+    aws.index[late] = (START + 600, 0)
+    minutes(aws, 120, lambda: late.pk in aws.sent)
+
+
+def test_a_lost_wake_is_repeated_by_growing_steps_and_at_the_deadline():
+    """After 1, 2, 4, 8, 15 and 15 minutes; never more often, and no later than the deadline."""
+    aws, key, late = Aws(), Key("delivery#a"), Key("delivery#b")
+    aws.index = {key: (START, 0), late: (START, START + 20 * 60)}
+    minutes(aws, 62, lambda: aws.now >= START + 3600)
+
+    def at(record: Key) -> list[int]:
+        return [round((time - START) / 60) for time in aws.sent[record.pk]]
+
+    assert at(key) == [0, 1, 3, 7, 15, 30, 45, 60]
+    assert at(late) == [0, 1, 3, 7, 15, 20, 30, 45, 60]
+
+
+@pytest.mark.parametrize("since", [3, 26 * 60])
+def test_after_an_outage_of_the_sweep_each_record_is_woken_once(since):
+    """However long: one wake each, not one for every step that has passed."""
+    aws = Aws(index=due_records(300))
+    swept(aws)
+    aws.sent.clear()
+    aws.now = START + 60 * since + 30
+    swept(aws)
+
+    assert {len(times) for times in aws.sent.values()} == {1}
+    assert len(aws.sent) == 300
+
+
+def test_sqs_away_for_ten_minutes_loses_no_wake():
+    """Nothing counts as sent; when it is back, the next run sends all of it."""
+    aws = Aws(index=due_records(500))
+
+    def away(_entries: Any) -> Any:
+        raise ClientError({"Error": {"Code": "ServiceUnavailable", "Message": "Away."}}, "SendMessageBatch")
+
+    aws.refuse = away
+    for _ in range(10):
+        assert swept(aws), "a refusal is no crash"
+        aws.now += 60
+    aws.refuse = lambda _: ()
+    swept(aws)
+
+    assert len(aws.sent) == 500
+
+
+def test_a_message_that_sqs_could_not_take_just_then_is_sent_again():
+    """Some of a batch fail for reasons of SQS's own: a minute later they are there, and the others are not doubled."""
+    aws = Aws(index=due_records(40))
+    aws.refuse = lambda entries: [
+        {"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"} for entry in entries[:3]
+    ]
+    swept(aws)
+    assert len(aws.sent) < 40
+    aws.refuse = lambda _: ()
+    aws.now += 30
+    swept(aws)
+
+    assert len(aws.sent) == 40
+    assert {len(times) for times in aws.sent.values()} == {1}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
+    """Whether SQS refuses its entry, or the whole batch for it: everybody else is woken."""
+    aws, bad = Aws(index=due_records(300)), Key("delivery#bad")
+    aws.index[bad] = (START - 1, 0)
+
+    def refuse(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        bad_ones = [entry for entry in entries if entry["MessageGroupId"] == bad.pk]
+        if bad_ones and whole:
+            raise ClientError({"Error": {"Code": "InvalidParameterValue", "Message": "Bad."}}, "SendMessageBatch")
+        return [{"Id": one["Id"], "SenderFault": True, "Code": "InvalidParameterValue"} for one in bad_ones]
+
+    aws.refuse = refuse
+    swept(aws)
+
+    assert set(aws.sent) == {key.pk for key in aws.index} - {bad.pk}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[1]", '["a", 2]', '[1, 2, "x", 4, 5]', "null", "7"])
+def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
+    """Then all that is due is woken, as if it had never come."""
+    aws = Aws(index=due_records(500))
+    for shard in range(SHARDS):
+        key = Key("sweep", f"shard#{shard}")
+        aws.items[key] = wire({"pk": key.pk, "sk": key.sk, "round": text})
+    swept(aws)
+
+    assert len(aws.sent) == 500
+
+
+def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
+    """The schedule comes twice: the second begins while the first is in its third page."""
+    aws = Aws(index=due_records(2_000), seconds={"Query": 1, "SendMessageBatch": 0.1})
+    put, puts = aws.put_item, []
+
+    def another(**request: Any) -> Any:
+        puts.append(request)
+        if len(puts) == 3:
+            swept(aws)
+        return put(**request)
+
+    aws.put_item = another  # type: ignore[method-assign]
+    minutes(aws, 5, all_woken(aws))
+
+    assert {len(times) for times in aws.sent.values()} == {1}
+
+
+@given(st.integers(0, 10**6), st.integers(-10, 10**6), st.integers(0, 10**6))
+def test_the_moments_of_waking_follow_from_the_due_date_alone(due_at, until, deadline):
+    """The closed form is what counting the steps gives."""
+    moments, at, steps = [], due_at, iter(pace.POLLS)
+    while at <= until:
+        moments.append(at)
+        at += next(steps, pace.POLLS[-1])
+    if moments and moments[-1] < deadline <= until:
+        moments.append(deadline)
+    assert pace.last_wake(due_at, deadline, until) == (moments[-1] if moments else None)
+    following = next_wake(due_at, deadline, until)
+    assert following > until
+    assert pace.last_wake(due_at, deadline, following) == following
+    assert pace.last_wake(due_at, deadline, following - 1) in (None, *moments)
