@@ -15,7 +15,7 @@ from tests.scenarios.test_reconcile import HISTORY, copy_of_ours
 from tests.scenarios.test_regions import BETWEEN, FAR, ROOT
 
 MINUTE = 60
-OURS = f"AmiPromoter{DEV}"
+OURS = f"AmiPromoter{HUB}{REGION.replace('-', '')}To{DEV}"
 
 
 def found(report, code):
@@ -154,7 +154,7 @@ def test_who_is_in_the_file_no_longer_has_shares_that_are_told_and_withdrawn_on_
 
     assert reconcile(scene, "--apply", "--hub-only")[0] == 0
     scene.run_until_state("withdrawn", DEV)
-    scene.wait(2 * MINUTE)
+    scene.wait(6 * MINUTE)
     assert scene.launchable_by() == {TEST}
     assert scene.delivery_state(TEST) == "shared"
     assert reconcile(scene, "--hub-only")[0] == 0
