@@ -122,7 +122,7 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     keys = [
         f"promotion#{scene.image}",
         "delivery#0123",
-        f"destination#{STRANGER}#{REGION}",
+        f"quota#{STRANGER}#{REGION}",
         f"inventory#{STRANGER}#{REGION}",
     ]
     url = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-act.fifo")["QueueUrl"]
