@@ -17,7 +17,7 @@ from typing import Any
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
-from chalicelib.service.discover import BASELINE
+from chalicelib.service.tag_pass import BASELINE
 from tests.core.images import describe_image
 from tests.service.cloud import HUB, REGION
 from tests.service.gate import Gate
