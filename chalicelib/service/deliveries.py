@@ -36,7 +36,11 @@ from chalicelib.ports import (
 )
 from chalicelib.service import hub_copies
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
 from chalicelib.service.lane import Extras, Lane
+
+CALLS_A_SHARE = 6
+"""To hold or release one: its item, its link, and a note and a message for its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +78,17 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command, _time_left: Clock) -> ev.Event:
+    def perform(self, record: Delivery, command: do.Command, time_left: Clock) -> ev.Event:
         """See Lane."""
         try:
-            return self._perform_one(record, command)
+            return self._perform_one(record, command, time_left)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
             attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
             nonce = "" if attempt is None else attempt.nonce
             return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
-    def _perform_one(self, delivery: Delivery, command: do.Command) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _perform_one(self, delivery: Delivery, command: do.Command, time_left: Clock) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         target = self._ports.target
         match command:
             case do.CheckTarget():
@@ -101,9 +105,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 held = lease is not None and lease.episode == delivery.episode
                 return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
-                return self._hold(delivery, command)
+                return self._hold(delivery, command, time_left)
             case do.ReleaseShares(everything):
-                return self._release(delivery, everything=everything)
+                return self._release(delivery, time_left, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
@@ -222,9 +226,12 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return None
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hold: do.HoldShares) -> ev.Event:
+    def _hold(self, delivery: Delivery, hold: do.HoldShares, time_left: Clock) -> ev.Event:
         role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
-        for share in delivery.shares:
+        budget = Budget(time_left)
+        for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
+            if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
+                return ev.SharesHeld(number)
             wanted = LedgerShare(
                 resource=share.resource,
                 holder_key=share.holder,
@@ -236,10 +243,13 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
-    def _release(self, delivery: Delivery, *, everything: bool) -> ev.Event:
-        for share in delivery.shares:
+    def _release(self, delivery: Delivery, time_left: Clock, *, everything: bool) -> ev.Event:
+        budget = Budget(time_left)
+        until = delivery.target.until and delivery.target.until + pace.GRACE
+        for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
+            if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
+                return ev.SharesReleased(everything, number)
             if everything or not share.stays:
-                until = delivery.target.until and delivery.target.until + pace.GRACE
                 self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
                 self._ring_resource(delivery, share, "release")
         return ev.SharesReleased(everything)

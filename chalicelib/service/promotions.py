@@ -126,6 +126,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             places=places_digest(resolution.targets),
             digest=resolution.digest,
             members=resolution.members,
+            removals=not before.wanted | before.kept <= {*resolution.places, *kept},
             additions=self._anything_to_do(promotion, resolution),
         )
 

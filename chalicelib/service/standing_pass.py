@@ -2,7 +2,8 @@
 
 It is level-triggered and needs no record of a promotion or delivery: the ledger says what is held for which AMI, EC2
 whether the AMI is tagged, the applied file and the membership whom its tag names (invariant 1). It only closes. An AMI
-whose tag, file and membership are as they were at its last comparison is passed over, but for once a day.
+whose tag, file and membership are as they were at its last comparison is passed over, but for once a day. A tag is
+believed on two looks some time apart that agree.
 """
 
 from __future__ import annotations
@@ -64,43 +65,40 @@ class StandingPass:
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self._clock()
-            if tag is None and not self._is_gone(ami, mark, now):
-                return
             compared = f"{tag}|{head.value}|{applied.generation}"
             if mark.get("compared") == compared and now < int(mark.get("again_at", 0)):
                 return
+            if mark.get("tag", "") != tag:
+                self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
+                return  # one look at a tag is no evidence
             entitled = entitlement(tag, head.value, applied)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
-            if self._close_all(ami, entitled, applied.generation, budget):
+            if now < int(mark.get("tag_since", 0)) + pace.ABSENCE:
+                return
+            if self._close_all(ami, tag, entitled, applied.generation, budget):
                 again_at = min([now + DAY, *entitled.ends(now)])
-                self._compared(ami, mark, {"compared": compared, "again_at": again_at, "absent_since": 0})
+                self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
 
-    def _is_gone(self, ami: str, mark: dict[str, Any], now: int) -> bool:
-        """Whether tag or AMI are gone: on two looks some time apart that agree, disabled AMIs included."""
-        since = int(mark.get("absent_since", 0))
-        if not since:
-            self._records.put(addresses.standing(ami), {**mark, "absent_since": now})
-            return False
-        if now < since + pace.ABSENCE:
-            return False
+    def _reads(self, ami: str) -> str | None:
+        """Read the tag of one AMI; None: it bears none, or is of no use. Disabled AMIs are seen."""
         read = self._ports.source.tag(ami)
-        if read.value is None or read.image_state is None or read.image_state in USELESS:
-            return True
-        self._records.put(addresses.standing(ami), {**mark, "absent_since": 0})
-        return False
+        return None if read.image_state is None or read.image_state in USELESS else read.value
 
-    def _close_all(self, ami: str, entitled: Entitlement, generation: str, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at."""
+    def _close_all(self, ami: str, tag: str | None, entitled: Entitlement, generation: str, budget: Budget) -> bool:
+        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read once more.
+
+        What has changed since is compared by the next pass.
+        """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
-        if ends and self._ports.targets.generation() != generation:
-            return False  # file or membership have just changed: the next pass compares with the new ones
+        if ends and (self._ports.targets.generation() != generation or self._reads(ami) != tag):
+            return False
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
                 return False

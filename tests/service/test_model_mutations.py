@@ -58,7 +58,7 @@ class OpensBeforeItsTurn(Doing):
     def instead(self, record, command):
         """See the class."""
         if record.state is State.WAITING:
-            self._hold(record, do.HoldShares(self._clock() + 10**5))
+            self._hold(record, do.HoldShares(self._clock() + 10**5), lambda: 30)
         return self.really(record, command)
 
 
@@ -183,9 +183,9 @@ class NeverOver(Promotions):
 class WithdrawsTheFirst(Deliveries):
     """Gives back the first of what it shared, and not the others."""
 
-    def _release(self, delivery, *, everything):
+    def _release(self, delivery, time_left, *, everything):
         some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-        return super()._release(replace(delivery, shares=some), everything=everything)
+        return super()._release(replace(delivery, shares=some), time_left, everything=everything)
 
 
 class OpensHalf(ShareWorker):

@@ -72,7 +72,7 @@ class LetsGoEarly(Deliveries):
         """See the class."""
         event = super().perform(record, command, time_left)
         if isinstance(command, do.StartCopy):
-            self._release(record, everything=True)
+            self._release(record, time_left, everything=True)
         return event
 
 

@@ -72,7 +72,14 @@ def started(delivery: Delivery, now: int) -> Delivery:
 
 def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
     entered = {**delivery.entered, state: delivery.entered.get(state, now)}
-    fresh: dict[str, Any] = {"state": state, "entered": entered, "tries": 0, "next_try": now, "clear_since": None}
+    fresh: dict[str, Any] = {
+        "state": state,
+        "entered": entered,
+        "tries": 0,
+        "next_try": now,
+        "clear_since": None,
+        "shares_at": 0,
+    }
     if state is not delivery.state:
         fresh |= {"overdue": None, "overdue_at": 0}
     return replace(delivery, **{**fresh, **changes})
@@ -190,8 +197,10 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
 
 
 @_apply.register
-def _(_event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
-    return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
+    if event.upto:
+        return replace(delivery, shares_at=event.upto, next_try=now)
+    return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), shares_at=0)
 
 
 @_apply.register
@@ -214,6 +223,9 @@ def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
+    if event.upto:
+        return replace(delivery, shares_at=event.upto)
+    delivery = replace(delivery, shares_at=0)
     return replace(delivery, held=False, kept=delivery.kept and not event.all)
 
 

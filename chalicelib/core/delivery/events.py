@@ -118,7 +118,9 @@ class SlotsSeen:
 
 @dataclass(frozen=True, slots=True)
 class SharesHeld:
-    """Every share knows its holder."""
+    """Every share is held; or those before ``upto``, and then there was no time for more (0: all)."""
+
+    upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class SharesReleased:
     """No share for the copies counts this delivery any longer, or none at ``all``."""
 
     all: bool = True
+    upto: int = 0
+    """Those before this one, if there was no time for more (0: every one)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,6 +149,8 @@ class Delivery:
     unproven: tuple[str, ...] = ()
     """What bears our tags there and no nonce of ours: it is left alone, and named to a person."""
     shares: tuple[Share, ...] = ()
+    shares_at: int = 0
+    """Where holding or releasing them goes on, if there was no time for all."""
     held: bool = False
     """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
     kept: bool = False

@@ -35,6 +35,8 @@ class Resolved:
     digest: str = ""
     members: int = 0
     """The generation of the membership that was used."""
+    removals: bool = False
+    """Whether a target that was named before is named no longer."""
     additions: bool = False
     """Whether a target has no delivery yet, or one that is to be tried again."""
 

@@ -79,7 +79,9 @@ def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     moved = promotion.hint("generation") is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
     promotion = replace(_hear(promotion, *machine.NEWS), only=only if again else promotion.only)
+    since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
+    promotion = replace(promotion, seen_value=event.value, seen_since=since)
     if event.image_state is None or (event.image_state == "disabled" and promotion.standing):
         return _gone(promotion, now)
     if event.value is None:
@@ -182,10 +184,16 @@ def _absent(promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
-    """A value that is understood is in force from now on; whom it names no longer is asked to end."""
+    """A value that is understood is in force from now on; whom it names no longer is asked to end.
+
+    A value that names fewer is believed on two looks.
+    """
     if event.faults:
         refused = _refused(promotion, event.value, event.faults, now)
         return replace(refused, refused_by_organization=event.by_organization)
+    believed_from = promotion.seen_since + pace.ABSENCE
+    if event.removals and now < believed_from:  # the look may have been a stale one: it is taken again
+        return _to(promotion, S.RESOLVING, believed_from, candidate=None)
     others = promotion.plan not in ("", event.plan)
     in_force = replace(
         promotion,

@@ -88,6 +88,10 @@ class Promotion:
     """Whether the candidate names a target that has no delivery yet, or one to be tried again."""
     read_at: int = 0
     """When the value in force, or the candidate, was read; what happened to the tag before is no news."""
+    seen_value: str | None = None
+    """The tag's value at the last look."""
+    seen_since: int = 0
+    """Since when all looks have shown that value: one that names fewer is believed on two looks (invariant 1)."""
     image_name: str = ""
     plan: str = ""
     """Names the items that say whom the value in force names; "": nobody."""

@@ -6,11 +6,11 @@ from chalicelib.service.deliveries import Deliveries
 _release = Deliveries._release
 
 
-def release(self, delivery, *, everything):
+def release(self, delivery, time_left, *, everything):
     """Release only what is delivered."""
     if delivery.ending:
         return ev.SharesReleased(everything)
-    return _release(self, delivery, everything=everything)
+    return _release(self, delivery, time_left, everything=everything)
 
 
 Deliveries._release = release

@@ -7,10 +7,10 @@ from chalicelib.service.deliveries import Deliveries
 _release = Deliveries._release
 
 
-def release(self, delivery, *, everything):
+def release(self, delivery, time_left, *, everything):
     """Release all there is only for copies."""
     some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-    return _release(self, replace(delivery, shares=some), everything=everything)
+    return _release(self, replace(delivery, shares=some), time_left, everything=everything)
 
 
 Deliveries._release = release
