@@ -220,7 +220,7 @@ class Application:
         }
         settings = self._settings
         entitlements = LiveEntitlements(
-            self._records, self._source, self._targets, settings.hub_account, settings.region
+            self._records, self._source, self._targets, now, settings.hub_account, settings.region
         )
         return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
 

@@ -211,7 +211,8 @@ class MemoryRecords:
             del self.items[key]
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        all_of_it = ((self.records[key].ring_at or 0, key) for key in self._due[f"due#{shard}"])
+        there = (key for key in self._due[f"due#{shard}"] if key in self.records)
+        all_of_it = ((self.records[key].ring_at or 0, key) for key in there)
         found = (place for place in all_of_it if place[0] <= until)
         if after is not None:
             found = (place for place in found if place > (after.ring_at, after.key))

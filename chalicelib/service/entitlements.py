@@ -11,18 +11,26 @@ from collections.abc import Iterator, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
 from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
+from chalicelib.service import hub_copies
+from chalicelib.service.bell import Clock
 
+FRESH = 10
+"""Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
 class LiveEntitlements:
     """Asks EC2 for the tag and the AMI's snapshots, and the applied file for whom the tag names."""
 
-    def __init__(self, records: Records, source: Source, targets: Targets, hub: str, region: str) -> None:
+    def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
+        self._reads: dict[str, tuple[int, TagRead]] = {}
+        self._keys: dict[str, tuple[int, frozenset[str]]] = {}
+        self._clock = clock
         self._records = records
         self._source = source
         self._targets = targets
@@ -51,9 +59,25 @@ class LiveEntitlements:
         return Judgement(refused, waits)
 
     def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
-        read = self._source.tag(ami)
+        read = self._read(ami)
         usable = read.owned and read.image_state not in (None, "disabled")
         return read, entitlement(read.value if usable else None, self._in_force(ami), self._targets.read())
+
+    def _read(self, ami: str) -> TagRead:
+        """Read the tag, once for the resources of an AMI that this environment works on in turn."""
+        at, read = self._reads.get(ami, (0, None))
+        if read is None or self._clock() >= at + FRESH:
+            read = self._source.tag(ami)
+            self._reads = {ami: (self._clock(), read)}
+        return read
+
+    def _keys_of(self, ami: str, read: TagRead) -> frozenset[str]:
+        """Read the keys of an AMI's snapshots, which never change, as long as its tag counts as read."""
+        at, keys = self._keys.get(ami, (0, frozenset[str]()))
+        if not at or at < self._reads[ami][0]:
+            keys = self._source.keys(read.snapshots)
+            self._keys = {ami: (self._clock(), keys)}
+        return keys
 
     def _in_force(self, ami: str) -> str | None:
         """Return the value that was last understood: what runs goes on while another one that is not stands there."""
@@ -91,9 +115,24 @@ class LiveEntitlements:
         if kind == "snapshot" and not region:
             return snapshot in read.snapshots
         if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
-            return name in self._source.keys(read.snapshots)
-        copies = self._source.copies(holding.ami, region)
-        return snapshot in copies if kind == "snapshot" else name in {copy.key for copy in copies.values()}
+            return name in self._keys_of(holding.ami, read)
+        proven = self._copies(holding.ami, region)
+        return snapshot in proven if kind == "snapshot" else name in set(proven.values())
+
+    def _copies(self, ami: str, region: str) -> Mapping[str, str]:
+        """Return the hub's own copies of an AMI's snapshots in another Region, and their keys.
+
+        Its delivery there made them with nonces that it has on record: tags alone prove nothing.
+        """
+        ident = addresses.delivery_id(self._hub, ami, self._hub, region)
+        try:
+            stored = self._records.read(addresses.delivery(ident))
+            made = None if stored is None or stored.parked else hub_copies.parse(stored)
+        except ParkRecord:
+            made = None
+        nonces = {attempt.nonce for attempt in made.attempts} if made else set()
+        copies = self._source.copies(ami, region)
+        return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}
 
 
 def _receivers(entitled: Entitlement, place: str) -> Iterator[str]:

@@ -105,8 +105,9 @@ class TagPass:
         if not left:
             return
         now = self._clock()
-        if tagged:
-            body = {"images": sorted(tagged)[:LISTED], "count": len(tagged), "region": self._region, "hub": self._hub}
+        found = [ami for ami, head in read_heads(self._records).items() if ami in tagged and head.waits]
+        if found:
+            body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
             notice = Write(addresses.baseline_notice(), "open", body, now)
             self._records.create(notice, now)
             self._bell.ring(notice.key, "baseline")

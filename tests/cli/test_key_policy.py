@@ -88,7 +88,7 @@ def test_they_are_what_the_roles_may_do():
     own = {
         action
         for one in target["Policies"][0]["PolicyDocument"]["Statement"]
-        if "Own" in one["Sid"] and "Key" in one["Sid"] and one["Sid"] not in FOR_SERVICE_ROLES
+        if "Own" in one.get("Sid", "") and "Key" in one["Sid"] and one["Sid"] not in FOR_SERVICE_ROLES
         for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
     }
     assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == own

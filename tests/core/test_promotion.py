@@ -30,7 +30,7 @@ TAG = ev.TagSeen("dev", "available", "golden")
 def a_promotion(state: State = State.REQUESTED, **changes: object) -> Promotion:
     """A promotion of one AMI to one target, in a state."""
     fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
-    given: dict[str, object] = {"planned": 1, "admitted": True}
+    given: dict[str, object] = {"planned": 1}
     if state not in (State.REQUESTED, State.RESOLVING):
         given |= {"value": "dev", "plan": "plan", "digest": "digest"}
     return replace(fresh, state=state, **(given | changes))  # type: ignore[arg-type]
@@ -406,7 +406,7 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
 
 def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
     """Or a promotion whose key is disabled would examine it for ever."""
-    refused = a_promotion(State.RUNNING, admitted=False)
+    refused = a_promotion(State.RUNNING, source_refused=True)
 
     assert not evolving.wanted_again(refused, replace(CHILD, state="cancelled"), Plan(frozenset({DEV})))
 

@@ -78,7 +78,9 @@ def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
         scene.tag("")
         scene.wait(3)
     scene.wait(2 * DISCOVERY)
-    assert scene.nothing_happened()
+    (notice,) = scene.notices()
+    assert (notice["event"], notice["images"]) == ("hub.baseline", [scene.image])
+    assert scene.states() == {}
 
     scene.tag(f"{DEV} {PROD}")
     scene.run_until_over()

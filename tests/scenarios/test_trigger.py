@@ -38,11 +38,9 @@ def test_a_value_that_names_nobody_means_the_default_group(scene, value):
 
 
 def test_what_starts_nothing(scene):
-    """Another key, another kind of resource, an AMI we made, a forged envelope, an AMI without the tag: all quiet."""
-    made_by_us = scene.seed("copied-here", tags={DELIVERY_TAG: "0123456789abcdef0123"})
+    """Another key, another kind of resource, a forged envelope, an AMI without the tag: all quiet."""
     scene.tag("dev", key="team")
     scene.tag("dev", image=scene.snapshots[0])
-    scene.tag("dev", image=made_by_us)
     tags = {"promote": "dev"}
     scene.emit_tag_change(scene.image, tags, version=7, account=STRANGER)
     scene.emit_tag_change(scene.image, tags, version=7, region="eu-west-1")
@@ -53,6 +51,18 @@ def test_what_starts_nothing(scene):
 
     assert scene.nothing_happened()
     assert scene.told() == {}
+    scene.assert_laws()
+
+
+def test_what_the_service_made_is_not_promoted_and_says_so(scene):
+    """One notice with the reason; nothing is opened."""
+    made_by_us = scene.seed("copied-here", tags={DELIVERY_TAG: "0123456789abcdef0123"})
+    scene.tag("dev", image=made_by_us)
+    scene.wait(10 * 60)
+
+    (notice,) = scene.notices("promotion.refused")
+    assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
+    assert scene.states(made_by_us) == {}
     scene.assert_laws()
 
 

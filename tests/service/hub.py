@@ -162,7 +162,7 @@ class Hub:
             trigger_tag=TRIGGER,
         )
         self.copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
-        entitlements = self.parts.entitlements(records, source, targets, HUB, REGION)
+        entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
         self.share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
         grants = guard("keys", TwinGrants(cloud))
         self.grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)

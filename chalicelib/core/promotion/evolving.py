@@ -159,7 +159,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
         return replace(promotion, absent_since=0)
     if not _believed(promotion, now):
         return _absent(promotion, now)
-    nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "admitted": False}
+    nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
     removed = replace(promotion, **nobody)
     if promotion.state is S.OVER and not promotion.standing:
@@ -204,6 +204,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
         digest=event.digest,
         members=event.members,
         refused_value=None,
+        source_refused=False,
         faults=promotion.faults if event.blocked else (),
         cancelling=promotion.cancelling or others,
         cancelled_to="" if others else promotion.cancelled_to,
@@ -219,7 +220,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
 def _(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
     """Additions go on where the source passed its checks."""
     if event.faults:
-        refused = replace(promotion, admitted=False)
+        refused = replace(promotion, source_refused=True)
         return _refused(refused, promotion.candidate or "", (*promotion.blocked, *event.faults), now)
     return _to(
         replace(promotion, candidate=None, resolved=False),
@@ -227,7 +228,7 @@ def _(event: ev.Examined, promotion: Promotion, now: int) -> Promotion:
         now,
         episode=promotion.episode + 1,
         cursor=0,
-        admitted=True,
+        source_refused=False,
         withdrawing=False,
         faults=promotion.faults if promotion.blocked else (),
         to_notify=_news(promotion, promotion.blocked),
@@ -332,7 +333,7 @@ def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:
 
 def wanted_again(promotion: Promotion, child: Child, plan: Plan) -> bool:
     """Whether a delivery that the value in force names was ended by its tag, or failed while it was asked again."""
-    if promotion.withdrawing or not promotion.admitted or child.place not in plan.wanted:
+    if promotion.withdrawing or promotion.source_refused or child.place not in plan.wanted:
         return False
     return child.state in ("cancelled", "withdrawn") or asked_again(promotion, child)
 

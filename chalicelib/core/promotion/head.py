@@ -34,6 +34,11 @@ class Head:
     refused_by_organization: bool = False
     """Whether its value was refused for what may pass with the next reading of the organization."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is of the baseline: tagged, and not looked at until a new tag event comes."""
+        return bool(self.known) and not self.moving and not self.generation
+
 
 def head(promotion: Promotion) -> Head:
     """Return the head of a promotion."""

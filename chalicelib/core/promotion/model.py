@@ -97,8 +97,8 @@ class Promotion:
     """Names the items that say whom the value in force names; "": nobody."""
     planned: int = 0
     """How many targets those are."""
-    admitted: bool = False
-    """Whether the source passed its checks for this plan: only then is a delivery of it started anew by itself."""
+    source_refused: bool = False
+    """Whether the source failed its checks for this plan: then no delivery of it is started anew by itself."""
     digest: str = ""
     """Of the targets file that the value was resolved by."""
     members: int = 0
