@@ -7,7 +7,7 @@ forged item opens nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.entitlement import Entitlement, entitlement

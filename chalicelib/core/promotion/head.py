@@ -33,11 +33,8 @@ class Head:
     """Whether deliveries rest in ``shared``."""
     refused_by_organization: bool = False
     """Whether its value was refused for what may pass with the next reading of the organization."""
-
-    @property
-    def waits(self) -> bool:
-        """Whether it is of the baseline: tagged, and not looked at until a new tag event comes."""
-        return bool(self.known) and not self.moving and not self.generation
+    waits: bool = False
+    """Whether it is of the baseline: tagged, and not looked at until a new tag event comes."""
 
 
 def head(promotion: Promotion) -> Head:
@@ -50,6 +47,7 @@ def head(promotion: Promotion) -> Head:
         places=promotion.places,
         moving=promotion.state is not State.OVER,
         standing=promotion.standing,
+        waits=promotion.state is State.OVER and promotion.value is not None and not promotion.digest,
         refused_by_organization=promotion.refused_value is not None and promotion.refused_by_organization,
     )
 
