@@ -1,20 +1,19 @@
-"""The lane of a delivery: carries out its commands at the target, the ledger, the copy quota and the way out."""
+"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who are told."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from dataclasses import dataclass
+from typing import assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
-from chalicelib.core.delivery import absorbing, machine, permissions, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import evolving, machine, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
@@ -28,20 +27,19 @@ from chalicelib.ports import (
     Records,
     Refusal,
     SlotLeases,
-    Stored,
     TargetAccount,
     Targets,
-    Telemetry,
     Write,
 )
-from chalicelib.service import hub_copies
+from chalicelib.service import codecs, hub_copies
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.lane import Extras, Lane
+from chalicelib.service.budget import Budget
+from chalicelib.service.runner import Machine
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPorts:
-    """What a delivery's lane works with, beside its record."""
+    """What a delivery's executor works with, beside the records."""
 
     slots: SlotLeases
     ledger: Ledger
@@ -49,33 +47,42 @@ class DeliveryPorts:
     targets: Targets
     target: TargetAccount
     notices: Notices
-    draw: Callable[[], str]
-    """Returns a random text that nobody can guess, another one each time: an attempt's nonce."""
 
 
-class Deliveries(Lane[Delivery, do.Command, ev.Event]):
-    """Works on one delivery at a time."""
+def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
+    """Decide for deliveries. ``draw`` returns a random text that nobody can guess, another one each time: a nonce."""
+
+    def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
+        nonces = [draw() for command in commands if isinstance(command, machine.MAKING)]
+        return machine.record_intent(record, tuple(commands), now, nonces)
+
+    return Machine(machine.outstanding, evolving.evolve, machine.due_events, record_intent)
+
+
+class DeliveryExecutor:
+    """Carries out a delivery's commands."""
 
     def __init__(
         self,
         records: Records,
         bell: Bell,
         clock: Clock,
-        telemetry: Telemetry,
         ports: DeliveryPorts,
         *,
         partition: str,
         region: str,
         trigger_tag: str,
     ) -> None:
-        super().__init__(records, bell, clock, telemetry)
+        self._records = records
+        self._bell = bell
+        self._clock = clock
         self._ports = ports
         self._partition = partition
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command, _time_left: Clock) -> ev.Event:
-        """See Lane."""
+    def perform(self, record: Delivery, command: do.Command, _budget: Budget) -> ev.Event:
+        """See Executor."""
         try:
             return self._perform_one(record, command)
         except Refusal as refusal:
@@ -333,90 +340,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:
-        """Read what was known of the source when it was examined: it may be gone by now."""
-        item = self._records.get(addresses.source_image(delivery.ami))
-        if item is None:
-            raise Unreadable(f"{delivery.key}: the source image {delivery.ami} is not on record any more.")
-        return SourceImage.from_json(json.loads(item["body"]))
-
-    def decode(self, stored: Stored) -> Delivery:
-        """See Lane."""
-        return parse(stored)
-
-    def encode(self, record: Delivery) -> Mapping[str, Any]:
-        """See Lane."""
-        return plain(record)
-
-    def heard(self, record: Delivery, now: int) -> Sequence[ev.Event]:
-        """See Lane."""
-        return machine.heard(record, now)
-
-    def outstanding(self, record: Delivery, now: int) -> Sequence[do.Command]:
-        """See Lane."""
-        return machine.outstanding(record, now)
-
-    def intend(self, record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
-        """See Lane."""
-        nonces = [self._ports.draw() for command in commands if isinstance(command, machine.MAKING)]
-        intended = machine.intend(record, tuple(commands), now, nonces)
-        return replace(intended, due_at=machine.due_at(intended))
-
-    def absorb(self, record: Delivery, event: ev.Event, now: int) -> Delivery:
-        """See Lane."""
-        return absorbing.absorb(record, event, now)
-
-    def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
-        """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
-        target = record.target
-        sources = [command.source for command in commands if isinstance(command, do.StartCopy)]
-        copied = {source: record.read_from(source) for source in sources}
-        return [
-            (
-                addresses.lookup(addresses.copy_lookups(target.account, target.region, copied[source]), record.id),
-                {"kind": "lookup", "delivery": record.id, "source": source},
-            )
-            for source in sources
-        ]
-
-    def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
-        """With the AMI's id goes the look-up for its state events."""
-        target = record.target
-        return [
-            (
-                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
-                {"kind": "lookup", "delivery": record.id},
-            )
-            for event in results
-            if isinstance(event, ev.ImageRegistered)
-        ]
-
-    def key(self, record: Delivery) -> Key:
-        """See Lane."""
-        return record.key
-
-    def state(self, record: Delivery) -> str:
-        """See Lane."""
-        return record.state.value
-
-    def due_at(self, record: Delivery) -> int | None:
-        """See Lane."""
-        return record.due_at
-
-    def latest(self, record: Delivery) -> int | None:
-        """See Lane."""
-        return machine.deadline(record)
-
-
-def parse(stored: Stored) -> Delivery:
-    """Read a delivery from its item. Raises Unreadable."""
-    return hub_copies.parse(stored)
-
-
-def plain(record: Delivery) -> dict[str, Any]:
-    """Turn a record into JSON values, without its hints."""
-    values: dict[str, Any] = codec.encode(record)
-    values.pop("hints")
-    return values
+        return codecs.source_image(self._records, delivery.ami, delivery.key)
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:

@@ -20,9 +20,9 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import State
 from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
-from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
 
@@ -146,7 +146,7 @@ class StandingPass:
         """Take the mark away where nothing is held, and the promotion that put it is over."""
         try:
             stored = self._records.read(addresses.promotion(ami))
-            record = None if stored is None or stored.parked else promotions.parse(stored)
+            record = None if stored is None or stored.parked else PROMOTIONS.decode(stored)
         except ParkRecord:
             return
         if record is not None and record.state is State.OVER and not record.standing:

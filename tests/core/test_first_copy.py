@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.core import pace
-from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import evolving, machine
 from chalicelib.core.delivery.model import CopyState, State
 from tests.core.deliveries import NOW, a_delivery, seen
 
@@ -32,7 +32,7 @@ def test_after_that_they_are_listed_first():
     assert machine.outstanding(delivery, later) == (do.FindCopies(),)
 
     there = seen("snap-0a", "completed", copy="snap-9a")
-    found = absorbing.absorb(delivery, ev.CopiesFound((there,)), later)
+    found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
     assert [(copy.state, copy.copy) for copy in found.copies] == [
         (CopyState.COMPLETED, "snap-9a"),
         (CopyState.WANTED, None),

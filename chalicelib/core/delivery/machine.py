@@ -1,6 +1,6 @@
 """The state machine of a delivery: what may happen in which state, and what is left to do.
 
-Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``absorb`` (in ``absorbing``) says
+Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``evolve`` (in ``evolving``) says
 what an event changes; ``outstanding`` says what is left to do, from the record alone. So a crash loses nothing:
 whoever reads the record next asks ``outstanding`` again.
 """
@@ -213,7 +213,7 @@ def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> s
     return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
-def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
+def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     """What hints and the clock bring, as events; at most one at a time leads on."""
     state = delivery.state
     if state in ENDED:
@@ -429,7 +429,7 @@ MAKING = (do.StartCopy, do.RegisterImage)
 """Commands that make something in the target, each under a nonce of its own."""
 
 
-def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
+def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
     """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3).
 
     ``nonces``: random texts that nobody can guess, one for each of ``wanted`` that makes something (``MAKING``), in
@@ -481,7 +481,7 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces:
                 delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
-    return delivery
+    return replace(delivery, due_at=due_at(delivery))
 
 
 def _taken(delivery: Delivery, *names: str) -> Delivery:

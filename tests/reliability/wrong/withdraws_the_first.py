@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.deliveries import DeliveryExecutor
 
-_release = Deliveries._release
+_release = DeliveryExecutor._release
 
 
 def release(self, delivery, *, everything):
@@ -13,4 +13,4 @@ def release(self, delivery, *, everything):
     return _release(self, replace(delivery, shares=some), everything=everything)
 
 
-Deliveries._release = release
+DeliveryExecutor._release = release

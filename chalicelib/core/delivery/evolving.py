@@ -38,7 +38,7 @@ LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.Find
 """Commands that only read in the target."""
 
 
-def absorb(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
+def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     """Return the delivery as it is after the event. Raises IllegalEvent where the table has no such edge."""
     allowed = TRANSITIONS[delivery.state].get(type(event))
     if allowed is None:
