@@ -14,14 +14,14 @@ from chalicelib.core.delivery import commands as delivery_commands
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Unreadable
+from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion import commands as promotion_commands
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion.head import head
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.ports import Records, Stored, Write
-from chalicelib.service.runner import Items
+from chalicelib.service.runner import Codec, Items, R
 
 T = TypeVar("T")
 
@@ -110,6 +110,15 @@ class CopyQuotaCodec:
 
 
 DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuotaCodec()
+
+
+def peek(records: Records, key: Key, kind: Codec[R, Any, Any]) -> R | None:
+    """Read another worker's record; None where there is none, where it is parked, and where it cannot be read."""
+    try:
+        stored = records.read(key)
+        return None if stored is None or stored.parked else kind.decode(stored)
+    except ParkRecord:
+        return None
 
 
 def source_image(records: Records, ami: str, whose: Key) -> SourceImage:

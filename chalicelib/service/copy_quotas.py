@@ -13,7 +13,7 @@ from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.errors import ParkRecord
 from chalicelib.ports import Records, SlotLeases, Stored, Telemetry
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES
+from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 
 ROUNDS = 5
 """Wakes that come while it works make it look again; after so many it wakes itself."""
@@ -95,14 +95,8 @@ class CopyQuotas:
 
         A record that can be read, is not parked and has not ended is in the hands of the sweep, however late that is.
         """
-        try:
-            stored = self._records.read(addresses.delivery(lease.delivery))
-            if stored is None or stored.parked:
-                return False
-            delivery = DELIVERIES.decode(stored)
-        except ParkRecord:
-            return False
-        return delivery.episode == lease.episode and not delivery.ended
+        delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
+        return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
     def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""

@@ -6,11 +6,10 @@ from chalicelib.core import addresses
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
-from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.ports import Children, Records, TargetAccount
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.service.codecs import DELIVERIES, peek
 
 TELLING = 4
 """Seconds. A step of a delivery has sixteen (``runner.CALLS_OF_STEP``), and this one publishes before."""
@@ -24,11 +23,7 @@ def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Even
     One that is being published is there, and nothing can take it away: whoever waits for it is told just before it is
     written down as delivered, and must not look too early.
     """
-    try:
-        stored = records.read(addresses.delivery(delivery.via))
-        copy = None if stored is None or stored.parked else DELIVERIES.decode(stored)
-    except ParkRecord:
-        copy = None
+    copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
     if copy is None or not (copy.ended or copy.state is State.PUBLISHING):
         return ev.HubCopySeen()
     if copy.state not in (State.DELIVERED, State.PUBLISHING):
