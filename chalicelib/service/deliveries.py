@@ -216,7 +216,7 @@ class DeliveryExecutor:
 
         A slot given back is news only where somebody lacks one.
         """
-        again = delivery.slots_asked == machine.slots_told(delivery)
+        again = delivery.slots.asked == machine.slots_told(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False

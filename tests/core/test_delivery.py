@@ -14,7 +14,7 @@ from chalicelib.core import codec, pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine
-from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, ImageRequest, SlotRequest, State
 from chalicelib.core.errors import IllegalEvent
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
@@ -285,7 +285,7 @@ def test_it_never_ends_while_it_holds_a_share():
 
 def slots(delivery: Delivery, count: int) -> Delivery:
     """The delivery with so many slots granted to it for an hour."""
-    return replace(delivery, slots_granted=count, slots_until=NOW + pace.LEASE)
+    return delivery.with_slots(granted=count, until=NOW + pace.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
@@ -340,7 +340,7 @@ def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no token either."""
-    delivery = a_delivery(State.REGISTERING, register_intended_at=NOW, register_tries=1)
+    delivery = a_delivery(State.REGISTERING, request=ImageRequest(NOW, tries=1))
     assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
 
     waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
@@ -488,7 +488,7 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:2:0:0"), C.INTENDED, C.PENDING), 2)
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2)
     after = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
@@ -497,7 +497,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 
 def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:1:0:0"), C.INTENDED, C.PENDING), 2)
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2)
     refused = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
     after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
 
@@ -540,7 +540,7 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 def test_what_register_image_was_intended_for_finishes_and_stays():
     """A tag removed then is too late for this delivery."""
     hints = {"cancel": "1:tag"}
-    intended = a_delivery(State.REGISTERING, register_intended_at=NOW, hints=hints)
+    intended = a_delivery(State.REGISTERING, request=ImageRequest(NOW), hints=hints)
     not_yet = a_delivery(State.REGISTERING, hints=hints)
 
     assert machine.due_events(intended, NOW) == ()
@@ -573,7 +573,7 @@ def test_unencrypted_snapshots_need_no_key_share():
 
 
 @pytest.mark.parametrize(
-    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"register_intended_at": NOW}, "AMI golden-1")]
+    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
 )
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     """The role is gone after RegisterImage, heard or unheard: its owner is told what to remove."""

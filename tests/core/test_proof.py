@@ -10,7 +10,7 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, proof
-from chalicelib.core.delivery.model import Attempt, CopyState, State
+from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, State
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
@@ -146,13 +146,13 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
     intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
     whole = a_delivery(State.REGISTERING, method="image", attempts=())
     first = machine.record_intent(whole, (do.RegisterImage(),), NOW, ["n3"])
-    again = machine.record_intent(replace(first, register_intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
-    discarding = replace(again, image="ami-0b", discarding=True)
+    again = machine.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
+    discarding = replace(again, image="ami-0b").with_request(discarding=True)
     gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + pace.SILENCE)
     anew = machine.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW), Attempt("n2", "snap-0b", NOW))
-    assert (first.token, again.token, gone.token, anew.token) == ("n3", "n3", "", "n5")
+    assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
     assert [one.nonce for one in anew.attempts] == ["n3", "n5"]
 
 
@@ -170,8 +170,8 @@ def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two at once: by the time the one is refused the other may have made a copy, whose nonce must not be forgotten."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     late = ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
-    whole = a_delivery(State.REGISTERING, register_intended_at=NOW)
+    whole = a_delivery(State.REGISTERING, request=ImageRequest(NOW))
 
     assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
     after = evolving.evolve(whole, replace(late, step="RegisterImage", source=None), NOW)
-    assert (after.register_intended_at, after.attempts) == (NOW, whole.attempts)
+    assert (after.request.intended_at, after.attempts) == (NOW, whole.attempts)

@@ -11,7 +11,7 @@ from chalicelib.core import comparison
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine
-from chalicelib.core.delivery.model import Delivery, Snapshot, State
+from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
 from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume
@@ -19,12 +19,13 @@ from tests.core.images import an_image, describe_image, describe_snapshot, descr
 LATE = ev.ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
 MINUTE = 60
+BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
 
 
 def a_whole(state: State = State.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy began, just now; it is pending."""
     image = {"image": "ami-0b"} if state is State.VERIFYING else {}
-    begun = {"opened_at": NOW, "register_intended_at": NOW, "whole_intended_at": NOW, "held": True}
+    begun = {"opened_at": NOW, "request": BEGUN, "held": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
@@ -70,7 +71,8 @@ def test_the_shares_are_held_until_the_ami_is_available():
 def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI, or its storage: EC2's words are told after ten minutes."""
     after = after_events(
-        a_whole(State.REGISTERING, discarded=("ami-0a",)), (ev.Refused("RegisterImage", ev.Why.NOT_YET, FAULT), at)
+        a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
+        (ev.Refused("RegisterImage", ev.Why.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
@@ -80,7 +82,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
     taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(evolving.NAME_NOT_FREE, "w", "w.", "c."))
-    after = after_events(a_whole(State.REGISTERING, discarded=("ami-0b",)), (taken, 900))
+    after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
 
     assert after.state is State.REGISTERING
     assert machine.outstanding(after, NOW + 960) == (do.RegisterImage(),)
@@ -107,14 +109,14 @@ def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itsel
     assert machine.outstanding(once, NOW + 120) == (do.DiscardImage(),)
 
     twice = after_events(once, (ev.ImageDiscarded(), 120))
-    assert (twice.discarded, twice.image) == (("ami-0b",), None)
+    assert (twice.request.discarded, twice.image) == (("ami-0b",), None)
     assert machine.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
     assert machine.needs_shares(twice)
 
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Two at once: the other's call may answer when all is over."""
-    trying = a_whole(State.REGISTERING, discarded=("ami-0b",))
+    trying = a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
     assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
     assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
@@ -123,7 +125,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
 @pytest.mark.parametrize(
     ("changes", "event"),
     [
-        ({"whole_intended_at": NOW + 601}, LATE),
+        ({"request": replace(BEGUN, whole_intended_at=NOW + 601)}, LATE),
         ({}, ev.ImageSeen("failed", reason="The disk is full")),
         ({"adopted": True}, LATE),
     ],
@@ -157,7 +159,7 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """Unlike RegisterImage, CopyImage takes hours; what it made is not believed gone before it has shown itself."""
     running = replace(a_whole(state), hints={"cancel": "1:x"})
     assert machine.due_events(running, NOW + 60) == (ev.CancelAsked(),)
-    assert machine.due_events(replace(running, image_available=True), NOW + 60) == ()
+    assert machine.due_events(replace(running, available_at=NOW), NOW + 60) == ()
 
     stopping = after_events(running, (ev.CancelAsked(), 60))
     gone = ev.LeftoversSeen((), ())
@@ -167,7 +169,7 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
 
 def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     """Also where no intent is on record any more."""
-    between = a_whole(State.REGISTERING, register_intended_at=None, discarded=("ami-0b",))
+    between = a_whole(State.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
     assert after_events(between, (ev.CancelAsked(), 130)).state is State.STOPPING
 

@@ -87,7 +87,7 @@ class Laws:
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
     def _registering(self, asked: Delivery) -> None:
-        assert self._delivery(asked.id).register_intended_at, f"law 3: {asked.id} registers without an intent on record"
+        assert self._delivery(asked.id).request.intended_at, f"law 3: {asked.id} registers without an intent on record"
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
         record = self._delivery(asked.id)

@@ -99,9 +99,8 @@ class KeepsItsSlots(DeliveryExecutor):
     def perform(self, record, command, budget):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(
-                command.wanted, command.done, record.slots_granted, record.slots_until, record.limited_at or 0
-            )
+            had = record.slots
+            return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
         return super().perform(record, command, budget)
 
 
@@ -141,7 +140,7 @@ def relies_on_its_lease(draw):
 
     def evolve(record, event, now):
         after = right.evolve(record, event, now)
-        return replace(after, slots_until=NEVER) if after.slots_until else after
+        return after.with_slots(until=NEVER) if after.slots.until else after
 
     return replace(right, evolve=evolve)
 

@@ -84,8 +84,8 @@ def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
 
 def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
-    begun = delivery.register_intended_at or delivery.discarded or any(c.tries or c.copy for c in delivery.copies)
-    made = delivery.image or begun
+    asked = delivery.request.intended_at or delivery.request.discarded
+    made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
         return _to(delivery, State.TIDYING, now, tidied=True, leftovers=(delivery.image or "",), **changes)
@@ -166,9 +166,9 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    wait = pace.step(pace.POLLS, delivery.asks)
+    wait = pace.step(pace.POLLS, delivery.slots.asks)
     told = slots_text(delivery, event.wanted, event.done, event.limited_at)
-    asked = replace(delivery, slots_asked=told, asks=delivery.asks + 1, next_ask=now + wait)
+    asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
 
 
@@ -179,11 +179,11 @@ def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
     """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
-    leased = replace(delivery, slots_granted=granted, slots_until=until)
+    leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
         return leased
-    return _to(leased, State.OPENING, now, asks=0, next_ask=now)
+    return _to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (State.STOPPING, State.TIDYING):
         return replace(delivery, image=event.image, tidied=False, next_try=now)
-    if event.image in delivery.discarded:  # an answer to an earlier try, late
+    if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
     return replace(registered, next_try=now + pace.POLLS[0])  # EC2 says when it is available; a poll if it does not
@@ -412,26 +412,26 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
-    shown_by = (delivery.register_intended_at or 0) + pace.SILENCE
+    shown_by = (delivery.request.intended_at or 0) + pace.SILENCE
     if delivery.overdue is not None and _tried_since(delivery):
         return _fail(delivery, now, delivery.overdue)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
-    if delivery.register_tries >= MAX_TRIES:
+    if delivery.request.tries >= MAX_TRIES:
         return _fail(delivery, now, delivery.trouble or _never_registered(delivery))
-    return replace(delivery, register_intended_at=None, next_try=now)
+    return replace(delivery.with_request(intended_at=None), next_try=now)
 
 
 def _tried_since(delivery: Delivery) -> bool:
     """Whether the AMI that a look does not show was tried since the deadline; CopyImage is not begun anew past it."""
-    return delivery.method == "image" or (delivery.register_intended_at or 0) >= delivery.overdue_at
+    return delivery.method == "image" or (delivery.request.intended_at or 0) >= delivery.overdue_at
 
 
 def _never_registered(delivery: Delivery) -> Fault:
     return Fault(
         "register-never-answered",
         delivery.where,
-        f"RegisterImage was tried {delivery.register_tries} times and no AMI {delivery.image_name} has appeared.",
+        f"RegisterImage was tried {delivery.request.tries} times and no AMI {delivery.image_name} has appeared.",
         "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
     )
 
@@ -449,13 +449,13 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
         if _failed_early(delivery, event) and delivery.overdue is None:
-            return _to(delivery, State.REGISTERING, now, discarding=True)
+            return _to(delivery.with_request(discarding=True), State.REGISTERING, now)
         return _fail(delivery, now, _image_failed(delivery, event))
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
         return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
     if event.differences:
         return _fail(delivery, now, *event.differences)
-    seen = replace(delivery, image_available=True, available_at=now, tries=0, next_try=now)
+    seen = replace(delivery, available_at=now, tries=0, next_try=now)
     if delivery.method == "snapshots":
         return seen
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
@@ -489,7 +489,7 @@ def _copy_missing(delivery: Delivery, now: int) -> Delivery:
 
 def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
     """Whether CopyImage may have failed only because key or permission were not true yet: within ten minutes."""
-    early = (delivery.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     words = any(words in event.reason for words in ("not accessible", "internal error"))
     return delivery.method == "image" and not delivery.adopted and event.state == "failed" and early and words
 
@@ -497,12 +497,12 @@ def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
 @_apply.register
 def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
-    begun = delivery.whole_intended_at or 0
+    begun = delivery.request.whole_intended_at or 0
     if now < begun + pace.SILENCE:
         return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
-    again = begun + pace.step(pace.NOT_YET, len(delivery.discarded))
-    gone = (*delivery.discarded, *([delivery.image] if delivery.image else []))
-    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False, discarded=gone, token="")
+    again = begun + pace.step(pace.NOT_YET, len(delivery.request.discarded))
+    gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
+    fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
     if fresh.overdue is not None:
         return _fail(fresh, now, fresh.overdue)
     return replace(fresh, tries=0, next_try=max(now, again))
@@ -537,7 +537,7 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
             return delivery
         if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
             delivery = _forget(delivery, event.nonce)
-        delivery = replace(delivery, register_intended_at=None)
+        delivery = delivery.with_request(intended_at=None)
     if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
@@ -606,8 +606,8 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
     delivery = _copies(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.why is ev.Why.LIMIT else delivery.limited_at
-    return replace(delivery, trouble=event.fault, limited_at=limited)
+    limited = now if event.why is ev.Why.LIMIT else delivery.slots.limited_at
+    return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
 
 @_apply.register
@@ -640,7 +640,7 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
-    begun = delivery.method == "snapshots" or delivery.register_intended_at is not None or delivery.discarding
+    begun = delivery.method == "snapshots" or delivery.request.intended_at is not None or delivery.request.discarding
     if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
@@ -656,7 +656,7 @@ def _left_behind(delivery: Delivery, now: int) -> Delivery:
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
     """Name what was made there, or may have been, for whoever must remove it by hand where nobody of us can look."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
-    if delivery.image or delivery.register_intended_at is not None:
+    if delivery.image or delivery.request.intended_at is not None:
         yield delivery.image or f"AMI {delivery.image_name}"
 
 
@@ -703,6 +703,7 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
         for copy in delivery.copies
         if copy.tries and now < (copy.intended_at or 0) + pace.SILENCE
     )
-    registered = delivery.register_intended_at if delivery.image is None else None
-    intended = max(registered or 0, delivery.whole_intended_at or 0)  # of CopyImage the snapshots' ids are not known
+    registered = delivery.request.intended_at if delivery.image is None else None
+    whole = delivery.request.whole_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    intended = max(registered or 0, whole)
     return copies or now < intended + pace.SILENCE

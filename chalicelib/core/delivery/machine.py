@@ -155,7 +155,7 @@ def needs_shares(delivery: Delivery) -> bool:
 def _copies_whole(delivery: Delivery) -> bool:
     """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
     running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
-    return delivery.method == "image" and running and not delivery.image_available
+    return delivery.method == "image" and running and delivery.available_at is None
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -205,7 +205,7 @@ def begun(delivery: Delivery) -> int:
 
 def slots_told(delivery: Delivery) -> str:
     """What the copy quota should know, in one comparable text."""
-    return slots_text(delivery, *slots(delivery), delivery.limited_at or 0)
+    return slots_text(delivery, *slots(delivery), delivery.slots.limited_at or 0)
 
 
 def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
@@ -240,7 +240,7 @@ def _can_cancel(delivery: Delivery) -> bool:
     if _copies_whole(delivery):
         return True
     if delivery.state is S.REGISTERING:
-        return delivery.register_intended_at is None
+        return delivery.request.intended_at is None
     return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
 
 
@@ -288,10 +288,10 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     last: list[do.Command] = []
     told = slots_told(delivery)
     if delivery.state is S.WAITING:
-        if now >= delivery.next_ask or delivery.slots_asked != told:
+        if now >= delivery.slots.next_ask or delivery.slots.asked != told:
             return (_ask(delivery),)
         return (do.LookAtSlots(),)
-    if delivery.slots_asked not in ("", told) or (starved(delivery, now) and now >= delivery.next_ask):
+    if delivery.slots.asked not in ("", told) or (starved(delivery, now) and now >= delivery.slots.next_ask):
         (last if delivery.state is S.COPYING else first).append(_ask(delivery))
     elif starved(delivery, now):
         last.append(do.LookAtSlots())
@@ -306,7 +306,7 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
 
 def _ask(delivery: Delivery) -> do.AskSlots:
     wanted, done = slots(delivery)
-    return do.AskSlots(wanted, begun(delivery), done, delivery.limited_at)
+    return do.AskSlots(wanted, begun(delivery), done, delivery.slots.limited_at)
 
 
 def released_from(delivery: Delivery) -> int:
@@ -331,14 +331,14 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.OPENING:
             until = delivery.target.until and delivery.target.until + pace.GRACE
             return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
-        case S.REGISTERING if delivery.discarding:
+        case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
             return (do.FindCopies(),)
         case S.REGISTERING:
-            return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
+            return (do.RegisterImage(),) if delivery.request.intended_at is None else (do.FindImage(),)
         case S.VERIFYING:
-            if not delivery.image_available:
+            if delivery.available_at is None:
                 return (do.VerifyImage(),)
             tagged = delivery.method == "snapshots" or delivery.tagged
             return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
@@ -405,12 +405,12 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
 
 def unused_slots(delivery: Delivery) -> int:
     """How many slots it was granted and has not used; one slot is one try of one copy."""
-    return max(delivery.slots_granted - begun(delivery), 0)
+    return max(delivery.slots.granted - begun(delivery), 0)
 
 
 def free_slots(delivery: Delivery, now: int) -> int:
     """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
-    return unused_slots(delivery) if now < delivery.slots_until - pace.LEASE_MARGIN else 0
+    return unused_slots(delivery) if now < delivery.slots.until - pace.LEASE_MARGIN else 0
 
 
 def starved(delivery: Delivery, now: int) -> bool:
@@ -461,13 +461,13 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 )
             case do.AskSlots():
                 # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
-                delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
+                delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
-                delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
-                if delivery.method == "snapshots" or not delivery.token:
+                delivery = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
+                if delivery.method == "snapshots" or not delivery.request.token:
                     delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, "", now)))
                 if delivery.method == "image":
-                    delivery = replace(delivery, whole_intended_at=now, token=delivery.token or nonce)
+                    delivery = delivery.with_request(whole_intended_at=now, token=delivery.request.token or nonce)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(
@@ -499,7 +499,7 @@ def due_at(delivery: Delivery) -> int | None:
         return None
     times = [None if _past_caring(delivery) else deadline(delivery)]
     if delivery.state is S.WAITING:
-        times.append(delivery.next_ask)
+        times.append(delivery.slots.next_ask)
     elif delivery.state is S.SHARED:
         pass
     elif delivery.state is S.COPYING and delivery.overdue is not None:
@@ -519,5 +519,5 @@ def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
     if copy.state in (CopyState.INTENDED, CopyState.PENDING):
         return max(copy.next_look, delivery.next_try)
     if copy.state is CopyState.WANTED:
-        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.next_ask
+        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.slots.next_ask
     return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
@@ -124,6 +124,39 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """What is asked of the copy quota, and what it has granted in this episode."""
+
+    asked: str = ""
+    """What was last asked; see ``machine.slots_told``."""
+    asks: int = 0
+    next_ask: int = 0
+    """A copy quota that has not answered is asked again from then on."""
+    granted: int = 0
+    """How many slots, as the lease said when it was last read."""
+    until: int = 0
+    """Until when that holds without another look."""
+    limited_at: int | None = None
+    """When EC2 last refused a copy for its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """What is asked of EC2 to make the new AMI: RegisterImage or CopyImage."""
+
+    intended_at: int | None = None
+    tries: int = 0
+    whole_intended_at: int | None = None
+    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
+    token: str = ""
+    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
+    discarding: bool = False
+    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
+    discarded: tuple[str, ...] = ()
+    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """The record that drives everything. Settings in ``target`` are frozen when it starts; times are epoch seconds."""
 
@@ -168,18 +201,9 @@ class Delivery:
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
-    register_intended_at: int | None = None
-    register_tries: int = 0
-    whole_intended_at: int | None = None
-    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
+    slots: SlotRequest = field(default_factory=SlotRequest)
+    request: ImageRequest = field(default_factory=ImageRequest)
     image: str | None = None
-    image_available: bool = False
-    discarding: bool = False
-    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
-    discarded: tuple[str, ...] = ()
-    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
-    token: str = ""
-    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
     available_at: int | None = None
     """When the new AMI was first seen available, and the same image."""
     tagged: bool = False
@@ -192,7 +216,6 @@ class Delivery:
     """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
     trash: tuple[str, ...] = ()
     """Snapshots of ours there that are of no use and are to be deleted."""
-    limited_at: int | None = None
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
@@ -208,15 +231,6 @@ class Delivery:
     tries: int = 0
     """Tries at the present step since the last progress."""
     next_try: int = 0
-    asks: int = 0
-    next_ask: int = 0
-    """A copy quota that has not answered is asked again from then on."""
-    slots_asked: str = ""
-    """What was last asked of the copy quota; see ``machine.slots_told``."""
-    slots_granted: int = 0
-    """How many slots it was granted in this episode, as its lease said when it was last read."""
-    slots_until: int = 0
-    """Until when that holds without another look."""
     hard_close_at: int | None = None
     heard: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
@@ -267,6 +281,14 @@ class Delivery:
     def ended(self) -> bool:
         """Whether it will never move again in this episode."""
         return self.state in ENDED
+
+    def with_slots(self, **changes: Any) -> Delivery:
+        """Return it with members of its slot request changed."""
+        return replace(self, slots=replace(self.slots, **changes))
+
+    def with_request(self, **changes: Any) -> Delivery:
+        """Return it with members of its image request changed."""
+        return replace(self, request=replace(self.request, **changes))
 
     def hint(self, name: str) -> str | None:
         """Return a hint of this episode that has not been heard yet."""
