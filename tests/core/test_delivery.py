@@ -14,7 +14,16 @@ from chalicelib.core import codec, pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine
-from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, ImageRequest, SlotRequest, State
+from chalicelib.core.delivery.model import (
+    ENDED,
+    Attempt,
+    Cleanup,
+    CopyState,
+    Delivery,
+    ImageRequest,
+    SlotRequest,
+    State,
+)
 from chalicelib.core.errors import IllegalEvent
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
@@ -240,7 +249,7 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
     assert once.state is State.STOPPING
     over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + pace.ABSENCE)
-    assert (over.state, over.tidied) == (State.TIDYING, True)
+    assert (over.state, over.cleanup.done) == (State.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
 
 
@@ -270,13 +279,13 @@ def test_a_refused_delete_keeps_no_share_open():
     passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
     assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
     over = evolving.evolve(passed, refused, late)
-    assert (over.tidied, over.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
+    assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
 def test_it_never_ends_while_it_holds_a_share():
     """The outcome is told only when nothing is held."""
     for state in (State.PUBLISHING, State.TIDYING):
-        holding = a_delivery(state, held=True, tidied=True)
+        holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
         assert not any(isinstance(c, do.TellOutcome) for c in machine.outstanding(holding, NOW))
 
 
@@ -330,12 +339,12 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
 
 def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
-    """The answer of a call that was given up comes late: what it made is trash."""
+    """The answer of a call that was given up comes late: what it made is to be deleted."""
     delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.PENDING)
     after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
-    assert after.trash == ("snap-0late",)
+    assert after.cleanup.to_delete == ("snap-0late",)
 
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
@@ -483,7 +492,7 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     for _ in range(evolving.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
 
-    assert (verifying.state, verifying.tidied, verifying.leftovers) == (State.TIDYING, True, ("ami-0b",))
+    assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (State.TIDYING, True, ("ami-0b",))
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
@@ -525,7 +534,7 @@ def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
 
     after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
     assert after.state is State.TIDYING
-    assert after.leftovers == ("snap-0ac", "snap-0bc")
+    assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
 
 def test_cancelling_before_anything_was_made_ends_at_once():
@@ -581,4 +590,4 @@ def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
         a_delivery(State.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )
     after = evolving.evolve(delivery, ev.DeadlinePassed(), NOW)
-    assert after.leftovers[-1] == named
+    assert after.cleanup.leftovers[-1] == named

@@ -42,7 +42,7 @@ def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_o
 
     assert ready.state is State.WAITING
     assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
-    assert (ready.trash, ready.unproven) == ((), ("snap-0ax",))
+    assert (ready.cleanup.to_delete, ready.cleanup.unproven) == ((), ("snap-0ax",))
     plan = proof.removal(ready, (), planted)
     assert (plan.copies, plan.unproven) == ((), ("snap-0ax",))
 
@@ -63,7 +63,7 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     both = evolving.evolve(adopted, ev.CopiesFound((seen("snap-0a", "pending"), late)), NOW)
 
     assert (adopted.copies[0].state, adopted.copies[0].copy) == (C.PENDING, "snap-0ac")
-    assert (both.copies[0].copy, both.trash) == ("snap-0ac", ("snap-0late",))
+    assert (both.copies[0].copy, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
 
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
@@ -98,7 +98,7 @@ def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
-    assert (after.state, after.unproven) == (State.REGISTERING, ("snap-0x",))
+    assert (after.state, after.cleanup.unproven) == (State.REGISTERING, ("snap-0x",))
     assert after.copies[0].copy == "snap-0ac"
 
 

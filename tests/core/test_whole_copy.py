@@ -175,16 +175,16 @@ def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
-    """A table put back: the AMI is being made there. Its snapshots are no trash; an available one is taken as it is."""
+    """A table put back: the AMI is being made there. Its snapshots are of use; an available one is taken as it is."""
     asked = a_delivery(method="image")
     copies = (seen("", "pending"),)
     pending = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
     there = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
     left = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
 
-    assert (pending.state, pending.trash, pending.adopted) == (State.OPENING, (), False)
+    assert (pending.state, pending.cleanup.to_delete, pending.adopted) == (State.OPENING, (), False)
     assert (there.state, there.image, there.adopted) == (State.VERIFYING, "ami-0b", True)
-    assert (left.state, left.trash) == (State.OPENING, (copies[0].copy,))
+    assert (left.state, left.cleanup.to_delete) == (State.OPENING, (copies[0].copy,))
 
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():

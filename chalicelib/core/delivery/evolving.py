@@ -88,10 +88,11 @@ def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int)
     made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
-        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=(delivery.image or "",), **changes)
+        left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
+        return _to(left, State.TIDYING, now, **changes)
     if made:
         return _to(delivery, State.STOPPING, now, **changes)
-    return _to(delivery, State.TIDYING, now, tidied=True, **changes)
+    return _to(delivery.with_cleanup(done=True), State.TIDYING, now, **changes)
 
 
 def _fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
@@ -121,17 +122,16 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=kept)
-        there = replace(there, unproven=() if accepted else there.unproven)
+        there = there.with_cleanup(unproven=()) if accepted else there
         return _to(there, State.OPENING if kept else State.VERIFYING, now)
-    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are no trash
+    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
         return _to(delivery, State.OPENING, now)
     if delivery.shared or whole:
-        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in found.ours))))
-        return _to(delivery, State.OPENING, now, trash=stale)
+        return _to(delivery.with_deletions(seen.copy for seen in found.ours), State.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
-    wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key
+    wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
     return _to(wanted, State.WAITING, now)
@@ -140,7 +140,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
     """Note what bears our tags and is left alone, so that a person hears of it."""
     names = sorted(one.copy for one in (*found.doubled, *found.unproven))
-    return replace(delivery, unproven=tuple(names[:MOST_UNPROVEN]))
+    return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
@@ -226,7 +226,7 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS itself has said so
             return _copies(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
-        return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, event.copy))))
+        return delivery.with_deletions([event.copy])
     return _copies(
         replace(delivery, trouble=None, tries=0),
         lambda copy: (
@@ -281,19 +281,19 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 
 def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
-    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are trash."""
-    trash: list[str] = list(delivery.trash)
+    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are deleted."""
+    useless: list[str] = []
 
     def match(copy: Copy) -> Copy:
         found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
         if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
-            trash.extend(s.copy for s in found if s.copy != copy.copy)
+            useless.extend(s.copy for s in found if s.copy != copy.copy)
             return copy
         live = [s for s in found if s.state in ("pending", "completed")]
         if copy.state is CopyState.INTENDED and not live:
             # One that ended in error at once is this intent's result all the same, and is judged as any other.
             live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
-        trash.extend(s.copy for s in found if s not in live[:1])
+        useless.extend(s.copy for s in found if s not in live[:1])
         if not live:
             return copy
         state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
@@ -307,8 +307,7 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             next_look=now + pace.POLLS[0],
         )
 
-    matched = _copies(delivery, match)
-    return replace(matched, trash=tuple(dict.fromkeys(trash)))
+    return _copies(delivery, match).with_deletions(useless)
 
 
 @_apply.register
@@ -321,7 +320,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
     shown = {s.copy: s for s in seen}
     heard = dict(delivery.heard)
     faults: list[Fault] = []
-    trash: list[str] = list(delivery.trash)
+    useless: list[str] = []
 
     def judge(copy: Copy) -> Copy:
         if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
@@ -340,10 +339,10 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         if found.state == "pending":
             wait = pace.step(pace.POLLS, copy.looks)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
-        trash.append(found.copy)
+        useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = replace(_copies(delivery, judge), heard=heard, trash=tuple(dict.fromkeys(trash)))
+    judged = replace(_copies(delivery, judge), heard=heard).with_deletions(useless)
     if faults:
         return _fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
@@ -394,7 +393,8 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
 
 @_apply.register
 def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
-    return replace(delivery, trash=tuple(s for s in delivery.trash if s not in event.snapshots))
+    left = tuple(one for one in delivery.cleanup.to_delete if one not in event.snapshots)
+    return delivery.with_cleanup(to_delete=left)
 
 
 # --- the new image ---------------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 @_apply.register
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (State.STOPPING, State.TIDYING):
-        return replace(delivery, image=event.image, tidied=False, next_try=now)
+        return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
@@ -459,7 +459,7 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if delivery.method == "snapshots":
         return seen
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    return replace(seen, copies=copies, trash=tuple(dict.fromkeys((*delivery.trash, *event.extras))))
+    return replace(seen, copies=copies).with_deletions(event.extras)
 
 
 def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
@@ -531,7 +531,8 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
     if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
-        return replace(delivery, leftovers=(*delivery.leftovers, *delivery.trash), trash=())
+        left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
+        return delivery.with_cleanup(leftovers=left, to_delete=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
         if _is_old(delivery, event):
             return delivery
@@ -621,16 +622,16 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.SHARED:
         return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
-        return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
+        return _to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
     if delivery.state is State.TIDYING:
         if delivery.overdue_at:
-            return replace(_left_behind(delivery, now), leftovers=tuple(_may_be_left(delivery)))
+            return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
         return replace(delivery, overdue_at=now, next_try=now)
     if delivery.overdue is not None:  # nobody has been able to look since
         why = () if delivery.trouble is None else (delivery.trouble,)
-        left = tuple(_may_be_left(delivery))
+        left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.overdue, *why)
-        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=left, ending=State.FAILED, faults=faults)
+        return _to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
     hindered = hindrance(delivery) if delivery.state is State.OPENING else None
     trouble = hindered or delivery.trouble
     last = "" if trouble is None else f" The last refusal was: {trouble.what}"
@@ -649,7 +650,7 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 def _left_behind(delivery: Delivery, now: int) -> Delivery:
     """End the tidying with a look taken after its deadline: what is left is named."""
     why = () if delivery.trouble is None else (delivery.trouble,)
-    done = replace(delivery, tidied=True, tries=0, next_try=now, faults=(*delivery.faults, *why))
+    done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
     return replace(done, overdue=None, overdue_at=0)
 
 
@@ -678,22 +679,22 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
 
     Nothing unfinished: the shares may close. Nothing at all: it is tidy.
     """
-    delivery = replace(delivery, trouble=event.trouble, unproven=event.unproven[:MOST_UNPROVEN])
+    before = delivery.cleanup.leftovers
+    delivery = replace(delivery, trouble=event.trouble)
+    delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[:MOST_UNPROVEN])
     stopping = delivery.state is State.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.overdue_at and not stopping:
-        return _left_behind(replace(delivery, leftovers=event.left), now)
+        return _left_behind(delivery, now)
     if shown:
         steps = pace.POLLS if stopping else pace.RETRIES[2:]
-        wait = pace.step(steps, delivery.tries)
-        return _again(delivery, now, wait, leftovers=event.left, clear_since=None)
+        return _again(delivery, now, pace.step(steps, delivery.tries), clear_since=None)
     since = delivery.clear_since
     if since is None or now < since + pace.ABSENCE:
         wait = pace.ABSENCE if since is None else since + pace.ABSENCE - now
-        return _again(delivery, now, wait, leftovers=event.left, clear_since=now if since is None else since)
+        return _again(delivery, now, wait, clear_since=now if since is None else since)
     over = _copies(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    tidied = not event.left and not delivery.leftovers
-    return _to(over, State.TIDYING, now, leftovers=event.left, tidied=tidied)
+    return _to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:

@@ -248,7 +248,7 @@ def _past_caring(delivery: Delivery) -> bool:
     """Whether the deadline has had its effect already."""
     if delivery.state is S.PUBLISHING:
         return True
-    return delivery.state is S.TIDYING and delivery.tidied
+    return delivery.state is S.TIDYING and delivery.cleanup.done
 
 
 def is_open(delivery: Delivery, hint: str) -> bool:
@@ -299,8 +299,8 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
         first.append(do.ReleaseShares())
     elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
         first.append(do.ReleaseShares(all=False))
-    if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
-        first.append(do.DeleteSnapshots(delivery.trash))
+    if delivery.cleanup.to_delete and due and delivery.state not in (S.STOPPING, S.TIDYING):
+        first.append(do.DeleteSnapshots(delivery.cleanup.to_delete))
     return (*first, *_step(delivery, now, due=due), *last)
 
 
@@ -345,11 +345,11 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.STOPPING:
             return (do.FindLeftovers(),)
         case S.TIDYING:
-            if not delivery.tidied:
+            if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
             return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case S.PUBLISHING:
-            waits = delivery.held or (delivery.trash and not late(delivery, now))
+            waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
@@ -506,10 +506,10 @@ def due_at(delivery: Delivery) -> int | None:
         times.append(delivery.next_try)
     elif delivery.state is S.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
-        if delivery.trash:
+        if delivery.cleanup.to_delete:
             times.append(delivery.next_try)
-    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.trash:  # else it waits for its linger
-        times.append(delivery.next_try)
+    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.cleanup.to_delete:
+        times.append(delivery.next_try)  # else it waits for its linger
     if delivery.held and not needs_shares(delivery):
         times.append(released_from(delivery))
     return min((time for time in times if time is not None), default=None)

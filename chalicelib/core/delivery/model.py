@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -157,6 +157,20 @@ class ImageRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What is to be removed in the target, and what will not be."""
+
+    to_delete: tuple[str, ...] = ()
+    """Snapshots of ours that are of no use."""
+    leftovers: tuple[str, ...] = ()
+    """What the last look still showed, or nobody could look for: it is named to a person where it stays."""
+    unproven: tuple[str, ...] = ()
+    """What bears our tags and no nonce of ours: it is left alone, and named to a person."""
+    done: bool = False
+    """Nothing more is to be removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """The record that drives everything. Settings in ``target`` are frozen when it starts; times are epoch seconds."""
 
@@ -179,8 +193,6 @@ class Delivery:
     copies: tuple[Copy, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     """Every one that may have made something, of earlier episodes too: by their nonces it is known again."""
-    unproven: tuple[str, ...] = ()
-    """What bears our tags there and no nonce of ours: it is left alone, and named to a person."""
     shares: tuple[Share, ...] = ()
     held: bool = False
     """Whether it is registered as holder of those of its shares that do not stay (or may be: written before)."""
@@ -203,6 +215,7 @@ class Delivery:
     opened_at: int | None = None
     slots: SlotRequest = field(default_factory=SlotRequest)
     request: ImageRequest = field(default_factory=ImageRequest)
+    cleanup: Cleanup = field(default_factory=Cleanup)
     image: str | None = None
     available_at: int | None = None
     """When the new AMI was first seen available, and the same image."""
@@ -214,19 +227,15 @@ class Delivery:
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
     """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
-    trash: tuple[str, ...] = ()
-    """Snapshots of ours there that are of no use and are to be deleted."""
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
-    leftovers: tuple[str, ...] = ()
     overdue: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: State | None = None
     """FAILED or CANCELLED once it is to end so."""
-    tidied: bool = False
     told_waiting: bool = False
     tries: int = 0
     """Tries at the present step since the last progress."""
@@ -289,6 +298,14 @@ class Delivery:
     def with_request(self, **changes: Any) -> Delivery:
         """Return it with members of its image request changed."""
         return replace(self, request=replace(self.request, **changes))
+
+    def with_cleanup(self, **changes: Any) -> Delivery:
+        """Return it with members of its cleanup changed."""
+        return replace(self, cleanup=replace(self.cleanup, **changes))
+
+    def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
+        """Return it with more snapshots that are to be deleted."""
+        return self.with_cleanup(to_delete=tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots))))
 
     def hint(self, name: str) -> str | None:
         """Return a hint of this episode that has not been heard yet."""

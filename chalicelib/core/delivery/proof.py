@@ -56,7 +56,7 @@ class Named:
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that bear the delivery's tag."""
-    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.trash)
+    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
     ours, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
     for one in seen:
