@@ -22,9 +22,12 @@ from tests.reliability.modes import MODES
 from tests.reliability.plans import Plan
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.universe import Universe, wrong_package
+from tests.scenarios.platform import rule_of
 from tests.scenarios.scene import REGION, TEST, Scene
 
-BEGINNING = 580
+SCHEDULED = 360
+"""Seconds after which the schedules begin anew, on a whole minute, however many calls the deployment took."""
+BEGINNING = SCHEDULED + 280
 """Seconds after the hub was deployed: the baseline is taken, and the next discovery falls into the scenario."""
 
 
@@ -77,6 +80,12 @@ def main() -> None:
         os.environ["AWS_DEFAULT_REGION"] = REGION
         scene = Scene(world, Path(directory), root)
         scene.promote(TEST, scene.seed("another", volumes=stage.SIZES))  # so that environments are warm
+        scene.wait(SCHEDULED - (world.now - world.start).total_seconds() - 1)
+        rules = {rule_of(scene, function): minutes for function, minutes in (("sweep", 1), ("discover", 5))}
+        scene.wait(SCHEDULED - (world.now - world.start).total_seconds())
+        for rule, minutes in rules.items():
+            rate = f"rate({minutes} minute{'s' if minutes > 1 else ''})"
+            scene.client("events").put_rule(Name=rule, ScheduleExpression=rate, State="ENABLED")
         scene.wait(BEGINNING - (world.now - world.start).total_seconds())
         alone()
         server = Server(scene, answers)

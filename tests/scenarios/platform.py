@@ -49,16 +49,16 @@ def rings(scene: Scene, queue: str, kind: str = "") -> int:
 def schedule(scene: Scene, function: str, *, on: bool) -> None:
     """Enable or disable the rule that wakes a function by the clock."""
     client = scene.client("events")
-    (client.enable_rule if on else client.disable_rule)(Name=_rule_of(scene, function))
+    (client.enable_rule if on else client.disable_rule)(Name=rule_of(scene, function))
 
 
 def pace(scene: Scene, function: str, minutes: int) -> None:
     """Let a function be woken by the clock at another rate (PutRule). More rarely, it spares the test's time."""
     rate = f"rate({minutes} minute{'s' if minutes > 1 else ''})"
-    scene.client("events").put_rule(Name=_rule_of(scene, function), ScheduleExpression=rate, State="ENABLED")
+    scene.client("events").put_rule(Name=rule_of(scene, function), ScheduleExpression=rate, State="ENABLED")
 
 
-def _rule_of(scene: Scene, function: str) -> str:
+def rule_of(scene: Scene, function: str) -> str:
     """Name the scheduled rule that wakes a function."""
     client = scene.client("events")
     arn = scene.world.lambda_.function(function).arn

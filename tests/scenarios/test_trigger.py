@@ -23,6 +23,7 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
         assert {snapshot["OwnerId"] for snapshot in scene.snapshots_in(account)} == {account}
     assert scene.told() == {"delivery.delivered": 3, "promotion.over": 1}
     assert scene.states() == dict.fromkeys((DEV, TEST, PROD), "delivered")
+    scene.wait(300)  # until what was closed has been looked at twice
     assert scene.status()["open_shares"] == []
     scene.assert_laws()
 
