@@ -445,7 +445,8 @@ def _target(view: View, place: Place, target: Target) -> Iterator[Finding]:
 def _known(delivery: Record) -> set[str]:
     """Snapshots that a delivery knows for its own."""
     copies = {copy.get("copy") for copy in delivery.get("copies", ())}
-    return {str(it) for it in (*copies, *delivery.get("trash", ()), *delivery.get("leftovers", ())) if it}
+    cleanup = delivery.get("cleanup", {})
+    return {str(it) for it in (*copies, *cleanup.get("to_delete", ()), *cleanup.get("leftovers", ())) if it}
 
 
 def _said(share: LedgerShare | None) -> str:

@@ -16,7 +16,8 @@ from chalicelib.core.share import Holding
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
 
-LISTS = ("copies", "faults", "leftovers", "shares", "unproven")
+LISTS = ("copies", "faults", "shares")
+CLEANUP = ("leftovers", "to_delete", "unproven")
 SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "entered": dict,
     "episode": int,
@@ -159,9 +160,8 @@ def _record(item: Mapping[str, Any]) -> Record:
 
 def _fits(name: str, value: Any) -> bool:
     """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
-    members = value if isinstance(value, list) else []
     if name in LISTS:
-        return isinstance(value, list) and (
-            name in ("leftovers", "unproven") or all(isinstance(one, dict) for one in members)
-        )
+        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    if name == "cleanup":
+        return isinstance(value, dict) and all(isinstance(value.get(one, []), list) for one in CLEANUP)
     return isinstance(value, SHAPES.get(name, object))

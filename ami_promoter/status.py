@@ -163,7 +163,7 @@ def _states(children: Sequence[Record]) -> dict[str, int]:
 
 
 def _delivery(record: Record) -> dict[str, Any]:
-    target, state = record.get("target", {}), record.get("state", "")
+    target, state, cleanup = record.get("target", {}), record.get("state", ""), record.get("cleanup", {})
     return {
         "id": record.get("id"),
         "account": target.get("account"),
@@ -180,7 +180,7 @@ def _delivery(record: Record) -> dict[str, Any]:
         ],
         "faults": record.get("faults", []),
         "waits_for": record.get("trouble") or _hindrance(record),
-        "leftovers": [*record.get("leftovers", []), *record.get("unproven", [])],
+        "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])],
         "parked": record["_item"].get("parked", ""),
     }
 

@@ -32,15 +32,17 @@ from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Door
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
+from chalicelib.service.codecs import DELIVERIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import Deliveries, DeliveryPorts
+from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.inventories import Inventories
 from chalicelib.service.members import Members
-from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
+from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
@@ -143,7 +145,7 @@ class Application:
         return SnsNotices(self._sessions, self._settings.topic_arn, self._settings.event_bus)
 
     @cached_property
-    def deliveries(self) -> Deliveries:
+    def deliveries(self) -> Runner[Any, Any, Any]:
         """See Services."""
         ports = DeliveryPorts(
             slots=DynamoSlotLeases(self._table),
@@ -158,26 +160,27 @@ class Application:
                 self._settings.region,
             ),
             notices=self._notices,
-            draw=lambda: secrets.token_hex(NONCE_BYTES),
         )
-        return Deliveries(
+        settings = self._settings
+        executor = DeliveryExecutor(
             self._records,
             self._bell,
             now,
-            self._telemetry,
             ports,
-            partition=self._settings.partition,
-            region=self._settings.region,
-            trigger_tag=self._settings.trigger_tag,
+            partition=settings.partition,
+            region=settings.region,
+            trigger_tag=settings.trigger_tag,
         )
+        machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
+        return Runner(machine, executor, DELIVERIES, self._records, self._bell, now, self._telemetry)
 
     @cached_property
-    def promotions(self) -> Promotions:
+    def promotions(self) -> Runner[Any, Any, Any]:
         """See Services."""
         ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
-        return Promotions(
-            self._records, self._bell, now, self._telemetry, ports, trigger_tag=self._settings.trigger_tag
-        )
+        tag = self._settings.trigger_tag
+        executor = PromotionExecutor(self._records, self._bell, now, ports, trigger_tag=tag)
+        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._bell, now, self._telemetry)
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:

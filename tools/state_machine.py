@@ -40,7 +40,7 @@ DELIVERY = """
 
 One source AMI on its way to one target.
 In `chalicelib/core/delivery/`, `machine.TRANSITIONS` says where an event may lead.
-What it changes stands in `absorbing.py`, and `machine.outstanding` says what is left to do.
+What it changes stands in `evolving.py`, and `machine.outstanding` says what is left to do.
 What has begun in the target (a copy, an AMI) is stopped first, else there is only tidying.
 A failed or cancelled delivery starts again as a new episode, in `requested`.
 """

@@ -31,10 +31,10 @@ class WholeImages(TargetSessions):
 
         The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
-        tags = image_tags(delivery, image, self._trigger_tag, delivery.token)
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
         with self._told("CopyImage", f"{delivery.where}, {image.id}"):
             answer = self._client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
-                ClientToken=delivery.token,
+                ClientToken=delivery.request.token,
                 SourceImageId=image.id,
                 SourceRegion=self._hub_region,
                 Name=delivery.image_name,
@@ -43,7 +43,7 @@ class WholeImages(TargetSessions):
                 KmsKeyId=delivery.key_arn,
                 TagSpecifications=[
                     {"ResourceType": "image", "Tags": tag_list(tags)},
-                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.token))},
+                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.request.token))},
                 ],
             )
         copied: str = answer["ImageId"]

@@ -49,7 +49,7 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
-        "leftovers": list(dict.fromkeys((*delivery.leftovers, *delivery.unproven)))[:MAX_LISTED],
+        "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
     }
 

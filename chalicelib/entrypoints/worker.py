@@ -18,11 +18,10 @@ from chalicelib.ports import Records, Telemetry
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import Deliveries
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.inventories import Inventories
-from chalicelib.service.promotions import Promotions
 from chalicelib.service.reasons import Reasons
+from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
 
 OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline")
@@ -37,12 +36,12 @@ class Services(Protocol):
     """Whoever runs a kind of record; each is made when it is first asked for."""
 
     @property
-    def deliveries(self) -> Deliveries:
+    def deliveries(self) -> Runner[Any, Any, Any]:
         """Of deliveries."""
         ...
 
     @property
-    def promotions(self) -> Promotions:
+    def promotions(self) -> Runner[Any, Any, Any]:
         """Of promotions."""
         ...
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core import addresses, codec, copy_quota, pace
+from chalicelib.core import addresses, copy_quota, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
-from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.ports import Records, SlotLeases, Stored, Telemetry, Write
-from chalicelib.service import deliveries
+from chalicelib.core.errors import ParkRecord
+from chalicelib.ports import Records, SlotLeases, Stored, Telemetry
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 
 ROUNDS = 5
 """Wakes that come while it works make it look again; after so many it wakes itself."""
@@ -40,7 +40,7 @@ class CopyQuotas:
                 stored = read(key)
                 if stored is None or stored.parked:
                     return
-                quota = parse(stored)
+                quota = COPY_QUOTAS.decode(stored)
             except ParkRecord as trouble:
                 self._rebuild(key, trouble)
             else:
@@ -58,7 +58,7 @@ class CopyQuotas:
         """
         _, account, region = key.pk.split("#")
         fresh = CopyQuota(account, region, due_at=self._clock())
-        self._records.replace(write(fresh), self._clock())
+        self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
         self._telemetry.mended(key, f"The copy quota's record was written anew. {trouble}")
 
     def _counted(self, stored: Stored, quota: CopyQuota, time_left: Clock) -> bool:
@@ -72,7 +72,7 @@ class CopyQuotas:
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and not stored.astir:
             return True
-        return self._records.save(stored, write(after), (), now) and in_time
+        return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
 
     def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""
@@ -95,14 +95,8 @@ class CopyQuotas:
 
         A record that can be read, is not parked and has not ended is in the hands of the sweep, however late that is.
         """
-        try:
-            stored = self._records.read(addresses.delivery(lease.delivery))
-            if stored is None or stored.parked:
-                return False
-            delivery = deliveries.parse(stored)
-        except ParkRecord:
-            return False
-        return delivery.episode == lease.episode and not delivery.ended
+        delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
+        return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
     def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
@@ -113,16 +107,3 @@ class CopyQuotas:
             leases[lease.delivery] = lease
             self._bell.ring(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
         return True
-
-
-def parse(stored: Stored) -> CopyQuota:
-    """Read a quota from its item. Raises Unreadable."""
-    try:
-        return codec.decode(CopyQuota, stored.body, str(stored.key))
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
-
-
-def write(quota: CopyQuota) -> Write:
-    """Return the record as it shall be stored."""
-    return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)

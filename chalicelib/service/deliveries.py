@@ -1,20 +1,19 @@
-"""The lane of a delivery: carries out its commands at the target, the ledger, the copy quota and the way out."""
+"""Makes the calls of a delivery: at the target, the ledger, the copy quota, and to those who are told."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from dataclasses import dataclass
+from typing import assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
-from chalicelib.core.delivery import absorbing, machine, permissions, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import evolving, machine, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
@@ -28,16 +27,14 @@ from chalicelib.ports import (
     Records,
     Refusal,
     SlotLeases,
-    Stored,
     TargetAccount,
     Targets,
-    Telemetry,
     Write,
 )
-from chalicelib.service import hub_copies
+from chalicelib.service import codecs, hub_copies
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
-from chalicelib.service.lane import Extras, Lane
+from chalicelib.service.runner import Machine
 
 CALLS_A_SHARE = 6
 """To hold or release one: its item, its link, and a note and a message for its resource."""
@@ -45,7 +42,7 @@ CALLS_A_SHARE = 6
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPorts:
-    """What a delivery's lane works with, beside its record."""
+    """What a delivery's executor works with, beside the records."""
 
     slots: SlotLeases
     ledger: Ledger
@@ -53,42 +50,51 @@ class DeliveryPorts:
     targets: Targets
     target: TargetAccount
     notices: Notices
-    draw: Callable[[], str]
-    """Returns a random text that nobody can guess, another one each time: an attempt's nonce."""
 
 
-class Deliveries(Lane[Delivery, do.Command, ev.Event]):
-    """Works on one delivery at a time."""
+def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, ev.Event]:
+    """Decide for deliveries. ``draw`` returns a random text that nobody can guess, another one each time: a nonce."""
+
+    def record_intent(record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
+        nonces = [draw() for command in commands if isinstance(command, machine.MAKING)]
+        return machine.record_intent(record, tuple(commands), now, nonces)
+
+    return Machine(machine.outstanding, evolving.evolve, machine.due_events, record_intent)
+
+
+class DeliveryExecutor:
+    """Carries out a delivery's commands."""
 
     def __init__(
         self,
         records: Records,
         bell: Bell,
         clock: Clock,
-        telemetry: Telemetry,
         ports: DeliveryPorts,
         *,
         partition: str,
         region: str,
         trigger_tag: str,
     ) -> None:
-        super().__init__(records, bell, clock, telemetry)
+        self._records = records
+        self._bell = bell
+        self._clock = clock
         self._ports = ports
         self._partition = partition
         self._region = region
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Delivery, command: do.Command, time_left: Clock) -> ev.Event:
-        """See Lane."""
+    def perform(self, record: Delivery, command: do.Command, budget: Budget) -> ev.Event:
+        """See Executor."""
         try:
-            return self._perform_one(record, command, time_left)
+            return self._perform_one(record, command, budget)
         except Refusal as refusal:
             source = command.source if isinstance(command, do.StartCopy) else None
             attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
             nonce = "" if attempt is None else attempt.nonce
             return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
-    def _perform_one(self, delivery: Delivery, command: do.Command, time_left: Clock) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
+    def _perform_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         target = self._ports.target
         match command:
             case do.CheckTarget():
@@ -105,9 +111,9 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
                 held = lease is not None and lease.episode == delivery.episode
                 return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
-                return self._hold(delivery, command, time_left)
+                return self._hold(delivery, command, budget)
             case do.ReleaseShares(everything):
-                return self._release(delivery, time_left, everything=everything)
+                return self._release(delivery, budget, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
                 return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
@@ -213,7 +219,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
 
         A slot given back is news only where somebody lacks one.
         """
-        again = delivery.slots_asked == machine.slots_told(delivery)
+        again = delivery.slots.asked == machine.slots_told(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
@@ -226,9 +232,8 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             return None
         return stored is not None and bool(stored.body.get("full"))
 
-    def _hold(self, delivery: Delivery, hold: do.HoldShares, time_left: Clock) -> ev.Event:
+    def _hold(self, delivery: Delivery, hold: do.HoldShares, budget: Budget) -> ev.Event:
         role, _ = self._ports.targets.live(delivery.target.account) or (delivery.target.role_name, "")
-        budget = Budget(time_left)
         for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
             if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
                 return ev.SharesHeld(number)
@@ -243,8 +248,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
             self._ring_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
-    def _release(self, delivery: Delivery, time_left: Clock, *, everything: bool) -> ev.Event:
-        budget = Budget(time_left)
+    def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
         until = delivery.target.until and delivery.target.until + pace.GRACE
         for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
             if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
@@ -343,90 +347,7 @@ class Deliveries(Lane[Delivery, do.Command, ev.Event]):
         return ev.OutcomeTold()
 
     def _image(self, delivery: Delivery) -> SourceImage:
-        """Read what was known of the source when it was examined: it may be gone by now."""
-        item = self._records.get(addresses.source_image(delivery.ami))
-        if item is None:
-            raise Unreadable(f"{delivery.key}: the source image {delivery.ami} is not on record any more.")
-        return SourceImage.from_json(json.loads(item["body"]))
-
-    def decode(self, stored: Stored) -> Delivery:
-        """See Lane."""
-        return parse(stored)
-
-    def encode(self, record: Delivery) -> Mapping[str, Any]:
-        """See Lane."""
-        return plain(record)
-
-    def heard(self, record: Delivery, now: int) -> Sequence[ev.Event]:
-        """See Lane."""
-        return machine.heard(record, now)
-
-    def outstanding(self, record: Delivery, now: int) -> Sequence[do.Command]:
-        """See Lane."""
-        return machine.outstanding(record, now)
-
-    def intend(self, record: Delivery, commands: Sequence[do.Command], now: int) -> Delivery:
-        """See Lane."""
-        nonces = [self._ports.draw() for command in commands if isinstance(command, machine.MAKING)]
-        intended = machine.intend(record, tuple(commands), now, nonces)
-        return replace(intended, due_at=machine.due_at(intended))
-
-    def absorb(self, record: Delivery, event: ev.Event, now: int) -> Delivery:
-        """See Lane."""
-        return absorbing.absorb(record, event, now)
-
-    def extras(self, record: Delivery, commands: Sequence[do.Command]) -> Extras:
-        """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
-        target = record.target
-        sources = [command.source for command in commands if isinstance(command, do.StartCopy)]
-        copied = {source: record.read_from(source) for source in sources}
-        return [
-            (
-                addresses.lookup(addresses.copy_lookups(target.account, target.region, copied[source]), record.id),
-                {"kind": "lookup", "delivery": record.id, "source": source},
-            )
-            for source in sources
-        ]
-
-    def result_extras(self, record: Delivery, results: Sequence[ev.Event]) -> Extras:
-        """With the AMI's id goes the look-up for its state events."""
-        target = record.target
-        return [
-            (
-                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
-                {"kind": "lookup", "delivery": record.id},
-            )
-            for event in results
-            if isinstance(event, ev.ImageRegistered)
-        ]
-
-    def key(self, record: Delivery) -> Key:
-        """See Lane."""
-        return record.key
-
-    def state(self, record: Delivery) -> str:
-        """See Lane."""
-        return record.state.value
-
-    def due_at(self, record: Delivery) -> int | None:
-        """See Lane."""
-        return record.due_at
-
-    def latest(self, record: Delivery) -> int | None:
-        """See Lane."""
-        return machine.deadline(record)
-
-
-def parse(stored: Stored) -> Delivery:
-    """Read a delivery from its item. Raises Unreadable."""
-    return hub_copies.parse(stored)
-
-
-def plain(record: Delivery) -> dict[str, Any]:
-    """Turn a record into JSON values, without its hints."""
-    values: dict[str, Any] = codec.encode(record)
-    values.pop("hints")
-    return values
+        return codecs.source_image(self._records, delivery.ami, delivery.key)
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:

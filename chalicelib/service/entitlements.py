@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.entitlement import Entitlement, entitlement
-from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
 from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
-from chalicelib.service import hub_copies
 from chalicelib.service.bell import Clock
+from chalicelib.service.codecs import DELIVERIES, peek
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
@@ -125,11 +124,7 @@ class LiveEntitlements:
         Its delivery there made them with nonces that it has on record: tags alone prove nothing.
         """
         ident = addresses.delivery_id(self._hub, ami, self._hub, region)
-        try:
-            stored = self._records.read(addresses.delivery(ident))
-            made = None if stored is None or stored.parked else hub_copies.parse(stored)
-        except ParkRecord:
-            made = None
+        made = peek(self._records, addresses.delivery(ident), DELIVERIES)
         nonces = {attempt.nonce for attempt in made.attempts} if made else set()
         copies = self._source.copies(ami, region)
         return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
-from chalicelib.core.errors import ParkRecord
 from chalicelib.core.share import Share
 from chalicelib.ports import Grants, Ledger, Records, Refusal, SeenGrant, Stored, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
+from chalicelib.service.runner import parking
 
 AFTER = 10 * pace.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
@@ -82,7 +82,7 @@ class GrantAudit:
 
         Where time runs out the record says how far it came, and it goes on at once.
         """
-        try:
+        with parking(key, self._records, self._clock, self._telemetry):
             stored = self._records.begin(key)
             if stored is None or stored.parked:
                 return
@@ -99,9 +99,6 @@ class GrantAudit:
             self._records.save(stored, Write(key, "open", body, due), (), self._clock())
             if not place.over and not refused:
                 self._bell.ring(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
-        except ParkRecord as trouble:
-            self._records.park(key, str(trouble), self._clock())
-            self._telemetry.parked(key, str(trouble))
 
     def _look(self, key_arn: str, place: _Place, budget: Budget) -> tuple[_Place, bool]:
         """Go on from a place; returns how far it came, and whether AWS refused a page."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from chalicelib.core import addresses, codec
+from chalicelib.core import addresses
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
-from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.ports import Children, Records, Stored, TargetAccount
+from chalicelib.ports import Children, Records, TargetAccount
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.codecs import DELIVERIES, peek
 
 TELLING = 4
-"""Seconds. A step of a delivery has sixteen (``Lane.needs_seconds``), and this one publishes before."""
+"""Seconds. A step of a delivery has sixteen (``runner.CALLS_OF_STEP``), and this one publishes before."""
 
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
 
@@ -25,11 +23,7 @@ def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Even
     One that is being published is there, and nothing can take it away: whoever waits for it is told just before it is
     written down as delivered, and must not look too early.
     """
-    try:
-        stored = records.read(addresses.delivery(delivery.via))
-        copy = None if stored is None or stored.parked else parse(stored)
-    except ParkRecord:
-        copy = None
+    copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
     if copy is None or not (copy.ended or copy.state is State.PUBLISHING):
         return ev.HubCopySeen()
     if copy.state not in (State.DELIVERED, State.PUBLISHING):
@@ -63,11 +57,3 @@ def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> No
         if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id:
             cause = f"hub-copy:{delivery.id}:{delivery.episode}"
             bell.note(addresses.delivery(child.delivery), {"hub-copy": cause}, cause)
-
-
-def parse(stored: Stored) -> Delivery:
-    """Read a delivery from its item. Raises Unreadable."""
-    try:
-        return replace(codec.decode(Delivery, stored.body, str(stored.key)), hints=stored.hints)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error

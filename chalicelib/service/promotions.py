@@ -1,4 +1,4 @@
-"""The worker of a promotion: from the tag to its deliveries, and to one summary.
+"""Makes the calls of a promotion: from the tag to its deliveries, and to one summary.
 
 Each command that goes over many deliveries is a slice: it goes on as long as there is time, and says how far it came.
 """
@@ -6,13 +6,12 @@ Each command that goes over many deliveries is a slice: it goes on as long as th
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from chalicelib.core import addresses, codec, image_names, notices, preflight
-from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import absorbing
+from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
 from chalicelib.core.entitlement import launched_by
 from chalicelib.core.errors import ParkRecord, Unreadable
@@ -21,13 +20,14 @@ from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
-from chalicelib.core.promotion.head import head, places_digest
+from chalicelib.core.promotion.head import places_digest
 from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
 from chalicelib.core.targets import Resolution, Target
-from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Stored, Targets, Telemetry, Write
-from chalicelib.service import deliveries
+from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Targets
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.lane import Extras, Lane
+from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import DELIVERIES, compact, source_image
+from chalicelib.service.runner import CALLS_OF_STEP, Machine
 
 RUNNING = "running"
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
@@ -42,7 +42,7 @@ LISTED = 5000
 
 @dataclass(frozen=True, slots=True)
 class PromotionPorts:
-    """What a promotion's worker needs, beside its record."""
+    """What a promotion's executor works with, beside the records."""
 
     source: Source
     targets: Targets
@@ -50,35 +50,31 @@ class PromotionPorts:
     notices: Notices
 
 
-class Promotions(Lane[Promotion, do.Command, ev.Event]):
-    """Works on one promotion at a time."""
+PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(machine.outstanding, evolving.evolve)
 
-    def __init__(
-        self,
-        records: Records,
-        bell: Bell,
-        clock: Clock,
-        telemetry: Telemetry,
-        ports: PromotionPorts,
-        *,
-        trigger_tag: str,
-    ) -> None:
-        super().__init__(records, bell, clock, telemetry)
+
+class PromotionExecutor:
+    """Carries out a promotion's commands."""
+
+    def __init__(self, records: Records, bell: Bell, clock: Clock, ports: PromotionPorts, *, trigger_tag: str) -> None:
+        self._records = records
+        self._bell = bell
+        self._clock = clock
         self._ports = ports
         self._trigger_tag = trigger_tag
 
-    def perform(self, record: Promotion, command: do.Command, time_left: Clock) -> ev.Event:
-        """See Lane."""
+    def perform(self, record: Promotion, command: do.Command, budget: Budget) -> ev.Event:
+        """See Executor."""
         look = isinstance(command, do.LookAtTag)
         try:
-            return self._perform_one(record, command, time_left)
+            return self._perform_one(record, command, budget)
         except Refusal as refusal:
             return ev.Blocked(refusal.fault, look)
         except LostRace as race:
             what = f"{race} was written by somebody else just then."
             return ev.Blocked(Fault("lost-race", record.where, what, "It is tried again by itself."), look)
 
-    def _perform_one(self, promotion: Promotion, command: do.Command, time_left: Clock) -> ev.Event:
+    def _perform_one(self, promotion: Promotion, command: do.Command, budget: Budget) -> ev.Event:
         match command:
             case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
@@ -88,9 +84,9 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             case do.Examine():
                 return ev.Paused() if self._paused() else self._examine(promotion)
             case do.Expand(plan, cursor):
-                return ev.Paused() if self._paused() else self._expand(promotion, plan, cursor, time_left)
+                return ev.Paused() if self._paused() else self._expand(promotion, plan, cursor, budget)
             case do.CancelOthers(plan, withdraw, after):
-                return self._cancel(promotion, self._plan(promotion, plan), after, time_left, withdraw=withdraw)
+                return self._cancel(promotion, self._plan(promotion, plan), after, budget, withdraw=withdraw)
             case do.Count():
                 return self._count(promotion)
             case do.NotifyRefused(faults):
@@ -139,12 +135,12 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
         kept = sorted(kept)
         plan = addresses.digest(json.dumps([planned, kept], sort_keys=True), length=16)
         items = {
-            addresses.plan(promotion.ami, plan, number): _json(planned[start : start + PLANNED])
+            addresses.plan(promotion.ami, plan, number): compact(planned[start : start + PLANNED])
             for number, start in enumerate(range(0, len(planned), PLANNED))
         }
         listed = [*((place, True) for place in resolution.places), *((place, False) for place in kept)]
         items |= {
-            addresses.places(promotion.ami, plan, number): _json(_sorted_out(listed[start : start + LISTED]))
+            addresses.places(promotion.ami, plan, number): compact(_sorted_out(listed[start : start + LISTED]))
             for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
         }
         there = {key for key, _ in self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#")}
@@ -193,7 +189,9 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             *preflight.method_faults(image, targets),
         )
         if not faults:
-            self._records.put(addresses.source_image(promotion.ami), {"kind": "image", "body": _json(image.to_json())})
+            self._records.put(
+                addresses.source_image(promotion.ami), {"kind": "image", "body": compact(image.to_json())}
+            )
         return faults
 
     # --- deliveries --------------------------------------------------------------------------------------------------
@@ -208,13 +206,13 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             raise Unreadable(f"{promotion.key}: chunk {number} of its plan {plan} is not on record.")
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in json.loads(item["body"])]
 
-    def _expand(self, promotion: Promotion, plan: str, cursor: int, time_left: Clock) -> ev.Event:
+    def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
         if not promotion.planned:
             return ev.Expanded(0)
-        image = self._image(promotion)
+        image = source_image(self._records, promotion.ami, promotion.key)
         done, standing = 0, False
         for target, groups in self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]:
-            if done and time_left() < self.needs_seconds:
+            if done and not budget.allows(CALLS_OF_STEP):
                 break
             self._deliver(promotion, image, target, groups)
             done, standing = done + 1, standing or target.mode == "share"
@@ -226,7 +224,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
         key = addresses.delivery(ident)
         try:
             stored = self._records.read(key)
-            before = None if stored is None or stored.parked else deliveries.parse(stored)
+            before = None if stored is None or stored.parked else DELIVERIES.decode(stored)
         except ParkRecord:  # its own worker parks it; it is one target's trouble (invariant 7)
             self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
             self._give_up(promotion, ident)
@@ -241,7 +239,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             note = {"kind": "standing", "episode": promotion.episode}
             self._records.put(addresses.standing(promotion.ami), note)
         self._ports.children.add(promotion.ami, Child(ident, target.account, target.region, fresh.episode, RUNNING))
-        write = Write(key, fresh.state.value, deliveries.plain(fresh), fresh.due_at)
+        write = DELIVERIES.encode(fresh)
         if stored is None:
             self._records.create(write, self._clock())
         elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
@@ -301,10 +299,10 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             method=method,
             method_why=why,
         )
-        return absorbing.started(fresh, self._clock())
+        return delivery_started(fresh, self._clock())
 
     def _cancel(
-        self, promotion: Promotion, plan: Plan, after: str, time_left: Clock, *, withdraw: bool
+        self, promotion: Promotion, plan: Plan, after: str, budget: Budget, *, withdraw: bool
     ) -> ev.OthersCancelled:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
         upto = ""
@@ -312,7 +310,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             ends = child.state in (RUNNING, State.SHARED) and child.place not in plan
             if child.delivery <= after or not (ends or (withdraw and child.state == State.SHARED)):
                 continue
-            if upto and time_left() < self.needs_seconds:
+            if upto and not budget.allows(CALLS_OF_STEP):
                 return ev.OthersCancelled(upto)
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
             self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
@@ -333,67 +331,12 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
             self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
         return ev.SummaryNotified(any(child.state == State.SHARED for child in children))
 
-    def _image(self, promotion: Promotion) -> SourceImage:
-        item = self._records.get(addresses.source_image(promotion.ami))
-        if item is None:
-            raise Unreadable(f"{promotion.key}: its source image is not on record.")
-        return SourceImage.from_json(json.loads(item["body"]))
-
-    # --- the record --------------------------------------------------------------------------------------------------
-
-    def decode(self, stored: Stored) -> Promotion:
-        """See Lane."""
-        return parse(stored)
-
-    def encode(self, record: Promotion) -> Mapping[str, Any]:
-        """See Lane."""
-        return plain(record)
-
-    def heard(self, _record: Promotion, _now: int) -> Sequence[ev.Event]:
-        """See Lane."""
-        return ()
-
-    def outstanding(self, record: Promotion, now: int) -> Sequence[do.Command]:
-        """See Lane."""
-        return machine.outstanding(record, now)
-
-    def absorb(self, record: Promotion, event: ev.Event, now: int) -> Promotion:
-        """See Lane."""
-        return evolving.evolve(record, event, now)
-
-    def result_extras(self, record: Promotion, results: Sequence[ev.Event]) -> Extras:
-        """See Lane. The head is written with whatever may change it, so it is never older than the record."""
-        if all(isinstance(event, (ev.Counted, ev.OthersCancelled, ev.Blocked, ev.Paused)) for event in results):
-            return ()
-        return [head_item(record)]
-
-    def key(self, record: Promotion) -> Key:
-        """See Lane."""
-        return record.key
-
-    def state(self, record: Promotion) -> str:
-        """See Lane."""
-        return record.state.value
-
-    def due_at(self, record: Promotion) -> int | None:
-        """See Lane."""
-        return record.due_at
-
-
-def head_item(promotion: Promotion) -> tuple[Key, Mapping[str, Any]]:
-    """Return the item of a promotion's head, and its place."""
-    return addresses.head(promotion.ami), {"kind": "head", "body": _json(codec.encode(head(promotion)))}
-
 
 def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
     return {
         "wanted": [place for place, wanted in listed if wanted],
         "kept": [place for place, wanted in listed if not wanted],
     }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def _launched_by(target: Target) -> tuple[str, ...]:
@@ -411,18 +354,3 @@ def _via(promotion: Promotion, target: Target) -> str:
 def _passed_over(promotion: Promotion, target: Target) -> bool:
     """Whether a failed delivery is not meant: an operator asked for others, or only file or membership changed."""
     return promotion.refresh or (bool(promotion.only) and target.account not in promotion.only)
-
-
-def parse(stored: Stored) -> Promotion:
-    """Read a promotion from its item. Raises Unreadable."""
-    try:
-        return replace(codec.decode(Promotion, stored.body, str(stored.key)), hints=stored.hints)
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
-
-
-def plain(record: Promotion) -> dict[str, Any]:
-    """Turn a promotion into JSON values, without its hints."""
-    values: dict[str, Any] = codec.encode(record)
-    values.pop("hints")
-    return values

@@ -10,9 +10,9 @@ import re
 from chalicelib.core.addresses import Key
 from chalicelib.core.promotion import evolving
 from chalicelib.core.wakes import Reason
-from chalicelib.ports import Records, Write, never
-from chalicelib.service import promotions
+from chalicelib.ports import Records, never
 from chalicelib.service.bell import Clock
+from chalicelib.service.codecs import PROMOTIONS
 
 PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
@@ -39,5 +39,5 @@ class Reasons:
         if noted.found or reason.name != "tag" or named is None:
             return
         record = evolving.started(named[1], self._hub, self._region, self._clock())
-        self._records.create(Write(key, record.state.value, promotions.plain(record), record.due_at), self._clock())
+        self._records.create(PROMOTIONS.encode(record), self._clock())
         self._records.note(key, hints, self._clock(), newer=newer, leads_on=never)

@@ -22,9 +22,10 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
 from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
-from chalicelib.service import deliveries, grant_audit
+from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
+from chalicelib.service.codecs import DELIVERIES
 
 PASSES = 6
 RACES = 3
@@ -380,7 +381,7 @@ class ShareWorker:
 
     def _leads_on(self, stored: Stored) -> bool:
         """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""
-        return bool(machine.heard(deliveries.parse(stored), self._clock()))
+        return bool(machine.due_events(DELIVERIES.decode(stored), self._clock()))
 
 
 def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:

@@ -21,9 +21,9 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import State
 from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
-from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
 
@@ -142,11 +142,7 @@ class StandingPass:
 
     def _forget(self, ami: str) -> None:
         """Take the mark away where nothing is held, and the promotion that put it is over."""
-        try:
-            stored = self._records.read(addresses.promotion(ami))
-            record = None if stored is None or stored.parked else promotions.parse(stored)
-        except ParkRecord:
-            return
+        record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is State.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": record.episode})
 

@@ -15,9 +15,9 @@ from chalicelib.core.addresses import HEADS, Key
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.ports import Records, Tagged, Targets, Write
-from chalicelib.service import promotions
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 
 BASELINE = Key("discovery", "baseline")
@@ -116,14 +116,14 @@ class TagPass:
     def _leave_one(self, tagged: Tagged) -> None:
         now = self._clock()
         record = evolving.baseline(tagged.ami, self._hub, self._region, tagged.value, now)
-        if self._records.create(Write(record.key, record.state.value, promotions.plain(record), None), now):
-            self._records.put(*promotions.head_item(record))
+        if self._records.create(PROMOTIONS.encode(record), now):
+            self._records.put(*PROMOTIONS.head_item(record))
 
 
 def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int) -> bool:
     """Put a promotion that nobody has looked at yet, and wake it. False: there is one."""
     record = evolving.started(ami, hub, region, now)
-    if not records.create(Write(record.key, record.state.value, promotions.plain(record), record.due_at), now):
+    if not records.create(PROMOTIONS.encode(record), now):
         return False
     bell.ring(record.key, f"discovered:{now // 60}")
     return True

@@ -1,6 +1,7 @@
 """``drain``: pause, ask deliveries to end by the hint that the service knows, and see every share closed."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from chalicelib.core.delivery import events, machine
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
 from chalicelib.core.targets import Target
 from chalicelib.ports import Write
-from chalicelib.service import deliveries
+from chalicelib.service.codecs import DELIVERIES
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION, AMI = "123456789012", "ami-promoter-us-east-1", "us-east-1", "ami-0123456789abcdef0"
@@ -53,7 +54,7 @@ def a_delivery(account, state, episode=1):
 
 def put(table, record):
     """Store a delivery as the service does."""
-    write = Write(record.key, record.state.value, deliveries.plain(record), NINE + 3600)
+    write = replace(DELIVERIES.encode(record), due_at=NINE + 3600)
     assert DynamoRecords(table).create(write, NINE)
     return record
 
@@ -74,7 +75,7 @@ def a_share(table, account, state=share.State.OPEN, **changes):
 
 def heard(table, record, now=NINE):
     """What the delivery's lane makes of the hints on its record."""
-    return machine.heard(deliveries.parse(DynamoRecords(table).read(record.key)), now)
+    return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
 def every_state(table):

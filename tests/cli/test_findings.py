@@ -287,7 +287,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
         ([], False, 60, None),
         ([a_delivery("copying")], False, 3600, None),
         ([a_delivery("delivered", copies=[{"copy": COPY}])], False, 3600, None),
-        ([a_delivery("failed", leftovers=[COPY])], False, 3600, None),
+        ([a_delivery("failed", cleanup={"leftovers": [COPY]})], False, 3600, None),
     ],
 )
 def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):

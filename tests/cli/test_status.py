@@ -74,7 +74,7 @@ def scene(table):
         shares=(delivery.Share(SNAPSHOT, "333333333333"),),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
-    failed = a_delivery(DEV, delivery.State.FAILED, faults=(FAULT,), leftovers=("snap-8",))
+    failed = a_delivery(DEV, delivery.State.FAILED, faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     under_way = a_delivery(
         PROD,
         delivery.State.COPYING,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core.delivery import absorbing
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import evolving
 from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, Snapshot, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import Target
@@ -21,7 +21,7 @@ ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a
 
 def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
     """A delivery of two encrypted snapshots that entered ``state`` now, with what its state takes for granted."""
-    fresh = absorbing.started(
+    fresh = evolving.started(
         Delivery(
             id="0123456789abcdef0123",
             hub=HUB,
@@ -36,7 +36,7 @@ def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
         ),
         NOW,
     )
-    ready = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY), NOW)
+    ready = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY), NOW)
     late = ORDER.index(state) > ORDER.index(State.WAITING)
     built = replace(
         ready if late or state is State.WAITING else fresh,

@@ -11,10 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core import codec, pace
-from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import ENDED, Attempt, CopyState, Delivery, State
+from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery.model import (
+    ENDED,
+    Attempt,
+    Cleanup,
+    CopyState,
+    Delivery,
+    ImageRequest,
+    SlotRequest,
+    State,
+)
 from chalicelib.core.errors import IllegalEvent
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 
@@ -37,10 +46,10 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
 
     if type(event) not in row:
         with pytest.raises(IllegalEvent, match=state.value):
-            absorbing.absorb(delivery, event, NOW)
+            evolving.evolve(delivery, event, NOW)
         return
     try:
-        after = absorbing.absorb(delivery, event, NOW)
+        after = evolving.evolve(delivery, event, NOW)
     except IllegalEvent:
         pytest.fail(f"{type(event).__name__} in {state} leads out of the table")
     assert after.state in row[type(event)]
@@ -65,11 +74,11 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
     seen_states, now = [delivery], NOW
     for pick in picks:
         wanted = machine.outstanding(delivery, now)
-        delivery = machine.intend(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
+        delivery = machine.record_intent(delivery, wanted, now, [f"nonce-{now}-{n}" for n in range(len(wanted))])
         legal = [e for e in EVENTS if type(e) in machine.TRANSITIONS[delivery.state]]
         if not legal:
             break
-        delivery = absorbing.absorb(delivery, legal[pick % len(legal)], now)
+        delivery = evolving.evolve(delivery, legal[pick % len(legal)], now)
         delivery = replace(delivery, hints=dict.fromkeys(hints, f"1:{pick}"))
         seen_states.append(delivery)
         now += pick % 700
@@ -93,7 +102,7 @@ def test_at_its_due_date_there_is_something_to_do_or_to_hear(picks, method):
         due = machine.due_at(delivery)
         if due is not None:
             when = max(due, NOW)
-            assert machine.outstanding(delivery, when) or machine.heard(delivery, when)
+            assert machine.outstanding(delivery, when) or machine.due_events(delivery, when)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), st.sampled_from(METHODS))
@@ -132,8 +141,8 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
-    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = absorbing.absorb(replace(opening, kept=True), ev.SharesOpened(), NOW)
+    opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
+    done = evolving.evolve(replace(opening, kept=True), ev.SharesOpened(), NOW)
 
     assert opening.state is State.OPENING
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
@@ -145,34 +154,34 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     """Like one that was copied; and if it turns out not to be the image, they are given back."""
     fresh = a_delivery()
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
-    opening = absorbing.absorb(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert opening.state is State.OPENING
     assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
-    held = machine.intend(opening, machine.outstanding(opening, NOW), NOW, ())
-    verifying = absorbing.absorb(held, ev.SharesOpened(), NOW)
+    held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
+    verifying = evolving.evolve(held, ev.SharesOpened(), NOW)
     assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
-    there = absorbing.absorb(verifying, ev.ImageSeen("available"), NOW)
+    there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
 
-    for _ in range(absorbing.VERIFY_TRIES):
-        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    for _ in range(evolving.VERIFY_TRIES):
+        verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
     assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
 def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
     """One that has its grant is not taken for the other; a deadline passes over the other's refusal, and says so."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
-    opening = absorbing.absorb(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     hints = {share.hint: "1:open" for share in opening.shares}
     (spot,) = [share.hint for share in opening.shares if share.holder == SPOT]
     held = replace(opening, kept=True, hints={**hints, spot: "1:waits:code\x1fthere\x1fIt is refused.\x1fDeploy it."})
 
-    assert machine.heard(held, NOW) == ()
-    assert machine.heard(replace(held, hints=hints), NOW) == (ev.SharesOpened(),)
-    late = absorbing.absorb(held, ev.DeadlinePassed(), NOW)
+    assert machine.due_events(held, NOW) == ()
+    assert machine.due_events(replace(held, hints=hints), NOW) == (ev.SharesOpened(),)
+    late = evolving.evolve(held, ev.DeadlinePassed(), NOW)
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
 
@@ -183,7 +192,7 @@ def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
     In whichever order the ledger tells of them.
     """
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
-    opening = absorbing.absorb(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
+    opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
     refused = {account.hint: "1:refused:code\x1fwhere\x1fwhat.\x1fcure."}
     opened = {share.hint: "1:open" for share in others}
@@ -192,14 +201,14 @@ def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
         len(opening.shares)
     ] * 2
     held = replace(opening, kept=True, hints={**refused, **opened})
-    assert machine.heard(held, NOW) == (ev.ShareRefused(FAULT),)
+    assert machine.due_events(held, NOW) == (ev.ShareRefused(FAULT),)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """Release comes first in `registering`."""
     copying = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
-    after = absorbing.absorb(copying, event, NOW)
+    after = evolving.evolve(copying, event, NOW)
 
     assert after.state is State.REGISTERING
     kinds = [type(command) for command in machine.outstanding(after, NOW)]
@@ -227,31 +236,31 @@ def test_linger_keeps_the_shares_for_a_while():
 
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first, and releases only when they are seen ended or gone."""
-    stopping = absorbing.absorb(
+    stopping = evolving.evolve(
         with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     assert stopping.state is State.STOPPING
     assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
 
-    waiting = absorbing.absorb(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
+    waiting = evolving.evolve(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
     assert waiting.state is State.STOPPING
 
     later = NOW + pace.SILENCE
-    once = absorbing.absorb(waiting, ev.LeftoversSeen((), ()), later)
+    once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
     assert once.state is State.STOPPING
-    over = absorbing.absorb(once, ev.LeftoversSeen((), ()), later + pace.ABSENCE)
-    assert (over.state, over.tidied) == (State.TIDYING, True)
+    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + pace.ABSENCE)
+    assert (over.state, over.cleanup.done) == (State.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """A copy whose id is known and that one look does not show is not gone."""
-    stopping = absorbing.absorb(
+    stopping = evolving.evolve(
         with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
-    stale = absorbing.absorb(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
-    shown = absorbing.absorb(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
-    once_more = absorbing.absorb(shown, ev.LeftoversSeen((), ()), NOW + 1060)
+    stale = evolving.evolve(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
+    shown = evolving.evolve(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
+    once_more = evolving.evolve(shown, ev.LeftoversSeen((), ()), NOW + 1060)
 
     assert [d.state for d in (stale, shown, once_more)] == [State.STOPPING] * 3
     assert not any(do.ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
@@ -261,22 +270,22 @@ def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a door open."""
     stopping = a_delivery(State.STOPPING, held=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
-    once = absorbing.absorb(stopping, refused, NOW + 200)
-    twice = absorbing.absorb(once, refused, NOW + 240)
+    once = evolving.evolve(stopping, refused, NOW + 200)
+    twice = evolving.evolve(once, refused, NOW + 240)
     assert twice.state is State.TIDYING
     assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
 
     late = machine.deadline(twice)
-    passed = absorbing.absorb(twice, ev.DeadlinePassed(), late)
+    passed = evolving.evolve(twice, ev.DeadlinePassed(), late)
     assert machine.outstanding(replace(passed, held=False), late) == (do.FindLeftovers(),)
-    over = absorbing.absorb(passed, refused, late)
-    assert (over.tidied, over.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
+    over = evolving.evolve(passed, refused, late)
+    assert (over.cleanup.done, over.cleanup.leftovers, over.faults) == (True, ("snap-0ac",), (FAULT,))
 
 
 def test_it_never_ends_while_it_holds_a_share():
     """The outcome is told only when nothing is held."""
     for state in (State.PUBLISHING, State.TIDYING):
-        holding = a_delivery(state, held=True, tidied=True)
+        holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
         assert not any(isinstance(c, do.TellOutcome) for c in machine.outstanding(holding, NOW))
 
 
@@ -285,7 +294,7 @@ def test_it_never_ends_while_it_holds_a_share():
 
 def slots(delivery: Delivery, count: int) -> Delivery:
     """The delivery with so many slots granted to it for an hour."""
-    return replace(delivery, slots_granted=count, slots_until=NOW + pace.LEASE)
+    return delivery.with_slots(granted=count, until=NOW + pace.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
@@ -298,8 +307,8 @@ def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
     """One look that shows nothing is no proof; a second one after the silence is, and the copy is wanted again."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    early = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + pace.SILENCE - 1)
-    late = absorbing.absorb(early, ev.CopiesFound(()), NOW + pace.SILENCE)
+    early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + pace.SILENCE - 1)
+    late = evolving.evolve(early, ev.CopiesFound(()), NOW + pace.SILENCE)
 
     assert early.copies[0].state is C.INTENDED
     assert late.copies[0].state is C.WANTED
@@ -308,8 +317,8 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look comes when the silence is over: it may be stale, so there is a second one."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    first = absorbing.absorb(delivery, ev.CopiesFound(()), NOW + 2 * pace.SILENCE)
-    second = absorbing.absorb(first, ev.CopiesFound(()), NOW + 2 * pace.SILENCE + pace.ABSENCE)
+    first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * pace.SILENCE)
+    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * pace.SILENCE + pace.ABSENCE)
 
     assert (first.copies[0].state, first.copies[0].next_look) == (C.INTENDED, NOW + 2 * pace.SILENCE + pace.ABSENCE)
     assert second.copies[0].state is C.WANTED
@@ -323,29 +332,29 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
         seen("snap-0a", "pending", copy="snap-0old", started_at=NOW, nonce="earlier"),
     )
-    after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
+    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
     assert after.copies[0].copy == "snap-0old"
     assert do.DeleteSnapshots(("snap-0young",)) in machine.outstanding(after, NOW)
 
 
 def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
-    """The answer of a call that was given up comes late: what it made is trash."""
+    """The answer of a call that was given up comes late: what it made is to be deleted."""
     delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.PENDING)
-    after = absorbing.absorb(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
+    after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
-    assert after.trash == ("snap-0late",)
+    assert after.cleanup.to_delete == ("snap-0late",)
 
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no token either."""
-    delivery = a_delivery(State.REGISTERING, register_intended_at=NOW, register_tries=1)
+    delivery = a_delivery(State.REGISTERING, request=ImageRequest(NOW, tries=1))
     assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
 
-    waiting = absorbing.absorb(delivery, ev.ImageNotFound(), NOW)
+    waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
     assert machine.outstanding(waiting, NOW + pace.SILENCE - 1) == ()
-    looked = absorbing.absorb(waiting, ev.ImageNotFound(), NOW + pace.SILENCE)
+    looked = evolving.evolve(waiting, ev.ImageNotFound(), NOW + pace.SILENCE)
     assert machine.outstanding(looked, NOW + pace.SILENCE) == (do.RegisterImage(),)
 
 
@@ -354,7 +363,7 @@ def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     unheard = ev.Refused("StartCopy", ev.Why.THROTTLED, FAULT, "snap-0a", unknown=True)
 
-    assert absorbing.absorb(delivery, unheard, NOW).copies[0].state is C.INTENDED
+    assert evolving.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
 
 
 # --- law 5: an event is a hint ----------------------------------------------------------------------------------------
@@ -369,7 +378,7 @@ def test_a_hint_makes_it_look_and_is_heard_once():
     hinted = replace(delivery, hints={"look#snap-0a": "event-1"})
     assert machine.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
 
-    still = absorbing.absorb(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
+    still = evolving.evolve(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
     assert still.state is State.COPYING
     assert machine.outstanding(still, NOW) == ()
 
@@ -378,7 +387,7 @@ def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: it fails, and everything made is removed."""
     delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
-    after = absorbing.absorb(delivery, event, NOW)
+    after = evolving.evolve(delivery, event, NOW)
 
     assert (after.state, after.ending) == (State.STOPPING, State.FAILED)
     assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
@@ -388,21 +397,21 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
     """Absence in an eventually consistent read is weak evidence."""
     delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
     for minute in range(1, 4):
-        delivery = absorbing.absorb(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
+        delivery = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
         assert delivery.state is State.COPYING
 
-    gone = absorbing.absorb(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 300)
+    gone = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 300)
     assert [fault.code for fault in gone.faults] == ["copy-vanished"]
 
 
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; a difference that three looks show is one, and the AMI is removed."""
     delivery = a_delivery(State.VERIFYING, image="ami-0b")
-    for _ in range(absorbing.VERIFY_TRIES - 1):
-        delivery = absorbing.absorb(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+    for _ in range(evolving.VERIFY_TRIES - 1):
+        delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
         assert delivery.state is State.VERIFYING
 
-    wrong = absorbing.absorb(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
+    wrong = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
     assert wrong.state is State.STOPPING
     assert wrong.faults == (FAULT,)
 
@@ -414,14 +423,14 @@ def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_m
     """A grant takes up to five minutes to work everywhere; the errored copy is deleted before the next try."""
     delivery = slots(with_copies(a_delivery(State.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
     late = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
-    after = absorbing.absorb(delivery, late, NOW)
+    after = evolving.evolve(delivery, late, NOW)
 
     assert after.copies[0].not_before == NOW + 60
     wanted = machine.outstanding(after, NOW + 60)
     assert wanted == (do.DeleteSnapshots(("snap-0ac",)), do.FindCopies())
 
-    deleted = absorbing.absorb(after, ev.SnapshotsDeleted(("snap-0ac",)), NOW + 60)
-    listed = absorbing.absorb(deleted, ev.CopiesFound(()), NOW + 60)
+    deleted = evolving.evolve(after, ev.SnapshotsDeleted(("snap-0ac",)), NOW + 60)
+    listed = evolving.evolve(deleted, ev.CopiesFound(()), NOW + 60)
     assert machine.outstanding(listed, NOW + 60) == (do.StartCopy("snap-0a"),)
 
 
@@ -429,7 +438,7 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
     """Then it is no delay but a missing right, and the message says which."""
     delivery = with_copies(a_delivery(State.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
-    after = absorbing.absorb(delivery, event, NOW)
+    after = evolving.evolve(delivery, event, NOW)
 
     assert after.ending is State.FAILED
     assert "Given key ID is not accessible" in after.faults[0].what
@@ -439,16 +448,16 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
 def test_a_missing_role_is_waited_for_with_one_notice():
     """First refusal: one notice; then it looks again, until the queue deadline names the refusal as the cause."""
     refused = ev.Refused("CheckTarget", ev.Why.ROLE, FAULT)
-    checking = absorbing.absorb(a_delivery(), refused, NOW)
+    checking = evolving.evolve(a_delivery(), refused, NOW)
     assert machine.outstanding(checking, NOW) == (do.TellWaiting(),)
 
-    told = absorbing.absorb(checking, ev.ToldWaiting(), NOW)
+    told = evolving.evolve(checking, ev.ToldWaiting(), NOW)
     assert machine.outstanding(told, NOW) == ()
     assert machine.outstanding(told, NOW + 60) == (do.CheckTarget(),)
 
-    again = absorbing.absorb(told, refused, NOW + 60)
+    again = evolving.evolve(told, refused, NOW + 60)
     assert do.TellWaiting() not in machine.outstanding(again, NOW + 7200)
-    over = absorbing.absorb(again, ev.DeadlinePassed(), NOW + 24 * 3600)
+    over = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
     assert FAULT.what in over.faults[0].what
     assert "deploy/target.yaml" in over.faults[0].cure
     assert over.ending is State.FAILED
@@ -457,10 +466,10 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour has nothing to do with the twenty-fourth."""
     copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
-    throttled = absorbing.absorb(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
-    looked = absorbing.absorb(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
-    passed = absorbing.absorb(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
-    over = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
+    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
+    looked = evolving.evolve(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
+    passed = evolving.evolve(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
+    over = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
 
     assert FAULT.what not in over.faults[0].what
 
@@ -473,23 +482,23 @@ def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
 
     twin = seen("snap-0a", "completed", copy="snap-0late", nonce="earlier")
-    counted = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
+    counted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed"), twin)), NOW)
     assert machine.outstanding(counted, NOW) == (do.DeleteSnapshots(("snap-0late",)), do.RegisterImage())
 
 
 def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     """It may be in use since long: it is left, and said."""
-    verifying = absorbing.absorb(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    for _ in range(absorbing.VERIFY_TRIES):
-        verifying = absorbing.absorb(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
+    verifying = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    for _ in range(evolving.VERIFY_TRIES):
+        verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
 
-    assert (verifying.state, verifying.tidied, verifying.leftovers) == (State.TIDYING, True, ("ami-0b",))
+    assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (State.TIDYING, True, ("ami-0b",))
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:2:0:0"), C.INTENDED, C.PENDING), 2)
-    after = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2)
+    after = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
@@ -497,9 +506,9 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 
 def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots_asked="1:1:0:0"), C.INTENDED, C.PENDING), 2)
-    refused = absorbing.absorb(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
-    after = absorbing.absorb(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
+    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2)
+    refused = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
 
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
@@ -508,11 +517,11 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
     """And says which state lasted too long, and what to do."""
     delivery = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
-    assert machine.heard(delivery, late) == (ev.DeadlinePassed(),)
+    assert machine.due_events(delivery, late) == (ev.DeadlinePassed(),)
 
-    passed = absorbing.absorb(delivery, ev.DeadlinePassed(), late)
+    passed = evolving.evolve(delivery, ev.DeadlinePassed(), late)
     assert machine.outstanding(passed, late) == (do.FindCopies(),)
-    after = absorbing.absorb(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
+    after = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
     assert after.state is State.STOPPING
     assert after.faults[0].code == "deadline-copying"
     assert "copy_deadline" in after.faults[0].cure
@@ -521,44 +530,44 @@ def test_a_deadline_while_copying_deletes_the_copies_first():
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """A role deleted in mid-copy must not keep the record for ever."""
     stopping = with_copies(a_delivery(State.STOPPING, held=True), C.PENDING, C.COMPLETED)
-    assert machine.heard(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
+    assert machine.due_events(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
 
-    after = absorbing.absorb(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
+    after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
     assert after.state is State.TIDYING
-    assert after.leftovers == ("snap-0ac", "snap-0bc")
+    assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
 
 def test_cancelling_before_anything_was_made_ends_at_once():
     """Nothing to find and nothing to remove."""
-    after = absorbing.absorb(a_delivery(State.WAITING), ev.CancelAsked(), NOW)
+    after = evolving.evolve(a_delivery(State.WAITING), ev.CancelAsked(), NOW)
 
     assert after.state is State.TIDYING
     assert machine.outstanding(after, NOW) == (do.TellOutcome(),)
-    assert absorbing.absorb(after, ev.OutcomeTold(), NOW).state is State.CANCELLED
+    assert evolving.evolve(after, ev.OutcomeTold(), NOW).state is State.CANCELLED
 
 
 def test_what_register_image_was_intended_for_finishes_and_stays():
     """A tag removed then is too late for this delivery."""
     hints = {"cancel": "1:tag"}
-    intended = a_delivery(State.REGISTERING, register_intended_at=NOW, hints=hints)
+    intended = a_delivery(State.REGISTERING, request=ImageRequest(NOW), hints=hints)
     not_yet = a_delivery(State.REGISTERING, hints=hints)
 
-    assert machine.heard(intended, NOW) == ()
-    assert machine.heard(not_yet, NOW) == (ev.CancelAsked(),)
+    assert machine.due_events(intended, NOW) == ()
+    assert machine.due_events(not_yet, NOW) == (ev.CancelAsked(),)
 
 
 def test_a_cancel_of_an_earlier_episode_is_not_heard():
     """Hints that belong to an episode end with it."""
-    assert machine.heard(a_delivery(State.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
+    assert machine.due_events(a_delivery(State.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_what_is_there_already_is_taken_up():
     """An AMI of ours goes to be verified; finished copies are not made again."""
     delivery = a_delivery()
-    found = absorbing.absorb(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
+    found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
     assert (found.state, found.image) == (State.VERIFYING, "ami-0b")
 
-    half = absorbing.absorb(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
+    half = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
     assert half.state is State.WAITING
     assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
 
@@ -567,18 +576,18 @@ def test_unencrypted_snapshots_need_no_key_share():
     """Only encrypted ones do; the copy encrypts them all."""
     plain = a_delivery()
     plain = replace(plain, snapshots=tuple(replace(s, key_arn=None) for s in plain.snapshots))
-    ready = absorbing.absorb(plain, ev.TargetReady(TARGET_KEY), NOW)
+    ready = evolving.evolve(plain, ev.TargetReady(TARGET_KEY), NOW)
 
     assert [share.resource for share in ready.shares] == ["resource#snapshot#snap-0a", "resource#snapshot#snap-0b"]
 
 
 @pytest.mark.parametrize(
-    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"register_intended_at": NOW}, "AMI golden-1")]
+    ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
 )
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     """The role is gone after RegisterImage, heard or unheard: its owner is told what to remove."""
     delivery = with_copies(
         a_delivery(State.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )
-    after = absorbing.absorb(delivery, ev.DeadlinePassed(), NOW)
-    assert after.leftovers[-1] == named
+    after = evolving.evolve(delivery, ev.DeadlinePassed(), NOW)
+    assert after.cleanup.leftovers[-1] == named

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chalicelib.core import pace
-from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import CopyState, State
+from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery.model import CopyState, SlotRequest, State
 from tests.core.deliveries import NOW, a_delivery, seen
 
 
 def at_work(now):
     """A delivery with a slot for each copy, that has started none; its checks were at NOW."""
     return replace(
-        a_delivery(State.COPYING), opened_at=now, next_try=now, slots_granted=2, slots_until=now + pace.LEASE
+        a_delivery(State.COPYING), opened_at=now, next_try=now, slots=SlotRequest(granted=2, until=now + pace.LEASE)
     )
 
 
@@ -32,7 +32,7 @@ def test_after_that_they_are_listed_first():
     assert machine.outstanding(delivery, later) == (do.FindCopies(),)
 
     there = seen("snap-0a", "completed", copy="snap-9a")
-    found = absorbing.absorb(delivery, ev.CopiesFound((there,)), later)
+    found = evolving.evolve(delivery, ev.CopiesFound((there,)), later)
     assert [(copy.state, copy.copy) for copy in found.copies] == [
         (CopyState.COMPLETED, "snap-9a"),
         (CopyState.WANTED, None),

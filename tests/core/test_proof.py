@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core import pace
-from chalicelib.core.delivery import absorbing, machine, proof
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import Attempt, CopyState, State
+from chalicelib.core.delivery import evolving, machine, proof
+from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, State
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
@@ -38,11 +38,11 @@ def shown(image: str, **changes: object) -> ev.ShownImage:
 def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_or_deleted(changes):
     """Planted under the target's key before the delivery looks: all is copied anew, and it is named and left."""
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
-    ready = absorbing.absorb(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
+    ready = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
 
     assert ready.state is State.WAITING
     assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
-    assert (ready.trash, ready.unproven) == ((), ("snap-0ax",))
+    assert (ready.cleanup.to_delete, ready.cleanup.unproven) == ((), ("snap-0ax",))
     plan = proof.removal(ready, (), planted)
     assert (plan.copies, plan.unproven) == ((), ("snap-0ax",))
 
@@ -58,19 +58,19 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     """After a crash between CopySnapshot and its answer; and what an older attempt made late is deleted."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
-    adopted = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW)
+    adopted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW)
     late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
-    both = absorbing.absorb(adopted, ev.CopiesFound((seen("snap-0a", "pending"), late)), NOW)
+    both = evolving.evolve(adopted, ev.CopiesFound((seen("snap-0a", "pending"), late)), NOW)
 
     assert (adopted.copies[0].state, adopted.copies[0].copy) == (C.PENDING, "snap-0ac")
-    assert (both.copies[0].copy, both.trash) == ("snap-0ac", ("snap-0late",))
+    assert (both.copies[0].copy, both.cleanup.to_delete) == ("snap-0ac", ("snap-0late",))
 
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
     """Somebody copied the tag from our snapshot before we heard of it."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
+    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
     assert (after.state, after.ending) == (State.STOPPING, State.FAILED)
     (fault,) = after.faults
@@ -83,11 +83,11 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
     """What was found, and not answered, is listed once more when all copies are completed."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    ready = absorbing.absorb(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
+    ready = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
     assert machine.outstanding(ready, NOW) == (do.FindCopies(),)
 
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = absorbing.absorb(ready, ev.CopiesFound(twins), NOW)
+    after = evolving.evolve(ready, ev.CopiesFound(twins), NOW)
     assert [fault.code for fault in after.faults] == ["attempt-doubled"]
     assert not {"snap-0ac", "snap-0x"} & set(proof.removal(after, (), twins).copies)
 
@@ -96,9 +96,9 @@ def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
     delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
-    after = absorbing.absorb(delivery, ev.CopiesFound(twins), NOW)
+    after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
-    assert (after.state, after.unproven) == (State.REGISTERING, ("snap-0x",))
+    assert (after.state, after.cleanup.unproven) == (State.REGISTERING, ("snap-0x",))
     assert after.copies[0].copy == "snap-0ac"
 
 
@@ -143,16 +143,16 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
     """And CopyImage's is its token, the same one until its AMI has been discarded."""
     delivery = a_delivery(State.COPYING, attempts=(), slots_granted=2, slots_until=NOW + pace.LEASE)
     wanted = machine.outstanding(delivery, NOW)
-    intended = machine.intend(delivery, wanted, NOW, ["n1", "n2"])
+    intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
     whole = a_delivery(State.REGISTERING, method="image", attempts=())
-    first = machine.intend(whole, (do.RegisterImage(),), NOW, ["n3"])
-    again = machine.intend(replace(first, register_intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
-    discarding = replace(again, image="ami-0b", discarding=True)
-    gone = absorbing.absorb(discarding, ev.ImageDiscarded(), NOW + 200 + pace.SILENCE)
-    anew = machine.intend(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
+    first = machine.record_intent(whole, (do.RegisterImage(),), NOW, ["n3"])
+    again = machine.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
+    discarding = replace(again, image="ami-0b").with_request(discarding=True)
+    gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + pace.SILENCE)
+    anew = machine.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW), Attempt("n2", "snap-0b", NOW))
-    assert (first.token, again.token, gone.token, anew.token) == ("n3", "n3", "", "n5")
+    assert (first.request.token, again.request.token, gone.request.token, anew.request.token) == ("n3", "n3", "", "n5")
     assert [one.nonce for one in anew.attempts] == ["n3", "n5"]
 
 
@@ -161,8 +161,8 @@ def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     refused = ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
-    assert [one.source for one in absorbing.absorb(delivery, refused, NOW).attempts] == ["snap-0b", ""]
-    unheard = absorbing.absorb(delivery, replace(refused, why=ev.Why.THROTTLED, unknown=True), NOW)
+    assert [one.source for one in evolving.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
+    unheard = evolving.evolve(delivery, replace(refused, why=ev.Why.THROTTLED, unknown=True), NOW)
     assert unheard.attempts == delivery.attempts
 
 
@@ -170,8 +170,8 @@ def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two at once: by the time the one is refused the other may have made a copy, whose nonce must not be forgotten."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
     late = ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
-    whole = a_delivery(State.REGISTERING, register_intended_at=NOW)
+    whole = a_delivery(State.REGISTERING, request=ImageRequest(NOW))
 
-    assert absorbing.absorb(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
-    after = absorbing.absorb(whole, replace(late, step="RegisterImage", source=None), NOW)
-    assert (after.register_intended_at, after.attempts) == (NOW, whole.attempts)
+    assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
+    after = evolving.evolve(whole, replace(late, step="RegisterImage", source=None), NOW)
+    assert (after.request.intended_at, after.attempts) == (NOW, whole.attempts)

@@ -8,10 +8,10 @@ import pytest
 
 from chalicelib.adapters.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.core import comparison
-from chalicelib.core.delivery import absorbing, machine
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import Delivery, Snapshot, State
+from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
 from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume
@@ -19,19 +19,20 @@ from tests.core.images import an_image, describe_image, describe_snapshot, descr
 LATE = ev.ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))
 MINUTE = 60
+BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
 
 
 def a_whole(state: State = State.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy began, just now; it is pending."""
     image = {"image": "ami-0b"} if state is State.VERIFYING else {}
-    begun = {"opened_at": NOW, "register_intended_at": NOW, "whole_intended_at": NOW, "held": True}
+    begun = {"opened_at": NOW, "request": BEGUN, "held": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
 
-def absorbed(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
+def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
     """The delivery after these events, each so many seconds after the opening."""
     for event, at in events:
-        delivery = absorbing.absorb(delivery, event, NOW + at)
+        delivery = evolving.evolve(delivery, event, NOW + at)
     return delivery
 
 
@@ -40,7 +41,7 @@ def absorbed(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
 
 def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
     """From the checks straight to opening: CopyImage has a limit of its own."""
-    after = absorbing.absorb(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
+    after = evolving.evolve(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
 
     assert after.state is State.OPENING
     assert [share.resource.split("#")[1] for share in after.shares] == ["image", "snapshot", "snapshot", "key"]
@@ -52,10 +53,10 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
 def test_the_shares_are_held_until_the_ami_is_available():
     """Then they are released before anything else, or after the linger that was set."""
     running = a_whole()
-    for delivery in (running, a_whole(State.REGISTERING), absorbed(running, (ev.ImageSeen("pending"), 600))):
+    for delivery in (running, a_whole(State.REGISTERING), after_events(running, (ev.ImageSeen("pending"), 600))):
         assert machine.needs_shares(delivery)
         assert not any(isinstance(c, do.ReleaseShares) for c in machine.outstanding(delivery, NOW + 10**5))
-    there = absorbed(running, (AVAILABLE, 600))
+    there = after_events(running, (AVAILABLE, 600))
     lingering = replace(there, target=replace(there.target, linger=300))
 
     assert machine.outstanding(there, NOW + 600)[0] == do.ReleaseShares(all=False)
@@ -69,8 +70,9 @@ def test_the_shares_are_held_until_the_ami_is_available():
 @pytest.mark.parametrize(("at", "state"), [(600, State.REGISTERING), (601, State.STOPPING)])
 def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI, or its storage: EC2's words are told after ten minutes."""
-    after = absorbed(
-        a_whole(State.REGISTERING, discarded=("ami-0a",)), (ev.Refused("RegisterImage", ev.Why.NOT_YET, FAULT), at)
+    after = after_events(
+        a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
+        (ev.Refused("RegisterImage", ev.Why.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
@@ -79,8 +81,8 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
-    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(absorbing.NAME_NOT_FREE, "w", "w.", "c."))
-    after = absorbed(a_whole(State.REGISTERING, discarded=("ami-0b",)), (taken, 900))
+    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(evolving.NAME_NOT_FREE, "w", "w.", "c."))
+    after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
 
     assert after.state is State.REGISTERING
     assert machine.outstanding(after, NOW + 960) == (do.RegisterImage(),)
@@ -88,7 +90,7 @@ def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
 
 def test_too_many_copies_are_waited_for():
     """300 at once: until the copy deadline."""
-    after = absorbed(a_whole(State.REGISTERING), (ev.Refused("RegisterImage", ev.Why.LIMIT, FAULT), 5000))
+    after = after_events(a_whole(State.REGISTERING), (ev.Refused("RegisterImage", ev.Why.LIMIT, FAULT), 5000))
 
     assert after.state is State.REGISTERING
     assert machine.deadline(after) == NOW + after.target.copy_deadline
@@ -99,31 +101,31 @@ def test_too_many_copies_are_waited_for():
 
 def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itself_then_tried_anew():
     """Once at once, so that its name becomes free, and once after two minutes; the next try knows of it."""
-    failed = absorbed(a_whole(), (LATE, 12))
+    failed = after_events(a_whole(), (LATE, 12))
     assert machine.outstanding(failed, NOW + 12) == (do.DiscardImage(),)
 
-    once = absorbed(failed, (ev.ImageDiscarded(), 13))
+    once = after_events(failed, (ev.ImageDiscarded(), 13))
     assert machine.outstanding(once, NOW + 119) == ()
     assert machine.outstanding(once, NOW + 120) == (do.DiscardImage(),)
 
-    twice = absorbed(once, (ev.ImageDiscarded(), 120))
-    assert (twice.discarded, twice.image) == (("ami-0b",), None)
+    twice = after_events(once, (ev.ImageDiscarded(), 120))
+    assert (twice.request.discarded, twice.image) == (("ami-0b",), None)
     assert machine.outstanding(twice, NOW + 120) == (do.RegisterImage(),)
     assert machine.needs_shares(twice)
 
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Two at once: the other's call may answer when all is over."""
-    trying = a_whole(State.REGISTERING, discarded=("ami-0b",))
+    trying = a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
-    assert absorbed(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
-    assert absorbed(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
+    assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
+    assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
 
 
 @pytest.mark.parametrize(
     ("changes", "event"),
     [
-        ({"whole_intended_at": NOW + 601}, LATE),
+        ({"request": replace(BEGUN, whole_intended_at=NOW + 601)}, LATE),
         ({}, ev.ImageSeen("failed", reason="The disk is full")),
         ({"adopted": True}, LATE),
     ],
@@ -131,7 +133,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
 )
 def test_other_failures_are_told(changes, event):
     """EC2's words, and what to look at."""
-    (fault,) = absorbed(a_whole(**changes), (event, 700)).faults
+    (fault,) = after_events(a_whole(**changes), (event, 700)).faults
 
     assert fault.code == "image-copy-failed"
     assert event.reason in fault.what
@@ -140,10 +142,10 @@ def test_other_failures_are_told(changes, event):
 
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
     """One look that does not show it is nothing; and its shares stay until its snapshots are seen gone."""
-    once = absorbed(a_whole(), (ev.ImageSeen("missing"), 60))
+    once = after_events(a_whole(), (ev.ImageSeen("missing"), 60))
     assert once.state is State.VERIFYING
-    assert absorbed(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state is State.VERIFYING
-    gone = absorbed(once, (ev.ImageSeen("missing"), 120), (ev.ImageSeen("missing"), 180))
+    assert after_events(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state is State.VERIFYING
+    gone = after_events(once, (ev.ImageSeen("missing"), 120), (ev.ImageSeen("missing"), 180))
 
     assert (gone.state, gone.faults[0].code) == (State.STOPPING, "copy-vanished")
     assert machine.needs_shares(gone)
@@ -156,41 +158,41 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """Unlike RegisterImage, CopyImage takes hours; what it made is not believed gone before it has shown itself."""
     running = replace(a_whole(state), hints={"cancel": "1:x"})
-    assert machine.heard(running, NOW + 60) == (ev.CancelAsked(),)
-    assert machine.heard(replace(running, image_available=True), NOW + 60) == ()
+    assert machine.due_events(running, NOW + 60) == (ev.CancelAsked(),)
+    assert machine.due_events(replace(running, available_at=NOW), NOW + 60) == ()
 
-    stopping = absorbed(running, (ev.CancelAsked(), 60))
+    stopping = after_events(running, (ev.CancelAsked(), 60))
     gone = ev.LeftoversSeen((), ())
-    assert absorbed(stopping, (gone, 61), (gone, 92)).state is State.STOPPING
-    assert absorbed(stopping, (gone, 121), (gone, 152)).state is State.TIDYING
+    assert after_events(stopping, (gone, 61), (gone, 92)).state is State.STOPPING
+    assert after_events(stopping, (gone, 121), (gone, 152)).state is State.TIDYING
 
 
 def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     """Also where no intent is on record any more."""
-    between = a_whole(State.REGISTERING, register_intended_at=None, discarded=("ami-0b",))
+    between = a_whole(State.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
-    assert absorbed(between, (ev.CancelAsked(), 130)).state is State.STOPPING
+    assert after_events(between, (ev.CancelAsked(), 130)).state is State.STOPPING
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
-    """A table put back: the AMI is being made there. Its snapshots are no trash; an available one is taken as it is."""
+    """A table put back: the AMI is being made there. Its snapshots are of use; an available one is taken as it is."""
     asked = a_delivery(method="image")
     copies = (seen("", "pending"),)
-    pending = absorbing.absorb(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
-    there = absorbing.absorb(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
-    left = absorbing.absorb(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
+    pending = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies, unfinished=True), NOW)
+    there = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
+    left = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
 
-    assert (pending.state, pending.trash, pending.adopted) == (State.OPENING, (), False)
+    assert (pending.state, pending.cleanup.to_delete, pending.adopted) == (State.OPENING, (), False)
     assert (there.state, there.image, there.adopted) == (State.VERIFYING, "ami-0b", True)
-    assert (left.state, left.trash) == (State.OPENING, (copies[0].copy,))
+    assert (left.state, left.cleanup.to_delete) == (State.OPENING, (copies[0].copy,))
 
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():
     """Snapshots get their own tags; one that no device uses is deleted."""
-    there = absorbed(a_whole(held=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
+    there = after_events(a_whole(held=False), (replace(AVAILABLE, extras=("snap-0cc",)), 600))
 
     assert machine.outstanding(there, NOW + 600) == (do.DeleteSnapshots(("snap-0cc",)), do.TagCopies())
-    tagged = absorbed(there, (ev.CopiesTagged(), 601))
+    tagged = after_events(there, (ev.CopiesTagged(), 601))
     assert do.CarryDeprecation() in machine.outstanding(tagged, NOW + 601)
     assert [(copy.source, copy.copy) for copy in tagged.copies] == [("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")]
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from chalicelib.core import addresses, notices
-from chalicelib.core.delivery.absorbing import _DEADLINE_CURE
+from chalicelib.core.delivery.evolving import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION

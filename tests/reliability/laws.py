@@ -67,7 +67,7 @@ class Vigil:
         return "" if intended else f"{source} is copied without an intent on record (law 3)"
 
     def _registering(self, call: Call) -> str:
-        intended = self._delivery(call).get("register_intended_at")
+        intended = self._delivery(call).get("request", {}).get("intended_at")
         return "" if intended else "an AMI is registered without an intent on record (law 3)"
 
     def _granting(self, call: Call) -> str:

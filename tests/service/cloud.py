@@ -659,7 +659,7 @@ class TwinTarget:
         """See the port."""
         tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
         account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.token, tags)
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
 
     def discard_image(self, delivery, snapshots):
         """See the port."""

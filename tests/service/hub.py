@@ -18,13 +18,15 @@ from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Entitlements
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
+from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import Deliveries, DeliveryPorts
+from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.promotions import PromotionPorts, Promotions
+from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
+from chalicelib.service.runner import Machine, Runner
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
@@ -65,8 +67,10 @@ MAX_INVOCATIONS = 20_000
 class Parts:
     """What the service is put together from; a mutation replaces one."""
 
-    deliveries: Callable[..., Deliveries] = Deliveries
-    promotions: Callable[..., Promotions] = Promotions
+    deliveries: Callable[..., DeliveryExecutor] = DeliveryExecutor
+    delivery_machine: Callable[..., Machine] = delivery_machine
+    delivery_codec: Callable[..., DeliveryCodec] = DeliveryCodec
+    promotions: Callable[..., PromotionExecutor] = PromotionExecutor
     copy_quotas: Callable[..., CopyQuotas] = CopyQuotas
     share_worker: Callable[..., ShareWorker] = ShareWorker
     sweep: Callable[..., Sweep] = Sweep
@@ -142,24 +146,17 @@ class Hub:
         self.hears = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
         self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
-        self.promotions = self.parts.promotions(
-            records,
-            bell,
-            clock,
-            told,
-            PromotionPorts(source, targets, children, notices),
-            trigger_tag=TRIGGER,
-        )
-        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices, self._draw)
-        self.deliveries = self.parts.deliveries(
-            records,
-            bell,
-            clock,
-            told,
-            ports,
-            partition="aws",
-            region=REGION,
-            trigger_tag=TRIGGER,
+        loop = (records, bell, clock, told)
+        promotion_ports = PromotionPorts(source, targets, children, notices)
+        executor = self.parts.promotions(records, bell, clock, promotion_ports, trigger_tag=TRIGGER)
+        self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
+        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
+        named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
+        self.deliveries = Runner(
+            self.parts.delivery_machine(self._draw),
+            self.parts.deliveries(records, bell, clock, ports, **named),
+            self.parts.delivery_codec(),
+            *loop,
         )
         self.copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)

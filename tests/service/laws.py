@@ -18,7 +18,7 @@ from chalicelib.core.promotion.model import State as PromotionState
 from chalicelib.core.share import Share, grant_stem, needed, overdue, standing
 from chalicelib.core.share import State as ShareState
 from chalicelib.ports import Stored
-from chalicelib.service import deliveries
+from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Laws:
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
     def _registering(self, asked: Delivery) -> None:
-        assert self._delivery(asked.id).register_intended_at, f"law 3: {asked.id} registers without an intent on record"
+        assert self._delivery(asked.id).request.intended_at, f"law 3: {asked.id} registers without an intent on record"
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
         record = self._delivery(asked.id)
@@ -245,7 +245,7 @@ class Laws:
         if any(key in self.poisoned for key in keys):
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
-        parsed = [deliveries.parse(stored) for stored in found if stored is not None]
+        parsed = [DELIVERIES.decode(stored) for stored in found if stored is not None]
         return any(delivery.held or delivery.kept for delivery in parsed)
 
     # --- whose a permission is ---------------------------------------------------------------------------------------
@@ -414,7 +414,7 @@ class Laws:
         assert stored is not None, f"no delivery {ident}"
         before = self._parsed.get(ident)
         if before is None or before[0] != stored:  # most are as they were when the laws were last asked
-            before = self._parsed[ident] = stored, deliveries.parse(stored)
+            before = self._parsed[ident] = stored, DELIVERIES.decode(stored)
         return before[1]
 
     def _share(self, asked: Share) -> Share:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import machine
-from chalicelib.service import deliveries
+from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import START, Nature
 from tests.service.hub import Hub, Parts
 from tests.service.lanes import Message
@@ -158,7 +158,7 @@ def _begun(hub: Hub, _key: Key) -> bool:
 def _may_begin(hub: Hub, key: Key) -> bool:
     """Everything is open, and its next step is to copy."""
     stored = hub.stores.records.read(key)
-    return stored is not None and ev.SharesOpened() in machine.heard(deliveries.parse(stored), hub.cloud.now)
+    return stored is not None and ev.SharesOpened() in machine.due_events(DELIVERIES.decode(stored), hub.cloud.now)
 
 
 def vanished(hub: Hub, key: Key) -> None:

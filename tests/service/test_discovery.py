@@ -14,9 +14,9 @@ from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
 from chalicelib.core.promotion.model import State
 from chalicelib.core.targets import AppliedFile, Directory, Target, digest_of, to_items
-from chalicelib.ports import Tagged, Write
+from chalicelib.ports import Tagged
 from chalicelib.service.bell import Bell
-from chalicelib.service.promotions import plain
+from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
 from tests.fakes import MemoryRecords
 
@@ -84,7 +84,7 @@ def looked_once():
 def with_head(records, ami, one=IN_FORCE):
     """Put a promotion that is over, and its head."""
     record = replace(started(ami, HUB, REGION, NOW), state=State.OVER, value="dev", digest="digest")
-    records.create(Write(record.key, record.state.value, plain(record), None), NOW)
+    records.create(replace(PROMOTIONS.encode(record), due_at=None), NOW)
     records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
 
 

@@ -10,8 +10,8 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.targets import Target
-from chalicelib.ports import Write
-from chalicelib.service import deliveries, hub_copies
+from chalicelib.service import hub_copies
+from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
 from tests.service.cloud import refusal
 from tests.service.gate import Trouble
@@ -25,8 +25,9 @@ DONE = CopyState.COMPLETED
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     """Whoever waits is woken while it is being published, and looks at once: too early would be minutes too late."""
     made = replace(with_copies(a_delivery(State.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
+    made = replace(made, entered=dict.fromkeys(State, NOW))
     stores = in_memory()
-    stores.records.create(Write(made.key, state.value, deliveries.plain(made), None), NOW)
+    stores.records.create(DELIVERIES.encode(made), NOW)
     seen = hub_copies.look(stores.records, None, replace(a_delivery(), via=made.id, asked_by=made.asked_by))
 
     copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
@@ -55,7 +56,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     for one, due_at in [(made, NOW), *((one, NOW + 900) for one in waiting)]:
         place = (one.target.account, one.target.region)
         hub.stores.children.add(one.ami, Child(one.id, *place, one.episode, "running"))
-        hub.stores.records.create(Write(one.key, one.state.value, deliveries.plain(one), due_at), NOW)
+        hub.stores.records.create(replace(DELIVERIES.encode(one), due_at=due_at), NOW)
 
     def gone_on() -> int:
         bodies = [hub.stores.records.records[one.key].body for one in waiting]

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.targets import Directory, Target
-from chalicelib.service import promotions
+from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import Trouble
 from tests.service.organisation import ARN, FIVE, OU, A, B, C, Organised, hurried
@@ -17,7 +17,7 @@ from tests.service.organisation import ARN, FIVE, OU, A, B, C, Organised, hurrie
 
 def record(it):
     """The AMI's promotion."""
-    return promotions.parse(it.hub.stores.records.read(addresses.promotion("ami-0a")))
+    return PROMOTIONS.decode(it.hub.stores.records.read(addresses.promotion("ami-0a")))
 
 
 def places(it):

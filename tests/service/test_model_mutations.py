@@ -14,9 +14,10 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
-from chalicelib.service import deliveries
-from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.promotions import Promotions
+from chalicelib.service.budget import Budget
+from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
+from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.share_worker import ShareWorker
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
@@ -36,18 +37,18 @@ class Instead:
         return getattr(self._port, name)
 
 
-class Doing(Deliveries):
+class Doing(DeliveryExecutor):
     """Does something else for a command, or something besides."""
 
     command: type
 
-    def perform(self, record, command, time_left):
+    def perform(self, record, command, budget):
         """See the class."""
         return self.instead(record, command) if isinstance(command, self.command) else self.really(record, command)
 
     def really(self, record, command):
         """As it should be."""
-        return super().perform(record, command, lambda: 30)
+        return super().perform(record, command, Budget(lambda: 30))
 
 
 class OpensBeforeItsTurn(Doing):
@@ -58,7 +59,7 @@ class OpensBeforeItsTurn(Doing):
     def instead(self, record, command):
         """See the class."""
         if record.state is State.WAITING:
-            self._hold(record, do.HoldShares(self._clock() + 10**5), lambda: 30)
+            self._hold(record, do.HoldShares(self._clock() + 10**5), Budget(lambda: 30))
         return self.really(record, command)
 
 
@@ -124,33 +125,36 @@ class TellsNobody(Doing):
         return self.really(record, do.TellOutcome(publish=False))
 
 
-class RegistersUnwritten(Deliveries):
-    """Calls RegisterImage without having written that it is going to."""
+def registers_unwritten(draw):
+    """Call RegisterImage without having written that it is going to."""
+    right = delivery_machine(draw)
 
-    def intend(self, record, commands, now):
-        """See the class."""
-        kept = [command for command in commands if not isinstance(command, do.RegisterImage)]
-        return super().intend(record, kept, now)
+    def record_intent(record, commands, now):
+        return right.record_intent(record, [one for one in commands if not isinstance(one, do.RegisterImage)], now)
+
+    return replace(right, record_intent=record_intent)
 
 
-class ComesTooLate(Deliveries):
+class ComesTooLate(DeliveryCodec):
     """Is looked at again days after its deadline."""
 
-    def due_at(self, record):
+    def encode(self, record):
         """See the class."""
-        due = super().due_at(record)
-        return None if due is None else due + 10**6
+        write = super().encode(record)
+        return write if write.due_at is None else replace(write, due_at=write.due_at + 10**6)
 
 
-class MeetsTheUnexpected(Deliveries):
-    """Takes an event to a state that has no edge for it."""
+def meets_the_unexpected(draw):
+    """Take an event to a state that has no edge for it."""
+    right = delivery_machine(draw)
 
-    def absorb(self, record, event, now):
-        """See the class."""
-        return super().absorb(record, ev.ToldWaiting() if isinstance(event, ev.SharesHeld) else event, now)
+    def evolve(record, event, now):
+        return right.evolve(record, ev.ToldWaiting() if isinstance(event, ev.SharesHeld) else event, now)
+
+    return replace(right, evolve=evolve)
 
 
-class OpensTheDelivered(Promotions):
+class OpensTheDelivered(PromotionExecutor):
     """Takes a delivered one for failed, and starts it anew."""
 
     def __init__(self, records, *rest, **named):
@@ -163,16 +167,16 @@ class OpensTheDelivered(Promotions):
         super().__init__(Instead(records, "read", read), *rest, **named)
 
 
-class OneForAll(Promotions):
+class OneForAll(PromotionExecutor):
     """Stops at the first delivery that it cannot read."""
 
     def _deliver(self, promotion, image, target, groups):
         for child in self._ports.children.all(promotion.ami):
-            deliveries.parse(self._records.read(addresses.delivery(child.delivery)))
+            DELIVERIES.decode(self._records.read(addresses.delivery(child.delivery)))
         return super()._deliver(promotion, image, target, groups)
 
 
-class NeverOver(Promotions):
+class NeverOver(PromotionExecutor):
     """Asks its deliveries for ever."""
 
     def _count(self, promotion):
@@ -180,12 +184,12 @@ class NeverOver(Promotions):
         return promotion_events.Blocked(Fault("again", "", "", ""))
 
 
-class WithdrawsTheFirst(Deliveries):
+class WithdrawsTheFirst(DeliveryExecutor):
     """Gives back the first of what it shared, and not the others."""
 
-    def _release(self, delivery, time_left, *, everything):
+    def _release(self, delivery, budget, *, everything):
         some = delivery.shares[:1] if delivery.ending == "withdrawn" else delivery.shares
-        return super()._release(replace(delivery, shares=some), time_left, everything=everything)
+        return super()._release(replace(delivery, shares=some), budget, everything=everything)
 
 
 class OpensHalf(ShareWorker):
@@ -354,7 +358,7 @@ MUTATIONS = {
         "law 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
     "forgets intents": Mutation("law 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
-    "registers unwritten": Mutation("law 3: .* registers without", Parts(deliveries=RegistersUnwritten)),
+    "registers unwritten": Mutation("law 3: .* registers without", Parts(delivery_machine=registers_unwritten)),
     "does not look": Mutation(
         "law 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(85, 105))
     ),
@@ -364,9 +368,9 @@ MUTATIONS = {
     "the last writer wins": Mutation(
         "law (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
-    "is never due": Mutation("law 6: .* nothing is due", Parts(deliveries=wrong.NeverDue)),
-    "comes too late": Mutation("law 6: .* rung no sooner", Parts(deliveries=ComesTooLate)),
-    "meets the unexpected": Mutation("parked: ", Parts(deliveries=MeetsTheUnexpected)),
+    "is never due": Mutation("law 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
+    "comes too late": Mutation("law 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
+    "meets the unexpected": Mutation("parked: ", Parts(delivery_machine=meets_the_unexpected)),
     "opens the delivered": Mutation("law 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO),
     "is never over": Mutation("law 6: it does not come to rest", Parts(promotions=NeverOver)),
     "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),

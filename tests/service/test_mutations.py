@@ -13,9 +13,10 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.ports import Judgement
+from chalicelib.service.codecs import DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
-from chalicelib.service.deliveries import Deliveries
-from chalicelib.service.promotions import Promotions
+from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
@@ -65,46 +66,45 @@ class NeverCloses(ShareWorker):
         super()._close(idle, book, closing, budget)
 
 
-class LetsGoEarly(Deliveries):
+class LetsGoEarly(DeliveryExecutor):
     """Gives its shares back as soon as its copies have begun."""
 
-    def perform(self, record, command, time_left):
+    def perform(self, record, command, budget):
         """See the class."""
-        event = super().perform(record, command, time_left)
+        event = super().perform(record, command, budget)
         if isinstance(command, do.StartCopy):
-            self._release(record, time_left, everything=True)
+            self._release(record, budget, everything=True)
         return event
 
 
-class DoesNotLook(Deliveries):
+class DoesNotLook(DeliveryExecutor):
     """Copies again without looking whether the first call took effect."""
 
-    def perform(self, record, command, time_left):
+    def perform(self, record, command, budget):
         """See the class."""
-        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, time_left)
+        return ev.CopiesFound(()) if isinstance(command, do.FindCopies) else super().perform(record, command, budget)
 
 
-class NeverDue(Deliveries):
+class NeverDue(DeliveryCodec):
     """Waits for events alone."""
 
-    def due_at(self, record):
+    def encode(self, record):
         """See the class."""
-        return
+        return replace(super().encode(record), due_at=None)
 
 
-class KeepsItsSlots(Deliveries):
+class KeepsItsSlots(DeliveryExecutor):
     """Asks for slots and never says that it is done with them."""
 
-    def perform(self, record, command, time_left):
+    def perform(self, record, command, budget):
         """See the class."""
         if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
-            return ev.SlotsAsked(
-                command.wanted, command.done, record.slots_granted, record.slots_until, record.limited_at or 0
-            )
-        return super().perform(record, command, time_left)
+            had = record.slots
+            return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
+        return super().perform(record, command, budget)
 
 
-class TellsAgain(Promotions):
+class TellsAgain(PromotionExecutor):
     """Publishes the summary whenever it is over, told before or not."""
 
     def _count(self, promotion):
@@ -134,13 +134,15 @@ class RenewsNothing(CopyQuotas):
         return False
 
 
-class ReliesOnItsLease(Deliveries):
-    """Does not look, before it begins a copy, whether its lease has run out."""
+def relies_on_its_lease(draw):
+    """Do not look, before a copy begins, whether the lease has run out."""
+    right = delivery_machine(draw)
 
-    def absorb(self, record, event, now):
-        """See the class."""
-        after = super().absorb(record, event, now)
-        return replace(after, slots_until=NEVER) if after.slots_until else after
+    def evolve(record, event, now):
+        after = right.evolve(record, event, now)
+        return after.with_slots(until=NEVER) if after.slots.until else after
+
+    return replace(right, evolve=evolve)
 
 
 class Sleeps(Sweep):
@@ -196,7 +198,7 @@ MUTATIONS = {
     "the share worker never closes": Mutation("law 1", Parts(share_worker=NeverCloses)),
     "a delivery lets go early": Mutation("law 1", Parts(deliveries=LetsGoEarly)),
     "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
-    "a delivery is never due": Mutation("law 6", Parts(deliveries=NeverDue)),
+    "a delivery is never due": Mutation("law 6", Parts(delivery_codec=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
     "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
     "a copy quota takes nothing back": Mutation(
@@ -212,7 +214,7 @@ MUTATIONS = {
     "a delivery relies on its lease": Mutation(
         "law 7",
         play=partial(quota_scenes.parked_and_freed, "opening"),
-        parts=Parts(deliveries=ReliesOnItsLease),
+        parts=Parts(delivery_machine=relies_on_its_lease),
     ),
     "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),

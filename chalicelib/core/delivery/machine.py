@@ -1,6 +1,6 @@
 """The state machine of a delivery: what may happen in which state, and what is left to do.
 
-Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``absorb`` (in ``absorbing``) says
+Three questions, three places. ``TRANSITIONS`` says where an event may lead; ``evolve`` (in ``evolving``) says
 what an event changes; ``outstanding`` says what is left to do, from the record alone. So a crash loses nothing:
 whoever reads the record next asks ``outstanding`` again.
 """
@@ -155,7 +155,7 @@ def needs_shares(delivery: Delivery) -> bool:
 def _copies_whole(delivery: Delivery) -> bool:
     """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
     running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
-    return delivery.method == "image" and running and not delivery.image_available
+    return delivery.method == "image" and running and delivery.available_at is None
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -205,7 +205,7 @@ def begun(delivery: Delivery) -> int:
 
 def slots_told(delivery: Delivery) -> str:
     """What the copy quota should know, in one comparable text."""
-    return slots_text(delivery, *slots(delivery), delivery.limited_at or 0)
+    return slots_text(delivery, *slots(delivery), delivery.slots.limited_at or 0)
 
 
 def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> str:
@@ -213,7 +213,7 @@ def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> s
     return f"{delivery.episode}:{wanted}:{done}:{limited_at}"
 
 
-def heard(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
+def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     """What hints and the clock bring, as events; at most one at a time leads on."""
     state = delivery.state
     if state in ENDED:
@@ -240,7 +240,7 @@ def _can_cancel(delivery: Delivery) -> bool:
     if _copies_whole(delivery):
         return True
     if delivery.state is S.REGISTERING:
-        return delivery.register_intended_at is None
+        return delivery.request.intended_at is None
     return delivery.state not in (S.VERIFYING, S.PUBLISHING, S.STOPPING, S.TIDYING)
 
 
@@ -248,7 +248,7 @@ def _past_caring(delivery: Delivery) -> bool:
     """Whether the deadline has had its effect already."""
     if delivery.state is S.PUBLISHING:
         return True
-    return delivery.state is S.TIDYING and delivery.tidied
+    return delivery.state is S.TIDYING and delivery.cleanup.done
 
 
 def is_open(delivery: Delivery, hint: str) -> bool:
@@ -288,10 +288,10 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     last: list[do.Command] = []
     told = slots_told(delivery)
     if delivery.state is S.WAITING:
-        if now >= delivery.next_ask or delivery.slots_asked != told:
+        if now >= delivery.slots.next_ask or delivery.slots.asked != told:
             return (_ask(delivery),)
         return (do.LookAtSlots(),)
-    if delivery.slots_asked not in ("", told) or (starved(delivery, now) and now >= delivery.next_ask):
+    if delivery.slots.asked not in ("", told) or (starved(delivery, now) and now >= delivery.slots.next_ask):
         (last if delivery.state is S.COPYING else first).append(_ask(delivery))
     elif starved(delivery, now):
         last.append(do.LookAtSlots())
@@ -299,14 +299,14 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
         first.append(do.ReleaseShares())
     elif delivery.held and not needs_shares(delivery) and now >= released_from(delivery):
         first.append(do.ReleaseShares(all=False))
-    if delivery.trash and due and delivery.state not in (S.STOPPING, S.TIDYING):
-        first.append(do.DeleteSnapshots(delivery.trash))
+    if delivery.cleanup.to_delete and due and delivery.state not in (S.STOPPING, S.TIDYING):
+        first.append(do.DeleteSnapshots(delivery.cleanup.to_delete))
     return (*first, *_step(delivery, now, due=due), *last)
 
 
 def _ask(delivery: Delivery) -> do.AskSlots:
     wanted, done = slots(delivery)
-    return do.AskSlots(wanted, begun(delivery), done, delivery.limited_at)
+    return do.AskSlots(wanted, begun(delivery), done, delivery.slots.limited_at)
 
 
 def released_from(delivery: Delivery) -> int:
@@ -331,25 +331,25 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.OPENING:
             until = delivery.target.until and delivery.target.until + pace.GRACE
             return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
-        case S.REGISTERING if delivery.discarding:
+        case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
             return (do.FindCopies(),)
         case S.REGISTERING:
-            return (do.RegisterImage(),) if delivery.register_intended_at is None else (do.FindImage(),)
+            return (do.RegisterImage(),) if delivery.request.intended_at is None else (do.FindImage(),)
         case S.VERIFYING:
-            if not delivery.image_available:
+            if delivery.available_at is None:
                 return (do.VerifyImage(),)
             tagged = delivery.method == "snapshots" or delivery.tagged
             return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
         case S.TIDYING:
-            if not delivery.tidied:
+            if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
             return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case S.PUBLISHING:
-            waits = delivery.held or (delivery.trash and not late(delivery, now))
+            waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
@@ -405,12 +405,12 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
 
 def unused_slots(delivery: Delivery) -> int:
     """How many slots it was granted and has not used; one slot is one try of one copy."""
-    return max(delivery.slots_granted - begun(delivery), 0)
+    return max(delivery.slots.granted - begun(delivery), 0)
 
 
 def free_slots(delivery: Delivery, now: int) -> int:
     """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
-    return unused_slots(delivery) if now < delivery.slots_until - pace.LEASE_MARGIN else 0
+    return unused_slots(delivery) if now < delivery.slots.until - pace.LEASE_MARGIN else 0
 
 
 def starved(delivery: Delivery, now: int) -> bool:
@@ -429,7 +429,7 @@ MAKING = (do.StartCopy, do.RegisterImage)
 """Commands that make something in the target, each under a nonce of its own."""
 
 
-def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
+def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
     """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3).
 
     ``nonces``: random texts that nobody can guess, one for each of ``wanted`` that makes something (``MAKING``), in
@@ -461,13 +461,13 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces:
                 )
             case do.AskSlots():
                 # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
-                delivery = replace(delivery, slots_asked=delivery.slots_asked or "asking")
+                delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
-                delivery = replace(delivery, register_intended_at=now, register_tries=delivery.register_tries + 1)
-                if delivery.method == "snapshots" or not delivery.token:
+                delivery = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
+                if delivery.method == "snapshots" or not delivery.request.token:
                     delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, "", now)))
                 if delivery.method == "image":
-                    delivery = replace(delivery, whole_intended_at=now, token=delivery.token or nonce)
+                    delivery = delivery.with_request(whole_intended_at=now, token=delivery.request.token or nonce)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(
@@ -481,7 +481,7 @@ def intend(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces:
                 delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
-    return delivery
+    return replace(delivery, due_at=due_at(delivery))
 
 
 def _taken(delivery: Delivery, *names: str) -> Delivery:
@@ -499,17 +499,17 @@ def due_at(delivery: Delivery) -> int | None:
         return None
     times = [None if _past_caring(delivery) else deadline(delivery)]
     if delivery.state is S.WAITING:
-        times.append(delivery.next_ask)
+        times.append(delivery.slots.next_ask)
     elif delivery.state is S.SHARED:
         pass
     elif delivery.state is S.COPYING and delivery.overdue is not None:
         times.append(delivery.next_try)
     elif delivery.state is S.COPYING:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
-        if delivery.trash:
+        if delivery.cleanup.to_delete:
             times.append(delivery.next_try)
-    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.trash:  # else it waits for its linger
-        times.append(delivery.next_try)
+    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.cleanup.to_delete:
+        times.append(delivery.next_try)  # else it waits for its linger
     if delivery.held and not needs_shares(delivery):
         times.append(released_from(delivery))
     return min((time for time in times if time is not None), default=None)
@@ -519,5 +519,5 @@ def _copy_due(delivery: Delivery, copy: Copy) -> int | None:
     if copy.state in (CopyState.INTENDED, CopyState.PENDING):
         return max(copy.next_look, delivery.next_try)
     if copy.state is CopyState.WANTED:
-        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.next_ask
+        return max(copy.not_before, delivery.next_try) if unused_slots(delivery) else delivery.slots.next_ask
     return None

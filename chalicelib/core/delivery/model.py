@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
@@ -124,6 +124,53 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """What is asked of the copy quota, and what it has granted in this episode."""
+
+    asked: str = ""
+    """What was last asked; see ``machine.slots_told``."""
+    asks: int = 0
+    next_ask: int = 0
+    """A copy quota that has not answered is asked again from then on."""
+    granted: int = 0
+    """How many slots, as the lease said when it was last read."""
+    until: int = 0
+    """Until when that holds without another look."""
+    limited_at: int | None = None
+    """When EC2 last refused a copy for its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """What is asked of EC2 to make the new AMI: RegisterImage or CopyImage."""
+
+    intended_at: int | None = None
+    tries: int = 0
+    whole_intended_at: int | None = None
+    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
+    token: str = ""
+    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
+    discarding: bool = False
+    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
+    discarded: tuple[str, ...] = ()
+    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What is to be removed in the target, and what will not be."""
+
+    to_delete: tuple[str, ...] = ()
+    """Snapshots of ours that are of no use."""
+    leftovers: tuple[str, ...] = ()
+    """What the last look still showed, or nobody could look for: it is named to a person where it stays."""
+    unproven: tuple[str, ...] = ()
+    """What bears our tags and no nonce of ours: it is left alone, and named to a person."""
+    done: bool = False
+    """Nothing more is to be removed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """The record that drives everything. Settings in ``target`` are frozen when it starts; times are epoch seconds."""
 
@@ -146,8 +193,6 @@ class Delivery:
     copies: tuple[Copy, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     """Every one that may have made something, of earlier episodes too: by their nonces it is known again."""
-    unproven: tuple[str, ...] = ()
-    """What bears our tags there and no nonce of ours: it is left alone, and named to a person."""
     shares: tuple[Share, ...] = ()
     shares_at: int = 0
     """Where holding or releasing them goes on, if there was no time for all."""
@@ -170,18 +215,10 @@ class Delivery:
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None
-    register_intended_at: int | None = None
-    register_tries: int = 0
-    whole_intended_at: int | None = None
-    """When CopyImage was last intended: what it made may show itself late, also where it has failed since."""
+    slots: SlotRequest = field(default_factory=SlotRequest)
+    request: ImageRequest = field(default_factory=ImageRequest)
+    cleanup: Cleanup = field(default_factory=Cleanup)
     image: str | None = None
-    image_available: bool = False
-    discarding: bool = False
-    """Whether CopyImage's AMI failed for a key that is not accessible yet, and makes room for another try."""
-    discarded: tuple[str, ...] = ()
-    """Those that did: each try has a nonce of its own, and none of them is taken for the new AMI."""
-    token: str = ""
-    """CopyImage's client token: the nonce of the try that runs. The next one after a discarded AMI has its own."""
     available_at: int | None = None
     """When the new AMI was first seen available, and the same image."""
     tagged: bool = False
@@ -192,33 +229,19 @@ class Delivery:
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
     """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
-    trash: tuple[str, ...] = ()
-    """Snapshots of ours there that are of no use and are to be deleted."""
-    limited_at: int | None = None
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
-    leftovers: tuple[str, ...] = ()
     overdue: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: State | None = None
     """FAILED or CANCELLED once it is to end so."""
-    tidied: bool = False
     told_waiting: bool = False
     tries: int = 0
     """Tries at the present step since the last progress."""
     next_try: int = 0
-    asks: int = 0
-    next_ask: int = 0
-    """A copy quota that has not answered is asked again from then on."""
-    slots_asked: str = ""
-    """What was last asked of the copy quota; see ``machine.slots_told``."""
-    slots_granted: int = 0
-    """How many slots it was granted in this episode, as its lease said when it was last read."""
-    slots_until: int = 0
-    """Until when that holds without another look."""
     hard_close_at: int | None = None
     heard: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
@@ -269,6 +292,22 @@ class Delivery:
     def ended(self) -> bool:
         """Whether it will never move again in this episode."""
         return self.state in ENDED
+
+    def with_slots(self, **changes: Any) -> Delivery:
+        """Return it with members of its slot request changed."""
+        return replace(self, slots=replace(self.slots, **changes))
+
+    def with_request(self, **changes: Any) -> Delivery:
+        """Return it with members of its image request changed."""
+        return replace(self, request=replace(self.request, **changes))
+
+    def with_cleanup(self, **changes: Any) -> Delivery:
+        """Return it with members of its cleanup changed."""
+        return replace(self, cleanup=replace(self.cleanup, **changes))
+
+    def with_deletions(self, snapshots: Iterable[str]) -> Delivery:
+        """Return it with more snapshots that are to be deleted."""
+        return self.with_cleanup(to_delete=tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots))))
 
     def hint(self, name: str) -> str | None:
         """Return a hint of this episode that has not been heard yet."""

@@ -56,7 +56,7 @@ class Named:
 
 def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
     """Sort snapshots that bear the delivery's tag."""
-    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.trash)
+    known = {copy.copy for copy in delivery.copies if copy.copy} | set(delivery.cleanup.to_delete)
     ours, unproven = [], []
     bearers: dict[str, list[SeenCopy]] = defaultdict(list)
     for one in seen:
@@ -93,7 +93,7 @@ def named(delivery: Delivery, shown: Iterable[ShownImage]) -> Named:
     mine = [one for one in there if one.delivery == delivery.id]
     others = sorted(one.id for one in there if one not in mine)
     proven, unproven = images(delivery, mine)
-    best = min((one for one in proven if one.id not in delivery.discarded), key=_best, default=None)
+    best = min((one for one in proven if one.id not in delivery.request.discarded), key=_best, default=None)
     if best is not None:
         return Named(ours=best.id, unfinished=best.state != "available")
     return Named(stranger=others[0] if others else None, unproven=unproven[0].id if unproven else None)
@@ -105,7 +105,7 @@ def images(delivery: Delivery, shown: Iterable[ShownImage]) -> tuple[tuple[Shown
     bearers: dict[str, list[str]] = defaultdict(list)
     for one in there:
         bearers[one.nonce].append(one.id)
-    known = {delivery.image, delivery.accepted, *delivery.discarded}
+    known = {delivery.image, delivery.accepted, *delivery.request.discarded}
 
     def ours(one: ShownImage) -> bool:
         if one.id in known:

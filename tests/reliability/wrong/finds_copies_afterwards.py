@@ -1,5 +1,5 @@
 """The look-up by which a copy's event finds its delivery is not written with the intent."""
 
-from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.codecs import DeliveryCodec
 
-Deliveries.extras = lambda _self, _record, _commands: ()
+DeliveryCodec.intent_items = lambda _self, _record, _commands: ()

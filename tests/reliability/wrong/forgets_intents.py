@@ -4,16 +4,15 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import machine
-from chalicelib.service.deliveries import Deliveries
 
-_intend = Deliveries.intend
+_record_intent = machine.record_intent
 
 
-def intend(self, record, commands, now):
+def record_intent(record, commands, now, nonces):
     """Leave the record as it is where copies are to be started."""
     if any(isinstance(command, do.StartCopy) for command in commands):
         return replace(record, due_at=machine.due_at(record))
-    return _intend(self, record, commands, now)
+    return _record_intent(record, commands, now, nonces)
 
 
-Deliveries.intend = intend
+machine.record_intent = record_intent

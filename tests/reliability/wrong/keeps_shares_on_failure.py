@@ -1,9 +1,9 @@
 """A delivery that fails does not give its shares back."""
 
 from chalicelib.core.delivery import events as ev
-from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.deliveries import DeliveryExecutor
 
-_release = Deliveries._release
+_release = DeliveryExecutor._release
 
 
 def release(self, delivery, time_left, *, everything):
@@ -13,4 +13,4 @@ def release(self, delivery, time_left, *, everything):
     return _release(self, delivery, time_left, everything=everything)
 
 
-Deliveries._release = release
+DeliveryExecutor._release = release

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from chalicelib.service.deliveries import Deliveries
+from chalicelib.service.deliveries import DeliveryExecutor
 
-_release = Deliveries._release
+_release = DeliveryExecutor._release
 
 
 def release(self, delivery, time_left, *, everything):
@@ -13,4 +13,4 @@ def release(self, delivery, time_left, *, everything):
     return _release(self, replace(delivery, shares=some), time_left, everything=everything)
 
 
-Deliveries._release = release
+DeliveryExecutor._release = release

@@ -38,7 +38,7 @@ LOOKS = tuple(step.__name__ for step in (do.FindCopies, do.LookAtCopies, do.Find
 """Commands that only read in the target."""
 
 
-def absorb(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
+def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
     """Return the delivery as it is after the event. Raises IllegalEvent where the table has no such edge."""
     allowed = TRANSITIONS[delivery.state].get(type(event))
     if allowed is None:
@@ -91,14 +91,15 @@ def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
 
 def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
-    begun = delivery.register_intended_at or delivery.discarded or any(c.tries or c.copy for c in delivery.copies)
-    made = delivery.image or begun
+    asked = delivery.request.intended_at or delivery.request.discarded
+    made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
-        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=(delivery.image or "",), **changes)
+        left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
+        return _to(left, State.TIDYING, now, **changes)
     if made:
         return _to(delivery, State.STOPPING, now, **changes)
-    return _to(delivery, State.TIDYING, now, tidied=True, **changes)
+    return _to(delivery.with_cleanup(done=True), State.TIDYING, now, **changes)
 
 
 def _fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
@@ -128,17 +129,16 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=kept)
-        there = replace(there, unproven=() if accepted else there.unproven)
+        there = there.with_cleanup(unproven=()) if accepted else there
         return _to(there, State.OPENING if kept else State.VERIFYING, now)
-    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are no trash
+    if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
         return _to(delivery, State.OPENING, now)
     if delivery.shared or whole:
-        stale = tuple(dict.fromkeys((*delivery.trash, *(seen.copy for seen in found.ours))))
-        return _to(delivery, State.OPENING, now, trash=stale)
+        return _to(delivery.with_deletions(seen.copy for seen in found.ours), State.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
-    wanted = replace(wanted, trash=tuple(dict.fromkeys((*wanted.trash, *wrong))))  # of an earlier key
+    wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
         return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
     return _to(wanted, State.WAITING, now)
@@ -147,7 +147,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
     """Note what bears our tags and is left alone, so that a person hears of it."""
     names = sorted(one.copy for one in (*found.doubled, *found.unproven))
-    return replace(delivery, unproven=tuple(names[:MOST_UNPROVEN]))
+    return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
@@ -173,9 +173,9 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    wait = pace.step(pace.POLLS, delivery.asks)
+    wait = pace.step(pace.POLLS, delivery.slots.asks)
     told = slots_text(delivery, event.wanted, event.done, event.limited_at)
-    asked = replace(delivery, slots_asked=told, asks=delivery.asks + 1, next_ask=now + wait)
+    asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
 
 
@@ -186,11 +186,11 @@ def _(event: ev.SlotsSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Delivery:
     """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
-    leased = replace(delivery, slots_granted=granted, slots_until=until)
+    leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
         return leased
-    return _to(leased, State.OPENING, now, asks=0, next_ask=now)
+    return _to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS itself has said so
             return _copies(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
-        return replace(delivery, trash=tuple(dict.fromkeys((*delivery.trash, event.copy))))
+        return delivery.with_deletions([event.copy])
     return _copies(
         replace(delivery, trouble=None, tries=0),
         lambda copy: (
@@ -293,19 +293,19 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
 
 
 def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
-    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are trash."""
-    trash: list[str] = list(delivery.trash)
+    """Take up what is there of ours: the oldest live copy of each snapshot; extras and earlier errors are deleted."""
+    useless: list[str] = []
 
     def match(copy: Copy) -> Copy:
         found = sorted((s for s in seen if s.source == copy.source), key=lambda s: (s.started_at, s.copy))
         if copy.state not in (CopyState.WANTED, CopyState.INTENDED):
-            trash.extend(s.copy for s in found if s.copy != copy.copy)
+            useless.extend(s.copy for s in found if s.copy != copy.copy)
             return copy
         live = [s for s in found if s.state in ("pending", "completed")]
         if copy.state is CopyState.INTENDED and not live:
             # One that ended in error at once is this intent's result all the same, and is judged as any other.
             live = [s for s in found if s.started_at >= (copy.intended_at or 0)]
-        trash.extend(s.copy for s in found if s not in live[:1])
+        useless.extend(s.copy for s in found if s not in live[:1])
         if not live:
             return copy
         state = CopyState.COMPLETED if live[0].state == "completed" else CopyState.PENDING
@@ -319,8 +319,7 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             next_look=now + pace.POLLS[0],
         )
 
-    matched = _copies(delivery, match)
-    return replace(matched, trash=tuple(dict.fromkeys(trash)))
+    return _copies(delivery, match).with_deletions(useless)
 
 
 @_apply.register
@@ -333,7 +332,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
     shown = {s.copy: s for s in seen}
     heard = dict(delivery.heard)
     faults: list[Fault] = []
-    trash: list[str] = list(delivery.trash)
+    useless: list[str] = []
 
     def judge(copy: Copy) -> Copy:
         if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
@@ -352,10 +351,10 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         if found.state == "pending":
             wait = pace.step(pace.POLLS, copy.looks)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
-        trash.append(found.copy)
+        useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = replace(_copies(delivery, judge), heard=heard, trash=tuple(dict.fromkeys(trash)))
+    judged = replace(_copies(delivery, judge), heard=heard).with_deletions(useless)
     if faults:
         return _fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
@@ -406,7 +405,8 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
 
 @_apply.register
 def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
-    return replace(delivery, trash=tuple(s for s in delivery.trash if s not in event.snapshots))
+    left = tuple(one for one in delivery.cleanup.to_delete if one not in event.snapshots)
+    return delivery.with_cleanup(to_delete=left)
 
 
 # --- the new image ---------------------------------------------------------------------------------------------------
@@ -415,8 +415,8 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 @_apply.register
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if delivery.state in (State.STOPPING, State.TIDYING):
-        return replace(delivery, image=event.image, tidied=False, next_try=now)
-    if event.image in delivery.discarded:  # an answer to an earlier try, late
+        return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
+    if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
     return replace(registered, next_try=now + pace.POLLS[0])  # EC2 says when it is available; a poll if it does not
@@ -424,26 +424,26 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
-    shown_by = (delivery.register_intended_at or 0) + pace.SILENCE
+    shown_by = (delivery.request.intended_at or 0) + pace.SILENCE
     if delivery.overdue is not None and _tried_since(delivery):
         return _fail(delivery, now, delivery.overdue)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
-    if delivery.register_tries >= MAX_TRIES:
+    if delivery.request.tries >= MAX_TRIES:
         return _fail(delivery, now, delivery.trouble or _never_registered(delivery))
-    return replace(delivery, register_intended_at=None, next_try=now)
+    return replace(delivery.with_request(intended_at=None), next_try=now)
 
 
 def _tried_since(delivery: Delivery) -> bool:
     """Whether the AMI that a look does not show was tried since the deadline; CopyImage is not begun anew past it."""
-    return delivery.method == "image" or (delivery.register_intended_at or 0) >= delivery.overdue_at
+    return delivery.method == "image" or (delivery.request.intended_at or 0) >= delivery.overdue_at
 
 
 def _never_registered(delivery: Delivery) -> Fault:
     return Fault(
         "register-never-answered",
         delivery.where,
-        f"RegisterImage was tried {delivery.register_tries} times and no AMI {delivery.image_name} has appeared.",
+        f"RegisterImage was tried {delivery.request.tries} times and no AMI {delivery.image_name} has appeared.",
         "Look at RegisterImage in that account's CloudTrail; then tag the AMI again.",
     )
 
@@ -461,17 +461,17 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
         return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
         if _failed_early(delivery, event) and delivery.overdue is None:
-            return _to(delivery, State.REGISTERING, now, discarding=True)
+            return _to(delivery.with_request(discarding=True), State.REGISTERING, now)
         return _fail(delivery, now, _image_failed(delivery, event))
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
         return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
     if event.differences:
         return _fail(delivery, now, *event.differences)
-    seen = replace(delivery, image_available=True, available_at=now, tries=0, next_try=now)
+    seen = replace(delivery, available_at=now, tries=0, next_try=now)
     if delivery.method == "snapshots":
         return seen
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    return replace(seen, copies=copies, trash=tuple(dict.fromkeys((*delivery.trash, *event.extras))))
+    return replace(seen, copies=copies).with_deletions(event.extras)
 
 
 def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
@@ -501,7 +501,7 @@ def _copy_missing(delivery: Delivery, now: int) -> Delivery:
 
 def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
     """Whether CopyImage may have failed only because key or permission were not true yet: within ten minutes."""
-    early = (delivery.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     words = any(words in event.reason for words in ("not accessible", "internal error"))
     return delivery.method == "image" and not delivery.adopted and event.state == "failed" and early and words
 
@@ -509,12 +509,12 @@ def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
 @_apply.register
 def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
-    begun = delivery.whole_intended_at or 0
+    begun = delivery.request.whole_intended_at or 0
     if now < begun + pace.SILENCE:
         return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
-    again = begun + pace.step(pace.NOT_YET, len(delivery.discarded))
-    gone = (*delivery.discarded, *([delivery.image] if delivery.image else []))
-    fresh = replace(delivery, image=None, register_intended_at=None, discarding=False, discarded=gone, token="")
+    again = begun + pace.step(pace.NOT_YET, len(delivery.request.discarded))
+    gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
+    fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
     if fresh.overdue is not None:
         return _fail(fresh, now, fresh.overdue)
     return replace(fresh, tries=0, next_try=max(now, again))
@@ -543,13 +543,14 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
     if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
-        return replace(delivery, leftovers=(*delivery.leftovers, *delivery.trash), trash=())
+        left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
+        return delivery.with_cleanup(leftovers=left, to_delete=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
         if _is_old(delivery, event):
             return delivery
         if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
             delivery = _forget(delivery, event.nonce)
-        delivery = replace(delivery, register_intended_at=None)
+        delivery = delivery.with_request(intended_at=None)
     if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
@@ -618,8 +619,8 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
     delivery = _copies(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.why is ev.Why.LIMIT else delivery.limited_at
-    return replace(delivery, trouble=event.fault, limited_at=limited)
+    limited = now if event.why is ev.Why.LIMIT else delivery.slots.limited_at
+    return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
 
 @_apply.register
@@ -633,16 +634,16 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.SHARED:
         return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
-        return _to(delivery, State.TIDYING, now, leftovers=tuple(_may_be_left(delivery)))
+        return _to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
     if delivery.state is State.TIDYING:
         if delivery.overdue_at:
-            return replace(_left_behind(delivery, now), leftovers=tuple(_may_be_left(delivery)))
+            return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
         return replace(delivery, overdue_at=now, next_try=now)
     if delivery.overdue is not None:  # nobody has been able to look since
         why = () if delivery.trouble is None else (delivery.trouble,)
-        left = tuple(_may_be_left(delivery))
+        left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.overdue, *why)
-        return _to(delivery, State.TIDYING, now, tidied=True, leftovers=left, ending=State.FAILED, faults=faults)
+        return _to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
     hindered = hindrance(delivery) if delivery.state is State.OPENING else None
     trouble = hindered or delivery.trouble
     last = "" if trouble is None else f" The last refusal was: {trouble.what}"
@@ -652,7 +653,7 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         f"The state {delivery.state} has lasted until its deadline.{last}",
         _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
     )
-    begun = delivery.method == "snapshots" or delivery.register_intended_at is not None or delivery.discarding
+    begun = delivery.method == "snapshots" or delivery.request.intended_at is not None or delivery.request.discarding
     if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
@@ -661,14 +662,14 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
 def _left_behind(delivery: Delivery, now: int) -> Delivery:
     """End the tidying with a look taken after its deadline: what is left is named."""
     why = () if delivery.trouble is None else (delivery.trouble,)
-    done = replace(delivery, tidied=True, tries=0, next_try=now, faults=(*delivery.faults, *why))
+    done = replace(delivery.with_cleanup(done=True), tries=0, next_try=now, faults=(*delivery.faults, *why))
     return replace(done, overdue=None, overdue_at=0)
 
 
 def _may_be_left(delivery: Delivery) -> Iterator[str]:
     """Name what was made there, or may have been, for whoever must remove it by hand where nobody of us can look."""
     yield from (copy.copy or f"copy of {copy.source}" for copy in delivery.copies if copy.tries)
-    if delivery.image or delivery.register_intended_at is not None:
+    if delivery.image or delivery.request.intended_at is not None:
         yield delivery.image or f"AMI {delivery.image_name}"
 
 
@@ -690,22 +691,22 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
 
     Nothing unfinished: the shares may close. Nothing at all: it is tidy.
     """
-    delivery = replace(delivery, trouble=event.trouble, unproven=event.unproven[:MOST_UNPROVEN])
+    before = delivery.cleanup.leftovers
+    delivery = replace(delivery, trouble=event.trouble)
+    delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[:MOST_UNPROVEN])
     stopping = delivery.state is State.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.overdue_at and not stopping:
-        return _left_behind(replace(delivery, leftovers=event.left), now)
+        return _left_behind(delivery, now)
     if shown:
         steps = pace.POLLS if stopping else pace.RETRIES[2:]
-        wait = pace.step(steps, delivery.tries)
-        return _again(delivery, now, wait, leftovers=event.left, clear_since=None)
+        return _again(delivery, now, pace.step(steps, delivery.tries), clear_since=None)
     since = delivery.clear_since
     if since is None or now < since + pace.ABSENCE:
         wait = pace.ABSENCE if since is None else since + pace.ABSENCE - now
-        return _again(delivery, now, wait, leftovers=event.left, clear_since=now if since is None else since)
+        return _again(delivery, now, wait, clear_since=now if since is None else since)
     over = _copies(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    tidied = not event.left and not delivery.leftovers
-    return _to(over, State.TIDYING, now, leftovers=event.left, tidied=tidied)
+    return _to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
@@ -715,6 +716,7 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
         for copy in delivery.copies
         if copy.tries and now < (copy.intended_at or 0) + pace.SILENCE
     )
-    registered = delivery.register_intended_at if delivery.image is None else None
-    intended = max(registered or 0, delivery.whole_intended_at or 0)  # of CopyImage the snapshots' ids are not known
+    registered = delivery.request.intended_at if delivery.image is None else None
+    whole = delivery.request.whole_intended_at or 0  # of CopyImage the snapshots' ids are not known
+    intended = max(registered or 0, whole)
     return copies or now < intended + pace.SILENCE

@@ -1,0 +1,150 @@
+"""The stored forms of records: each kind's own, and what is written together with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from chalicelib.core import addresses, codec, copy_quota
+from chalicelib.core.addresses import Key
+from chalicelib.core.copy_quota import CopyQuota
+from chalicelib.core.delivery import commands as delivery_commands
+from chalicelib.core.delivery import events as delivery_events
+from chalicelib.core.delivery import machine
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.image import SourceImage
+from chalicelib.core.promotion import commands as promotion_commands
+from chalicelib.core.promotion import events as promotion_events
+from chalicelib.core.promotion.head import head
+from chalicelib.core.promotion.model import Promotion
+from chalicelib.ports import Records, Stored, Write
+from chalicelib.service.runner import Codec, Items, R
+
+T = TypeVar("T")
+
+
+class DeliveryCodec:
+    """Of deliveries."""
+
+    def decode(self, stored: Stored) -> Delivery:
+        """Read a delivery. Raises Unreadable."""
+        return replace(_read(Delivery, stored), hints=stored.hints)
+
+    def encode(self, record: Delivery) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, _body(record), record.due_at, machine.deadline(record))
+
+    def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:
+        """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""
+        target = record.target
+        sources = [command.source for command in commands if isinstance(command, delivery_commands.StartCopy)]
+        return [
+            (
+                addresses.lookup(
+                    addresses.copy_lookups(target.account, target.region, record.read_from(source)), record.id
+                ),
+                {"kind": "lookup", "delivery": record.id, "source": source},
+            )
+            for source in sources
+        ]
+
+    def result_items(self, record: Delivery, results: Sequence[delivery_events.Event]) -> Items:
+        """With the AMI's id goes the look-up for its state events."""
+        target = record.target
+        return [
+            (
+                addresses.lookup(addresses.image_lookups(target.account, target.region, event.image), record.id),
+                {"kind": "lookup", "delivery": record.id},
+            )
+            for event in results
+            if isinstance(event, delivery_events.ImageRegistered)
+        ]
+
+
+class PromotionCodec:
+    """Of promotions."""
+
+    def decode(self, stored: Stored) -> Promotion:
+        """Read a promotion. Raises Unreadable."""
+        return replace(_read(Promotion, stored), hints=stored.hints)
+
+    def encode(self, record: Promotion) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, _body(record), record.due_at)
+
+    def intent_items(self, _record: Promotion, _commands: Sequence[promotion_commands.Command]) -> Items:
+        """Nothing goes with a promotion's intents."""
+        return ()
+
+    def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
+        """The head is written with whatever may change it, so it is never older than the record."""
+        return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
+
+    def head_item(self, promotion: Promotion) -> tuple[Key, Mapping[str, Any]]:
+        """Return the item of a promotion's head, and its place."""
+        return addresses.head(promotion.ami), {"kind": "head", "body": compact(codec.encode(head(promotion)))}
+
+
+_KEEP_HEAD = (
+    promotion_events.Counted,
+    promotion_events.OthersCancelled,
+    promotion_events.Blocked,
+    promotion_events.Paused,
+)
+"""Events that change nothing of the head."""
+
+
+class CopyQuotaCodec:
+    """Of copy quotas."""
+
+    def decode(self, stored: Stored) -> CopyQuota:
+        """Read a quota. Raises Unreadable."""
+        return _read(CopyQuota, stored)
+
+    def encode(self, quota: CopyQuota) -> Write:
+        """Return it as it is to be stored."""
+        return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
+
+
+DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuotaCodec()
+
+
+def peek(records: Records, key: Key, kind: Codec[R, Any, Any]) -> R | None:
+    """Read another worker's record; None where there is none, where it is parked, and where it cannot be read."""
+    try:
+        stored = records.read(key)
+        return None if stored is None or stored.parked else kind.decode(stored)
+    except ParkRecord:
+        return None
+
+
+def source_image(records: Records, ami: str, whose: Key) -> SourceImage:
+    """Read what was known of a source when it was examined: it may be gone by now. ``whose``: the record that asks.
+
+    Raises Unreadable.
+    """
+    item = records.get(addresses.source_image(ami))
+    if item is None:
+        raise Unreadable(f"{whose}: the source image {ami} is not on record.")
+    return SourceImage.from_json(json.loads(item["body"]))
+
+
+def compact(value: Any) -> str:
+    """Return a JSON value as the text that items hold."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _read(kind: type[T], stored: Stored) -> T:
+    try:
+        return codec.decode(kind, stored.body, str(stored.key))
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
+
+
+def _body(record: Delivery | Promotion) -> dict[str, Any]:
+    values: dict[str, Any] = codec.encode(record)
+    values.pop("hints")
+    return values

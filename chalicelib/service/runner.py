@@ -1,0 +1,212 @@
+"""Runs one record: reads it, asks what is outstanding, writes the intent, carries it out, writes what came of it.
+
+The machine decides, the executor calls, the codec knows the stored form. Between any two calls the process may die:
+whoever is woken next starts from the record as it was last written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
+
+from chalicelib.core.addresses import Key
+from chalicelib.core.errors import IllegalEvent, ParkRecord
+from chalicelib.ports import Records, Stored, Telemetry, Write
+from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
+
+MAX_STEPS = 40
+"""In one invocation; the next one does what is left."""
+
+CALLS_OF_STEP = 4
+"""A step, or a command after the first, is begun only with time for so many calls."""
+
+Items = Sequence[tuple[Key, Mapping[str, Any]]]
+
+
+class Record(Protocol):
+    """What the runner reads of a record."""
+
+    @property
+    def key(self) -> Key:
+        """Where it is stored."""
+        ...
+
+    @property
+    def state(self) -> StrEnum:
+        """What it waits for."""
+        ...
+
+    @property
+    def due_at(self) -> int | None:
+        """When somebody must look at it again (epoch seconds)."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
+C = TypeVar("C")
+E = TypeVar("E")
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+E_contra = TypeVar("E_contra", contravariant=True)
+E_co = TypeVar("E_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Machine(Generic[R, C, E]):
+    """The functions that decide for one kind of record. ``now`` is in epoch seconds."""
+
+    outstanding: Callable[[R, int], Sequence[C]]
+    """(record, now): what is left to do."""
+    evolve: Callable[[R, E, int], R]
+    """(record, event, now): the record after an event. Raises IllegalEvent."""
+    due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
+    """(record, now): the events that hints and the clock bring."""
+    record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
+    """(record, commands, now): the record as it is to be written before these are carried out."""
+
+
+class Executor(Protocol[R_contra, C_contra, E_co]):
+    """Makes the calls of one kind of record."""
+
+    def perform(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
+        """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
+        ...
+
+
+class Codec(Protocol[R, C_contra, E_contra]):
+    """Knows the stored form of one kind of record."""
+
+    def decode(self, stored: Stored) -> R:
+        """Read a record, its hints beside it. Raises Unreadable."""
+        ...
+
+    def encode(self, record: R) -> Write:
+        """Return the record as it is to be stored, without its hints."""
+        ...
+
+    def intent_items(self, record: R, commands: Sequence[C_contra]) -> Items:
+        """Return items to write together with the intents."""
+        ...
+
+    def result_items(self, record: R, results: Sequence[E_contra]) -> Items:
+        """Return items to write together with the results."""
+        ...
+
+
+@contextmanager
+def parking(key: Key, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
+    """Set a record aside for a person where working on it raises ParkRecord."""
+    try:
+        yield
+    except ParkRecord as trouble:
+        records.park(key, str(trouble), clock())
+        telemetry.parked(key, str(trouble))
+
+
+class Runner(Generic[R, C, E]):
+    """Works on one record of a kind at a time; ``R`` record, ``C`` command, ``E`` event."""
+
+    def __init__(
+        self,
+        machine: Machine[R, C, E],
+        executor: Executor[R, C, E],
+        codec: Codec[R, C, E],
+        records: Records,
+        bell: Bell,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._machine = machine
+        self._executor = executor
+        self._codec = codec
+        self._records = records
+        self._bell = bell
+        self._clock = clock
+        self._telemetry = telemetry
+
+    def run(self, key: Key, cause: str, *, time_left: Clock) -> None:
+        """Do what is outstanding for one record. ``time_left`` says how many seconds the invocation still has."""
+        budget, steps = Budget(time_left), 0
+        with parking(key, self._records, self._clock, self._telemetry):
+            stored = self._records.begin(key)
+            while stored is not None and not stored.parked:
+                if steps >= MAX_STEPS or not budget.allows(CALLS_OF_STEP):
+                    self._bell.ring(key, f"more:{stored.version}")
+                    return
+                stored = self._step(stored, cause, budget)
+                steps += 1
+
+    def _step(self, stored: Stored, cause: str, budget: Budget) -> Stored | None:
+        """Take one step; None when nothing is left to do now."""
+        read = self._codec.decode(stored)
+        events = self._machine.due_events(read, self._clock())
+        record = read
+        for event in events:
+            record = self._machine.evolve(record, event, self._clock())
+        commands = self._machine.outstanding(record, self._clock())
+        intended = self._machine.record_intent(record, commands, self._clock())
+        if intended != read or (stored.astir and intended.due_at is None):
+            written = self._write(stored, intended, events, self._codec.intent_items(intended, commands))
+            if written is None:
+                return self._records.read(stored.key)
+            stored = written
+        if not commands:
+            return None
+        results = self._perform(intended, commands, budget)
+        return self._write_results(stored, intended, results, cause)
+
+    def _perform(self, record: R, commands: Sequence[C], budget: Budget) -> list[E]:
+        """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
+
+        Or where time runs out: what is left is asked for again, and intents are looked for first.
+        """
+        results: list[E] = []
+        state = record.state
+        for command in commands:
+            event = self._executor.perform(record, command, budget)
+            results.append(event)
+            record = self._machine.evolve(record, event, self._clock())
+            self._telemetry.did(record.key, record.state.value, command, event)
+            if record.state != state or not budget.allows(CALLS_OF_STEP):
+                break
+        return results
+
+    def _write_results(self, stored: Stored, record: R, results: Sequence[E], cause: str) -> Stored | None:
+        """Write what the results lead to; where somebody else wrote first, evolve what they wrote. None is dropped."""
+        fresh: Stored | None = stored
+        while fresh is not None:
+            after = record
+            for event in results:
+                try:
+                    after = self._machine.evolve(after, event, self._clock())
+                except IllegalEvent as old_news:
+                    if fresh is stored:
+                        raise
+                    self._telemetry.old_news(fresh.key, str(old_news))
+            if after == record:
+                return None if fresh is stored else fresh
+            written = self._write(fresh, after, results, self._codec.result_items(after, results))
+            if written is not None:
+                self._telemetry.moved(written.key, record.state.value, after.state.value, cause)
+                return written
+            fresh = self._records.read(stored.key)
+            record = record if fresh is None else self._codec.decode(fresh)
+        return None
+
+    def _write(self, before: Stored, after: R, events: Sequence[E], items: Items) -> Stored | None:
+        """Write a record with its history and the items that belong to it; None: somebody else wrote first."""
+        write = self._codec.encode(after)
+        if not self._records.save(before, write, [_short(event) for event in events], self._clock(), items):
+            return None
+        return replace(before, body=write.body, version=before.version + 1, astir=write.due_at is not None)
+
+
+def _short(event: object) -> str:
+    """One line of history: the event with its members, bounded."""
+    members = {name: str(getattr(event, name))[:200] for name in getattr(event, "__dataclass_fields__", {})}
+    return f"{type(event).__name__} {json.dumps(members)}"[:1000]
