@@ -10,7 +10,7 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, proof
-from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, State
+from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, SlotRequest, State
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
@@ -141,7 +141,7 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
 
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
     """And CopyImage's is its token, the same one until its AMI has been discarded."""
-    delivery = a_delivery(State.COPYING, attempts=(), slots_granted=2, slots_until=NOW + pace.LEASE)
+    delivery = a_delivery(State.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + pace.LEASE))
     wanted = machine.outstanding(delivery, NOW)
     intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
     whole = a_delivery(State.REGISTERING, method="image", attempts=())
