@@ -706,6 +706,10 @@ class Telemetry(Protocol):
         """An account was taken out of a group, on this evidence."""
         ...
 
+    def discovered(self) -> None:
+        """Every pass of discovery was taken, as far as there was time, and none was refused."""
+        ...
+
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
         ...

@@ -115,6 +115,10 @@ class PowertoolsTelemetry:
         self._logger.info("session", role=role, packed_policy_size=packed)
         self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
 
+    def discovered(self) -> None:
+        """See the port."""
+        self._count("Discoveries")
+
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """See the port."""
         self._logger.info("swept", rung=rung, due=due)

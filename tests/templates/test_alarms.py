@@ -24,6 +24,7 @@ WATCHED = {
     "UnitsUnreadable": "UnitsUnreadableAlarm",
     "AccountsHeld": "AccountsHeldAlarm",
     "Sweeps": "SweepStoppedAlarm",
+    "Discoveries": "DiscoveryStoppedAlarm",
     "FoundBySweep": "FoundBySweepAlarm",
 }
 """Our own metrics that somebody must look at, and the alarm that says so."""
@@ -102,7 +103,7 @@ def test_silence_of_the_sweep_is_the_alarm_and_silence_of_all_else_is_none(alarm
     """Only a sweep that says nothing is bad news."""
     breaching = {name for name, alarm in alarms.items() if alarm["TreatMissingData"] == "breaching"}
 
-    assert breaching == {"SweepStoppedAlarm"}
+    assert breaching == {"SweepStoppedAlarm", "DiscoveryStoppedAlarm"}
     assert alarms["SweepStoppedAlarm"]["ComparisonOperator"] == "LessThanThreshold"
 
 
