@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
@@ -119,6 +119,18 @@ class MemoryRecords:
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, None if write.due_at is None else max(write.due_at, now))
         return True
+
+    def create_all(
+        self, new: Sequence[tuple[Write, Sequence[tuple[Key, Mapping[str, Any]]]]], now: int
+    ) -> Collection[Key]:
+        assert sum(1 + len(beside) for _, beside in new) <= 100, "DynamoDB refuses a larger transaction"
+        there = {write.key for write, _ in new} & self.records.keys()
+        if not there:
+            for write, beside in new:
+                self.create(write, now)
+                for key, attributes in beside:
+                    self.put(key, attributes)
+        return there
 
     def replace(self, write: Write, now: int) -> None:
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)

@@ -74,7 +74,7 @@ class StandingPass:
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
-            if self._close_all(ami, entitled, applied.generation, budget):
+            if self._close_all(ami, tag, entitled, applied.generation, budget):
                 again_at = min([now + DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at, "absent_since": 0})
 
@@ -94,13 +94,15 @@ class StandingPass:
         self._records.put(addresses.standing(ami), {**mark, "absent_since": 0})
         return False
 
-    def _close_all(self, ami: str, entitled: Entitlement, generation: str, budget: Budget) -> bool:
+    def _close_all(self, ami: str, tag: str | None, entitled: Entitlement, generation: str, budget: Budget) -> bool:
         """Release what is not entitled; True if all of it was looked at."""
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
         if ends and self._ports.targets.generation() != generation:
             return False  # file or membership have just changed: the next pass compares with the new ones
+        if ends and tag is not None and self._ports.source.tag(ami).value != tag:
+            return False  # the list is older than the tag that is there now: two reads must agree (invariant 1)
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
                 return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -20,7 +20,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.schema import CURRENT, Forms
-from chalicelib.ports import Due, LeadsOn, Noted, Stored, Write, always
+from chalicelib.ports import Due, Extras, LeadsOn, Noted, Stored, Write, always
 
 _T = TypeVar("_T")
 
@@ -54,6 +54,15 @@ class DynamoRecords:
     def create(self, write: Write, now: int) -> bool:
         """See the port."""
         return self._table.put(write.key, self._item(write, now), absent=True)
+
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+        """See the port."""
+        writes, owners = [], []
+        for write, beside in new:
+            writes.append({"Put": self._table.put_request(write.key, self._item(write, now), absent=True)})
+            writes += [{"Put": self._table.put_request(key, self._with_form(item))} for key, item in beside]
+            owners += [write.key] * (1 + len(beside))
+        return {owners[place] for place in self._table.refused(writes)}
 
     def replace(self, write: Write, now: int) -> None:
         """See the port."""
@@ -197,8 +206,11 @@ class DynamoRecords:
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
-        formed = {"schema": self._forms.version} if "body" in attributes else {}
-        self._table.put(key, {**attributes, **formed})
+        self._table.put(key, self._with_form(attributes))
+
+    def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say in which form the body of an item beside a record is, if it has one."""
+        return {**attributes, "schema": self._forms.version} if "body" in attributes else attributes
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """See the port."""
