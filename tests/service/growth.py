@@ -236,6 +236,16 @@ def measure(hub: GrowingHub) -> Growth:
     return Growth(promotion, sweep, hub.of("discover") - before)
 
 
+def must_be_flat(empty: Growth, grown_to: Growth, much: Size) -> None:
+    """Nothing grows with what is finished; what grows with what is tagged and shared stays within its bounds."""
+    assert sum(grown_to.promotion.calls.values()) <= 1.1 * sum(empty.promotion.calls.values())
+    assert grown_to.promotion.units <= 1.1 * empty.promotion.units + much.shared / 4
+    assert grown_to.sweep.calls == empty.sweep.calls
+    assert grown_to.sweep.units <= empty.sweep.units + 2
+    assert sum(grown_to.discovery.calls.values()) <= sum(empty.discovery.calls.values()) + 1
+    assert grown_to.discovery.units <= empty.discovery.units + (much.tagged + 2 * much.shared) / 8 + 3
+
+
 def table(sizes: Iterable[tuple[str, Growth]]) -> str:
     """Word it as the page does."""
     lines = ["| | promotion | sweep, a minute | discovery, a pass |", "|---|---:|---:|---:|"]
@@ -246,5 +256,6 @@ def table(sizes: Iterable[tuple[str, Growth]]) -> str:
 
 
 if __name__ == "__main__":
-    found = [(name, measure(grown(much))) for name, much in (("empty hub", EMPTY), ("after years", YEARS))]
-    print(table(found))  # noqa: T201 - what it is for
+    nothing, years = measure(grown(EMPTY)), measure(grown(YEARS))
+    print(table([("empty hub", nothing), ("after years", years)]))  # noqa: T201 - what it is for
+    must_be_flat(nothing, years, YEARS)
