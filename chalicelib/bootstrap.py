@@ -106,7 +106,7 @@ class Application:
 
     @cached_property
     def _records(self) -> DynamoRecords:
-        return DynamoRecords(self._table)
+        return DynamoRecords(self._table, keep_days=self._settings.keep_history_days)
 
     @cached_property
     def _rings(self) -> SqsRings:
@@ -207,7 +207,7 @@ class Application:
 
     @cached_property
     def _ledger(self) -> DynamoLedger:
-        return DynamoLedger(self._table)
+        return DynamoLedger(self._table, keep_days=self._settings.keep_history_days)
 
     @cached_property
     def share_worker(self) -> ShareWorker:

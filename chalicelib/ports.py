@@ -103,6 +103,10 @@ class Noted:
     """It is to be rung, and nobody has rung for it yet."""
 
 
+Extras = Sequence[tuple[Key, Mapping[str, Any]]]
+"""Items that are written together with a record: where, and what."""
+
+
 class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
@@ -118,13 +122,21 @@ class Records(Protocol):
         """Put it if it is absent. False: there was one."""
         ...
 
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+        """Put records that are absent, each with its items: all or nothing, and at most 100 items.
+
+        Returns the records that were there, or that somebody else wrote just then: if there are any, nothing was
+        written.
+        """
+        ...
+
     def save(
         self,
         before: Stored,
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+        also: Extras = (),
     ) -> bool:
         """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
         ...

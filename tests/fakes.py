@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo.records import shard_of
+from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
@@ -17,6 +18,8 @@ from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
 from chalicelib.ports import Due, LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
+
+KEPT = KEEP_HISTORY_DAYS * DAY
 
 
 @dataclass
@@ -120,6 +123,18 @@ class MemoryRecords:
         self._alarm(write.key, None if write.due_at is None else max(write.due_at, now))
         return True
 
+    def create_all(
+        self, new: Sequence[tuple[Write, Sequence[tuple[Key, Mapping[str, Any]]]]], now: int
+    ) -> Collection[Key]:
+        assert sum(1 + len(beside) for _, beside in new) <= 100, "DynamoDB refuses a larger transaction"
+        there = {write.key for write, _ in new} & self.records.keys()
+        if not there:
+            for write, beside in new:
+                self.create(write, now)
+                for key, attributes in beside:
+                    self.put(key, attributes)
+        return there
+
     def replace(self, write: Write, now: int) -> None:
         self.records[write.key] = Item(write.state, write.body, due_at=write.due_at, latest=write.latest)
         self._alarm(write.key, write.due_at)
@@ -139,9 +154,11 @@ class MemoryRecords:
         item.due_at, item.latest = after.due_at, after.latest
         self._alarm(after.key, None if after.due_at is None else max(after.due_at, now))
         if happened or also:
-            self.items[addresses.history(after.key, item.version)] = {"what": list(happened), "state": after.state}
+            entry = {"what": list(happened), "state": after.state, EXPIRES: now + KEPT}
+            self.items[addresses.history(after.key, item.version)] = entry
         for key, attributes in also:
-            self.items[key] = attributes
+            over = {EXPIRES: now + KEPT} if attributes.get("kind") == "lookup" else {}
+            self.items[key] = {**attributes, **over}
         return True
 
     def park(self, key: Key, why: str, now: int) -> None:

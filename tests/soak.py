@@ -114,6 +114,18 @@ PARTS = (
         _elsewhere("tests.service.slow_cases"),
         60,
     ),
+    Part(
+        "outages",
+        "each function off for hours from each state of each mode",
+        _elsewhere("tests.service.outages"),
+        60,
+    ),
+    Part(
+        "scale",
+        "1,000 targets, 500 standing shares, 4,000 tagged AMIs on a slow AWS",
+        _elsewhere("tests.service.scale"),
+        60,
+    ),
     Part("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
 )
 

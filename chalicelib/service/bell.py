@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.core.addresses import Key
 from chalicelib.ports import LeadsOn, Noted, Records, Rings, Write, always, never
@@ -43,6 +43,10 @@ class Bell:
         if not noted.found:
             self._records.create(write, self._clock())
             self._records.note(write.key, hints, self._clock(), leads_on=never, due=write.due_at)
+
+    def ring_new(self, keys: Sequence[Key], cause: str) -> None:
+        """Ring records that have just been put, many by one call. What is lost is due, and the sweep wakes it."""
+        self._rings.ring_all([(key, cause) for key in keys])
 
     def ring(self, key: Key, cause: str) -> None:
         """Ring a lane whose record has just been written, unless somebody has rung already."""

@@ -6,13 +6,13 @@ begins with another one, so that none is always the last when time runs out, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chalicelib.ports import Records, Refusal, Source, Telemetry
+from chalicelib.ports import Records, Refusal, Source, Tagged, Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass
-from chalicelib.service.tag_pass import TagPass, read_heads
+from chalicelib.service.tag_pass import Heads, TagPass, read_heads
 
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
@@ -32,24 +32,35 @@ class Discover:
         self._records = records
         self._source = source
         self._tags, self._standing, self._members = passes
+        self._seen: tuple[Sequence[Tagged], Heads] | None = None
         self._clock = clock
         self._telemetry = telemetry
 
     def run(self, *, time_left: Clock) -> None:
         """Run them all, as far as there is time."""
+        self._seen = None
         passes: list[Callable[[Clock], None]] = [self._over_tags, self._over_standing, self._over_members]
-        first = self._clock() // PERIOD % len(passes)
+        first, refused = self._clock() // PERIOD % len(passes), False
         for one in (*passes[first:], *passes[:first]):
             try:
                 one(time_left)
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
                 self._telemetry.hindered("discover", str(refusal))
+                refused = True
+        if not refused:
+            self._telemetry.discovered()
 
     def _over_tags(self, time_left: Clock) -> None:
-        self._tags.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
+        self._tags.run(*self._look(), time_left=time_left)
 
     def _over_standing(self, time_left: Clock) -> None:
-        self._standing.run(self._source.tagged(), read_heads(self._records), time_left=time_left)
+        self._standing.run(*self._look(), time_left=time_left)
+
+    def _look(self) -> tuple[Sequence[Tagged], Heads]:
+        """Read the tagged AMIs and the heads, once for both passes: with 5,000 AMIs these are most of what is read."""
+        if self._seen is None:
+            self._seen = self._source.tagged(), read_heads(self._records)
+        return self._seen
 
     def _over_members(self, time_left: Clock) -> None:
         self._members.run(time_left=time_left)

@@ -21,13 +21,19 @@ class Rotation:
 
         ``calls``: how many calls one takes.
         """
+        return self.go_in_slices(names, 1, lambda some: act(some[0]), budget, calls)
+
+    def go_in_slices(
+        self, names: Collection[str], size: int, act: Callable[[list[str]], None], budget: Budget, calls: int
+    ) -> bool:
+        """Deal with up to ``size`` at once, which takes so many calls, as ``go`` does with one."""
         if not names:
             return True
         cursor = str((self._records.get(self._key) or {}).get("after", ""))
         ordered = sorted(names, key=lambda name: (name <= cursor, name))
-        for number, name in enumerate(ordered):
-            if number and not budget.allows(calls):
-                self._records.put(self._key, {"kind": "cursor", "after": ordered[number - 1]})
+        for start in range(0, len(ordered), size):
+            if start and not budget.allows(calls):
+                self._records.put(self._key, {"kind": "cursor", "after": ordered[start - 1]})
                 return False
-            act(name)
+            act(ordered[start : start + size])
         return True

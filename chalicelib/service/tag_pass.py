@@ -8,21 +8,27 @@ runs out the next pass goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import HEADS, Key
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.head import Head, Move, Resolver, move
+from chalicelib.core.promotion.model import Promotion
 from chalicelib.ports import Records, Tagged, Targets, Write
 from chalicelib.service.bell import Bell, Clock
-from chalicelib.service.budget import Budget
+from chalicelib.service.budget import Budget, in_slices
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 
 BASELINE = Key("discovery", "baseline")
 CALLS = 4
-"""For one AMI: a record or a note, a head, a message, and the cursor."""
+"""For one AMI: a note, a mark, a message, and the cursor; for a slice of new ones: two transactions and messages."""
+AT_ONCE = 25
+"""New promotions in one transaction, each with its head: with 5,000 tagged AMIs a slow AWS leaves no time for single
+writes."""
+A_PART = 0.7
+"""Of the time that is left: for promotions that may have to close something; then for others that are known."""
 LISTED = 100
 """So many AMIs the notice of the baseline names."""
 DAMAGED = Head()
@@ -69,36 +75,77 @@ class TagPass:
             if step is not None:
                 moves[ami] = step
         generation = resolver.applied.generation
-        Rotation(self._records, "tags").go(
-            moves,
-            lambda ami: self._move(ami, moves[ami], tagged.get(ami), generation),
-            Budget(time_left),
-            CALLS,
-        )
+        starts = {ami for ami, step in moves.items() if step is Move.START}
+        may_close = {ami for ami in moves if _has_open(heads.get(ami))}
+        budget = Budget(time_left)
+
+        def known(some: list[str]) -> None:
+            for ami in some:
+                self._move(ami, moves[ami], tagged.get(ami), generation)
+
+        def new(some: list[str]) -> None:
+            self._start([tagged[ami] for ami in some], budget)
+
+        # A removal is never behind additions; and what comes behind has its part of the time, whatever is before it.
+        turns: list[tuple[str, Collection[str], int, Callable[[list[str]], None]]] = [
+            ("tags-open", may_close, 1, known),
+            ("tags", moves.keys() - may_close - starts, 1, known),
+            ("starts", starts, AT_ONCE, new),
+        ]
+        turns = [turn for turn in turns if turn[1]]
+        for number, (name, amis, size, act) in enumerate(turns, start=1):
+            part = budget if number == len(turns) else budget.part(A_PART)
+            Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
 
     def _move(self, ami: str, step: Move, one: Tagged | None, generation: str) -> None:
         minute = self._clock() // 60
         key = addresses.promotion(ami)
-        look = {"seen": f"{minute}:{one.value if one else ''}"}
         match step:
-            case Move.START:
-                if not start(self._records, self._bell, ami, self._hub, self._region, self._clock()):
-                    self._bell.note(key, look, f"discovered:{minute}")  # it is known, and its head was lost
             case Move.LOOK:
-                self._bell.note(key, look, f"discovered:{minute}")
+                self._look(key, one.value if one else "")
             case Move.RESOLVE:
                 self._bell.note(key, {"generation": generation}, f"generation:{generation}:{minute}")
             case Move.FORGET:
                 self._records.forget(addresses.head(ami), {"kind": "head"})
+
+    def _look(self, key: Key, value: str) -> None:
+        minute = self._clock() // 60
+        self._bell.note(key, {"seen": f"{minute}:{value}"}, f"discovered:{minute}")
+
+    def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
+        """Put promotions that nobody has looked at yet, and wake them. Of one that is there the head was lost."""
+        now = self._clock()
+        values = {addresses.promotion(one.ami): one.value for one in some}
+        new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
+        there = self._create(new, values)
+        self._bell.ring_new([record.key for record in new if record.key not in there], f"discovered:{now // 60}")
+        in_slices(sorted(there, key=str), 1, budget, lambda one: self._look(one[0], values[one[0]]), calls=CALLS)
+
+    def _create(self, new: Sequence[Promotion], values: Mapping[Key, str]) -> Collection[Key]:
+        """Put promotions with their heads, many by one call. Returns those that were there."""
+        now = self._clock()
+        items = {
+            one.key: (
+                PROMOTIONS.encode(one),
+                [PROMOTIONS.head_item(one, *((values[one.key],) if one.key in values else ()))],
+            )
+            for one in new
+        }
+        there = self._records.create_all(list(items.values()), now)
+        rest = [item for key, item in items.items() if key not in there]
+        if there and rest:
+            there = {*there, *self._records.create_all(rest, now)}
+        return there
 
     def _leave(self, tagged: Mapping[str, Tagged], heads: Heads, time_left: Clock) -> None:
         """Put what was tagged before the service first looked on record, where it waits for a new tag event.
 
         EC2 keeps no time for a tag. One notice says what was left; its worker sends it.
         """
-        left = Rotation(self._records, "baseline").go(
+        left = Rotation(self._records, "baseline").go_in_slices(
             [ami for ami in tagged if ami not in heads],
-            lambda ami: self._leave_one(tagged[ami]),
+            AT_ONCE,
+            lambda some: self._leave_some([tagged[ami] for ami in some]),
             Budget(time_left),
             CALLS,
         )
@@ -113,17 +160,12 @@ class TagPass:
             self._bell.ring(notice.key, "baseline")
         self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
 
-    def _leave_one(self, tagged: Tagged) -> None:
+    def _leave_some(self, tagged: Sequence[Tagged]) -> None:
         now = self._clock()
-        record = evolving.baseline(tagged.ami, self._hub, self._region, tagged.value, now)
-        if self._records.create(PROMOTIONS.encode(record), now):
-            self._records.put(*PROMOTIONS.head_item(record))
+        new = [evolving.baseline(one.ami, self._hub, self._region, one.value, now) for one in tagged]
+        self._create(new, {})
 
 
-def start(records: Records, bell: Bell, ami: str, hub: str, region: str, now: int) -> bool:
-    """Put a promotion that nobody has looked at yet, and wake it. False: there is one."""
-    record = evolving.started(ami, hub, region, now)
-    if not records.create(PROMOTIONS.encode(record), now):
-        return False
-    bell.ring(record.key, f"discovered:{now // 60}")
-    return True
+def _has_open(head: Head | None) -> bool:
+    """Whether something of a promotion may be open, so that news of it may be a removal."""
+    return head is not None and (head.moving or head.standing)

@@ -30,6 +30,42 @@ def test_a_record_is_put_once(store):
     assert store.records.read(KEY).body == {"n": 1}
 
 
+def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(store):
+    """History and look-ups are kept for 400 days, so that years of finished work cost nothing."""
+    store.records.create(write(), NOW)
+    entry = lookup(copy_lookups("222222222222", "us-east-1", "snap-1"), "0123")
+    beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (Key("heads", "ami-1"), {"kind": "head"})]
+    store.records.save(store.records.read(KEY), write("over", None), ["it ended"], NOW, beside)
+
+    ((_, happened),) = store.records.list(KEY.pk, "history#")
+    assert happened["expires_at"] == store.records.get(entry)["expires_at"] == NOW + 400 * 86_400
+    assert "expires_at" not in store.records.get(Key("heads", "ami-1"))
+    assert store.records.get(KEY) is None or "expires_at" not in store.records.get(KEY)
+
+
+def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
+    """All of them, due when they say; a body beside a record is read back as it was put."""
+    keys = [Key(f"delivery#{number:04d}") for number in range(25)]
+    new = [(Write(key, "requested", {"n": 1}, NOW), [(Key("heads", key.pk), {"body": "{}"})]) for key in keys]
+
+    assert set(store.records.create_all(new, NOW)) == set()
+    assert store.records.read(keys[24]).body == {"n": 1}
+    assert store.records.get(Key("heads", keys[24].pk))["body"] == "{}"
+    assert keys[24] in due(store, NOW)
+
+
+def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
+    """So that the caller can leave it out."""
+    store.records.create(write(), NOW)
+    other = Key("delivery#4567")
+    new = [(Write(key, "requested", {"n": 2}, NOW), [(Key("heads", key.pk), {"kind": "head"})]) for key in (other, KEY)]
+
+    assert set(store.records.create_all(new, NOW)) == {KEY}
+    assert store.records.read(other) is None
+    assert store.records.get(Key("heads", KEY.pk)) is None
+    assert store.records.read(KEY).body == {"n": 1}
+
+
 def test_a_record_that_nobody_can_read_is_replaced_whole(store):
     """Whatever was there: afterwards it is a new record, without hints, due when it says."""
     store.records.create(write(), NOW)

@@ -32,7 +32,7 @@ SLICES = {
     "act": frozenset({"records save"}),
     "settle": frozenset({"ledger save", "records save"}),
     "sweep": frozenset({"records put"}),
-    "discover": frozenset({"records note", "records create", "records put"}),
+    "discover": frozenset({"records note", "records create_all", "records put"}),
     "events": frozenset({"records note", "records create"}),
 }
 """By which write each function ends a slice of its work."""

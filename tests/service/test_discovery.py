@@ -46,6 +46,12 @@ class Rings:
         """See the port."""
         self.woken.append(key.pk)
 
+    def ring_all(self, wakes):
+        """See the port."""
+        for key, cause in wakes:
+            self.ring(key, cause)
+        return ()
+
 
 class Counted(MemoryRecords):
     """How many calls were made."""
@@ -53,7 +59,7 @@ class Counted(MemoryRecords):
     calls = 0
 
     def __getattribute__(self, name):
-        if name in ("get", "put", "read", "create", "note", "mark_rung", "forget", "list"):
+        if name in ("get", "put", "read", "create", "create_all", "note", "mark_rung", "forget", "list"):
             self.calls += 1
         return super().__getattribute__(name)
 
@@ -141,6 +147,41 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
     assert len(records.list(HEADS, "ami-")) == 20
     assert set(rings.woken) == {"baseline#hub"}
     assert records.read(addresses.baseline_notice()).body["count"] == 20
+
+
+def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
+    """A thousand AMIs were tagged whose events were lost, and each run has time for one step: the removal is first."""
+    records, rings = looked_once(), Rings()
+    with_head(records, "ami-ff", STANDING)
+    found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
+    a_pass(records, rings, SHARED).run(found, read_heads(records), time_left=lambda: 0)
+
+    assert rings.woken[0] == "promotion#ami-ff"
+    assert len(rings.woken) > 1, "what is new has its turn all the same"
+
+
+def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_again():
+    """Whether or not a worker has come to them: their heads say what their first look will find."""
+    records, rings = looked_once(), Rings()
+    found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
+    left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: next(left))
+
+    assert sorted(rings.woken) == sorted(f"promotion#{one.ami}" for one in found)
+    rings.woken.clear()
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    assert rings.woken == []
+
+
+def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
+    """It is woken, and writes its head; what is in one transaction with it is put all the same."""
+    records, rings = looked_once(), Rings()
+    with_head(records, "ami-0005")
+    records.forget(addresses.head("ami-0005"), {"kind": "head"})
+    found = [Tagged(f"ami-{number:04d}", "dev") for number in range(10)]
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+
+    assert sorted(rings.woken) == sorted(f"promotion#{one.ami}" for one in found)
 
 
 NARROW, SHARED = applied(A), applied(A, B, mode="share")

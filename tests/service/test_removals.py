@@ -10,6 +10,7 @@ from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.organisation import Organisation
 from chalicelib.core.targets import Directory, Target
+from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
 from tests.service.hub import Hub
 from tests.service.organisation import ARN, OU, WHOLE, A, B, C, Organised
@@ -278,3 +279,21 @@ def test_an_ami_that_bears_a_tag_of_ours_says_why_it_is_not_promoted():
     (notice,) = hub.cloud.notices
     assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
     assert hub.outcomes() == {}
+
+
+def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
+    """The tag is widened while a pass runs on the list that it read before: who was just let in stays in."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    old = hub._discover._source.tagged()
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.run(until=hub.cloud.now + 200)
+    assert open_to(hub) == {A, B}
+
+    hub._discover._standing.run(old, read_heads(hub.stores.records), time_left=lambda: 30)
+    hub.run(until=hub.cloud.now + 60)
+
+    assert open_to(hub) == {A, B}
+    assert set(hub.outcomes().values()) == {"shared"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.dynamo.table import DAY, EXPIRES, Table
+from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.core import addresses, codec
 from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
@@ -23,8 +23,6 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
 from chalicelib.ports import LostRace, StandingHolding
-
-KEEP_HISTORY_DAYS = 400
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.dynamo.table import Table
+from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.schema import CURRENT, Forms
-from chalicelib.ports import Due, LeadsOn, Noted, Stored, Write, always
+from chalicelib.ports import Due, Extras, LeadsOn, Noted, Stored, Write, always
 
 _T = TypeVar("_T")
 
@@ -35,11 +35,15 @@ def shard_of(key: Key) -> str:
 
 
 class DynamoRecords:
-    """The port ``Records`` on one table. ``forms``: in which form bodies are written and read."""
+    """The port ``Records`` on one table. ``forms``: in which form bodies are written and read.
 
-    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
+    ``keep_days``: for how long history and look-ups are kept.
+    """
+
+    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
         self._forms = forms
+        self._keep = keep_days * DAY
 
     def begin(self, key: Key) -> Stored | None:
         """See the port."""
@@ -54,6 +58,15 @@ class DynamoRecords:
     def create(self, write: Write, now: int) -> bool:
         """See the port."""
         return self._table.put(write.key, self._item(write, now), absent=True)
+
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+        """See the port."""
+        writes, owners = [], []
+        for write, beside in new:
+            writes.append({"Put": self._table.put_request(write.key, self._item(write, now), absent=True)})
+            writes += [{"Put": self._table.put_request(key, self._with_form(item))} for key, item in beside]
+            owners += [write.key] * (1 + len(beside))
+        return {owners[place] for place in self._table.refused(writes)}
 
     def replace(self, write: Write, now: int) -> None:
         """See the port."""
@@ -112,12 +125,14 @@ class DynamoRecords:
         }
         if not happened and not also:
             return self._table.update(after.key, expression, given, **request) is not None
-        entry = {"at": now, "state": after.state, "what": list(happened)}
+        over = {EXPIRES: now + self._keep}
+        entry = {"at": now, "state": after.state, "what": list(happened), **over}
         writes: list[dict[str, Any]] = [
             {"Update": self._table.update_request(after.key, expression, given, **request)},
             {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
         ]
-        writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in also]
+        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in also]
+        writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
         return self._table.transact(writes)
 
     def park(self, key: Key, why: str, now: int) -> None:
@@ -197,8 +212,11 @@ class DynamoRecords:
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
-        formed = {"schema": self._forms.version} if "body" in attributes else {}
-        self._table.put(key, {**attributes, **formed})
+        self._table.put(key, self._with_form(attributes))
+
+    def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Say in which form the body of an item beside a record is, if it has one."""
+        return {**attributes, "schema": self._forms.version} if "body" in attributes else attributes
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """See the port."""

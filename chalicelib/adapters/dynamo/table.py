@@ -16,6 +16,8 @@ CONFLICT_TRIES = 5
 EXPIRES = "expires_at"
 """The attribute that DynamoDB's TTL reads: epoch seconds after which the item goes by itself."""
 DAY = 86_400
+KEEP_HISTORY_DAYS = 400
+"""What is over is kept so long, unless the hub's parameter KeepHistoryDays says otherwise."""
 
 _out = TypeSerializer()
 _in = TypeDeserializer()
@@ -92,9 +94,10 @@ class Table:
             request["ConditionExpression"] = condition
         return request
 
-    def put_request(self, key: Key, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Build a put, for use in a transaction."""
-        return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk})}
+    def put_request(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> dict[str, Any]:
+        """Build a put, for use in a transaction; ``absent``: only if there is none."""
+        condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
+        return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}), **condition}
 
     def delete_request(self, key: Key, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Build a deletion, for use in a transaction."""
@@ -108,16 +111,23 @@ class Table:
 
     def transact(self, writes: Sequence[Mapping[str, Any]]) -> bool:
         """Write all or nothing (at most 100). False: a condition did not hold, or somebody else wrote just then."""
+        return not self.refused(writes)
+
+    def refused(self, writes: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        """Write all or nothing (at most 100). Return the places of those that were refused; none: all was written.
+
+        Refused is whose condition did not hold, and what somebody else wrote just then.
+        """
         try:
             self._client.transact_write_items(TransactItems=list(writes))
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
-            reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-            if reasons <= {"None", "ConditionalCheckFailed", "TransactionConflict", None}:
-                return False
-            raise
-        return True
+            reasons = [reason.get("Code") or "None" for reason in error.response.get("CancellationReasons", [])]
+            if not set(reasons) <= {"None", "ConditionalCheckFailed", "TransactionConflict"}:
+                raise
+            return [place for place, reason in enumerate(reasons) if reason != "None"] or range(len(writes))
+        return ()
 
     def query(self, pk: str, prefix: str) -> Iterator[dict[str, Any]]:
         """Read a partition's items whose sort key begins so, consistently, in order."""

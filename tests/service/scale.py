@@ -1,0 +1,146 @@
+"""Many at once on a slow AWS: targets to deliver to, standing shares to withdraw, tagged AMIs to get through.
+
+``tests/service/test_scale.py`` plays samples; `make soak PART=scale` plays the numbers that the service is designed
+for (``FULL``), each time with calls that take other times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from chalicelib.core.targets import Directory
+from tests.service import hub as hubs
+from tests.service.scenes import all_delivered
+from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
+
+HOUR = 3600
+AMI = "ami-0a"
+MANY_INVOCATIONS = 1_000_000
+"""So many a run may take: as many as that many deliveries do."""
+FAST = 0.11
+"""Seconds that a call takes at most while the scene is set."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many there are."""
+
+    targets: int
+    shares: int
+    tagged: int
+
+
+SAMPLE = Numbers(targets=150, shares=100, tagged=400)
+FULL = Numbers(targets=1_000, shares=500, tagged=4_000)
+WHAT = ("targets", "shares by tag", "shares by file", "tagged")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run. ``dying``: each of these functions is killed right after one slice, in every invocation."""
+
+    what: str
+    dying: frozenset[str] = frozenset()
+    numbers: Numbers = SAMPLE
+    seed: int = 0
+
+    def play(self) -> None:
+        """Let it happen, and ask for its end."""
+        allowed, hubs.MAX_INVOCATIONS = hubs.MAX_INVOCATIONS, MANY_INVOCATIONS
+        try:
+            {"targets": self._targets, "tagged": self._tagged}.get(self.what, self._shares)()
+        finally:
+            hubs.MAX_INVOCATIONS = allowed
+
+    def _targets(self) -> None:
+        """All are delivered."""
+        hub = _hub(self.numbers.targets, SlowGate(seed=self.seed, one_slice=self.dying))
+        hub.cloud.tag(AMI, "default")
+        hub.run(until=hub.cloud.now + 48 * HOUR)
+
+        hub.lanes.dead.clear()
+        all_delivered(hub, told_once=False)
+
+    def _shares(self) -> None:
+        """Their tag is removed, or the file loses all but one of them: nothing is left open half a day later."""
+        hub = _hub(self.numbers.shares, SlowGate(seed=self.seed, most=FAST), mode="share", share_snapshots=True)
+        hub.cloud.tag(AMI, "default")
+        hub.run(until=hub.cloud.now + 24 * HOUR)
+        assert Counter(hub.outcomes().values()) == {"shared": self.numbers.shares}, hub.faults()
+
+        hub.gate.most, hub.gate.one_slice = SlowGate.most, self.dying
+        stay = set()
+        if self.what == "shares by tag":
+            hub.cloud.tag(AMI, None)
+        else:
+            stay = set(hub.accounts[:1])
+            listed = {account: hub.cloud.directory.accounts[account] for account in stay}
+            hub.cloud.directory = Directory({"default": tuple(listed)}, listed)
+            hub._discover_at = hub.cloud.now + hubs.DISCOVERY
+        hub.run(until=hub.cloud.now + 12 * HOUR)
+
+        assert {account for _, account in hub.cloud.launches} == stay
+        assert {account for _, account in hub.cloud.permissions} == stay
+        assert {name.split(":")[4] if ":" in name else name for name in hub.cloud.grants.values()} == stay
+
+    def _tagged(self) -> None:
+        """No event came of their tags: the last of them is shared some hours later, and the one whose tag was removed
+        is withdrawn within the first.
+        """
+        hub = _hub(1, SlowGate(seed=self.seed), mode="share")
+        hub.cloud.tag(AMI, "default")
+        hub.run(until=hub.cloud.now + HOUR)
+        assert set(hub.outcomes().values()) == {"shared"}
+        hub.gate.one_slice = self.dying
+        hub._event_fates = iter(lambda: (), None)
+        amis = [f"ami-b{n:06x}" for n in range(self.numbers.tagged)]
+        for ami in amis:
+            hub.cloud.make_image(ami, {f"snap-{ami[4:]}": False})
+            hub.cloud.hub_images[ami]["Tags"] = [{"Key": "promote", "Value": "nobody"}]
+        hub.cloud.tag(amis[-1], "default")
+        hub.cloud.tag(AMI, None)
+        _discover_for(hub, 1)
+        assert hub.outcomes()[AMI, hub.accounts[0]] == "withdrawn"
+        _discover_for(hub, 4 + self.numbers.tagged // 250)
+        assert hub.outcomes().get((amis[-1], hub.accounts[0])) == "shared"
+
+
+def _hub(accounts: int, gate: SlowGate, **target) -> SlowHub:
+    """A hub with so many targets, on a slow AWS."""
+    names = [f"{200_000_000_000 + number}" for number in range(accounts)]
+    hub = SlowHub(accounts=names, gate=gate, watchful=False, target=target)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    return hub
+
+
+def _discover_for(hub: SlowHub, hours: int) -> None:
+    """Let everything happen for so long; discovery runs every five minutes, whether or not anything else does."""
+    for _ in range(hours * HOUR // hubs.DISCOVERY):
+        hub._discover_at = min(hub._discover_at or 10**12, hub.cloud.now + hubs.DISCOVERY)
+        hub.run(until=hub.cloud.now + hubs.DISCOVERY)
+
+
+def cases(numbers: Numbers) -> Iterator[Case]:
+    """Each of them, with functions that die at their limit only, and with functions that die after each slice."""
+    for what in WHAT:
+        yield Case(what, numbers=numbers)
+        yield Case(what, frozenset({"discover"} if what == "tagged" else FUNCTIONS), numbers)
+
+
+def run(seconds: float, seed: int) -> tuple[int, list[str]]:
+    """The soak's part: the full numbers, in an order that the seed draws. One takes a minute or two."""
+    end, random, played, stories = time.monotonic() + seconds, Random(seed), 0, list[str]()
+    left = list(cases(FULL))
+    random.shuffle(left)
+    while time.monotonic() < end and left and not stories:
+        case = Case(**{**vars(left.pop()), "seed": random.randrange(10**9)})
+        played += 1
+        try:
+            case.play()
+        except AssertionError as failure:
+            stories.append(f"{case}: {failure}")
+    return played, stories
