@@ -137,7 +137,7 @@ class Forger:
 @pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("mode", ["copy", "share"])
 def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
-    """Whatever it opens to whom: no permission, no grant and no statement of it ever shows, and its holder hears why."""
+    """Whatever it opens to whom: no permission, no grant and no statement of it ever shows."""
     if mode == "share":
         scene.apply(SHARING.format(dev=DEV, prod=PROD))
         scene.launches = {DEV}
