@@ -159,7 +159,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
             raise Unreadable(f"{promotion.key}: its plan {plan} is not on record.")
-        lists = [json.loads(item["body"]) for _, item in found]
+        lists = [_parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
 
@@ -203,9 +203,8 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
 
     def _chunk(self, promotion: Promotion, plan: str, number: int) -> list[tuple[Target, tuple[str, ...]]]:
         item = self._records.get(addresses.plan(promotion.ami, plan, number))
-        if item is None:
-            raise Unreadable(f"{promotion.key}: chunk {number} of its plan {plan} is not on record.")
-        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in json.loads(item["body"])]
+        planned = _parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
+        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, time_left: Clock) -> ev.Event:
         if not promotion.planned:
@@ -334,9 +333,7 @@ class Promotions(Lane[Promotion, do.Command, ev.Event]):
 
     def _image(self, promotion: Promotion) -> SourceImage:
         item = self._records.get(addresses.source_image(promotion.ami))
-        if item is None:
-            raise Unreadable(f"{promotion.key}: its source image is not on record.")
-        return SourceImage.from_json(json.loads(item["body"]))
+        return SourceImage.from_json(_parsed(item, f"{promotion.key}: its source image"))
 
     # --- the record --------------------------------------------------------------------------------------------------
 
@@ -389,6 +386,16 @@ def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:
         "wanted": [place for place, wanted in listed if wanted],
         "kept": [place for place, wanted in listed if not wanted],
     }
+
+
+def _parsed(item: Mapping[str, Any] | None, what: str) -> Any:
+    """Parse what stands beside a record. Raises Unreadable where it is missing, or no JSON."""
+    if item is None:
+        raise Unreadable(f"{what} is not on record.")
+    try:
+        return json.loads(item["body"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
 
 
 def _json(value: Any) -> str:

@@ -67,7 +67,7 @@ class StandingPass:
             if tag is None and not self._is_gone(ami, mark, now):
                 return
             compared = f"{tag}|{head.value}|{applied.generation}"
-            if mark.get("compared") == compared and now < int(mark.get("again_at", 0)):
+            if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             entitled = entitlement(tag, head.value, applied)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
@@ -82,7 +82,7 @@ class StandingPass:
 
     def _is_gone(self, ami: str, mark: dict[str, Any], now: int) -> bool:
         """Whether tag or AMI are gone: on two looks some time apart that agree, disabled AMIs included."""
-        since = int(mark.get("absent_since", 0))
+        since = _time(mark, "absent_since")
         if not since:
             self._records.put(addresses.standing(ami), {**mark, "absent_since": now})
             return False
@@ -151,6 +151,11 @@ class StandingPass:
             return
         if record is not None and record.state is State.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": record.episode})
+
+
+def _time(mark: Mapping[str, Any], name: str) -> int:
+    """Read a time of a mark; one that is damaged keeps neither this AMI's shares open nor another's."""
+    return found if isinstance(found := mark.get(name), int) else 0
 
 
 def _place(one: StandingHolding) -> str:
