@@ -113,7 +113,7 @@ class Watch:
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)
-                if is_open and share.hard_close_at and not share.before_us:
+                if is_open and share.hard_close_at and not share.preexisting:
                     assert now <= share.hard_close_at + late, (
                         f"{resource} is open {now - share.hard_close_at} s too long"
                     )
