@@ -19,6 +19,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.ports import Write
+from tests.scenarios.platform import new_version
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, TABLE
 from tests.scenarios.test_rights import client
 
@@ -156,6 +157,25 @@ def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
     made = {"ModifySnapshotAttribute", "ModifyImageAttribute", "CreateGrant", "PutKeyPolicy"}
     since = [c for c in scene.world.calls if c.operation in made and c.at > begun]
     assert since == [], "nothing was opened for a moment, either"
+
+
+CARELESS = """
+from chalicelib.ports import Judgement
+from chalicelib.service.entitlements import LiveEntitlements
+LiveEntitlements.judge = lambda *_: Judgement()
+"""
+
+
+def test_where_nobody_asks_a_forged_share_opens(scene, tmp_path):
+    """The scenario can fail: with the question taken out of the package, a stranger may read an untagged snapshot."""
+    given = {"TargetAccounts": DEV, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
+    scene.world.deploy(new_version(tmp_path, "careless", CARELESS), HUB, REGION, "ami-promoter", given)
+    forger = Forger(scene)
+    forger.write(FORGERIES["an untagged snapshot, to a stranger"], Purpose.COPY)
+    scene.wait(90)
+
+    assert scene.shared_with(forger.snapshots[UNTAGGED]) == {STRANGER}
+    assert any(STRANGER in problem for problem in scene.watch.problems)
 
 
 def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
