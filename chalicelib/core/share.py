@@ -305,10 +305,21 @@ def needed(share: Share) -> bool:
 
 def unnotified(share: Share) -> frozenset[Holding]:
     """Those who wait to hear what became of the share, or what it waits for."""
+    if _wanted_anew(share):
+        return frozenset()
     closed_blind = share.closed_blind and share.state is State.CLOSED
     waits = share.state is State.OPENING and share.blocked is not None
     news = share.state is State.OPEN or share.fault is not None or closed_blind or waits
     return share.holdings - share.notified if news else frozenset()
+
+
+def _wanted_anew(share: Share) -> bool:
+    """Whether somebody came after its end, and moved it on: that it was over is no news to them, and it opens again.
+
+    Who held it before may never let go: a damaged delivery holds for ever.
+    """
+    over = share.closed_blind and share.state in (State.CLOSED, State.REFUSED) and share.closed_at is not None
+    return over and (hard_end(share) == 0 or hard_end(share) > (share.closed_at or 0))
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
@@ -495,7 +506,8 @@ def ended(share: Share, now: int) -> Share:
         "The time of those that hold the share was over before it could be opened.",
         "Look why it was not opened in time: the history of the delivery and of the resource; then tag the AMI again.",
     )
-    return _to(share, Event.ENDED, State.REFUSED, fault=fault, notified=frozenset(), tries=0, next_try=now)
+    changes = {"closed_at": now, "closed_blind": True, "notified": frozenset(), "tries": 0, "next_try": now}
+    return _to(share, Event.ENDED, State.REFUSED, fault=fault, **changes)
 
 
 def worth_waiting(share: Share, why: Why, now: int) -> bool:

@@ -129,9 +129,17 @@ def source_image(records: Records, ami: str, whose: Key) -> SourceImage:
     Raises Unreadable.
     """
     item = records.get(addresses.source_image(ami))
+    return SourceImage.from_json(parsed(item, f"{whose}: the source image {ami}"))
+
+
+def parsed(item: Mapping[str, Any] | None, what: str) -> Any:
+    """Parse what stands beside a record. Raises Unreadable where it is missing, or no JSON."""
     if item is None:
-        raise Unreadable(f"{whose}: the source image {ami} is not on record.")
-    return SourceImage.from_json(json.loads(item["body"]))
+        raise Unreadable(f"{what} is not on record.")
+    try:
+        return json.loads(item["body"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{what} cannot be read: {error!r:.200}") from None
 
 
 def compact(value: Any) -> str:

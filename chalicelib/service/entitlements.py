@@ -7,13 +7,14 @@ forged item opens nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.entitlement import Entitlement, entitlement, launched_by
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
+from chalicelib.core.targets import Target
 from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek
@@ -97,7 +98,7 @@ class LiveEntitlements:
             if self._targets.live(holding.account) is None:
                 return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
             return entitled.blocked.get(holding.account) or _not_now(share, holding)
-        if share.account not in _receivers(entitled, place):
+        if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if not self._belongs(resource, holding, read):
             return _stranger(share, f"It is no part of {holding.ami}.")
@@ -130,11 +131,9 @@ class LiveEntitlements:
         return {snapshot: copy.key for snapshot, copy in copies.items() if copy.attempt in nonces}
 
 
-def _receivers(entitled: Entitlement, place: str) -> Iterator[str]:
-    target = entitled.targets[place]
-    yield target.account
-    if target.unit:
-        yield target.unit
+def _receiver(target: Target, resource: str, *, standing: bool) -> str:
+    """Whom a share for a target names: nothing but a standing launch permission may name the unit that brings it."""
+    return launched_by(target) if standing and resource.split("#")[1] == "image" else target.account
 
 
 def _stranger(share: Share, what: str) -> Fault:

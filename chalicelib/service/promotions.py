@@ -26,7 +26,7 @@ from chalicelib.core.targets import Resolution, Target
 from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import DELIVERIES, compact, source_image
+from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
 
 RUNNING = "running"
@@ -156,7 +156,7 @@ class PromotionExecutor:
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
             raise Unreadable(f"{promotion.key}: its plan {plan} is not on record.")
-        lists = [json.loads(item["body"]) for _, item in found]
+        lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
 
@@ -202,9 +202,8 @@ class PromotionExecutor:
 
     def _chunk(self, promotion: Promotion, plan: str, number: int) -> list[tuple[Target, tuple[str, ...]]]:
         item = self._records.get(addresses.plan(promotion.ami, plan, number))
-        if item is None:
-            raise Unreadable(f"{promotion.key}: chunk {number} of its plan {plan} is not on record.")
-        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in json.loads(item["body"])]
+        planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
+        return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
         if not promotion.planned:

@@ -66,7 +66,7 @@ class StandingPass:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self._clock()
             compared = f"{tag}|{head.value}|{applied.generation}"
-            if mark.get("compared") == compared and now < int(mark.get("again_at", 0)):
+            if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if mark.get("tag", "") != tag:
                 self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
@@ -76,7 +76,7 @@ class StandingPass:
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
-            if now < int(mark.get("tag_since", 0)) + pace.ABSENCE:
+            if now < _time(mark, "tag_since") + pace.ABSENCE:
                 return
             if self._close_all(ami, tag, entitled, applied.generation, budget):
                 again_at = min([now + DAY, *entitled.ends(now)])
@@ -145,6 +145,11 @@ class StandingPass:
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
         if record is not None and record.state is State.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": record.episode})
+
+
+def _time(mark: Mapping[str, Any], name: str) -> int:
+    """Read a time of a mark; one that is damaged keeps neither this AMI's shares open nor another's."""
+    return found if isinstance(found := mark.get(name), int) else 0
 
 
 def _place(one: StandingHolding) -> str:

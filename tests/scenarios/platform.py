@@ -67,8 +67,8 @@ def rule_of(scene: Scene, function: str) -> str:
     return name
 
 
-def new_version(directory: Path, mark: str) -> Path:
-    """Make a package that differs from build/hub in its code, and return its template."""
+def new_version(directory: Path, mark: str, more: str = "") -> Path:
+    """Make a package that differs from build/hub in its code, and return its template. ``more``: code at its end."""
     home = directory / f"hub-{mark}"
     home.mkdir()
     shutil.copy(ROOT / "build/hub/template.yaml", home / "template.yaml")
@@ -79,7 +79,7 @@ def new_version(directory: Path, mark: str) -> Path:
         for name in old.namelist():
             if name == "app.py" or name.startswith("chalicelib/"):  # third-party modules are this process's anyway
                 text = old.read(name)
-                new.writestr(name, text + f"\nVERSION = {mark!r}\n".encode() if name == "app.py" else text)
+                new.writestr(name, text + f"\nVERSION = {mark!r}\n{more}".encode() if name == "app.py" else text)
     return home / "template.yaml"
 
 

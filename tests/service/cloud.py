@@ -381,6 +381,11 @@ class Cloud:
             and (not c.deleted or c.state == "pending")
         )
 
+    def is_tagged(self, ami: str) -> bool:
+        """Whether an AMI is there and bears the trigger tag, whatever a read shows."""
+        tags = {tag["Key"] for tag in self.hub_images[ami].get("Tags", ())}
+        return TRIGGER in tags and ami not in self.gone
+
     def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "") -> str:
         """Let somebody in a target make a snapshot of his own that bears our tags, under the target's key."""
         ident = f"snap-{next(self._ids):06x}e"

@@ -7,7 +7,7 @@ whether it is the last word.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core import addresses
@@ -50,6 +50,8 @@ class Laws:
         self._claims: dict[tuple[str, str], int] = {}
         self.taken: set[tuple[str, str]] = set()
         """Permissions (snapshot, account) and grants (key, name's stem) that somebody took: respected, not fought."""
+        self.planted: set[str] = set()
+        """Copies that somebody made in a target with all our tags that can be predicted: never ours, never touched."""
         self.poisoned: set[Key] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
 
@@ -63,10 +65,12 @@ class Laws:
             self._registering(args[0])
         elif port == "target" and method == "delete_snapshots":
             self._deleting(args[0], set(args[1]))
+            self._spares_planted(args[0], args[1])
         elif port == "target" and method == "discard_image":
             self._discarding(args[0])
         elif port == "target" and method == "remove":
             self._removing(args[0])
+            self._spares_planted(args[0], args[2])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
         elif port in DOORS and method == "open":
@@ -83,7 +87,7 @@ class Laws:
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
         held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
         assert held, f"law 7: {source} is copied for {asked.id} without a slot: {lease}"
-        live = self._hub.cloud.live_copies(asked.id, source)
+        live = [copy for copy in self._hub.cloud.live_copies(asked.id, source) if copy.id not in self.planted]
         assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
     def _registering(self, asked: Delivery) -> None:
@@ -105,6 +109,10 @@ class Laws:
         assert record.state in REMOVES, f"law 4: {asked.id} is {record.state}, and all it made is removed"
         assert not record.adopted, f"law 4: {asked.id} removes {record.image}, which an earlier episode delivered"
 
+    def _spares_planted(self, asked: Delivery, copies: Iterable[str]) -> None:
+        theirs = self.planted & set(copies)
+        assert not theirs, f"law 4: {asked.id} deletes {theirs}, which somebody else made"
+
     def _telling(self, notice: Mapping[str, Any]) -> None:
         if notice["event"] == "delivery.delivered":
             cloud = self._hub.cloud
@@ -116,13 +124,11 @@ class Laws:
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
         assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
-        directory = self._hub.cloud.directory
-        brought = {one for unit in directory.membership.units.values() for one in unit.accounts}
-        assert account in directory.accounts.keys() | brought, (
-            f"law 8: {asked.resource} opens to the stranger {account}"
-        )
+        assert account in self._receivers(), f"law 8: {asked.resource} opens to the stranger {account}"
         owner = asked.grantee.split(":")[4] if asked.grantee else account
         assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
+        by_unit = account in (unit.arn for unit in self._hub.cloud.directory.membership.units.values())
+        assert not by_unit or asked.resource.startswith("resource#image#"), f"law 8: {asked.resource} to {account}"
         ends = share.hard_close_at > 0 or standing(share) or not share.holdings
         assert ends, f"law 1: {asked.resource} opens to {account} without an end"
         for holding in share.holdings:
@@ -130,6 +136,12 @@ class Laws:
                 continue
             state = self._delivery(holding.delivery).state
             assert state not in UNCHECKED, f"law 1: {asked.resource} opens for {holding} while {state}"
+
+    def _receivers(self) -> set[str]:
+        """Whom the applied file contains: its accounts, and its units with those that they bring."""
+        directory = self._hub.cloud.directory
+        units = directory.membership.units.values()
+        return {*directory.accounts, *(unit.arn for unit in units), *(one for unit in units for one in unit.accounts)}
 
     def _closing(self, asked: Share) -> None:
         over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # by the other run, just now
@@ -170,6 +182,11 @@ class Laws:
         assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
         assert not strangers, f"law 8: open to {strangers}"
+        units = {unit.arn for unit in cloud.directory.membership.units.values()}
+        launching = {who for _, who in cloud.launches} - set(self._hub.accounts) - units
+        assert not launching, f"law 8: {launching} may launch"
+        theirs = [image.id for image in cloud.images.values() if self.planted & set(image.copies)]
+        assert not theirs, f"law 4: {theirs} are made of what somebody planted"
         doubles = Counter((image.source, image.account) for image in cloud.images.values() if image.delivery)
         assert not doubles or max(doubles.values()) == 1, f"law 4: two AMIs: {doubles}"
         for key in self._hub.known():
@@ -241,7 +258,8 @@ class Laws:
 
     def _held(self, account: str) -> bool:
         """Whether a delivery died while it wrote itself in or out: its own record is due."""
-        keys = [self._hub.delivery_key(ami, account) for ami in self._hub.cloud.hub_images]
+        accounts = [account] if account in self._hub.accounts else self._hub.accounts  # a unit's are all of them
+        keys = [self._hub.delivery_key(ami, one) for ami in self._hub.cloud.hub_images for one in accounts]
         if any(key in self.poisoned for key in keys):
             return True
         found = [self._hub.stores.records.read(key) for key in keys]
@@ -335,7 +353,7 @@ class Laws:
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         used = {copy for image in cloud.images.values() for copy in image.copies}
         listed = self._listed_leftovers()
-        used |= listed | cloud.kept
+        used |= listed | cloud.kept | self.planted
         for image in cloud.images.values():
             if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
                 state = self._delivery(image.delivery).state
@@ -357,12 +375,14 @@ class Laws:
     def _kept(self, share: Share) -> bool:
         """Whether it stays: in the hands of deliveries that rest, or a grant with AMIs that were delivered.
 
-        Nobody else holds it, but for such as were damaged.
+        Nobody else holds it, but for such as were damaged: and then only while an AMI is tagged for which they do.
         """
         if not standing(share):
             return False
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         holders = {holding.delivery for holding in share.holdings} - lost
+        if not holders and not addresses.at_home(share.resource):
+            return any(self._hub.cloud.is_tagged(holding.ami) for holding in share.holdings)
         rests = {State.SHARED, State.DELIVERED} if share.resource.startswith("resource#role#") else {State.SHARED}
         return all(self._delivery(holder).state in rests for holder in holders)
 

@@ -22,7 +22,7 @@ NATURE = {
     "stale": st.sampled_from([0, 5, 25]),
     "hurry": st.sampled_from([7]),
 }
-MEDDLING = ["unshare", "share", "share", "revoke_grant", "delete_copy", "forge"]
+MEDDLING = ["unshare", "share", "share", "revoke_grant", "delete_copy", "forge", "plant"]
 THEN = st.sampled_from([0, 0, 1, 6, 20, 70, 200])
 """Seconds that pass after an act."""
 ERRORS = st.sampled_from(["An internal error occurred", "Given key ID is not accessible"])
@@ -50,6 +50,7 @@ def shapes() -> st.SearchStrategy[Shape]:
         service_roles=st.sampled_from([0, 0, 1, 2]),
         copy_method=st.sampled_from(["snapshots", "snapshots", "image"]),
         mode=st.sampled_from(["copy", "copy", "share"]),
+        by_unit=st.sampled_from([False, False, True]),
     )
 
 
@@ -154,9 +155,9 @@ class Model(Storied):
         getattr(self.world, act)(number)
         self.world.wait(then)
 
-    @rule(act=st.sampled_from(["switch_key", "switch_role", "switch_file"]), number=NUMBERS, then=THEN)
+    @rule(act=st.sampled_from(["switch_key", "switch_role", "switch_file", "conflict"]), number=NUMBERS, then=THEN)
     def switch(self, act, number, then):
-        """A key, a role or an account in the file goes, or comes back."""
+        """A key, a role, or an account in the file or its unit goes or comes back, or its settings do."""
         getattr(self.world, act)(number)
         self.world.wait(then)
 
@@ -171,6 +172,13 @@ class Model(Storied):
     def poison(self, number, unreadable, then):
         """A record is damaged."""
         self.world.poison(number, unreadable=unreadable)
+        self.world.wait(then)
+
+    @precondition(lambda self: not self.world.laws.poisoned)
+    @rule(what=st.sampled_from(["head", "mark", "link", "plan"]), number=NUMBERS, then=THEN)
+    def damage(self, what, number, then):
+        """What stands beside a record is damaged."""
+        self.world.damage(what, number)
         self.world.wait(then)
 
     @invariant()

@@ -12,7 +12,7 @@ from tests.service.hub import Hub
 from tests.service.lanes import Message
 
 A, AMI, HOUR, FOR_EVER = "200000000001", "ami-00", 3600, 10**6
-LANES = ("delivery", "promotion", "destination")
+LANES = ("delivery", "promotion", "quota")
 """Kinds of records that `act` works on."""
 
 HELD: dict[str, tuple[str, str, bool]] = {

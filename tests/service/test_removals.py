@@ -80,6 +80,26 @@ def break_head(hub):
     hub.stores.records.put(addresses.head(AMI), {"kind": "head", "body": "no JSON"})
 
 
+def break_mark(hub):
+    """The mark by which the pass finds the AMI is damaged."""
+    hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "absent_since": "x", "again_at": "y"})
+
+
+def break_plan(hub):
+    """Whom the promotion's last value named cannot be read."""
+    hub.watchful = False  # it is parked with the fifth try
+    for key in list(hub.stores.records.items):
+        if key.sk.startswith("plan#"):
+            hub.stores.records.put(key, {"kind": "plan", "body": "no JSON"})
+
+
+def break_links(hub):
+    """Of the links to what is held, nothing can be read but where they stand."""
+    links = hub.stores.ledger.links
+    for place, held in list(links.items()):
+        links[place] = replace(held, account="", region="", episode=0, until=1)
+
+
 TROUBLES = {
     "disabled key": disable_key,
     "pause": pause,
@@ -88,6 +108,8 @@ TROUBLES = {
     "parked promotion": park_promotion,
     "lost head": lose_head,
     "damaged head": break_head,
+    "damaged mark": break_mark,
+    "damaged plan": break_plan,
     "damaged resource": damage(lambda _hub: addresses.image_resource(AMI)),
 }
 

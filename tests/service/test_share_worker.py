@@ -322,6 +322,31 @@ def test_a_share_that_was_never_opened_ends(damaged):
         assert [args[2] for name, args in snapshot.telemetry.told if name == "share"] == ["a holding cannot be read"]
 
 
+@pytest.mark.parametrize("purpose", Purpose)
+@pytest.mark.parametrize("opened", [True, False])
+def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(opened, purpose):
+    """A damaged delivery holds for ever what closed at its end: a later one is not told that, and gets its own."""
+    snapshot = SlowResource(SNAPSHOT)
+    damaged = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
+    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + (5000 if opened else -1))
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, damaged)
+    snapshot.run_on()
+    snapshot.now = START + 5001
+    snapshot._note()
+    snapshot.run_on()
+    assert snapshot.permissions.there == set()
+
+    later = Holding("ami-0b", ACCOUNT, "us-east-1", "d2", 1, purpose)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, replace(wanted, hard_close_at=START + 20_000), later)
+    snapshot._note()
+    snapshot.run()
+
+    (share,) = snapshot.shares
+    assert share.state is State.OPEN
+    assert snapshot.permissions.there == {ACCOUNT}
+    assert share.notified >= {later}
+
+
 def test_an_open_share_whose_only_holding_is_damaged_closes():
     """It cannot say for whom, or until when, it is open: that is reported once."""
     snapshot = SlowResource(SNAPSHOT)

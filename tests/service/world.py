@@ -6,15 +6,17 @@ An act is harmless where it finds nothing to act on. ``number`` chooses among wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import State
-from chalicelib.core.targets import Directory
-from tests.service.cloud import START, TRIGGER, Image, refusal, source_key, target_key
+from chalicelib.core.entitlement import launched_by
+from chalicelib.core.organisation import Membership, Organisation, Unit
+from chalicelib.core.targets import AppliedFile, Directory, Target
+from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import Crash, Trouble
 from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.service.laws import stem
@@ -23,6 +25,11 @@ from tests.stores import Stores, in_memory
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
 AMIS = ("ami-0a", "ami-0b", "ami-0c")
 HOUR, FOR_EVER = 3600, 10**9
+WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
+NO_TARGET = "999999999998"
+"""By way of whom nothing can go: what is set so for an account cannot be followed."""
+LOOKS = 4
+"""Passes of discovery that follow when all is at rest: two looks at a removal, and what follows from them."""
 NOBODY = "nobody"
 """A value that names no group: it is refused, and changes nothing."""
 
@@ -129,6 +136,8 @@ class Shape:
     service_roles: int = 0
     """So many of the roles above are to get a grant: on the target's own key, or on the source's in share mode."""
     mode: str = "copy"
+    by_unit: bool = False
+    """An organizational unit brings the accounts; in share mode the unit itself may launch."""
 
 
 class Supply:
@@ -201,6 +210,11 @@ class World(Hub):
         for name, supply in self.supplies.items():
             setattr(cloud, f"_{name}", supply)
         self._listed = cloud.directory
+        self._conflicting: set[str] = set()
+        self._settings = settings
+        if shape.by_unit:
+            self._list(self.accounts)
+            self._discover_at = None
         for method in ROLE_METHODS:
             missing = refusal(Why.ROLE, "AccessDenied")
             self.gate.troubles.append(Trouble("target", method, missing, FOR_EVER, only=self._lacks_role))
@@ -339,6 +353,15 @@ class World(Hub):
                 old = {"changed-tag-keys": [TRIGGER], "version": 0, "tags": tags}
                 cloud.event("Tag Change on Resource", f"image/{self.ami(number)}", **old)
 
+    def plant(self, number: int) -> None:
+        """Somebody in a target makes a snapshot that bears our tags, as far as they can be predicted."""
+        ami, account = self.ami(number), self.account(number // 3)
+        source = min(self.cloud.hub_images[ami]["BlockDeviceMappings"], key=str)["Ebs"]["SnapshotId"]
+        delivery = self.delivery_key(ami, account).pk.removeprefix("delivery#")
+        planted = self.cloud.plant_copy(account, source, delivery)
+        self.tell(f"Somebody plants {planted} in {account}, as if it were the copy of {source} for {ami}.")
+        self.laws.planted.add(planted)
+
     # --- people ------------------------------------------------------------------------------------------------------
 
     def unshare(self, number: int) -> None:
@@ -436,10 +459,18 @@ class World(Hub):
     def switch_file(self, number: int) -> None:
         """An account is dropped from the targets file, or listed again; what is mixed in one value fails together."""
         account = self.account(number)
-        listed = set(self.cloud.directory.accounts) ^ {account}
+        listed = self._are_listed() ^ {account}
         self.tell(f"The applied file lists {', '.join(sorted(listed)) or 'nobody'}.")
         self.excuse()
         self._list(listed)
+
+    def conflict(self, number: int) -> None:
+        """The applied file cannot be followed for one account, or can again: it gets nothing new, and keeps its own."""
+        account = self.account(number)
+        self._conflicting ^= {account}
+        self.tell(f"The file has {'a conflict' if account in self._conflicting else 'no conflict'} for {account}.")
+        self.excuse(accounts=[account])
+        self._list(self._are_listed())
 
     def pause(self) -> None:
         """An operator pauses new promotions, or resumes them."""
@@ -468,6 +499,30 @@ class World(Hub):
                 self.excuse([key.pk.removeprefix("promotion#")])
             case "delivery":
                 self.excused |= {p for p in self._places() if self.delivery_key(*p) == key}
+
+    def damage(self, what: str, number: int) -> None:
+        """Somebody damages what stands beside the records: a head, a mark or link of what stands, a plan."""
+        items, links = self.stores.records.items, self.stores.ledger.links
+        found = {
+            "head": [key for key in items if key.pk == addresses.HEADS],
+            "mark": [key for key in items if key.pk == addresses.STANDING],
+            "plan": [key for key in items if key.sk.startswith("plan#")],
+            "link": list(links),
+        }[what]
+        if not found:
+            return
+        chosen = sorted(found)[number % len(found)]
+        self.tell(f"The {what} {chosen} is damaged.")
+        if what == "link":
+            self.excuse([chosen[0]])  # what cannot be judged is withdrawn
+            links[chosen] = replace(links[chosen], account="", region="", episode=0, until=1)
+            return
+        broken = {"absent_since": "x", "again_at": "x"} if what == "mark" else {"body": "{"}
+        self.stores.records.put(chosen, {"kind": items[chosen]["kind"], **broken})
+        if what == "plan":
+            ami = chosen.pk.removeprefix("promotion#")
+            self.laws.poisoned.add(addresses.promotion(ami))
+            self.excuse([ami])
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -509,17 +564,25 @@ class World(Hub):
         shape = self.shape
         once = shape.queue_deadline + shape.copy_deadline + shape.linger + 5 * HOUR
         limit = self.cloud.now + 24 * HOUR + 2 * once
-        while (step := self._next()) is not None and step[0] <= limit:
-            self.run(until=step[0])
+        self._until_nothing_happens(limit)
+        for _ in range(LOOKS):
+            self.discover()
+            self.run(until=self.cloud.now + DISCOVERY)
+        self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
         assert self.laws.poisoned or self._next() is None, "law 6: it does not come to rest"
         self.laws.rest()
+
+    def _until_nothing_happens(self, limit: int) -> None:
+        while (step := self._next()) is not None and step[0] <= limit:
+            self.run(until=step[0])
 
     def _mend(self) -> None:
         self._calm()
         self.make_available()
         self.roleless.clear()
         self.cloud.disabled.clear()
+        self._conflicting.clear()
         self._list(self.accounts)
         for ident in [image.id for image in self.cloud.images.values() if not image.delivery]:
             del self.cloud.images[ident]
@@ -531,9 +594,30 @@ class World(Hub):
             self.tag(number, "default")
 
     def _list(self, accounts: Iterable[str]) -> None:
+        """Apply a file that lists these, or move those of the unit; some have a setting that cannot be followed."""
         listed = {account: self._listed.accounts[account] for account in sorted(accounts)}
-        self.cloud.directory = Directory({"default": tuple(listed)}, listed)
+        listed |= {one: (replace(listed[one][0], by_way_of=NO_TARGET),) for one in self._conflicting & listed.keys()}
+        if self.shape.by_unit:
+            self.cloud.directory = self._unit_of(listed)
+        else:
+            self.cloud.directory = Directory({"default": tuple(listed)}, listed)
         self._discover_at = self.cloud.now + DISCOVERY
+
+    def _unit_of(self, listed: Mapping[str, tuple[Target, ...]]) -> Directory:
+        launch = "group" if self.shape.mode == "share" else "account"
+        brought = {one: (replace(targets[0], launch_permission=launch),) for one, targets in listed.items()}
+        return Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
+            {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
+            organisation=Organisation(WHOLE, {OU: ("default",)}),
+            membership=Membership(self.cloud.directory.membership.generation + 1, {OU: Unit(ARN, tuple(brought))}),
+        )
+
+    def _are_listed(self) -> set[str]:
+        units = self.cloud.directory.membership.units.values()
+        return {*self.cloud.directory.accounts, *(one for unit in units for one in unit.accounts)}
 
     def _places(self) -> set[tuple[str, str]]:
         return {(ami, account) for ami in self.values for account in self.accounts}
@@ -578,6 +662,19 @@ class World(Hub):
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
             shared = self.outcomes().get((ami, account)) == State.SHARED
             assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
+        for ami, receiver in self.cloud.launches:
+            assert receiver in self._may_launch(ami), f"law 1, 8: {ami} may be launched by {receiver}"
+
+    def _may_launch(self, ami: str) -> set[str]:
+        """Whom tag, file and membership let launch; a value that is refused, or not understood, changes nothing."""
+        value = self.values[ami]
+        if value is None or ami in self.cloud.gone:
+            return set()
+        if self._refused(ami, value):
+            return {*self.accounts, ARN}
+        resolution = AppliedFile(self.cloud.directory).resolve(value, in_force=True)
+        keep = {*resolution.blocked, ARN} if resolution.blocked else set()
+        return {launched_by(target) for target in resolution.targets} | keep
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
         return bool(self.laws.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

@@ -1,0 +1,355 @@
+"""Who may hold what is asked of EC2 and the applied file where a share is opened [invariants 8 and 11]."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core import addresses, codec
+from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Membership, Organisation, Unit
+from chalicelib.core.promotion.head import Head
+from chalicelib.core.share import Holding, Purpose, Share
+from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.ports import HubCopy
+from chalicelib.service.entitlements import LiveEntitlements
+from tests.fakes import MemoryRecords
+from tests.service.cloud import HUB, REGION, Cloud, Nature, TwinSource, TwinTargets, source_key, target_key
+from tests.service.organisation import ARN, OU, WHOLE, A, B, C
+
+AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
+ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+SNAPSHOT = addresses.snapshot_resource("snap-00").pk
+IMAGE = addresses.image_resource(AMI).pk
+KEY = addresses.key_resource(source_key(0), A).pk
+KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
+
+
+class Source(TwinSource):
+    """The hub's EC2; its copies of AMIs in another Region, by AMI."""
+
+    def __init__(self, cloud):
+        super().__init__(cloud)
+        self.abroad = {AMI: {"snap-0c": HubCopy(KEY_ABROAD, "nonce-1")}}
+        self.owned = True
+
+    def tag(self, ami):
+        """See the port."""
+        return replace(super().tag(ami), owned=self.owned)
+
+    def copies(self, ami, region):
+        """See the port."""
+        return self.abroad.get(ami, {}) if region == ABROAD else {}
+
+
+class Targets(TwinTargets):
+    """The applied file, or why it cannot be used."""
+
+    fault: Fault | None = None
+
+    def read(self):
+        """See the port."""
+        return AppliedFile(fault=self.fault) if self.fault else super().read()
+
+
+class Asked:
+    """An AMI that is tagged for A, another that is not tagged, and a file that lists A and B."""
+
+    def __init__(self, **settings):
+        listed = {account: (Target(account, REGION, **settings),) for account in (A, B)}
+        self.cloud = Cloud(Directory({"default": (A, B)}, listed), Nature(), lambda _event: None)
+        self.cloud.make_image(AMI, {"snap-00": True})
+        self.cloud.make_image(OTHER, {"snap-01": True})
+        self.records, self.source, self.targets = MemoryRecords(), Source(self.cloud), Targets(self.cloud)
+        self.cloud.tag(AMI, A)
+
+    def in_force(self, value, ami=AMI):
+        """The head says that this value was the last to be understood."""
+        self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(Head(value=value)))})
+
+    def judge(self, *shares):
+        """Of each share: "may" be opened, is "refused" or "waits", and why."""
+        ports = (self.records, self.source, self.targets)
+        judged = LiveEntitlements(*ports, HUB, REGION).judge(shares[0].resource, shares)
+        found = [
+            ("refused", judged.refused[one.holder_key].what)
+            if one.holder_key in judged.refused
+            else ("waits", judged.waits[one.holder_key].what)
+            if one.holder_key in judged.waits
+            else ("may", "")
+            for one in shares
+        ]
+        return found[0] if len(found) == 1 else found
+
+    def answer(self, *shares):
+        """Without the reasons."""
+        return self.judge(*shares)[0]
+
+
+def held(account=A, ami=AMI, purpose=Purpose.COPY, region=REGION) -> Holding:
+    """A holding for one target."""
+    return Holding(ami, account, region, addresses.delivery_id(HUB, ami, account, region), 1, purpose)
+
+
+def share(resource=SNAPSHOT, account=A, *holdings: Holding, name="") -> Share:
+    """A share that is wanted; held for A by AMI unless said otherwise."""
+    return Share(resource, name or account, account, holdings=frozenset(holdings or {held()}))
+
+
+def standing(resource, account=A, of=A, name="") -> Share:
+    """A share that is to stand."""
+    return share(resource, account, held(of, purpose=Purpose.STANDING), name=name)
+
+
+# --- what may be opened ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        SNAPSHOT,
+        KEY,
+        IMAGE,
+        addresses.policy_resource(source_key(0)).pk,
+        addresses.role_resource(target_key(A), A).pk,
+    ],
+)
+def test_what_belongs_to_a_tagged_ami_may_be_opened_for_whom_its_tag_names(resource):
+    """Its snapshots, itself, their key, by grant or by policy; and a role's grant on the target's own key."""
+    assert Asked().answer(share(resource)) == "may"
+
+
+def test_one_of_several_who_hold_a_share_is_enough():
+    """An untagged AMI in whose name it is held as well takes nothing from the tagged one."""
+    assert Asked().answer(share(SNAPSHOT, A, held(ami=OTHER), held())) == "may"
+
+
+def test_each_share_is_judged_by_itself():
+    """In one batch: a target, one that the tag does not name, a stranger."""
+    found = Asked().judge(
+        share(), share(SNAPSHOT, B, held(B)), share(SNAPSHOT, STRANGER, held(STRANGER)), share(SNAPSHOT, C, held(C))
+    )
+    assert [how for how, _ in found] == ["may", "waits", "refused", "refused"]
+
+
+# --- what is refused for good ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tag", [None, A, STRANGER, "default"])
+def test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says(tag):
+    """A stranger's own id in the tag makes no target of it."""
+    asked = Asked()
+    asked.cloud.tag(AMI, tag)
+    how, why = asked.judge(share(SNAPSHOT, STRANGER, held(STRANGER)))
+    assert (how, f"does not contain account {STRANGER}" in why) == ("refused", True)
+
+
+@pytest.mark.parametrize("receiver", [B, STRANGER, ARN, "all"])
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_share_in_the_name_of_one_target_and_to_another_receiver_is_refused(receiver, purpose):
+    """Also to a listed one: it has no holding of its own."""
+    asked = Asked(mode="share", share_snapshots=True)
+    for resource, name in ((SNAPSHOT, receiver), (IMAGE, A)):
+        how, why = asked.judge(share(resource, receiver, held(A, purpose=purpose), name=name))
+        assert (how, "another receiver" in why) == ("refused", True)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        addresses.snapshot_resource("snap-01").pk,
+        addresses.snapshot_resource("snap-0f").pk,
+        addresses.image_resource(OTHER).pk,
+        addresses.key_resource(source_key(1), A).pk,
+        addresses.policy_resource(source_key(1)).pk,
+        addresses.role_resource(source_key(1), A).pk,
+        addresses.key_resource(target_key(B), A).pk,
+    ],
+)
+def test_what_is_no_part_of_the_ami_is_refused(resource):
+    """Another AMI, its snapshot or key, or one that nobody knows."""
+    how, why = Asked().judge(share(resource))
+    assert (how, why.endswith(f"It is no part of {AMI}.")) == ("refused", True)
+
+
+def test_a_share_that_nobody_holds_is_refused():
+    """Its damaged holdings were taken out meanwhile."""
+    assert Asked().judge(Share(SNAPSHOT, A, A)) == ("refused", "Nothing is shared. Nobody holds it.")
+
+
+# --- what waits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
+    """One read of EC2 may be stale: it is no evidence for a refusal, and with the next look it may be opened."""
+    asked = Asked()
+    asked.cloud.tag(AMI, None)
+    how, why = asked.judge(share())
+    assert (how, "does not name it now" in why) == ("waits", True)
+
+    asked.cloud.tag(AMI, A)
+    assert asked.answer(share()) == "may"
+
+
+@pytest.mark.parametrize("how", ["gone", "disabled", "another's"])
+def test_an_ami_of_no_use_entitles_nobody(how):
+    """Deregistered, disabled, or a stranger's that the hub has tagged."""
+    asked = Asked()
+    if how == "gone":
+        asked.cloud.gone.add(AMI)
+    if how == "disabled":
+        asked.cloud.hub_images[AMI]["State"] = "disabled"
+    asked.source.owned = how != "another's"
+    assert asked.answer(share()) == "waits"
+
+
+@pytest.mark.parametrize("value", ["dve", "!", f"{A} {STRANGER}"])
+def test_while_a_value_that_is_not_understood_stands_there_the_one_in_force_counts(value):
+    """What runs goes on; where none was ever understood, or its head is damaged, nobody is entitled."""
+    asked = Asked()
+    asked.cloud.tag(AMI, value)
+    assert asked.answer(share()) == "waits"
+    asked.in_force(A)
+    assert asked.answer(share()) == "may"
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "waits"
+    assert asked.answer(share(SNAPSHOT, STRANGER, held(STRANGER))) == "refused"
+    asked.records.put(addresses.head(AMI), {"kind": "head", "body": "no JSON"})
+    assert asked.answer(share()) == "waits"
+
+
+def test_a_head_has_no_say_where_the_tag_is_understood_or_gone():
+    """A forged one names B: the tag names A alone, and an untagged AMI names nobody."""
+    asked = Asked()
+    asked.in_force(f"{A} {B}")
+    asked.in_force(f"{A} {B}", OTHER)
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "waits"
+    assert asked.answer(share(addresses.snapshot_resource("snap-01").pk, B, held(B, OTHER))) == "waits"
+
+
+def test_a_name_of_the_value_in_force_that_the_file_has_lost_names_nobody_and_blocks_nobody():
+    """B leaves the file: it is a stranger from then on, and A is entitled as before."""
+    asked = Asked()
+    asked.cloud.tag(AMI, f"{A} {B}")
+    asked.in_force(f"{A} {B}")
+    directory = asked.cloud.directory
+    asked.cloud.directory = replace(directory, groups={"default": (A,)}, accounts={A: directory.accounts[A]})
+    assert asked.answer(share()) == "may"
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "refused"
+
+
+def test_a_file_that_cannot_be_used_lets_everybody_wait_with_its_fault():
+    """It is no evidence that somebody is a stranger."""
+    asked = Asked()
+    asked.targets.fault = Fault("targets-unreadable", "there", "It cannot be read.", "Apply it again.")
+    for account in (A, STRANGER):
+        assert asked.judge(share(SNAPSHOT, account, held(account))) == ("waits", "It cannot be read.")
+
+
+@pytest.mark.parametrize("mode", ["copy", "share"])
+def test_what_is_to_stand_needs_settings_that_say_so(mode):
+    """Launch permission, key and snapshots stand in share mode alone; snapshots only where ``share_snapshots`` is."""
+    asked = Asked(mode=mode)
+    assert [asked.answer(standing(resource)) for resource in (IMAGE, KEY, SNAPSHOT)] == {
+        "copy": ["waits"] * 3,
+        "share": ["may", "may", "waits"],
+    }[mode]
+    if mode == "share":
+        assert Asked(mode=mode, share_snapshots=True).answer(standing(SNAPSHOT)) == "may"
+
+
+def test_a_service_role_is_let_in_only_where_the_settings_name_it():
+    """On the source's key and on the target's own."""
+    source, own = addresses.role_resource(source_key(0), A).pk, addresses.role_resource(target_key(A), A).pk
+    without, named = Asked(mode="share"), Asked(mode="share", service_linked_roles=(ROLE,))
+    copies = Asked(service_linked_roles=(ROLE,))
+    assert [without.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits"] * 2
+    assert [named.answer(standing(place, name=ROLE)) for place in (source, own)] == ["may"] * 2
+    assert [copies.answer(standing(place, name=ROLE)) for place in (source, own)] == ["waits", "may"]
+
+
+# --- organizational units --------------------------------------------------------------------------------------------
+
+
+def by_unit(launch_permission, **settings) -> Asked:
+    """An OU brings A and B; C is listed and in the OU, with settings that differ."""
+    asked = Asked()
+    brought = Target("", REGION, launch_permission=launch_permission, **settings)
+    asked.cloud.directory = Directory(
+        {"default": (OU,), "other": (C,)},
+        {C: (Target(C, REGION),)},
+        {"default": (brought,)},
+        organisation=Organisation(WHOLE, {OU: ("default",)}),
+        membership=Membership(1, {OU: Unit(ARN, (A, B, C))}),
+    )
+    asked.cloud.tag(AMI, "default")
+    return asked
+
+
+def test_a_unit_that_the_file_names_for_it_may_launch():
+    """By its ARN, as ``launch_permission: group`` asks for; another unit may not, and so may not the account's id."""
+    asked = by_unit("group", mode="share")
+    assert asked.answer(standing(IMAGE, ARN)) == "may"
+    assert asked.answer(standing(IMAGE, ARN.replace("/one", "/two"))) == "waits"
+    assert asked.answer(standing(IMAGE, A)) == "waits"
+    assert asked.answer(standing(KEY, A)) == "may"
+
+
+@pytest.mark.parametrize(
+    ("resource", "purpose", "settings"),
+    [
+        (IMAGE, Purpose.COPY, {}),
+        (IMAGE, Purpose.COPY, {"mode": "share"}),
+        (IMAGE, Purpose.STANDING, {"mode": "share"}),
+        (SNAPSHOT, Purpose.COPY, {}),
+        (SNAPSHOT, Purpose.STANDING, {"mode": "share", "share_snapshots": True}),
+    ],
+)
+def test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself(resource, purpose, settings):
+    """Neither under the account's name nor under its own: the unit has more accounts, and gets others."""
+    asked = by_unit("account", **settings)
+    for name in (A, ARN):
+        assert asked.answer(share(resource, ARN, held(A, purpose=purpose), name=name)) != "may"
+    assert asked.answer(share(resource, A, held(A, purpose=purpose))) == "may"
+
+
+def test_an_account_whose_settings_conflict_waits_with_that_fault_and_nobody_else():
+    """C is brought with other settings than its own."""
+    asked = by_unit("account", mode="share")
+    how, why = asked.judge(share(SNAPSHOT, C, held(C)))
+    assert (how, "`mode`" in why) == ("waits", True)
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "may"
+
+
+def test_who_left_the_unit_is_a_stranger():
+    """The membership in force counts."""
+    asked = by_unit("account")
+    membership = Membership(2, {OU: Unit(ARN, (A,))})
+    asked.cloud.directory = replace(asked.cloud.directory, membership=membership)
+    assert asked.answer(share(SNAPSHOT, B, held(B))) == "refused"
+    assert asked.answer(share()) == "may"
+
+
+# --- other Regions ---------------------------------------------------------------------------------------------------
+
+
+def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of():
+    """Their snapshots and their key there; not what was copied of another AMI, or under another key."""
+    asked = Asked()
+    listed = (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB))
+    own = {HUB: (Target(HUB, ABROAD),)}
+    asked.cloud.directory = Directory({"default": (A,)}, {A: listed, **own}, hub=(HUB, REGION))
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    key = addresses.key_resource(KEY_ABROAD, A).pk
+    abroad = held(region=ABROAD)
+    assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["may", "may"]
+
+    others = (
+        addresses.snapshot_resource("snap-0d", ABROAD).pk,
+        addresses.snapshot_resource("snap-0c", "eu-west-2").pk,
+        addresses.key_resource(f"{KEY_ABROAD}-other", A).pk,
+    )
+    assert [asked.answer(share(one, A, abroad)) for one in others] == ["refused"] * 3
+    asked.source.abroad = {OTHER: asked.source.abroad[AMI]}
+    assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["refused"] * 2

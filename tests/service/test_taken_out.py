@@ -1,0 +1,160 @@
+"""Each protection is needed: taken out, the test that is named beside it fails, and it alone makes the difference.
+
+What a scene shows by a wrong *part* of the service stands in ``test_mutations.py``. Here a function is replaced, and a
+test of another module is run as it is; where two protections cover one another, the other is taken out in both runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chalicelib.core import share
+from chalicelib.core.delivery import absorbing, proof
+from chalicelib.core.promotion import events as promotion_events
+from chalicelib.core.share import Purpose
+from chalicelib.core.share_refusals import Subject
+from chalicelib.core.targets import AppliedFile
+from chalicelib.ports import Judgement
+from chalicelib.service import entitlements, share_worker, sweep
+from chalicelib.service.budget import Budget
+from chalicelib.service.entitlements import LiveEntitlements
+from chalicelib.service.promotions import Promotions
+from chalicelib.service.standing_pass import StandingPass
+from tests.service import test_entitlements as entitled
+from tests.service import test_outages as outages
+from tests.service import test_planted as planted
+from tests.service import test_removals as removals
+from tests.service import test_share_worker as shares
+from tests.service import test_sweep as sweeping
+from tests.service.organisation import A
+
+Replace = Callable[[pytest.MonkeyPatch], None]
+
+
+def instead(home: Any, name: str, wrong: Any) -> Replace:
+    """Put something else in the place of a function, or of what a module knows."""
+    return lambda patch: patch.setattr(home, name, wrong)
+
+
+def anybodys(delivery, _nonce, _made_at):
+    """Take what bears the delivery's tag for what its last attempt made."""
+    return replace(delivery.attempts[-1], source="") if delivery.attempts else None
+
+
+def examined_first(resolve):
+    """Refuse a value as long as the source does not pass its checks."""
+
+    def wrong(self, promotion, value):
+        resolved = resolve(self, promotion, value)
+        if not isinstance(resolved, promotion_events.Resolved):
+            return resolved
+        faults = self._source_faults(promotion, ())
+        return promotion_events.Resolved(value, faults) if faults else resolved
+
+    return wrong
+
+
+def strictly(resolve):
+    """Take a name that the file has lost for a fault, in a value in force too."""
+
+    def wrong(self, value, *, in_force=False):
+        return resolve(self, value)
+
+    return wrong
+
+
+def gone_at_once(looked_at):
+    """Believe the first look that misses a permission."""
+
+    def wrong(one, now, *, showing):
+        before = one if showing else replace(one, removed_at=now - share.LAST_LOOK, gone_at=0)
+        return looked_at(before, now, showing=showing)
+
+    return wrong
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is taken out, and the test that fails then. ``anyway``: taken out in the run that passes, too."""
+
+    taken_out: Replace
+    test: Callable[[], object]
+    anyway: tuple[Replace, ...] = ()
+
+
+COPY = Purpose.COPY
+NO_PASS = instead(StandingPass, "run", lambda *_, **__: None)
+NARROWED = removals.test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong
+
+WRONG = {
+    "who may receive is not asked": Wrong(
+        instead(LiveEntitlements, "judge", lambda *_: Judgement()),
+        partial(entitled.test_whom_the_file_does_not_contain_is_refused_whatever_the_tag_says, A),
+    ),
+    "to what it belongs is not asked": Wrong(
+        instead(LiveEntitlements, "_belongs", lambda *_: True),
+        partial(entitled.test_what_is_no_part_of_the_ami_is_refused, "resource#snapshot#snap-01"),
+    ),
+    "whom it names is not asked": Wrong(
+        instead(entitlements, "_receiver", lambda target, _resource, **_: target.unit or target.account),
+        partial(entitled.test_a_unit_gets_nothing_where_its_accounts_do_each_by_itself, entitled.IMAGE, COPY, {}),
+    ),
+    "the pass over standing shares does nothing": Wrong(
+        NO_PASS, partial(NARROWED, removals.TROUBLES["damaged delivery"], None)
+    ),
+    "a removal waits for the checks of the source": Wrong(
+        instead(Promotions, "_resolve", examined_first(Promotions._resolve)),
+        partial(NARROWED, removals.disable_key, A),
+        (NO_PASS,),
+    ),
+    "a value in force is resolved strictly": Wrong(
+        instead(AppliedFile, "resolve", strictly(AppliedFile.resolve)),
+        partial(removals.test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong, removals.pause),
+    ),
+    "nonces are not asked": Wrong(
+        instead(proof, "_attempt", anybodys),
+        partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
+    ),
+    "a deadline acts without a look": Wrong(
+        instead(absorbing, "WORKING", frozenset()),
+        partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
+    ),
+    "one look at a removal is believed": Wrong(
+        instead(share, "looked_at", gone_at_once(share.looked_at)),
+        shares.test_a_permission_is_closed_when_two_looks_miss_it,
+    ),
+    "a refusal about the resource is halved": Wrong(
+        instead(share_worker, "subject", lambda _code: Subject.ACCOUNT),
+        partial(shares.test_a_refusal_about_the_resource_is_told_to_all_after_one_call, "aws-AccessDenied"),
+    ),
+    "the time left is not asked": Wrong(
+        instead(Budget, "allows", lambda *_: True),
+        partial(shares.test_many_grants_are_opened_and_revoked_however_slow_aws_is, 300, 2.0),
+    ),
+    "the sweep forgets its place": Wrong(
+        instead(sweep.Round, "text", lambda self: f"[{self.since}, {self.until}]"),
+        sweeping.test_killed_after_one_page_of_every_run_no_shard_waits_for_another,
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_without_it_the_named_test_fails(monkeypatch, wrong):
+    """By an assertion of its own, not by an error."""
+    for change in (*wrong.anyway, wrong.taken_out):
+        change(monkeypatch)
+    with pytest.raises(AssertionError):
+        wrong.test()
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_with_it_the_named_test_passes(monkeypatch, wrong):
+    """It is this protection that makes the difference."""
+    for change in wrong.anyway:
+        change(monkeypatch)
+    wrong.test()
