@@ -21,8 +21,12 @@ from sandbox.world import World
 
 SNAPSHOTS = 2
 TOGETHER = 3
-LIMITS = {"first": (34, 20), "further": (20, 12), "apart": (26, None)}
-"""The most calls and invocations for a first target, for each further one closing with it, and one closing alone."""
+LIMITS = {"first": (34, 20), "further": (22, 12), "apart": (26, None)}
+"""The most calls and invocations for a first target, for each further one closing with it, and one closing alone.
+
+A further one had 20 before the share worker asked EC2, right before it opens a key to an account, for the AMI's tag and
+for its snapshots' keys (decision 15): two calls a key and account, fewer where one environment opens several in turn.
+"""
 STORES = ("dynamodb", "sqs")
 LONGEST = timedelta(hours=2)
 REST = timedelta(minutes=5)
@@ -48,9 +52,11 @@ and is removed again, and what shows afterwards is somebody else's and stays. On
 
 """
 TAIL = """
-More than the least comes of two things. A copy that ends is looked at when its event comes, not only the last one: its
-slot is then free for somebody else. And each execution environment keeps its own sessions, so that which one a ring
-happens to wake decides whether a role is assumed again.
+More than the least comes of three things. A copy that ends is looked at when its event comes, not only the last one: its
+slot is then free for somebody else. Each execution environment keeps its own sessions, so that which one a wake
+reaches decides whether a role is assumed again. And right before it opens something, the share worker asks EC2 whether
+the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one call or two for each
+snapshot, and for each key and account ([decision 15](decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 
