@@ -52,8 +52,8 @@ and is removed again, and what shows afterwards is somebody else's and stays. On
 
 """
 TAIL = """
-More than the least comes of three things. A copy that ends is looked at when its event comes, not only the last one: its
-slot is then free for somebody else. Each execution environment keeps its own sessions, so that which one a wake
+More than the least comes of three things. A copy that ends is looked at when its event comes, not only the last one:
+its slot is then free for somebody else. Each execution environment keeps its own sessions, so that which one a wake
 reaches decides whether a role is assumed again. And right before it opens something, the share worker asks EC2 whether
 the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one call or two for each
 snapshot, and for each key and account ([decision 15](decisions/0015-entitlement-asked-at-the-opening.md)).
