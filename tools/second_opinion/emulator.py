@@ -44,6 +44,7 @@ def main() -> int:
         tags_of_what_is_made_count,
         a_session_is_known_by_its_role,
         keys_name_their_account,
+        a_batch_needs_the_right_to_one,
         events_name_their_source,
         events_reach_other_accounts,
         emulator_ec2.mend,
@@ -211,6 +212,19 @@ def resources_are_named_as_in_aws() -> None:
     further = iam_actions.verified_access_resource_arns
     iam_actions.extract_resource_arn = as_in_aws
     iam_actions.verified_access_resource_arns = source_as_well
+
+
+def a_batch_needs_the_right_to_one() -> None:
+    """SendMessageBatch was denied: AWS knows no action of that name and asks for sqs:SendMessage.
+
+    [SQS developer guide, API permissions; service authorization reference, Amazon SQS]
+    """
+    enforce = iam_evaluator.enforce
+
+    def as_in_aws(key: str, action: str, *rest: Any, **more: Any) -> Any:
+        return enforce(key, action.removesuffix("Batch") if action == "sqs:SendMessageBatch" else action, *rest, **more)
+
+    iam_evaluator.enforce = as_in_aws
 
 
 def tags_of_what_is_made_count() -> None:
