@@ -8,13 +8,16 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core import addresses, codec
+from chalicelib.core.delivery.model import Attempt, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
 from chalicelib.core.targets import AppliedFile, Directory, Target
 from chalicelib.ports import HubCopy
+from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements
+from tests.core.deliveries import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, Nature, TwinSource, TwinTargets, source_key, target_key
 from tests.service.organisation import ARN, OU, WHOLE, A, B, C
@@ -69,10 +72,18 @@ class Asked:
         """The head says that this value was the last to be understood."""
         self.records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(Head(value=value)))})
 
+    def delivers_to_itself(self, *nonces, ami=AMI):
+        """The hub has a delivery of its own in the other Region, which made its copies with these nonces."""
+        ident = addresses.delivery_id(HUB, ami, HUB, ABROAD)
+        attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
+        record = replace(a_delivery(State.DELIVERED), id=ident, ami=ami, target=Target(HUB, ABROAD), attempts=attempts)
+        self.records.records.pop(record.key, None)
+        self.records.create(DELIVERIES.encode(record), 1)
+
     def judge(self, *shares):
         """Of each share: "may" be opened, is "refused" or "waits", and why."""
         ports = (self.records, self.source, self.targets)
-        judged = LiveEntitlements(*ports, HUB, REGION).judge(shares[0].resource, shares)
+        judged = LiveEntitlements(*ports, lambda: self.cloud.now, HUB, REGION).judge(shares[0].resource, shares)
         found = [
             ("refused", judged.refused[one.holder_key].what)
             if one.holder_key in judged.refused
@@ -343,6 +354,7 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     key = addresses.key_resource(KEY_ABROAD, A).pk
     abroad = held(region=ABROAD)
+    asked.delivers_to_itself("nonce-1")
     assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["may", "may"]
 
     others = (
@@ -353,3 +365,17 @@ def test_the_hubs_copies_in_another_region_are_of_the_ami_that_they_were_made_of
     assert [asked.answer(share(one, A, abroad)) for one in others] == ["refused"] * 3
     asked.source.abroad = {OTHER: asked.source.abroad[AMI]}
     assert [asked.answer(share(one, A, abroad)) for one in (copy, key)] == ["refused"] * 2
+
+
+@pytest.mark.parametrize("nonces", [None, (), ("nonce-2",)], ids=["no record", "none", "another"])
+def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs(nonces):
+    """Whoever may tag in the hub plants a snapshot there: it is shared with nobody."""
+    asked = Asked()
+    own = {HUB: (Target(HUB, ABROAD),)}
+    listed = {A: (Target(A, REGION), Target(A, ABROAD, by_way_of=HUB)), **own}
+    asked.cloud.directory = Directory({"default": (A,)}, listed, hub=(HUB, REGION))
+    if nonces is not None:
+        asked.delivers_to_itself(*nonces)
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    assert asked.answer(share(copy, A, held(region=ABROAD))) == "refused"
