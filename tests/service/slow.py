@@ -33,7 +33,7 @@ SLICES = {
     "settle": frozenset({"ledger save", "records save"}),
     "sweep": frozenset({"records put"}),
     "discover": frozenset({"records note", "records create_all", "records put"}),
-    "events": frozenset({"records note", "records create"}),
+    "events": frozenset({"rings send"}),
 }
 """By which write each function ends a slice of its work."""
 INTENTS = (State.OPENING, State.CLOSING)

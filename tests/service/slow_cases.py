@@ -11,6 +11,7 @@ from typing import Any
 from chalicelib.core import addresses
 from tests.service.scenes import ACCOUNTS, all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
+from tests.service.weather import NOTHING_COMES
 
 AMI = "ami-0a"
 LONGEST = 20 * 3600
@@ -47,6 +48,8 @@ class Case:
         gate = SlowGate(
             seed=self.seed, one_slice=self.one_slice, die_after=dict(self.die_after), deaths_left=self.deaths
         )
+        if self.one_slice == {"discover"}:  # it writes only what no event has brought
+            more.setdefault("weather", NOTHING_COMES)
         hub = SlowHub(
             accounts=ACCOUNTS[: self.targets], gate=gate, watchful=False, target=dict(MODES[self.mode]), **more
         )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core import share
-from chalicelib.core.delivery import absorbing, proof
+from chalicelib.core.delivery import evolving, proof
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.share import Purpose
 from chalicelib.core.share_refusals import Subject
@@ -23,7 +23,7 @@ from chalicelib.ports import Judgement
 from chalicelib.service import entitlements, share_worker, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements
-from chalicelib.service.promotions import Promotions
+from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_entitlements as entitled
 from tests.service import test_outages as outages
@@ -108,7 +108,7 @@ WRONG = {
         NO_PASS, partial(NARROWED, removals.TROUBLES["damaged delivery"], None)
     ),
     "a removal waits for the checks of the source": Wrong(
-        instead(Promotions, "_resolve", examined_first(Promotions._resolve)),
+        instead(PromotionExecutor, "_resolve", examined_first(PromotionExecutor._resolve)),
         partial(NARROWED, removals.disable_key, A),
         (NO_PASS,),
     ),
@@ -121,7 +121,7 @@ WRONG = {
         partial(planted.test_planted_snapshots_are_never_used_wherever_it_dies, "image", None),
     ),
     "a deadline acts without a look": Wrong(
-        instead(absorbing, "WORKING", frozenset()),
+        instead(evolving, "WORKING", frozenset()),
         partial(outages.test_an_outage_of_our_own_destroys_no_good_work, "snapshots", "verifying", 0, 26),
     ),
     "one look at a removal is believed": Wrong(
