@@ -74,7 +74,8 @@ class LiveEntitlements:
     def _keys_of(self, ami: str, read: TagRead) -> frozenset[str]:
         """Read the keys of an AMI's snapshots, which never change, as long as its tag counts as read."""
         at, keys = self._keys.get(ami, (0, frozenset[str]()))
-        if not at or at < self._reads[ami][0]:
+        read_at, _ = self._reads.get(ami, (self._clock(), read))
+        if not at or at < read_at:
             keys = self._source.keys(read.snapshots)
             self._keys = {ami: (self._clock(), keys)}
         return keys

@@ -23,8 +23,11 @@ from tests.reliability.sampling import storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, WHOLE, WHOLE_CANCELLED
 from tests.reliability.soak import STORMY, play
 
-SWEPT = 15 * 60
-"""Seconds within which the sweep and discovery alone end each scenario: five minutes to be found, then looks."""
+SWEPT = 20 * 60
+"""Seconds within which the sweep and discovery alone end each scenario: five minutes to be found, then looks.
+
+A tag that was removed is believed when a second pass misses it, too.
+"""
 AT_ONCE_SECONDS = 40
 """Nothing to be waited for but AWS itself, and no look that comes after a minute."""
 SEEDS = (20260105, 1)
