@@ -93,13 +93,6 @@ def break_plan(hub):
             hub.stores.records.put(key, {"kind": "plan", "body": "no JSON"})
 
 
-def break_links(hub):
-    """Of the links to what is held, nothing can be read but where they stand."""
-    links = hub.stores.ledger.links
-    for place, held in list(links.items()):
-        links[place] = replace(held, account="", region="", episode=0, until=1)
-
-
 TROUBLES = {
     "disabled key": disable_key,
     "pause": pause,
