@@ -111,8 +111,10 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
         return Move.LOOK
     if state == "pending" and not head.moving:
         return None
+    if value is None and head.moving:  # until it knows itself that nothing is wanted any more
+        return Move.LOOK if head.value is not None else None
     if value is None:
-        return None if head.moving else Move.FORGET
+        return Move.FORGET
     if value not in head.known:
         return Move.LOOK
     resolution = resolver.resolve(value, in_force=value == head.value)
