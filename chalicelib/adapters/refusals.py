@@ -103,6 +103,20 @@ def read(step: str, what: str) -> Iterator[None]:
         raise Refusal(Why.THROTTLED, fault) from error
 
 
+class gone:  # noqa: N801 - reads as a word in a with statement
+    """What is not there any more needs no closing: these codes are no error inside."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        """Enter; nothing to do."""
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> bool:
+        """Swallow only the codes that mean gone."""
+        return isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes
+
+
 def too_large(error: ClientError) -> bool:
     """Whether AssumeRole may have been refused for the size of its session policy."""
     said = error.response["Error"]

@@ -21,7 +21,17 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
-from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
+from chalicelib.ports import (
+    Entitlements,
+    Ledger,
+    LostRace,
+    PermissionAdapter,
+    Records,
+    Refusal,
+    Stored,
+    Telemetry,
+    Write,
+)
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
@@ -109,7 +119,7 @@ class ShareWorker:
         self,
         records: Records,
         ledger: Ledger,
-        doors: Mapping[str, Door],
+        doors: Mapping[str, PermissionAdapter],
         entitlements: Entitlements,
         bell: Bell,
         clock: Clock,
@@ -203,7 +213,7 @@ class ShareWorker:
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, door: Door, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
+    def _open(self, door: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
         """Ask who is entitled and what was there before us; write the intent; open; write the result."""
         try:
             opening = self._entitled(book, opening, budget)
@@ -243,11 +253,11 @@ class ShareWorker:
         book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
         return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
 
-    def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _opened(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = door.open(resource, some)
         return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
 
-    def _in_batches(self, door: Door, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
+    def _in_batches(self, door: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
         done: list[Share] = []
         for batch in _batches(shares, door.batch):
@@ -292,7 +302,7 @@ class ShareWorker:
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(self, door: Door, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
+    def _close(self, door: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
         now = self._clock()
         begun = [s for s in closing if s.state is State.CLOSING]
@@ -327,16 +337,16 @@ class ShareWorker:
         if {s.account for s in closing} - others:
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
-    def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _removed(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what bears no name; whether it is gone, later looks say."""
         door.close(resource, some)
         return [share.removed(s, self._clock()) for s in some]
 
-    def _looked_at(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _looked_at(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = door.showing(resource, some)
         return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
-    def _revoked(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _revoked(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what is ours by its name, and look at once: what shows can be nobody else's."""
         door.close(resource, some)
         showing = door.showing(resource, some)

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.adapters.members_table import MembersTable
-from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.adapters.dynamo.members_table import MembersTable
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core import targets
 from chalicelib.core.departures import DAY, Book, Trouble
 from chalicelib.core.faults import Fault

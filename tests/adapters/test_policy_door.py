@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.policy_door import ROUNDS, PolicyDoor
+from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
 from chalicelib.core.addresses import policy_resource
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.share import Share, State
@@ -54,10 +54,10 @@ class Key:
         world.kernel.elapse(300)
         self.door = self.another()
 
-    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyDoor:
+    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
         """A door in another execution environment, or of another hub: it remembers nothing."""
         sessions: Any = Sessions(self.world)
-        return PolicyDoor(sessions, ledger or self.ledger, HUB, region)
+        return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:
         """Put a policy by hand; returns its text."""

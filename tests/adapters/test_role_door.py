@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.role_door import RoleDoor
-from chalicelib.adapters.session_policies import LIMIT, policy_for_role
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.kms.role_grants import RoleGrants
+from chalicelib.adapters.sts.session_policies import LIMIT, policy_for_role
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, key_policy
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.share import Share, State
@@ -62,10 +62,10 @@ class Scene:
         self.own = world.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
         self.door = self.another()
 
-    def another(self, hub: str = HUB) -> RoleDoor:
+    def another(self, hub: str = HUB) -> RoleGrants:
         """A door in another execution environment, or of another hub."""
         targets: Any = self.targets
-        return RoleDoor(Sessions(REGION, time.time), targets, hub, REGION)
+        return RoleGrants(Sessions(REGION, time.time), targets, hub, REGION)
 
     def let_in(self) -> None:
         """Let the target's account use the hub's key and pass it on."""

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from chalicelib.adapters.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, Work, policy
+from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, Work, policy
 from chalicelib.core.delivery.model import Snapshot
 from tests.core.deliveries import a_delivery
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.adapters.sessions import Sessions
-from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.targets import Target
@@ -50,7 +51,8 @@ class Scene:
         world.iam.put_role(DEV, "AmiCopyRole", TRUST, {"all": ANYTHING})
         self.sessions = Sessions(REGION, time.time, lambda _role, size: self.packed.append(size))
         targets: Any = self.targets
-        self.target = AwsTarget(self.sessions, targets, "aws", "promote", REGION)
+        self.target_sessions = TargetSessions(self.sessions, targets, "aws")
+        self.snapshots = AwsTargetSnapshots(self.target_sessions, "promote", REGION)
 
     def delivery(self, snapshots: int, keys: int = 1) -> Delivery:
         """A delivery of so many snapshots, under so many keys."""
@@ -64,8 +66,8 @@ class Scene:
         return [(call.error or "", call.params["Policy"]) for call in calls]
 
     def copying(self, delivery: Delivery) -> Any:
-        """Assume the role to copy, as ``start_copy`` and ``copy_image`` do."""
-        return self.target._client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
+        """Assume the role to copy, as the adapters of CopySnapshot and CopyImage do."""
+        return self.target_sessions.client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     scene.targets.trouble = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem") if code else unreachable
     with pytest.raises(Refusal) as caught:
-        scene.target.find_copies(scene.delivery(1))
+        scene.snapshots.find(scene.delivery(1))
 
     assert caught.value.why is Why.THROTTLED
     assert not caught.value.unknown

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.adapters.targets_table import Current, TargetsDamaged, TargetsTable, partition
+from chalicelib.adapters.dynamo.targets_table import Current, TargetsDamaged, TargetsTable, partition
 from chalicelib.core import targets
 from chalicelib.core.targets import Directory, Target
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
+from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.core import comparison
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev

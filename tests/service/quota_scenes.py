@@ -60,9 +60,9 @@ def no_more_than_the_limit(hub: Hub) -> None:
 
     def watched(port, method, args):
         watch(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             assert len(hub.cloud.pending(ACCOUNT)) < AT_ONCE, "a copy is begun while as many run as may"
-        assert (port, method) != ("target", "delete_snapshots"), "a copy is stopped"
+        assert (port, method) != ("target.snapshots", "delete"), "a copy is stopped"
 
     hub.gate.watch = watched
 
@@ -73,7 +73,7 @@ def count_tries(hub: Hub) -> list[str]:
 
     def watched(port, method, args):
         watch(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             tries.append(args[1].id)
 
     hub.gate.watch = watched

@@ -52,7 +52,7 @@ def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
 
     def watch(port, method, args):
         laws(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             busiest["copies"] = max(busiest["copies"], len(hub.cloud.pending(ACCOUNT)) + 1)
             busiest["amis"] = max(busiest["amis"], open_now(hub))
 

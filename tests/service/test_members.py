@@ -33,7 +33,10 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     it.look()
     it.hub.troubles.append(
         Trouble(
-            "target", "check", refusal(Why.DENIED, "AccessDenied"), only=lambda delivery: delivery.target.account == B
+            "target.keys",
+            "describe",
+            refusal(Why.DENIED, "AccessDenied"),
+            only=lambda delivery: delivery.target.account == B,
         )
     )
     it.tag()

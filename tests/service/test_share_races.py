@@ -23,7 +23,7 @@ NOW = 1_800_000_000
 
 
 class Slow:
-    """The port ``Door`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
+    """A ``PermissionAdapter`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
 
     batch = 500
 

@@ -266,6 +266,11 @@ class Delivery:
         """Return the last attempt to copy a snapshot, or to make the image."""
         return next((one for one in reversed(self.attempts) if one.source == source), None)
 
+    def nonce(self, source: str = "") -> str:
+        """Return the nonce of the last attempt to copy a snapshot, or to make the image; "" if there is none."""
+        attempt = self.attempt(source)
+        return "" if attempt is None else attempt.nonce
+
     @property
     def accepted(self) -> str:
         """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""

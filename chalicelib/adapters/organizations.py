@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Whereabouts
 from chalicelib.core.faults import Fault

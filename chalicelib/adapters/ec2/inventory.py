@@ -8,8 +8,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.session_policies import Work, policy
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.session_policies import Work, policy
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery

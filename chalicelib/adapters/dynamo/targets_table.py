@@ -29,7 +29,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.adapters.members_table import MembersTable
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core import codec, targets
 from chalicelib.core.addresses import SWITCH
 from chalicelib.core.delivery.events import Why

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chalicelib.adapters.concurrent import SideBySide
 from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
-from chalicelib.adapters.side_by_side import SideBySide
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import wakes
 from chalicelib.core.addresses import Key, digest
 from chalicelib.core.delivery.events import Why

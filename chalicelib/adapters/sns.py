@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chalicelib.adapters.refusals import told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.notices import LISTS, attributes, subject

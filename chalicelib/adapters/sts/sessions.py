@@ -119,3 +119,8 @@ class Sessions:
         while len(self._roles) > KEPT:
             self._roles.popitem(last=False)
         return credentials, clients
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]

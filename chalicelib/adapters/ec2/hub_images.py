@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import image, register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.image import SourceImage

@@ -24,9 +24,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from chalicelib.adapters.doors import region_in
 from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core import key_policy
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.faults import Fault
@@ -47,8 +46,8 @@ LATE = POLICY_SHOWS_WITHIN
 """Seconds within which a read may not show what was put."""
 
 
-class PolicyDoor:
-    """The port ``Door`` for ``resource#policy#<arn>``: statements that are ours by their Sid, several in one put."""
+class PolicyStatements:
+    """The port ``PermissionAdapter`` for ``resource#policy#<arn>``: our statements, known by their Sid."""
 
     batch = 50
 
