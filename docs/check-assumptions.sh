@@ -194,7 +194,7 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
     PYTHONPATH=$repository python3 - "$target_account" "$region" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
 import sys
-from chalicelib.adapters.session_policies import policy
+from chalicelib.adapters.sts.session_policies import policy
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.targets import Target
 
