@@ -60,10 +60,10 @@ docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/ anew
 docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
 	$(BIN)/python -m tools.docs --check
 
-pytest: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests
+pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-coverage: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
+coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 soak: $(VENV) $(PACKAGE) ## Try new cases for so long: make soak MINUTES=30; exits with 1 and the story of what failed
