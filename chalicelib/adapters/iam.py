@@ -23,7 +23,7 @@ class AwsTargetRoles:
         missing = []
         for role in delivery.target.service_linked_roles:
             try:
-                with self._sessions.told("GetRole", f"{delivery.where}, {role}"):
+                with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
                     iam.get_role(RoleName=role.rpartition("/")[2])
             except Refusal as refusal:
                 if code_of(refusal) == "NoSuchEntity":

@@ -79,7 +79,7 @@ TOO_LONG = "length less than or equal to"
 
 
 @contextmanager
-def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
+def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     """Turn an error of the calls inside into a Refusal that names step and place. ``sts``: the call was AssumeRole."""
     try:
         yield
@@ -91,7 +91,7 @@ def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def read(step: str, what: str) -> Iterator[None]:
+def as_retry(step: str, what: str) -> Iterator[None]:
     """Turn an error of a read of our own table into a Refusal that is asked again, whatever its code.
 
     Such a read stands in the middle of work in a target; its error says nothing of the target, and ends nothing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chalicelib.adapters.refusals import gone, told
+from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.share import Share
 
@@ -26,7 +26,7 @@ class LaunchPermissions:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
-        with told("DescribeImageAttribute", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
+        with as_refusal("DescribeImageAttribute", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
             answer = self._sessions.own("ec2").describe_image_attribute(
                 ImageId=_image_of(resource), Attribute="launchPermission"
             )
@@ -36,13 +36,13 @@ class LaunchPermissions:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """See the port."""
-        with told("ModifyImageAttribute (add)", f"{self._where}, {_image_of(resource)}"):
+        with as_refusal("ModifyImageAttribute (add)", f"{self._where}, {_image_of(resource)}"):
             self._modify(resource, "Add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """See the port. An AMI that was deregistered or disabled has lost its permissions already."""
-        with told("ModifyImageAttribute (remove)", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
+        with as_refusal("ModifyImageAttribute (remove)", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
             self._modify(resource, "Remove", shares)
 
     def _modify(self, resource: str, what: str, shares: Sequence[Share]) -> None:

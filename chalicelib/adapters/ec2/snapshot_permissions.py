@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chalicelib.adapters.refusals import gone, told
+from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.share import Share
 
@@ -25,7 +25,7 @@ class SnapshotPermissions:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
-        with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
+        with as_refusal("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
             answer = self._sessions.own("ec2", region=_region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=_snapshot_of(resource), Attribute="createVolumePermission"
             )
@@ -35,13 +35,16 @@ class SnapshotPermissions:
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """See the port."""
-        with told("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
+        with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
             self._modify(resource, "add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """See the port."""
-        with told("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"), gone(*SNAPSHOT_GONE):
+        with (
+            as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"),
+            gone(*SNAPSHOT_GONE),
+        ):
             self._modify(resource, "remove", shares)
 
     def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:

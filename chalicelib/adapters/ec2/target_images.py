@@ -31,7 +31,7 @@ class AwsTargetImages:
         copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         tags = image_tags(delivery, image, self._trigger_tag, delivery.nonce())
         request = register.request(image, copies, delivery.image_name, tags)
-        with self._sessions.told("RegisterImage", delivery.where):
+        with self._sessions.as_refusal("RegisterImage", delivery.where):
             answer = ec2.register_image(**request)
         registered: str = answer["ImageId"]
         return registered
@@ -42,7 +42,7 @@ class AwsTargetImages:
         The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
         tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
-        with self._sessions.told("CopyImage", f"{delivery.where}, {image.id}"):
+        with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
             answer = self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
                 ClientToken=delivery.request.token,
                 SourceImageId=image.id,
@@ -69,7 +69,7 @@ class AwsTargetImages:
 
     def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
         """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
-        with self._sessions.told("DescribeImages", delivery.where):
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = self._sessions.client("ec2", "look", delivery).describe_images(
                 Owners=["self"], Filters=[by], IncludeDisabled=True
             )["Images"]
@@ -78,7 +78,7 @@ class AwsTargetImages:
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """See the port."""
         ec2 = self._sessions.client("ec2", "register", delivery)
-        with self._sessions.told("DescribeImages", delivery.where):
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = ec2.describe_images(
                 Owners=["self"],
                 Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}],
@@ -86,7 +86,7 @@ class AwsTargetImages:
             )["Images"]
         if not found or found[0]["State"] != "available":
             return SeenImage(found[0] if found else None, {})
-        with self._sessions.told("DescribeImageAttribute", delivery.where):
+        with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
                 for name in comparison.attributes_to_compare(image)
@@ -95,14 +95,14 @@ class AwsTargetImages:
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """See the port."""
-        with self._sessions.told("EnableImageDeprecation", delivery.where):
+        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
             self._sessions.client("ec2", "register", delivery).enable_image_deprecation(
                 ImageId=delivery.image, DeprecateAt=at
             )
 
     def deregister(self, delivery: Delivery, image: str) -> None:
         """See the port."""
-        with self._sessions.told("DeregisterImage", f"{delivery.where}, {image}"):
+        with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
             ec2 = self._sessions.client("ec2", "tidy", delivery)
             unless_gone(partial(ec2.deregister_image, ImageId=image))
 

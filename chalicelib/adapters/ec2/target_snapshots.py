@@ -28,7 +28,7 @@ class AwsTargetSnapshots:
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """See the port."""
-        with self._sessions.told("DescribeSnapshots", delivery.where):
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "look", delivery).get_paginator("describe_snapshots")
             filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
             return tuple(
@@ -37,7 +37,7 @@ class AwsTargetSnapshots:
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """See the port. By filter: by id, one that is gone would make EC2 refuse them all."""
-        with self._sessions.told("DescribeSnapshots", delivery.where):
+        with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "register", delivery).get_paginator("describe_snapshots")
             filters = [
                 {"Name": "snapshot-id", "Values": list(copies)},
@@ -51,7 +51,7 @@ class AwsTargetSnapshots:
         """See the port."""
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
         tags = snapshot_tags(delivery, source, self._trigger_tag, delivery.nonce(source.id))
-        with self._sessions.told("CopySnapshot", f"{delivery.where}, {source.id}"):
+        with self._sessions.as_refusal("CopySnapshot", f"{delivery.where}, {source.id}"):
             answer = ec2.copy_snapshot(
                 SourceRegion=delivery.target.region if delivery.via else self._hub_region,
                 SourceSnapshotId=delivery.read_from(source.id),
@@ -69,14 +69,14 @@ class AwsTargetSnapshots:
         ec2 = self._sessions.client("ec2", "retag", delivery)
         for copy in delivery.copies:
             tags = snapshot_tags(delivery, sources[copy.source], self._trigger_tag)
-            with self._sessions.told("CreateTags", f"{delivery.where}, {copy.copy}"):
+            with self._sessions.as_refusal("CreateTags", f"{delivery.where}, {copy.copy}"):
                 ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
 
     def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """See the port."""
         ec2 = self._sessions.client("ec2", "tidy", delivery)
         for snapshot in snapshots:
-            with self._sessions.told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
+            with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"):
                 unless_gone(partial(ec2.delete_snapshot, SnapshotId=snapshot))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.refusals import gone, told
+from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.addresses import key_of
 from chalicelib.core.key_policy import FOR_ROLES
@@ -48,13 +48,13 @@ class KeyGrants:
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """See the port."""
-        with told("ListGrants", self._where):
+        with as_refusal("ListGrants", self._where):
             return frozenset(share.holder_key for share in shares if any(self._grants(resource, share)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
-        with told("CreateGrant", f"{self._where}, {key_of(resource)}"):
+        with as_refusal("CreateGrant", f"{self._where}, {key_of(resource)}"):
             answer = self._issuer(resource, share).create_grant(
                 KeyId=key_of(resource),
                 GranteePrincipal=share.grantee,
@@ -66,7 +66,7 @@ class KeyGrants:
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """See the port. A grant whose id we never learned is found by its name."""
         for share in shares:
-            with told("RevokeGrant", f"{self._where}, {key_of(resource)}"):
+            with as_refusal("RevokeGrant", f"{self._where}, {key_of(resource)}"):
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
                 for grant_id in ids:
                     with gone(*GRANT_GONE):
@@ -104,7 +104,7 @@ class GrantListing:
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """See the port."""
-        with told("ListGrants", f"{self._where}, {key_arn}"):
+        with as_refusal("ListGrants", f"{self._where}, {key_arn}"):
             kms = self._sessions.own("kms", region=region_in(key_arn))
             begin = {"Marker": marker} if marker else {}
             answer = kms.list_grants(KeyId=key_arn, Limit=GRANTS_IN_A_PAGE, **begin)

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from chalicelib.adapters.refusals import code_of, told
+from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core import key_policy
 from chalicelib.core.delivery.events import Why
@@ -130,7 +130,7 @@ class PolicyStatements:
     def _read(self, key: str) -> Document:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(Why.DENIED, foreign)
-        with policy_told("GetKeyPolicy", f"{self._where}, {key}"):
+        with as_policy_refusal("GetKeyPolicy", f"{self._where}, {key}"):
             text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
@@ -142,7 +142,7 @@ class PolicyStatements:
     def _put(self, before: Document, text: str, accesses: Sequence[Access]) -> None:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
-        with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
+        with as_policy_refusal("PutKeyPolicy", f"{self._where}, {before.key}", named):
             kms = self._sessions.own("kms", once=True, region=region_in(before.key))
             kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
         after = key_policy.read(before.key, text, self._mark)
@@ -163,22 +163,22 @@ def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Ac
 
 
 @contextmanager
-def policy_told(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
-    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``told``.
+def as_policy_refusal(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
+    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``as_refusal``.
 
     ``principals``: whom the document names, for the one that KMS cannot see.
     """
     try:
-        with told(step, where):
+        with as_refusal(step, where):
             yield
     except Refusal as refusal:
         fault = _explained(code_of(refusal), refusal.fault, sorted(principals))
         raise Refusal(refusal.why, fault, unknown=refusal.unknown) from refusal.__cause__
 
 
-def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
+def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
     """Return what AWS's code means for a key's policy; the fault as it is where there is no more to say."""
-    where, what = told.where, told.what
+    where, what = as_refusal.where, as_refusal.what
     grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
     match aws:
         case "AccessDeniedException":
@@ -208,4 +208,4 @@ def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
             cure = "The key was deleted, and with it what it encrypts: build the image anew."
             return Fault("key-policy-key-gone", where, what, cure)
         case _:
-            return told
+            return as_refusal

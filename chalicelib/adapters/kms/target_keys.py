@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from chalicelib.adapters.kms.key_policies import policy_told
+from chalicelib.adapters.kms.key_policies import as_policy_refusal
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
@@ -26,7 +26,7 @@ class AwsTargetKeys:
         """See the port."""
         kms = self._sessions.client("kms", "look", delivery)
         try:
-            with self._sessions.told("DescribeKey", delivery.where):
+            with self._sessions.as_refusal("DescribeKey", delivery.where):
                 return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
         except Refusal as refusal:
             if refusal.why is not Why.DENIED:
@@ -42,7 +42,7 @@ class AwsTargetKeys:
         seen: dict[str, str] = {}
         for key in delivery.source_keys:
             try:
-                with self._sessions.told("DescribeKey", f"{delivery.where}, {key}"):
+                with self._sessions.as_refusal("DescribeKey", f"{delivery.where}, {key}"):
                     kms.describe_key(KeyId=key)
                 seen[key] = ""
             except Refusal as refusal:
@@ -56,7 +56,7 @@ class AwsTargetKeys:
         read: dict[str, str | Fault] = {}
         for key in keys:
             try:
-                with policy_told("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                with as_policy_refusal("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
                     kms = self._own.own("kms", region=region_in(key))
                     read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of, read, told
+from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, as_retry, code_of
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
@@ -26,10 +26,10 @@ class TargetSessions:
         self._roles: dict[str, tuple[float, tuple[str, str] | None]] = {}
 
     @contextmanager
-    def told(self, step: str, where: str) -> Iterator[None]:
+    def as_refusal(self, step: str, where: str) -> Iterator[None]:
         """Turn errors into refusals; credentials that are not good any more are not used again."""
         try:
-            with told(step, where):
+            with as_refusal(step, where):
                 yield
         except Refusal as refusal:
             if code_of(refusal) in STALE_CREDENTIALS:
@@ -67,6 +67,6 @@ class TargetSessions:
         """Read role name and external id, once for the calls of one invocation."""
         now = self._sessions.now()
         if account not in self._roles or now >= self._roles[account][0]:
-            with read("GetItem", "the applied targets file"):
+            with as_retry("GetItem", "the applied targets file"):
                 self._roles = {account: (now + ROLE_READ_FOR, self._targets.live(account))}
         return self._roles[account][1]
