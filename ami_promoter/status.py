@@ -13,7 +13,6 @@ from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record, holdings
 from ami_promoter.report import Report, moment
 from chalicelib.core import addresses, codec
-from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, hard_end
 
@@ -179,19 +178,10 @@ def _delivery(record: Record) -> dict[str, Any]:
             for copy in record.get("copies", ())
         ],
         "faults": record.get("faults", []),
-        "waits_for": record.get("trouble") or _hindrance(record),
+        "waits_for": record.get("trouble") or record.get("blocked"),
         "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])],
         "parked": record["_item"].get("parked", ""),
     }
-
-
-def _hindrance(record: Record) -> dict[str, Any] | None:
-    """Return what keeps one of its shares from opening, as the ledger has told it."""
-    said = (record["_item"].get(f"in:{addresses.share_hint(*place)}", "") for place in _shares(record))
-    waits = next((text for text in said if text.startswith(f"{record.get('episode')}:waits:")), None)
-    if waits is None or record.get("state") != State.OPENING:
-        return None
-    return dict(zip(("code", "where", "what", "cure"), waits.split(":", 2)[2].split("\x1f"), strict=False))
 
 
 def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Iterator[str]:

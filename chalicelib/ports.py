@@ -249,7 +249,7 @@ class Ledger(Protocol):
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
 
-        The link of a standing one is written before.
+        One that was not there counts ``asked`` up. The link of a standing one is written before.
         """
         ...
 
@@ -265,11 +265,15 @@ class Ledger(Protocol):
         """Read the shares of a resource that are open, or that somebody wants open."""
         ...
 
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        """Read single shares of several resources, in as few calls as may be: each by resource and ``holder_key``."""
+        ...
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """Write the worker's side of these shares and their history. Raises LostRace.
 
-        ``unheld``: only if those that had no holding when they were read have none now. What was ``damaged`` among
-        their holdings is taken out.
+        ``unheld``: only if nobody has come to hold them since they were read. What was ``damaged`` among their holdings
+        is taken out.
         """
         ...
 

@@ -312,6 +312,7 @@ class MemoryLedger:
         known = self.book.get((resource, share.holder_key), share)
         self.book[resource, share.holder_key] = replace(
             known,
+            asked=known.asked + (holding not in known.holdings),
             holdings=known.holdings | {holding},
             grantee=share.grantee,
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
@@ -340,10 +341,14 @@ class MemoryLedger:
         self.reads += len(found)
         return found
 
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        return [self.book[place] for place in dict.fromkeys(places) if place in self.book]
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
             known = self.book.get((share.resource, share.holder_key))
-            if known is None or known.version != share.version or (unheld and not share.holdings and known.holdings):
+            came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
+            if known is None or known.version != share.version or (unheld and came):
                 raise LostRace(share.resource)
         for share in shares:
             self._put(share)
@@ -360,6 +365,7 @@ class MemoryLedger:
         self.book[share.resource, share.holder_key] = replace(
             share,
             holdings=known.holdings,
+            asked=known.asked,
             damaged=(),
             hard_close_at=known.hard_close_at,
             grantee=known.grantee,

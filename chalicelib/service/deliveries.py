@@ -119,6 +119,9 @@ class DeliveryExecutor:
                 return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
+            case do.LookAtShares():
+                places = [(share.resource, share.holder) for share in delivery.shares]
+                return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case do.StartCopy(source):

@@ -135,17 +135,15 @@ def test_one_amis_deliveries(scene, capsys):
 
 
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
-    """Why one share is not open yet, as the ledger has told the delivery; and which one is open on purpose."""
+    """Why one share is not open yet, as the delivery has read in the ledger; and which one is open on purpose."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
     shares = (delivery.Share(image, PROD, stays=True), delivery.Share(key, role, stays=True))
-    record = a_delivery(PROD, delivery.State.OPENING, shares=shares)
+    record = a_delivery(PROD, delivery.State.OPENING, shares=shares, blocked=TROUBLE)
     write(table, a_promotion())
     write(table, record)
     DynamoChildren(table).add(AMI, a_child(record, "running"))
-    waits = f"1:waits:{TROUBLE.code}\x1f{TROUBLE.where}\x1f{TROUBLE.what}\x1f{TROUBLE.cure}"
-    DynamoRecords(table).note(record.key, {addresses.share_hint(key, role): waits}, NINE)
     opened = share.Share(image, PROD, PROD, state=share.State.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 

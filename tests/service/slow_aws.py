@@ -93,6 +93,8 @@ class SlowResource:
         self.woken = False
         self.killed = 0
         self.one_slice = False
+        self.wakes: list[Key] = []
+        """Deliveries that were woken."""
         """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
         self.worker = ShareWorker(
@@ -119,6 +121,12 @@ class SlowResource:
     def ring(self, _key: Key, _cause: str) -> None:
         """The port ``Rings``."""
         self.woken = True
+
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> tuple[()]:
+        """The port ``Rings``: deliveries are woken."""
+        self.spend()
+        self.wakes += [key for key, _ in wakes]
+        return ()
 
     def listed(self, receivers: Sequence[str]) -> frozenset[str]:
         """The port ``Targets``."""

@@ -72,6 +72,10 @@ class Snapshot:
     def ring(self, _key: Key, _cause: str) -> None:
         """The port ``Rings``: the sweep does it."""
 
+    def ring_all(self, _wakes) -> tuple[()]:
+        """The port ``Rings``."""
+        return ()
+
     def listed(self, accounts):
         """The port ``Targets``."""
         return frozenset(accounts)

@@ -11,7 +11,7 @@ from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions, proof
-from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, due_at, hindrance, late, slots_text
+from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, deadline, due_at, late, slots_text
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -58,6 +58,7 @@ _SAYS_NOTHING = (
     ev.SlotsAsked,
     ev.SlotsSeen,
     ev.SharesHeld,
+    ev.SharesSeen,
     ev.DeadlinePassed,
     ev.CancelAsked,
 )
@@ -81,7 +82,7 @@ def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
         "shares_at": 0,
     }
     if state is not delivery.state:
-        fresh |= {"overdue": None, "overdue_at": 0}
+        fresh |= {"overdue": None, "overdue_at": 0, "blocked": None}
     return replace(delivery, **{**fresh, **changes})
 
 
@@ -204,7 +205,22 @@ def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
+def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+    """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
+    if delivery.state is State.COPYING:
+        if event.refused is None or delivery.overdue is not None:
+            return delivery
+        return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
+    if event.open:
+        return _opened(replace(delivery, trouble=None), now)
+    delivery = replace(delivery, blocked=event.blocked)
+    last = deadline(delivery)
+    if last is not None and now >= last:
+        return _fail(delivery, now, _deadline_fault(delivery))
+    return delivery if event.refused is None else _fail(delivery, now, event.refused)
+
+
+def _opened(delivery: Delivery, now: int) -> Delivery:
     if delivery.shared:
         return _to(delivery, State.PUBLISHING, now, opened_at=now)
     if delivery.adopted and delivery.image:
@@ -212,13 +228,6 @@ def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
     registers = copied or delivery.method == "image"
     return _to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
-
-
-@_apply.register
-def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state is State.COPYING:  # what was copied until then is good: a last look shows it
-        return replace(delivery, overdue=event.fault, overdue_at=now, next_try=now)
-    return _fail(delivery, now, event.fault)
 
 
 @_apply.register
@@ -644,19 +653,22 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.overdue, *why)
         return _to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
-    hindered = hindrance(delivery) if delivery.state is State.OPENING else None
-    trouble = hindered or delivery.trouble
-    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
-    fault = Fault(
-        f"deadline-{delivery.state}",
-        delivery.where,
-        f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
-    )
+    fault = _deadline_fault(delivery)
     begun = delivery.method == "snapshots" or delivery.request.intended_at is not None or delivery.request.discarding
     if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     return _fail(delivery, now, fault)
+
+
+def _deadline_fault(delivery: Delivery) -> Fault:
+    trouble = delivery.blocked or delivery.trouble
+    last = "" if trouble is None else f" The last refusal was: {trouble.what}"
+    return Fault(
+        f"deadline-{delivery.state}",
+        delivery.where,
+        f"The state {delivery.state} has lasted until its deadline.{last}",
+        _DEADLINE_CURE[delivery.state] if delivery.blocked is None else delivery.blocked.cure,
+    )
 
 
 def _left_behind(delivery: Delivery, now: int) -> Delivery:

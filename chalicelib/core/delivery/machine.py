@@ -14,7 +14,6 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
-from chalicelib.core.faults import Fault
 
 S = State
 
@@ -50,9 +49,8 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
         ev.SharesHeld: frozenset({S.OPENING}),
-        ev.SharesOpened: frozenset({S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}),
+        ev.SharesSeen: frozenset({S.OPENING, S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.OPENING}),
-        ev.ShareRefused: _END,
         ev.Refused: frozenset({S.OPENING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
@@ -64,7 +62,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.COPYING}),
-        ev.ShareRefused: frozenset({S.COPYING}),
+        ev.SharesSeen: frozenset({S.COPYING}),
         ev.Refused: frozenset({S.COPYING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: frozenset({S.COPYING, S.TIDYING}),
@@ -221,18 +219,18 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     wish = delivery.fact("cancel")
     if wish is not None and _can_cancel(delivery):
         return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
-    opening = state is S.OPENING and (delivery.held or delivery.kept)
-    if opening and all(is_open(delivery, share.hint) for share in delivery.shares):
-        return (ev.SharesOpened(),)  # before the deadline: it may have opened while nobody could look here
     last = deadline(delivery)
-    if last is not None and now >= last and not _past_caring(delivery):
+    if last is not None and now >= last and not _past_caring(delivery) and not waits_for_shares(delivery):
         return (ev.DeadlinePassed(),)
-    if state in (S.OPENING, S.COPYING) and delivery.overdue is None:
-        for share in delivery.shares:
-            fault = refusal(delivery, share.hint)
-            if fault is not None:
-                return (ev.ShareRefused(fault),)
     return ()
+
+
+def waits_for_shares(delivery: Delivery) -> bool:
+    """Whether it waits for what it holds to be open: a look at the ledger says so, and judges the deadline as well.
+
+    It may have opened while nobody could look.
+    """
+    return delivery.state is S.OPENING and (delivery.held or delivery.kept)
 
 
 def _can_cancel(delivery: Delivery) -> bool:
@@ -249,30 +247,6 @@ def _past_caring(delivery: Delivery) -> bool:
     if delivery.state is S.PUBLISHING:
         return True
     return delivery.state is S.TIDYING and delivery.cleanup.done
-
-
-def is_open(delivery: Delivery, hint: str) -> bool:
-    """Whether the ledger has said in this episode that the share is open."""
-    return delivery.fact(hint) == "open"
-
-
-def refusal(delivery: Delivery, hint: str) -> Fault | None:
-    """Return the ledger's reason why the share is not, or no longer, open."""
-    return _ledgers_fault(delivery, hint, "refused:")
-
-
-def hindrance(delivery: Delivery) -> Fault | None:
-    """Return what the ledger is trying to get past to open one of the shares: the cause if a deadline passes first."""
-    found = (_ledgers_fault(delivery, share.hint, "waits:") for share in delivery.shares)
-    return next(filter(None, found), None)
-
-
-def _ledgers_fault(delivery: Delivery, hint: str, how: str) -> Fault | None:
-    said = delivery.fact(hint)
-    if said is None or not said.startswith(how):
-        return None
-    code, where, what, cure = said.removeprefix(how).split("\x1f")
-    return Fault(code, where, what, cure)
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
@@ -319,6 +293,8 @@ def released_from(delivery: Delivery) -> int:
 def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911, PLR0912 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
+    if delivery.state is S.OPENING:
+        return _opening(delivery, now, due=due)
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
@@ -328,9 +304,6 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return (do.CheckTarget(),)
         case S.CHECKING:
             return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
-        case S.OPENING:
-            until = delivery.target.until and delivery.target.until + pace.GRACE
-            return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
         case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
@@ -382,6 +355,14 @@ def _nudged(delivery: Delivery) -> bool:
     return False
 
 
+def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+    """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts."""
+    if due and not (waits_for_shares(delivery) and now >= deadline_of_copies(delivery)):
+        until = delivery.target.until and delivery.target.until + pace.GRACE
+        return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
+    return (do.LookAtShares(),) if waits_for_shares(delivery) else ()
+
+
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     if delivery.overdue is not None:
         return (do.FindCopies(),) if due else ()
@@ -400,6 +381,8 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
+        if any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies):
+            steps.append(do.LookAtShares())  # at a poll; they may have been closed, and refused since
     return tuple(steps)
 
 

@@ -117,11 +117,6 @@ class Share:
     stays: bool = False
     """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
 
-    @property
-    def hint(self) -> str:
-        """Name of the hint by which the ledger says that it is open (or refused)."""
-        return addresses.share_hint(self.resource, self.holder)
-
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
@@ -232,6 +227,8 @@ class Delivery:
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
+    blocked: Fault | None = None
+    """What keeps one of its shares from opening, as the ledger last said it: the cause to name, too."""
     overdue: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
