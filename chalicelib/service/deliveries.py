@@ -11,7 +11,7 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, permissions, proof
+from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
@@ -266,7 +266,7 @@ class DeliveryExecutor:
 
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
-        make = self._ports.target.copy_image if delivery.method == "image" else self._ports.target.register
+        make = self._ports.target.copy_image if methods.of(delivery).whole else self._ports.target.register
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
@@ -295,7 +295,7 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return ev.ImageSeen(seen.raw["State"], reason=reason)
-        whole = delivery.method == "image"
+        whole = methods.of(delivery).whole
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
         found = proof.copies(delivery, seen.copies)

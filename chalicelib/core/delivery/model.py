@@ -284,6 +284,11 @@ class Delivery:
         return self.target.mode == "share"
 
     @property
+    def copies_end(self) -> int:
+        """When its copies must have ended, counted from when it came to the front of the queue."""
+        return self.entered[State.OPENING] + self.target.copy_deadline
+
+    @property
     def where(self) -> str:
         """For messages: the target, as a person names it."""
         return f"account {self.target.account}, {self.target.region}"
