@@ -9,9 +9,9 @@ from typing import Any
 from chalicelib.adapters.refusals import told
 from chalicelib.adapters.sessions import Sessions
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.notices import LISTS, attributes, subject
-from chalicelib.ports import Refusal
 
 SOURCE = "ami-promoter"
 

@@ -14,11 +14,12 @@ from chalicelib.adapters.target_images import WholeImages, described, tag_list, 
 from chalicelib.core import comparison, register
 from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, SourceSnapshot
 from chalicelib.core.kms_keys import KeyFacts
 from chalicelib.core.tagging import image_tags, snapshot_tags
-from chalicelib.ports import Refusal, SeenImage, TargetView
+from chalicelib.ports import SeenImage, TargetView
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 

@@ -12,9 +12,9 @@ from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal
 from chalicelib.core.image import SourceImage
 from chalicelib.core.tagging import image_tags, our_tags, snapshot_tags
-from chalicelib.ports import Refusal
 
 GONE = (
     "InvalidSnapshot.NotFound",

@@ -13,24 +13,14 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose
 from chalicelib.core.share import Share as LedgerShare
 from chalicelib.core.tagging import image_tags
-from chalicelib.ports import (
-    Children,
-    Ledger,
-    Notices,
-    Records,
-    Refusal,
-    SlotLeases,
-    TargetAccount,
-    Targets,
-    Write,
-)
+from chalicelib.ports import Children, Ledger, Notices, Records, SlotLeases, TargetAccount, Targets, Write
 from chalicelib.service import codecs, hub_copies
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from chalicelib.core import addresses, codec, inventory
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.errors import Refusal, StaleCursor
 from chalicelib.core.inventory import Inventory
-from chalicelib.ports import Records, Refusal, StaleCursor, TargetInventory
+from chalicelib.ports import Records, TargetInventory
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import compact
 from chalicelib.service.runner import CALLS_OF_STEP, Machine

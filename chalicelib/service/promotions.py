@@ -14,7 +14,7 @@ from chalicelib.core import addresses, codec, image_names, notices, preflight
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
 from chalicelib.core.entitlement import launched_by
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.promotion import commands as do
@@ -23,7 +23,7 @@ from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
 from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
 from chalicelib.core.targets import Resolution, Target
-from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Targets
+from chalicelib.ports import Children, Notices, Records, Source, Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image

@@ -10,9 +10,10 @@ import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
-from chalicelib.ports import Refusal, StaleCursor, Write
+from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import INVENTORIES
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor

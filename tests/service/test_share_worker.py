@@ -8,10 +8,10 @@ import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls
-from chalicelib.ports import Refusal
 from tests.fakes import copying
 from tests.service.slow_aws import ACCOUNT, START, SlowResource
 
