@@ -177,6 +177,7 @@ def _read(kind: type[T], stored: Stored) -> T:
 
 
 def _body(record: Delivery | Promotion | Inventory) -> dict[str, Any]:
-    values: dict[str, Any] = codec.encode(record)
-    values.pop("hints")
+    over = isinstance(record, Delivery) and record.ended
+    values: dict[str, Any] = codec.encode(record, sparse=over)
+    values.pop("hints", None)
     return values

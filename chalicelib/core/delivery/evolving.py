@@ -442,7 +442,47 @@ def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
-    return to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
+    over = to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
+    return over if over.state is State.SHARED else _small(over)
+
+
+def _small(over: Delivery) -> Delivery:
+    """What is over is small: whom it was for, what came of it and the nonces, by which it is known for life (law 4).
+
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    `status` needs to find its shares follows from the source and from how it was to be copied.
+    """
+    made = over.copies if over.ending is None else ()
+    return Delivery(
+        id=over.id,
+        hub=over.hub,
+        ami=over.ami,
+        target=over.target,
+        episode=over.episode,
+        created_at=over.created_at,
+        image_name=over.image_name,
+        snapshots=(),
+        asked_by=over.asked_by,
+        state=over.state,
+        entered={over.state: over.entered[over.state]},
+        key_arn=over.key_arn,
+        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        attempts=over.attempts,
+        shares=tuple(share for share in over.shares if share.stays),
+        kept=over.kept,
+        method=over.method,
+        method_why=over.method_why,
+        launched_by=over.launched_by,
+        via=over.via,
+        via_copies=over.via_copies,
+        via_key=over.via_key,
+        expired=over.expired,
+        cleanup=over.cleanup,
+        image=over.image,
+        faults=over.faults,
+        ending=over.ending,
+        hints=over.hints,
+    )
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
