@@ -12,9 +12,8 @@ from ami_promoter.report import Report, moment
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.departures import Book
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.ports import Refusal
 
 
 def run(call: Call, region: str) -> Report:

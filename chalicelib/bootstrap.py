@@ -38,13 +38,13 @@ from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import PermissionAdapter
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
-from chalicelib.service.codecs import DELIVERIES, PROMOTIONS
+from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.inventories import Inventories
+from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
@@ -200,10 +200,11 @@ class Application:
         return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
-    def inventories(self) -> Inventories:
+    def inventories(self) -> Runner[Any, Any, Any]:
         """See Services."""
         target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
-        return Inventories(self._records, target, self._bell, now, self._telemetry)
+        executor = InventoryExecutor(self._records, target)
+        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._bell, now, self._telemetry)
 
     @cached_property
     def baseline_notice(self) -> BaselineNotice:

@@ -1,4 +1,7 @@
-"""What the service needs from the world, in our words. Each port has its adapter in ``adapters/``."""
+"""What the service needs from the world, in our words. Each port has its adapter in ``adapters/``.
+
+What they raise stands in ``core/errors.py``; what is not there is raised as boto3 raises it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
+from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.faults import Fault
@@ -21,21 +24,6 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Holding, Share
 from chalicelib.core.targets import AppliedFile
 from chalicelib.core.wakes import Wake
-
-
-class Refusal(Exception):
-    """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
-
-    def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
-        super().__init__(str(fault))
-        self.why = why
-        self.fault = fault
-        self.unknown = unknown
-
-
-class LostRace(Exception):
-    """Somebody else wrote first: read again and decide again."""
-
 
 # --- records ---------------------------------------------------------------------------------------------------------
 
@@ -593,10 +581,6 @@ class TargetRoles(Protocol):
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
         ...
-
-
-class StaleCursor(Refusal):
-    """A listing cannot go on where it stopped: its cursor is not known any longer."""
 
 
 class TargetInventory(Protocol):

@@ -14,10 +14,10 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import LostRace, ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
-from chalicelib.ports import Due, LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
+from chalicelib.ports import Due, LeadsOn, Noted, StandingHolding, Stored, Write, always
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 

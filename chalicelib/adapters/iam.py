@@ -8,7 +8,7 @@ from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.ports import Refusal
+from chalicelib.core.errors import Refusal
 
 
 class AwsTargetRoles:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.ports import Refusal
 
 STALE_CREDENTIALS = frozenset(
     {

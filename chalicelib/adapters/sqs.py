@@ -11,9 +11,9 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import wakes
 from chalicelib.core.addresses import Key, digest
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.wakes import Wake
-from chalicelib.ports import Refusal
 
 IN_A_BATCH = 10
 """SendMessageBatch takes no more entries [SQS API reference]."""

@@ -12,9 +12,9 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, permissions, proof
+from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
@@ -26,7 +26,6 @@ from chalicelib.ports import (
     Ledger,
     Notices,
     Records,
-    Refusal,
     SlotLeases,
     TargetImages,
     TargetKeys,
@@ -291,7 +290,7 @@ class DeliveryExecutor:
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
         images = self._ports.images
-        make = images.copy if delivery.method == "image" else images.register
+        make = images.copy if methods.of(delivery).whole else images.register
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
@@ -320,7 +319,7 @@ class DeliveryExecutor:
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return ev.ImageSeen(seen.raw["State"], reason=reason)
-        whole = delivery.method == "image"
+        whole = methods.of(delivery).whole
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
         known = delivery.copies and all(copy.copy for copy in delivery.copies)

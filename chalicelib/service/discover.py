@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.ports import Records, Refusal, Source, Tagged, Telemetry
+from chalicelib.core.errors import Refusal
+from chalicelib.ports import Records, Source, Tagged, Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass

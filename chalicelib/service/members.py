@@ -12,16 +12,10 @@ from dataclasses import replace
 from chalicelib.core import departures, pace
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book
+from chalicelib.core.errors import LostRace, Refusal
 from chalicelib.core.listing import Crawl
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.ports import (
-    Applied,
-    LostRace,
-    MembersBook,
-    OrganisationReader,
-    Refusal,
-    Telemetry,
-)
+from chalicelib.ports import Applied, MembersBook, OrganisationReader, Telemetry
 from chalicelib.service.bell import Clock
 
 NEEDS_SECONDS = 12

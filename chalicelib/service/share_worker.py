@@ -19,21 +19,11 @@ from chalicelib.core import addresses, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
-from chalicelib.ports import (
-    Entitlements,
-    Ledger,
-    LostRace,
-    PermissionAdapter,
-    Records,
-    Refusal,
-    Stored,
-    Telemetry,
-    Write,
-)
+from chalicelib.ports import Entitlements, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices

@@ -10,10 +10,10 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core import targets
 from chalicelib.core.departures import DAY, Book, Trouble
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.targets import Directory, Target
-from chalicelib.ports import Refusal
 from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"

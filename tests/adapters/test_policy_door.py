@@ -12,8 +12,8 @@ import pytest
 from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
 from chalicelib.core.addresses import policy_resource
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal
 from sandbox.world import World
 from tests.fakes import MemoryLedger
 

@@ -16,8 +16,8 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery, Snapshot
+from chalicelib.core.errors import Refusal
 from chalicelib.core.targets import Target
-from chalicelib.ports import Refusal
 from sandbox.world import World
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"

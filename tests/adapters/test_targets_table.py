@@ -4,8 +4,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.adapters.dynamo.targets_table import Current, TargetsDamaged, TargetsTable, partition
+from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
 from chalicelib.core import targets
+from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets import Directory, Target
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"

@@ -17,6 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import model as promotion
 from chalicelib.core.targets import Target
 from chalicelib.ports import Write
+from tests.core.images import an_image
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
@@ -177,6 +178,24 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
     shown = data["open_shares"]
     held = {one["state"]: [(h["delivery"], h["episode"], h["purpose"]) for h in one["holdings"]] for one in shown}
     assert held == {"closing": [(scene, 1, "copy")], "open": [(scene, 1, "copy")]}
+
+
+def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
+    """Its record has no list of its shares any longer: they follow from the source."""
+    over = a_delivery(PROD, delivery.State.FAILED)
+    image = an_image()
+    snapshot = delivery.snapshots_of(image)[0].id
+    resource = addresses.snapshot_resource(snapshot).pk
+    write(table, a_promotion())
+    write(table, over)
+    DynamoChildren(table).add(AMI, a_child(over, "failed"))
+    DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
+    closing = share.Share(resource, PROD, PROD, state=share.State.CLOSING, opened_at=NINE, hard_close_at=NINE)
+    DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
+
+    main(["status", AMI])
+
+    assert f"snapshot#{snapshot} to {PROD}: closing" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):

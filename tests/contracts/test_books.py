@@ -8,9 +8,10 @@ import pytest
 
 from chalicelib.core.addresses import copy_quota, promotion
 from chalicelib.core.copy_quota import SlotLease
+from chalicelib.core.errors import LostRace
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
-from chalicelib.ports import LostRace, StandingHolding, Write
+from chalicelib.ports import StandingHolding, Write
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000

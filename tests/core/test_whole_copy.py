@@ -10,7 +10,7 @@ from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSIO
 from chalicelib.core import comparison
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery import evolving, machine, methods
 from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
@@ -81,7 +81,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
-    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(evolving.NAME_NOT_FREE, "w", "w.", "c."))
+    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
 
     assert after.state is State.REGISTERING

@@ -18,6 +18,7 @@ from typing import Any
 from chalicelib.core import addresses, register
 from chalicelib.core import share as shares_
 from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
@@ -25,7 +26,7 @@ from chalicelib.core.organisation import ways
 from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import AppliedFile, Directory, digest_of, to_items
-from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead
+from chalicelib.ports import SeenGrant, SeenImage, Tagged, TagRead
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000

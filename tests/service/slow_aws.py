@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal, Write
+from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying

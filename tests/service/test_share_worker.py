@@ -11,10 +11,10 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Share as Needed
 from chalicelib.core.delivery.model import State as Stage
+from chalicelib.core.errors import LostRace, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls
-from chalicelib.ports import LostRace, Refusal
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import a_delivery
 from tests.fakes import copying

@@ -18,11 +18,11 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Ta
 from chalicelib.core import addresses, codec
 from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
-from chalicelib.core.errors import NewerSchema, Unreadable
+from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
-from chalicelib.ports import LostRace, StandingHolding
+from chalicelib.ports import StandingHolding
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""

@@ -27,10 +27,9 @@ from chalicelib.core import codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import DAY, Book
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Unit, text_digest
-from chalicelib.ports import Refusal
 
 MEMBERS = "members"
 CURRENT, BOOK = Key(MEMBERS, "current"), Key(MEMBERS, "book")

@@ -32,12 +32,10 @@ from typing import Any
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core import codec, targets
 from chalicelib.core.addresses import SWITCH
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.targets import ORGANISATION, AppliedFile, Directory
-from chalicelib.ports import Refusal
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -58,14 +56,6 @@ class Current:
     def version(self) -> str:
         """Names the items it points at."""
         return version(self.generation, self.digest)
-
-
-class TargetsDamaged(Exception):
-    """The applied items are not what was applied, or not of this version; ``fault`` says which."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
 
 
 class TargetsTable:
@@ -100,8 +90,6 @@ class TargetsTable:
                 if known.troubles or not known.generation or known.generation != self._members.generation():
                     directory = replace(directory, membership=self._membership(directory.organisation))
                     self._read = AppliedFile(directory, current.digest)
-        except TargetsDamaged as damage:
-            return AppliedFile(digest=current.digest, fault=damage.fault)
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
@@ -149,10 +137,7 @@ class TargetsTable:
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return every group's members. Raises Refusal where the items were changed by hand."""
         current = self.current()
-        try:
-            return self.directory(current).groups if current else {}
-        except TargetsDamaged as damage:
-            raise Refusal(Why.DENIED, damage.fault) from damage
+        return self.directory(current).groups if current else {}
 
     def _organisation(self, current: Current) -> Organisation | None:
         """Read that item alone. Damaged by hand it lets nobody in."""

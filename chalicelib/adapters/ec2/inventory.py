@@ -13,10 +13,11 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import InventoryPage, OurImage, OurSnapshot, Part
 from chalicelib.core.targets import Target
-from chalicelib.ports import Refusal, StaleCursor, Targets
+from chalicelib.ports import Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"

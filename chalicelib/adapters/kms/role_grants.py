@@ -17,9 +17,10 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, preflight
 from chalicelib.core.addresses import key_of
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share
-from chalicelib.ports import Refusal, Targets
+from chalicelib.ports import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"
 """Also for a role that was made moments ago; the two cannot be told apart [aws-facts, VERIFIED]."""

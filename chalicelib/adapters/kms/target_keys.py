@@ -9,9 +9,9 @@ from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.kms_keys import KeyFacts
-from chalicelib.ports import Refusal
 
 
 class AwsTargetKeys:

@@ -10,7 +10,8 @@ from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, as_retry
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.ports import Refusal, Targets
+from chalicelib.core.errors import Refusal
+from chalicelib.ports import Targets
 
 ROLE_READ_FOR = 15
 """Seconds for which role name and external id are used as they were read: about one invocation."""

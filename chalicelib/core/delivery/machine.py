@@ -13,6 +13,7 @@ from dataclasses import replace
 from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
 
 S = State
@@ -143,17 +144,11 @@ def needs_shares(delivery: Delivery) -> bool:
     """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
-    if _copies_whole(delivery):
+    if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.target.release_when == "registered":
         return delivery.state in (S.REGISTERING, S.VERIFYING)
     return False
-
-
-def _copies_whole(delivery: Delivery) -> bool:
-    """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
-    running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
-    return delivery.method == "image" and running and delivery.available_at is None
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -169,12 +164,9 @@ def deadline(delivery: Delivery) -> int | None:
             between = delivery.target.copy_deadline if delivery.via else 0
             return delivery.created_at + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
-            return deadline_of_copies(delivery)
-        case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
-            tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
-            return max(deadline_of_copies(delivery), tagging)
+            return delivery.copies_end
         case S.REGISTERING | S.VERIFYING:
-            return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
+            return methods.of(delivery).image_deadline(delivery)
         case S.STOPPING:
             return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
@@ -235,7 +227,7 @@ def waits_for_shares(delivery: Delivery) -> bool:
 
 def _can_cancel(delivery: Delivery) -> bool:
     """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
-    if _copies_whole(delivery):
+    if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.state is S.REGISTERING:
         return delivery.request.intended_at is None
@@ -285,8 +277,7 @@ def _ask(delivery: Delivery) -> do.AskSlots:
 
 def released_from(delivery: Delivery) -> int:
     """From when its shares may close: the linger counts from the last copy's end."""
-    whole = delivery.method == "image" and not delivery.adopted
-    since = delivery.available_at if whole else delivery.entered.get(S.REGISTERING)
+    since = methods.of(delivery).copied_at(delivery)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
@@ -313,8 +304,8 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.VERIFYING:
             if delivery.available_at is None:
                 return (do.VerifyImage(),)
-            tagged = delivery.method == "snapshots" or delivery.tagged
-            return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
+            untagged = methods.of(delivery).whole and not delivery.tagged
+            return (do.TagCopies(),) if untagged else (do.CarryDeprecation(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
         case S.TIDYING:
@@ -326,11 +317,6 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
-
-
-def deadline_of_copies(delivery: Delivery) -> int:
-    """When its copies must have ended, counted from when it came to the front of the queue."""
-    return delivery.entered[S.OPENING] + delivery.target.copy_deadline
 
 
 def late(delivery: Delivery, now: int) -> bool:
@@ -357,9 +343,9 @@ def _nudged(delivery: Delivery) -> bool:
 
 def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts."""
-    if due and not (waits_for_shares(delivery) and now >= deadline_of_copies(delivery)):
+    if due and not (waits_for_shares(delivery) and now >= delivery.copies_end):
         until = delivery.target.until and delivery.target.until + pace.GRACE
-        return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
+        return (do.HoldShares(delivery.copies_end + delivery.target.linger + pace.GRACE, until),)
     return (do.LookAtShares(),) if waits_for_shares(delivery) else ()
 
 
@@ -446,11 +432,7 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
                 delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
-                delivery = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
-                if delivery.method == "snapshots" or not delivery.request.token:
-                    delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, "", now)))
-                if delivery.method == "image":
-                    delivery = delivery.with_request(whole_intended_at=now, token=delivery.request.token or nonce)
+                delivery = methods.of(delivery).intended(delivery, nonce, now)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(

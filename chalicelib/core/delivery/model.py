@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.targets import Target
 
 
@@ -69,6 +70,13 @@ class Snapshot:
     id: str
     key_arn: str | None
     size: int
+
+
+def snapshots_of(image: SourceImage) -> tuple[Snapshot, ...]:
+    """List what is to be copied of an image."""
+    by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
+    wanted = (by_id[ident] for ident in snapshots_to_copy(image))
+    return tuple(Snapshot(one.id, one.key if one.encrypted else None, one.volume_size) for one in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +292,11 @@ class Delivery:
     def shared(self) -> bool:
         """Whether the target is to use the hub's own AMI."""
         return self.target.mode == "share"
+
+    @property
+    def copies_end(self) -> int:
+        """When its copies must have ended, counted from when it came to the front of the queue."""
+        return self.entered[State.OPENING] + self.target.copy_deadline
 
     @property
     def where(self) -> str:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 
 from chalicelib.core import addresses
 from chalicelib.core import share as ledger
+from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, Share
 from chalicelib.core.key_policy import Access, Audience, access, holder_key
@@ -48,7 +49,7 @@ def _image(delivery: Delivery) -> Iterator[Share]:
     if delivery.target.mode == "share":
         for principal in delivery.launched_by or (delivery.target.account,):
             yield Share(resource, principal, stays=True)
-    elif delivery.method == "image":
+    elif methods.of(delivery).whole:
         yield Share(resource, delivery.target.account)
 
 
