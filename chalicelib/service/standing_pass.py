@@ -16,7 +16,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import STANDING, Key
 from chalicelib.core.delivery.machine import EXPIRED
 from chalicelib.core.delivery.model import State as DeliveryState
-from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import State
@@ -30,8 +30,6 @@ from chalicelib.service.tag_pass import DAMAGED, Heads
 CALLS = 6
 """To end one holding: two notes and messages, its release, and a look at its delivery."""
 DAY = 24 * pace.HOUR
-USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
-"""States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
 
 
 @dataclass(frozen=True, slots=True)
