@@ -172,7 +172,11 @@ class Records(Protocol):
         ...
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        """Read all such items of a partition."""
+        """Read all such items of a partition. Raises Unreadable, or NewerSchema, for one of a form not read here."""
+        ...
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """Read all such items of a partition; one of a form that is not read here comes without its body."""
         ...
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:

@@ -222,6 +222,9 @@ class MemoryRecords:
         assert prefix, "DynamoDB refuses a key condition with an empty text"
         return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
 
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        return self.list(pk, prefix)
+
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         item = self.items.get(key)
         if item is not None and all(item.get(name) == value for name, value in attributes.items()):

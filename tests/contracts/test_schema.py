@@ -15,14 +15,16 @@ from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
-from chalicelib.core import addresses
+from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.core.promotion.head import Head
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.schema import CURRENT, Forms
 from chalicelib.core.share import Share, State, to_close, to_open
 from chalicelib.ports import Write
+from chalicelib.service.tag_pass import DAMAGED, read_heads
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
@@ -115,6 +117,15 @@ def test_what_lies_beside_a_record_is_read_in_the_last_form_as_well(table):
     DynamoRecords(table, LATER).put(key, {"kind": "image", "body": "{}"})
     with pytest.raises(NewerSchema):
         records.get(key)
+
+
+def test_a_head_of_another_form_hides_no_other(table):
+    """After a rollback: discovery goes on with the heads that it reads, and looks at the promotions of the others."""
+    for ami, forms in ((AMI, NEW), ("ami-0b", LATER)):
+        body = json.dumps(codec.encode(Head("dev", ("dev",))))
+        DynamoRecords(table, forms).put(addresses.head(ami), {"kind": "head", "body": body})
+
+    assert read_heads(DynamoRecords(table, NEW)) == {AMI: Head("dev", ("dev",)), "ami-0b": DAMAGED}
 
 
 def test_a_share_of_the_last_version_is_read(table):
@@ -210,8 +221,14 @@ def test_everything_that_is_decoded_bears_its_form(table):
     DynamoSlotLeases(table).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0))
     DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 
+    beside = (addresses.head(AMI), {"kind": "head", "body": "{}"})
+    assert DynamoRecords(table).save(
+        DynamoRecords(table).read(DELIVERY), Write(DELIVERY, "copying", {}, NOW), ["moved"], NOW, [beside]
+    )
+
     keys = (
         DELIVERY,
+        addresses.head(AMI),
         addresses.source_image(AMI),
         addresses.share(Key(RESOURCE), "222222222222"),
         addresses.slot(QUOTA, "0123"),

@@ -131,7 +131,8 @@ class DynamoRecords:
             {"Update": self._table.update_request(after.key, expression, given, **request)},
             {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
         ]
-        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in also]
+        forms = [(key, self._with_form(item)) for key, item in also]
+        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in forms]
         writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
         return self._table.transact(writes)
 
@@ -226,6 +227,16 @@ class DynamoRecords:
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
         """See the port."""
         return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """See the port."""
+        return [(Key(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
+
+    def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return self._formed(item)
+        except (ParkRecord, TypeError, ValueError):
+            return {name: value for name, value in item.items() if name != "body"}
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
