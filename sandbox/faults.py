@@ -15,13 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from sandbox.api import AwsError, Call
-from sandbox.kernel import Killed
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.kernel import Kernel, Killed
 
 THROTTLED = {
     "dynamodb": ("ThrottlingException", 400),
@@ -80,16 +77,14 @@ class _Refusal:
 class Faults:
     """The faults of one world."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
         self.happened: Counter[str] = Counter()
         """How often which fault struck: ``events lost``, ``events doubled``, ``events repeated``, ``rings lost``,
         ``messages given out twice``."""
         self.made: list[tuple[str, str]] = []
         """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
         self.calm()
-        world.gateway.before.append(self.before)
-        world.gateway.after.append(self.after)
 
     def calm(self) -> None:
         """End all faults, also those still to come."""
@@ -152,7 +147,7 @@ class Faults:
 
     def outage(self, service: str, seconds: float, account: str = "", region: str = "") -> None:
         """Refuse every call to a service for a while, as unavailable (HTTP 503)."""
-        until = self._world.kernel.now + timedelta(seconds=seconds)
+        until = self._kernel.now + timedelta(seconds=seconds)
         self._refusals.append(_Refusal(service, "", account, region, 0, until, "ServiceUnavailable", 503))
 
     def refuse(self, operation: str, code: str, n: int = 1, account: str = "", status: int = 400) -> None:
@@ -176,7 +171,7 @@ class Faults:
 
     def before(self, call: Call) -> None:
         """A call is on its way: let others run meanwhile; refuse it, or kill who makes it. Raises AwsError, Killed."""
-        kernel = self._world.kernel
+        kernel = self._kernel
         kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
         strand = kernel.current
         call.invocation = strand.invocation if strand else None
@@ -194,13 +189,13 @@ class Faults:
         """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
         self._die(call, "after")
         if self._early and call.service == "ec2" and not call.operation.startswith("Describe"):
-            self._world.kernel.elapse(self._early)
+            self._kernel.elapse(self._early)
 
     def arrivals(self, source: str) -> list[float]:
         """After how many seconds an event of this source arrives, once for each time it does; empty if it is lost."""
         if not source.startswith("aws.") or source == "aws.events":
-            return [self._world.kernel.random.uniform(0.1, 1.0)]
-        random = self._world.kernel.random
+            return [self._kernel.random.uniform(0.1, 1.0)]
+        random = self._kernel.random
         if self._silent or (self._dropped and random.random() < self._dropped):
             self.happened["events lost"] += 1
             return []
@@ -214,7 +209,7 @@ class Faults:
 
     def loses(self, queue: str) -> bool:
         """Whether a message sent to a queue now gets lost."""
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         sender = strand.function if strand else ""
         lost = self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
         self.happened["rings lost"] += lost
@@ -222,7 +217,7 @@ class Faults:
 
     def twin(self, queue: str) -> bool:
         """Whether a message that a queue gives out now goes to a second invocation as well."""
-        random = self._world.kernel.random
+        random = self._kernel.random
         twin = any(queue.endswith(name) and random.random() < share for name, share in self._twins.items())
         self.happened["messages given out twice"] += twin
         return twin
@@ -230,19 +225,19 @@ class Faults:
     def as_of(self, call: Call) -> datetime:
         """The moment whose state a read shows: now, unless the reads of this operation are stale."""
         lags = self._stale.get(call.operation)
-        return self._world.kernel.now - (lags.pop(0) if lags else timedelta())
+        return self._kernel.now - (lags.pop(0) if lags else timedelta())
 
     def _hits(self, refusal: _Refusal, call: Call) -> bool:
         if refusal.until is None and refusal.left <= 0:
             return False
-        if refusal.until is not None and self._world.kernel.now >= refusal.until:
+        if refusal.until is not None and self._kernel.now >= refusal.until:
             return False
         wanted = (refusal.service, refusal.operation, refusal.account, refusal.region)
         given = (call.service, call.operation, call.caller.account, call.region)
         return all(not w or w == g for w, g in zip(wanted, given, strict=True))
 
     def _die(self, call: Call, when: str) -> None:
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         if strand is None:
             return
         for crash in self.crashes:
@@ -254,7 +249,7 @@ class Faults:
                 self._kill(f"crashed {when} {call.operation}")
 
     def _kill(self, why: str) -> NoReturn:
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         assert strand is not None  # noqa: S101 - only strands are killed
         strand.kill(why)
         raise Killed(why)

@@ -18,23 +18,24 @@ from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
 from botocore.utils import parse_timestamp
-from moto.core.model import OperationModel, ServiceModel
-from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request as MotoRequest
-from moto.core.routing import get_service_router
-from moto.core.serialize import (
+from werkzeug.exceptions import NotFound
+
+from sandbox.api import AwsError
+from sandbox.moto_parts import (
+    PROTOCOL_PARSERS,
     EC2Serializer,
     JSONSerializer,
+    OperationModel,
     QuerySerializer,
     ResponseSerializer,
     RestJSONSerializer,
     RestXMLSerializer,
     SerializationContext,
+    ServiceModel,
+    get_service_model,
+    get_service_router,
 )
-from moto.core.utils import get_service_model
-from werkzeug.exceptions import NotFound
-
-from sandbox.api import AwsError
+from sandbox.moto_parts import Request as MotoRequest
 
 SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 """Where the signing name in a request is not botocore's name of the service."""

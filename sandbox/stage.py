@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sandbox.cfn import Stack
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.world import World
 
 REGION = "us-east-1"
 HUB = "111111111111"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.services.ec2 import access, pages, service, snapshots, volumes
+from sandbox.services.ec2 import access, pages, snapshots, state, volumes
 from sandbox.world import World
 from tests.sandbox.ec2_words import (
     DEV,
@@ -182,6 +182,6 @@ CHECKS: dict[str, Callable[[World], None]] = {
     snapshots.DELETED_LATE.name: deleted_late,
     pages.PAGES.name: paged,
     pages.NO_ORDER.name: no_order,
-    service.STALE.name: stale,
+    state.STALE.name: stale,
     volumes.VOLUME_KEY.name: volume_key_late,
 }

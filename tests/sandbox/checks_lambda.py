@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from botocore.exceptions import ClientError
 
-from sandbox import cfn, cfn_resources, kernel
+from sandbox import kernel
 from sandbox.api import AwsError
-from sandbox.cfn import TemplateError
+from sandbox.cfn import TemplateError, deployment, resources
 from sandbox.services import lambda_
 from sandbox.services.buses import Target
 from sandbox.world import World
@@ -216,6 +216,6 @@ CHECKS = {
     lambda_.VISIBLE.name: visible,
     lambda_.NO_WINDOW.name: fifo_limits,
     lambda_.FAILED_STAYS.name: failed_stays,
-    cfn.LONG_VALUES.name: long_values,
-    cfn_resources.NAMED_ONCE.name: named_once,
+    deployment.LONG_VALUES.name: long_values,
+    resources.NAMED_ONCE.name: named_once,
 }

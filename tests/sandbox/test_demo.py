@@ -95,7 +95,7 @@ def test_what_is_not_so_is_told() -> None:
     """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
 
     def meddle(world: World) -> None:
-        world.ec2.deaf_removals = 1_000_000
+        world.ec2.state.deaf_removals = 1_000_000
         world.ec2.seed_image(DEV, stage.REGION, name="not of ours", volumes=(8,))
 
     console = Console(file=io.StringIO(), width=100)

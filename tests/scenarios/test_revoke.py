@@ -125,7 +125,7 @@ def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene)
 
 def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     """EC2 answers success and removes nothing: closed means read back as absent."""
-    scene.world.ec2.deaf_removals = 4
+    scene.world.ec2.state.deaf_removals = 4
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
