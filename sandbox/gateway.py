@@ -64,12 +64,12 @@ class Gateway:
         request_id = f"00000000-0000-4000-8000-{next(self._ids):012d}"
         try:
             request = protocol.parse(method, url, headers, body)
-        except AwsError as fault:
-            return protocol.error("sts", protocol.family(headers), fault, request_id)
+        except AwsError as refused:
+            return protocol.error("sts", protocol.family(headers), refused, request_id)
         try:
             caller = self._authenticate(request)
-        except AwsError as fault:
-            return protocol.error(request.service, request.protocol, fault, request_id)
+        except AwsError as refused:
+            return protocol.error(request.service, request.protocol, refused, request_id)
         call = Call(
             caller, request.service, request.operation, request.params, request.region, self._clock.now, request_id
         )
@@ -83,19 +83,19 @@ class Gateway:
             call.at = self._clock.now
             self._authorisation.check(call)
             answer = self._answer(call, request)
-        except AwsError as fault:
-            answer = self._refused(call, request, fault)
+        except AwsError as refused:
+            answer = self._refused(call, request, refused)
         try:
             for hook in self.after:
                 hook(call)
-        except AwsError as fault:
-            answer = self._refused(call, request, fault)
+        except AwsError as refused:
+            answer = self._refused(call, request, refused)
         return answer
 
     @staticmethod
-    def _refused(call: Call, request: Request, fault: AwsError) -> Response:
-        call.error = fault.code
-        return protocol.error(request.service, request.protocol, fault, call.request_id)
+    def _refused(call: Call, request: Request, refused: AwsError) -> Response:
+        call.error = refused.code
+        return protocol.error(request.service, request.protocol, refused, call.request_id)
 
     def _answer(self, call: Call, request: Request) -> Response:
         if call.service == "ec2" and call.params.get("DryRun") and self._rules.on(DRY_RUN):

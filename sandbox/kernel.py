@@ -85,7 +85,7 @@ class Strand:
         self.killed: str | None = None
         self.done = False
         self.error: BaseException | None = None
-        """What escaped from ``what``: a fault of the sandbox, raised again in the driver."""
+        """What escaped from ``what``: an error of the sandbox, raised again in the driver."""
         self.deadline: Timer | None = None
         """Cancelled when it ends."""
         self.ended: Callable[[], object] = lambda: None

@@ -44,8 +44,8 @@ def handle(request: Request, account: str) -> Response:
     made = MotoRequest.from_primitives(request.method, url, sent, request.body)
     try:
         status, answered, content = handler(made, made.raw_url, made.headers)
-    except HTTPException as fault:
-        status, answered, content = fault.code or 500, dict(fault.get_headers()), fault.get_body()
+    except HTTPException as refused:
+        status, answered, content = refused.code or 500, dict(refused.get_headers()), refused.get_body()
     except NotImplementedError as missing:
         raise AwsError("NotImplemented", f"neither the sandbox nor moto plays this call: {missing}", 501) from missing
     plain = {str(name): str(value) for name, value in answered.items()}

@@ -20,11 +20,11 @@ from sandbox import cfn, moto_answers, moto_backend, wire
 from sandbox.accounts import Accounts
 from sandbox.api import AwsError, Call, Service
 from sandbox.cfn import Stack
-from sandbox.faults import Faults
 from sandbox.gateway import Gateway
 from sandbox.iam import Iam
 from sandbox.iam.authorisation import Authorisation
 from sandbox.iam.need import Facts
+from sandbox.injections import Injections
 from sandbox.kernel import Kernel
 from sandbox.parts import Base
 from sandbox.rules import Rules
@@ -56,9 +56,9 @@ class World:
         self.rules = Rules()
         self.kernel = kernel = Kernel(seed, start, self.rules)
         self.accounts = Accounts(kernel)
-        self.faults = Faults(kernel)
+        self.injections = Injections(kernel)
         self.iam = Iam(kernel, self.rules)
-        base = Base(seed, kernel, kernel.random, self.rules, self.iam, self.accounts, self.faults)
+        base = Base(seed, kernel, kernel.random, self.rules, self.iam, self.accounts, self.injections)
         self.sts = Sts(base)
         self.kms = Kms(base)
         self.organizations = Organizations(base)
@@ -92,8 +92,8 @@ class World:
         }
         self.authorisation = Authorisation(self.iam, facts, policies)
         self.gateway = Gateway(kernel, self.rules, self.accounts, self.authorisation, played, self.calls)
-        self.gateway.before.append(self.faults.before)
-        self.gateway.after.append(self.faults.after)
+        self.gateway.before.append(self.injections.before)
+        self.gateway.after.append(self.injections.after)
         self._travel = time_machine.travel(start, tick=False)
         self._stack = ExitStack()
 

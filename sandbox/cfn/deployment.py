@@ -113,9 +113,9 @@ def _translated(body: str, parameters: str, folder: str, region: str) -> dict[st
 
 
 def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Check parameters against their declarations. Raises TemplateError listing every fault."""
+    """Check parameters against their declarations. Raises TemplateError listing every problem."""
     declared: Mapping[str, Mapping[str, Any]] = body.get("Parameters", {})
-    faults = [
+    problems = [
         f"{name}: the template has no such parameter; it has {sorted(declared)}"
         for name in given
         if name not in declared
@@ -124,18 +124,18 @@ def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     for name, declaration in declared.items():
         text = given.get(name, declaration.get("Default"))
         if text is None:
-            faults.append(f"{name}: needs a value ({declaration.get('Description', 'no default')})")
+            problems.append(f"{name}: needs a value ({declaration.get('Description', 'no default')})")
             continue
         text = str(text)
-        faults += [f"{name}: {fault}" for fault in _parameter_faults(declaration, text)]
+        problems += [f"{name}: {problem}" for problem in _parameter_problems(declaration, text)]
         listed = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
         values[name] = [part.strip() for part in text.split(",")] if listed else text
-    if faults:
-        raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(faults))
+    if problems:
+        raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(problems))
     return values
 
 
-def _parameter_faults(declaration: Mapping[str, Any], text: str) -> Iterator[str]:
+def _parameter_problems(declaration: Mapping[str, Any], text: str) -> Iterator[str]:
     hint = declaration.get("ConstraintDescription", "")
     allowed = [str(value) for value in declaration.get("AllowedValues", [])]
     if allowed and text not in allowed:
@@ -196,15 +196,15 @@ class _Deployment:
         return self.stack
 
     def _check_rules(self) -> None:
-        faults = [
+        problems = [
             assertion.get("AssertDescription", f"rule {name} does not hold")
             for name, one in self._body.get("Rules", {}).items()
             if "RuleCondition" not in one or self._holds(one["RuleCondition"])
             for assertion in one["Assertions"]
             if not self._holds(assertion["Assert"])
         ]
-        if faults:
-            raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(faults))
+        if problems:
+            raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(problems))
 
     def resource(self, name: str) -> Made:
         """Return a resource, made (with what it needs) if it is not yet."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 class TemplateError(Exception):
-    """A template or its parameters cannot be deployed; the text lists every fault found."""
+    """A template or its parameters cannot be deployed; the text lists every problem found."""
 
 
 @dataclass(slots=True)

@@ -93,9 +93,9 @@ def make(world: Services, stack: Stack, logical: str, resource: Mapping[str, Any
         raise TemplateError(f"{logical} ({kind}): the sandbox does not know the properties {sorted(unknown)}")
     try:
         return maker(_Place(world, stack, logical, folder), properties)
-    except AwsError as fault:
+    except AwsError as refused:
         where = f"stack {stack.name} in {stack.account}, {stack.region}"
-        raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {fault}") from fault
+        raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {refused}") from refused
 
 
 def _type(kind: str, known: str) -> Callable[[Maker], Maker]:

@@ -110,8 +110,8 @@ class IamApi:
 def _document(text: str) -> Mapping[str, Any]:
     try:
         document: Mapping[str, Any] = json.loads(text)
-    except ValueError as fault:
-        raise AwsError("MalformedPolicyDocument", f"The document is not JSON: {fault}") from None
+    except ValueError as wrong:
+        raise AwsError("MalformedPolicyDocument", f"The document is not JSON: {wrong}") from None
     return document
 
 

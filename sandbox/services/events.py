@@ -66,13 +66,13 @@ SERVICE = "events.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class HandOver:
     """One event handed to one target: for tests to look at."""
 
     rule: str
     target: str
     event: Event
-    fault: str | None = None
+    refused: str | None = None
     """Why it could not be handed over."""
 
 
@@ -90,7 +90,7 @@ class Events:
     def __init__(self, base: Base, queues: Queues, receivers: Mapping[str, Receiver]) -> None:
         self.buses: dict[str, Bus] = {}
         self.seen: list[tuple[str, Event]] = []
-        self.deliveries: list[Delivery] = []
+        self.deliveries: list[HandOver] = []
         self._base = base
         self._queues = queues
         self._receivers = receivers
@@ -125,7 +125,7 @@ class Events:
         resources: Sequence[str],
         detail: Mapping[str, Any],
     ) -> None:
-        """Tell an account's default bus of something; best effort, as the world's faults have it."""
+        """Tell an account's default bus of something; best effort, as injections have it."""
         event = self._event(account, region, source, detail_type, resources, detail)
         bus = self.default(account, region)
         for seconds in self._base.injected.arrivals(source):
@@ -142,7 +142,7 @@ class Events:
 
     def put_rule(self, new: Rule) -> Rule:
         """Make a rule or change one (its targets stay). Raises AwsError."""
-        problem = patterns.fault(new.pattern) if new.pattern is not None else None
+        problem = patterns.problem_of(new.pattern) if new.pattern is not None else None
         if problem and self._base.on(BAD_PATTERN):
             raise AwsError("InvalidEventPatternException", f"Event pattern is not valid. Reason: {problem}")
         rules = self.buses[new.bus].rules
@@ -211,10 +211,10 @@ class Events:
         for one in list(of.targets.values()):
             try:
                 self._deliver(of, one, event, came_from)
-                self.deliveries.append(Delivery(of.arn, one.arn, event))
-            except AwsError as fault:
-                self.deliveries.append(Delivery(of.arn, one.arn, event, str(fault)))
-                self._bury(of, one, event, fault)
+                self.deliveries.append(HandOver(of.arn, one.arn, event))
+            except AwsError as refused:
+                self.deliveries.append(HandOver(of.arn, one.arn, event, str(refused)))
+                self._bury(of, one, event, refused)
 
     def _deliver(self, of: Rule, one: Target, event: Event, came_from: str | None) -> None:
         kind, body = one.arn.split(":")[2], one.input if one.input is not None else json.dumps(event)
@@ -267,17 +267,17 @@ class Events:
         if not decision.allowed:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
 
-    def _bury(self, of: Rule, one: Target, event: Event, fault: AwsError) -> None:
+    def _bury(self, of: Rule, one: Target, event: Event, refused: AwsError) -> None:
         if one.dead_letters is None or not self._base.on(HAND_OVER):
             return
-        told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": fault.code, "ERROR_MESSAGE": fault.message}
+        told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": refused.code, "ERROR_MESSAGE": refused.message}
         attributes = {key: {"DataType": "String", "StringValue": value} for key, value in told.items()}
         try:
             self._queues.deliver(
                 one.dead_letters, json.dumps(event), principal=SERVICE, source_arn=of.arn, attributes=attributes
             )
         except AwsError as second:
-            self.deliveries.append(Delivery(of.arn, one.dead_letters, event, str(second)))
+            self.deliveries.append(HandOver(of.arn, one.dead_letters, event, str(second)))
 
     def _event(
         self,
@@ -403,7 +403,7 @@ class Events:
 
     def _test_event_pattern(self, call: Call) -> Mapping[str, Any]:
         pattern = json.loads(call.params["EventPattern"])
-        problem = patterns.fault(pattern)
+        problem = patterns.problem_of(pattern)
         if problem:
             raise AwsError("InvalidEventPatternException", f"Event pattern is not valid. Reason: {problem}")
         return {"Result": patterns.matches(pattern, json.loads(call.params["Event"]))}

@@ -220,8 +220,8 @@ class Sqs:
             one = Call(call.caller, call.service, "SendMessage", params, call.region, call.at, call.request_id)
             try:
                 good.append({"Id": entry["Id"], **self._send_message(one)})
-            except AwsError as fault:
-                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": fault.code, "Message": fault.message})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
         return {"Successful": good} | ({"Failed": bad} if bad else {})
 
     def _receive_message(self, call: Call) -> Mapping[str, Any]:
@@ -261,8 +261,8 @@ class Sqs:
             try:
                 self._delete_message(one)
                 good.append({"Id": entry["Id"]})
-            except AwsError as fault:
-                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": fault.code, "Message": fault.message})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
         return {"Successful": good} | ({"Failed": bad} if bad else {})
 
     def _change_message_visibility(self, call: Call) -> Mapping[str, Any]:

@@ -87,7 +87,7 @@ def _by_policy(scene: Scene) -> None:
 
 def _by_policy_unregistrable(scene: Scene) -> None:
     _by_policy(scene)
-    scene.world.faults.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
+    scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
 
 
 def _whole(scene: Scene) -> None:

@@ -128,10 +128,10 @@ def stale(world: World) -> None:
     with world.ec2.stale(15, "DescribeSnapshotAttribute"):
         late = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
     fresh = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
-    world.faults.stale_reads("DescribeSnapshotAttribute", seconds=15)
-    by_fault = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
+    world.injections.stale_reads("DescribeSnapshotAttribute", seconds=15)
+    injected = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
 
-    assert late["CreateVolumePermissions"] == by_fault["CreateVolumePermissions"] == []
+    assert late["CreateVolumePermissions"] == injected["CreateVolumePermissions"] == []
     assert fresh["CreateVolumePermissions"] == [{"UserId": DEV}]
 
 

@@ -249,7 +249,7 @@ def policy_stale(world: World) -> None:
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text)
 
     assert kms.get_key_policy(KeyId=key)["Policy"] == text
-    world.faults.stale_reads("GetKeyPolicy", 1, 30)
+    world.injections.stale_reads("GetKeyPolicy", 1, 30)
     assert kms.get_key_policy(KeyId=key)["Policy"] == before
 
 

@@ -178,13 +178,13 @@ def test_a_stale_list_shows_what_was(world: World) -> None:
     kms = world.client("kms", HUB)
     wait(world, 120)
     grant = kms.create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"])["GrantId"]
-    world.faults.stale_reads("ListGrants", seconds=60)
+    world.injections.stale_reads("ListGrants", seconds=60)
     assert _grants(world, key) == []
     assert len(_grants(world, key)) == 1
 
     wait(world, 120)
     kms.revoke_grant(KeyId=key, GrantId=grant)
-    world.faults.stale_reads("ListGrants", seconds=60)
+    world.injections.stale_reads("ListGrants", seconds=60)
     assert len(_grants(world, key)) == 1
     assert _grants(world, key) == []
 

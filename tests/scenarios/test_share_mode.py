@@ -80,7 +80,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.wait(6 * 60)
     sharing.tag("dev")
     assert shared(sharing) == {DEV: "shared", TEST: "shared"}
-    sharing.world.faults.drop_events()
+    sharing.world.injections.drop_events()
     ec2 = sharing.client("ec2")
     {
         "deregister": lambda: ec2.deregister_image(ImageId=sharing.image),

@@ -102,8 +102,8 @@ class Policies:
             raise AwsError("LimitExceededException", said)
         try:
             document = policy.parse(text, resource_policy=True)
-        except AwsError as fault:
-            raise _malformed(fault.message) from None
+        except AwsError as refused:
+            raise _malformed(refused.message) from None
         if any(self._is_nobody(name) for name in _names(document)):
             raise _malformed(INVALID)
         caller = call.caller

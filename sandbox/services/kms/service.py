@@ -100,8 +100,8 @@ class Kms:
             key = self.describe(account, region, key_arn)
             if action not in UNUSED:
                 self._check_usable(key)
-        except AwsError as fault:
-            return False, fault.message
+        except AwsError as refused:
+            return False, refused.message
         asked: dict[str, Values] = {"aws:viaawsservice": "true", "kms:viaservice": via_service}
         if action in {"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"}:
             asked["kms:grantisforawsresource"] = "true"

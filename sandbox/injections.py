@@ -1,17 +1,17 @@
-"""What can go wrong in a world, on demand: crashes, lost and doubled events, lost rings, throttles, stale reads.
+"""Fault injections: crashes, lost and doubled events, lost messages, throttles, outages, stale reads, on demand.
 
-All faults are off until a test asks for them; :meth:`Faults.calm` ends them all. What is left to chance comes from the
-kernel's seeded generator, so a run with faults can be run again.
+Nothing is injected until a test asks for it; :meth:`Injections.calm` ends all of it. What is left to chance comes from
+the kernel's seeded generator, so the same seed gives the same run.
 
-The gateway asks :meth:`Faults.before` when a call has arrived and :meth:`Faults.after` when it has had its effect; the
-events service asks :meth:`Faults.arrivals` for each event, SQS asks :meth:`Faults.loses`, and services whose reads are
-eventually consistent ask :meth:`Faults.as_of`.
+The gateway asks :meth:`Injections.before` when a call has arrived and :meth:`Injections.after` when it has had its
+effect; EventBridge asks :meth:`Injections.arrivals` for each event, SQS asks :meth:`Injections.loses`, Lambda asks
+:meth:`Injections.twin`, and services whose reads are eventually consistent ask :meth:`Injections.as_of`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -35,12 +35,9 @@ THROTTLED = {
 CALL_SECONDS = (0.02, 0.04)
 """How long an AWS call takes, in virtual seconds: from ... to."""
 
-RINGS = ("-act.fifo", "-settle.fifo")
-"""How the names of the queues end that wake records."""
-
 
 @dataclass(slots=True)
-class Crash:
+class PlannedCrash:
     """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on.
 
     An empty name stands for any: with both empty, ``nth`` counts the calls of all functions.
@@ -74,39 +71,42 @@ class _Refusal:
     status: int
 
 
-class Faults:
-    """The faults of one world."""
+class Injections:
+    """What is made to go wrong in one world."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.happened: Counter[str] = Counter()
-        """How often which fault struck: ``events lost``, ``events doubled``, ``events repeated``, ``rings lost``,
+        """How often which struck: ``events lost``, ``events doubled``, ``events repeated``, ``messages lost``,
         ``messages given out twice``."""
         self.made: list[tuple[str, str]] = []
         """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
         self.calm()
 
     def calm(self) -> None:
-        """End all faults, also those still to come."""
-        self.crashes: list[Crash] = []
+        """End all injections, also those still to come."""
+        self.crashes: list[PlannedCrash] = []
         self._refusals: list[_Refusal] = []
         self._dropped = self._doubled = 0.0
         self._times = 1
         self._twins: dict[str, float] = {}
         self._spread = self._late = self._early = 0.0
         self._silent = False
-        self._bell: str | None = None
+        self._deaf: tuple[str, ...] = ()
+        self._heard = ""
         self._stale: dict[str, list[timedelta]] = {}
 
     # --- asked for by tests ---
 
-    def crash(self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before") -> Crash:
+    def crash(
+        self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before"
+    ) -> PlannedCrash:
         """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
 
         ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after``
         that it has its effect and nobody hears of it. The killed invocation can make no other call.
         """
-        self.crashes.append(Crash(function, operation, nth, when))
+        self.crashes.append(PlannedCrash(function, operation, nth, when))
         return self.crashes[-1]
 
     def drop_events(self, share: float = 1.0) -> None:
@@ -137,9 +137,12 @@ class Faults:
         """Let the answer of each EC2 call that changes something take this long: its events come before it returns."""
         self._early = seconds
 
-    def drop_rings(self, except_from: str = "sweep") -> None:
-        """Lose every message to the waking queues, but those that the named function sends; senders see success."""
-        self._bell = except_from
+    def lose_messages(self, queues: Sequence[str], except_from: str = "") -> None:
+        """Lose every message to queues whose names end so, but those that the named function sends.
+
+        Senders see success.
+        """
+        self._deaf, self._heard = tuple(queues), except_from
 
     def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
         """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words or with ``code``."""
@@ -183,7 +186,9 @@ class Faults:
                 refusal.left -= 1
                 code, status = THROTTLED.get(call.service, ("ThrottlingException", 400))
                 code, status = refusal.code or code, refusal.status or status
-                raise AwsError(code, f"{call.operation} is refused by a fault that this world was asked for", status)
+                raise AwsError(
+                    code, f"{call.operation} is refused by an injection that this world was asked for", status
+                )
 
     def after(self, call: Call) -> None:
         """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
@@ -211,8 +216,8 @@ class Faults:
         """Whether a message sent to a queue now gets lost."""
         strand = self._kernel.current
         sender = strand.function if strand else ""
-        lost = self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
-        self.happened["rings lost"] += lost
+        lost = queue.endswith(self._deaf) and not (self._heard and _names(self._heard, sender))
+        self.happened["messages lost"] += lost
         return lost
 
     def twin(self, queue: str) -> bool:
@@ -255,7 +260,7 @@ class Faults:
         raise Killed(why)
 
 
-def _meant(crash: Crash, call: Call, function: str) -> bool:
+def _meant(crash: PlannedCrash, call: Call, function: str) -> bool:
     return crash.operation in ("", call.operation) and (crash.function == "" or _names(crash.function, function))
 
 
