@@ -96,7 +96,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
         monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
         role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-settle", TRUST, {"settle": SETTLE})
-        _, key, secret, token = world.credentials(role.arn, "settle")
+        _, key, secret, token = world.accounts.issue(role.arn, "settle")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)

@@ -80,7 +80,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
     with World() as world:
         lambda_ = {"Version": "2012-10-17", "Statement": []}
         role = world.iam.roles.put(HUB, "act", lambda_, {"act": ANYTHING})
-        _, key, secret, token = world.credentials(role.arn, "act")
+        _, key, secret, token = world.accounts.issue(role.arn, "act")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
