@@ -1,4 +1,4 @@
-"""The schema, the settings of a target and docs/targets.md say the same."""
+"""The schema, the settings of a target and docs/guide/targets-file.md say the same."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from ami_promoter.shape import schema
 from chalicelib.core.targets import Target
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs" / "targets.md").read_text()
+DOCS = (ROOT / "docs" / "guide" / "targets-file.md").read_text()
 SETTINGS = schema()["$defs"]["settingKeys"]["properties"]
 WORKING = {name for name, rule in SETTINGS.items() if rule != {"$ref": "#/$defs/notYet"}}
 

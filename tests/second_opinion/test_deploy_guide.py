@@ -1,4 +1,4 @@
-"""The guide for deploying works as it is written, on an emulator by other people (docs/second-opinion.md)."""
+"""docs/guide/deploy.md works as written on an independent emulator (docs/explanation/second-opinion.md)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from tests.templates.conftest import ROOT
 
 TELEMETRY = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
-OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+OPERATING = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
 
 WATCHED = {
     "RecordsParked": "ParkedAlarm",
@@ -124,7 +124,7 @@ def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
     """It ends with a place in the operator's guide that exists, and CloudWatch takes the text."""
     for name, alarm in alarms.items():
         text = alarm["AlarmDescription"]
-        found = re.search(r"docs/operating\.md#([\w-]+)$", text)
+        found = re.search(r"docs/operations/runbook\.md#([\w-]+)$", text)
         assert found, f"{name} does not end with where to read on"
         assert found[1] in anchors(OPERATING)
         assert len(text) <= 1024
