@@ -1,14 +1,20 @@
-"""How Sphinx builds the static site of this folder: `make site` writes build/site and fails on any broken link."""
+"""How Sphinx builds the static site: `make site` writes build/site, and fails on any broken link or anchor.
+
+The source folder is the repository, so that README.md, CONTRIBUTING.md and CHANGELOG.md are pages with checked links.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from sphinx.application import Sphinx
 
 project = "ami-promoter"
 extensions = ["myst_parser", "sphinxcontrib.mermaid"]
-exclude_patterns = ["Thumbs.db", ".DS_Store"]
+include_patterns = ["*.md", "docs/**"]
+exclude_patterns = [".*", "ami_promoter", "build", "chalicelib", "deploy", "requirements", "sandbox", "tests", "tools"]
+root_doc = "docs/index"
 myst_heading_anchors = 4  # headings get the anchors that a code host gives them
 myst_fence_as_directive = ["mermaid"]  # a diagram is a fence, so that a code host draws it, too
 nitpicky = True
@@ -19,9 +25,12 @@ html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 
-INDEXES = ("index", "decisions/index")
+INDEXES = ("docs/index", "docs/decisions/index")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
-PAGE = re.compile(r"\]\(((?!\.\./)[\w./-]+)\.md\)")
+PAGE = re.compile(r"\]\(([\w./-]+)\.md\)")
+START = (
+    '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html"><a href="docs/">Docs</a>\n'
+)
 
 
 def navigation(_app: Sphinx, page: str, source: list[str]) -> None:
@@ -37,6 +46,13 @@ def navigation(_app: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{links}\n```\n" if links else ""
 
 
+def start_page(app: Sphinx, failed: Exception | None) -> None:
+    """Let the site's first page lead to the documentation's index."""
+    if failed is None:
+        Path(app.outdir, "index.html").write_text(START, encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """Connect the above."""
     app.connect("source-read", navigation)
+    app.connect("build-finished", start_page)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Ask two real AWS accounts which of the assumptions in docs/explanation/assumptions.md hold. About ten minutes and a few cents.
+# Ask two real AWS accounts which assumptions in docs/explanation/assumptions.md hold: ten minutes and a few cents.
 #
 #     docs/explanation/check-assumptions.sh HUB_PROFILE TARGET_PROFILE REGION
 #
@@ -133,14 +133,14 @@ hub ec2 modify-snapshot-attribute --snapshot-id "$SNAPSHOT" --attribute createVo
 echo "   grants that the target's account derived and that are still there:"
 hub kms list-grants --key-id "$key" --query "Grants[?contains(IssuingAccount, '$target_account')].[GrantId,GranteePrincipal]"
 
-title "2. The copySnapshot event comes to the target's default bus, as drawn in docs/reference/events.md"
+title "2. The copySnapshot event comes to the target's default bus, as in docs/reference/events.md"
 if event=$(heard target "$target_queue" "${copied:-$SNAPSHOT}"); then
     holds "$event"
 else
     fails "no event in two minutes; the sweep finds the copy's end by asking (metric FoundBySweep)"
 fi
 
-title "3. The tag event comes to the hub's default bus, as drawn in docs/reference/events.md"
+title "3. The tag event comes to the hub's default bus, as in docs/reference/events.md"
 image=$(hub ec2 register-image --name "$name-$$" --root-device-name /dev/xvda --architecture x86_64 \
     --virtualization-type hvm --block-device-mappings "DeviceName=/dev/xvda,Ebs={SnapshotId=$SNAPSHOT}" \
     --tag-specifications "ResourceType=image,Tags=[{Key=$name,Value=at-creation}]" --query ImageId)
