@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package demo demo-all sandbox test lint types imports docs docs-check pytest coverage soak second-opinion format lock awscli clean
+.PHONY: help setup package demo demo-all sandbox test lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -18,6 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 BIN := .venv/bin
 VENV := .venv/.ready
 VENV_AWS := .venv-aws/.ready
+VENV_DOCS := .venv-docs/.ready
 VENV_LOCK := .venv-lock/.ready
 VENV_MINISTACK := .venv-ministack/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -42,7 +43,7 @@ demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each,
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
 	@$(BIN)/python -m sandbox.cli
 
-test: lint types imports docs-check pytest ## Run everything that CI runs
+test: lint types imports docs-check site pytest ## Run everything that CI runs
 
 lint: $(VENV) ## Look for faults and check the format (ruff)
 	$(BIN)/ruff check .
@@ -59,6 +60,10 @@ docs: $(VENV) $(PACKAGE) ## Write the generated parts of docs/ anew
 
 docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
 	$(BIN)/python -m tools.docs --check
+
+site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a broken link or anchor
+	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going \
+		--conf-dir docs --doctree-dir build/site-doctrees . build/site
 
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -77,7 +82,7 @@ format: $(VENV) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 lock: $(VENV_LOCK) ## Pin requirements anew; LOCK=--upgrade takes newer releases
-	for name in requirements requirements/dev requirements/awscli requirements/ministack requirements/lock; do \
+	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
@@ -97,6 +102,11 @@ $(VENV): requirements/dev.txt pyproject.toml
 $(VENV_AWS): requirements/awscli.txt
 	$(call venv,.venv-aws)
 	@.venv-aws/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV_DOCS): requirements/docs.txt
+	$(call venv,.venv-docs)
+	@.venv-docs/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV_MINISTACK): requirements/ministack.txt

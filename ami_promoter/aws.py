@@ -103,7 +103,7 @@ _CURES: Mapping[tuple[str, ...], str] = {
         "There is no such table: see that account and Region are the hub's, and that the hub stack is deployed there."
     ),
     ("AccessDeniedException", "AccessDenied"): (
-        "Use a role that may do this; docs/permissions.md lists what the commands need."
+        "Use a role that may do this; docs/reference/permissions.md lists what the commands need."
     ),
     ("NotFoundException",): "There is no such key: see that its name, the Region and the account are right.",
     ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (

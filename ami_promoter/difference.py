@@ -112,7 +112,7 @@ def _plain(target: Target) -> dict[str, Any]:
 
 
 def to_json(change: Difference) -> dict[str, Any]:
-    """Give the same for a program; docs/targets.md describes it."""
+    """Give the same for a program; docs/guide/targets-file.md describes it."""
     return {
         "targets": {
             "added": [_plain(target) for target in change.added.values()],

@@ -63,7 +63,7 @@ class Inventories:
             if self._clock() > until:
                 why = (
                     "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
-                    "sweep and `act` run (docs/operating.md)."
+                    "sweep and `act` run (docs/operations/runbook.md)."
                 )
                 return found | {place: Target(trouble=why) for place in left if place not in found}
             self._tell(f"Looking at targets: {len(found)} of {len(places)}.")

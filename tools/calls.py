@@ -1,4 +1,4 @@
-"""``docs/calls.md``: every AWS call of a promotion, step by step, as the sandbox counts them.
+"""``docs/reference/calls.md``: every AWS call of a promotion, step by step, as the sandbox counts them.
 
 A change that costs a call more, or one less, shows as a change of that page.
 """
@@ -56,7 +56,7 @@ More than the least comes of three things. A copy that ends is looked at when it
 its slot is then free for somebody else. Each execution environment keeps its own sessions, so that which one a wake
 reaches decides whether a role is assumed again. And right before it opens something, the share worker asks EC2 whether
 the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one call or two for each
-snapshot, and for each key and account ([decision 15](decisions/0015-entitlement-asked-at-the-opening.md)).
+snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 

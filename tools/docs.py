@@ -18,15 +18,15 @@ from tools import calls, events, permissions, stackset, state_machine, templates
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "docs/events.md": events.page,
-    "docs/permissions.md": permissions.page,
+    "docs/reference/events.md": events.page,
+    "docs/reference/permissions.md": permissions.page,
     "deploy/target-stackset.yaml": stackset.page,
-    "docs/parameters.md": templates_docs.page,
-    "docs/state-machine.md": state_machine.page,
-    "docs/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
+    "docs/reference/parameters.md": templates_docs.page,
+    "docs/reference/state-machines.md": state_machine.page,
+    "docs/reference/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }
 """A file's path and what makes its whole text."""
-RUN: Mapping[str, Callable[[], str]] = {"docs/calls.md": calls.page}
+RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}
 """Pages that take a run of what `make package` has built; tests/scenarios/test_calls.py checks them."""
 
 

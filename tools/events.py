@@ -1,4 +1,4 @@
-"""The page docs/events.md: what wakes the service, and what it tells the world, with examples made by its own code."""
+"""The page docs/reference/events.md: events in, notices out, with examples that the service's own code makes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ A lost, repeated, late or forged event changes nothing but how soon something is
 Account and Region are taken from the envelope, ids from the text after the last `/` of an ARN.
 The patterns stand in `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target), and nowhere else.
 The samples are drawn after AWS's documentation, not recorded from a live account.
-What that leaves open is in [assumptions.md](assumptions.md).
+What that leaves open is in [assumptions.md](../explanation/assumptions.md).
 """
 
 OUT = f"""
@@ -251,7 +251,7 @@ EFFECTS = {
 
 
 def page() -> str:
-    """Return the text of docs/events.md."""
+    """Return the text of docs/reference/events.md."""
     return "".join((INTRO, *_events_in(), OUT, *_fields(), *_notices(), FILTERS, *_filters(), AFTER_FILTERS))
 
 

@@ -1,4 +1,4 @@
-"""Each permission with its reason, as ``docs/permissions.md`` lists them: from the policies and reasons.yaml."""
+"""The page ``docs/reference/permissions.md``: each permission with its reason, from the policies and reasons.yaml."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str 
 
 
 def page() -> str:
-    """Return the text of docs/permissions.md."""
+    """Return the text of docs/reference/permissions.md."""
     known = reasons()
     text, role = INTRO, ""
     for statement in statements():

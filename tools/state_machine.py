@@ -1,4 +1,4 @@
-"""The state machines as ``docs/state-machine.md`` shows them: read off the code's own tables, so they cannot lie."""
+"""The page ``docs/reference/state-machines.md``: diagrams and tables, read off the code's own tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ A state is named for what it waits for.
 An event that is missing from a state's row is illegal there: the record is parked, and a person is alarmed.
 An event with several next states decides by what it brings and by what is on the record.
 The diagrams leave out what leads back to the same state; the tables have it.
-Why it is built so stands in [how-it-works.md](how-it-works.md).
+Why it is built so stands in [how-it-works.md](../explanation/how-it-works.md).
 """
 
 DELIVERY = """
@@ -73,7 +73,7 @@ ENDING = ("stopping", "tidying")
 
 
 def page() -> str:
-    """Return the text of docs/state-machine.md."""
+    """Return the text of docs/reference/state-machines.md."""
     delivery = _named(delivery_machine.TRANSITIONS)
     promotion = _named(promotion_machine.TRANSITIONS)
     inventories = _named(inventory.TRANSITIONS)

@@ -1,4 +1,4 @@
-"""The page docs/parameters.md: parameters, outputs and fixed names of the templates, as they stand in them."""
+"""The page docs/reference/parameters.md: parameters, outputs and fixed names of the templates, from their text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTRO = """\
 
 <!-- Written by tools/templates_docs.py from the templates; `make docs` writes it anew. -->
 
-How they are used is in [deploying.md](deploying.md).
+How they are used is in [deploy.md](../guide/deploy.md).
 A value that does not fit is refused before anything is made.
 A parameter without a default must be given; one that is not given to an update keeps its value.
 `R` stands for the hub's Region, `HUB` for its account.
@@ -45,7 +45,7 @@ def templates() -> tuple[Template, ...]:
 
 
 def page() -> str:
-    """Return the text of docs/parameters.md."""
+    """Return the text of docs/reference/parameters.md."""
     return INTRO + "".join(part for template in templates() for part in _sections(template))
 
 

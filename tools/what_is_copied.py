@@ -1,4 +1,4 @@
-"""Writes docs/what-is-copied.md from the table of members; ``--check`` only says whether the page is fresh."""
+"""Writes docs/reference/what-is-copied.md from the table of members; ``--check`` compares only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from chalicelib.core.image_members import MEMBERS, Member, Treatment  # noqa: E402  (found from the line above)
 
-PAGE = ROOT / "docs" / "what-is-copied.md"
+PAGE = ROOT / "docs" / "reference" / "what-is-copied.md"
 
 INTRODUCTION = """\
 # What is copied

@@ -7,8 +7,9 @@ not here. (At run time that cannot be seen: the SDK silently drops what its mode
 By CopyImage EC2 itself copies what is ``MAPPED`` here, and the comparison is the same. Some of what is ``REFUSED`` it
 can copy: ``preflight.method`` decides.
 
-``docs/what-is-copied.md`` is written from this table. Sources of what is said of AWS: the EC2 API model 2016-11-15 in
-botocore 1.44.8, and sections 2, 3, 5 and 8 of the project's collection of AWS facts, cited as [aws-facts N].
+``docs/reference/what-is-copied.md`` is written from this table. Sources of what is said of AWS: the EC2 API model
+2016-11-15 in botocore 1.44.8, and sections 2, 3, 5 and 8 of the project's collection of AWS facts, cited as
+[aws-facts N].
 """
 
 from __future__ import annotations

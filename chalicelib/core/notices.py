@@ -1,6 +1,6 @@
 """What we tell the world: one body for SNS and the event bus, bounded in size, with an id by which a repeat is known.
 
-docs/events.md describes the schema for its readers.
+docs/reference/events.md describes the schema for its readers.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every item whose body is decoded bears ``schema``; one that bears none was written before they did, in form 1. A version
 reads its own form and the one before, and writes its own. A newer item is not guessed at, and an older one is not
-either: whoever skips a version deploys the one between first (docs/upgrading.md).
+either: whoever skips a version deploys the one between first (docs/operations/upgrade.md).
 
 To raise it: add 1 to ``CURRENT.version``, and give ``CURRENT.steps`` a function for each kind of item whose body has
 changed. It takes the old body (plain JSON values) and returns the new one; the form before the last is dropped.

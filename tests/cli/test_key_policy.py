@@ -79,7 +79,7 @@ def test_what_a_key_of_the_hub_must_allow(aws, capsys):
 
 
 FOR_SERVICE_ROLES = ("LetServiceRolesUseOwnKeys", "SeeAndEndGrantsOnOwnKeys")
-"""Needed of a key only where the targets file names service-linked roles; docs/targets.md has the statement."""
+"""Needed of a key only where the targets file names service-linked roles: docs/guide/targets-file.md."""
 
 
 def test_they_are_what_the_roles_may_do():

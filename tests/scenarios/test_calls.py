@@ -1,4 +1,4 @@
-"""What a promotion costs: within its limits, and as docs/calls.md says."""
+"""What a promotion costs: within its limits, and as docs/reference/calls.md says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools import calls
 
-PAGE = Path(__file__).parents[2] / "docs" / "calls.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "calls.md"
 
 
 def test_a_first_target_costs_no_more_than_it_may():

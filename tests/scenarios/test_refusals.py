@@ -1,7 +1,7 @@
 """What may be refused in one target, one target for each trouble, all at once beside a healthy one.
 
-Each has its written outcome (docs/outcomes.md): delivered, later; or failed, with the exact cause and cure. Nobody else
-notices: the healthy target has its AMI as soon as on any other day.
+Each has its written outcome (docs/operations/outcomes.md): delivered, later; or failed, with the exact cause and cure.
+Nobody else notices: the healthy target has its AMI as soon as on any other day.
 """
 
 from __future__ import annotations
@@ -260,8 +260,8 @@ def test_what_goes_wrong_while_the_copies_run(scene):
 
 
 def test_every_outcome_is_written_down():
-    """docs/outcomes.md has the code of each, and its words."""
-    page = (Path(__file__).parents[2] / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    """docs/operations/outcomes.md has the code of each, and its words."""
+    page = (Path(__file__).parents[2] / "docs" / "operations" / "outcomes.md").read_text(encoding="utf-8")
     for name, trouble in {**BEFORE, **MIDWAY}.items():
         assert not trouble.code or f"`{trouble.code}`" in page, name
 

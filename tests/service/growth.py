@@ -3,7 +3,7 @@
 Counted at the ports, each of whose calls is one call of DynamoDB, SQS or AWS, but for lists of many pages. Read units
 are DynamoDB's: 4 KB of items read consistently are one, eventually consistent half of one; a call is one at least.
 
-``python -m tests.service.growth`` prints the table of docs/reliability.md.
+``python -m tests.service.growth`` prints the table of docs/explanation/reliability.md.
 """
 
 from __future__ import annotations

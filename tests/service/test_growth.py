@@ -32,7 +32,7 @@ def test_what_is_behind_a_hub_costs_nothing_but_its_heads_and_standing_shares(em
 
 
 def test_the_table_says_it_for_each_hub(empty):
-    """A row each, for docs/reliability.md."""
+    """A row each, for docs/explanation/reliability.md."""
     text = table([("empty hub", empty), ("another", empty)])
     assert text.count("calls") == 6
 

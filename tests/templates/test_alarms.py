@@ -12,7 +12,7 @@ import pytest
 from tests.templates.conftest import ROOT
 
 TELEMETRY = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
-OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
 
 WATCHED = {
     "RecordsParked": "ParkedAlarm",
@@ -121,18 +121,21 @@ def anchors(page: str) -> set[str]:
 
 
 def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
-    """It ends with a place in the operator's guide that exists, and CloudWatch takes the text."""
+    """It ends with its own section of the runbook, and CloudWatch takes the text."""
     for name, alarm in alarms.items():
         text = alarm["AlarmDescription"]
-        found = re.search(r"docs/operating\.md#([\w-]+)$", text)
-        assert found, f"{name} does not end with where to read on"
-        assert found[1] in anchors(OPERATING)
+        assert text.endswith(f"docs/operations/runbook.md#{name.lower()}")
+        assert name.lower() in anchors(RUNBOOK)
         assert len(text) <= 1024
 
 
-def test_the_operators_guide_has_each_alarm(alarms):
-    """Whoever was woken finds it by its name."""
-    assert [name for name in alarms if f"`{name}`" not in OPERATING] == []
+def test_the_runbook_has_each_alarm(alarms):
+    """A line in the first table, and a section that says when it is over."""
+    sections = dict(re.findall(r"(?ms)^### (\w+Alarm)$(.+?)(?=^##)", RUNBOOK))
+
+    assert set(sections) == set(alarms)
+    assert [name for name in alarms if f"| [`{name}`](#{name.lower()}) |" not in RUNBOOK] == []
+    assert [name for name, text in sections.items() if "\nOver when " not in text] == []
 
 
 def widgets(hub: dict[str, Any]) -> list[dict[str, Any]]:

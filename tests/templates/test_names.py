@@ -16,7 +16,7 @@ FUNCTIONS = {
     "Sweep": "sweep",
     "Discover": "discover",
 }
-"""Logical id -> function. Renaming one replaces the Lambda, its role and its log: see docs/upgrading.md first."""
+"""Logical id -> function. Renaming one replaces Lambda, role and log: see docs/operations/upgrade.md first."""
 
 PROMISED = {
     **{logical: f"ami-promoter-R-{name}" for logical, name in FUNCTIONS.items()},

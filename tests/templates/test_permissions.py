@@ -148,5 +148,5 @@ def test_no_snapshot_or_image_can_be_made_public(action: str):
 
 
 def test_the_documented_permissions_are_those_in_force():
-    """docs/permissions.md is what the policies and reasons say today."""
+    """docs/reference/permissions.md is what the policies and reasons say today."""
     assert docs.main(["--check"]) == 0

@@ -2,5 +2,5 @@
 
     python -m tools.second_opinion          (`make second-opinion`)
 
-docs/second-opinion.md says what this proves and what it cannot.
+docs/explanation/second-opinion.md says what this proves and what it cannot.
 """

@@ -39,7 +39,11 @@ def report(found: opinion.Opinion) -> str:
         lines.append(f"  {'holds ' if holds else 'BROKEN'}  {statement}")
         if not holds:
             lines.append(f"          {detail}")
-    lines += ["", "What this emulator cannot show (docs/second-opinion.md):", *(f"  - {line}" for line in CANNOT)]
+    lines += [
+        "",
+        "What this emulator cannot show (docs/explanation/second-opinion.md):",
+        *(f"  - {line}" for line in CANNOT),
+    ]
     broken = sum(not holds for _, holds, _ in found.checks)
     verdict = "all of it holds" if found.holds else f"{broken} of {len(found.checks)} statements do not hold"
     return "\n".join([*lines, "", f"Second opinion: {verdict} ({found.seconds:.0f} s)."])

@@ -1,4 +1,4 @@
-"""The commands that docs/deploying.md tells people to type: every code block of the page, in its order."""
+"""The commands that docs/guide/deploy.md tells people to type: every code block of the page, in its order."""
 
 from __future__ import annotations
 
@@ -69,4 +69,4 @@ def filled_in(text: str, values: Mapping[str, str]) -> str:
 
 def read(root: Path) -> tuple[Block, ...]:
     """The blocks of the guide."""
-    return blocks((root / "docs" / "deploying.md").read_text(encoding="utf-8"))
+    return blocks((root / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8"))

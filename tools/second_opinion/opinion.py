@@ -80,7 +80,7 @@ class Reader:
 
     def follow(self, block: Block, command: str) -> str:
         """Run a command of the guide; return what it printed."""
-        return self.shell(guide.filled_in(command, self.values), f"docs/deploying.md, block at line {block.line}")
+        return self.shell(guide.filled_in(command, self.values), f"docs/guide/deploy.md, block at line {block.line}")
 
     def shell(self, script: str, where: str, *, may_fail: bool = False) -> str:
         """Run a script and return what it printed. Broken if it fails, and may not."""
@@ -132,7 +132,7 @@ def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinio
             deployed(reader, opinion)
             prepare(reader)
         for command in block.commands:
-            say(f"docs/deploying.md:{block.line}  {command[:90]}")
+            say(f"docs/guide/deploy.md:{block.line}  {command[:90]}")
             looked_at(reader, opinion, command, reader.follow(block, command))
     journal(reader, opinion)
     opinion.seconds = time.monotonic() - began
@@ -177,13 +177,13 @@ def outputs(reader: Reader) -> dict[str, str]:
 
 
 def outputs_are_documented(reader: Reader, opinion: Opinion, printed: str) -> None:
-    """Each output that docs/parameters.md explains is there, and the guide's command prints it."""
-    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    """Each output that docs/reference/parameters.md explains is there, and the guide's command prints it."""
+    page = (ROOT / "docs" / "reference" / "parameters.md").read_text(encoding="utf-8")
     table = page.partition("## The hub")[2].partition("| output | meaning |")[2].partition("\n\n")[0]
     documented = set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
     there = outputs(reader)
     opinion.check(
-        f"the hub's {len(there)} outputs are those that docs/parameters.md explains",
+        f"the hub's {len(there)} outputs are those that docs/reference/parameters.md explains",
         bool(documented) and documented == set(there) and all(name in printed for name in there),
         sorted(documented ^ set(there)),
     )

@@ -128,5 +128,5 @@ def _left(share: Share) -> Fault:
         "target-dropped",
         f"account {share.account}",
         "The applied targets file does not contain this account any longer, so its role is not known.",
-        "Add it to the file and apply it; or revoke the grant there by hand (docs/targets.md says how).",
+        "Add it to the file and apply it; or revoke the grant there by hand (docs/guide/targets-file.md says how).",
     )
