@@ -20,7 +20,7 @@ from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION, check
 from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
 from chalicelib.ports import StandingHolding
 
@@ -43,14 +43,14 @@ _CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", 
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read.
+    """The port ``Ledger`` on one table. ``version``: the form in which bodies are written and read.
 
     ``keep_days``: for how long history and archive are kept.
     """
 
-    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._forms = forms
+        self._version = version
         self._keep = keep_days * DAY
 
     # --- holdings ----------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class DynamoLedger:
                 ":until": share.hard_close_at,
                 ":holding": {str(holding)},
                 ":kind": "share",
-                ":schema": self._forms.version,
+                ":schema": self._version,
             },
             names={"#state": "state", "#schema": "schema"},
         )
@@ -176,7 +176,7 @@ class DynamoLedger:
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
                     "body": _body(shares_.archived(share)),
-                    "schema": self._forms.version,
+                    "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
                 place = addresses.archived_share(share.resource, share.holder_key, now)
@@ -190,7 +190,7 @@ class DynamoLedger:
 
     def _given(self, share: Share) -> dict[str, Any]:
         return {
-            ":schema": self._forms.version,
+            ":schema": self._version,
             ":body": _body(share),
             ":state": share.state.value,
             ":intended": share.intended_at,
@@ -216,7 +216,8 @@ class DynamoLedger:
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "holder_key": _holder_key(item)}
         try:
-            body = dict(self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"])))
+            check(where, item.get("schema"), self._version)
+            body = json.loads(item["body"])
             notified = body.pop("notified", ())
             share = codec.decode(Share, {**body, **place}, where)
             share = replace(share, notified=frozenset(filter(None, map(Holding.read, notified))))
