@@ -63,7 +63,7 @@ class Snapshot:
             self.stores.records,
             self.stores.ledger,
             {"snapshot": self.door},
-            ListedOnly(self),
+            ListedOnly(frozenset),
             bell,
             lambda: self.now,
             Quiet(),
@@ -71,10 +71,6 @@ class Snapshot:
 
     def ring(self, _key: Key, _cause: str) -> None:
         """The port ``Rings``: the sweep does it."""
-
-    def listed(self, accounts):
-        """The port ``Targets``."""
-        return frozenset(accounts)
 
     def hold(self) -> None:
         """A delivery needs the share."""
