@@ -417,13 +417,6 @@ class Targets(Protocol):
         """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
         ...
 
-    def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """Return those of these that may receive anything, read consistently (law 8).
-
-        Accounts that the applied file lists or a unit of it has, and ARNs of units that the applied file names.
-        """
-        ...
-
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
         ...

@@ -143,14 +143,17 @@ class Event(StrEnum):
 
 _S, _E = State, Event
 
+_NOT_OPEN = {
+    _E.SEEN: frozenset({_S.WANTED}),
+    _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+    _E.REFUSED: frozenset({_S.REFUSED}),
+    _E.ENDED: frozenset({_S.REFUSED}),
+    _E.LEFT: frozenset({_S.ARCHIVED}),
+}
+_ONCE_OPEN = {**_NOT_OPEN, _E.FOUND_OPEN: frozenset({_S.CLOSING})}
+
 TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
-    _S.WANTED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
+    _S.WANTED: _NOT_OPEN,
     _S.OPENING: {
         _E.OPENED: frozenset({_S.OPEN}),
         _E.REFUSED: frozenset({_S.CLOSING}),
@@ -167,22 +170,8 @@ TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
         _E.REFUSED: frozenset({_S.CLOSING}),
         _E.GIVEN_UP: frozenset({_S.REFUSED}),
     },
-    _S.CLOSED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
-    _S.REFUSED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
+    _S.CLOSED: _ONCE_OPEN,
+    _S.REFUSED: _ONCE_OPEN,
     _S.ARCHIVED: {},
 }
 

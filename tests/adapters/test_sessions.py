@@ -56,7 +56,7 @@ class Scene:
 
     def delivery(self, snapshots: int, keys: int = 1) -> Delivery:
         """A delivery of so many snapshots, under so many keys."""
-        each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys], 8) for n in range(snapshots))
+        each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys]) for n in range(snapshots))
         own = f"arn:aws:kms:{REGION}:{DEV}:key/{'0' * 36}"
         return Delivery("0" * 20, HUB, "ami-0123456789abcdef0", Target(DEV, REGION), 1, 0, "golden", each, key_arn=own)
 

@@ -31,7 +31,7 @@ def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
             created_at=NOW,
             image_name="golden-ami-0a",
             source_name="golden",
-            snapshots=(Snapshot("snap-0a", SOURCE_KEY, 8), Snapshot("snap-0b", SOURCE_KEY, 100)),
+            snapshots=(Snapshot("snap-0a", SOURCE_KEY), Snapshot("snap-0b", SOURCE_KEY)),
             attempts=ATTEMPTS,
         ),
         NOW,

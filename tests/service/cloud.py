@@ -578,10 +578,6 @@ class TwinTargets:
         """See the port."""
         return self.read().generation
 
-    def listed(self, receivers):
-        """See the port."""
-        return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
-
     def live(self, account):
         """See the port."""
         targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)

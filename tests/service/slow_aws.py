@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from chalicelib.core.addresses import Key
@@ -102,7 +102,7 @@ class SlowResource:
             records,
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
-            ListedOnly(self),  # type: ignore[arg-type]
+            ListedOnly(self.listed),
             Bell(records, self, self.clock),
             self.clock,
             self.telemetry,
@@ -129,8 +129,8 @@ class SlowResource:
         self.wakes += [key for key, _ in wakes]
         return ()
 
-    def listed(self, receivers: Sequence[str]) -> frozenset[str]:
-        """The port ``Targets``."""
+    def listed(self, receivers: Collection[str]) -> frozenset[str]:
+        """Everybody is."""
         self.spend()
         return frozenset(receivers)
 

@@ -63,7 +63,7 @@ class Snapshot:
             self.stores.records,
             self.stores.ledger,
             {"snapshot": self.door},
-            ListedOnly(self),
+            ListedOnly(frozenset),
             bell,
             lambda: self.now,
             Quiet(),
@@ -75,10 +75,6 @@ class Snapshot:
     def ring_all(self, _wakes) -> tuple[()]:
         """The port ``Rings``."""
         return ()
-
-    def listed(self, accounts):
-        """The port ``Targets``."""
-        return frozenset(accounts)
 
     def hold(self) -> None:
         """A delivery needs the share."""

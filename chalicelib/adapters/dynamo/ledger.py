@@ -20,7 +20,7 @@ from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION, check
 from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
 from chalicelib.ports import StandingHolding
 
@@ -46,14 +46,14 @@ _CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", 
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read.
+    """The port ``Ledger`` on one table. ``version``: the form in which bodies are written and read.
 
     ``keep_days``: for how long history and archive are kept.
     """
 
-    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._forms = forms
+        self._version = version
         self._keep = keep_days * DAY
 
     # --- holdings ----------------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ class DynamoLedger:
                 ":text": str(holding),
                 ":one": 1,
                 ":kind": "share",
-                ":schema": self._forms.version,
+                ":schema": self._version,
             },
             names={"#state": "state", "#schema": "schema"},
             condition="NOT contains(holdings, :text)",
@@ -189,7 +189,7 @@ class DynamoLedger:
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
                     "body": _body(shares_.archived(share)),
-                    "schema": self._forms.version,
+                    "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
                 place = addresses.archived_share(share.resource, share.holder_key, now)
@@ -203,7 +203,7 @@ class DynamoLedger:
 
     def _given(self, share: Share) -> dict[str, Any]:
         return {
-            ":schema": self._forms.version,
+            ":schema": self._version,
             ":body": _body(share),
             ":state": share.state.value,
             ":intended": share.intended_at,
@@ -229,7 +229,8 @@ class DynamoLedger:
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "holder_key": _holder_key(item)}
         try:
-            body = dict(self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"])))
+            check(where, item.get("schema"), self._version)
+            body = json.loads(item["body"])
             share = codec.decode(Share, {**body, **place}, where)
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = _least(item, where, error)

@@ -85,10 +85,6 @@ class MembersTable:
             found |= {account: tuple(body[account]) for account in accounts if account in body}
         return found
 
-    def arns(self) -> Mapping[str, str]:
-        """Return every unit's ARN."""
-        return self._body(UNITS)
-
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""
         return {unit: trouble.fault for unit, trouble in self.book()[0].troubles.items()}

@@ -65,18 +65,17 @@ class CopyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted; ``size`` in GiB."""
+    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted."""
 
     id: str
     key_arn: str | None
-    size: int
 
 
 def snapshots_of(image: SourceImage) -> tuple[Snapshot, ...]:
     """List what is to be copied of an image."""
     by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
     wanted = (by_id[ident] for ident in snapshots_to_copy(image))
-    return tuple(Snapshot(one.id, one.key if one.encrypted else None, one.volume_size) for one in wanted)
+    return tuple(Snapshot(one.id, one.key if one.encrypted else None) for one in wanted)
 
 
 @dataclass(frozen=True, slots=True)
