@@ -112,7 +112,7 @@ class PromotionExecutor:
             return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
         before = self._plan(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
-            resolution = resolution.only(before.wanted)
+            resolution = resolution.only(before.wanted | before.kept)
         kept = [place for place in (*before.wanted, *before.kept) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,

@@ -208,6 +208,7 @@ STANDING = replace(
         (None, "", replace(SAME, moving=True), BOTH, Move.LOOK),
         (None, "", replace(SAME, value=None, known=(), moving=True), BOTH, None),
         (None, "", STANDING, SHARED, Move.LOOK),
+        (None, "", replace(STANDING, value=None, known=()), SHARED, None),
         ("dev", "disabled", STANDING, SHARED, Move.LOOK),
         ("dev", "available", STANDING, NARROW, Move.RESOLVE),
         ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
