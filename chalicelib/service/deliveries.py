@@ -34,7 +34,7 @@ from chalicelib.ports import (
     TargetSnapshots,
     Write,
 )
-from chalicelib.service import codecs, hub_copies
+from chalicelib.service import codecs, hub_copies, own_keys
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
@@ -357,6 +357,8 @@ class DeliveryExecutor:
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
+        if delivery.ending is None:
+            own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
         child = Child(
             delivery=delivery.id,
             account=delivery.target.account,
