@@ -28,9 +28,7 @@ html_copy_source = False
 INDEXES = ("docs/index", "docs/decisions/index")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 PAGE = re.compile(r"\]\(([\w./-]+)\.md\)")
-START = (
-    '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html"><a href="docs/">Docs</a>\n'
-)
+START = '<!doctype html><meta http-equiv="refresh" content="0; url=docs/index.html"><a href="docs/">Docs</a>\n'
 
 
 def navigation(_app: Sphinx, page: str, source: list[str]) -> None:
