@@ -132,7 +132,7 @@ def _steps(run: Run) -> Iterator[str]:
         stores = Counter(call.service for call in mine)
         counted = ", ".join(_counted(call.operation for call in mine if call.service not in STORES))
         numbers = " | ".join(str(stores[name]) for name in STORES)
-        yield f"| {number} | {bill.function(one)} | {_woken_for(one)} | {counted} | {numbers} |"
+        yield f"| {number} | `{bill.function(one)}` | {_woken_for(one)} | {counted} | {numbers} |"
     yield ""
 
 
