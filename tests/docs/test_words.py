@@ -73,7 +73,7 @@ IN_NAMES: Mapping[str, str] = {
     "told": "notified",
     "trash": "to_delete",
 }
-"""A word of an identifier -> what to use instead. ``settle_share`` and ``SettleShare`` both have the word ``settle``."""
+"""A word of an identifier (``settle_share`` and ``SettleShare`` both have ``settle``) -> what to use instead."""
 
 NOT_YET = frozenset(
     {"astir", "bell", "door", "heard", "hindered", "hint", "lane", "law", "laws", "rings", "rung", "settle", "told"}
@@ -81,7 +81,10 @@ NOT_YET = frozenset(
 """Words of IN_NAMES that the code still has; one that is gone is taken out here, and then cannot come back."""
 
 CODE = re.compile(
-    r"^(`{3,}|~{3,}).*?^\1|<!--.*?-->|(`+)(?!`).*?(?<!`)\2(?!`)|\]\([^)\s]*\)|https?://\S+", re.MULTILINE | re.DOTALL
+    r"^(`{3,}|~{3,}).*?^\1"  # a block
+    r"|(`+)(?!`).*?(?<!`)\2(?!`)"  # a span
+    r"|<!--.*?-->|\]\([^)\s]*\)|https?://\S+",  # a comment, where a link leads, an address
+    re.MULTILINE | re.DOTALL,
 )
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)(?:(?: {4,}|\t).*\n|\n)+")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
