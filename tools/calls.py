@@ -32,13 +32,16 @@ LONGEST = timedelta(hours=2)
 REST = timedelta(minutes=5)
 """By then what was closed has been looked at twice."""
 HEAD = """\
-# What a promotion costs
+# Calls
 
-<!-- Written by `make docs` from a run in the sandbox. Do not edit. -->
+<!-- Generated: tools/calls.py writes this page from a run in the simulator (`make docs`). -->
 
-An AMI with two volumes, encrypted under one key of the hub; every event arrives on time and once, and key access is
-true at once. Counted are the calls to EC2, KMS, STS, SNS and EventBridge, whose rates run short, and the invocations.
-Not counted: what works on a schedule (the sweep, discovery, and polls of copies that run for long).
+*This page is generated from a run in the simulator.*
+
+What one promotion costs.
+The AMI has two volumes, encrypted under one key of the hub; every event arrives on time and once, and key access works at once.
+Counted are the invocations, and the calls to EC2, KMS, STS, SNS and EventBridge, whose rates are limited.
+Not counted is scheduled work: the sweep, discovery, and polls of long copies.
 
 """
 
@@ -46,17 +49,17 @@ Not counted: what works on a schedule (the sweep, discovery, and polls of copies
 LOOKS = """
 ## Looks after closing
 
-For these the sweep wakes the share worker, so they are not counted above: a permission on a snapshot or an AMI is
-closed when two looks miss it, one and two minutes after its removal. It bears no name: what shows until then is ours
-and is removed again, and what shows afterwards is somebody else's and stays. One look serves up to 500 accounts.
+The sweep wakes the share worker for these, so they are not counted above.
+A permission on a snapshot or an AMI is closed when two looks miss it, one and two minutes after its removal ([decision 18](../decisions/0018-two-looks-at-a-removal.md)).
+One look serves up to 500 accounts.
 
 """
 TAIL = """
-More than the least comes of three things. A copy that ends is looked at when its event comes, not only the last one:
-its slot is then free for somebody else. Each execution environment keeps its own sessions, so that which one a wake
-reaches decides whether a role is assumed again. And right before it opens something, the share worker asks EC2 whether
-the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one call or two for each
-snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
+The difference has three causes:
+
+- The delivery looks at each copy when its event arrives, not only at the last one: its slot is then free for others.
+- Each execution environment keeps its own sessions, so a wake that reaches another environment assumes the role again.
+- Right before it opens something, the share worker asks EC2 whether the AMI still bears its tag, and before it opens a key, which keys the AMI's snapshots have: one or two calls for each snapshot, and for each key and account ([decision 15](../decisions/0015-entitlement-asked-at-the-opening.md)).
 """
 
 
@@ -129,7 +132,7 @@ def _steps(run: Run) -> Iterator[str]:
         stores = Counter(call.service for call in mine)
         counted = ", ".join(_counted(call.operation for call in mine if call.service not in STORES))
         numbers = " | ".join(str(stores[name]) for name in STORES)
-        yield f"| {number} | {bill.function(one)} | {_woken_for(one)} | {counted} | {numbers} |"
+        yield f"| {number} | `{bill.function(one)}` | {_woken_for(one)} | {counted} | {numbers} |"
     yield ""
 
 
@@ -153,7 +156,7 @@ def _woken_for(one: Invocation) -> str:
 
 
 def _beside_the_least(one: Run, together: Run) -> Iterator[str]:
-    yield f"## Beside the least possible\n\nFor one target, and for {TOGETHER} that move together.\n"
+    yield f"## Compared with the least possible\n\nFor one target, and for {TOGETHER} that move together.\n"
     yield f"| call | one | least | {TOGETHER} | least |\n|---|---:|---:|---:|---:|"
     least_one, least_many = bill.least(1, SNAPSHOTS), bill.least(TOGETHER, SNAPSHOTS)
     columns = (one.bill.calls, least_one, together.bill.calls, least_many)

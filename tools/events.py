@@ -12,7 +12,7 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Snapshot, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.targets import Target
@@ -24,11 +24,14 @@ AMI, COPIED = "ami-0ce162caf79a45e67", "ami-0da3bf3ff26014a75"
 SNAPSHOT, SNAPSHOT_COPY = "snap-017862c1988311ae0", "snap-022e230b441796263"
 
 FIELDS: Mapping[str, tuple[str, str]] = {
-    "schema": ("number", "Version of this schema, 1. It rises when a field changes its meaning or goes; one may come."),
-    "id": ("text", "The same for every repeat of this notice: keep it to tell repeats."),
+    "schema": (
+        "number",
+        "Version of this schema, 1. It rises when a field changes its meaning or is removed, not when one is added.",
+    ),
+    "id": ("text", "The same for every repeat of this notice: use it to recognize repeats."),
     "event": ("text", "What happened; one of the kinds on this page."),
-    "at": ("number", "When the notice was made, in epoch seconds. A repeat may have another time."),
-    "delivery": ("text", "Id of the delivery: the same for this AMI and this target for ever."),
+    "at": ("number", "When the notice was made, in epoch seconds. A repeat can have another time."),
+    "delivery": ("text", "Id of the delivery: always the same for this AMI and this target."),
     "episode": ("number", "1 for the first try, one more each time a failed one is tried again."),
     "hub": ("text", "Account in which the AMI was tagged."),
     "source_image": ("text", "The tagged AMI."),
@@ -48,14 +51,14 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     ),
     "copies": (
         "list",
-        "Source snapshots and their copies as last known; after a failure they are gone, but for leftovers.",
+        "Source snapshots and their copies as last known; after a failure they are deleted, except leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
     "leftovers": (
         "list of text",
-        "What was made in the target and could not be removed, or bears our tags unproven; look at it by hand.",
+        "What was made in the target and could not be removed, or has the service's tags without a recorded nonce.",
     ),
-    "seconds": ("number", "From the delivery's beginning to this notice."),
+    "seconds": ("number", "From the delivery's start to this notice."),
     "value": ("text or null", "The tag's value; in a summary the one in force, null once the tag is removed."),
     "counts": ("object", "How many deliveries ended `delivered`, `failed`, `cancelled` when they last ended."),
     "deliveries": (
@@ -63,36 +66,37 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         f"Each with account, Region, outcome, AMI; at most {notices.MAX_LISTED}, delivered ones last.",
     ),
     "images": ("list of text", f"AMIs that were tagged before the service first looked; at most {notices.MAX_LISTED}."),
-    "why": ("text", "Why nothing is done about them, and what to do."),
+    "why": ("text", "Why the service does nothing with them, and what to do."),
     "unlisted": ("number", "How many more there are."),
 }
 """Every field of a notice: type and meaning. A field without a line here fails the page, and so the checks."""
 
 KINDS: Mapping[str, str] = {
-    notices.DELIVERED: "The target owns the AMI, it is the same image as its source, and this delivery holds no share.",
-    notices.FAILED: "The delivery ended without an AMI; what it had made was removed, but for the leftovers.",
-    notices.CANCELLED: "The tag, or this target in its value, was taken away before the AMI was registered.",
-    notices.SHARED: "The target may launch the hub's AMI, from now on and for as long as that is wanted (share mode).",
-    notices.WITHDRAWN: "The delivery holds no share any longer, and what nobody else holds closes within seconds.",
-    notices.WAITING: "The role in the target cannot be assumed yet; told once, then tried until the queue deadline.",
-    notices.REFUSED: "The tag's value or the source AMI has faults; all of them are listed, and nothing has changed.",
-    notices.BASELINE: "A new hub has looked for the first time; what was tagged before waits for a new tag event.",
-    notices.SUMMARY: "All is over; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
+    notices.DELIVERED: "The target owns the AMI, it equals its source, and this delivery holds no share.",
+    notices.FAILED: "The delivery ended without an AMI; the service removed what it had made, except the leftovers.",
+    notices.CANCELLED: "Somebody removed the tag, or this target from its value, before the AMI was registered.",
+    notices.SHARED: "The target can launch the hub's AMI from now on, until it is withdrawn (share mode).",
+    notices.WITHDRAWN: "The delivery holds no share any longer; shares that no other delivery holds close within seconds.",
+    notices.WAITING: "The role in the target cannot be assumed yet. Sent once; the service tries until the queue deadline.",
+    notices.REFUSED: "The tag's value or the source AMI has faults; the notice lists all of them. Nothing was added.",
+    notices.BASELINE: "A new hub has looked for the first time; AMIs that were tagged before wait for a new tag event.",
+    notices.SUMMARY: "All deliveries have ended; `outcome` is `delivered` if every target owns or shares the AMI, else `incomplete`.",
 }
 
 INTRO = """\
-# Events
+# Events and notices
 
-<!-- Written by tools/events.py from the templates and from chalicelib/core/notices.py; `make docs` writes it anew. -->
+<!-- Generated: tools/events.py writes this page from the templates and from chalicelib/core/notices.py (`make docs`). -->
+
+*This page is generated from the code.*
 
 ## Events in
 
-An event is a hint: its receiver sends a message that names a record, and `act` reads the truth from AWS.
-A lost, repeated, late or forged event changes nothing but how soon something is looked at.
-Account and Region are taken from the envelope, ids from the text after the last `/` of an ARN.
-The patterns stand in `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target), and nowhere else.
-The samples are drawn after AWS's documentation, not recorded from a live account.
-What that leaves open is in [assumptions.md](../explanation/assumptions.md).
+An event is a reason to look: the function that receives it sends a wake, and `act` reads the truth from AWS.
+A lost, repeated, late or forged event changes only how soon a record is looked at.
+Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
+`.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
+The samples follow AWS's documentation and were not recorded in a live account; [assumptions](../explanation/assumptions.md#3-the-events-come-as-documented) says what that leaves open.
 """
 
 OUT = f"""
@@ -100,10 +104,10 @@ OUT = f"""
 
 Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the hub's default event bus.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
-It is told at least once: a crash may double it, and `id` tells the repeat.
-One exception: a terminal notice that was refused for two hours is given up, so that the delivery can end.
-The body is bounded: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
-The examples below were made by the code that makes the notices.
+The service sends it at least once: a crash can double it, and `id` identifies the repeat.
+One exception: if AWS refuses a delivery's last notice for two hours, the service gives it up, so that the delivery can end.
+The body has a limited size: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
+The code that makes the notices made the examples below.
 
 | field | type | meaning |
 | --- | --- | --- |
@@ -112,8 +116,8 @@ The examples below were made by the code that makes the notices.
 FILTERS = """
 ### Message attributes
 
-SNS carries these beside the body, so that a team subscribes to its own by a filter policy.
-An attribute that would be empty is left out.
+SNS sends these beside the body, so that a team can subscribe to its own notices by a filter policy.
+An empty attribute is left out.
 
 | attribute | type | value |
 | --- | --- | --- |
@@ -127,7 +131,7 @@ An attribute that would be empty is left out.
 """
 
 AFTER_FILTERS = """
-For the bus, the same as an event pattern:
+For the event bus, write the same as an event pattern:
 
 ```json
 {"source": ["ami-promoter"], "detail-type": ["delivery.failed"], "detail": {"account": ["222222222222"]}}
@@ -135,7 +139,7 @@ For the bus, the same as an event pattern:
 """
 
 FILTER_POLICIES: Mapping[str, Mapping[str, Any]] = {
-    "What my account may use": {"event": [notices.DELIVERED, notices.SHARED], "account": [TARGET]},
+    "What my account can use": {"event": [notices.DELIVERED, notices.SHARED], "account": [TARGET]},
     "What my account loses": {"event": [notices.WITHDRAWN], "account": [TARGET]},
     "Everything of a group": {"group": ["prod"]},
     "What a person must look at": {"event": [notices.FAILED, notices.WAITING, notices.REFUSED]},
@@ -194,7 +198,9 @@ def examples() -> dict[str, dict[str, Any]]:
         "The role is missing there, or its trust or external id does not fit: …",
     )
     sharing = replace(delivery.target, mode="share")
-    shared = replace(delivery, target=sharing, image=None, key_arn="", copies=(), state=State.SHARED)
+    key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
+    source = (Snapshot(SNAPSHOT, key),)
+    shared = replace(delivery, target=sharing, image=None, key_arn="", snapshots=source, copies=(), state=State.SHARED)
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
     children = (
@@ -234,7 +240,7 @@ RULES: Mapping[str, tuple[str, str, str, str]] = {
     "copy-ended": ("OnTargetEvent", "CopyEnded", "A copy in a target has ended", "the inbound bus"),
     "target-image-state": ("OnTargetEvent", "ImageState", "An AMI in a target changed its state", "the inbound bus"),
 }
-"""Sample's name -> function and event in the extras, what has happened, and on which bus it is heard."""
+"""Sample's name -> function and event in the extras, what has happened, and the bus on which it arrives."""
 
 FORWARDED = {"forward-copy-ended": "CopyEnded", "forward-image-state": "ImageState"}
 """The rules of deploy/target.yaml, which pass events on to the inbound bus."""
@@ -242,11 +248,11 @@ FORWARDED = {"forward-copy-ended": "CopyEnded", "forward-image-state": "ImageSta
 RECEIVERS = {"OnTagChange": "on-tag-change", "OnImageState": "on-image-state", "OnTargetEvent": "on-target-event"}
 
 EFFECTS = {
-    "tag-change": "The promotion of that AMI is looked at; an older `version` than one heard before changes nothing.\n"
-    "An AMI that bears `ami-promoter:delivery` was made by this service, and never triggers; one notice says so.",
-    "hub-image-state": "A promotion that waits for its AMI to be `available` goes on.",
-    "copy-ended": "The delivery that copies `source` there is looked at, whatever `result` says.",
-    "target-image-state": "The delivery that made this AMI is looked at.",
+    "tag-change": "The promotion of that AMI looks; an older `version` than one received before changes nothing.\n"
+    "The service never promotes an AMI with the tag `ami-promoter:delivery`, which it made itself; one notice says so.",
+    "hub-image-state": "A promotion that waits for its AMI to be `available` continues.",
+    "copy-ended": "The delivery that copies `source` there looks, whatever `result` says.",
+    "target-image-state": "The delivery that made this AMI looks.",
 }
 
 
@@ -258,9 +264,9 @@ def page() -> str:
 def _events_in() -> Iterator[str]:
     found, drawn = patterns(), samples()
     for name, (function, _, title, bus) in RULES.items():
-        yield f"\n### {title}\n\nHeard by `{RECEIVERS[function]}` on {bus}.\n{EFFECTS[name]}\n"
+        yield f"\n### {title}\n\n`{RECEIVERS[function]}` receives it on {bus}.\n{EFFECTS[name]}\n"
         if f"forward-{name.removeprefix('target-')}" in found:
-            yield "In the target the same pattern, bound to its own account, forwards it.\n"
+            yield "In the target the same pattern, limited to its own account, forwards it.\n"
         yield f"\nPattern:\n\n{_json(found[name])}\nSample:\n\n{_json(drawn[name])}"
 
 

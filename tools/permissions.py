@@ -24,29 +24,38 @@ EVERY = "every function"
 INTRO = """\
 # Permissions
 
-Who may do what, and why.
-Each function has a role of its own with one written policy (`.chalice/policies/`); nothing is generated or guessed.
-The role in a target is in `deploy/target.yaml`.
-That in an organisation's management account is in `deploy/organization.yaml`.
-The tables are generated from these files (`make docs`); the reasons stand in `.chalice/policies/reasons.yaml`.
+<!-- Generated: tools/permissions.py writes this page from the policies and .chalice/policies/reasons.yaml (`make docs`). -->
 
-- Three tables: records (`ami-promoter-R`); the targets file and the switches (`-config`), which no function may write;
-  whom the units of an organisation have (`-members`), which `discover` alone may write.
-- A function that hears events writes nothing: it sends a message that names a record, and reads look-ups at most.
-- Only `discover` may read an organisation, and nobody may change one.
-- Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
-- In a target, `act` narrows each session to one delivery's resources by a session policy.
-- A snapshot can be made public by none of them.
-- A key policy can be changed by `settle` alone, and only those of the keys in the parameter `PolicyKeyArns`, which is
-  empty unless you set it. Without it the statements that name it are not there.
-- `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
-- A person needs to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan` on all three tables;
-  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem` on `ami-promoter-R-config`;
-  to pause and resume: `dynamodb:GetItem` and `UpdateItem` on `ami-promoter-R-config`;
-  to drain besides: `Scan`, `BatchGetItem`, `GetItem` and `UpdateItem` on `ami-promoter-R`;
-  to accept departures: `dynamodb:GetItem` and `Query` on the other two, and `PutItem` on `ami-promoter-R-config`.
-- To check a key with `key-policy`, in the account that owns it: `kms:DescribeKey`, `GetKeyPolicy` and
-  `GetKeyRotationStatus`.
+*This page is generated from the policies.*
+
+Who can do what, and why.
+`R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
+Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
+The role in a target is in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`.
+
+- No function can write the applied file and the pause (table `ami-promoter-R-config`).
+  Only `discover` can write the OUs' members (`-members`).
+- A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
+- Only `discover` can read an organization, and no function can change one.
+- Only `settle` can open or close a share.
+- Only `act` and `settle` can enter a target, `settle` for grants to service-linked roles.
+  Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
+- No function can make a snapshot public.
+- Only `settle` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
+  That parameter is empty by default, and the statements that name it then do not exist.
+
+## People
+
+| to | needs |
+| --- | --- |
+| read the status | `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan` on all three tables |
+| apply a targets file | `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem` on `ami-promoter-R-config` |
+| pause and resume | `dynamodb:GetItem` and `UpdateItem` on `ami-promoter-R-config` |
+| drain | these, and `Scan`, `BatchGetItem`, `GetItem` and `UpdateItem` on `ami-promoter-R` |
+| show members | `dynamodb:GetItem` and `Query` on all three tables |
+| accept departures | these, and `PutItem` on `ami-promoter-R-config` |
+| check a key with `key-policy` | in the key's account: `kms:DescribeKey`, `GetKeyPolicy` and `GetKeyRotationStatus` |
+| reconcile | see [reconcile](../operations/reconcile.md#what-it-checks) |
 """
 
 

@@ -25,14 +25,15 @@ Table = Mapping[str, Mapping[str, frozenset[str]]]
 INTRO = """\
 # State machines
 
-<!-- Written by tools/state_machine.py from the code's own tables; change them, then run `make docs`. -->
+<!-- Generated: tools/state_machine.py writes this page from the code's own tables (`make docs`). -->
 
-Four kinds of records have states.
-A state is named for what it waits for.
-An event that is missing from a state's row is illegal there: the record is parked, and a person is alarmed.
-An event with several next states decides by what it brings and by what is on the record.
-The diagrams leave out what leads back to the same state; the tables have it.
-Why it is built so stands in [how-it-works.md](../explanation/how-it-works.md).
+*This page is generated from the code.*
+
+Four kinds of records have states; a state is named for what it waits for.
+An event that is missing from a state's row is illegal there: the record is parked, with an alarm.
+An event with several next states chooses by its content and by the record.
+The tables include events that keep the state; the diagrams leave them out.
+[How it works](../explanation/how-it-works.md) explains the rest.
 """
 
 DELIVERY = """
@@ -40,8 +41,8 @@ DELIVERY = """
 
 One source AMI on its way to one target.
 In `chalicelib/core/delivery/`, `machine.TRANSITIONS` says where an event may lead.
-What it changes stands in `evolving.py`, and `machine.outstanding` says what is left to do.
-What has begun in the target (a copy, an AMI) is stopped first, else there is only tidying.
+`evolving.py` says what it changes, and `machine.outstanding` says what is left to do.
+A delivery that has begun something in the target (a copy, an AMI) goes through `stopping`; any other goes straight to `tidying`.
 A failed or cancelled delivery starts again as a new episode, in `requested`.
 """
 
@@ -49,7 +50,7 @@ PROMOTION = """
 ## Promotion
 
 One source AMI on its way to all its targets.
-`chalicelib/core/promotion/machine.py` has its table and what is outstanding, `evolving.py` what an event changes.
+`chalicelib/core/promotion/machine.py` has its table and what is outstanding; `evolving.py` says what an event changes.
 """
 
 SHARE = """
@@ -57,8 +58,8 @@ SHARE = """
 
 One permission at the source for one account: an entry of the ledger.
 In `chalicelib/core/share.py`, `TRANSITIONS` says where an event may lead.
-`chalicelib/service/share_worker.py` carries out.
-What is archived has left the ledger.
+`chalicelib/service/share_worker.py` makes the calls.
+An archived share has left the ledger.
 """
 
 INVENTORY = """

@@ -16,11 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 INTRO = """\
 # Parameters, outputs and names
 
-<!-- Written by tools/templates_docs.py from the templates; `make docs` writes it anew. -->
+<!-- Generated: tools/templates_docs.py writes this page from the templates (`make docs`). -->
 
-How they are used is in [deploy.md](../guide/deploy.md).
-A value that does not fit is refused before anything is made.
-A parameter without a default must be given; one that is not given to an update keeps its value.
+*This page is generated from the templates.*
+
+The [deploy guide](../guide/deploy.md) says how to use them.
+CloudFormation rejects an invalid value before it makes anything.
+You must give a parameter without a default; one that you do not give to an update keeps its value.
 `R` stands for the hub's Region, `HUB` for its account.
 """
 
@@ -40,7 +42,7 @@ def templates() -> tuple[Template, ...]:
         Template(".chalice/extras.yaml", "The hub", merge_template()),
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
-        _read("deploy/organization.yaml", "The organisation"),
+        _read("deploy/organization.yaml", "The organization"),
     )
 
 

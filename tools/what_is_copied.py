@@ -16,21 +16,22 @@ PAGE = ROOT / "docs" / "reference" / "what-is-copied.md"
 INTRODUCTION = """\
 # What is copied
 
-<!-- Written by tools/what_is_copied.py from chalicelib/core/image_members.py; change it there. -->
+<!-- Generated: tools/what_is_copied.py writes this page from chalicelib/core/image_members.py (`make docs`). -->
 
-The copy is the image.
-So every member that EC2's API has of an image and its snapshots stands here, with what becomes of it and why.
-A test compares this list with the API model of the AWS SDK that the service ships.
-It fails when the SDK learns a member or a value that is not on the list.
+*This page is generated from the code.*
+
+The copy equals the image ([invariant 9](../explanation/invariants.md#9-the-copy-is-the-image)).
+So this page lists every member that EC2's API has of an image and its snapshots, what the service does with it, and why.
+A test compares the list with the API model of the AWS SDK that the service ships, and fails when the SDK has a further member or value.
 
 | word | meaning |
 |---|---|
 | mapped | set on the copy, then compared with the source |
-| compared | cannot be set; EC2 must come to the same value by itself, or the copy is thrown away |
+| compared | cannot be set; EC2 must arrive at the same value by itself, or the service removes the copy |
 | refused | stops the promotion before anything is opened: if present, or at the values marked so |
 | dropped | deliberately not carried over |
 
-Where values are listed, any other value stops the promotion: what it would mean for a copy is not known.
+Where values are listed, any other value stops the promotion, because its meaning for a copy is not known.
 Struck-through values are known, and refused.
 """
 

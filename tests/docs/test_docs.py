@@ -146,6 +146,14 @@ def test_every_kind_of_notice_has_an_example_made_by_the_code():
     assert {example["outcome"] for example in examples.values()} | {"delivered"} == set(outcomes)
 
 
+def test_the_sample_of_a_shared_ami_names_the_hubs_key():
+    """docs/guide/consume.md promises the ARN of the key that a launch needs."""
+    examples = events.examples()
+
+    assert examples[notices.SHARED]["key"].split(":")[4] == events.HUB
+    assert examples[notices.DELIVERED]["key"].split(":")[4] == events.TARGET
+
+
 def test_the_documented_filter_policies_let_through_what_they_promise():
     """Evaluated on the message attributes of the examples, group being a list as SNS has it."""
     told = {
@@ -158,7 +166,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
     }
 
     assert passed == {
-        "What my account may use": {notices.DELIVERED, notices.SHARED},
+        "What my account can use": {notices.DELIVERED, notices.SHARED},
         "What my account loses": {notices.WITHDRAWN},
         "Everything of a group": set(),
         "What a person must look at": {notices.FAILED, notices.WAITING, notices.REFUSED},

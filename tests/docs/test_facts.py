@@ -1,0 +1,170 @@
+"""What the docs name exists: queries, messages, fields, metrics, alarms, commands, options, parameters, files."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools import templates_docs
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+GUIDES = [page for page in PAGES if page.name not in {"CHANGELOG.md", "aws-facts.md"}]
+"""They speak of this version only."""
+RUNBOOK = (ROOT / "docs" / "operations" / "runbook.md").read_text(encoding="utf-8")
+TELEMETRY = (ROOT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")
+LEVELS = ("info", "warning", "error", "log")
+OF_SHARES = {"what", "open_seconds"}
+"""Fields that a caller adds to the message ``share``."""
+BUILT_IN = {"@timestamp", "message"}
+SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+COMMAND = re.compile(r"ami-promoter ((?:[a-z][a-z-]*(?=\s|$) ?)+)(.*)")
+FILE = re.compile(r"[\w./*-]+\.(?:py|yaml|json|sh|in|txt|md)")
+MADE = ("build/", "targets.yaml", "policy.json")
+"""Files that a command makes, or the reader."""
+
+
+@cache
+def messages() -> dict[str, set[str]]:
+    """Each message that the functions log -> its fields, read from the code."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse((ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr=name) | ast.Name(id=name), args=[ast.Constant(value=str(text))], keywords=fields
+            ) if name in LEVELS:
+                found.setdefault(text, set()).update(field.arg for field in fields if field.arg)
+    found["share"] |= OF_SHARES
+    return found
+
+
+@cache
+def metrics() -> set[str]:
+    """Each metric that the functions count."""
+    text = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
+    found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', text)) | set(re.findall(r'name="(\w+)"', text))
+    return found | set(re.findall(r'"((?:Deliveries|Shares)[A-Z]\w+)"', text))
+
+
+def rows(text: str, heading: str) -> Iterator[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    for line in re.findall(r"^\| (`.+) \|$", section, re.MULTILINE):
+        yield [cell.strip() for cell in line.split(" | ")]
+
+
+def code(page: Path) -> Iterator[str]:
+    """What stands in code font: each span, and each line of a block, those that go on joined."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text(encoding="utf-8"))
+    yield from SPAN.findall(text)
+    yield from re.findall(r"^ {4,}(\S.*)$", text, re.MULTILINE)
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+
+
+def test_every_message_and_field_of_the_log_is_listed():
+    """No other, and each with the fields that the code gives it."""
+    listed = {cells[0].strip("`"): set(SPAN.findall(cells[1])) for cells in rows(TELEMETRY, "Log messages")}
+
+    assert set(listed) == set(messages())
+    assert {name: fields for name, fields in listed.items() if not fields <= messages()[name]} == {}
+    assert {name: fields for name, fields in messages().items() if not fields - {"open_seconds"} <= listed[name]} == {}
+
+
+def test_every_metric_is_listed():
+    """No other."""
+    listed = [name for cells in rows(TELEMETRY, "Metrics") for name in SPAN.findall(cells[0])]
+
+    assert sorted(listed) == sorted(metrics())
+
+
+def test_queries_ask_for_what_is_logged():
+    """A query for another text or field finds nothing at 3 a.m."""
+    queries = re.findall(r"^ {4}(fields .+)$", RUNBOOK, re.MULTILINE)
+    wrong = []
+    for query in queries:
+        asked = re.findall(r'message = "([^"]+)"', query)
+        wanted = {field.strip() for field in query.partition("|")[0].removeprefix("fields ").split(",")}
+        known = set().union(*(messages().get(message, set()) for message in asked or messages()))
+        wrong += [message for message in asked if message not in messages()]
+        wrong += sorted(wanted - known - BUILT_IN)
+
+    assert len(queries) >= 4
+    assert wrong == []
+
+
+def test_metrics_and_alarms_that_a_page_names_exist():
+    """Wherever the text calls them so."""
+    template = yaml.safe_load((ROOT / "build" / "hub" / "template.yaml").read_text(encoding="utf-8"))
+    alarms = {name for name, it in template["Resources"].items() if it["Type"] == "AWS::CloudWatch::Alarm"}
+    text = "\n".join(page.read_text(encoding="utf-8") for page in GUIDES)
+
+    assert set(re.findall(r"metric `(\w+)`", text)) - metrics() == set()
+    assert set(re.findall(r"`(\w+Alarm)`", text)) - alarms == set()
+
+
+@cache
+def commands() -> dict[tuple[str, ...], set[str]]:
+    """Each command of ami-promoter that a page tells people to type -> the options that it tells them to give."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for page in GUIDES:
+        for line in code(page):
+            for words, rest in COMMAND.findall(line):
+                command = tuple(words.split()[:2])
+                found.setdefault(command, set()).update(re.findall(r"(?<![\w-])--[a-z][a-z-]+", rest.partition("#")[0]))
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(commands()), ids=" ".join)
+def test_commands_that_a_page_names_exist(command, monkeypatch, capsys):
+    """With the options that stand there."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["ami-promoter", *command, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("ami_promoter", run_name="__main__")
+    said = capsys.readouterr()
+
+    assert ended.value.code in (0, None), said.err
+    assert [option for option in commands()[command] if option not in said.out] == []
+
+
+def test_parameters_that_a_page_sets_exist():
+    """``Name=value`` in code font, and in the commands to deploy."""
+    known = {name for template in templates_docs.templates() for name in template.content["Parameters"]}
+    given = {
+        name
+        for page in GUIDES
+        if page.parent.name in {"guide", "operations"}
+        for line in code(page)
+        if line[0].isupper() or "parameter-overrides" in line
+        for name in re.findall(r"(?:^|(?<=\s))([A-Z][A-Za-z]+)=", line.rpartition("--parameter-overrides")[2])
+    }
+
+    assert len(given) > 8
+    assert given - known == set()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_exist(page):
+    """From the repository's root, from chalicelib, or, for a test's bare name, anywhere below tests."""
+    named = {
+        name
+        for span in SPAN.findall(page.read_text(encoding="utf-8"))
+        if (name := span.removesuffix(":")) and FILE.fullmatch(name) and not name.startswith(MADE)
+    }
+    lost = {
+        name
+        for name in named
+        if not any(any(folder.glob(name)) for folder in (ROOT, ROOT / "chalicelib"))
+        and ("/" in name or not any((ROOT / where).rglob(name) for where in ("tests", "tools", "chalicelib")))
+    }
+
+    assert sorted(lost) == []
