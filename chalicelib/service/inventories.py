@@ -57,7 +57,7 @@ class Inventories:
             after = self._listed(inventory.begun(record))
         elif record.to_remove:
             after = self._removed(inventory.removal_begun(record), time_left)
-        if after == record and not (stored.astir and after.due_at is None):
+        if after == record and not (stored.scheduled is not None and after.due_at is None):
             return False
         if not self._records.save(stored, Write(key, "open", plain(after), after.due_at), (), self._clock()):
             self._bell.ring(key, f"more:{self._clock()}")

@@ -98,7 +98,7 @@ def test_a_record_of_a_newer_version_or_one_long_past_is_not_guessed_at(table, w
     with pytest.raises(why, match=r"schema \d"):
         records.begin(DELIVERY)
     assert issubclass(why, ParkRecord)
-    assert records.note(DELIVERY, {"cancel": "1:x"}, NOW).found
+    assert records.note(DELIVERY, {"cancel": "1:x"}, NOW)
     assert body_of(table, DELIVERY) == {"ami": AMI}
 
 
