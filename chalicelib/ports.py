@@ -565,7 +565,10 @@ class TargetAccount(Protocol):
         ...
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
-        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
+        """Return the roles that are not there, as far as may be seen.
+
+        Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
+        """
         ...
 
     def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:

@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
-TARGET_ROLES = {"Role": "target role", "ForwardRole": "target forwarding role"}
+TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
 ORGANIZATION_ROLES = {"Role": "organization read role"}
 ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES}
 """Templates for other accounts -> their roles, by logical id."""
@@ -26,7 +26,7 @@ INTRO = """\
 
 Who may do what, and why.
 Each function has a role of its own with one written policy (`.chalice/policies/`); nothing is generated or guessed.
-The role in a target is in `deploy/target.yaml`.
+The roles in a target are in `deploy/target.yaml`.
 That in an organisation's management account is in `deploy/organization.yaml`.
 The tables are generated from these files (`make docs`); the reasons stand in `.chalice/policies/reasons.yaml`.
 
@@ -34,7 +34,8 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
   whom the units of an organisation have (`-members`), which `discover` alone may write.
 - A function that hears events writes nothing: it sends a message that names a record, and reads look-ups at most.
 - Only `discover` may read an organisation, and nobody may change one.
-- Only `act` may enter a target; only `settle` may open or close a share. No function may do both.
+- Only `act` may copy and register in a target; only `settle` may open or close a share. No function may do both.
+  `settle` enters a target by a role that makes grants for service-linked roles and nothing else.
 - In a target, `act` narrows each session to one delivery's resources by a session policy.
 - A snapshot can be made public by none of them.
 - A key policy can be changed by `settle` alone, and only those of the keys in the parameter `PolicyKeyArns`, which is
@@ -60,7 +61,9 @@ class Statement:
     resources: tuple[Any, ...]
     condition: Mapping[str, Any]
     denied: bool = False
-    """The actions are denied, and on all resources but these."""
+    """The actions are denied."""
+    all_but: bool = False
+    """On all resources but these."""
 
 
 def statements() -> Iterator[Statement]:
@@ -104,7 +107,7 @@ def page() -> str:
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
-            ("all but " if statement.denied else "")
+            ("all but " if statement.all_but else "")
             + "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
             "<br>".join(_conditions(statement.condition, own)),
             reason(statement, known) or "**nobody said**",
@@ -118,7 +121,8 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
         choices = written.get("Fn::If", [written])
         item = next(one for one in choices if isinstance(one, Mapping) and "Sid" in one)
         actions, denied = item["Action"], item["Effect"] == "Deny"
-        resources = _leaves(item["NotResource"]) if denied else item["Resource"]
+        all_but = "NotResource" in item
+        resources = _leaves(item["NotResource"]) if all_but else item["Resource"]
         yield Statement(
             role,
             item["Sid"],
@@ -126,6 +130,7 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
             tuple(resources if isinstance(resources, list) else [resources]),
             item.get("Condition", {}),
             denied,
+            all_but,
         )
 
 
@@ -160,6 +165,7 @@ def _readable(value: Any, own: str) -> str:
         "${HubAccountId}": "HUB",
         "${AWS::AccountId}": own,
         "${TargetRoleName}": "AmiCopyRole",
+        "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
         "${PolicyKeyArns}": "PolicyKeyArns",

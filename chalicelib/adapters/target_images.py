@@ -14,6 +14,7 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.image import SourceImage
 from chalicelib.core.tagging import image_tags, our_tags, snapshot_tags
+from chalicelib.core.targets import grant_role
 from chalicelib.ports import Refusal
 
 GONE = (
@@ -68,10 +69,11 @@ class WholeImages(TargetSessions):
                 ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
-        """See the port. Where IAM may not be asked, KMS says it when the grant is made."""
+        """See the port. Where IAM may not be asked, the refusal of the grant says it."""
         iam = self._client("iam", "roles", delivery)
+        copies_with, _ = self._role(delivery.target.account) or (delivery.target.role_name, "")
         missing = []
-        for role in delivery.target.service_linked_roles:
+        for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
             try:
                 with self._told("GetRole", f"{delivery.where}, {role}"):
                     iam.get_role(RoleName=role.rpartition("/")[2])
