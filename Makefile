@@ -66,10 +66,10 @@ site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a bro
 	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 		--conf-dir docs --doctree-dir build/site-doctrees . build/site
 
-pytest: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests
+pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests
 	$(BIN)/pytest -n 2 --dist worksteal
 
-coverage: $(VENV) $(VENV_AWS) $(VENV_MINISTACK) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
+coverage: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests and show what they cover; slower by a third
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term
 
 soak: $(VENV) $(PACKAGE) ## Try new cases for so long: make soak MINUTES=30; exits with 1 and the story of what failed

@@ -214,8 +214,11 @@ def alive(record: Record | None, episode: int) -> bool:
 
 
 def holds(resource: str, holding: Holding, record: Record | None) -> bool:
-    """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI."""
-    if record is not None and record["_item"].get("state") == State.DELIVERED and addresses.at_home(resource):
+    """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI.
+
+    There one that was delivered holds for all AMIs (``own_keys``); what of a lost record was delivered nobody knows.
+    """
+    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == State.DELIVERED):
         return holding.stands
     return alive(record, holding.episode)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from ami_promoter.aws import Connection, Trouble
 from ami_promoter.receivers import Receivers, receivers
-from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.faults import Fault
 

@@ -74,7 +74,7 @@ class Inventories:
         record, now = Inventory(*place), int(self._clock())
         body = codec.encode(record)
         body.pop("hints")
-        self._records.create(Write(record.key, "open", body, now), now)
+        self._records.create(Write(record.key, record.state.value, body, now), now)
         self._records.note(record.key, {LOOK: run}, now)
 
     def _answers(self, places: Iterable[Place], run: str) -> dict[Place, Target]:

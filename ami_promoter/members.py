@@ -9,12 +9,11 @@ from typing import Any
 from ami_promoter.arguments import Call
 from ami_promoter.aws import Connection, Trouble
 from ami_promoter.report import Report, moment
-from chalicelib.adapters.members_table import MembersTable
-from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.adapters.dynamo.members_table import MembersTable
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.departures import Book
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.ports import Refusal
 
 
 def run(call: Call, region: str) -> Report:

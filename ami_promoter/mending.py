@@ -100,7 +100,7 @@ class Mender:
             closed_at=None,
             closed_blind=False,
             fault=None,
-            notified=frozenset(),
+            answered=before.asked,
             tries=0,
             next_try=now + mend.wait,
         )
@@ -114,7 +114,7 @@ class Mender:
         before = self._share(resource, holder_key)
         if before is None or before.version != version or before.state is not State.OPEN:
             return MOVED_ON
-        gone = replace(before, state=State.CLOSED, closed_at=now, notified=frozenset(), tries=0, next_try=now)
+        gone = replace(before, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
         if not self._ledger.put_right(gone, f"found closed ({BY})", now):
             return MOVED_ON
         self.wake(resource)

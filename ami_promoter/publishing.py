@@ -14,7 +14,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ami_promoter.aws import Connection, Trouble
-from chalicelib.adapters.targets_table import CURRENT, POINTERS, Current, TargetsDamaged, TargetsTable, partition
+from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
+from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets import Directory, digest_of, to_items
 
 KEEP = 5

@@ -11,6 +11,7 @@ from ami_promoter.aws import Connection, Trouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.image import SourceImage
 from chalicelib.core.share import Holding
 
 TRIES = 8
@@ -105,6 +106,14 @@ class Reader:
         """Read one AMI's promotion; None if there is none."""
         item = self._table.get(addresses.promotion(ami))
         return None if item is None else _record(item)
+
+    def source_image(self, ami: str) -> SourceImage | None:
+        """Read what was known of a source when it was examined; None where that is not there, or damaged."""
+        item = self._table.get(addresses.source_image(ami))
+        try:
+            return None if item is None else SourceImage.from_json(json.loads(item["body"]))
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def children(self, ami: str) -> list[Record]:
         """Read a promotion's notes of its deliveries."""

@@ -13,8 +13,10 @@ from ami_promoter.aws import Connection
 from ami_promoter.records import Reader, Record, holdings
 from ami_promoter.report import Report, moment
 from chalicelib.core import addresses, codec
-from chalicelib.core.delivery.model import State
+from chalicelib.core.delivery import permissions
+from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage
 from chalicelib.core.share import Share, hard_end
 
 OPEN = ("opening", "open", "closing")
@@ -67,7 +69,7 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
     read = reader.many(by_place)
     found = (_with_place(read[place], child) for place, child in by_place.items() if place in read)
     deliveries = sorted(found, key=_place)
-    shares = _open_shares(reader, deliveries)
+    shares = _open_shares(reader, ami, deliveries)
     data = {
         **_promotion(record, children),
         "faults": record.get("faults", []),
@@ -77,9 +79,11 @@ def _one(reader: Reader, connection: Connection, ami: str) -> Report:
     return Report(tuple(_page(data, _counts(_states(children)), connection)), data)
 
 
-def _open_shares(reader: Reader, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
+def _open_shares(reader: Reader, ami: str, deliveries: Sequence[Record]) -> list[dict[str, Any]]:
     """The shares these deliveries have held that may be open still, whoever holds them now."""
-    places = [(resource, f"share#{holder}") for d in deliveries for resource, holder in _shares(d)]
+    source = reader.source_image(ami)
+    held = (place for d in deliveries for place in (_over(d, source) if d.get("state") in ENDED else _shares(d)))
+    places = [(resource, f"share#{holder}") for resource, holder in held]
     found = sorted(reader.many(places).items())
     return [open_share(pk, share) for (pk, _), share in found if share.get("state") in OPEN]
 
@@ -89,6 +93,17 @@ def _shares(delivery: Record) -> Iterator[tuple[str, str]]:
     for share in delivery.get("shares", ()):
         if str(share.get("resource")).count("#") >= RESOURCE:
             yield str(share["resource"]), str(share.get("holder"))
+
+
+def _over(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that it can have held: one that is over has no list of its own."""
+    try:
+        over = codec.decode(Delivery, {name: value for name, value in delivery.items() if name != "_item"})
+    except ValueError:  # damaged
+        return
+    snapshots = () if source is None else snapshots_of(source)
+    for share in permissions.needed(replace(over, snapshots=snapshots)):
+        yield share.resource, share.holder
 
 
 def open_share(pk: str, share: Record) -> dict[str, Any]:
@@ -179,19 +194,10 @@ def _delivery(record: Record) -> dict[str, Any]:
             for copy in record.get("copies", ())
         ],
         "faults": record.get("faults", []),
-        "waits_for": record.get("trouble") or _hindrance(record),
+        "waits_for": record.get("trouble") or record.get("blocked"),
         "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])],
         "parked": record["_item"].get("parked", ""),
     }
-
-
-def _hindrance(record: Record) -> dict[str, Any] | None:
-    """Return what keeps one of its shares from opening, as the ledger has told it."""
-    said = (record["_item"].get(f"in:{addresses.share_hint(*place)}", "") for place in _shares(record))
-    waits = next((text for text in said if text.startswith(f"{record.get('episode')}:waits:")), None)
-    if waits is None or record.get("state") != State.OPENING:
-        return None
-    return dict(zip(("code", "where", "what", "cure"), waits.split(":", 2)[2].split("\x1f"), strict=False))
 
 
 def _page(data: Mapping[str, Any], counts: str, connection: Connection) -> Iterator[str]:

@@ -9,36 +9,42 @@ from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
-from chalicelib.adapters.doors import GrantDoor, ImageDoor, KeyGrants, SnapshotDoor
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.inventory import AwsInventory
-from chalicelib.adapters.members_table import MembersTable
-from chalicelib.adapters.notices import SnsNotices
-from chalicelib.adapters.organisation import AwsOrganisation
-from chalicelib.adapters.policy_door import PolicyDoor
-from chalicelib.adapters.rings import SqsRings
-from chalicelib.adapters.role_door import RoleDoor
-from chalicelib.adapters.sessions import Sessions
-from chalicelib.adapters.source import HubSource
-from chalicelib.adapters.target import AwsTarget
-from chalicelib.adapters.targets_table import TargetsTable
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
+from chalicelib.adapters.ec2.hub_images import HubSource
+from chalicelib.adapters.ec2.inventory import AwsInventory
+from chalicelib.adapters.ec2.launch_permissions import LaunchPermissions
+from chalicelib.adapters.ec2.snapshot_permissions import SnapshotPermissions
+from chalicelib.adapters.ec2.target_images import AwsTargetImages
+from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+from chalicelib.adapters.iam import AwsTargetRoles
+from chalicelib.adapters.kms.grants import GrantListing, KeyGrants
+from chalicelib.adapters.kms.key_policies import PolicyStatements
+from chalicelib.adapters.kms.role_grants import RoleGrants
+from chalicelib.adapters.kms.target_keys import AwsTargetKeys
+from chalicelib.adapters.organizations import AwsOrganisation
+from chalicelib.adapters.sns import SnsNotices
+from chalicelib.adapters.sqs import SqsRings
+from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.organisation import Organisation
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
-from chalicelib.ports import Door
+from chalicelib.ports import PermissionAdapter
 from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
-from chalicelib.service.codecs import DELIVERIES, PROMOTIONS
+from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
-from chalicelib.service.inventories import Inventories
+from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.service.members import Members
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
@@ -147,21 +153,20 @@ class Application:
     @cached_property
     def deliveries(self) -> Runner[Any, Any, Any]:
         """See Services."""
+        settings = self._settings
+        tag, region = settings.trigger_tag, settings.region
+        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
         ports = DeliveryPorts(
             slots=DynamoSlotLeases(self._table),
             ledger=self._ledger,
             children=DynamoChildren(self._table),
             targets=self._targets,
-            target=AwsTarget(
-                self._sessions,
-                self._targets,
-                self._settings.partition,
-                self._settings.trigger_tag,
-                self._settings.region,
-            ),
+            snapshots=AwsTargetSnapshots(sessions, tag, region),
+            images=AwsTargetImages(sessions, tag, region),
+            keys=AwsTargetKeys(sessions, self._sessions, region),
+            roles=AwsTargetRoles(sessions),
             notices=self._notices,
         )
-        settings = self._settings
         executor = DeliveryExecutor(
             self._records,
             self._bell,
@@ -190,15 +195,16 @@ class Application:
     @cached_property
     def grant_audit(self) -> GrantAudit:
         """See Services."""
-        grants = KeyGrants(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
+        grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         region = self._settings.region
         return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
 
     @cached_property
-    def inventories(self) -> Inventories:
+    def inventories(self) -> Runner[Any, Any, Any]:
         """See Services."""
         target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
-        return Inventories(self._records, target, self._bell, now, self._telemetry)
+        executor = InventoryExecutor(self._records, target)
+        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._bell, now, self._telemetry)
 
     @cached_property
     def baseline_notice(self) -> BaselineNotice:
@@ -214,18 +220,18 @@ class Application:
         """See Services."""
         hub, region = self._settings.hub_account, self._settings.region
         where = f"account {hub} (hub), {region}"
-        doors: Mapping[str, Door] = {
-            "snapshot": SnapshotDoor(self._sessions, where),
-            "image": ImageDoor(self._sessions, where),
-            "key": GrantDoor(self._sessions, where, region),
-            "role": RoleDoor(self._sessions, self._targets, hub, region),
-            "policy": PolicyDoor(self._sessions, self._ledger, hub, region),
+        adapters: Mapping[str, PermissionAdapter] = {
+            "snapshot": SnapshotPermissions(self._sessions, where),
+            "image": LaunchPermissions(self._sessions, where),
+            "key": KeyGrants(self._sessions, where, region),
+            "role": RoleGrants(self._sessions, self._targets, hub, region),
+            "policy": PolicyStatements(self._sessions, self._ledger, hub, region),
         }
         settings = self._settings
         entitlements = LiveEntitlements(
             self._records, self._source, self._targets, now, settings.hub_account, settings.region
         )
-        return ShareWorker(self._records, self._ledger, doors, entitlements, self._bell, now, self._telemetry)
+        return ShareWorker(self._records, self._ledger, adapters, entitlements, self._bell, now, self._telemetry)
 
 
 _application: list[Application] = []

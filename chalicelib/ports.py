@@ -1,4 +1,7 @@
-"""What the service needs from the world, in our words. Each port has its adapter in ``adapters/``."""
+"""What the service needs from the world, in our words. Each port has its adapter in ``adapters/``.
+
+What they raise stands in ``core/errors.py``; what is not there is raised as boto3 raises it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
+from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.faults import Fault
@@ -21,21 +24,6 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Holding, Share
 from chalicelib.core.targets import AppliedFile
 from chalicelib.core.wakes import Wake
-
-
-class Refusal(Exception):
-    """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
-
-    def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
-        super().__init__(str(fault))
-        self.why = why
-        self.fault = fault
-        self.unknown = unknown
-
-
-class LostRace(Exception):
-    """Somebody else wrote first: read again and decide again."""
-
 
 # --- records ---------------------------------------------------------------------------------------------------------
 
@@ -184,7 +172,11 @@ class Records(Protocol):
         ...
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        """Read all such items of a partition."""
+        """Read all such items of a partition. Raises Unreadable, or NewerSchema, for one of a form not read here."""
+        ...
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """Read all such items of a partition; one of a form that is not read here comes without its body."""
         ...
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
@@ -249,7 +241,7 @@ class Ledger(Protocol):
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
         """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
 
-        The link of a standing one is written before.
+        One that was not there counts ``asked`` up. The link of a standing one is written before.
         """
         ...
 
@@ -265,11 +257,15 @@ class Ledger(Protocol):
         """Read the shares of a resource that are open, or that somebody wants open."""
         ...
 
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        """Read single shares of several resources, in as few calls as may be: each by resource and ``holder_key``."""
+        ...
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """Write the worker's side of these shares and their history. Raises LostRace.
 
-        ``unheld``: only if those that had no holding when they were read have none now. What was ``damaged`` among
-        their holdings is taken out.
+        ``unheld``: only if nobody has come to hold them since they were read. What was ``damaged`` among their holdings
+        is taken out.
         """
         ...
 
@@ -421,13 +417,6 @@ class Targets(Protocol):
         """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
         ...
 
-    def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """Return those of these that may receive anything, read consistently (law 8).
-
-        Accounts that the applied file lists or a unit of it has, and ARNs of units that the applied file names.
-        """
-        ...
-
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
         ...
@@ -501,42 +490,17 @@ class MembersBook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class TargetView:
-    """What the checks see in a target."""
-
-    key: KeyFacts | None
-    key_trouble: str
-    """AWS's words where the key could not be described."""
-    named: tuple[ShownImage, ...]
-    """The AMIs that bear the name which the new one is to have."""
-    copies: tuple[SeenCopy, ...]
-    """The snapshots that bear the delivery's tag."""
-    keys_seen: Mapping[str, str] = field(default_factory=dict)
-    """No key access of ours: each source key's ARN and "" where the role may describe it, else AWS's words."""
-
-
-@dataclass(frozen=True, slots=True)
 class SeenImage:
     """The new AMI as DescribeImages and DescribeImageAttribute show it; ``raw`` None: not there."""
 
     raw: Mapping[str, Any] | None
     attributes: Mapping[str, Mapping[str, Any]]
-    copies: tuple[SeenCopy, ...] = ()
-    """The snapshots that bear the delivery's tag, where it does not know its copies by their ids."""
 
 
-class TargetAccount(Protocol):
-    """One target, under its role, with a session narrowed to one delivery. Every method may raise Refusal."""
+class TargetSnapshots(Protocol):
+    """Snapshots in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
 
-    def check(self, delivery: Delivery) -> TargetView:
-        """Look at key, name, and what is ours already."""
-        ...
-
-    def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
-        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
-        ...
-
-    def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot there that bears the delivery's tag."""
         ...
 
@@ -544,60 +508,76 @@ class TargetAccount(Protocol):
         """Describe these copies; one that is not shown is not returned."""
         ...
 
-    def start_copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
+    def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
+        ...
+
+    def tag(self, delivery: Delivery, image: SourceImage) -> None:
+        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
+        ...
+
+    def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        """Delete these; one that is gone is no error."""
+        ...
+
+
+class TargetImages(Protocol):
+    """AMIs in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
+
+    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
+        ...
+
+    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs there that bear the delivery's tag, whatever their names."""
+        ...
+
+    def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
+        """Read the new AMI whole."""
         ...
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
         ...
 
-    def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
+    def copy(self, delivery: Delivery, image: SourceImage) -> str:
         """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
-        ...
-
-    def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """Deregister the delivery's failed AMI, then delete these snapshots; what is gone is no error."""
-        ...
-
-    def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
-        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
-        ...
-
-    def missing_roles(self, delivery: Delivery) -> Sequence[str]:
-        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
-        ...
-
-    def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
-        ...
-
-    def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """List the AMIs there that bear the delivery's tag, whatever their names."""
-        ...
-
-    def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        """Read the new AMI whole."""
         ...
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """EnableImageDeprecation (``at``: ISO 8601)."""
         ...
 
-    def remove(self, delivery: Delivery, images: Sequence[str], snapshots: Sequence[str]) -> Fault | None:
-        """Deregister these AMIs and delete these snapshots, each apart from the others; what is gone is no error.
+    def deregister(self, delivery: Delivery, image: str) -> None:
+        """Deregister this AMI; that it is gone is no error."""
+        ...
 
-        Returns the last removal that was refused.
+
+class TargetKeys(Protocol):
+    """KMS keys that a delivery needs. Every method may raise Refusal."""
+
+    def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
+        """Return what DescribeKey says of the target's key, or None and AWS's words where it refuses."""
+        ...
+
+    def source_keys(self, delivery: Delivery) -> Mapping[str, str]:
+        """Describe the source's keys under the role in the target, where the hub opens none (``key_access: none``).
+
+        Returns each key's ARN and "" where the role may describe it, else AWS's words.
         """
         ...
 
-    def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """Delete these; one that is gone is no error."""
+    def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
         ...
 
 
-class StaleCursor(Refusal):
-    """A listing cannot go on where it stopped: its cursor is not known any longer."""
+class TargetRoles(Protocol):
+    """Roles in one target. May raise Refusal."""
+
+    def missing(self, delivery: Delivery) -> Sequence[str]:
+        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
+        ...
 
 
 class TargetInventory(Protocol):
@@ -618,7 +598,7 @@ class TargetInventory(Protocol):
         ...
 
 
-class Door(Protocol):
+class PermissionAdapter(Protocol):
     """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
 
     batch: int

@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import Caller
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.api import Caller, Clock
 
 SECRET = "sandbox-secret"
 """Every secret access key. The sandbox listens on 127.0.0.1 and does not check signatures."""
@@ -24,8 +21,8 @@ class Accounts:
     An account needs no setting up: its root's key is ``AKIA`` + account id + ``ROOT``, in every world.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._callers: dict[str, tuple[Caller, str | None]] = {}
         self._numbers = itertools.count(1)
         self.closed: set[str] = set()
@@ -60,7 +57,7 @@ class Accounts:
             access_key=key,
             role_arn=role_arn,
             session_policies=tuple(policies),
-            expires=expires or self._world.now + LONGEST_LAMBDA_SESSION,
+            expires=expires or self._clock.now + LONGEST_LAMBDA_SESSION,
             function=function,
         )
         self._callers[key] = (caller, token)

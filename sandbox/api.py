@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,18 @@ class Service(Protocol):
         ...
 
 
-class Part(Protocol):
-    """Anything a world is made of; made once per world."""
+class Clock(Protocol):
+    """Virtual time; the kernel is that."""
 
-    def __init__(self, world: World) -> None: ...
+    @property
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        ...
+
+    def after(self, seconds: float, what: Callable[[], object], label: str) -> object:
+        """Let ``what`` happen in some virtual seconds."""
+        ...
+
+    def elapse(self, seconds: float) -> None:
+        """Let a while pass, as an AWS call does."""
+        ...

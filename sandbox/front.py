@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from sandbox.accounts import SECRET
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
-
-    from sandbox.world import World
+from sandbox.gateway import Gateway
+from sandbox.kernel import Kernel
 
 ADDRESS = "127.0.0.1"
 
@@ -27,13 +25,20 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
+class Served(Protocol):
+    """A world."""
+
+    kernel: Kernel
+    gateway: Gateway
+
+
 class Front:
     """Serves a world's gateway. Each request waits for its turn, so that still one thread runs at a time.
 
     A context manager; ``url`` is the endpoint. Port 0 takes a free one.
     """
 
-    def __init__(self, world: World, port: int = 0) -> None:
+    def __init__(self, world: Served, port: int = 0) -> None:
         self._world = world
         self._server = make_server(ADDRESS, port, self._answer, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="front", daemon=True)

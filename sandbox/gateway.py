@@ -5,17 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sandbox import moto_backend, protocol
-from sandbox.api import AwsError, Call
-from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.api import Caller
-    from sandbox.protocol import Request, Response
-    from sandbox.world import World
+from sandbox.accounts import Accounts
+from sandbox.api import AwsError, Call, Caller, Clock, Service
+from sandbox.iam.authorisation import Authorisation
+from sandbox.protocol import Request, Response
+from sandbox.rules import Rules, rule
 
 EXPIRED = rule(
     "expired-credentials-refused",
@@ -36,12 +34,25 @@ class Gateway:
 
     ``before`` runs when a call has arrived and before anything is checked, ``after`` when it has had its effect or was
     refused, and before its answer goes out. A hook may raise AwsError to refuse the call, or what kills its caller, and
-    may let virtual time pass.
+    may let virtual time pass. Each call is added to ``calls`` when it arrives.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(
+        self,
+        clock: Clock,
+        rules: Rules,
+        accounts: Accounts,
+        authorisation: Authorisation,
+        services: Sequence[Service],
+        calls: list[Call],
+    ) -> None:
+        self._clock = clock
+        self._rules = rules
+        self._accounts = accounts
+        self._authorisation = authorisation
+        self._services = {service.name: service for service in services}
         self._ids = itertools.count(1)
+        self._calls = calls
         self.before: list[Callable[[Call], None]] = []
         self.after: list[Callable[[Call], None]] = []
 
@@ -53,43 +64,43 @@ class Gateway:
         request_id = f"00000000-0000-4000-8000-{next(self._ids):012d}"
         try:
             request = protocol.parse(method, url, headers, body)
-        except AwsError as fault:
-            return protocol.error("sts", protocol.family(headers), fault, request_id)
+        except AwsError as refused:
+            return protocol.error("sts", protocol.family(headers), refused, request_id)
         try:
             caller = self._authenticate(request)
-        except AwsError as fault:
-            return protocol.error(request.service, request.protocol, fault, request_id)
-        world = self._world
-        call = Call(caller, request.service, request.operation, request.params, request.region, world.now, request_id)
+        except AwsError as refused:
+            return protocol.error(request.service, request.protocol, refused, request_id)
+        call = Call(
+            caller, request.service, request.operation, request.params, request.region, self._clock.now, request_id
+        )
         return self._perform(call, request)
 
     def _perform(self, call: Call, request: Request) -> Response:
-        world = self._world
-        world.calls.append(call)
+        self._calls.append(call)
         try:
             for hook in self.before:
                 hook(call)
-            call.at = world.now
-            world.iam.authorise(call)
+            call.at = self._clock.now
+            self._authorisation.check(call)
             answer = self._answer(call, request)
-        except AwsError as fault:
-            answer = self._refused(call, request, fault)
+        except AwsError as refused:
+            answer = self._refused(call, request, refused)
         try:
             for hook in self.after:
                 hook(call)
-        except AwsError as fault:
-            answer = self._refused(call, request, fault)
+        except AwsError as refused:
+            answer = self._refused(call, request, refused)
         return answer
 
     @staticmethod
-    def _refused(call: Call, request: Request, fault: AwsError) -> Response:
-        call.error = fault.code
-        return protocol.error(request.service, request.protocol, fault, call.request_id)
+    def _refused(call: Call, request: Request, refused: AwsError) -> Response:
+        call.error = refused.code
+        return protocol.error(request.service, request.protocol, refused, call.request_id)
 
     def _answer(self, call: Call, request: Request) -> Response:
-        if call.service == "ec2" and call.params.get("DryRun") and self._world.rules.on(DRY_RUN):
+        if call.service == "ec2" and call.params.get("DryRun") and self._rules.on(DRY_RUN):
             raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
-        service = self._world.services.get(call.service)
+        service = self._services.get(call.service)
         handler = service.operations().get(call.operation) if service is not None else None
         if handler is not None:
             call.result = handler(call)
@@ -101,10 +112,10 @@ class Gateway:
         return answer
 
     def _authenticate(self, request: Request) -> Caller:
-        caller = self._world.accounts.find(request.access_key, request.token)
+        caller = self._accounts.find(request.access_key, request.token)
         if caller is None:
             raise _refusal(request, "InvalidClientTokenId", UNKNOWN_KEY)
-        if caller.expires is not None and self._world.now >= caller.expires and self._world.rules.on(EXPIRED):
+        if caller.expires is not None and self._clock.now >= caller.expires and self._rules.on(EXPIRED):
             raise _refusal(request, "ExpiredToken", "The security token included in the request is expired")
         return caller
 

@@ -18,13 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import Protocol, SupportsIndex
 from weakref import WeakKeyDictionary
 
-from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.rules import Rules, rule
 
 PATIENCE = 120.0
 """Real seconds that a strand may hold the baton before it is called stuck."""
@@ -41,6 +38,14 @@ _belongs: WeakKeyDictionary[threading.Thread, Strand] = WeakKeyDictionary()
 
 class Killed(BaseException):
     """Raised in a strand that was killed, at each call it still tries. No ``except Exception`` catches it."""
+
+
+class ProcessClock(Protocol):
+    """The clock of this process."""
+
+    def shift(self, delta: timedelta) -> None:
+        """Move it on."""
+        ...
 
 
 class Timer:
@@ -80,7 +85,7 @@ class Strand:
         self.killed: str | None = None
         self.done = False
         self.error: BaseException | None = None
-        """What escaped from ``what``: a fault of the sandbox, raised again in the driver."""
+        """What escaped from ``what``: an error of the sandbox, raised again in the driver."""
         self.deadline: Timer | None = None
         """Cancelled when it ends."""
         self.ended: Callable[[], object] = lambda: None
@@ -168,12 +173,13 @@ class Strand:
 class Kernel:
     """The clock, the heap of what is due, and the baton of one world."""
 
-    def __init__(self, world: World) -> None:
-        self.random = Random(world.seed)
+    def __init__(self, seed: int, start: datetime, rules: Rules) -> None:
+        self.random = Random(seed)
         self.current: Strand | None = None
         """The strand that holds the baton; None while the driver has it."""
-        self._world = world
-        self._now = world.start
+        self._rules = rules
+        self._process: ProcessClock | None = None
+        self._now = start
         self._heap: list[tuple[datetime, int, Timer]] = []
         self._order = itertools.count()
         self._door = threading.RLock()
@@ -188,7 +194,7 @@ class Kernel:
     @property
     def strict(self) -> bool:
         """Whether who was killed can make no other call."""
-        return self._world.rules.on(DEAD)
+        return self._rules.on(DEAD)
 
     def at(self, when: datetime, what: Callable[[], object], label: str) -> Timer:
         """Let ``what`` happen at a time (now, if that is past). Things due at one time keep the order they came in."""
@@ -266,8 +272,8 @@ class Kernel:
             yield
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
-        """While this lasts, ``time.sleep`` in the driver and in strands lets virtual time pass.
+    def installed(self, process: ProcessClock) -> Iterator[None]:
+        """While this lasts, the process's clock follows, and ``time.sleep`` in the driver and in strands takes no time.
 
         (botocore sleeps between its retries. Leaving kills all strands that are left.) A thread that a strand starts
         belongs to it.
@@ -287,6 +293,7 @@ class Kernel:
                 _belongs[thread] = strand
             start_thread(thread)
 
+        self._process = process
         time.sleep = sleep
         threading.Thread.start = start  # type: ignore[method-assign, assignment]
         try:
@@ -295,6 +302,7 @@ class Kernel:
             time.sleep = _sleep
             threading.Thread.start = start_thread  # type: ignore[method-assign]
             self._dismiss()
+            self._process = None
 
     def _ask(self, until: Callable[[], object]) -> bool:
         self._frozen = True
@@ -324,8 +332,8 @@ class Kernel:
     def _move(self, when: datetime) -> None:
         if when <= self._now:
             return
-        if self._world.clock is not None:
-            self._world.clock.shift(when - self._now)
+        if self._process is not None:
+            self._process.shift(when - self._now)
         self._now = when
 
     def _dismiss(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from moto.core.serialize import (
+from sandbox.moto_parts import (
     AttributePickerContext,
     DefaultAttributePicker,
     ResponseSerializer,

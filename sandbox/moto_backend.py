@@ -7,27 +7,18 @@ or servers.
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-# Read when moto is first imported: without them its 1,301 images answer every unfiltered call, ...
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-# ... and botocore's account endpoints match no URL of moto's.
-os.environ.setdefault("AWS_ACCOUNT_ID_ENDPOINT_MODE", "disabled")
-
-from moto import backends
-from moto.core.base_backend import BackendDict
-from moto.core.request import Request as MotoRequest
 from werkzeug.exceptions import HTTPException
 
-from sandbox import protocol
+from sandbox import moto_dynamodb, protocol
 from sandbox.api import AwsError
-
-if TYPE_CHECKING:
-    from sandbox.protocol import Request, Response
+from sandbox.moto_parts import BackendDict, backends
+from sandbox.moto_parts import Request as MotoRequest
+from sandbox.protocol import Request, Response
 
 ANY_ACCOUNT = "123456789012"
 """Handlers are the same in all accounts; one has to be named to get at them."""
@@ -53,8 +44,8 @@ def handle(request: Request, account: str) -> Response:
     made = MotoRequest.from_primitives(request.method, url, sent, request.body)
     try:
         status, answered, content = handler(made, made.raw_url, made.headers)
-    except HTTPException as fault:
-        status, answered, content = fault.code or 500, dict(fault.get_headers()), fault.get_body()
+    except HTTPException as refused:
+        status, answered, content = refused.code or 500, dict(refused.get_headers()), refused.get_body()
     except NotImplementedError as missing:
         raise AwsError("NotImplemented", f"neither the sandbox nor moto plays this call: {missing}", 501) from missing
     plain = {str(name): str(value) for name, value in answered.items()}
@@ -72,8 +63,6 @@ def _path(request: Request) -> str:
 @functools.cache
 def _handlers(service: str) -> tuple[tuple[re.Pattern[str], Handler], ...]:
     if service == "dynamodb":
-        from sandbox import moto_dynamodb
-
         moto_dynamodb.patch()
     try:
         by_account: Any = backends.get_backend(service)  # type: ignore[call-overload]

@@ -9,19 +9,14 @@ of records the two take most of a simulation's time.
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
 from collections import defaultdict
 from types import SimpleNamespace
 from typing import Any
 
-from moto.dynamodb.models.dynamo_type import DynamoType
-from moto.dynamodb.models.table import Table
-
 from sandbox import moto_expressions
-
-models: Any = importlib.import_module("moto.dynamodb.models")
-"""Any: its global ``copy`` is replaced for a while, which no type allows."""
+from sandbox.moto_parts import DynamoType, Table
+from sandbox.moto_parts import dynamodb as models
 
 _original = models.DynamoDBBackend.transact_write_items
 _query, _all_items = Table.query, Table.all_items

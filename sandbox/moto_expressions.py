@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib
 from collections.abc import Callable
 from typing import Any
 
-nodes: Any = importlib.import_module("moto.dynamodb.parsing.ast_nodes")
-"""Any, as for the next: their functions are replaced, which no type allows."""
-expressions: Any = importlib.import_module("moto.dynamodb.parsing.expressions")
-validators: Any = importlib.import_module("moto.dynamodb.parsing.validators")
+from sandbox.moto_parts import expressions, nodes, validators
 
 Node = nodes.Node
 OF_THE_TEXT = (

@@ -41,7 +41,7 @@ def matches(pattern: Pattern, event: Any) -> bool:
     return True
 
 
-def fault(pattern: Any, where: str = "the pattern") -> str | None:
+def problem_of(pattern: Any, where: str = "the pattern") -> str | None:
     """What is wrong with a pattern, for InvalidEventPatternException; None if nothing is."""
     if not isinstance(pattern, Mapping):
         return f"{where} must be an object or an array"
@@ -50,19 +50,19 @@ def fault(pattern: Any, where: str = "the pattern") -> str | None:
     for key, wanted in pattern.items():
         place = f"{where}.{key}"
         if key == "$or" and isinstance(wanted, list):
-            problem = next(filter(None, (fault(one, place) for one in wanted)), None)
+            problem = next(filter(None, (problem_of(one, place) for one in wanted)), None)
         elif isinstance(wanted, Mapping):
-            problem = fault(wanted, place)
+            problem = problem_of(wanted, place)
         elif not isinstance(wanted, list):
             problem = f"{place} must be an object or an array, not {wanted!r}: write [{wanted!r}]"
         else:
-            problem = next(filter(None, (_rule_fault(one, place) for one in wanted)), None)
+            problem = next(filter(None, (_rule_problem(one, place) for one in wanted)), None)
         if problem:
             return problem
     return None
 
 
-def _rule_fault(wanted: Any, where: str) -> str | None:
+def _rule_problem(wanted: Any, where: str) -> str | None:
     if isinstance(wanted, list):
         return f"{where}: an array cannot hold an array"
     if not isinstance(wanted, Mapping):

@@ -18,23 +18,24 @@ from xml.sax.saxutils import escape
 
 from botocore.exceptions import UnknownServiceError
 from botocore.utils import parse_timestamp
-from moto.core.model import OperationModel, ServiceModel
-from moto.core.parse import PROTOCOL_PARSERS
-from moto.core.request import Request as MotoRequest
-from moto.core.routing import get_service_router
-from moto.core.serialize import (
+from werkzeug.exceptions import NotFound
+
+from sandbox.api import AwsError
+from sandbox.moto_parts import (
+    PROTOCOL_PARSERS,
     EC2Serializer,
     JSONSerializer,
+    OperationModel,
     QuerySerializer,
     ResponseSerializer,
     RestJSONSerializer,
     RestXMLSerializer,
     SerializationContext,
+    ServiceModel,
+    get_service_model,
+    get_service_router,
 )
-from moto.core.utils import get_service_model
-from werkzeug.exceptions import NotFound
-
-from sandbox.api import AwsError
+from sandbox.moto_parts import Request as MotoRequest
 
 SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 """Where the signing name in a request is not botocore's name of the service."""
@@ -110,24 +111,24 @@ def family(headers: Mapping[str, Any]) -> str:
     return "json" if any(str(name).lower() == "x-amz-target" for name in headers) else "query"
 
 
-def error(service: str, protocol: str, fault: AwsError, request_id: str) -> Response:
+def error(service: str, protocol: str, refused: AwsError, request_id: str) -> Response:
     """Serialise a refusal as AWS words it in that protocol."""
-    code, message = fault.code, fault.message
+    code, message = refused.code, refused.message
     if protocol == "ec2":
         body = (
             f"<Response><Errors><Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error></Errors>"
             f"<RequestID>{request_id}</RequestID></Response>"
         )
-        return fault.status, _headers(request_id, "text/xml"), body.encode()
+        return refused.status, _headers(request_id, "text/xml"), body.encode()
     if protocol in {"query", "rest-xml"}:
-        blame = "Sender" if fault.status < 500 else "Receiver"
+        blame = "Sender" if refused.status < 500 else "Receiver"
         inner = f"<Error><Type>{blame}</Type><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
         body = f"<ErrorResponse>{inner}<RequestId>{request_id}</RequestId></ErrorResponse>"
-        return fault.status, _headers(request_id, "text/xml"), body.encode()
+        return refused.status, _headers(request_id, "text/xml"), body.encode()
     name, extra = _modelled(service, code)
     content = json.dumps({"__type": name, "message": message}).encode()
     headers = {**_headers(request_id, "application/x-amz-json-1.0"), "x-amzn-errortype": name, **extra}
-    return fault.status, headers, content
+    return refused.status, headers, content
 
 
 @functools.cache

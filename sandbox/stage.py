@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sandbox.cfn import Stack
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.world import World
 
 REGION = "us-east-1"
 HUB = "111111111111"
@@ -19,6 +16,8 @@ TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"
 EXTERNAL_ID = "only-the-hub-knows"
 HUB_TEMPLATE = Path("build/hub/template.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
+WAKE_QUEUES = ("-act.fifo", "-settle.fifo")
+"""How the names of the queues end that carry wakes."""
 SIZES = (8, 100)
 """GiB of the AMI's two volumes."""
 

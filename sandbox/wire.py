@@ -7,7 +7,7 @@ import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import boto3
 import botocore.loaders
@@ -19,9 +19,8 @@ from botocore.hooks import EventAliaser, NodeList, _PrefixTrie
 from botocore.httpsession import URLLib3Session
 
 from sandbox.accounts import SECRET
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.gateway import Gateway
+from sandbox.kernel import Kernel
 
 
 class _Request(Protocol):
@@ -40,7 +39,7 @@ class _Raw(io.BytesIO):
 
 
 @contextmanager
-def installed(world: World) -> Iterator[None]:
+def installed(gateway: Gateway, kernel: Kernel) -> Iterator[None]:
     """While inside, every botocore client of this process talks to the world.
 
     botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced. Sessions made
@@ -50,8 +49,8 @@ def installed(world: World) -> Iterator[None]:
     """
 
     def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
-        with world.kernel.turn():
-            status, headers, body = world.gateway.handle(request.method, request.url, request.headers, request.body)
+        with kernel.turn():
+            status, headers, body = gateway.handle(request.method, request.url, request.headers, request.body)
         return AWSResponse(request.url, status, headers, _Raw(body))
 
     real_send, real_loader = URLLib3Session.send, botocore.session.create_loader

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import time_machine
 
-from sandbox import moto_answers, moto_backend, wire
+from sandbox import cfn, moto_answers, moto_backend, wire
 from sandbox.accounts import Accounts
-from sandbox.faults import Faults
+from sandbox.api import AwsError, Call, Service
+from sandbox.cfn import Stack
 from sandbox.gateway import Gateway
 from sandbox.iam import Iam
+from sandbox.iam.authorisation import Authorisation
+from sandbox.iam.need import Facts
+from sandbox.injections import Injections
 from sandbox.kernel import Kernel
+from sandbox.parts import Base
 from sandbox.rules import Rules
 from sandbox.services.cloudtrail import CloudTrail
 from sandbox.services.ec2 import Ec2
@@ -32,10 +37,6 @@ from sandbox.services.organizations import Organizations
 from sandbox.services.sns import Sns
 from sandbox.services.sqs import Sqs
 from sandbox.services.sts import Sts
-
-if TYPE_CHECKING:
-    from sandbox.api import Call, Caller, Service
-    from sandbox.cfn import Stack
 
 GARBAGE = (20_000, 20, 20)
 """How seldom to look for garbage: the models of AWS's services are half a million objects that stay, and looking
@@ -53,25 +54,22 @@ class World:
         self.seed = seed
         self.start = start
         self.rules = Rules()
+        self.kernel = kernel = Kernel(seed, start, self.rules)
+        self.accounts = Accounts(kernel)
+        self.injections = Injections(kernel)
+        self.iam = Iam(kernel, self.rules)
+        base = Base(seed, kernel, kernel.random, self.rules, self.iam, self.accounts, self.injections)
+        self.sts = Sts(base)
+        self.kms = Kms(base)
+        self.organizations = Organizations(base)
+        self.sqs = Sqs(base)
+        self.lambda_ = Lambda(base, kernel, self.sqs)
+        self.sqs.watchers.append(self.lambda_.queue_changed)
+        self.sns = Sns(base, self.sqs, self.lambda_)
+        self.events = Events(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns})
+        self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.calls: list[Call] = []
-        self.accounts = Accounts(self)
-        self.gateway = Gateway(self)
-        self._stack = ExitStack()
-        self._travel = time_machine.travel(start, tick=False)
-        self.clock: time_machine.Traveller | None = None
-        """The clock of this process while the world is entered; the kernel alone moves it."""
-        self.kernel = Kernel(self)
-        self.faults = Faults(self)
-        self.iam = Iam(self)
-        self.sts = Sts(self)
-        self.kms = Kms(self)
-        self.events = Events(self)
-        self.sqs = Sqs(self)
-        self.sns = Sns(self)
-        self.lambda_ = Lambda(self)
-        self.ec2 = Ec2(self)
-        self.cloudtrail = CloudTrail(self)
-        self.organizations = Organizations(self)
+        self.cloudtrail = CloudTrail(base, self.calls)
         played: tuple[Service, ...] = (
             self.iam,
             self.sts,
@@ -84,8 +82,20 @@ class World:
             self.cloudtrail,
             self.organizations,
         )
-        self.services = {service.name: service for service in played}
         """What the sandbox plays itself; everything else is moto's."""
+        facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations)
+        policies = {
+            "sqs": self.sqs.resource_policy,
+            "sns": self.sns.resource_policy,
+            "events": self.events.resource_policy,
+            "lambda": self.lambda_.resource_policy,
+        }
+        self.authorisation = Authorisation(self.iam, facts, policies)
+        self.gateway = Gateway(kernel, self.rules, self.accounts, self.authorisation, played, self.calls)
+        self.gateway.before.append(self.injections.before)
+        self.gateway.after.append(self.injections.after)
+        self._travel = time_machine.travel(start, tick=False)
+        self._stack = ExitStack()
 
     @property
     def now(self) -> datetime:
@@ -95,7 +105,7 @@ class World:
     def __enter__(self) -> Self:
         """Take over the clock, the AWS transport, the common source of randomness and moto's state of this process."""
         with ExitStack() as stack:
-            self.clock = self._travel.start()
+            clock = self._travel.start()
             stack.callback(self._travel.stop)
             stack.callback(gc.set_threshold, *gc.get_threshold())
             gc.set_threshold(*GARBAGE)
@@ -103,33 +113,38 @@ class World:
             random.seed(self.seed)  # botocore's waits between its retries
             moto_backend.reset()
             moto_answers.patch()
-            stack.enter_context(wire.installed(self))
-            stack.enter_context(self.kernel.installed())
+            stack.enter_context(wire.installed(self.gateway, self.kernel))
+            stack.enter_context(self.kernel.installed(clock))
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Give everything back."""
         self._stack.close()
-        self.clock = None
 
     def client(self, service: str, account: str, region: str = "us-east-1") -> Any:
         """Make (or reuse) a boto3 client with the credentials of an account's root."""
         return wire.client(service, region, self.accounts.root(account).access_key, None)
 
-    def credentials(
-        self,
-        role_arn: str,
-        session: str,
-        *,
-        policies: Sequence[Mapping[str, Any]] = (),
-        function: str | None = None,
-    ) -> tuple[Caller, str, str, str]:
-        """Credentials of a role's session, made without asking its trust policy (as the Lambda service gets them).
+    def launch(self, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
+        """Try a launch, and say at once why the instance would not run; empty if it would.
 
-        Returns (caller, access key id, secret access key, session token).
+        ``by`` is the name of a role of the account with its path (``aws-service-role/autoscaling.amazonaws.com/...``),
+        or empty for the account's root; ``more`` are parameters of RunInstances. Nothing is launched, no time passes.
         """
-        return self.accounts.issue(role_arn, session, policies=policies, function=function)
+        caller = self.accounts.root(account)
+        if by:
+            arn = f"arn:aws:iam::{account}:role/{by}"
+            if self.iam.roles.get(arn) is None:
+                raise LookupError(f"there is no role {arn}")
+            caller, *_ = self.accounts.issue(arn, "launch")
+        params = {"ImageId": image, "MinCount": 1, "MaxCount": 1, **more}
+        call = Call(caller, "ec2", "RunInstances", params, region, self.now, "a-try")
+        try:
+            self.authorisation.check(call)
+            return self.ec2.launch_trouble(call)
+        except AwsError as refused:
+            return f"{refused.code}: {refused.message}"
 
     def shares_open(self) -> list[str]:
         """Every foreign permission on a snapshot, image or key, by grant or policy, read from state, not the API."""
@@ -146,6 +161,4 @@ class World:
         self, template: Mapping[str, Any] | Path, account: str, region: str, stack: str, parameters: Mapping[str, str]
     ) -> Stack:
         """Bring up a CloudFormation template (SAM included) and return the stack with its outputs."""
-        from sandbox import cfn
-
         return cfn.deploy(self, template, account, region, stack, parameters)

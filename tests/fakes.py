@@ -14,10 +14,10 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import LostRace, ParkRecord, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
-from chalicelib.ports import Due, LeadsOn, LostRace, Noted, StandingHolding, Stored, Write, always
+from chalicelib.ports import Due, LeadsOn, Noted, StandingHolding, Stored, Write, always
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 
@@ -222,6 +222,9 @@ class MemoryRecords:
         assert prefix, "DynamoDB refuses a key condition with an empty text"
         return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
 
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        return self.list(pk, prefix)
+
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         item = self.items.get(key)
         if item is not None and all(item.get(name) == value for name, value in attributes.items()):
@@ -312,6 +315,7 @@ class MemoryLedger:
         known = self.book.get((resource, share.holder_key), share)
         self.book[resource, share.holder_key] = replace(
             known,
+            asked=known.asked + (holding not in known.holdings),
             holdings=known.holdings | {holding},
             grantee=share.grantee,
             hard_close_at=max(known.hard_close_at, share.hard_close_at),
@@ -340,10 +344,14 @@ class MemoryLedger:
         self.reads += len(found)
         return found
 
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        return [self.book[place] for place in dict.fromkeys(places) if place in self.book]
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         for share in shares:
             known = self.book.get((share.resource, share.holder_key))
-            if known is None or known.version != share.version or (unheld and not share.holdings and known.holdings):
+            came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
+            if known is None or known.version != share.version or (unheld and came):
                 raise LostRace(share.resource)
         for share in shares:
             self._put(share)
@@ -360,6 +368,7 @@ class MemoryLedger:
         self.book[share.resource, share.holder_key] = replace(
             share,
             holdings=known.holdings,
+            asked=known.asked,
             damaged=(),
             hard_close_at=known.hard_close_at,
             grantee=known.grantee,

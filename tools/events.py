@@ -199,7 +199,7 @@ def examples() -> dict[str, dict[str, Any]]:
     )
     sharing = replace(delivery.target, mode="share")
     key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
-    source = (Snapshot(SNAPSHOT, key, 8),)
+    source = (Snapshot(SNAPSHOT, key),)
     shared = replace(delivery, target=sharing, image=None, key_arn="", snapshots=source, copies=(), state=State.SHARED)
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")

@@ -37,6 +37,16 @@ PLACEHOLDER = "s3://placeholder/deployment.zip"
 """SAM translates no local path; what it makes of this is turned back into one afterwards."""
 
 
+AWS_SERVICES = ("dynamodb", "ec2", "events", "iam", "kms", "organizations", "sns", "sqs", "sts")
+"""The services that functions call. The SDK's descriptions of some 400 others stay out: they were most of the zip."""
+
+UNUSED = (
+    "boto3/data/",
+    "aws_lambda_powertools/event_handler/openapi/swagger_ui/",
+)
+"""What the libraries bring and no function reads: resource models of boto3, and pages of a web framework."""
+
+
 class BrokenPackage(Exception):
     """The package is not fit to be deployed; the text says why, and what to do."""
 
@@ -150,10 +160,17 @@ def run_chalice(work: Path) -> None:
         )
 
 
+def ships(name: str) -> bool:
+    """Whether a file belongs into the zip. Of botocore's data that is what all services share, and those called."""
+    service = name.removeprefix("botocore/data/").split("/")
+    described = name.startswith("botocore/data/") and len(service) > 1
+    return not name.startswith(UNUSED) and (not described or service[0] in AWS_SERVICES)
+
+
 def order_zip(path: Path) -> None:
-    """Write the zip anew, sorted: its order is the file system's, its modes are the builder's, and neither matters."""
+    """Write the zip anew without what is unused, sorted, and with fixed modes: the same files give the same bytes."""
     with zipfile.ZipFile(path) as old:
-        content = {name: old.read(name) for name in sorted(old.namelist())}
+        content = {name: old.read(name) for name in sorted(old.namelist()) if ships(name)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         for name, data in content.items():
             entry = zipfile.ZipInfo(name)  # 1980
@@ -175,6 +192,8 @@ def check_zip(path: Path) -> None:
     ]
     faults += [f"{name} must not ship: compiled on this machine" for name in names if name.endswith(".pyc")]
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
+    described = {name.split("/")[2] for name in names if name.startswith("botocore/data/") and name.count("/") > 2}
+    faults += [f"botocore does not describe {service}" for service in AWS_SERVICES if service not in described]
     faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
     if faults:
         raise BrokenPackage("deployment.zip:\n  " + "\n  ".join(faults))

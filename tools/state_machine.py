@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import ModuleType
 from typing import TypeVar
 
-from chalicelib.core import share
+from chalicelib.core import inventory, share
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine as delivery_machine
 from chalicelib.core.delivery import model as delivery_model
@@ -29,7 +29,7 @@ INTRO = """\
 
 *This page is generated from the code.*
 
-Three kinds of records have states; a state is named for what it waits for.
+Four kinds of records have states; a state is named for what it waits for.
 An event that is missing from a state's row is illegal there: the record is parked, with an alarm.
 An event with several next states chooses by its content and by the record.
 The tables include events that keep the state; the diagrams leave them out.
@@ -62,6 +62,13 @@ In `chalicelib/core/share.py`, `TRANSITIONS` says where an event may lead.
 An archived share has left the ledger.
 """
 
+INVENTORY = """
+## Inventory
+
+What the service created in one target, listed for an operator (`ami-promoter reconcile`).
+`chalicelib/core/inventory.py` has all of it.
+"""
+
 ENDING = ("stopping", "tidying")
 """The two ways out for trouble. Nearly every state leads to both, so the diagram draws them as one."""
 
@@ -70,6 +77,7 @@ def page() -> str:
     """Return the text of docs/reference/state-machines.md."""
     delivery = _named(delivery_machine.TRANSITIONS)
     promotion = _named(promotion_machine.TRANSITIONS)
+    inventories = _named(inventory.TRANSITIONS)
     shares = {
         state.value: {event.value: frozenset(to.value for to in after) for event, after in row.items()}
         for state, row in share.TRANSITIONS.items()
@@ -90,6 +98,9 @@ def page() -> str:
         ),
         "\n| event | what it says |\n| --- | --- |\n",
         *(f"| {event} | {what} |\n" for event, what in member_docs(share, "Event").items()),
+        INVENTORY,
+        _section(inventories, member_docs(inventory, "State")),
+        _events(inventories, inventory),
     ]
     return "".join(parts)
 

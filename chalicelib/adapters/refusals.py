@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.ports import Refusal
 
 STALE_CREDENTIALS = frozenset(
     {
@@ -79,7 +79,7 @@ TOO_LONG = "length less than or equal to"
 
 
 @contextmanager
-def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
+def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     """Turn an error of the calls inside into a Refusal that names step and place. ``sts``: the call was AssumeRole."""
     try:
         yield
@@ -91,7 +91,7 @@ def told(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def read(step: str, what: str) -> Iterator[None]:
+def as_retry(step: str, what: str) -> Iterator[None]:
     """Turn an error of a read of our own table into a Refusal that is asked again, whatever its code.
 
     Such a read stands in the middle of work in a target; its error says nothing of the target, and ends nothing.
@@ -101,6 +101,20 @@ def read(step: str, what: str) -> Iterator[None]:
     except (ClientError, BotoCoreError) as error:
         fault = Fault("aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[Why.THROTTLED])
         raise Refusal(Why.THROTTLED, fault) from error
+
+
+class gone:  # noqa: N801 - reads as a word in a with statement
+    """What is not there any more needs no closing: these codes are no error inside."""
+
+    def __init__(self, *codes: str) -> None:
+        self._codes = codes
+
+    def __enter__(self) -> None:
+        """Enter; nothing to do."""
+
+    def __exit__(self, kind: object, error: object, _trace: object) -> bool:
+        """Swallow only the codes that mean gone."""
+        return isinstance(error, ClientError) and error.response["Error"]["Code"] in self._codes
 
 
 def too_large(error: ClientError) -> bool:

@@ -147,16 +147,6 @@ def share(resource: Key, holder: str) -> Key:
     return Key(resource.pk, f"share#{holder}")
 
 
-def share_hint(resource: str, holder: str) -> str:
-    """Name the hint by which the ledger tells a delivery of one share.
-
-    A delivery holds one permission of a resource, but of an AMI, a key's policy and a key for service-linked roles it
-    may hold many.
-    """
-    many = resource.split("#")[1] in ("image", "policy", "role")
-    return f"share#{resource}#{holder}" if many else f"share#{resource}"
-
-
 def child(ami: str, delivery: str) -> Key:
     """A promotion's note of one of its deliveries."""
     return Key(f"promotion#{ami}", f"delivery#{delivery}")

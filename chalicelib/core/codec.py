@@ -16,21 +16,32 @@ Reader = Callable[[Any, str], Any]
 """Checks a JSON value and builds what it stands for; its second argument is the value's path, for the error."""
 
 
-def encode(value: Any) -> Any:
-    """Turn a dataclass (nested ones, tuples, mappings, enums) into plain JSON values."""
+def encode(value: Any, *, sparse: bool = False) -> Any:
+    """Turn a dataclass (nested ones, tuples, mappings, enums) into plain JSON values.
+
+    ``sparse`` leaves out members that have their default.
+    """
     if isinstance(value, (str, int, float)) and not isinstance(value, Enum):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: encode(getattr(value, field.name), sparse=sparse)
+            for field in dataclasses.fields(value)
+            if not sparse or getattr(value, field.name) != _default(field)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {str(key): encode(member) for key, member in value.items()}
+        return {str(key): encode(member, sparse=sparse) for key, member in value.items()}
     if isinstance(value, (list, tuple)):
-        return [encode(member) for member in value]
+        return [encode(member, sparse=sparse) for member in value]
     if isinstance(value, (set, frozenset)):
-        return sorted(encode(member) for member in value)
+        return sorted(encode(member, sparse=sparse) for member in value)
     return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def decode(kind: type[T], value: Any, path: str = "record") -> T:

@@ -117,8 +117,15 @@ def _again(missing: Missing, now: int) -> Missing:
 
 
 def to_ask(book: Book) -> list[str]:
-    """Return the accounts that AWS is to be asked about: missing twice, some time apart."""
-    return sorted({one.account for one in book.missing.values() if one.times > 1})
+    """Return the accounts that AWS is to be asked about: missing twice, some time apart.
+
+    Those of which nothing is known come first: there may not be time for all.
+    """
+    known: dict[str, bool] = {}
+    for one in book.missing.values():
+        if one.times > 1:
+            known[one.account] = known.get(one.account, True) and bool(one.evidence)
+    return sorted(known, key=lambda account: (known[account], account))
 
 
 def answered(book: Book, account: str, where: Whereabouts | None) -> Book:

@@ -14,6 +14,9 @@ from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import AppliedFile, Resolution, Target
 
+USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
+"""States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:

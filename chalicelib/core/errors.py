@@ -1,13 +1,23 @@
-"""Our own errors, from the general to the special.
+"""Our own errors, from the general to the special. Whoever raises one of them in another layer imports it from here.
 
 PromoterError
-├── IllegalEvent      a record met an event that its state does not know: it is parked
-├── NewerSchema       a record was written by a newer version: it is parked
-├── Unreadable        a record does not fit its type: it is parked
-└── Misconfigured     this deployment is wrong; no record can help it
+├── ParkRecord            a record cannot be worked on: it is set aside for a person
+│   ├── IllegalEvent      it met an event that its state does not know
+│   ├── NewerSchema       it was written by a newer version
+│   └── Unreadable        it does not fit its type
+├── Refusal               AWS has not carried out a call, or nobody knows
+│   ├── StaleCursor       a listing cannot go on where it stopped
+│   └── TargetsDamaged    the applied targets file was changed by hand
+├── LostRace              somebody else wrote first
+└── Misconfigured         this deployment is wrong; no record can help it
+
+A value that does not fit its type is a plain ValueError until somebody knows whose it is: then it is Unreadable.
 """
 
 from __future__ import annotations
+
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.faults import Fault
 
 
 class PromoterError(Exception):
@@ -31,6 +41,31 @@ class NewerSchema(ParkRecord):
 
 class Unreadable(ParkRecord):
     """Written by hand, or damaged."""
+
+
+class Refusal(PromoterError):
+    """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
+
+    def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
+        super().__init__(str(fault))
+        self.why = why
+        self.fault = fault
+        self.unknown = unknown
+
+
+class StaleCursor(Refusal):
+    """A listing cannot go on where it stopped: its cursor is not known any longer."""
+
+
+class TargetsDamaged(Refusal):
+    """The applied items are not what was applied, or not of this version; ``fault`` says which."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(Why.DENIED, fault)
+
+
+class LostRace(PromoterError):
+    """Somebody else wrote first: read again and decide again."""
 
 
 class Misconfigured(PromoterError):

@@ -10,19 +10,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Literal
 
 from chalicelib.core import addresses, pace
+from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 
 LOOK, REMOVE = "look", "remove"
-"""Hints: each the name of a run of the command."""
+"""Hints: each says the run of the command that asks."""
 
 TRIES = 4
 """Of one page that is throttled, and of a listing whose cursor went stale; then it is told as it is."""
 
 Part = Literal["images", "snapshots"]
 """What is being listed; snapshots come last."""
+
+
+class State(StrEnum):
+    """What an inventory waits for."""
+
+    RESTING = "resting"
+    """an operator to ask"""
+    LISTING = "listing"
+    """the next page of what is there; removals may go on beside it"""
+    REMOVING = "removing"
+    """the next slice of an order to be removed"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +87,15 @@ class Inventory:
     """The run whose removals are under way."""
     slice: int = 0
     """Which slice of that order comes next."""
+    entry: int = 0
+    """How many removals of that slice were tried."""
     at: int = 0
     pages: int = 0
     looking: str = ""
     part: Part = "images"
     cursor: str = ""
+    look_at: int = 0
+    """No page is listed before."""
     restarts: int = 0
     """How often this look had to begin anew."""
     fault: Fault | None = None
@@ -93,6 +110,11 @@ class Inventory:
         return addresses.inventory(self.account, self.region)
 
     @property
+    def state(self) -> State:
+        """What it waits for."""
+        return State.LISTING if self.looking else State.REMOVING if self.removing else State.RESTING
+
+    @property
     def to_look(self) -> str:
         """The run that waits for a look; "" if none does."""
         asked = self.hints.get(LOOK, "")
@@ -105,56 +127,141 @@ class Inventory:
         return asked if asked != self.removed else ""
 
 
-def begun(inventory: Inventory) -> Inventory:
-    """Begin the look that is asked for, or go on with it: another run's starts from the first page."""
-    run = inventory.to_look
-    if inventory.looking == run:
-        return inventory
-    return replace(inventory, looking=run, part="images", cursor="", pages=0, restarts=0, fault=None, tries=0)
+# --- commands and events ---------------------------------------------------------------------------------------------
 
 
-def listed(inventory: Inventory, page: InventoryPage, now: int) -> Inventory:
-    """Take a page that has been written beside the record; the last one of the snapshots is the answer."""
-    pages = inventory.pages + bool(page.images or page.snapshots)
-    after = replace(inventory, pages=pages, cursor=page.cursor, tries=0, due_at=now)
-    if page.cursor:
-        return after
-    if inventory.part == "images":
-        return replace(after, part="snapshots")
-    return _answered(after, now)
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """List the next page, and put what it shows beside the record."""
 
 
-def not_listed(inventory: Inventory, fault: Fault, now: int, *, again: bool) -> Inventory:
-    """Take a refusal: the same page later again, or the refusal is the answer."""
-    if again and inventory.tries + 1 < TRIES:
-        wait = pace.step(pace.RETRIES, inventory.tries)
-        return replace(inventory, tries=inventory.tries + 1, due_at=now + wait)
-    return replace(_answered(inventory, now), pages=0, fault=fault)
+@dataclass(frozen=True, slots=True)
+class RemoveSlice:
+    """Carry out a slice of the order, or what is left of it."""
 
 
-def begun_anew(inventory: Inventory, fault: Fault, now: int) -> Inventory:
-    """EC2 knows the cursor no longer: the look begins anew, a few times."""
-    restarts = inventory.restarts + 1
-    if restarts >= TRIES:
-        return not_listed(inventory, fault, now, again=False)
-    return replace(inventory, part="images", cursor="", pages=0, restarts=restarts, due_at=now)
+@dataclass(frozen=True, slots=True)
+class LookAsked:
+    """An operator's command, the ``run``, asks what is there."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalsAsked:
+    """An operator's command, the ``run``, has put an order beside the record."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageListed:
+    """A page was listed; ``found``: it lies beside the record, as it is not empty."""
+
+    cursor: str
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageRefused:
+    """A page was refused; ``again``: the same one may be listed later."""
+
+    fault: Fault
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CursorStale:
+    """EC2 knows the cursor no longer."""
+
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalsTried:
+    """The removals of the slice before ``upto`` were tried; ``over``: that is all of it. ``last``: no slice follows."""
+
+    upto: int
+    over: bool
+    last: bool
+
+
+Command = ListPage | RemoveSlice
+Event = LookAsked | RemovalsAsked | PageListed | PageRefused | CursorStale | RemovalsTried
+
+_LISTING, _REMOVING, _ANY = frozenset({State.LISTING}), frozenset({State.REMOVING}), frozenset(State)
+
+TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+    State.RESTING: {LookAsked: _LISTING, RemovalsAsked: _REMOVING},
+    State.LISTING: {
+        LookAsked: _LISTING,
+        RemovalsAsked: _LISTING,
+        PageListed: _ANY,
+        PageRefused: _ANY,
+        CursorStale: _ANY,
+        RemovalsTried: _LISTING,
+    },
+    State.REMOVING: {
+        LookAsked: _LISTING,
+        RemovalsAsked: _REMOVING,
+        RemovalsTried: frozenset({State.REMOVING, State.RESTING}),
+    },
+}
+"""Where each event may lead."""
+
+
+def outstanding(inventory: Inventory, now: int) -> tuple[Command, ...]:
+    """List what is left to do now: a look comes first, unless it waits for its time."""
+    if inventory.looking and now >= inventory.look_at:
+        return (ListPage(),)
+    return (RemoveSlice(),) if inventory.removing else ()
+
+
+def due_events(inventory: Inventory, _now: int) -> tuple[Event, ...]:
+    """Say what an operator has asked for since: another run's look or order is begun from its beginning."""
+    look, order = inventory.to_look, inventory.to_remove
+    looks = (LookAsked(look),) if look and look != inventory.looking else ()
+    return (*looks, *((RemovalsAsked(order),) if order and order != inventory.removing else ()))
+
+
+def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
+    """Return the inventory as it is after the event. Raises IllegalEvent."""
+    allowed = TRANSITIONS[inventory.state].get(type(event), frozenset())
+    after = _apply(inventory, event, now)
+    if after.state not in allowed:
+        raise IllegalEvent(str(inventory.key), inventory.state, f"{type(event).__name__} leading to {after.state}")
+    waits = after.look_at if after.to_look else None
+    return replace(after, due_at=now if after.to_remove else waits)
+
+
+def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
+    match event:
+        case LookAsked(run):
+            fresh = replace(inventory, looking=run, part="images", cursor="", pages=0, fault=None)
+            return replace(fresh, restarts=0, tries=0, look_at=now)
+        case RemovalsAsked(run):
+            return replace(inventory, removing=run, slice=0, entry=0)
+        case PageListed(cursor, found):
+            after = replace(inventory, pages=inventory.pages + found, cursor=cursor, tries=0, look_at=now)
+            if cursor:
+                return after
+            return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)
+        case PageRefused(fault, again):
+            if again and inventory.tries + 1 < TRIES:
+                wait = pace.step(pace.RETRIES, inventory.tries)
+                return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
+            return replace(_answered(inventory, now), pages=0, fault=fault)
+        case CursorStale(fault):  # the look begins anew, a few times
+            if inventory.restarts + 1 >= TRIES:
+                return replace(_answered(inventory, now), pages=0, fault=fault)
+            restarts = inventory.restarts + 1
+            return replace(inventory, part="images", cursor="", pages=0, restarts=restarts, look_at=now)
+        case RemovalsTried(upto, over, last):
+            if over and last:
+                return replace(inventory, removed=inventory.removing, removing="", slice=0, entry=0)
+            slices = inventory.slice + over
+            return replace(inventory, slice=slices, entry=0 if over else upto)
 
 
 def _answered(inventory: Inventory, now: int) -> Inventory:
-    return replace(
-        inventory, seen=inventory.looking, looking="", part="images", cursor="", at=now, tries=0, due_at=None
-    )
-
-
-def removal_begun(inventory: Inventory) -> Inventory:
-    """Begin the removals that are asked for, or go on with them."""
-    run = inventory.to_remove
-    return inventory if inventory.removing == run else replace(inventory, removing=run, slice=0)
-
-
-def slice_done(inventory: Inventory, *, last: bool, now: int) -> Inventory:
-    """Each removal of a slice was tried, once. A look that waits for its time keeps it."""
-    waits = inventory.due_at if inventory.to_look else None
-    if last:
-        return replace(inventory, removed=inventory.removing, removing="", slice=0, due_at=waits)
-    return replace(inventory, slice=inventory.slice + 1, due_at=now)
+    return replace(inventory, seen=inventory.looking, looking="", part="images", cursor="", at=now, tries=0)

@@ -190,10 +190,6 @@ class Document:
         mine = [part.value for part in self.policy.parts if part.sid in one.sids]
         return sorted(map(meaning, mine)) == sorted(map(meaning, statements(one)))
 
-    def same(self, other: Document) -> bool:
-        """Whether both mean the same, our statements too."""
-        return self._said(others=False) == other._said(others=False)
-
     def same_others(self, other: Document) -> bool:
         """Whether everything that is not ours means the same in both."""
         return self._said(others=True) == other._said(others=True)

@@ -143,14 +143,17 @@ class Event(StrEnum):
 
 _S, _E = State, Event
 
+_NOT_OPEN = {
+    _E.SEEN: frozenset({_S.WANTED}),
+    _E.OPENING_INTENDED: frozenset({_S.OPENING}),
+    _E.REFUSED: frozenset({_S.REFUSED}),
+    _E.ENDED: frozenset({_S.REFUSED}),
+    _E.LEFT: frozenset({_S.ARCHIVED}),
+}
+_ONCE_OPEN = {**_NOT_OPEN, _E.FOUND_OPEN: frozenset({_S.CLOSING})}
+
 TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
-    _S.WANTED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
+    _S.WANTED: _NOT_OPEN,
     _S.OPENING: {
         _E.OPENED: frozenset({_S.OPEN}),
         _E.REFUSED: frozenset({_S.CLOSING}),
@@ -167,22 +170,8 @@ TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
         _E.REFUSED: frozenset({_S.CLOSING}),
         _E.GIVEN_UP: frozenset({_S.REFUSED}),
     },
-    _S.CLOSED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
-    _S.REFUSED: {
-        _E.SEEN: frozenset({_S.WANTED}),
-        _E.OPENING_INTENDED: frozenset({_S.OPENING}),
-        _E.REFUSED: frozenset({_S.REFUSED}),
-        _E.ENDED: frozenset({_S.REFUSED}),
-        _E.FOUND_OPEN: frozenset({_S.CLOSING}),
-        _E.LEFT: frozenset({_S.ARCHIVED}),
-    },
+    _S.CLOSED: _ONCE_OPEN,
+    _S.REFUSED: _ONCE_OPEN,
     _S.ARCHIVED: {},
 }
 
@@ -224,8 +213,10 @@ class Share:
     """Why it could not be opened."""
     blocked: Fault | None = None
     """What must pass before it can be opened: it is tried again by itself."""
-    notified: frozenset[Holding] = frozenset()
-    """Those who know its present state."""
+    answered: int = 0
+    """How many had asked when it was last refused, or closed at its end: whoever asked since is no part of that."""
+    asked: int = 0
+    """How many holdings have been added since it came into the ledger. Written by deliveries, read here."""
     holdings: frozenset[Holding] = frozenset()
     """Written by deliveries, read here."""
     damaged: tuple[str, ...] = ()
@@ -303,23 +294,27 @@ def needed(share: Share) -> bool:
     return bool(share.holdings) or share.state in (State.OPENING, State.OPEN, State.CLOSING)
 
 
-def unnotified(share: Share) -> frozenset[Holding]:
-    """Those who wait to hear what became of the share, or what it waits for."""
-    if _wanted_anew(share):
-        return frozenset()
-    closed_blind = share.closed_blind and share.state is State.CLOSED
-    waits = share.state is State.OPENING and share.blocked is not None
-    news = share.state is State.OPEN or share.fault is not None or closed_blind or waits
-    return share.holdings - share.notified if news else frozenset()
+def refusal(share: Share) -> Fault | None:
+    """Return why those who hold the share must not wait for it: it was refused, or closed at its end.
 
-
-def _wanted_anew(share: Share) -> bool:
-    """Whether somebody came after its end, and moved it on: that it was over is no news to them, and it opens again.
-
-    Who held it before may never let go: a damaged delivery holds for ever.
+    None where somebody has come to hold it since: it is tried anew, and the answer to that is everybody's. Who held it
+    before may never let go, as a damaged delivery does.
     """
-    over = share.closed_blind and share.state in (State.CLOSED, State.REFUSED) and share.closed_at is not None
-    return over and (hard_end(share) == 0 or hard_end(share) > (share.closed_at or 0))
+    if asked_since(share):
+        return None
+    if share.closed_blind and share.state is State.CLOSED:
+        return Fault(
+            "share-closed-at-its-end",
+            f"{share.resource}, account {share.account}",
+            "The share was closed at its hard end while the delivery still held it.",
+            "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
+        )
+    return share.fault
+
+
+def asked_since(share: Share) -> bool:
+    """Whether somebody has come to hold it since it was last refused, or closed at its end."""
+    return share.asked > share.answered
 
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
@@ -340,7 +335,7 @@ def to_close(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _was_held(share: Share) -> bool:
     """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
-    return share.state is State.OPEN and bool(share.notified)
+    return share.state is State.OPEN and asked_since(share)
 
 
 def _must_close(share: Share, now: int) -> bool:
@@ -378,16 +373,16 @@ def _may_open(share: Share, now: int) -> bool:
 
 
 def _asks_again(share: Share) -> bool:
-    """A refused or blind-closed share is tried again only for a holder that has not been told so."""
+    """A refused or blind-closed share is tried again only for one who has come to hold it since."""
     if share.state is State.REFUSED or (share.state is State.CLOSED and share.closed_blind):
-        return bool(share.holdings - share.notified)
+        return asked_since(share)
     return True
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
-    idle = (State.WANTED, State.CLOSED)
-    return [s for s in shares if s.state in idle and s.holdings and overdue(s, now) and not s.closed_blind]
+    idle = (State.WANTED, State.CLOSED, State.REFUSED)
+    return [s for s in shares if s.state in idle and s.holdings and overdue(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
@@ -409,7 +404,7 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
 
 def _due(share: Share, now: int) -> Iterable[int | None]:
     idle = (State.WANTED, State.CLOSED, State.REFUSED)
-    if share.state in (State.OPENING, State.CLOSING) or unnotified(share):
+    if share.state in (State.OPENING, State.CLOSING):
         yield share.next_try
     if share.state is State.OPEN:
         yield _open_due_at(share, now)
@@ -454,7 +449,7 @@ def _asked_anew(share: Share) -> Share:
     """What became of it for earlier holders is no news to one who asks now and must wait a while."""
     if share.state not in (State.REFUSED, State.CLOSED) or not share.holdings:
         return share
-    return _to(share, Event.SEEN, State.WANTED, fault=None, closed_blind=False, notified=frozenset())
+    return _to(share, Event.SEEN, State.WANTED, fault=None, closed_blind=False)
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
@@ -475,7 +470,6 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
         closed_blind=False,
         fault=None,
         blocked=None,
-        notified=frozenset(),
         together=0,
         tries=0,
         next_try=now,
@@ -485,7 +479,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
 def opened(share: Share, now: int, grant_id: str = "") -> Share:
     """The permission is there."""
     changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
-    return _to(share, Event.OPENED, State.OPEN, blocked=None, notified=frozenset(), **changes)
+    return _to(share, Event.OPENED, State.OPEN, blocked=None, **changes)
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
@@ -495,18 +489,18 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
     """
     state = State.CLOSING if share.state in (State.OPENING, State.CLOSING) else State.REFUSED
     changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
-    return _to(share, Event.REFUSED, state, fault=fault, blocked=None, notified=frozenset(), **changes)
+    return _to(share, Event.REFUSED, state, fault=fault, blocked=None, answered=share.asked, **changes)
 
 
 def ended(share: Share, now: int) -> Share:
-    """Its end has come before it was opened: whoever holds it is told so, and nothing is left to do."""
+    """Its end has come before it was opened: whoever holds it reads so, and nothing is left to do."""
     fault = Fault(
         "share-ended-unopened",
         f"{share.resource}, account {share.account}",
         "The time of those that hold the share was over before it could be opened.",
         "Look why it was not opened in time: the history of the delivery and of the resource; then tag the AMI again.",
     )
-    changes = {"closed_at": now, "closed_blind": True, "notified": frozenset(), "tries": 0, "next_try": now}
+    changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
     return _to(share, Event.ENDED, State.REFUSED, fault=fault, **changes)
 
 
@@ -529,9 +523,8 @@ def put_off(share: Share, now: int) -> Share:
 
 
 def blocked(share: Share, fault: Fault, now: int) -> Share:
-    """It is tried again until something has passed that its holders should hear of, once."""
-    same = share.blocked is not None and share.blocked.code == fault.code
-    return replace(put_off(share, now), blocked=fault, notified=share.notified if same else frozenset())
+    """It is tried again until something has passed that its holders should know of."""
+    return replace(put_off(share, now), blocked=fault)
 
 
 def intend_closing(share: Share, now: int) -> Share:
@@ -550,7 +543,7 @@ def intend_closing(share: Share, now: int) -> Share:
         gone_at=None,
         blocked=None,
         closed_blind=blind,
-        notified=frozenset() if blind else share.notified,
+        answered=share.asked if blind else share.answered,
     )
 
 
@@ -638,7 +631,7 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
         return None
     over = found is None or found.state in (State.CLOSED, State.REFUSED)
     if tried.state is State.OPEN and over:
-        left = replace(tried, state=State.CLOSED, version=0, holdings=frozenset(), notified=frozenset())
+        left = replace(tried, state=State.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
         there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
         fresh = {"removed_at": None, "gone_at": None, "tries": 0, "next_try": now}
         return _to(there, Event.FOUND_OPEN, State.CLOSING, **fresh)

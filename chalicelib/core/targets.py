@@ -176,6 +176,14 @@ class AppliedFile:
             return Resolution(faults=(self.fault,), digest=self.digest)
         return resolve(value, self.directory, self.digest, in_force=in_force)
 
+    def strangers(self, accounts: Iterable[str]) -> frozenset[str]:
+        """Return those of these accounts that the file does not list, and no unit has that it names (invariant 8).
+
+        None, where the file cannot be used: nobody can tell then.
+        """
+        everybody = _Everybody(self.directory)
+        return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.knows(one))
+
 
 def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
     """Turn a value into targets, sorted by account and Region.

@@ -19,7 +19,6 @@ from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.grant_audit import GrantAudit, is_audit
-from chalicelib.service.inventories import Inventories
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
@@ -51,7 +50,7 @@ class Services(Protocol):
         ...
 
     @property
-    def inventories(self) -> Inventories:
+    def inventories(self) -> Runner[Any, Any, Any]:
         """Of inventories."""
         ...
 
@@ -124,7 +123,7 @@ class Worker:
             case "baseline":
                 services.baseline_notice.run(key)
             case "inventory":
-                services.inventories.run(key, time_left=time_left)
+                services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if is_audit(key):
                 services.grant_audit.run(key, time_left=time_left)
             case _:

@@ -48,6 +48,10 @@ class Bell:
         """Ring records that have just been put, many by one call. What is lost is due, and the sweep wakes it."""
         self._rings.ring_all([(key, cause) for key in keys])
 
+    def wake_all(self, wakes: Sequence[tuple[Key, str]]) -> None:
+        """Wake records that look at the truth when they are due, too: what is lost costs them no more than that."""
+        self._rings.ring_all(wakes)
+
     def ring(self, key: Key, cause: str) -> None:
         """Ring a lane whose record has just been written, unless somebody has rung already."""
         if self._records.mark_rung(key, self._clock()):

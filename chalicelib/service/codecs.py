@@ -16,6 +16,7 @@ from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.image import SourceImage
+from chalicelib.core.inventory import Inventory
 from chalicelib.core.promotion import commands as promotion_commands
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion.head import head
@@ -111,7 +112,28 @@ class CopyQuotaCodec:
         return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
 
 
+class InventoryCodec:
+    """Of inventories."""
+
+    def decode(self, stored: Stored) -> Inventory:
+        """Read an inventory. Raises Unreadable."""
+        return replace(_read(Inventory, stored), hints=stored.hints)
+
+    def encode(self, record: Inventory) -> Write:
+        """Return it as it is to be stored."""
+        return Write(record.key, record.state.value, _body(record), record.due_at)
+
+    def intent_items(self, _record: Inventory, _commands: Sequence[object]) -> Items:
+        """Nothing goes with an inventory's intents."""
+        return ()
+
+    def result_items(self, _record: Inventory, _results: Sequence[object]) -> Items:
+        """What was found is put beside the record before its result."""
+        return ()
+
+
 DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuotaCodec()
+INVENTORIES = InventoryCodec()
 
 
 def peek(records: Records, key: Key, kind: Codec[R, Any, Any]) -> R | None:
@@ -154,7 +176,8 @@ def _read(kind: type[T], stored: Stored) -> T:
         raise Unreadable(str(error)) from error
 
 
-def _body(record: Delivery | Promotion) -> dict[str, Any]:
-    values: dict[str, Any] = codec.encode(record)
-    values.pop("hints")
+def _body(record: Delivery | Promotion | Inventory) -> dict[str, Any]:
+    over = isinstance(record, Delivery) and record.ended
+    values: dict[str, Any] = codec.encode(record, sparse=over)
+    values.pop("hints", None)
     return values

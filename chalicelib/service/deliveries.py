@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
@@ -11,9 +12,9 @@ from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine, permissions, proof
+from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
@@ -25,13 +26,15 @@ from chalicelib.ports import (
     Ledger,
     Notices,
     Records,
-    Refusal,
     SlotLeases,
-    TargetAccount,
+    TargetImages,
+    TargetKeys,
+    TargetRoles,
     Targets,
+    TargetSnapshots,
     Write,
 )
-from chalicelib.service import codecs, hub_copies
+from chalicelib.service import codecs, hub_copies, own_keys
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
@@ -48,7 +51,10 @@ class DeliveryPorts:
     ledger: Ledger
     children: Children
     targets: Targets
-    target: TargetAccount
+    snapshots: TargetSnapshots
+    images: TargetImages
+    keys: TargetKeys
+    roles: TargetRoles
     notices: Notices
 
 
@@ -95,7 +101,7 @@ class DeliveryExecutor:
             return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
 
     def _perform_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
-        target = self._ports.target
+        snapshots, images = self._ports.snapshots, self._ports.images
         match command:
             case do.CheckTarget():
                 return self._check(delivery)
@@ -103,7 +109,7 @@ class DeliveryExecutor:
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
                 return ev.ToldWaiting()
             case do.AskHubCopy():
-                return hub_copies.look(self._records, self._ports.target, delivery)
+                return hub_copies.look(self._records, self._ports.snapshots, delivery)
             case do.AskSlots():
                 return self._ask_slots(delivery, command)
             case do.LookAtSlots():
@@ -112,45 +118,61 @@ class DeliveryExecutor:
                 return ev.SlotsSeen(lease.granted, lease.until) if lease and held else ev.SlotsSeen(0, 0)
             case do.HoldShares():
                 return self._hold(delivery, command, budget)
+            case do.LookAtShares():
+                places = [(share.resource, share.holder) for share in delivery.shares]
+                return permissions.seen(delivery, self._ports.ledger.find(places))
             case do.ReleaseShares(everything):
                 return self._release(delivery, budget, everything=everything)
             case do.StartCopy(source):
                 snapshot = next(s for s in self._image(delivery).snapshots if s.id == source)
-                return ev.CopyStarted(source, target.start_copy(delivery, snapshot))
+                return ev.CopyStarted(source, snapshots.copy(delivery, snapshot))
             case do.FindCopies():
-                return ev.CopiesFound(target.find_copies(delivery))
+                return ev.CopiesFound(snapshots.find(delivery))
             case do.LookAtCopies(copies):
-                return ev.CopiesSeen(copies, target.look_at(delivery, copies))
-            case do.DeleteSnapshots(snapshots):
-                target.delete_snapshots(delivery, snapshots)
-                return ev.SnapshotsDeleted(snapshots)
+                return ev.CopiesSeen(copies, snapshots.look_at(delivery, copies))
+            case do.DeleteSnapshots(useless):
+                snapshots.delete(delivery, useless)
+                return ev.SnapshotsDeleted(useless)
             case do.RegisterImage():
                 return self._register(delivery)
             case do.DiscardImage():
-                made = [one for one in proof.copies(delivery, target.find_copies(delivery)).ours if not one.source]
-                target.discard_image(delivery, [one.copy for one in made])
+                made = [one for one in proof.copies(delivery, snapshots.find(delivery)).ours if not one.source]
+                images.deregister(delivery, delivery.image or "")
+                snapshots.delete(delivery, [one.copy for one in made])
                 return ev.ImageDiscarded()
             case do.TagCopies():
-                target.tag_copies(delivery, self._image(delivery))
+                snapshots.tag(delivery, self._image(delivery))
                 return ev.CopiesTagged()
             case do.FindImage():
-                found = proof.named(delivery, target.find_image(delivery))
+                found = proof.named(delivery, images.named(delivery))
                 return ev.ImageRegistered(found.ours) if found.ours else ev.ImageNotFound()
             case do.VerifyImage():
                 return self._verify(delivery)
             case do.CarryDeprecation():
                 at = deprecation.deprecate_at(self._image(delivery), self._clock())
                 if at is not None:
-                    target.deprecate(delivery, at)
+                    images.deprecate(delivery, at)
                 return ev.DeprecationCarried()
             case do.FindLeftovers():
-                plan = proof.removal(delivery, target.find_images(delivery), target.find_copies(delivery))
-                trouble = target.remove(delivery, plan.images, plan.copies)
+                plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
+                trouble = self._remove(delivery, plan)
                 return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
             case do.TellOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
                 assert_never(command)
+
+    def _remove(self, delivery: Delivery, plan: proof.Removal) -> Fault | None:
+        """Remove each thing apart from the others; return the last removal that was refused.
+
+        Deleting a copy that still runs takes effect when it ends [aws-facts, VERIFIED].
+        """
+        ports, trouble = self._ports, None
+        for image in plan.images:
+            trouble = _refused(partial(ports.images.deregister, delivery, image)) or trouble
+        for copy in plan.copies:
+            trouble = _refused(partial(ports.snapshots.delete, delivery, [copy])) or trouble
+        return trouble
 
     def _check(self, delivery: Delivery) -> ev.Event:
         if self._ports.targets.live(delivery.target.account) is None:
@@ -158,29 +180,30 @@ class DeliveryExecutor:
             cure = "Add it to the file, apply it, and tag the AMI again; or leave it out of the tag's value."
             return ev.TargetUnfit((Fault("target-dropped", delivery.where, what, cure),))
         if delivery.target.service_linked_roles:
-            missing = self._ports.target.missing_roles(delivery)
+            missing = self._ports.roles.missing(delivery)
             if missing:
                 return ev.TargetUnfit(tuple(preflight.role_missing(delivery.where, role) for role in missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")
-        view = self._ports.target.check(delivery)
-        named = proof.named(delivery, view.named)
+        key, key_trouble = self._ports.keys.describe(delivery)
+        named = proof.named(delivery, self._ports.images.named(delivery))
+        copies = self._ports.snapshots.find(delivery)
         tags = image_tags(delivery, self._image(delivery), self._trigger_tag, "a nonce")
         faults = preflight.target_faults(
             delivery.target,
-            view.key,
+            key,
             tags,
             delivery.image_name,
             named.stranger,
-            view.key_trouble,
+            key_trouble,
             unproven=_unproven(delivery, named),
         )
         faults += self._policy_faults(delivery)
-        if faults or view.key is None:
+        if faults or key is None:
             return ev.TargetUnfit(faults)
-        note = _keys_seen(view.keys_seen)
-        return ev.TargetReady(view.key.arn, named.ours, view.copies, note, unfinished=named.unfinished)
+        note = _keys_seen(self._ports.keys.source_keys(delivery))
+        return ev.TargetReady(key.arn, named.ours, copies, note, unfinished=named.unfinished)
 
     def _policy_faults(self, delivery: Delivery) -> tuple[Fault, ...]:
         """Why the policies of the source's keys could not take our statements, if they are to."""
@@ -188,7 +211,7 @@ class DeliveryExecutor:
         wanted = permissions.in_policies(delivery, delivery.target.role_name, self._partition, mark)
         if not wanted:
             return ()
-        texts = self._ports.target.key_policies(delivery, wanted)
+        texts = self._ports.keys.policies(delivery, wanted)
         return tuple(
             fault
             for key in wanted
@@ -266,13 +289,14 @@ class DeliveryExecutor:
 
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
-        make = self._ports.target.copy_image if delivery.method == "image" else self._ports.target.register
+        images = self._ports.images
+        make = images.copy if methods.of(delivery).whole else images.register
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
             if refusal.why is not ev.Why.NAME_TAKEN:
                 raise
-            named = proof.named(delivery, self._ports.target.find_image(delivery))
+            named = proof.named(delivery, images.named(delivery))
             if named.ours:
                 return ev.ImageRegistered(named.ours)
             for fault in _unproven(delivery, named):
@@ -289,17 +313,19 @@ class DeliveryExecutor:
 
     def _verify(self, delivery: Delivery) -> ev.Event:
         image = self._image(delivery)
-        seen = self._ports.target.see_image(delivery, image)
+        seen = self._ports.images.see(delivery, image)
         if seen.raw is None:
             return ev.ImageSeen("missing")
         if seen.raw["State"] != "available":
             reason = (seen.raw.get("StateReason") or {}).get("Message", "")
             return ev.ImageSeen(seen.raw["State"], reason=reason)
-        whole = delivery.method == "image"
+        whole = methods.of(delivery).whole
         own = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         by_device = comparison.copies_by_device(image, seen.raw) if whole else {}
-        found = proof.copies(delivery, seen.copies)
-        there = seen.copies if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
+        known = delivery.copies and all(copy.copy for copy in delivery.copies)
+        shown = () if known else self._ports.snapshots.find(delivery)
+        found = proof.copies(delivery, shown)
+        there = shown if delivery.image == delivery.accepted else found.ours  # accepted with its snapshots
         copies = by_device or {**{copy.source: copy.copy for copy in there}, **own}
         keys = {copy.copy: copy.key_arn for copy in there}
         differences = comparison.differences(
@@ -331,6 +357,8 @@ class DeliveryExecutor:
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         if publish:
             self._ports.notices.publish(notices.outcome(delivery, self._clock()))
+        if delivery.ending is None:
+            own_keys.leave_to_another(self._records, self._ports.ledger, delivery)
         child = Child(
             delivery=delivery.id,
             account=delivery.target.account,
@@ -348,6 +376,14 @@ class DeliveryExecutor:
 
     def _image(self, delivery: Delivery) -> SourceImage:
         return codecs.source_image(self._records, delivery.ami, delivery.key)
+
+
+def _refused(call: Callable[[], None]) -> Fault | None:
+    try:
+        call()
+    except Refusal as refusal:
+        return refusal.fault
+    return None
 
 
 def _keys_seen(seen: Mapping[str, str]) -> str:

@@ -1,14 +1,15 @@
 """Discovery: what the schedule does every five minutes beside the sweep.
 
 Three passes: over the tags, over the standing shares, over the organization. Each goes on where it stopped; each run
-begins with another one, so that none is always the last when time runs out, and one that is refused stops no other.
+begins with another one, so that none is always the last when time runs out, and one that fails stops no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from chalicelib.ports import Records, Refusal, Source, Tagged, Telemetry
+from chalicelib.core.errors import Refusal
+from chalicelib.ports import Records, Source, Tagged, Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass
@@ -37,16 +38,22 @@ class Discover:
         self._telemetry = telemetry
 
     def run(self, *, time_left: Clock) -> None:
-        """Run them all, as far as there is time."""
+        """Run them all, as far as there is time. Raises at the end what the first raised that failed."""
         self._seen = None
         passes: list[Callable[[Clock], None]] = [self._over_tags, self._over_standing, self._over_members]
         first, refused = self._clock() // PERIOD % len(passes), False
+        failed: Exception | None = None
         for one in (*passes[first:], *passes[:first]):
             try:
                 one(time_left)
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
                 self._telemetry.hindered("discover", str(refusal))
                 refused = True
+            except Exception as trouble:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
+                self._telemetry.hindered("discover", repr(trouble))
+                failed = failed or trouble
+        if failed is not None:
+            raise failed
         if not refused:
             self._telemetry.discovered()
 

@@ -10,17 +10,19 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import Entitlement, entitlement, launched_by
+from chalicelib.core.entitlement import USELESS, Entitlement, entitlement, launched_by
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import AppliedFile, Target
 from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
+NOT_NOW = "not-entitled-now"
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
@@ -30,6 +32,7 @@ class LiveEntitlements:
     def __init__(self, records: Records, source: Source, targets: Targets, clock: Clock, hub: str, region: str) -> None:
         self._reads: dict[str, tuple[int, TagRead]] = {}
         self._keys: dict[str, tuple[int, frozenset[str]]] = {}
+        self._abroad: dict[tuple[str, str], Mapping[str, str]] = {}
         self._clock = clock
         self._records = records
         self._source = source
@@ -39,7 +42,10 @@ class LiveEntitlements:
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port. A share may be opened if one of those who hold it is entitled to it."""
+        applied = self._targets.read()
+        strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
+        self._abroad = {}
         refused: dict[str, Fault] = {}
         waits: dict[str, Fault] = {}
         for share in shares:
@@ -47,8 +53,11 @@ class LiveEntitlements:
             lasting = True
             for holding in sorted(share.holdings, key=str):
                 if holding.ami not in asked:
-                    asked[holding.ami] = self._ask(holding.ami)
+                    asked[holding.ami] = self._ask(holding.ami, applied)
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
+                if fault is not None and fault.code == NOT_NOW and holding.account in strangers:
+                    what = f"The applied targets file does not contain account {holding.account}."
+                    fault = _stranger(share, what)
                 if fault is None:
                     break
                 faults.append(fault)
@@ -58,10 +67,10 @@ class LiveEntitlements:
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
         return Judgement(refused, waits)
 
-    def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
+    def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
         read = self._read(ami)
-        usable = read.owned and read.image_state not in (None, "disabled")
-        return read, entitlement(read.value if usable else None, self._in_force(ami), self._targets.read())
+        usable = read.owned and read.image_state is not None and read.image_state not in USELESS
+        return read, entitlement(read.value if usable else None, self._in_force(ami), applied)
 
     def _read(self, ami: str) -> TagRead:
         """Read the tag, once for the resources of an AMI that this environment works on in turn."""
@@ -82,10 +91,10 @@ class LiveEntitlements:
 
     def _in_force(self, ami: str) -> str | None:
         """Return the value that was last understood: what runs goes on while another one that is not stands there."""
-        item = self._records.get(addresses.head(ami))
         try:
+            item = self._records.get(addresses.head(ami))
             return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, ParkRecord):
             return None
 
     def _fault(
@@ -96,8 +105,6 @@ class LiveEntitlements:
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, standing=standing):
-            if self._targets.live(holding.account) is None:
-                return _stranger(share, f"The applied targets file does not contain account {holding.account}.")
             return entitled.blocked.get(holding.account) or _not_now(share, holding)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
@@ -117,7 +124,9 @@ class LiveEntitlements:
             return snapshot in read.snapshots
         if kind != "snapshot" and (region := name.split(":")[3]) == self._region:
             return name in self._keys_of(holding.ami, read)
-        proven = self._copies(holding.ami, region)
+        if (holding.ami, region) not in self._abroad:  # once for all shares of a batch
+            self._abroad[holding.ami, region] = self._copies(holding.ami, region)
+        proven = self._abroad[holding.ami, region]
         return snapshot in proven if kind == "snapshot" else name in set(proven.values())
 
     def _copies(self, ami: str, region: str) -> Mapping[str, str]:
@@ -143,4 +152,4 @@ def _stranger(share: Share, what: str) -> Fault:
 
 def _not_now(share: Share, holding: Holding) -> Fault:
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)
+    return Fault(NOT_NOW, f"{share.resource}, {share.account}", what, CURE)

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share
-from chalicelib.ports import Grants, Ledger, Records, Refusal, SeenGrant, Stored, Telemetry, Write
+from chalicelib.ports import Grants, Ledger, Records, SeenGrant, Stored, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import parking

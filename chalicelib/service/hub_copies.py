@@ -7,7 +7,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.faults import Fault
-from chalicelib.ports import Children, Records, TargetAccount
+from chalicelib.ports import Children, Records, TargetSnapshots
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import DELIVERIES, peek
 
@@ -17,7 +17,7 @@ TELLING = 4
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
 
 
-def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Event:
+def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev.Event:
     """Look how the hub's own copy stands. One that failed before this one was asked for may be on its way again.
 
     One that is being published is there, and nothing can take it away: whoever waits for it is told just before it is
@@ -34,7 +34,7 @@ def look(records: Records, target: TargetAccount, delivery: Delivery) -> ev.Even
         return ev.TargetUnfit((Fault("hub-copy-failed", delivery.where, what, CURE),))
     known = {one.source: one.copy for one in copy.copies if one.copy}
     if not known:  # its AMI was there already: the snapshots say by their tags what they are copies of
-        there = target.find_copies(copy)
+        there = snapshots.find(copy)
         there = there if copy.accepted and copy.accepted == copy.image else proof.copies(copy, there).ours
         known = {seen.source: seen.copy for seen in there if seen.state == "completed"}
     wanted = [snapshot.id for snapshot in delivery.snapshots]

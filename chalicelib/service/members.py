@@ -12,20 +12,16 @@ from dataclasses import replace
 from chalicelib.core import departures, pace
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book
+from chalicelib.core.errors import LostRace, Refusal
 from chalicelib.core.listing import Crawl
 from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.ports import (
-    Applied,
-    LostRace,
-    MembersBook,
-    OrganisationReader,
-    Refusal,
-    Telemetry,
-)
+from chalicelib.ports import Applied, MembersBook, OrganisationReader, Telemetry
 from chalicelib.service.bell import Clock
 
 NEEDS_SECONDS = 12
 """A page is asked for only with so much time left: an SDK time-out and another try."""
+ASK_SECONDS = 26
+"""To ask where an account is: itself, up to six parents, and all that must be written afterwards, at 2 s each."""
 STALE = pace.HOUR
 """A reading that began longer ago begins anew."""
 
@@ -62,22 +58,29 @@ class Members:
         book, version = self._book.book()
         crawl = book.crawl
         if crawl is None or _of_others(crawl, named) or self._clock() - crawl.begun_at > STALE:
-            crawl = self._begin(named, reader)
+            crawl = Crawl(self._clock())
+        crawl = self._begun(crawl, named, reader, time_left)
+        whole = not _to_begin(crawl, named)
         crawl = self._crawled(crawl, reader, time_left)
         book = replace(book, crawl=crawl)
         if not self._book.save(book, version):
             raise LostRace("members/book")
-        if crawl.next() is None:
+        if whole and crawl.next() is None:
             self._judge(named, reader, replace(book, crawl=None), version + 1, time_left, crawl)
 
-    def _begin(self, named: Organisation, reader: OrganisationReader) -> Crawl:
-        crawl = Crawl(self._clock())
-        for unit in sorted(named.units):
+    def _begun(self, crawl: Crawl, named: Organisation, reader: OrganisationReader, time_left: Clock) -> Crawl:
+        """Find the units; where time is up or AWS is busy the next run goes on."""
+        before = crawl
+        for unit in _to_begin(crawl, named):
+            if crawl is not before and time_left() <= NEEDS_SECONDS:
+                break
             try:
                 found = reader.unit(unit)
             except Refusal as refusal:
-                if refusal.why is Why.THROTTLED:
+                if refusal.why is Why.THROTTLED and crawl is before:
                     raise
+                if refusal.why is Why.THROTTLED:
+                    break
                 crawl = crawl.cannot(unit, refusal.fault)
             else:
                 crawl = crawl.begin(unit, found.arn, found.parents)
@@ -108,7 +111,7 @@ class Members:
         before = self._book.membership()
         after, book = departures.compare(book, before, crawl, named.units, now)
         for account in departures.to_ask(book):
-            if time_left() > NEEDS_SECONDS:
+            if time_left() > ASK_SECONDS:
                 book = departures.answered(book, account, self._where(reader, account))
         accepted = self._book.accepted(now)
         groups = self._applied.groups()
@@ -138,7 +141,12 @@ class Members:
 
 def _of_others(crawl: Crawl, named: Organisation) -> bool:
     """Whether the file has come to name other units since the reading began."""
-    return crawl.roots.keys() | crawl.troubles.keys() != named.units.keys()
+    return not crawl.roots.keys() | crawl.troubles.keys() <= named.units.keys()
+
+
+def _to_begin(crawl: Crawl, named: Organisation) -> list[str]:
+    """Return the units that have not been found yet, nor looked for in vain."""
+    return sorted(named.units.keys() - crawl.roots.keys() - crawl.troubles.keys())
 
 
 def _accounts(membership: Membership) -> set[str]:

@@ -12,18 +12,18 @@ from typing import assert_never
 
 from chalicelib.core import addresses, codec, image_names, notices, preflight
 from chalicelib.core.delivery.evolving import started as delivery_started
-from chalicelib.core.delivery.model import ENDED, Delivery, Snapshot, State
+from chalicelib.core.delivery.model import ENDED, Delivery, State, snapshots_of
 from chalicelib.core.entitlement import launched_by
-from chalicelib.core.errors import ParkRecord, Unreadable
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage, snapshots_to_copy
+from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
 from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
 from chalicelib.core.targets import Resolution, Target
-from chalicelib.ports import Children, LostRace, Notices, Records, Refusal, Source, Targets
+from chalicelib.ports import Children, Notices, Records, Source, Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image
@@ -112,7 +112,7 @@ class PromotionExecutor:
             return ev.Resolved(value, (*resolution.faults, *self._source_faults(promotion, ())), by_organization)
         before = self._plan(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
-            resolution = resolution.only(before.wanted)
+            resolution = resolution.only(before.wanted | before.kept)
         kept = [place for place in (*before.wanted, *before.kept) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,
@@ -272,7 +272,6 @@ class PromotionExecutor:
         ident: str,
         before: Delivery | None,
     ) -> Delivery:
-        by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
         method, why = preflight.method(target, image)
         fresh = Delivery(
             id=ident,
@@ -285,13 +284,7 @@ class PromotionExecutor:
             image_name=image_names.image_name(target.ami_name, image),
             source_name=image.name or "",
             groups=groups,
-            snapshots=tuple(
-                Snapshot(
-                    snapshot, by_id[snapshot].key if by_id[snapshot].encrypted else None, by_id[snapshot].volume_size
-                )
-                for snapshot in snapshots_to_copy(image)
-            ),
-            heard={} if before is None else dict(before.heard),
+            snapshots=snapshots_of(image),
             attempts=() if before is None else before.attempts,
             launched_by=_launched_by(target),
             via=_via(promotion, target),

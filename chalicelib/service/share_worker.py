@@ -1,7 +1,9 @@
 """The share worker: opens and closes the shares of one resource, for all who hold them.
 
 Deliveries write their holdings into the ledger and wake the resource; here it is settled, in as few calls as AWS
-allows. What is to be closed comes first, so that revoking never waits for openings.
+allows. What is to be closed comes first, so that revoking never waits for openings. Deliveries read in the ledger how
+their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no time for,
+costs them one poll.
 
 The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then notes the resource's
 record, so the record's conditional write fails and another pass reads them anew. All work is done in slices: time is
@@ -15,17 +17,17 @@ from dataclasses import replace
 
 from chalicelib.core import addresses, share
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import machine
+from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Holding, Share, State
+from chalicelib.core.share import Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
-from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
+from chalicelib.ports import Entitlements, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.service.codecs import DELIVERIES, peek
 
 PASSES = 6
 RACES = 3
@@ -34,7 +36,7 @@ TRIES_BEFORE_ALARM = 5
 WRITTEN_AT_ONCE = 50
 """Shares that one transaction writes."""
 ONE_BY_ONE = 10
-"""Shares in a slice where each takes calls of its own: a grant, or a holder to be notified."""
+"""Shares in a slice where each takes calls of its own, a grant; and deliveries that one message wakes."""
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
@@ -51,6 +53,8 @@ class _Book:
         self._ledger = ledger
         self._clock = clock
         self.resource = resource
+        self.news: dict[str, int] = {}
+        """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
         self._shares = {s.holder_key: s for s in ledger.shares(resource)}
 
     @property
@@ -81,6 +85,11 @@ class _Book:
             self._put_right({s.holder_key: s for s in results})
             raise
 
+    def tell_of(self, shares: Iterable[Share]) -> None:
+        """Let the holders of what has opened, or was refused, be woken."""
+        news = (s for s in shares if s.state is State.OPEN or share.refusal(s) is not None)
+        self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
+
     def archive(self, shares: Sequence[Share]) -> None:
         """Move them to the archive. Raises LostRace if somebody has come to hold one."""
         self._ledger.archive(shares, self._clock())
@@ -109,7 +118,7 @@ class ShareWorker:
         self,
         records: Records,
         ledger: Ledger,
-        doors: Mapping[str, Door],
+        doors: Mapping[str, PermissionAdapter],
         entitlements: Entitlements,
         bell: Bell,
         clock: Clock,
@@ -127,11 +136,13 @@ class ShareWorker:
         """Open and close what is to be, notify the holders, and write down when to look again."""
         budget = Budget(time_left)
         try:
+            news: dict[str, int] = {}
             for _ in range(PASSES):
                 stored = self._begin(key, budget)
                 if stored is None:
                     return
                 book = _Book(self._ledger, key.pk, self._clock)
+                book.news = news
                 done = self._work(book, budget)
                 now = self._clock()
                 oldest = share.oldest_open(book.shares, now)
@@ -176,7 +187,7 @@ class ShareWorker:
         return True
 
     def _next(self, book: _Book, budget: Budget) -> Callable[[], None] | None:
-        """Return the next slice: what closes comes before what is told, and that before what opens."""
+        """Return the next slice: what closes comes before the wakes, and those before what opens."""
         now = self._clock()
         door = self._doors[book.resource.split("#")[1]]
         size = door.batch if door.batch > 1 else ONE_BY_ONE
@@ -186,9 +197,10 @@ class ShareWorker:
             return lambda: self._close(door, book, closing[:size], budget)
         if ended := share.to_end(book.shares, now):
             happened = "its end came before it was opened"
-            return lambda: _ignore(book.save((share.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]), happened))
-        if waiting := [s for s in book.shares if share.unnotified(s)]:
-            return lambda: self._notify(book, waiting[:WRITTEN_AT_ONCE], budget)
+            over = [share.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
+            return lambda: book.tell_of(book.save(over, happened))
+        if book.news:
+            return lambda: self._wake(book.news, budget)
         if opening := share.to_open(book.shares, now):
             return lambda: self._open(door, book, opening[:size], budget)
         if left := share.to_archive(book.shares, now):
@@ -203,7 +215,7 @@ class ShareWorker:
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, door: Door, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
+    def _open(self, door: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
         """Ask who is entitled and what was there before us; write the intent; open; write the result."""
         try:
             opening = self._entitled(book, opening, budget)
@@ -211,7 +223,7 @@ class ShareWorker:
             seen = door.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
-            book.save_some((self._blocked(s, refusal) for s in opening), what, budget)
+            book.tell_of(book.save_some((self._blocked(s, refusal) for s in opening), what, budget))
             return
         now = self._clock()
         doubts = {s.holder_key: d for s in fresh if s.holder_key in seen and (d := share.doubtful(s, now))}
@@ -227,7 +239,9 @@ class ShareWorker:
         results = [share.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
         results += self._in_batches(door, to_ask, lambda some: self._opened(door, book.resource, some), budget)
-        for s in book.save_results(results, "opening was tried", budget):
+        saved = book.save_results(results, "opening was tried", budget)
+        book.tell_of(saved)
+        for s in saved:
             what = "opened" if s.state is State.OPEN else "not opened"
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
@@ -237,17 +251,18 @@ class ShareWorker:
         judged = self._entitlements.judge(book.resource, opening)
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
         refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
-        book.save_some(refused, f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}", budget)
+        what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
+        book.tell_of(book.save_some(refused, what, budget))
         waits = {key: fault for key, fault in judged.waits.items() if key not in reasons}
         waiting = [share.blocked(s, waits[s.holder_key], now) for s in opening if s.holder_key in waits]
         book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
         return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
 
-    def _opened(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _opened(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = door.open(resource, some)
         return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
 
-    def _in_batches(self, door: Door, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
+    def _in_batches(self, door: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
         done: list[Share] = []
         for batch in _batches(shares, door.batch):
@@ -292,7 +307,7 @@ class ShareWorker:
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(self, door: Door, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
+    def _close(self, door: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
         now = self._clock()
         begun = [s for s in closing if s.state is State.CLOSING]
@@ -327,16 +342,16 @@ class ShareWorker:
         if {s.account for s in closing} - others:
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
-    def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _removed(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what bears no name; whether it is gone, later looks say."""
         door.close(resource, some)
         return [share.removed(s, self._clock()) for s in some]
 
-    def _looked_at(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _looked_at(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         showing = door.showing(resource, some)
         return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
-    def _revoked(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _revoked(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what is ours by its name, and look at once: what shows can be nobody else's."""
         door.close(resource, some)
         showing = door.showing(resource, some)
@@ -358,30 +373,23 @@ class ShareWorker:
         if s.closed_blind:
             self._telemetry.closed_blind(resource, s.account)
 
-    # --- notifying ---------------------------------------------------------------------------------------------------
+    # --- waking ------------------------------------------------------------------------------------------------------
 
-    def _notify(self, book: _Book, waiting: Sequence[Share], budget: Budget) -> None:
-        """Write to each holder's delivery what became of its share; wake it once that leads it on."""
-        told: dict[str, set[Holding]] = {}
-
-        def tell(news: Sequence[tuple[Share, Holding]]) -> None:
-            for s, holding in news:
-                self._say(holding, s)
-                told.setdefault(s.holder_key, set()).add(holding)
-
-        news = [(s, holding) for s in waiting for holding in sorted(share.unnotified(s), key=str)]
-        in_slices(news, 1, budget, tell, calls=CALLS_FOR_ONE)
-        notified = [replace(s, notified=s.notified | told[s.holder_key]) for s in waiting if s.holder_key in told]
-        book.save(notified, "holders were notified")
-
-    def _say(self, holding: Holding, s: Share) -> None:
-        hints = {addresses.share_hint(s.resource, s.holder_key): f"{holding.episode}:{_said(s)}"}
-        cause = f"{s.resource}:{s.holder_key}:{s.intended_at}:{s.state}"
-        self._bell.note(addresses.delivery(holding.delivery), hints, cause, leads_on=self._leads_on)
-
-    def _leads_on(self, stored: Stored) -> bool:
-        """Whether a delivery has now heard all that it waits for: the last of its shares wakes it, and no other."""
-        return bool(machine.due_events(DELIVERIES.decode(stored), self._clock()))
+    def _wake(self, news: dict[str, int], budget: Budget) -> None:
+        """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
+        wakes: list[tuple[Key, str]] = []
+        for number, delivery in enumerate(list(news)[:ONE_BY_ONE]):
+            if number and not budget.allows(CALLS_FOR_ONE + 1):
+                break
+            episode = news.pop(delivery)
+            record = peek(self._records, addresses.delivery(delivery), DELIVERIES)
+            if record is None or record.episode != episode or not machine.waits_for_shares(record):
+                continue
+            seen = permissions.seen(record, self._ledger.find([(s.resource, s.holder) for s in record.shares]))
+            if seen.open or seen.refused is not None:
+                wakes.append((record.key, f"shares:{episode}:{record.tries}"))
+        if wakes:
+            self._bell.wake_all(wakes)
 
 
 def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
@@ -399,10 +407,6 @@ def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
         yield batch
 
 
-def _ignore(_result: object) -> None:
-    """Say that a result is of no use here."""
-
-
 def _is_elsewhere(s: Share) -> bool:
     """Whether a grant would go to a principal of another account than the one that is asked about."""
     return bool(s.grantee) and s.grantee.split(":")[4:5] != [s.account]
@@ -412,24 +416,6 @@ def _to_a_stranger(s: Share) -> Fault:
     what = f"The share is for account {s.account}, and its grantee {s.grantee} is not of that account."
     cure = "Look who wrote this share: its history, and CloudTrail for the service's table. Nothing was opened."
     return Fault("grantee-elsewhere", s.resource, what, cure)
-
-
-def _said(s: Share) -> str:
-    if s.state is State.OPEN:
-        return "open"
-    if s.state is State.OPENING and s.blocked is not None:
-        return _worded("waits", s.blocked)
-    fault = s.fault or Fault(
-        "share-closed-at-its-end",
-        f"{s.resource}, account {s.account}",
-        "The share was closed at its hard end while the delivery still held it.",
-        "Look why the delivery did not end by its own deadline: its history, dead letters, the role in the target.",
-    )
-    return _worded("refused", fault)
-
-
-def _worded(how: str, fault: Fault) -> str:
-    return f"{how}:{fault.code}\x1f{fault.where}\x1f{fault.what}\x1f{fault.cure}"
 
 
 def _latest(shares: Sequence[Share]) -> int | None:

@@ -16,7 +16,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import STANDING, Key
 from chalicelib.core.delivery.machine import EXPIRED
 from chalicelib.core.delivery.model import State as DeliveryState
-from chalicelib.core.entitlement import Entitlement, entitlement
+from chalicelib.core.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import State
@@ -30,8 +30,6 @@ from chalicelib.service.tag_pass import DAMAGED, Heads
 CALLS = 6
 """To end one holding: two notes and messages, its release, and a look at its delivery."""
 DAY = 24 * pace.HOUR
-USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
-"""States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class StandingPass:
             compared = f"{tag}|{head.value}|{applied.generation}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
-            if mark.get("tag", "") != tag:
+            if "tag" not in mark or mark["tag"] != tag:  # "" is a value, too
                 self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
             entitled = entitlement(tag, head.value, applied)
@@ -97,7 +95,8 @@ class StandingPass:
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
-        if ends and (self._ports.targets.generation() != generation or self._reads(ami) != tag):
+        moved = tag is not None and self._ports.targets.generation() != generation  # without a tag no file counts
+        if ends and (moved or self._reads(ami) != tag):
             return False
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
@@ -130,7 +129,11 @@ class StandingPass:
                 return
         except ParkRecord:
             pass
-        for child in self._ports.children.all(ami):
+        try:
+            children = self._ports.children.all(ami)
+        except ParkRecord:  # the promotion's trouble: it holds up no removal
+            return
+        for child in children:
             if child.delivery == delivery and child.state == DeliveryState.SHARED:
                 self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from chalicelib.core import pace
 from chalicelib.core.addresses import Key
-from chalicelib.ports import Due, Records, Refusal, Rings, Telemetry
+from chalicelib.core.errors import Refusal
+from chalicelib.ports import Due, Records, Rings, Telemetry
 from chalicelib.service.bell import Clock
 
 PAGE = 200

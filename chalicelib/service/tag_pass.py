@@ -39,9 +39,9 @@ Heads = Mapping[str, Head]
 
 
 def read_heads(records: Records) -> Heads:
-    """Read the heads of all promotions."""
+    """Read the heads of all promotions. One that cannot be read, also for its form, hides no other."""
     found = {}
-    for key, item in records.list(HEADS, "ami-"):
+    for key, item in records.list_readable(HEADS, "ami-"):
         try:
             found[key.sk] = codec.decode(Head, json.loads(item["body"]), str(key))
         except (KeyError, TypeError, ValueError):

@@ -194,13 +194,13 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wide" for the one that lists none
     PYTHONPATH=$repository python3 - "$target_account" "$region" "$hub_account" "$key" "$target_key_arn" "$@" <<'PYTHON'
 import sys
-from chalicelib.adapters.session_policies import policy
+from chalicelib.adapters.sts.session_policies import policy
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.targets import Target
 
 account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
 wide = listed == ["wide"]
-snapshots = tuple(Snapshot(one, source_key, 8) for one in listed if not wide)
+snapshots = tuple(Snapshot(one, source_key) for one in listed if not wide)
 target = Target(account, region)
 delivery = Delivery("0" * 20, hub, "ami-0123456789abcdef0", target, 1, 0, "name", snapshots, key_arn=own_key)
 print(policy(work, delivery, None if wide else [one.id for one in snapshots], own_key.split(":")[1]))

@@ -158,12 +158,14 @@ def _costs(story: Story) -> Table:
     ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in story.invocations)
     ended = Counter(one.outcome for one in story.invocations if one.outcome != "ok")
     troubles = "".join(f"; {count} {outcome}" for outcome, count in ended.items())
-    lost, doubled, rings = (world.faults.happened[what] for what in ("events lost", "events doubled", "rings lost"))
+    lost, doubled, wakes = (
+        world.injections.happened[what] for what in ("events lost", "events doubled", "messages lost")
+    )
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_row("Invocations", f"{_counted(ran)}{troubles}")
     table.add_row("AWS calls", _counted(Counter(call.service for call in story.calls)))
-    table.add_row("Events", f"{lost} lost, {doubled} doubled; {rings} rings lost")
+    table.add_row("Events", f"{lost} lost, {doubled} doubled; {wakes} wakes lost")
     table.add_row("By the sweep", f"{found_by_sweep(story)} steps found that no event or ring had told of")
     return table
 

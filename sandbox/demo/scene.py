@@ -17,7 +17,7 @@ from sandbox.front import ADDRESS, Front, write_profiles
 
 if TYPE_CHECKING:
     from sandbox.demo.options import Options
-    from sandbox.faults import Crash
+    from sandbox.injections import PlannedCrash
     from sandbox.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ class Scene:
     stage: stage.Stage
     targets: Mapping[str, str]
     value: str
-    crashes: tuple[Crash, ...]
+    crashes: tuple[PlannedCrash, ...]
 
     @property
     def names(self) -> dict[str, str]:
@@ -70,11 +70,11 @@ def build(world: World, options: Options) -> Scene:
         raise NotReady(str(missing)) from None
     apply(world, stage.targets_file(wanted), wanted)
     world.kernel.run(limit=STANDING)
-    faults = world.faults
+    injections = world.injections
     if not options.events:
-        faults.drop_events()
-        faults.drop_rings(except_from="sweep")
-    crashes = tuple(faults.crash(c.function, c.operation, c.nth, c.when) for c in options.crashes)
+        injections.drop_events()
+        injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
+    crashes = tuple(injections.crash(c.function, c.operation, c.nth, c.when) for c in options.crashes)
     value = "dev" if "prod" not in wanted else f"dev {wanted['prod']}"
     return Scene(world, staged, wanted, value, crashes)
 

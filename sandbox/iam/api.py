@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from sandbox.api import AwsError
+from sandbox.api import AwsError, Call
 from sandbox.iam import service_linked
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.iam.policy import Document
-    from sandbox.iam.roles import Role, Roles
-    from sandbox.world import World
+from sandbox.iam.policy import Document
+from sandbox.iam.roles import Role, Roles
+from sandbox.rules import Rules
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 """The sandbox keeps no time of creation for roles."""
@@ -25,7 +22,7 @@ class IamApi:
     """Roles and their inline policies: create, read, change, delete."""
 
     roles: Roles
-    _world: World
+    _rules: Rules
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers; see sandbox.api.Service."""
@@ -51,7 +48,7 @@ class IamApi:
 
     def _changeable(self, call: Call) -> Role:
         role = self._role(call)
-        if service_linked.is_one(role) and self._world.rules.on(service_linked.PROTECTED):
+        if service_linked.is_one(role) and self._rules.on(service_linked.PROTECTED):
             raise service_linked.protected(role)
         return role
 
@@ -66,7 +63,7 @@ class IamApi:
 
     def _create_linked(self, call: Call) -> Mapping[str, Any]:
         service, suffix = call.params["AWSServiceName"], call.params.get("CustomSuffix", "")
-        once = self._world.rules.on(service_linked.ONCE)
+        once = self._rules.on(service_linked.ONCE)
         return {"Role": _shown(service_linked.make(self.roles, call.caller.account, service, suffix, once=once))}
 
     def _get(self, call: Call) -> Mapping[str, Any]:
@@ -113,8 +110,8 @@ class IamApi:
 def _document(text: str) -> Mapping[str, Any]:
     try:
         document: Mapping[str, Any] = json.loads(text)
-    except ValueError as fault:
-        raise AwsError("MalformedPolicyDocument", f"The document is not JSON: {fault}") from None
+    except ValueError as wrong:
+        raise AwsError("MalformedPolicyDocument", f"The document is not JSON: {wrong}") from None
     return document
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.iam.need import Need, Needs
+from sandbox.api import Call
+from sandbox.iam.match import Values
+from sandbox.iam.need import Facts, Need, Needs
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.iam.match import Values
-    from sandbox.world import World
 
 TAG_ON_CREATE = rule(
     "ec2-tag-on-create-needs-create-tags",
@@ -42,26 +39,26 @@ RESOURCE_TAGS = rule(
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
-def arn(world: World, call: Call, resource_id: str, region: str | None = None) -> str:
+def arn(facts: Facts, call: Call, resource_id: str, region: str | None = None) -> str:
     """Name a resource of EC2 as IAM does; volumes and instances have their account in it."""
     kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
 
 
-def _on(world: World, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None) -> Need:
-    context = {**_about(world, call, resource_id, call.region), **(extra or {})}
-    return Need(f"ec2:{action}", arn(world, call, resource_id), context)
+def _on(facts: Facts, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None) -> Need:
+    context = {**_about(facts, call, resource_id, call.region), **(extra or {})}
+    return Need(f"ec2:{action}", arn(facts, call, resource_id), context)
 
 
-def _about(world: World, call: Call, resource_id: str, region: str) -> dict[str, Values]:
+def _about(facts: Facts, call: Call, resource_id: str, region: str) -> dict[str, Values]:
     """Condition keys that say what a resource is; its tags are seen by their own account only."""
-    facts = world.ec2.iam_facts(resource_id, region)
-    if facts is None:
+    known = facts.ec2.iam_facts(resource_id, region)
+    if known is None:
         return {}
-    context: dict[str, Values] = {key.lower(): value for key, value in facts.conditions.items()}
-    if facts.owner == call.caller.account and world.rules.on(RESOURCE_TAGS):
-        for key, value in facts.tags.items():
+    context: dict[str, Values] = {key.lower(): value for key, value in known.conditions.items()}
+    if known.owner == call.caller.account and facts.rules.on(RESOURCE_TAGS):
+        for key, value in known.tags.items():
             context[f"aws:resourcetag/{key.lower()}"] = context[f"ec2:resourcetag/{key.lower()}"] = value
     return context
 
@@ -80,64 +77,63 @@ def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
     return {**context, "aws:tagkeys": list(tags)} if tags else context
 
 
-def _created(world: World, call: Call, kind: str, extra: Mapping[str, Values] | None = None) -> Iterator[Need]:
+def _created(facts: Facts, call: Call, kind: str, extra: Mapping[str, Values] | None = None) -> Iterator[Need]:
     """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
     yield Need(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
-    if tags and world.rules.on(TAG_ON_CREATE):
+    if tags and facts.rules.on(TAG_ON_CREATE):
         yield Need("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
 
 
-def _copy_snapshot(world: World, call: Call) -> Iterator[Need]:
+def _copy_snapshot(facts: Facts, call: Call) -> Iterator[Need]:
     source, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
-    if world.rules.on(SOURCE_TOO):
-        yield Need("ec2:CopySnapshot", arn(world, call, source, region), _about(world, call, source, region))
-    yield from _created(world, call, "snapshot")
+    if facts.rules.on(SOURCE_TOO):
+        yield Need("ec2:CopySnapshot", arn(facts, call, source, region), _about(facts, call, source, region))
+    yield from _created(facts, call, "snapshot")
 
 
-def _copy_image(world: World, call: Call) -> Iterator[Need]:
+def _copy_image(facts: Facts, call: Call) -> Iterator[Need]:
     source, region = call.params["SourceImageId"], call.params["SourceRegion"]
-    image = world.ec2.state.images.get(source)
-    if world.rules.on(COPY_IMAGE_ON_ALL):
-        for part in (source, *(image.snapshots if image is not None and image.region == region else ())):
-            yield Need("ec2:CopyImage", arn(world, call, part, region), _about(world, call, part, region))
-        yield from _created(world, call, "snapshot")
-    yield from _created(world, call, "image")
+    if facts.rules.on(COPY_IMAGE_ON_ALL):
+        for part in (source, *facts.ec2.snapshots_of(source, region)):
+            yield Need("ec2:CopyImage", arn(facts, call, part, region), _about(facts, call, part, region))
+        yield from _created(facts, call, "snapshot")
+    yield from _created(facts, call, "image")
 
 
-def _run_instances(world: World, call: Call) -> Iterator[Need]:
-    yield _on(world, call, "RunInstances", call.params["ImageId"])
-    yield from _created(world, call, "instance")
-    yield from _created(world, call, "volume")
+def _run_instances(facts: Facts, call: Call) -> Iterator[Need]:
+    yield _on(facts, call, "RunInstances", call.params["ImageId"])
+    yield from _created(facts, call, "instance")
+    yield from _created(facts, call, "volume")
 
 
-def _register_image(world: World, call: Call) -> Iterator[Need]:
-    yield from _created(world, call, "image")
-    if world.rules.on(REGISTER_SNAPSHOTS):
+def _register_image(facts: Facts, call: Call) -> Iterator[Need]:
+    yield from _created(facts, call, "image")
+    if facts.rules.on(REGISTER_SNAPSHOTS):
         for mapping in call.params.get("BlockDeviceMappings", []):
             snapshot = mapping.get("Ebs", {}).get("SnapshotId")
             if snapshot:
-                yield _on(world, call, "RegisterImage", snapshot)
+                yield _on(facts, call, "RegisterImage", snapshot)
 
 
-def _create_snapshot(world: World, call: Call) -> Iterator[Need]:
-    yield _on(world, call, "CreateSnapshot", call.params["VolumeId"])
-    yield from _created(world, call, "snapshot")
+def _create_snapshot(facts: Facts, call: Call) -> Iterator[Need]:
+    yield _on(facts, call, "CreateSnapshot", call.params["VolumeId"])
+    yield from _created(facts, call, "snapshot")
 
 
-def _create_volume(world: World, call: Call) -> Iterator[Need]:
-    yield from _created(world, call, "volume")
+def _create_volume(facts: Facts, call: Call) -> Iterator[Need]:
+    yield from _created(facts, call, "volume")
 
 
-def _retag(world: World, call: Call) -> Iterator[Need]:
+def _retag(facts: Facts, call: Call) -> Iterator[Need]:
     tags = {tag["Key"]: tag.get("Value", "") for tag in call.params.get("Tags", [])}
     for resource_id in call.params["Resources"]:
-        yield _on(world, call, call.operation, resource_id, _asked(tags))
+        yield _on(facts, call, call.operation, resource_id, _asked(tags))
 
 
-def _share(world: World, call: Call) -> Iterator[Need]:
+def _share(facts: Facts, call: Call) -> Iterator[Need]:
     """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters."""
     given = call.params.get("CreateVolumePermission") or call.params.get("LaunchPermission") or {}
     context: dict[str, Values] = {}
@@ -152,17 +148,17 @@ def _share(world: World, call: Call) -> Iterator[Need]:
         if groups:
             context[f"ec2:{verb.lower()}/group"] = groups
     kind = "SnapshotId" if "SnapshotId" in call.params else "ImageId"
-    yield _on(world, call, call.operation, call.params[kind], context)
+    yield _on(facts, call, call.operation, call.params[kind], context)
 
 
 def _one(member: str) -> Needs:
-    def needs(world: World, call: Call) -> list[Need]:
-        return [_on(world, call, call.operation, call.params[member])]
+    def needs(facts: Facts, call: Call) -> list[Need]:
+        return [_on(facts, call, call.operation, call.params[member])]
 
     return needs
 
 
-def _any(_world: World, call: Call) -> list[Need]:
+def _any(_facts: Facts, call: Call) -> list[Need]:
     return [Need(f"ec2:{call.operation}", "*")]
 
 

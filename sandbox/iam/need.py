@@ -1,15 +1,15 @@
-"""One permission that a call needs."""
+"""One permission that a call needs, and what may be asked to work it out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.iam.match import Values
-    from sandbox.world import World
+from sandbox.api import Call
+from sandbox.iam.match import Values
+from sandbox.iam.roles import Roles
+from sandbox.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +22,45 @@ class Need:
     """Condition keys of this action, in lower case."""
 
 
-Needs = Callable[["World", "Call"], Iterable[Need]]
+@dataclass(frozen=True, slots=True)
+class ResourceFacts:
+    """What policies may ask about a resource: its ARN, and the values of ec2: and aws:ResourceTag condition keys."""
+
+    arn: str
+    owner: str
+    tags: Mapping[str, str]
+    conditions: Mapping[str, str]
+
+
+class Ec2Facts(Protocol):
+    """EC2, as far as policies ask about its resources."""
+
+    def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
+        """Return what policies may ask about a resource; None if there is no such resource in the Region."""
+        ...
+
+    def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
+        """Return the ids of an image's snapshots; none if there is no such image in the Region."""
+        ...
+
+
+class OrganizationFacts(Protocol):
+    """Organizations, as far as ARNs need it."""
+
+    def id_of(self, account: str) -> str | None:
+        """Return the id of the organisation of an account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the table of needs may ask."""
+
+    rules: Rules
+    roles: Roles
+    ec2: Ec2Facts
+    organizations: OrganizationFacts
+
+
+Needs = Callable[[Facts, Call], Iterable[Need]]
 """Works out what one call needs."""

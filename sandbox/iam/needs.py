@@ -7,30 +7,26 @@ shows as a refusal and not as a hole. [Service authorization reference, per serv
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sandbox.api import Call
 from sandbox.iam import ec2_needs
-from sandbox.iam.need import Need, Needs
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.world import World
+from sandbox.iam.need import Facts, Need, Needs
 
 
-def of(world: World, call: Call) -> list[Need] | None:
+def of(facts: Facts, call: Call) -> list[Need] | None:
     """Permissions that a call needs (none: an empty list); None if the table does not know the call."""
     found = TABLE.get(f"{call.service}:{call.operation}")
-    return None if found is None else list(found(world, call))
+    return None if found is None else list(found(facts, call))
 
 
-def nothing(_world: World, _call: Call) -> list[Need]:
+def nothing(_facts: Facts, _call: Call) -> list[Need]:
     """Need nothing here: free for all, or asked where the call is performed."""
     return []
 
 
 def _anywhere(action: str) -> Needs:
-    def rule(_world: World, _call: Call) -> list[Need]:
+    def rule(_facts: Facts, _call: Call) -> list[Need]:
         return [Need(action, "*")]
 
     return rule
@@ -45,13 +41,13 @@ def _table_arn(call: Call, name: str, index: str | None = None) -> str:
 
 
 def _table(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[Need]:
         return [Need(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
 
     return rule
 
 
-def _transaction(_world: World, call: Call) -> Iterator[Need]:
+def _transaction(_facts: Facts, call: Call) -> Iterator[Need]:
     actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
     for item in call.params["TransactItems"]:
         for kind, body in item.items():
@@ -59,7 +55,7 @@ def _transaction(_world: World, call: Call) -> Iterator[Need]:
 
 
 def _batch(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[Need]:
         return [Need(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
 
     return rule
@@ -71,11 +67,11 @@ def _batch(action: str) -> Needs:
 def _in_organization(action: str, name: str) -> Needs:
     """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
 
-    def rule(world: World, call: Call) -> list[Need]:
+    def rule(facts: Facts, call: Call) -> list[Need]:
         asked = call.params[name]
         kind = {"o": "ou", "r": "root"}.get(asked[0], "account")
-        found = world.organizations.of(call.caller.account)
-        there = found.id if found else "o-none"
+        found = facts.organizations.id_of(call.caller.account)
+        there = found or "o-none"
         return [Need(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
 
     return rule
@@ -85,7 +81,7 @@ def _in_organization(action: str, name: str) -> Needs:
 
 
 def _queue(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[Need]:
         if "QueueUrl" in call.params:
             account, name = urlsplit(call.params["QueueUrl"]).path.strip("/").rsplit("/", 1)
         else:
@@ -97,13 +93,13 @@ def _queue(action: str) -> Needs:
 
 
 def _topic(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[Need]:
         return [Need(action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")]
 
     return rule
 
 
-def _put_events(_world: World, call: Call) -> Iterator[Need]:
+def _put_events(_facts: Facts, call: Call) -> Iterator[Need]:
     for entry in call.params["Entries"]:
         bus = entry.get("EventBusName", "default")
         arn = bus if bus.startswith("arn:") else f"arn:aws:events:{call.region}:{call.caller.account}:event-bus/{bus}"
@@ -111,14 +107,14 @@ def _put_events(_world: World, call: Call) -> Iterator[Need]:
         yield Need("events:PutEvents", arn, context)
 
 
-def _invoke(_world: World, call: Call) -> list[Need]:
+def _invoke(_facts: Facts, call: Call) -> list[Need]:
     name = call.params["FunctionName"]
     arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
     return [Need("lambda:InvokeFunction", arn)]
 
 
 def _parameters(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> Iterator[Need]:
+    def rule(_facts: Facts, call: Call) -> Iterator[Need]:
         path = call.params.get("Path")
         for name in call.params.get("Names") or [call.params.get("Name") or path]:
             arn = f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.lstrip('/')}"
@@ -128,7 +124,7 @@ def _parameters(action: str) -> Needs:
 
 
 def _log(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[Need]:
         group, stream = call.params.get("logGroupName", "*"), call.params.get("logStreamName")
         arn = f"arn:aws:logs:{call.region}:{call.caller.account}:log-group:{group}"
         return [Need(action, f"{arn}:log-stream:{stream}" if stream else arn)]
@@ -136,20 +132,20 @@ def _log(action: str) -> Needs:
     return rule
 
 
-def _metric(_world: World, call: Call) -> list[Need]:
+def _metric(_facts: Facts, call: Call) -> list[Need]:
     return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})]
 
 
 def _role(action: str) -> Needs:
-    def rule(world: World, call: Call) -> list[Need]:
+    def rule(facts: Facts, call: Call) -> list[Need]:
         name = call.params["RoleName"]
-        known = world.iam.roles.named(call.caller.account, name)
+        known = facts.roles.named(call.caller.account, name)
         return [Need(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
 
     return rule
 
 
-def _service_linked(_world: World, call: Call) -> list[Need]:
+def _service_linked(_facts: Facts, call: Call) -> list[Need]:
     service = call.params["AWSServiceName"]
     arn = f"arn:aws:iam::{call.caller.account}:role/aws-service-role/{service}/*"
     return [Need("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]

@@ -102,8 +102,8 @@ def parse(text: str | Document, *, resource_policy: bool = False) -> Document:
     """Read and check a document. Raises AwsError (MalformedPolicyDocument) with the place and the cure."""
     try:
         document = json.loads(text) if isinstance(text, str) else text
-    except ValueError as fault:
-        raise _malformed(f"the document is not JSON: {fault}") from None
+    except ValueError as unread:
+        raise _malformed(f"the document is not JSON: {unread}") from None
     if not isinstance(document, Mapping) or "Statement" not in document:
         raise _malformed("the document has no Statement")
     if document.get("Version", "2008-10-17") not in {"2012-10-17", "2008-10-17"}:

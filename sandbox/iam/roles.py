@@ -66,9 +66,9 @@ class Roles:
         for given_name, document in (policies or {}).items():
             try:
                 policy.parse(document)
-            except AwsError as fault:
+            except AwsError as refused:
                 raise AwsError(
-                    fault.code, f"policy {given_name} of role {name} in {account}: {fault.message}"
+                    refused.code, f"policy {given_name} of role {name} in {account}: {refused.message}"
                 ) from None
         self._check_size(name, policies or {})
         arn = f"arn:aws:iam::{account}:role{path}{name}"

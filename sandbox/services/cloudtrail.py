@@ -7,15 +7,13 @@ Only what a request says of sharing a snapshot is shown in its parameters.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
+from sandbox.parts import Base
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.world import World
 
 LATE = rule(
     "cloudtrail-history-is-late",
@@ -44,8 +42,9 @@ class CloudTrail:
 
     name = "cloudtrail"
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, base: Base, calls: Sequence[Call]) -> None:
+        self._base = base
+        self._calls = calls
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers."""
@@ -53,7 +52,7 @@ class CloudTrail:
 
     def _lookup(self, call: Call) -> Mapping[str, Any]:
         attributes = call.params.get("LookupAttributes", [])
-        if len(attributes) > 1 and self._world.rules.on(ONE_ATTRIBUTE):
+        if len(attributes) > 1 and self._base.on(ONE_ATTRIBUTE):
             raise AwsError("InvalidLookupAttributesException", "You can specify at most one lookup attribute.")
         found = [self._shown(one) for one in self._history(call) if _named(one, attributes)]
         found.reverse()
@@ -63,10 +62,10 @@ class CloudTrail:
         return answer | ({"NextToken": str(start + size)} if len(found) > start + size else {})
 
     def _history(self, asked: Call) -> Iterator[Call]:
-        now, rules = self._world.now, self._world.rules
+        now, rules = self._base.now, self._base.rules
         last = now - DELAY if rules.on(LATE) else now
         first = max(asked.params.get("StartTime", now - KEPT), now - KEPT)
-        for call in self._world.calls:
+        for call in self._calls:
             own = (call.caller.account, call.region) == (asked.caller.account, asked.region)
             changes = call.service in SERVICES and not call.operation.startswith(READS)
             if changes and (own or not rules.on(OWN)) and first <= call.at <= last:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox import patterns
 from sandbox.api import AwsError, Call, Caller
+from sandbox.parts import Base, Queues, Receiver
 from sandbox.rules import rule
 from sandbox.services.buses import Bus, Event, Rule, Target, target
-
-if TYPE_CHECKING:
-    from sandbox.world import World
 
 PATTERN = rule(
     "events-rule-matches-pattern",
@@ -68,19 +66,20 @@ SERVICE = "events.amazonaws.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class HandOver:
     """One event handed to one target: for tests to look at."""
 
     rule: str
     target: str
     event: Event
-    fault: str | None = None
+    refused: str | None = None
     """Why it could not be handed over."""
 
 
 class Events:
     """All buses of a world.
 
+    ``receivers`` are the services that take events besides queues and buses, as ARNs name them: ``lambda``, ``sns``.
     ``emit`` is how other services of the world tell what happened. ``seen`` holds each (bus ARN, event) that arrived,
     ``deliveries`` each hand-over to a target.
     """
@@ -88,11 +87,13 @@ class Events:
     name = "events"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, base: Base, queues: Queues, receivers: Mapping[str, Receiver]) -> None:
         self.buses: dict[str, Bus] = {}
         self.seen: list[tuple[str, Event]] = []
-        self.deliveries: list[Delivery] = []
-        self._world = world
+        self.deliveries: list[HandOver] = []
+        self._base = base
+        self._queues = queues
+        self._receivers = receivers
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "PutEvents": self._put_events,
             "CreateEventBus": self._create_event_bus,
@@ -124,11 +125,11 @@ class Events:
         resources: Sequence[str],
         detail: Mapping[str, Any],
     ) -> None:
-        """Tell an account's default bus of something; best effort, as the world's faults have it."""
+        """Tell an account's default bus of something; best effort, as injections have it."""
         event = self._event(account, region, source, detail_type, resources, detail)
         bus = self.default(account, region)
-        for seconds in self._world.faults.arrivals(source):
-            self._world.kernel.after(seconds, lambda: self.publish(bus, event), f"event {detail_type}")
+        for seconds in self._base.injected.arrivals(source):
+            self._base.clock.after(seconds, lambda: self.publish(bus, event), f"event {detail_type}")
 
     def default(self, account: str, region: str) -> Bus:
         """Every account's default bus in a Region."""
@@ -141,20 +142,20 @@ class Events:
 
     def put_rule(self, new: Rule) -> Rule:
         """Make a rule or change one (its targets stay). Raises AwsError."""
-        problem = patterns.fault(new.pattern) if new.pattern is not None else None
-        if problem and self._world.rules.on(BAD_PATTERN):
+        problem = patterns.problem_of(new.pattern) if new.pattern is not None else None
+        if problem and self._base.on(BAD_PATTERN):
             raise AwsError("InvalidEventPatternException", f"Event pattern is not valid. Reason: {problem}")
         rules = self.buses[new.bus].rules
         old = rules.get(new.name)
         new.targets = old.targets if old else new.targets
         rules[new.name] = new
         if new.schedule is not None:
-            self._world.kernel.after(new.every, lambda: self._tick(new), f"schedule {new.name}")
+            self._base.clock.after(new.every, lambda: self._tick(new), f"schedule {new.name}")
         return new
 
     def put_target(self, of: Rule, new: Target, caller: Caller) -> None:
         """Add a target to a rule, or replace it. Raises AwsError."""
-        rules = self._world.rules
+        rules = self._base.rules
         if len(of.targets.keys() | {new.id}) > 5 and rules.on(FIVE):
             raise AwsError("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
         if new.dead_letters and new.dead_letters.endswith(".fifo") and rules.on(STANDARD_GRAVE):
@@ -162,7 +163,7 @@ class Events:
                 "ValidationException", "Parameter DeadLetterConfig is not valid: it must be a standard queue"
             )
         if _foreign(of, new) and rules.on(TARGETS_OF_FOREIGN_BUS):
-            decision = self._world.iam.decide(
+            decision = self._base.policies.decide(
                 Caller(caller.account, f"arn:aws:iam::{caller.account}:root", ""),
                 "events:PutEvents",
                 new.arn,
@@ -187,12 +188,12 @@ class Events:
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
         """The policy document of a bus."""
         bus = self.buses.get(arn)
-        if not self._world.rules.on(BUS_POLICY):
+        if not self._base.on(BUS_POLICY):
             return ANYBODY
         return bus.policy if bus else None
 
     def _matches(self, one: Rule, event: Event) -> bool:
-        if not self._world.rules.on(PATTERN):
+        if not self._base.on(PATTERN):
             return True
         return patterns.matches(one.pattern or {}, event)
 
@@ -201,7 +202,7 @@ class Events:
         bus = self.buses[one.bus]
         if bus.rules.get(one.name) is not one:
             return
-        self._world.kernel.after(one.every, lambda: self._tick(one), f"schedule {one.name}")
+        self._base.clock.after(one.every, lambda: self._tick(one), f"schedule {one.name}")
         if one.enabled:
             event = self._event(bus.account, bus.region, "aws.events", "Scheduled Event", [one.arn], {})
             self._hand_over(one, event, None)
@@ -210,19 +211,17 @@ class Events:
         for one in list(of.targets.values()):
             try:
                 self._deliver(of, one, event, came_from)
-                self.deliveries.append(Delivery(of.arn, one.arn, event))
-            except AwsError as fault:
-                self.deliveries.append(Delivery(of.arn, one.arn, event, str(fault)))
-                self._bury(of, one, event, fault)
+                self.deliveries.append(HandOver(of.arn, one.arn, event))
+            except AwsError as refused:
+                self.deliveries.append(HandOver(of.arn, one.arn, event, str(refused)))
+                self._bury(of, one, event, refused)
 
     def _deliver(self, of: Rule, one: Target, event: Event, came_from: str | None) -> None:
         kind, body = one.arn.split(":")[2], one.input if one.input is not None else json.dumps(event)
-        if kind == "lambda":
-            self._world.lambda_.invoke_event(one.arn, body, principal=SERVICE, source_arn=of.arn)
+        if kind in self._receivers:
+            self._receivers[kind].deliver(one.arn, body, principal=SERVICE, source_arn=of.arn)
         elif kind == "sqs":
-            self._world.sqs.deliver(one.arn, body, principal=SERVICE, source_arn=of.arn, group=one.group)
-        elif kind == "sns":
-            self._world.sns.deliver(one.arn, body, principal=SERVICE, source_arn=of.arn)
+            self._queues.deliver(one.arn, body, principal=SERVICE, source_arn=of.arn, group=one.group)
         elif kind == "events":
             self._forward(of, one, event, came_from)
         else:
@@ -234,20 +233,20 @@ class Events:
             raise AwsError("ResourceNotFoundException", f"Event bus {one.arn} does not exist.")
         account = of.bus.split(":")[4]
         foreign = bus.account != account
-        if foreign and came_from is not None and self._world.rules.on(THIRD_HOP):
+        if foreign and came_from is not None and self._base.on(THIRD_HOP):
             return
         if _foreign(of, one) or bus.region != of.bus.split(":")[3]:
             self._check_forward(of, one, event, bus)
-        if not self._world.rules.on(ORIGIN):
+        if not self._base.on(ORIGIN):
             event = {**event, "account": bus.account, "region": bus.region, "resources": []}
         passed = account if foreign else came_from
-        seconds = self._world.kernel.random.uniform(0.1, 1.0)
-        self._world.kernel.after(seconds, lambda: self.publish(bus, event, passed), f"event on {bus.name}")
+        seconds = self._base.random.uniform(0.1, 1.0)
+        self._base.clock.after(seconds, lambda: self.publish(bus, event, passed), f"event on {bus.name}")
 
     def _check_forward(self, of: Rule, one: Target, event: Event, bus: Bus) -> None:
-        account, iam = of.bus.split(":")[4], self._world.iam
+        account, iam = of.bus.split(":")[4], self._base.policies
         caller = Caller(account, f"arn:aws:iam::{account}:root", "")
-        if self._world.rules.on(BUS_ROLE):
+        if self._base.on(BUS_ROLE):
             role = iam.roles.get(one.role)
             if role is None:
                 raise AwsError(
@@ -268,17 +267,17 @@ class Events:
         if not decision.allowed:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
 
-    def _bury(self, of: Rule, one: Target, event: Event, fault: AwsError) -> None:
-        if one.dead_letters is None or not self._world.rules.on(HAND_OVER):
+    def _bury(self, of: Rule, one: Target, event: Event, refused: AwsError) -> None:
+        if one.dead_letters is None or not self._base.on(HAND_OVER):
             return
-        told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": fault.code, "ERROR_MESSAGE": fault.message}
+        told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": refused.code, "ERROR_MESSAGE": refused.message}
         attributes = {key: {"DataType": "String", "StringValue": value} for key, value in told.items()}
         try:
-            self._world.sqs.deliver(
+            self._queues.deliver(
                 one.dead_letters, json.dumps(event), principal=SERVICE, source_arn=of.arn, attributes=attributes
             )
         except AwsError as second:
-            self.deliveries.append(Delivery(of.arn, one.dead_letters, event, str(second)))
+            self.deliveries.append(HandOver(of.arn, one.dead_letters, event, str(second)))
 
     def _event(
         self,
@@ -289,14 +288,14 @@ class Events:
         resources: Sequence[str],
         detail: Mapping[str, Any],
     ) -> Event:
-        random = self._world.kernel.random
+        random = self._base.random
         return {
             "version": "0",
             "id": f"{random.getrandbits(32):08x}-{random.getrandbits(16):04x}-4000-8000-{random.getrandbits(48):012x}",
             "detail-type": detail_type,
             "source": source,
             "account": account,
-            "time": self._world.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": self._base.now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": region,
             "resources": list(resources),
             "detail": json.loads(json.dumps(detail)),
@@ -306,7 +305,7 @@ class Events:
 
     def _put_events(self, call: Call) -> Mapping[str, Any]:
         entries = call.params["Entries"]
-        if len(entries) > 10 and self._world.rules.on(TEN):
+        if len(entries) > 10 and self._base.on(TEN):
             raise AwsError("ValidationException", "1 validation error detected: Value at 'entries' failed to satisfy "
                            "constraint: Member must have length less than or equal to 10")  # fmt: skip
         answers = [self._put_event(call, entry) for entry in entries]
@@ -314,7 +313,7 @@ class Events:
 
     def _put_event(self, call: Call, entry: Mapping[str, Any]) -> Mapping[str, Any]:
         source = entry.get("Source", "")
-        if source.startswith("aws.") and self._world.rules.on(RESERVED):
+        if source.startswith("aws.") and self._base.on(RESERVED):
             return {
                 "ErrorCode": "NotAuthorizedForSourceException",
                 "ErrorMessage": f"Not authorized for the source {source}: sources that begin with aws. are AWS's own.",
@@ -334,8 +333,8 @@ class Events:
         )
         if bus is not None:  # AWS says nothing about a bus that does not exist
             came_from = call.caller.account if bus.account != call.caller.account else None
-            for seconds in self._world.faults.arrivals(source):
-                self._world.kernel.after(seconds, lambda: self.publish(bus, event, came_from), f"event of {source}")
+            for seconds in self._base.injected.arrivals(source):
+                self._base.clock.after(seconds, lambda: self.publish(bus, event, came_from), f"event of {source}")
         return {"EventId": event["id"]}
 
     def _create_event_bus(self, call: Call) -> Mapping[str, Any]:
@@ -404,7 +403,7 @@ class Events:
 
     def _test_event_pattern(self, call: Call) -> Mapping[str, Any]:
         pattern = json.loads(call.params["EventPattern"])
-        problem = patterns.fault(pattern)
+        problem = patterns.problem_of(pattern)
         if problem:
             raise AwsError("InvalidEventPatternException", f"Event pattern is not valid. Reason: {problem}")
         return {"Result": patterns.matches(pattern, json.loads(call.params["Event"]))}

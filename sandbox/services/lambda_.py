@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sandbox.api import AwsError, Call, Caller
 from sandbox.functions import Context, Function, Invocation, Source
-from sandbox.kernel import Strand
+from sandbox.kernel import Kernel, Strand
+from sandbox.parts import Base
 from sandbox.rules import rule
 from sandbox.runtime import Environment
-from sandbox.services.queues import Message, Queue
-from sandbox.services.sqs import system_attributes
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.services.queues import Message, Queue, system_attributes
 
 TIMEOUT = rule(
     "lambda-timeout",
@@ -84,17 +81,46 @@ RETRY_AFTER = (60, 120)
 Done = Callable[[Invocation], None]
 
 
+class QueueStore(Protocol):
+    """SQS, as event source mappings and dead letters need it."""
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """By ARN."""
+        ...
+
+    def receipts(self) -> Iterator[str]:
+        """Receipt handles for messages taken off a queue."""
+        ...
+
+    def send(
+        self,
+        queue: Queue,
+        body: str,
+        sender: str,
+        *,
+        group: str | None = None,
+        deduplication_id: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        delay: int | None = None,
+    ) -> Message:
+        """Put a message into a queue."""
+        ...
+
+
 class Lambda:
     """All functions of a world; ``invocations`` holds every one there was, in the order they began."""
 
     name = "lambda"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, base: Base, kernel: Kernel, queues: QueueStore) -> None:
         self.functions: dict[str, Function] = {}
         self.sources: dict[str, Source] = {}
         self.invocations: list[Invocation] = []
-        self._world = world
+        self._base = base
+        self._kernel = kernel
+        self._queues = queues
         self._numbers = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "Invoke": self._invoke,
@@ -114,7 +140,7 @@ class Lambda:
     def put(self, function: Function) -> Function:
         """Deploy a function. Raises AwsError if its role may not send to its dead-letter queue."""
         grave = function.dead_letters
-        if grave and self._world.rules.on(GRAVE_RIGHTS) and not self._role_may(function, "sqs:SendMessage", grave):
+        if grave and self._base.on(GRAVE_RIGHTS) and not self._role_may(function, "sqs:SendMessage", grave):
             raise _invalid(
                 f"The provided execution role of {function.name} does not have permissions to call SendMessage on SQS"
             )
@@ -137,7 +163,7 @@ class Lambda:
 
     def add_source(self, source: Source, window: int = 0) -> Source:
         """Connect a queue with a function. Raises AwsError."""
-        queue, rules = self._world.sqs.queues.get(source.queue), self._world.rules
+        queue, rules = self._queues.queues.get(source.queue), self._base.rules
         if queue is None:
             raise _invalid(f"the queue {source.queue} does not exist")
         if source.concurrency < 2 and rules.on(CONCURRENCY):
@@ -162,21 +188,21 @@ class Lambda:
         """A queue may have something to give: let the mappings that read it look."""
         for source in self.sources.values():
             if source.queue == queue.arn:
-                self._poll_in(source, self._world.kernel.random.uniform(*POLL_SECONDS))
+                self._poll_in(source, self._base.random.uniform(*POLL_SECONDS))
 
-    def invoke_event(self, arn: str, payload: str, *, principal: str, source_arn: str) -> None:
+    def deliver(self, arn: str, body: str, *, principal: str, source_arn: str) -> None:
         """Invoke asynchronously for a service. Raises AwsError if there is no such function or its policy forbids."""
         function = self.functions.get(arn)
         if function is None:
             raise AwsError("ResourceNotFoundException", f"Function not found: {arn}", 404)
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
         document = self.resource_policy(arn)
-        allowed = self._world.iam.service_may(principal, document, "lambda:InvokeFunction", arn, context)
-        if not allowed and self._world.rules.on(PERMISSION):
+        allowed = self._base.policies.service_may(principal, document, "lambda:InvokeFunction", arn, context)
+        if not allowed and self._base.on(PERMISSION):
             raise AwsError(
                 "AccessDeniedException", f"the policy of {arn} does not let {principal} invoke it for {source_arn}", 403
             )
-        self._enqueue(function, json.loads(payload))
+        self._enqueue(function, json.loads(body))
 
     def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
         """The policy document of a function."""
@@ -188,7 +214,7 @@ class Lambda:
 
         Raises AwsError (TooManyRequestsException) if its reserved concurrency is used up.
         """
-        kernel = self._world.kernel
+        kernel = self._kernel
         if function.reserved is not None and function.running >= function.reserved:
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
         number = next(self._numbers)
@@ -210,25 +236,25 @@ class Lambda:
         return invocation
 
     def _environment(self, function: Function, invocation: Invocation) -> Environment:
-        oldest = self._world.now - LONGEST_LIFE
+        oldest = self._base.now - LONGEST_LIFE
         function.idle = [idle for idle in function.idle if idle.made > oldest]
         if function.idle:
-            apart = self._world.rules.on(APART)
+            apart = self._base.on(APART)
             return function.idle.pop() if apart else function.idle[0]
         invocation.cold = True
-        session = self._world.credentials(function.role, function.name, function=function.name)
-        new = Environment(function.package, function.handler, _variables(function, *session), self._world.now)
-        if not self._world.rules.on(APART):
+        session = self._base.credentials.issue(function.role, function.name, function=function.name)
+        new = Environment(function.package, function.handler, _variables(function, *session), self._base.now)
+        if not self._base.on(APART):
             function.idle.append(new)
         return new
 
     def _run(self, function: Function, invocation: Invocation, environment: Environment, strand: Strand) -> None:
-        kernel = self._world.kernel
+        kernel = self._kernel
         try:
             if environment.cold:
                 kernel.elapse(kernel.random.uniform(*COLD_SECONDS))
             handler = environment.handler()
-            if self._world.rules.on(TIMEOUT):
+            if self._base.on(TIMEOUT):
                 why = f"Task timed out after {function.timeout}.00 seconds"
                 strand.deadline = kernel.after(
                     function.timeout, lambda: strand.kill(why), f"timeout of {function.name}"
@@ -246,7 +272,7 @@ class Lambda:
     ) -> None:
         """Called by the kernel, in the driver, when a strand has come to its end."""
         function.running -= 1
-        invocation.ended = self._world.now
+        invocation.ended = self._base.now
         if strand.killed:
             invocation.outcome = "timeout" if "timed out" in strand.killed else "crashed"
             invocation.error = strand.killed
@@ -258,7 +284,7 @@ class Lambda:
     # --- asynchronous invocation ---
 
     def _enqueue(self, function: Function, event: Any) -> None:
-        began = self._world.now
+        began = self._base.now
         attempts = itertools.count(1)
 
         def attempt() -> None:
@@ -271,25 +297,23 @@ class Lambda:
             if invocation.outcome == "ok":
                 return
             tries = invocation.attempt
-            if tries > function.retries or not self._world.rules.on(RETRIES):
+            if tries > function.retries or not self._base.on(RETRIES):
                 self._give_up(function, event, invocation, tries)
             else:
                 again(RETRY_AFTER[min(tries, len(RETRY_AFTER)) - 1], invocation.error, invocation)
 
         def again(seconds: float, why: str, invocation: Invocation | None = None) -> None:
-            if self._world.now + timedelta(seconds=seconds) > began + timedelta(seconds=function.longest_age):
+            if self._base.now + timedelta(seconds=seconds) > began + timedelta(seconds=function.longest_age):
                 self._give_up(function, event, invocation, 0, why)
             else:
-                self._world.kernel.after(seconds, attempt, f"retry of {function.name}")
+                self._base.clock.after(seconds, attempt, f"retry of {function.name}")
 
-        self._world.kernel.after(
-            self._world.kernel.random.uniform(*ASYNC_SECONDS), attempt, f"start of {function.name}"
-        )
+        self._base.clock.after(self._base.random.uniform(*ASYNC_SECONDS), attempt, f"start of {function.name}")
 
     def _give_up(
         self, function: Function, event: Any, invocation: Invocation | None, tries: int, why: str = ""
     ) -> None:
-        if not self._world.rules.on(DEAD_LETTERS):
+        if not self._base.on(DEAD_LETTERS):
             return
         error = invocation.error if invocation else why
         if function.dead_letters:
@@ -299,7 +323,7 @@ class Lambda:
         if function.on_failure:
             envelope = {
                 "version": "1.0",
-                "timestamp": self._world.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+                "timestamp": self._base.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
                 "requestContext": {
                     "requestId": invocation.id if invocation else "",
                     "functionArn": f"{function.arn}:$LATEST",
@@ -314,36 +338,34 @@ class Lambda:
 
     def _send_dead(self, function: Function, queue: str, body: str, attributes: Mapping[str, Any]) -> None:
         """Send as the function's role, which must be allowed to; else the event is lost (and AWS counts it)."""
-        found = self._world.sqs.queues.get(queue)
+        found = self._queues.queues.get(queue)
         if found is not None and self._role_may(function, "sqs:SendMessage", queue):
-            self._world.sqs.send(found, body, function.role, attributes=dict(attributes))
+            self._queues.send(found, body, function.role, attributes=dict(attributes))
 
     # --- queues ---
 
     def _poll_in(self, source: Source, seconds: float) -> None:
-        when = self._world.now + timedelta(seconds=seconds)
+        when = self._base.now + timedelta(seconds=seconds)
         if source.poll is not None and source.poll.what is not None and source.poll.when <= when:
             return
         if source.poll is not None:
             source.poll.cancel()
-        source.poll = self._world.kernel.at(
-            when, lambda: self._poll(source), f"poll of {source.queue.rsplit(':', 1)[1]}"
-        )
+        source.poll = self._kernel.at(when, lambda: self._poll(source), f"poll of {source.queue.rsplit(':', 1)[1]}")
 
     def _poll(self, source: Source) -> None:
         source.poll = None
-        queue, now = self._world.sqs.queues.get(source.queue), self._world.now
+        queue, now = self._queues.queues.get(source.queue), self._base.now
         if queue is None or not source.enabled:
             return
         function = source.function
-        while source.running < source.concurrency or not self._world.rules.on(CONCURRENCY):
+        while source.running < source.concurrency or not self._base.on(CONCURRENCY):
             if function.reserved is not None and function.running >= function.reserved:
                 return
-            messages = queue.receive(now, source.batch_size, None, self._world.sqs.receipts())
+            messages = queue.receive(now, source.batch_size, None, self._queues.receipts())
             if not messages:
                 break
             self._take(source, queue, messages)
-            if not self._world.rules.on(CONCURRENCY) and source.running > 1000:
+            if not self._base.on(CONCURRENCY) and source.running > 1000:
                 break
         following = queue.next_change(now)
         if following is not None:
@@ -363,12 +385,12 @@ class Lambda:
         source.running += 1
         event = {"Records": [_record(message, queue) for message in messages]}
         self.start(source.function, event, done)
-        if self._world.faults.twin(queue.name):
+        if self._base.injected.twin(queue.name):
             self.start(source.function, event, lambda _: None)
 
     def _kept(self, source: Source, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
         """Ids of the messages that stay in the queue, because they were not dealt with."""
-        if not self._world.rules.on(FAILED_STAYS):
+        if not self._base.on(FAILED_STAYS):
             return set()
         if invocation.outcome != "ok":
             return set(all_ids)
@@ -377,17 +399,17 @@ class Lambda:
         return min(failed, set(all_ids))
 
     def _role_may(self, function: Function, action: str, resource: str) -> bool:
-        role = self._world.iam.roles.get(function.role)
+        role = self._base.policies.roles.get(function.role)
         if role is None:
             return False
         session = f"arn:aws:sts::{function.account}:assumed-role/{role.name}/{function.name}"
         caller = Caller(function.account, session, "", role_arn=role.arn, function=function.name)
-        return self._world.iam.decide(caller, action, resource, region=function.region).allowed
+        return self._base.policies.decide(caller, action, resource, region=function.region).allowed
 
     # --- the API ---
 
     def _invoke(self, call: Call) -> Mapping[str, Any]:
-        function, kernel = self._named(call), self._world.kernel
+        function, kernel = self._named(call), self._kernel
         event = json.loads(call.params.get("Payload") or b"null")
         kind = call.params.get("InvocationType", "RequestResponse")
         if kind == "DryRun":

@@ -10,14 +10,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import AwsError
+from sandbox.api import AwsError, Call
+from sandbox.parts import Base
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.world import World
 
 ADMINISTRATORS = rule(
     "org-management-or-delegated-only",
@@ -98,8 +95,8 @@ class Organizations:
     name = "organizations"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, base: Base) -> None:
+        self._base = base
         self._found: list[Organization] = []
         self.delay = 5.0
         """Seconds until a change shows in what the API returns."""
@@ -146,7 +143,7 @@ class Organizations:
         organization.delegated.add(account)
 
     def _place(self, organization: Organization, account: str, parent: str, state: str) -> None:
-        organization.accounts.setdefault(account, []).append(Placement(self._world.now, parent, state))
+        organization.accounts.setdefault(account, []).append(Placement(self._base.now, parent, state))
 
     # --- what other services ask -------------------------------------------------------------------------------------
 
@@ -162,6 +159,11 @@ class Organizations:
         """Return the organisation of an account."""
         members = (found for found in self._found if account in found.accounts and found.accounts[account][-1].parent)
         return next(members, None)
+
+    def id_of(self, account: str) -> str | None:
+        """Return the id of the organisation of an account."""
+        found = self.of(account)
+        return found.id if found else None
 
     # --- the API -----------------------------------------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ class Organizations:
     def _describe_account(self, call: Call) -> Mapping[str, Any]:
         found, account = self._asked(call), call.params["AccountId"]
         placed = self._seen(found, account)
-        if self._world.rules.on(STRANGERS) and (placed is None or not placed.parent):
+        if self._base.on(STRANGERS) and (placed is None or not placed.parent):
             raise AwsError("AccountNotFoundException", "You specified an account that doesn't exist.")
         return {"Account": self._account(found, account)}
 
@@ -232,7 +234,7 @@ class Organizations:
         found, child = self._asked(call), call.params["ChildId"]
         placed = self._seen(found, child)
         parent = found.units[child][1] if child in found.units else placed.parent if placed else ""
-        if not parent and self._world.rules.on(STRANGERS):
+        if not parent and self._base.on(STRANGERS):
             raise AwsError("ChildNotFoundException", "You specified a child that doesn't exist.")
         kind = "ROOT" if parent == found.root else "ORGANIZATIONAL_UNIT"
         return {"Parents": [{"Id": parent, "Type": kind}]}
@@ -248,23 +250,23 @@ class Organizations:
     def _asked(self, call: Call) -> Organization:
         found = self._of(call)
         known = {found.management, *found.delegated}
-        if self._world.rules.on(ADMINISTRATORS) and call.caller.account not in known:
+        if self._base.on(ADMINISTRATORS) and call.caller.account not in known:
             raise AwsError("AccessDeniedException", "You don't have permissions to access this resource.")
         return found
 
     def _parent(self, call: Call) -> str:
         found, parent = self._of(call), str(call.params["ParentId"])
-        if self._world.rules.on(STRANGERS) and parent != found.root and parent not in found.units:
+        if self._base.on(STRANGERS) and parent != found.root and parent not in found.units:
             raise AwsError("ParentNotFoundException", f"You specified a parent that doesn't exist: {parent}.")
         return parent
 
     def _below(self, found: Organization, stands: str, parent: str) -> bool:
-        return stands == parent if self._world.rules.on(DIRECT) else parent in found.above(stands)
+        return stands == parent if self._base.on(DIRECT) else parent in found.above(stands)
 
     def _seen(self, found: Organization, account: str) -> Placement | None:
         """Where the API shows an account: late."""
-        late = timedelta(seconds=self.delay if self._world.rules.on(LATE) else 0)
-        shown = [one for one in found.accounts.get(account, ()) if one.at + late <= self._world.now]
+        late = timedelta(seconds=self.delay if self._base.on(LATE) else 0)
+        shown = [one for one in found.accounts.get(account, ()) if one.at + late <= self._base.now]
         return shown[-1] if shown else None
 
     def _members(self, found: Organization) -> Iterator[tuple[str, Placement]]:
@@ -284,7 +286,7 @@ class Organizations:
             "Status": OLD_STATUS.get(state, state),
             "JoinedMethod": "CREATED",
         }
-        return {**shown, "State": state} if self._world.rules.on(STATES) else shown
+        return {**shown, "State": state} if self._base.on(STATES) else shown
 
     @staticmethod
     def _unit(found: Organization, unit: str) -> Mapping[str, Any]:
@@ -293,7 +295,7 @@ class Organizations:
 
     def _page(self, call: Call, name: str, listed: list[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Cut a list into pages. A token says where the next one begins."""
-        token, rules = call.params.get("NextToken"), self._world.rules
+        token, rules = call.params.get("NextToken"), self._base.rules
         size = min(call.params.get("MaxResults", PAGE), PAGE) if rules.on(PAGES) else len(listed) or 1
         if token is None and rules.on(EMPTY_PAGES):
             return {name: [], "NextToken": "from-0"}

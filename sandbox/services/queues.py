@@ -283,3 +283,23 @@ class Queue:
     def _memory_key(self, message: Message) -> tuple[str, str]:
         apart = self.attributes.get("DeduplicationScope") == "messageGroup" and self.rules.on(SCOPE)
         return ((message.group or "") if apart else "", message.deduplication_id or "")
+
+
+def system_attributes(message: Message, queue: Queue) -> dict[str, str]:
+    """The attributes that SQS itself gives to a received message, as strings."""
+    first = message.first_received or message.sent
+    attributes = {
+        "SenderId": message.sender,
+        "SentTimestamp": str(int(message.sent.timestamp() * 1000)),
+        "ApproximateReceiveCount": str(message.receives),
+        "ApproximateFirstReceiveTimestamp": str(int(first.timestamp() * 1000)),
+    }
+    if queue.fifo:
+        attributes |= {
+            "MessageGroupId": message.group or "",
+            "MessageDeduplicationId": message.deduplication_id or "",
+            "SequenceNumber": f"{message.sequence:020d}",
+        }
+    if message.dead_from:
+        attributes["DeadLetterQueueSourceArn"] = message.dead_from
+    return attributes

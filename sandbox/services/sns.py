@@ -6,14 +6,12 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox import patterns
 from sandbox.api import AwsError, Call
+from sandbox.parts import Base, Queues, Receiver
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.world import World
 
 FILTER = rule(
     "sns-filter-policy",
@@ -75,10 +73,12 @@ class Sns:
     name = "sns"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, base: Base, queues: Queues, functions: Receiver) -> None:
         self.topics: dict[str, Topic] = {}
         self.published: list[Published] = []
-        self._world = world
+        self._base = base
+        self._queues = queues
+        self._functions = functions
         self._numbers = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             "CreateTopic": self._create_topic,
@@ -121,8 +121,8 @@ class Sns:
         """Publish for a service. Raises AwsError if there is no such topic or its policy forbids."""
         topic = self._topic(arn)
         context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
-        allowed = self._world.iam.service_may(principal, topic.policy, "sns:Publish", arn, context)
-        if not allowed and self._world.rules.on(TOPIC_POLICY):
+        allowed = self._base.policies.service_may(principal, topic.policy, "sns:Publish", arn, context)
+        if not allowed and self._base.on(TOPIC_POLICY):
             raise AwsError(
                 "AuthorizationError", f"the policy of {arn} does not let {principal} publish for {source_arn}", 403
             )
@@ -142,7 +142,7 @@ class Sns:
             "TopicArn": topic.arn,
             "Subject": message.subject,
             "Message": message.message,
-            "Timestamp": self._world.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "Timestamp": self._base.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
             "MessageAttributes": {
                 k: {"Type": v["DataType"], "Value": v.get("StringValue", "")} for k, v in attributes.items()
             },
@@ -153,7 +153,7 @@ class Sns:
         return identity
 
     def _wants(self, one: Subscription, message: Published) -> bool:
-        if one.filter is None or not self._world.rules.on(FILTER):
+        if one.filter is None or not self._base.on(FILTER):
             return True
         try:
             return patterns.matches(one.filter, message.body if one.on_body else message.attributes)
@@ -167,7 +167,7 @@ class Sns:
             body = notice["Message"] if one.raw else json.dumps(notice)
             passed = attributes if one.raw else {}
             try:
-                self._world.sqs.deliver(one.endpoint, body, principal=SERVICE, source_arn=topic.arn, attributes=passed)
+                self._queues.deliver(one.endpoint, body, principal=SERVICE, source_arn=topic.arn, attributes=passed)
             except AwsError:
                 return  # SNS gives up on it: no dead-letter queue is played here
         elif one.protocol == "lambda":
@@ -177,9 +177,7 @@ class Sns:
                 ]
             }
             try:
-                self._world.lambda_.invoke_event(
-                    one.endpoint, json.dumps(event), principal=SERVICE, source_arn=topic.arn
-                )
+                self._functions.deliver(one.endpoint, json.dumps(event), principal=SERVICE, source_arn=topic.arn)
             except AwsError:
                 return
         else:
@@ -218,7 +216,7 @@ class Sns:
         size = len(given["Message"].encode()) + sum(
             len(k) + len(str(v.get("StringValue", ""))) for k, v in attributes.items()
         )
-        if size > LARGEST and self._world.rules.on(SIZE):
+        if size > LARGEST and self._base.on(SIZE):
             raise AwsError("InvalidParameter", "Invalid parameter: Message too long")
         message = Published(
             topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()}

@@ -7,14 +7,12 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
+from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.queues import Message, Queue
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.services.queues import Message, Queue, system_attributes
 
 NEEDS_GROUP = rule(
     "sqs-fifo-needs-message-group",
@@ -54,9 +52,11 @@ class Sqs:
     name = "sqs"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, base: Base) -> None:
         self.queues: dict[str, Queue] = {}
-        self._world = world
+        self._base = base
+        self.watchers: list[Callable[[Queue], object]] = []
+        """Told of a queue whenever a message may have become available in it."""
         self._sequence = itertools.count(1)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             name: getattr(self, f"_{_snake(name)}")
@@ -89,7 +89,7 @@ class Sqs:
         self, account: str, region: str, name: str, attributes: Mapping[str, str], tags: Mapping[str, str] | None = None
     ) -> Queue:
         """Make a queue, or return the one of that name. Raises AwsError."""
-        queue = Queue(name, account, region, self._world.rules, self._world.now, dict(attributes), dict(tags or {}))
+        queue = Queue(name, account, region, self._base.rules, self._base.now, dict(attributes), dict(tags or {}))
         if queue.arn in self.queues:
             return self.queues[queue.arn]
         self._check(queue, attributes)
@@ -117,9 +117,11 @@ class Sqs:
         queue = self.queues.get(arn)
         if queue is None:
             raise _missing()
-        if self._world.rules.on(SENDERS):
+        if self._base.on(SENDERS):
             context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
-            if not self._world.iam.service_may(principal, self.resource_policy(arn), "sqs:SendMessage", arn, context):
+            if not self._base.policies.service_may(
+                principal, self.resource_policy(arn), "sqs:SendMessage", arn, context
+            ):
                 raise AwsError(
                     "AccessDenied", f"the policy of {arn} does not let {principal} send for {source_arn}", 403
                 )
@@ -173,7 +175,7 @@ class Sqs:
         born = str(int(queue.created.timestamp()))
         everything = {
             **queue.attributes,
-            **queue.counts(self._world.now),
+            **queue.counts(self._base.now),
             "QueueArn": queue.arn,
             "CreatedTimestamp": born,
             "LastModifiedTimestamp": born,
@@ -196,7 +198,7 @@ class Sqs:
 
     def _send_message(self, call: Call) -> Mapping[str, Any]:
         queue, given = self._named(call), call.params
-        if self._world.faults.loses(queue.name):
+        if self._base.injected.loses(queue.name):
             return {"MessageId": self._new_id(), "MD5OfMessageBody": _md5(given["MessageBody"])}
         message = self.send(
             queue,
@@ -218,32 +220,32 @@ class Sqs:
             one = Call(call.caller, call.service, "SendMessage", params, call.region, call.at, call.request_id)
             try:
                 good.append({"Id": entry["Id"], **self._send_message(one)})
-            except AwsError as fault:
-                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": fault.code, "Message": fault.message})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
         return {"Successful": good} | ({"Failed": bad} if bad else {})
 
     def _receive_message(self, call: Call) -> Mapping[str, Any]:
-        queue, given, kernel = self._named(call), call.params, self._world.kernel
+        queue, given, clock = self._named(call), call.params, self._base.clock
         most = given.get("MaxNumberOfMessages", 1)
-        if most > 10 and self._world.rules.on(TEN):
+        if most > 10 and self._base.on(TEN):
             raise AwsError(
                 "InvalidParameterValue",
                 f"Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if "
                 "provided.",
             )
         wait = given.get("WaitTimeSeconds", int(queue.attributes["ReceiveMessageWaitTimeSeconds"]))
-        end = kernel.now + timedelta(seconds=min(wait, LONGEST_WAIT))
+        end = clock.now + timedelta(seconds=min(wait, LONGEST_WAIT))
         while True:
-            messages = queue.receive(kernel.now, most, given.get("VisibilityTimeout"), self.receipts())
-            if messages or kernel.now >= end:
+            messages = queue.receive(clock.now, most, given.get("VisibilityTimeout"), self.receipts())
+            if messages or clock.now >= end:
                 break
-            kernel.elapse(1)
+            clock.elapse(1)
         names = set(given.get("AttributeNames", ())) | set(given.get("MessageSystemAttributeNames", ()))
         return {"Messages": [_shown(message, queue, names) for message in messages]} if messages else {}
 
     def _delete_message(self, call: Call) -> Mapping[str, Any]:
         queue = self._named(call)
-        message = queue.find(call.params["ReceiptHandle"], self._world.now)
+        message = queue.find(call.params["ReceiptHandle"], self._base.now)
         if message is not None:
             queue.remove(message)
         elif queue.fifo:
@@ -259,21 +261,21 @@ class Sqs:
             try:
                 self._delete_message(one)
                 good.append({"Id": entry["Id"]})
-            except AwsError as fault:
-                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": fault.code, "Message": fault.message})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
         return {"Successful": good} | ({"Failed": bad} if bad else {})
 
     def _change_message_visibility(self, call: Call) -> Mapping[str, Any]:
         queue = self._named(call)
-        message = queue.find(call.params["ReceiptHandle"], self._world.now)
+        message = queue.find(call.params["ReceiptHandle"], self._base.now)
         if message is None:
             raise _expired(call)
-        queue.hide(message, call.params["VisibilityTimeout"], self._world.now)
+        queue.hide(message, call.params["VisibilityTimeout"], self._base.now)
         return {}
 
     def _purge_queue(self, call: Call) -> Mapping[str, Any]:
-        queue, now = self._named(call), self._world.now
-        if queue.purged and now < queue.purged + timedelta(seconds=60) and self._world.rules.on(PURGE_PAUSE):
+        queue, now = self._named(call), self._base.now
+        if queue.purged and now < queue.purged + timedelta(seconds=60) and self._base.on(PURGE_PAUSE):
             raise AwsError(
                 "AWS.SimpleQueueService.PurgeQueueInProgress",
                 f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
@@ -294,7 +296,7 @@ class Sqs:
             if home is not None:
                 grave.remove(message)
                 message.receives, message.dead_from = 0, None
-                home.put(message, self._world.now, delay=0)
+                home.put(message, self._base.now, delay=0)
         return {"TaskHandle": f"task-{self._new_id()}"}
 
     # --- below the API ---
@@ -311,7 +313,7 @@ class Sqs:
         delay: int | None = None,
     ) -> Message:
         """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue forbids."""
-        now, rules = self._world.now, self._world.rules
+        now, rules = self._base.now, self._base.rules
         if queue.fifo:
             if group is None and rules.on(NEEDS_GROUP):
                 raise AwsError("MissingParameter", "The request must contain the parameter MessageGroupId.")
@@ -345,7 +347,7 @@ class Sqs:
 
     def _batch(self, call: Call) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = call.params["Entries"]
-        if len(entries) > 10 and self._world.rules.on(TEN):
+        if len(entries) > 10 and self._base.on(TEN):
             raise AwsError(
                 "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
                 f"Maximum number of entries per request are 10. You have sent {len(entries)}.",
@@ -360,7 +362,7 @@ class Sqs:
                 "with .fifo suffix and be 1 to 80 in length.",
             )
         policy = attributes.get("RedrivePolicy")
-        if policy and self._world.rules.on(FIFO_GRAVE):
+        if policy and self._base.on(FIFO_GRAVE):
             grave = json.loads(policy)["deadLetterTargetArn"]
             if grave.endswith(".fifo") != queue.fifo:
                 raise AwsError(
@@ -370,10 +372,11 @@ class Sqs:
                 )
 
     def _changed(self, queue: Queue) -> None:
-        self._world.lambda_.queue_changed(queue)
+        for watcher in self.watchers:
+            watcher(queue)
 
     def _new_id(self) -> str:
-        return f"{next(self._sequence):08x}-0000-4000-8000-{self._world.kernel.random.getrandbits(48):012x}"
+        return f"{next(self._sequence):08x}-0000-4000-8000-{self._base.random.getrandbits(48):012x}"
 
 
 def _shown(message: Message, queue: Queue, names: set[str]) -> dict[str, Any]:
@@ -390,26 +393,6 @@ def _shown(message: Message, queue: Queue, names: set[str]) -> dict[str, Any]:
     if message.attributes:
         shown["MessageAttributes"] = message.attributes
     return shown
-
-
-def system_attributes(message: Message, queue: Queue) -> dict[str, str]:
-    """The attributes that SQS itself gives to a received message, as strings."""
-    first = message.first_received or message.sent
-    attributes = {
-        "SenderId": message.sender,
-        "SentTimestamp": str(int(message.sent.timestamp() * 1000)),
-        "ApproximateReceiveCount": str(message.receives),
-        "ApproximateFirstReceiveTimestamp": str(int(first.timestamp() * 1000)),
-    }
-    if queue.fifo:
-        attributes |= {
-            "MessageGroupId": message.group or "",
-            "MessageDeduplicationId": message.deduplication_id or "",
-            "SequenceNumber": f"{message.sequence:020d}",
-        }
-    if message.dead_from:
-        attributes["DeadLetterQueueSourceArn"] = message.dead_from
-    return attributes
 
 
 def _missing() -> AwsError:

@@ -7,17 +7,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import AwsError
-from sandbox.iam import policy, refusal
+from sandbox.api import AwsError, Call
+from sandbox.iam import Role, policy, refusal
 from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.parts import Base
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.iam import Role
-    from sandbox.world import World
 
 TRUST = rule(
     "sts-trust-policy-must-allow",
@@ -64,8 +60,8 @@ class Sts:
     packed_per_character = 0.09
     """Percent of the packed limit that a character of a session policy takes."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers; see sandbox.api.Service."""
@@ -73,7 +69,7 @@ class Sts:
 
     def _identity(self, call: Call) -> Mapping[str, Any]:
         caller = call.caller
-        role = self._world.iam.roles.get(caller.role_arn)
+        role = self._base.policies.roles.get(caller.role_arn)
         user = caller.account if caller.role_arn is None else f"{role.id if role else 'AROA'}:{_session_of(caller.arn)}"
         return {"UserId": user, "Account": caller.account, "Arn": caller.arn}
 
@@ -88,7 +84,7 @@ class Sts:
         role = self._admitted(call, arn)
         lasts = self._lasts(call, role)
         expires = call.at + lasts
-        caller, key, secret, token = self._world.accounts.issue(
+        caller, key, secret, token = self._base.credentials.issue(
             arn, session, policies=policies, function=call.caller.function, expires=expires
         )
         user = f"{role.id}:{session}"
@@ -108,7 +104,7 @@ class Sts:
     def _policies(self, text: str | None) -> tuple[Mapping[str, Any], ...]:
         if text is None:
             return ()
-        if len(text) > LONGEST_POLICY and self._world.rules.on(SESSION_SIZE):
+        if len(text) > LONGEST_POLICY and self._base.on(SESSION_SIZE):
             raise _invalid(
                 f"1 validation error detected: Value at 'policy' failed to satisfy constraint: Member must have "
                 f"length less than or equal to {LONGEST_POLICY}"
@@ -117,7 +113,7 @@ class Sts:
             parsed = policy.parse(json.loads(text))
         except ValueError:
             raise AwsError("MalformedPolicyDocument", "The policy is not in the valid JSON format.") from None
-        if self._packed(text) > WHOLE and self._world.rules.on(PACKED_SIZE):
+        if self._packed(text) > WHOLE and self._base.on(PACKED_SIZE):
             raise AwsError(
                 "PackedPolicyTooLarge",
                 f"Serialized token too large for session: the policy takes {self._packed(text)} % of the limit",
@@ -126,30 +122,30 @@ class Sts:
 
     def _admitted(self, call: Call, arn: str) -> Role:
         """Return the role if the caller may assume it. Every reason why not looks the same from outside."""
-        world, caller = self._world, call.caller
+        caller, policies = call.caller, self._base.policies
         no = refusal(caller, "sts", "sts:AssumeRole", arn, "")
-        role = world.iam.roles.get(arn)
+        role = policies.roles.get(arn)
         if role is None:
             raise no
-        context = world.iam.context(caller, call.region)
+        context = policies.context(caller, call.region)
         context["sts:rolesessionname"] = call.params["RoleSessionName"]
         if "ExternalId" in call.params:
             context["sts:externalid"] = call.params["ExternalId"]
         ask = Ask("sts:AssumeRole", arn, context)
         verdict, kinds = policy.resource(role.trust, ask, Who(caller.arn, caller.role_arn, caller.account))
-        if verdict is not Verdict.ALLOW and world.rules.on(TRUST):
+        if verdict is not Verdict.ALLOW and self._base.on(TRUST):
             raise no
-        own, session = world.iam.identity(caller, ask)
+        own, session = policies.identity(caller, ask)
         if Verdict.DENY in {own, session}:
             raise no
         by_name = role.account == caller.account and kinds & {Kind.ROLE, Kind.SESSION}
-        if Verdict.SILENT in {own, session} and not by_name and world.rules.on(CALLER_TOO):
+        if Verdict.SILENT in {own, session} and not by_name and self._base.on(CALLER_TOO):
             raise no
         return role
 
     def _lasts(self, call: Call, role: Role) -> timedelta:
         seconds = call.params.get("DurationSeconds", DEFAULT_SECONDS)
-        rules = self._world.rules
+        rules = self._base.rules
         if rules.on(DURATION) and not SHORTEST <= seconds <= LONGEST:
             raise _invalid(f"DurationSeconds {seconds} must be {SHORTEST} to {LONGEST}")
         if rules.on(CHAINING) and call.caller.role_arn is not None and seconds > DEFAULT_SECONDS:

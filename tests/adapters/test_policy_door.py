@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.policy_door import ROUNDS, PolicyDoor
+from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
 from chalicelib.core.addresses import policy_resource
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal
 from sandbox.world import World
 from tests.fakes import MemoryLedger
 
@@ -54,10 +54,10 @@ class Key:
         world.kernel.elapse(300)
         self.door = self.another()
 
-    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyDoor:
+    def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
         """A door in another execution environment, or of another hub: it remembers nothing."""
         sessions: Any = Sessions(self.world)
-        return PolicyDoor(sessions, ledger or self.ledger, HUB, region)
+        return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:
         """Put a policy by hand; returns its text."""
@@ -197,13 +197,13 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
     key.door.open(key.resource, [first])
     key.opened(first)
     key.wait(5)
-    key.world.faults.stale_reads("GetKeyPolicy", 2, seconds=20)
+    key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     door = key.door if warm else key.another()
     second = key.share(TEST)
 
     assert refused(lambda: door.open(key.resource, [second])).fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], *both(DEV)]
-    key.world.faults.calm()
+    key.world.injections.calm()
     door.open(key.resource, [second])
     assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
 
@@ -217,7 +217,7 @@ def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None
     key.door.close(key.resource, [key.opened(first)])
     key.closed(first)
     key.wait(5)
-    key.world.faults.stale_reads("GetKeyPolicy", 2, seconds=20)
+    key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     door = key.door if warm else key.another()
 
     assert refused(lambda: door.open(key.resource, [key.share(TEST)])).why is Why.THROTTLED
@@ -230,14 +230,14 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
     key.door.open(key.resource, [share])
     share = key.opened(share)
     key.wait(5)
-    key.world.faults.stale_reads("GetKeyPolicy", 1, seconds=20)
+    key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
     assert refused(lambda: key.another().close(key.resource, [share])).why is Why.THROTTLED
-    key.world.faults.calm()
+    key.world.injections.calm()
     key.wait(100)
     key.door.close(key.resource, [share])
     again = replace(key.closed(share), state=State.OPENING)
     key.wait(5)
-    key.world.faults.stale_reads("GetKeyPolicy", 1, seconds=20)
+    key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
     assert refused(lambda: key.another().open(key.resource, [again])).why is Why.THROTTLED
 
 
@@ -349,7 +349,7 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
 )
 def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Why) -> None:
     """In which account, on which key, at which call; the cure is for that code."""
-    key.world.faults.refuse("PutKeyPolicy", aws, n=9)
+    key.world.injections.refuse("PutKeyPolicy", aws, n=9)
 
     found = refused(lambda: key.door.open(key.resource, [key.share()]))
 

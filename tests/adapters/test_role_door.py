@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from chalicelib.adapters.role_door import RoleDoor
-from chalicelib.adapters.session_policies import LIMIT, policy_for_role
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.kms.role_grants import RoleGrants
+from chalicelib.adapters.sts.session_policies import LIMIT, policy_for_role
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, key_policy
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal
 from sandbox.world import World
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -62,10 +62,10 @@ class Scene:
         self.own = world.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
         self.door = self.another()
 
-    def another(self, hub: str = HUB) -> RoleDoor:
+    def another(self, hub: str = HUB) -> RoleGrants:
         """A door in another execution environment, or of another hub."""
         targets: Any = self.targets
-        return RoleDoor(Sessions(REGION, time.time), targets, hub, REGION)
+        return RoleGrants(Sessions(REGION, time.time), targets, hub, REGION)
 
     def let_in(self) -> None:
         """Let the target's account use the hub's key and pass it on."""
@@ -96,7 +96,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
         monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
         role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-settle", TRUST, {"settle": SETTLE})
-        _, key, secret, token = world.credentials(role.arn, "settle")
+        _, key, secret, token = world.accounts.issue(role.arn, "settle")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from chalicelib.adapters.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, Work, policy
+from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, Work, policy
 from chalicelib.core.delivery.model import Snapshot
 from tests.core.deliveries import a_delivery
 
@@ -22,7 +22,7 @@ def test_each_policy_fits_at_its_longest(work):
     ids = [f"snap-{n:017x}" for n in range(SNAPSHOTS_PER_SESSION)]
     keys = [MULTI_REGION_KEY, MULTI_REGION_KEY.replace("0123", "4567")]
     delivery = a_delivery(
-        snapshots=tuple(Snapshot(ident, keys[n % 2], 8) for n, ident in enumerate(ids)),
+        snapshots=tuple(Snapshot(ident, keys[n % 2]) for n, ident in enumerate(ids)),
         key_arn=MULTI_REGION_KEY[:-1] + "e",
     )
     delivery = replace(delivery, target=replace(delivery.target, region=LONG_REGION))

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.adapters.sessions import Sessions
-from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery, Snapshot
+from chalicelib.core.errors import Refusal
 from chalicelib.core.targets import Target
-from chalicelib.ports import Refusal
 from sandbox.world import World
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -50,11 +51,12 @@ class Scene:
         world.iam.put_role(DEV, "AmiCopyRole", TRUST, {"all": ANYTHING})
         self.sessions = Sessions(REGION, time.time, lambda _role, size: self.packed.append(size))
         targets: Any = self.targets
-        self.target = AwsTarget(self.sessions, targets, "aws", "promote", REGION)
+        self.target_sessions = TargetSessions(self.sessions, targets, "aws")
+        self.snapshots = AwsTargetSnapshots(self.target_sessions, "promote", REGION)
 
     def delivery(self, snapshots: int, keys: int = 1) -> Delivery:
         """A delivery of so many snapshots, under so many keys."""
-        each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys], 8) for n in range(snapshots))
+        each = tuple(Snapshot(f"snap-{n:017x}", KEYS[n % keys]) for n in range(snapshots))
         own = f"arn:aws:kms:{REGION}:{DEV}:key/{'0' * 36}"
         return Delivery("0" * 20, HUB, "ami-0123456789abcdef0", Target(DEV, REGION), 1, 0, "golden", each, key_arn=own)
 
@@ -64,8 +66,8 @@ class Scene:
         return [(call.error or "", call.params["Policy"]) for call in calls]
 
     def copying(self, delivery: Delivery) -> Any:
-        """Assume the role to copy, as ``start_copy`` and ``copy_image`` do."""
-        return self.target._client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
+        """Assume the role to copy, as the adapters of CopySnapshot and CopyImage do."""
+        return self.target_sessions.client("ec2", "image", delivery, [snapshot.id for snapshot in delivery.snapshots])
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
     with World() as world:
         lambda_ = {"Version": "2012-10-17", "Statement": []}
         role = world.iam.roles.put(HUB, "act", lambda_, {"act": ANYTHING})
-        _, key, secret, token = world.credentials(role.arn, "act")
+        _, key, secret, token = world.accounts.issue(role.arn, "act")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
@@ -140,7 +142,7 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     unreachable = EndpointConnectionError(endpoint_url="https://dynamodb")
     scene.targets.trouble = ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem") if code else unreachable
     with pytest.raises(Refusal) as caught:
-        scene.target.find_copies(scene.delivery(1))
+        scene.snapshots.find(scene.delivery(1))
 
     assert caught.value.why is Why.THROTTLED
     assert not caught.value.unknown

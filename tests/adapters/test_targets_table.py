@@ -4,8 +4,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chalicelib.adapters.targets_table import Current, TargetsDamaged, TargetsTable, partition
+from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
 from chalicelib.core import targets
+from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets import Directory, Target
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
@@ -85,15 +86,6 @@ def test_a_new_version_holds_from_the_moment_the_pointer_moves(client):
 
     assert [target.account for target in table.read().resolve("").targets] == [PROD]
     assert [fault.code for fault in table.read().resolve("all").faults] == ["unknown-group"]
-    assert table.listed({DEV, PROD}) == {PROD}
-
-
-def test_only_accounts_of_the_file_are_contained(client):
-    """Whoever may tag cannot thereby choose a stranger as receiver."""
-    apply(client, DIRECTORY)
-    table = TargetsTable(client, TABLE, MEMBERS)
-
-    assert table.listed({DEV, PROD, "999999999999", ""}) == {DEV, PROD}
 
 
 def test_role_and_external_id_are_read_live(client):
@@ -120,7 +112,7 @@ def test_before_anything_is_applied_nobody_is_a_target(client):
             "AMI. Write one and run `ami-promoter targets apply FILE`."
         )
     ]
-    assert (table.listed({DEV}), table.live(DEV)) == (frozenset(), None)
+    assert table.live(DEV) is None
 
 
 def test_items_changed_by_hand_are_not_trusted(client):
@@ -152,7 +144,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
 
     assert [fault.code for fault in table.read().resolve(DEV).faults] == ["targets-damaged"]
     assert "Target has no colour" in table.read().resolve(DEV).faults[0].what
-    assert (table.listed({DEV}), table.live(DEV)) == ({DEV}, ("R", ""))
+    assert table.live(DEV) == ("R", "")
     with pytest.raises(TargetsDamaged, match="cannot be read by this version"):
         table.directory(table.current())
 
@@ -165,22 +157,10 @@ def test_every_read_is_consistent(client):
     table = TargetsTable(client, TABLE, MEMBERS)
 
     table.read().resolve("all")
-    table.listed({DEV})
     table.live(DEV)
 
     reads = [params.get("RequestItems", {}).get(TABLE, params) for params in asked]
-    assert [read.get("ConsistentRead") for read in reads] == [True] * 6
-
-
-def test_hundreds_of_accounts_are_looked_up_in_a_few_calls(client):
-    """As many as one call opens a snapshot for. Where one is not listed, it is looked whether a unit has it."""
-    accounts = [f"{number:012d}" for number in range(250)]
-    apply(client, Directory({}, {a: (Target(a, "us-east-1"),) for a in accounts}))
-    asked = []
-    client.meta.events.register("before-parameter-build.dynamodb", lambda params, **_: asked.append(params))
-
-    assert TargetsTable(client, TABLE, MEMBERS).listed({*accounts, "999999999999"}) == set(accounts)
-    assert len(asked) == 5
+    assert [read.get("ConsistentRead") for read in reads] == [True] * 4
 
 
 def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
@@ -200,7 +180,7 @@ def test_what_dynamodb_leaves_unanswered_is_asked_again(client):
             answer = client.batch_get_item(RequestItems={table: {**request, "Keys": [first]}})
             return {**answer, "UnprocessedKeys": {table: {**request, "Keys": rest}} if rest else {}}
 
-    assert TargetsTable(Sparing(), TABLE, MEMBERS).listed({DEV, PROD}) == {DEV, PROD}
+    assert TargetsTable(Sparing(), TABLE, MEMBERS).live(DEV) == ("Copier", "x-1")
 
 
 def test_a_thousand_accounts_resolve(client):

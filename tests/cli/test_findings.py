@@ -218,6 +218,12 @@ def test_what_stays_is_held_by_what_is_shared_and_on_the_targets_own_key_by_what
     assert found(seen) == ([] if fine else [("held-by-nobody", LetGo(resource, ROLE, STANDING))])
 
 
+def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
+    """One that was delivered holds the grant for all AMIs there, and what this one was nobody knows any more."""
+    resource = addresses.role_resource(OWN_KEY, DEV).pk
+    assert found(view({}, a_share("open", STANDING, resource=resource, name=ROLE))) == []
+
+
 def test_launch_permissions_are_compared_as_those_of_snapshots():
     """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
     resource = addresses.image_resource(AMI).pk

@@ -9,9 +9,9 @@ from ami_promoter.facts import Target
 from ami_promoter.in_force import in_force
 from ami_promoter.inventories import Inventories
 from ami_promoter.publishing import Publisher
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.adapters.members_table import MembersTable
 from chalicelib.core import addresses, codec
 from chalicelib.core import targets as files
 from chalicelib.core.inventory import LOOK, OurSnapshot

@@ -8,7 +8,7 @@ import pytest
 
 from ami_promoter.compiler import Hub, compile_targets
 from ami_promoter.main import main
-from chalicelib.adapters.members_table import MembersTable
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.departures import Book, Left, Missing, Trouble
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit

@@ -17,6 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import model as promotion
 from chalicelib.core.targets import Target
 from chalicelib.ports import Write
+from tests.core.images import an_image
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
@@ -135,17 +136,15 @@ def test_one_amis_deliveries(scene, capsys):
 
 
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
-    """Why one share is not open yet, as the ledger has told the delivery; and which one is open on purpose."""
+    """Why one share is not open yet, as the delivery has read in the ledger; and which one is open on purpose."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
     shares = (delivery.Share(image, PROD, stays=True), delivery.Share(key, role, stays=True))
-    record = a_delivery(PROD, delivery.State.OPENING, shares=shares)
+    record = a_delivery(PROD, delivery.State.OPENING, shares=shares, blocked=TROUBLE)
     write(table, a_promotion())
     write(table, record)
     DynamoChildren(table).add(AMI, a_child(record, "running"))
-    waits = f"1:waits:{TROUBLE.code}\x1f{TROUBLE.where}\x1f{TROUBLE.what}\x1f{TROUBLE.cure}"
-    DynamoRecords(table).note(record.key, {addresses.share_hint(key, role): waits}, NINE)
     opened = share.Share(image, PROD, PROD, state=share.State.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
@@ -179,6 +178,24 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
     shown = data["open_shares"]
     held = {one["state"]: [(h["delivery"], h["episode"], h["purpose"]) for h in one["holdings"]] for one in shown}
     assert held == {"closing": [(scene, 1, "copy")], "open": [(scene, 1, "copy")]}
+
+
+def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
+    """Its record has no list of its shares any longer: they follow from the source."""
+    over = a_delivery(PROD, delivery.State.FAILED)
+    image = an_image()
+    snapshot = delivery.snapshots_of(image)[0].id
+    resource = addresses.snapshot_resource(snapshot).pk
+    write(table, a_promotion())
+    write(table, over)
+    DynamoChildren(table).add(AMI, a_child(over, "failed"))
+    DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
+    closing = share.Share(resource, PROD, PROD, state=share.State.CLOSING, opened_at=NINE, hard_close_at=NINE)
+    DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
+
+    main(["status", AMI])
+
+    assert f"snapshot#{snapshot} to {PROD}: closing" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):

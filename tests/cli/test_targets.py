@@ -13,7 +13,7 @@ from ami_promoter.aws import Connection, Trouble
 from ami_promoter.compiler import Hub, compile_targets
 from ami_promoter.main import main
 from ami_promoter.publishing import KEEP, Publisher
-from chalicelib.adapters.targets_table import TargetsTable, partition
+from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
 
 HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"

@@ -8,9 +8,10 @@ import pytest
 
 from chalicelib.core.addresses import copy_quota, promotion
 from chalicelib.core.copy_quota import SlotLease
+from chalicelib.core.errors import LostRace
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.share import Share, State
-from chalicelib.ports import LostRace, StandingHolding, Write
+from chalicelib.ports import StandingHolding, Write
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000
@@ -90,6 +91,38 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
     store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
     assert store.ledger.shares(RESOURCE)[0].state is State.CLOSING
+
+
+def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
+    """So the share worker knows for whom a refusal was no answer, and closes nothing under one who has just come."""
+    for name in ("d1", "d1", "d2"):
+        store.ledger.hold(RESOURCE, SHARE, copying(name))
+    (read,) = store.ledger.shares(RESOURCE)
+    assert read.asked == 2
+    store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
+    store.ledger.save([replace(read, state=State.CLOSING)], "its end", NOW, unheld=True)
+    (read,) = store.ledger.shares(RESOURCE)
+    assert (read.state, read.asked) == (State.CLOSING, 2)
+
+    store.ledger.hold(RESOURCE, SHARE, copying("d3"))
+    with pytest.raises(LostRace):
+        store.ledger.save([replace(read, answered=2)], "its end", NOW, unheld=True)
+    store.ledger.save([replace(read, answered=2)], "refused", NOW)
+    (after,) = store.ledger.shares(RESOURCE)
+    assert (after.asked, after.answered) == (3, 2)
+
+
+def test_shares_of_many_resources_are_found_at_once(store):
+    """Each by its place; one that is not in the ledger is left out, and 120 are no more than 20."""
+    places = [(f"resource#snapshot#snap-{number}", ACCOUNT) for number in range(120)]
+    for resource, _ in places[1:]:
+        store.ledger.hold(resource, replace(SHARE, resource=resource), copying("d1"))
+
+    found = store.ledger.find([*places, places[-1]])
+
+    assert {(s.resource, s.holder_key) for s in found} == set(places[1:])
+    assert len(found) == 119
+    assert all(s.holdings == {copying("d1")} for s in found)
 
 
 def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):

@@ -1,7 +1,4 @@
-"""Every item says in which form it is: this version's and the last are read, a newer or an older one is not guessed at.
-
-The versions here are made up: an old service of form 1 writes, a new one of form 2 reads, and the other way round.
-"""
+"""Every item with a body says in which form it is: this version's is read, another one is not guessed at."""
 
 from __future__ import annotations
 
@@ -15,14 +12,16 @@ from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
-from chalicelib.core import addresses
+from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
+from chalicelib.core.promotion.head import Head
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION
 from chalicelib.core.share import Share, State, to_close, to_open
 from chalicelib.ports import Write
+from chalicelib.service.tag_pass import DAMAGED, read_heads
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
@@ -33,27 +32,7 @@ QUOTA = addresses.copy_quota("222222222222", "us-east-1")
 AMI = "ami-0a"
 
 
-def renamed(old, new):
-    """Make a step of the kind that a version brings: a member gets another name."""
-
-    def step(body):
-        return {**{name: value for name, value in body.items() if name != old}, new: body[old]}
-
-    return step
-
-
-OLD = Forms(1)
-NEW = Forms(
-    2,
-    {
-        "delivery": renamed("ami_id", "ami"),
-        "image": renamed("named", "name"),
-        "share": renamed("closes", "fault"),
-        "slot": renamed("asked", "wanted"),
-        "child": renamed("ended_as", "state"),
-    },
-)
-LATER = Forms(3)
+OLDER, NEWER = VERSION - 1, VERSION + 1
 
 
 @pytest.fixture
@@ -75,25 +54,11 @@ def a_share(**changes):
     return Share(RESOURCE, "222222222222", "222222222222", hard_close_at=NOW + 9000, **changes)
 
 
-def test_a_record_of_the_last_version_is_read_and_written_anew(table):
-    """The body arrives in the new form; the item keeps the old one until the record is written."""
-    DynamoRecords(table, OLD).create(Write(DELIVERY, "copying", {"ami_id": AMI}, NOW), NOW)
-    records = DynamoRecords(table, NEW)
-
-    stored = records.begin(DELIVERY)
-
-    assert stored.body == {"ami": AMI}
-    assert table.get(DELIVERY)["schema"] == 1
-    assert records.save(stored, Write(DELIVERY, "copying", stored.body, NOW), ["moved"], NOW)
-    assert (table.get(DELIVERY)["schema"], body_of(table, DELIVERY)) == (2, {"ami": AMI})
-    assert records.read(DELIVERY).body == {"ami": AMI}
-
-
-@pytest.mark.parametrize(("written", "read", "why"), [(NEW, OLD, NewerSchema), (OLD, LATER, Unreadable)])
-def test_a_record_of_a_newer_version_or_one_long_past_is_not_guessed_at(table, written, read, why):
+@pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
+def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
     """It raises what makes its lane park it; a note on it is taken all the same, and nothing of it is lost."""
     DynamoRecords(table, written).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
-    records = DynamoRecords(table, read)
+    records = DynamoRecords(table)
 
     with pytest.raises(why, match=r"schema \d"):
         records.begin(DELIVERY)
@@ -102,62 +67,39 @@ def test_a_record_of_a_newer_version_or_one_long_past_is_not_guessed_at(table, w
     assert body_of(table, DELIVERY) == {"ami": AMI}
 
 
-def test_what_lies_beside_a_record_is_read_in_the_last_form_as_well(table):
-    """The source image and the plan bear their form, too; what has no body has no form."""
+def test_what_lies_beside_a_record_bears_its_form(table):
+    """The source image and the plan; what has no body has no form."""
     key = addresses.source_image(AMI)
-    DynamoRecords(table, OLD).put(key, {"kind": "image", "body": json.dumps({"named": "golden"})})
-    DynamoRecords(table, OLD).put(Key("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
+    DynamoRecords(table, NEWER).put(key, {"kind": "image", "body": "{}"})
+    DynamoRecords(table, NEWER).put(Key("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
 
-    records = DynamoRecords(table, NEW)
-    assert json.loads(records.get(key)["body"]) == {"name": "golden"}
-    assert [json.loads(item["body"]) for _, item in records.list(key.pk, "image")] == [{"name": "golden"}]
-    assert "schema" not in records.get(Key("lookup#1", "delivery#0123"))
-    DynamoRecords(table, LATER).put(key, {"kind": "image", "body": "{}"})
     with pytest.raises(NewerSchema):
-        records.get(key)
+        DynamoRecords(table).get(key)
+    assert "schema" not in DynamoRecords(table).get(Key("lookup#1", "delivery#0123"))
 
 
-def test_a_share_of_the_last_version_is_read(table):
-    """With holders and end, which stand beside the body, and in the new form once it is written."""
-    DynamoLedger(table, OLD).hold(RESOURCE, a_share(), copying("0123"))
-    key = addresses.share(Key(RESOURCE), "222222222222")
-    old = body_of(table, key)
-    old["closes"] = old.pop("fault")
-    table.update(key, "SET body = :body", {":body": json.dumps(old)})
-    ledger = DynamoLedger(table, NEW)
+def test_a_head_of_another_form_hides_no_other(table):
+    """After a rollback: discovery goes on with the heads that it reads, and looks at the promotions of the others."""
+    for ami, records in ((AMI, DynamoRecords(table)), ("ami-0b", DynamoRecords(table, NEWER))):
+        body = json.dumps(codec.encode(Head("dev", ("dev",))))
+        records.put(addresses.head(ami), {"kind": "head", "body": body})
 
-    (share,) = ledger.shares(RESOURCE)
-
-    assert (share.state, share.holdings, share.hard_close_at) == (State.WANTED, {copying("0123")}, NOW + 9000)
-    ledger.save([share], "opening is intended", NOW)
-    assert (table.get(key)["schema"], "closes" in body_of(table, key)) == (2, False)
+    assert read_heads(DynamoRecords(table)) == {AMI: Head("dev", ("dev",)), "ami-0b": DAMAGED}
 
 
 @pytest.mark.parametrize(("state", "closes"), [(State.OPEN, True), (State.CLOSING, True), (State.CLOSED, False)])
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, closes):
     """What closing needs stands beside the body: a form that cannot be read must not keep a door open (law 1)."""
-    newer = DynamoLedger(table, NEW)
+    newer = DynamoLedger(table, NEWER)
     newer.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)
     newer.save([Share(**{n: getattr(share, n) for n in share.__slots__} | {"state": state})], "x", NOW)
 
-    shares = DynamoLedger(table, OLD).shares(RESOURCE)
+    shares = DynamoLedger(table).shares(RESOURCE)
 
     assert bool(to_close(shares, NOW + 9000)) is closes
     assert to_open(shares, NOW) == [] or state is State.CLOSED
     assert state is not State.CLOSED or shares[0].state is State.REFUSED
-
-
-def test_slots_of_the_last_version_are_read(table):
-    """And those of a newer one as far as they can be: a quota that parked would hold up every AMI of that account."""
-    DynamoSlotLeases(table, OLD).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0, until=NOW + 60))
-    key = addresses.slot(QUOTA, "0123")
-    table.update(key, "SET asked = wanted REMOVE wanted", {})
-
-    assert [lease.wanted for lease in DynamoSlotLeases(table, NEW).leases(QUOTA)] == [2]
-
-    newer = DynamoSlotLeases(table, LATER).ask(QUOTA, SlotLease("0123", 2, NOW, 3, 0, until=NOW + 60))
-    assert DynamoSlotLeases(table, NEW).leases(QUOTA) == [newer]
 
 
 @pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
@@ -179,27 +121,12 @@ def test_a_damaged_slot_stops_nobody_and_is_mended_or_dropped(table, name):
     assert slots.leases(QUOTA) == []
 
 
-def test_notes_of_deliveries_of_the_last_version_are_read(table):
-    """And the promotion parks on a newer one."""
-    DynamoChildren(table, OLD).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
-    key = addresses.child(AMI, "0123")
-    old = body_of(table, key)
-    old["ended_as"] = old.pop("state")
-    table.update(key, "SET body = :body", {":body": json.dumps(old)})
+def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
+    """It is decoded as a record is."""
+    DynamoChildren(table, NEWER).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 
-    assert [child.state for child in DynamoChildren(table, NEW).all(AMI)] == ["running"]
-
-    DynamoChildren(table, LATER).end(AMI, Child("0123", "222222222222", "us-east-1", 1, "delivered"))
     with pytest.raises(NewerSchema):
-        DynamoChildren(table, NEW).all(AMI)
-
-
-def test_a_step_that_cannot_take_a_body_makes_it_unreadable(table):
-    """Not a crash of the function, ring after ring: the record is parked, and says so."""
-    DynamoRecords(table, OLD).create(Write(DELIVERY, "copying", {"something": "else"}, NOW), NOW)
-
-    with pytest.raises(Unreadable, match="from schema 1 to 2"):
-        DynamoRecords(table, NEW).read(DELIVERY)
+        DynamoChildren(table).all(AMI)
 
 
 def test_everything_that_is_decoded_bears_its_form(table):
@@ -207,17 +134,21 @@ def test_everything_that_is_decoded_bears_its_form(table):
     DynamoRecords(table).create(Write(DELIVERY, "copying", {}, NOW), NOW)
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
-    DynamoSlotLeases(table).ask(QUOTA, SlotLease("0123", 1, NOW, 2, 0))
     DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
+
+    beside = (addresses.head(AMI), {"kind": "head", "body": "{}"})
+    assert DynamoRecords(table).save(
+        DynamoRecords(table).read(DELIVERY), Write(DELIVERY, "copying", {}, NOW), ["moved"], NOW, [beside]
+    )
 
     keys = (
         DELIVERY,
+        addresses.head(AMI),
         addresses.source_image(AMI),
         addresses.share(Key(RESOURCE), "222222222222"),
-        addresses.slot(QUOTA, "0123"),
         addresses.child(AMI, "0123"),
     )
-    assert {table.get(key)["schema"] for key in keys} == {CURRENT.version}
+    assert {table.get(key)["schema"] for key in keys} == {VERSION}
 
 
 # --- what stands in the ledger's items -------------------------------------------------------------------------------

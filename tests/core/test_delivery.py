@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from typing import get_args
+from types import MappingProxyType
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core import codec, pace
+from chalicelib.core import share as ledger
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery import evolving, machine, permissions
 from chalicelib.core.delivery.model import (
     ENDED,
     Attempt,
@@ -25,7 +28,9 @@ from chalicelib.core.delivery.model import (
     State,
 )
 from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.faults import Fault
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
+from tests.fakes import copying
 
 C = CopyState
 AUTO_SCALING = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -142,7 +147,7 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     copies = tuple(seen(snapshot.id, "completed") for snapshot in fresh.snapshots)
 
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
-    done = evolving.evolve(replace(opening, kept=True), ev.SharesOpened(), NOW)
+    done = evolving.evolve(replace(opening, kept=True), ev.SharesSeen(open=True), NOW)
 
     assert opening.state is State.OPENING
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
@@ -161,7 +166,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     ]
 
     held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
-    verifying = evolving.evolve(held, ev.SharesOpened(), NOW)
+    verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
     assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
@@ -172,36 +177,74 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
 
 
 def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
-    """One that has its grant is not taken for the other; a deadline passes over the other's refusal, and says so."""
+    """One that has its grant is not taken for the other; a look past the deadline names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
-    hints = {share.hint: "1:open" for share in opening.shares}
-    (spot,) = [share.hint for share in opening.shares if share.holder == SPOT]
-    held = replace(opening, kept=True, hints={**hints, spot: "1:waits:code\x1fthere\x1fIt is refused.\x1fDeploy it."})
+    blocked = Fault("code", "there", "It is refused.", "Deploy it.")
+    shares = in_ledger(opening, {SPOT: {"state": ledger.State.OPENING, "blocked": blocked}})
+    held = replace(opening, kept=True)
 
-    assert machine.due_events(held, NOW) == ()
-    assert machine.due_events(replace(held, hints=hints), NOW) == (ev.SharesOpened(),)
-    late = evolving.evolve(held, ev.DeadlinePassed(), NOW)
+    assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
+    assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
+    waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
+    assert (waiting.state, waiting.blocked) == (State.OPENING, blocked)
+    last = machine.deadline(held)
+    assert machine.due_events(held, last) == ()
+    assert machine.outstanding(held, last) == (do.LookAtShares(),)
+    late = evolving.evolve(held, permissions.seen(held, shares), last)
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
+    assert evolving.evolve(held, ev.SharesSeen(open=True), last).state is State.PUBLISHING
+
+
+def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
+    """A delivery's shares as the ledger has them: open, but for ``others`` by their holder keys."""
+    holding = copying(delivery.id, episode=delivery.episode)
+    shares = [
+        ledger.Share(s.resource, s.holder, TARGET, state=ledger.State.OPEN, asked=1, holdings=frozenset({holding}))
+        for s in delivery.shares
+    ]
+    return [replace(share, **others.get(share.holder_key, {})) for share in shares]
+
+
+def test_what_another_episode_holds_is_not_open_to_this_one():
+    """The holding of a delivery that began anew is one of its own."""
+    before = replace(a_delivery(State.OPENING), episode=1)
+    assert permissions.seen(before, in_ledger(before)).open
+    assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
+
+
+def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
+    """It is one when all who hold the share have been judged by it."""
+    opening = a_delivery(State.OPENING, held=True)
+    name = opening.shares[0].holder
+    refused = {"state": ledger.State.REFUSED, "fault": FAULT}
+    tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
+    answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
+
+    assert (tried_anew.open, tried_anew.refused) == (False, None)
+    assert answered.refused == FAULT
+    assert evolving.evolve(opening, answered, NOW).faults == (FAULT,)
+
+
+def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
+    """The ledger is asked at each poll of a copy; what was copied until then is good."""
+    copying_now = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)
+    assert do.LookAtShares() in machine.outstanding(copying_now, NOW)
+    refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
+    assert (refused.state, refused.overdue) == (State.COPYING, FAULT)
+    assert machine.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
 def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
-    """The one for service roles was put and the account's own refused, as a policy had room for one: it is not shared.
-
-    In whichever order the ledger tells of them.
-    """
+    """The one for service roles was put, the account's own was refused: the policy had no room. It is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
-    refused = {account.hint: "1:refused:code\x1fwhere\x1fwhat.\x1fcure."}
-    opened = {share.hint: "1:open" for share in others}
-
-    assert [len({**first, **then}) for first, then in ((refused, opened), (opened, refused))] == [
-        len(opening.shares)
-    ] * 2
-    held = replace(opening, kept=True, hints={**refused, **opened})
-    assert machine.due_events(held, NOW) == (ev.ShareRefused(FAULT),)
+    assert len(opening.shares) == len(others) + 1
+    refused = {account.holder: {"state": ledger.State.REFUSED, "fault": FAULT, "answered": 1}}
+    seen_now = permissions.seen(opening, in_ledger(opening, refused))
+    assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():

@@ -313,8 +313,10 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
     assert (notified.state, notified.value, notified.plan) == (State.RUNNING, "dev", "plan")
     assert (notified.refused_value, notified.cancelling) == ("dve", False)
 
-    nudged = play(replace(notified, hints={**notified.hints, "seen": "minute"}), bad, refused)
+    nudged = play(replace(notified, hints={**notified.hints, "seen": "minute"}), bad)
     assert outstanding(nudged, NOW) == (do.Count(),)
+    moved = play(replace(notified, hints={**notified.hints, "generation": "new"}), bad, refused)
+    assert outstanding(moved, NOW) == (do.Count(),)
     anew = play(with_tag_event(notified, 3), bad, refused)
     assert outstanding(anew, NOW) == (do.NotifyRefused((FAULT,)),)
 

@@ -24,7 +24,7 @@ LATER_HOLDER = frozenset({copying("d2")})
 
 def a_share(state: State = State.WANTED, *, held: bool = True, **changes: object) -> Share:
     """One snapshot permission for one account."""
-    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, hard_close_at=END)
+    base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, hard_close_at=END)
     return replace(base, holdings=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
 
 
@@ -34,7 +34,7 @@ shares = st.builds(
     held=st.booleans(),
     preexisting=st.booleans(),
     next_try=st.integers(NOW - 5, NOW + 5),
-    notified=st.sampled_from([frozenset(), HOLDER]),
+    answered=st.integers(0, 1),
     hard_close_at=st.integers(NOW - 5, NOW + 5),
     closed_blind=st.booleans(),
 )
@@ -58,7 +58,7 @@ def test_nothing_opens_without_a_holder_or_past_its_end(one):
 def test_what_must_still_change_has_a_due_date(one):
     """An open share has at least its hard end; whatever is to be opened or closed later is due then."""
     later = max(one.next_try, one.hard_close_at, NOW)
-    if share.to_open([one], later) or share.to_close([one], later) or share.unnotified(one):
+    if share.to_open([one], later) or share.to_close([one], later):
         assert share.due_at([one], NOW) is not None
 
 
@@ -68,15 +68,17 @@ def test_a_share_without_holders_closes():
     assert not share.to_close([a_share(State.OPEN)], NOW)
 
 
-def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_are_told():
+def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
     """A parked or poisoned record must not keep a door open."""
-    overdue = a_share(State.OPEN, notified=HOLDER)
+    overdue = a_share(State.OPEN)
     assert share.to_close([overdue], END) == [overdue]
 
     closed = share.closed(share.intend_closing(overdue, END), END)
     assert closed.closed_blind
-    assert share.unnotified(closed) == HOLDER
-    assert not share.to_open([replace(closed, notified=HOLDER)], END)
+    fault = share.refusal(closed)
+    assert fault is not None
+    assert fault.code == "share-closed-at-its-end"
+    assert not share.to_open([closed], END)
 
 
 def test_a_permission_that_shows_before_we_asked_was_there_before_us():
@@ -104,21 +106,19 @@ def test_each_opening_has_a_grant_of_its_own():
     assert grant_name(repeated, "us-east-1") == grant_name(first, "us-east-1")
 
 
-def test_a_refused_share_is_not_tried_again_for_those_who_know():
-    """A new holder makes it try once more."""
-    refused = share.refused(a_share(), Fault("code", "where", "what.", "cure."), NOW)
-    known = replace(refused, notified=HOLDER)
+def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_else():
+    """Until that is done the old refusal is no answer, to nobody; one who goes does not make it try."""
+    fault = Fault("code", "where", "what.", "cure.")
+    refused = share.refused(a_share(), fault, NOW)
+    assert not share.to_open([refused], NOW)
+    assert share.refusal(refused) == fault
 
-    assert not share.to_open([known], NOW)
-    assert share.to_open([replace(known, holdings=HOLDER | LATER_HOLDER)], NOW)
-
-
-def test_a_later_holder_of_an_open_share_is_told_as_well():
-    """Two deliveries may hold one share."""
-    open_one = a_share(State.OPEN, notified=HOLDER)
-    both = replace(open_one, holdings=HOLDER | LATER_HOLDER)
-
-    assert share.unnotified(both) == LATER_HOLDER
+    later = replace(refused, holdings=HOLDER | LATER_HOLDER, asked=2)
+    assert share.to_open([later], NOW)
+    assert share.refusal(later) is None
+    again = share.refused(later, fault, NOW)
+    assert share.refusal(again) == fault
+    assert not share.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
 def on_key(state: State, **changes: object) -> Share:
@@ -155,7 +155,7 @@ def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
     intended = share.intend_opening(a_share(), NOW, seen=False)
     refused = share.refused(intended, fault, NOW)
     assert share.to_close([refused], NOW) == [refused]
-    assert share.unnotified(refused) == HOLDER
+    assert share.refusal(refused) == fault
 
     assert share.closed(refused, NOW).state is State.REFUSED
 
@@ -179,7 +179,7 @@ def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes(
 
 def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
     """So that its age is measured, whether or not anybody rings."""
-    open_one = a_share(State.OPEN, notified=HOLDER, opened_at=NOW - 100)
+    open_one = a_share(State.OPEN, opened_at=NOW - 100)
 
     assert share.due_at([open_one], NOW) == NOW + 900
     assert share.due_at([open_one], END - 10) == END

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.adapters.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
+from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
 from chalicelib.core import comparison
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery import evolving, machine, methods
 from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
@@ -81,7 +81,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
-    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(evolving.NAME_NOT_FREE, "w", "w.", "c."))
+    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
 
     assert after.state is State.REGISTERING
@@ -227,7 +227,7 @@ def test_a_whole_copy_is_compared_by_device():
 @pytest.mark.parametrize("count", [1, SNAPSHOTS_PER_SESSION, 20])
 def test_a_session_for_copy_image_fits(count):
     """Ten snapshots are named; more do not fit, and CopyImage takes all at once: then any snapshot may be read."""
-    snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY, 8) for n in range(count))
+    snapshots = tuple(Snapshot(f"snap-{n:017x}", SOURCE_KEY) for n in range(count))
     delivery = a_whole(ami="ami-0123456789abcdef0", snapshots=snapshots, key_arn=TARGET_KEY)
     text = policy("image", delivery, [snapshot.id for snapshot in snapshots])
 

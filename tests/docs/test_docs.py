@@ -252,7 +252,7 @@ def test_the_page_has_the_ledgers_table():
 
 def test_the_check_of_assumptions_is_a_shell_script_without_a_slip():
     """It parses, and what it asks KMS to grant is what the service grants."""
-    from chalicelib.adapters.doors import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
+    from chalicelib.adapters.kms.grants import OPERATIONS  # noqa: PLC0415 - the only test that needs boto3
 
     script = ROOT / "docs" / "explanation" / "check-assumptions.sh"
     text = script.read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ def _by_policy(scene: Scene) -> None:
 
 def _by_policy_unregistrable(scene: Scene) -> None:
     _by_policy(scene)
-    scene.world.faults.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
+    scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=10**6)
 
 
 def _whole(scene: Scene) -> None:
@@ -125,7 +125,7 @@ def _share(universe: Universe, value: str, *accounts: str) -> None:
 
 def launches(scene: Scene, account: str) -> list[tuple[str, str]]:
     """(who, EC2's reason) of each launch of the hub's AMI there that fails: by the account's root and Auto Scaling."""
-    tried = {by: scene.world.ec2.launch(account, REGION, scene.image, by=by) for by in ("", ROLE)}
+    tried = {by: scene.world.launch(account, REGION, scene.image, by=by) for by in ("", ROLE)}
     return [(by, why) for by, why in tried.items() if why]
 
 
@@ -215,7 +215,7 @@ def _delivered(scene: Scene) -> list[str]:
 def _delivered_to_scale(scene: Scene) -> list[str]:
     """Auto Scaling launches it, too: by one grant, on the target's own key."""
     (image,) = _images(scene, DEV, REGION)
-    why = scene.world.ec2.launch(DEV, REGION, image, by=ROLE)
+    why = scene.world.launch(DEV, REGION, image, by=ROLE)
     problems = [f"Auto Scaling cannot launch it: {why}"] if why else []
     return [*problems, *_granted(scene, 1), *_delivered(scene)]
 
@@ -252,7 +252,7 @@ def _owned(scene: Scene, account: str, region: str) -> list[str]:
     problems = [] if len(images) == 1 else [f"{len(images)} AMIs in {account}, {region}"]
     if used != owned or len(used) != len(scene.snapshots):
         problems.append(f"snapshots {owned}, used {used} in {account}, {region}")
-    failed = [scene.world.ec2.launch(account, region, image["ImageId"]) for image in images]
+    failed = [scene.world.launch(account, region, image["ImageId"]) for image in images]
     return [*problems, *(f"{account}, {region} cannot launch it: {why}" for why in failed if why)]
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
-from sandbox.faults import Faults
+from sandbox import stage
+from sandbox.injections import Injections
 
 When = Literal["before", "after"]
 DAY = 86_400
@@ -45,17 +46,17 @@ class Weather:
     twins: tuple[tuple[str, float], ...] = ()
     """(how a queue's name ends, share of its messages that two invocations get at once)."""
 
-    def begin(self, faults: Faults) -> None:
+    def begin(self, injections: Injections) -> None:
         """Ask the world for it."""
-        faults.drop_events(self.lost)
-        faults.repeat_events(self.times)
-        faults.shuffle_events(self.spread)
-        faults.late_events(self.late)
-        faults.early_events(self.early)
+        injections.drop_events(self.lost)
+        injections.repeat_events(self.times)
+        injections.shuffle_events(self.spread)
+        injections.late_events(self.late)
+        injections.early_events(self.early)
         if self.rings_lost:
-            faults.drop_rings(except_from="sweep")
+            injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
         for queue, share in self.twins:
-            faults.twin_messages(queue, share)
+            injections.twin_messages(queue, share)
 
 
 FAIR = Weather()

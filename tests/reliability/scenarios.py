@@ -69,7 +69,7 @@ def _at_once(scene: Scene) -> None:
 
 def _unregistrable(scene: Scene) -> None:
     """EC2 refuses RegisterImage for good, with a code that asking again does not mend."""
-    scene.world.faults.refuse("RegisterImage", "InvalidParameterCombination", n=FOR_EVER)
+    scene.world.injections.refuse("RegisterImage", "InvalidParameterCombination", n=FOR_EVER)
 
 
 def _delivered(scene: Scene) -> list[str]:

@@ -54,12 +54,12 @@ def test_every_event_is_lost(machine, scenario):
 def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
     seconds = SWEPT_AFTER_A_REMOVAL if scenario is CANCELLED else SWEPT
-    ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "rings lost")
+    ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "messages lost")
 
 
 def test_every_ring_but_the_sweeps_is_lost(machine):
     """Whoever is noted is due within a minute."""
-    ended(machine, DELIVERED, NO_RINGS, SWEPT, "rings lost")
+    ended(machine, DELIVERED, NO_RINGS, SWEPT, "messages lost")
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)

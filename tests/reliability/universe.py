@@ -29,7 +29,7 @@ class Universe:
 
     def __init__(self, scene: Scene, scenario: Scenario) -> None:
         self.scene = scene
-        self._before = len(scene.world.faults.made)
+        self._before = len(scene.world.injections.made)
         self.at_rest: Callable[[], None] = lambda: None
         """Called wherever no function is running."""
         self._scenario = scenario
@@ -43,17 +43,17 @@ class Universe:
     @property
     def calls(self) -> list[tuple[str, str]]:
         """(function, operation) of every call since the scenario began."""
-        made = self.scene.world.faults.made[self._before :]
+        made = self.scene.world.injections.made[self._before :]
         return [(function.removeprefix(FUNCTION), operation) for function, operation in made]
 
     @property
     def number(self) -> int:
         """How many calls there were."""
-        return len(self.scene.world.faults.made) - self._before
+        return len(self.scene.world.injections.made) - self._before
 
     def suffer(self, plan: Plan) -> None:
         """Let a plan's faults begin: its crashes are numbered from the scenario's beginning."""
-        faults = self.scene.world.faults
+        faults = self.scene.world.injections
         self._plan = plan
         if plan.seed is not None:
             self.scene.world.kernel.random.seed(plan.seed)
@@ -95,7 +95,7 @@ class Universe:
             problems += [str(failure), *self.scene.watch.problems[:5]]
         except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
             problems.append(traceback.format_exc())
-        happened = dict(self.scene.world.faults.happened)
+        happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""
         return Outcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
 

@@ -49,10 +49,10 @@ def permitted(world: World) -> None:
     image = an_image(world)
 
     refused("AuthFailure", lambda: run(world, image))
-    assert world.ec2.launch(DEV, HERE, image) == f"AuthFailure: Not authorized for images: [{image}]"
+    assert world.launch(DEV, HERE, image) == f"AuthFailure: Not authorized for images: [{image}]"
     permit(world, image)
     assert run(world, image)["State"]["Name"] == "running"
-    assert world.ec2.launch(DEV, HERE, image) == ""
+    assert world.launch(DEV, HERE, image) == ""
     refused("InvalidAMIID.NotFound", lambda: run(world, "ami-00000000000000000"))
 
 
@@ -80,11 +80,11 @@ def source_key(world: World) -> None:
         {"Code": "Client.InternalError", "Message": NO_RIGHT},
     )
     assert run(world, usable)["State"]["Name"] == "running"
-    assert world.ec2.launch(DEV, HERE, usable, by="launcher") == NO_RIGHT
+    assert world.launch(DEV, HERE, usable, by="launcher") == NO_RIGHT
     put_role(world, "launcher", allow("ec2:RunInstances"), allow("kms:*", open_), account=DEV)
-    assert world.ec2.launch(DEV, HERE, usable, by="launcher") == ""
+    assert world.launch(DEV, HERE, usable, by="launcher") == ""
     put_role(world, "launcher", allow("kms:*", open_), account=DEV)
-    assert world.ec2.launch(DEV, HERE, usable, by="launcher").startswith("UnauthorizedOperation")
+    assert world.launch(DEV, HERE, usable, by="launcher").startswith("UnauthorizedOperation")
     linked_role(world, usable, open_)
 
 
@@ -97,7 +97,7 @@ def linked_role(world: World, image: str, key: str) -> None:
     mine = new_key(world, DEV)
     own = world.ec2.seed_image(DEV, HERE, name="own", key=mine)
     default = world.ec2.seed_image(DEV, HERE, name="default", key="alias/aws/ebs")
-    assert [world.ec2.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [
         NO_RIGHT,
         NO_RIGHT,
         "",
@@ -108,7 +108,7 @@ def linked_role(world: World, image: str, key: str) -> None:
             KeyId=arn, GranteePrincipal=f"arn:aws:iam::{DEV}:role/{AUTO_SCALING}", Operations=LAUNCHING
         )
     wait(world, 301)
-    assert [world.ec2.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own)] == ["", ""]
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own)] == ["", ""]
 
 
 def volume_key(world: World) -> None:
@@ -131,7 +131,7 @@ def key_state(world: World) -> None:
     world.client("kms", HUB).disable_key(KeyId=key)
 
     assert run(world, image)["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
-    assert world.ec2.launch(DEV, HERE, image) == BAD_KEY
+    assert world.launch(DEV, HERE, image) == BAD_KEY
 
 
 CHECKS: dict[str, Callable[[World], None]] = {

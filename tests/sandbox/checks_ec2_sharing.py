@@ -99,7 +99,7 @@ def real_accounts(world: World) -> None:
 def closed_account(world: World) -> None:
     """One closed account fails the whole call: nobody is added."""
     snapshot = a_snapshot(world)
-    world.ec2.closed_accounts.add(PROD)
+    world.ec2.state.closed_accounts.add(PROD)
 
     refused("InvalidParameterValue", lambda: change(world, snapshot, Add=[{"UserId": DEV}, {"UserId": PROD}]))
     assert permissions(world, snapshot) == []
@@ -110,7 +110,7 @@ def deaf_removal(world: World) -> None:
     """On demand a removal answers success and does nothing; the next one works."""
     snapshot = a_snapshot(world)
     share(world, snapshot)
-    world.ec2.deaf_removals = 1
+    world.ec2.state.deaf_removals = 1
 
     unshare(world, snapshot)
     assert permissions(world, snapshot) == [{"UserId": DEV}]
@@ -157,28 +157,23 @@ def full_arns(world: World) -> None:
     assert world.ec2.foreign_permissions() == []
 
 
-class _Organization:
-    """One organisation with one OU, and the accounts in it."""
-
-    def contains(self, arn: str, account: str) -> bool:
-        """Whether an account is in an organisation or OU."""
-        return arn in {DEV: {ORGANIZATION, UNIT}, PROD: {ORGANIZATION}}[account]
-
-
 def by_organisation(world: World) -> None:
     """An image shared with an OU or the organisation is seen by the accounts in it, and by no other."""
-    vars(world)["organizations"] = _Organization()
+    organization = world.organizations.create(HUB)
+    unit = world.organizations.add_unit(organization, "unit")
+    world.organizations.add_account(organization, DEV, unit)
+    world.organizations.add_account(organization, PROD)
     for_unit, for_all = an_image(world, "unit"), an_image(world, "all")
-    launch(world, for_unit, {"OrganizationalUnitArn": UNIT})
-    launch(world, for_all, {"OrganizationArn": ORGANIZATION})
+    launch(world, for_unit, {"OrganizationalUnitArn": organization.arn_of(unit)})
+    launch(world, for_all, {"OrganizationArn": organization.arn})
 
     def seen(account: str) -> set[str]:
         return {image["ImageId"] for image in ec2(world, account).describe_images()["Images"]}
 
     assert seen(DEV) == {for_unit, for_all}
     assert seen(PROD) == {for_all}
-    assert world.ec2.launch(DEV, HERE, for_unit) == ""
-    assert world.ec2.launch(PROD, HERE, for_unit).startswith("AuthFailure")
+    assert world.launch(DEV, HERE, for_unit) == ""
+    assert world.launch(PROD, HERE, for_unit).startswith("AuthFailure")
 
 
 def disabled_not_shared(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sandbox.services.ec2 import access, pages, service, snapshots, volumes
+from sandbox.services.ec2 import access, pages, snapshots, state, volumes
 from sandbox.world import World
 from tests.sandbox.ec2_words import (
     DEV,
@@ -128,10 +128,10 @@ def stale(world: World) -> None:
     with world.ec2.stale(15, "DescribeSnapshotAttribute"):
         late = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
     fresh = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
-    world.faults.stale_reads("DescribeSnapshotAttribute", seconds=15)
-    by_fault = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
+    world.injections.stale_reads("DescribeSnapshotAttribute", seconds=15)
+    injected = client.describe_snapshot_attribute(Attribute="createVolumePermission", SnapshotId=snapshot)
 
-    assert late["CreateVolumePermissions"] == by_fault["CreateVolumePermissions"] == []
+    assert late["CreateVolumePermissions"] == injected["CreateVolumePermissions"] == []
     assert fresh["CreateVolumePermissions"] == [{"UserId": DEV}]
 
 
@@ -182,6 +182,6 @@ CHECKS: dict[str, Callable[[World], None]] = {
     snapshots.DELETED_LATE.name: deleted_late,
     pages.PAGES.name: paged,
     pages.NO_ORDER.name: no_order,
-    service.STALE.name: stale,
+    state.STALE.name: stale,
     volumes.VOLUME_KEY.name: volume_key_late,
 }

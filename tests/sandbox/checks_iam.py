@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from sandbox import gateway, iam, wire
-from sandbox.iam import ec2_needs, roles, service_linked
+from sandbox import gateway, wire
+from sandbox.iam import authorisation, ec2_needs, roles, service, service_linked
 from sandbox.world import World
 from tests.sandbox.iam_words import (
     DEV,
@@ -292,12 +292,12 @@ def dry_run(world: World) -> None:
 
 
 CHECKS = {
-    iam.IDENTITY.name: nothing_without_allow,
-    iam.DENY_WINS.name: deny_wins,
-    iam.CONDITIONS.name: conditions_hold,
-    iam.SESSION.name: session_limits,
-    iam.BOTH_SIDES.name: both_sides,
-    iam.CLOSED.name: unknown_refused,
+    service.IDENTITY.name: nothing_without_allow,
+    service.DENY_WINS.name: deny_wins,
+    service.CONDITIONS.name: conditions_hold,
+    service.SESSION.name: session_limits,
+    service.BOTH_SIDES.name: both_sides,
+    authorisation.CLOSED.name: unknown_refused,
     roles.INLINE_SIZE.name: inline_size,
     ec2_needs.TAG_ON_CREATE.name: tag_on_create,
     ec2_needs.SOURCE_TOO.name: source_too,

@@ -43,7 +43,7 @@ def _grant(world: World, key: str, **more: Any) -> dict[str, Any]:
 
 def _may(world: World, action: str, key: str, role: str = TARGET, **context: str) -> bool:
     """Whether EC2 may do this with a key for a session of a role, now."""
-    caller, *_ = world.credentials(role, "a-session")
+    caller, *_ = world.accounts.issue(role, "a-session")
     return world.kms.may_use(caller, f"kms:{action}", key, context={EBS: "snap-1", **context})[0]
 
 
@@ -249,7 +249,7 @@ def policy_stale(world: World) -> None:
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=text)
 
     assert kms.get_key_policy(KeyId=key)["Policy"] == text
-    world.faults.stale_reads("GetKeyPolicy", 1, 30)
+    world.injections.stale_reads("GetKeyPolicy", 1, 30)
     assert kms.get_key_policy(KeyId=key)["Policy"] == before
 
 
@@ -261,7 +261,7 @@ def managed(world: World) -> None:
 
     assert _may(world, "Decrypt", key, idle)
     assert not _may(world, "Decrypt", key, TARGET)
-    caller, *_ = world.credentials(idle, "a-session")
+    caller, *_ = world.accounts.issue(idle, "a-session")
     assert not world.kms.may_use(caller, "kms:Decrypt", key, via_service=f"s3.{HERE}.amazonaws.com")[0]
     text = json.dumps(document(allow("kms:*", Principal={"AWS": [HUB, DEV]})))
     put = world.client("kms", HUB).put_key_policy

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from botocore.exceptions import ClientError
 
-from sandbox import cfn, cfn_resources, kernel
+from sandbox import kernel
 from sandbox.api import AwsError
-from sandbox.cfn import TemplateError
+from sandbox.cfn import TemplateError, deployment, resources
 from sandbox.services import lambda_
 from sandbox.services.buses import Target
 from sandbox.world import World
@@ -35,8 +35,8 @@ def _refused(action: object, said: str) -> None:
     """Assert that a deployment step is refused with these words."""
     try:
         action()  # type: ignore[operator]
-    except (AwsError, TemplateError, ClientError) as fault:
-        assert said in str(fault)  # noqa: PT017 - the rule switched off must end in an AssertionError
+    except (AwsError, TemplateError, ClientError) as refused:
+        assert said in str(refused)  # noqa: PT017 - the rule switched off must end in an AssertionError
         return
     raise AssertionError(f"was not refused: {said}")
 
@@ -61,7 +61,7 @@ def dead(world: World) -> None:
         return ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": body}]
 
     for when, heard in (("before", []), ("after", ["one"])):
-        crash = world.faults.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
+        crash = world.injections.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
         invocation = run(
             world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two")
         )
@@ -80,7 +80,7 @@ def permission(world: World) -> None:
     wait(world, 10)
 
     assert world.lambda_.invocations == []
-    assert "AccessDenied" in (world.events.deliveries[0].fault or "")
+    assert "AccessDenied" in (world.events.deliveries[0].refused or "")
 
 
 def retries(world: World) -> None:
@@ -216,6 +216,6 @@ CHECKS = {
     lambda_.VISIBLE.name: visible,
     lambda_.NO_WINDOW.name: fifo_limits,
     lambda_.FAILED_STAYS.name: failed_stays,
-    cfn.LONG_VALUES.name: long_values,
-    cfn_resources.NAMED_ONCE.name: named_once,
+    deployment.LONG_VALUES.name: long_values,
+    resources.NAMED_ONCE.name: named_once,
 }

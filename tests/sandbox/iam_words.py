@@ -52,7 +52,7 @@ def put_role(world: World, name: str, *statements: Mapping[str, Any], account: s
 
 def session(world: World, service: str, arn: str, policies: Sequence[Mapping[str, Any]] = ()) -> Any:
     """Return a client with a session of a role."""
-    _, key, _, token = world.credentials(arn, "a-session", policies=policies)
+    _, key, _, token = world.accounts.issue(arn, "a-session", policies=policies)
     return wire.client(service, HERE, key, token)
 
 

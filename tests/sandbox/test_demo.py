@@ -64,11 +64,11 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
 def test_the_sweep_alone_is_enough() -> None:
     """With every event lost, and every ring but the sweep's own, it still ends 0; the sweep's finds are counted."""
     status, said = _demo("--no-events", "--targets", "2")
-    lost, rings = map(int, re.findall(r"(\d+) lost, 0 doubled; (\d+) rings lost", said)[0])
+    lost, wakes = map(int, re.findall(r"(\d+) lost, 0 doubled; (\d+) wakes lost", said)[0])
 
     assert status == 0, said
     assert lost > 0
-    assert rings > 0
+    assert wakes > 0
     assert int(re.findall(r"By the sweep +(\d+) steps", said)[0]) > 0
     assert "on-target-event" not in said
 
@@ -95,7 +95,7 @@ def test_what_is_not_so_is_told() -> None:
     """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
 
     def meddle(world: World) -> None:
-        world.ec2.deaf_removals = 1_000_000
+        world.ec2.state.deaf_removals = 1_000_000
         world.ec2.seed_image(DEV, stage.REGION, name="not of ours", volumes=(8,))
 
     console = Console(file=io.StringIO(), width=100)
@@ -148,11 +148,11 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
 
 
 def test_bad_arguments_are_told_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """One message names every fault and its cure, and nothing is begun."""
+    """One message names every problem and its cure, and nothing is begun."""
     with pytest.raises(SystemExit) as ended:
         parse(["--targets", "0", "--crash", "act", "--crash", "actor:copy:0:during"])
     said = capsys.readouterr().err
 
     assert ended.value.code == 2
-    for fault in ("--targets 0", "--crash act: write it as", "no function 'actor'", "'copy'", "'0'", "'during'"):
-        assert fault in said
+    for problem in ("--targets 0", "--crash act: write it as", "no function 'actor'", "'copy'", "'0'", "'during'"):
+        assert problem in said

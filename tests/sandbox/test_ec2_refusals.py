@@ -117,7 +117,7 @@ def test_a_volume_of_a_snapshot(world: World) -> None:
 def test_encryption_by_default(world: World) -> None:
     """Where EBS encryption is on by default, a copy of a plain snapshot is encrypted under the Region's default key."""
     key = new_key(world, DEV)
-    world.ec2.encrypted_by_default[DEV, HERE] = key
+    world.ec2.state.encrypted_by_default[DEV, HERE] = key
     snapshot = a_snapshot(world)
     share(world, snapshot)
 

@@ -27,7 +27,7 @@ SPELT_OTHERWISE = {"Platform"}
 """Members whose real values are not those of the model: Platform is ``windows``, the model says ``Windows``."""
 
 
-def faults(value: object, shape: Shape, where: str) -> Iterator[str]:
+def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
     """Say what a value has that its shape does not."""
     if isinstance(shape, StructureShape):
         assert isinstance(value, dict), where
@@ -35,11 +35,11 @@ def faults(value: object, shape: Shape, where: str) -> Iterator[str]:
             if name not in shape.members:
                 yield f"{where}.{name} is unknown"
             else:
-                yield from faults(member, shape.members[name], f"{where}.{name}")
+                yield from mismatches(member, shape.members[name], f"{where}.{name}")
     elif isinstance(shape, ListShape):
         assert isinstance(value, list), where
         for item in value:
-            yield from faults(item, shape.member, where)
+            yield from mismatches(item, shape.member, where)
     elif type(value) is not TYPES[shape.type_name]:
         yield f"{where} is {value!r}, no {shape.type_name}"
     elif where.rpartition(".")[2] not in SPELT_OTHERWISE and value not in (getattr(shape, "enum", None) or [value]):
@@ -56,7 +56,7 @@ def test_every_answer_has_its_models_shape() -> None:
                 if call.service == "ec2" and call.error is None:
                     answered.add(call.operation)
                     shape = MODEL.operation_model(call.operation).output_shape
-                    found |= set(faults(dict(call.result), shape, call.operation) if shape else call.result)
+                    found |= set(mismatches(dict(call.result), shape, call.operation) if shape else call.result)
 
     assert found == set()
     assert OPERATIONS.keys() - answered == {

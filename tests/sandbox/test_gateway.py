@@ -100,7 +100,7 @@ def test_a_new_world_knows_nothing_of_the_last(world: World) -> None:
 def test_an_unknown_key_and_a_wrong_token_are_refused(world: World, service: str, call: str, code: str) -> None:
     """Nobody's access key opens nothing, nor does a session's key without its token."""
     role = put_role(world, "worker", allow("*"))
-    _, key, _, token = world.credentials(role, "a-session")
+    _, key, _, token = world.accounts.issue(role, "a-session")
 
     getattr(wire.client(service, HERE, key, token), call)()
     for wrong in (("ASIA9999999999999999", token), (key, "another"), (key, None)):

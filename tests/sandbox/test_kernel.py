@@ -97,7 +97,7 @@ def test_a_killed_strand_is_told_at_every_call(world: World) -> None:
     assert (strand.done, ends) == (True, [1])
 
 
-def test_a_fault_of_the_sandbox_in_a_strand_comes_out_in_the_driver(world: World) -> None:
+def test_an_error_of_the_sandbox_in_a_strand_comes_out_in_the_driver(world: World) -> None:
     """What escapes from a strand is not lost."""
 
     def body() -> None:
@@ -133,8 +133,8 @@ def test_no_thread_outlives_its_world() -> None:
 
 def _story(seed: int) -> list[tuple[object, ...]]:
     with World(seed) as world:
-        world.faults.double_events()
-        world.faults.shuffle_events(30)
+        world.injections.double_events()
+        world.injections.shuffle_events(30)
         queue, function = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_function(world)
         other = a_queue(world, "other")
         feed(world, queue, function, concurrency=3)

@@ -178,13 +178,13 @@ def test_a_stale_list_shows_what_was(world: World) -> None:
     kms = world.client("kms", HUB)
     wait(world, 120)
     grant = kms.create_grant(KeyId=key, GranteePrincipal=DEV, Operations=["Decrypt"])["GrantId"]
-    world.faults.stale_reads("ListGrants", seconds=60)
+    world.injections.stale_reads("ListGrants", seconds=60)
     assert _grants(world, key) == []
     assert len(_grants(world, key)) == 1
 
     wait(world, 120)
     kms.revoke_grant(KeyId=key, GrantId=grant)
-    world.faults.stale_reads("ListGrants", seconds=60)
+    world.injections.stale_reads("ListGrants", seconds=60)
     assert len(_grants(world, key)) == 1
     assert _grants(world, key) == []
 
@@ -199,7 +199,9 @@ def test_an_account_as_grantee_lets_in_its_roles_with_a_policy_of_their_own(worl
     may = put_role(world, "may", allow("kms:Decrypt", key), account=DEV)
     idle = put_role(world, "idle", account=DEV)
 
-    results = [world.kms.may_use(world.credentials(role, "a-session")[0], "kms:Decrypt", key) for role in (may, idle)]
+    results = [
+        world.kms.may_use(world.accounts.issue(role, "a-session")[0], "kms:Decrypt", key) for role in (may, idle)
+    ]
     assert [allowed_ for allowed_, _ in results] == [True, False]
     assert "no identity-based policy" in results[1][1]
 
@@ -212,7 +214,7 @@ def test_session_policies_limit_what_ec2_may_do_for_a_session(world: World) -> N
     wide, narrow = document(allow("kms:*")), document(allow("ec2:*"))
 
     def may(*policies: dict[str, Any], service: str = "ec2") -> bool:
-        caller, *_ = world.credentials(role, "a-session", policies=policies)
+        caller, *_ = world.accounts.issue(role, "a-session", policies=policies)
         return world.kms.may_use(caller, "kms:Decrypt", key, via_service=f"{service}.{HERE}.amazonaws.com")[0]
 
     assert may(wide)

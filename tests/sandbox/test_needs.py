@@ -106,7 +106,7 @@ def _call(world: World, name: str, params: dict[str, Any]) -> Call:
 @pytest.mark.parametrize(("name", "params", "expected"), NEEDED)
 def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     """A call needs these actions on these resources, dependent ones included."""
-    found = needs.of(world, _call(world, name, params))
+    found = needs.of(world.authorisation.facts, _call(world, name, params))
 
     assert found is not None
     assert [(need.action, need.resource) for need in found] == expected
@@ -114,7 +114,7 @@ def test_needs_of_a_call(world: World, name: str, params: dict[str, Any], expect
 
 def test_a_call_that_is_not_in_the_table_is_unknown(world: World) -> None:
     """The table says None, not "nothing needed"."""
-    assert needs.of(world, _call(world, "ec2:StopInstances", {})) is None
+    assert needs.of(world.authorisation.facts, _call(world, "ec2:StopInstances", {})) is None
 
 
 def test_sharing_tells_with_whom(world: World) -> None:
@@ -122,7 +122,9 @@ def test_sharing_tells_with_whom(world: World) -> None:
     long = {"SnapshotId": "snap-1", "CreateVolumePermission": {"Add": [{"UserId": DEV}, {"Group": "all"}]}}
     short = {"SnapshotId": "snap-1", "OperationType": "remove", "UserIds": [DEV], "GroupNames": ["all"]}
 
-    added, removed = (needs.of(world, _call(world, "ec2:ModifySnapshotAttribute", one)) for one in (long, short))
+    added, removed = (
+        needs.of(world.authorisation.facts, _call(world, "ec2:ModifySnapshotAttribute", one)) for one in (long, short)
+    )
     assert added
     assert removed
     assert added[0].context == {"ec2:add/userid": [DEV], "ec2:add/group": ["all"]}
@@ -186,7 +188,7 @@ def test_own_resource_policies_let_in_a_named_role_within_its_session(world: Wor
     narrow = {"Version": "2012-10-17", "Statement": [allow("sqs:ReceiveMessage")]}
 
     def decide(*policies: dict[str, Any]) -> iam.Decision:
-        caller, *_ = world.credentials(role.arn, "a-session", policies=policies)
+        caller, *_ = world.accounts.issue(role.arn, "a-session", policies=policies)
         return world.iam.decide(caller, "sqs:SendMessage", QUEUE_ARN, region=HERE, resource_policy=document)
 
     assert decide().allowed

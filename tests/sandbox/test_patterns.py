@@ -81,7 +81,7 @@ def test_misses(pattern: dict) -> None:
 @pytest.mark.parametrize("pattern", MATCHES + MISSES, ids=str)
 def test_every_pattern_of_these_is_well_formed(pattern: dict) -> None:
     """Matching or not, nothing is wrong with them."""
-    assert patterns.fault(pattern) is None
+    assert patterns.problem_of(pattern) is None
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,6 @@ def test_every_pattern_of_these_is_well_formed(pattern: dict) -> None:
         ({"$or": [{"source": "x"}]}, "source"),
     ],
 )
-def test_a_fault_names_its_place(pattern: dict, place: str) -> None:
+def test_a_problem_names_its_place(pattern: dict, place: str) -> None:
     """What is wrong is said with where it is."""
-    assert place in (patterns.fault(pattern) or "")
+    assert place in (patterns.problem_of(pattern) or "")

@@ -178,7 +178,7 @@ def test_principals_are_named_in_many_ways(principal: Any, kind: Kind | None) ->
 
 
 @pytest.mark.parametrize(
-    ("statement", "fault"),
+    ("statement", "wrong"),
     [
         ({"Effect": "allow", "Action": "*", "Resource": "*"}, "Effect"),
         ({"Effect": "Allow", "Resource": "*"}, "exactly one of Action"),
@@ -189,7 +189,7 @@ def test_principals_are_named_in_many_ways(principal: Any, kind: Kind | None) ->
         ({"Effect": "Allow", "Action": "*", "Resource": "*", "Principal": "*"}, "Principal"),
     ],
 )
-def test_malformed_documents_are_refused_with_the_place(statement: dict[str, Any], fault: str) -> None:
+def test_malformed_documents_are_refused_with_the_place(statement: dict[str, Any], wrong: str) -> None:
     """A misspelt policy is refused when it is put, not silently never applied."""
-    with pytest.raises(AwsError, match=f"statement Mine: .*{fault}"):
+    with pytest.raises(AwsError, match=f"statement Mine: .*{wrong}"):
         policy.parse({"Version": "2012-10-17", "Statement": [{"Sid": "Mine", **statement}]})

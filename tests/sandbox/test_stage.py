@@ -48,7 +48,7 @@ def test_events_wake_the_functions_that_the_templates_name(world: World, scene: 
     assert {"on-tag-change", "on-target-event", "sweep", "discover"} <= set(woken)
     assert woken["on-tag-change"]["detail"]["changed-tag-keys"] == ["promote"]
     assert woken["on-target-event"]["account"] == dev
-    assert [delivery.fault for delivery in world.events.deliveries if delivery.fault] == []
+    assert [delivery.refused for delivery in world.events.deliveries if delivery.refused] == []
 
 
 def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> None:

@@ -9,19 +9,19 @@ from tests.scenarios.scene import DEV, STRANGER, TEST
 
 def double(scene):
     """Every event comes twice."""
-    scene.world.faults.double_events()
+    scene.world.injections.double_events()
 
 
 def shuffle(scene):
     """Events come up to two minutes late, in any order, and twice."""
-    scene.world.faults.shuffle_events(120)
-    scene.world.faults.double_events()
+    scene.world.injections.shuffle_events(120)
+    scene.world.injections.double_events()
 
 
 def early(scene):
     """Copies are done, and told, before CopySnapshot has answered."""
     scene.world.ec2.pace.copy, scene.world.ec2.pace.copy_per_gib = 1, 0
-    scene.world.faults.early_events(4)
+    scene.world.injections.early_events(4)
 
 
 def lose(scene):

@@ -72,7 +72,7 @@ def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
         assert tags_of(second)["volume"] == "second"
         assert tags_of(image)["ami-promoter:source-image"] == whole.image
         assert not {"promote"} & tags_of(image).keys()
-        assert whole.world.ec2.launch(account, REGION, image["ImageId"]) == ""
+        assert whole.world.launch(account, REGION, image["ImageId"]) == ""
     (notice,) = [one for one in whole.notices("delivery.delivered") if one["account"] == DEV]
     assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(s["SnapshotId"] for s in whole.snapshots_in(DEV))
     assert whole.calls("CopySnapshot") == whole.calls("RegisterImage") == []

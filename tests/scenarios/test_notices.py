@@ -70,7 +70,7 @@ def test_the_hubs_event_bus_hears_the_same(scene):
 
 def test_a_crash_between_publishing_and_writing_repeats_the_same_id(scene):
     """Told at least once: the repeat has the same id and the same body but for the time."""
-    scene.world.faults.crash("act", "Publish", nth=1, when="after")
+    scene.world.injections.crash("act", "Publish", nth=1, when="after")
     scene.promote("", seconds=3600)
 
     first, again, _ = scene.notices()
@@ -98,7 +98,7 @@ def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
 
 def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
     """SNS is throttled for a few tries: the notice comes all the same."""
-    scene.world.faults.throttle("Publish", 10)
+    scene.world.injections.throttle("Publish", 10)
     scene.promote("")
 
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}

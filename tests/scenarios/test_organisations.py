@@ -172,12 +172,12 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     scene.launches = {arn}
     scene.promote("workloads")
     assert scene.states() == {DEV: "shared"}
-    assert scene.world.ec2.launch(DEV, REGION, scene.image) == ""
+    assert scene.world.launch(DEV, REGION, scene.image) == ""
 
     people.add_account(made, TEST, organisation.inner)
     scene.run_until_over(times=2)
     assert scene.states() == {DEV: "shared", TEST: "shared"}
-    assert scene.world.ec2.launch(TEST, REGION, scene.image) == ""
+    assert scene.world.launch(TEST, REGION, scene.image) == ""
     assert scene.launchable_by() == {arn}
 
     people.move(made, DEV, made.root)
@@ -186,7 +186,7 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     assert scene.delivery_state(TEST) == "shared"
     assert scene.launchable_by() == {arn}
     assert {grant["GranteePrincipal"] for grant in scene.grants()} == {f"arn:aws:iam::{TEST}:root"}
-    assert scene.world.ec2.launch(DEV, REGION, scene.image) != ""
+    assert scene.world.launch(DEV, REGION, scene.image) != ""
     scene.assert_laws()
 
 

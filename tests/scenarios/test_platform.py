@@ -91,7 +91,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
     schedule(scene, "sweep", on=False)
     pace(scene, "discover", 240)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.wait(DAY)
     assert scene.delivery_state(DEV) == "copying"
 

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 
+from sandbox import stage
 from tests.scenarios import damage
 from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
 from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write
@@ -132,8 +133,8 @@ def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damag
     scene.run_until(lambda: sum(scene.live_copies().values()) == len(images) + 2)
     scene.wait(8)
     spoil_all(scene, {f"delivery#{scene.delivery_record(DEV, images[name])['id']}": kinds[name] for name in images})
-    scene.world.faults.drop_events()
-    scene.world.faults.drop_rings(except_from="sweep")
+    scene.world.injections.drop_events()
+    scene.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
     for image in (scene.image, *images.values()):
         scene.run_until_over(image)
 

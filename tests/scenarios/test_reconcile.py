@@ -127,7 +127,7 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
     then = backup(scene)
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.untag()
         scene.wait(3)
     restore(scene, then)

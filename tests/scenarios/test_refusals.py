@@ -16,7 +16,7 @@ import pytest
 
 from sandbox import stage
 from sandbox.api import AwsError
-from sandbox.faults import THROTTLED
+from sandbox.injections import THROTTLED
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
 from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
 
@@ -293,7 +293,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     plain = scene.seed("plain", volumes=(8, 8), key=None)
     scene.tag(DEV)
     scene.run_until_state("waiting")
-    scene.world.faults.outage("kms", OUTAGE, account=HUB)
+    scene.world.injections.outage("kms", OUTAGE, account=HUB)
     scene.tag(TEST, plain)
     scene.run_until_over(plain)
     assert_untouched(scene, TEST, plain)

@@ -92,8 +92,8 @@ def test_the_other_regions_events_come_from_its_own_bus(abroad):
 def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
     """As in the hub's own Region."""
     abroad.wait(6 * 60)  # so that discovery has seen what was tagged before
-    abroad.world.faults.drop_events()
-    abroad.world.faults.drop_rings(except_from="sweep")
+    abroad.world.injections.drop_events()
+    abroad.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
     abroad.promote("")
 
     assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "delivered")}

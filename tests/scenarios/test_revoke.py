@@ -125,7 +125,7 @@ def test_the_ledger_closes_at_the_hard_end_although_the_delivery_is_stuck(scene)
 
 def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     """EC2 answers success and removes nothing: closed means read back as absent."""
-    scene.world.ec2.deaf_removals = 4
+    scene.world.ec2.state.deaf_removals = 4
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
@@ -135,11 +135,11 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
 
 def test_a_revoke_that_is_throttled_is_repeated(scene):
     """KMS and EC2 refuse the closing calls for a while: tried again until nothing is open."""
-    scene.world.faults.throttle("RevokeGrant", 6)
+    scene.world.injections.throttle("RevokeGrant", 6)
     scene.world.ec2.pace.copy = 60
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    scene.world.faults.throttle("ModifySnapshotAttribute", 8)
+    scene.world.injections.throttle("ModifySnapshotAttribute", 8)
     scene.run_until_over()
     scene.run_until(lambda: not scene.world.shares_open(), 1800)
 

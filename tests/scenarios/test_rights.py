@@ -26,7 +26,7 @@ DIGEST = "f" * 64
 
 def client(scene: Scene, function: str, service: str) -> Any:
     """Speak to AWS as a function does."""
-    _, key, _, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", function)
+    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", function)
     return wire.client(service, REGION, key, token)
 
 

@@ -45,7 +45,7 @@ def begin(scene):
 
 def scale_out(scene, account=DEV, image="") -> str:
     """Let Auto Scaling launch an AMI there; "" if the instance runs, else EC2's reason."""
-    return scene.world.ec2.launch(account, REGION, image or scene.image, by=ROLE)
+    return scene.world.launch(account, REGION, image or scene.image, by=ROLE)
 
 
 def for_roles(scene, key, account=HUB):

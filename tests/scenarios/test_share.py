@@ -99,7 +99,7 @@ def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
 
 def test_one_closed_account_does_not_hinder_the_others(scene):
     """AWS refuses the whole batch for one account that was closed: it fails, the other two are delivered."""
-    scene.world.ec2.closed_accounts.add(TEST)
+    scene.world.ec2.state.closed_accounts.add(TEST)
     scene.promote(f"dev {PROD}")
 
     assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}

@@ -43,7 +43,7 @@ def shared(scene) -> dict[str, str]:
 
 def launch(scene, account: str) -> str:
     """Launch the hub's AMI there; "" if it runs, else EC2's reason."""
-    return scene.world.ec2.launch(account, REGION, scene.image)
+    return scene.world.launch(account, REGION, scene.image)
 
 
 def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
@@ -80,7 +80,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.wait(6 * 60)
     sharing.tag("dev")
     assert shared(sharing) == {DEV: "shared", TEST: "shared"}
-    sharing.world.faults.drop_events()
+    sharing.world.injections.drop_events()
     ec2 = sharing.client("ec2")
     {
         "deregister": lambda: ec2.deregister_image(ImageId=sharing.image),
@@ -133,7 +133,7 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
 
     assert sharing.states() == {DEV: "withdrawn"}
     assert sharing.launchable_by() == {DEV}
-    assert sharing.world.ec2.launch(DEV, REGION, other) == ""
+    assert sharing.world.launch(DEV, REGION, other) == ""
     sharing.untag(other)
     sharing.wait(20 * 60)
     assert set(sharing.world.shares_open()) == sharing.before_us

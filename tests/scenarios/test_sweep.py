@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sandbox import stage
 from tests.scenarios.scene import DEV, PROD, TEST
 
 MOST_LOOKS = 30
@@ -26,8 +27,8 @@ def assert_delivered(scene, *accounts, errors_allowed=False):
 def test_every_event_and_every_ring_but_the_sweeps_is_lost(scene):
     """Discovery finds the tag, the sweep brings every record to its end."""
     scene.wait(DISCOVERY)
-    scene.world.faults.drop_events()
-    scene.world.faults.drop_rings(except_from="sweep")
+    scene.world.injections.drop_events()
+    scene.world.injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
     scene.promote(f"dev {PROD}", seconds=4 * 3600)
 
     assert_delivered(scene, DEV, TEST, PROD)
@@ -36,7 +37,7 @@ def test_every_event_and_every_ring_but_the_sweeps_is_lost(scene):
 def test_a_tagged_ami_whose_event_was_lost_is_found(scene):
     """Discovery finds it within five minutes; the rest goes as ever."""
     scene.wait(DISCOVERY)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.tag("")
         scene.wait(3)
     scene.run_until_over(seconds=600)
@@ -48,7 +49,7 @@ def test_a_changed_value_whose_event_was_lost_is_found(scene):
     """Over and done with, then the value names one more: found as well."""
     scene.promote(DEV)
     scene.wait(DISCOVERY)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.tag(f"{DEV} {PROD}")
         scene.wait(3)
     scene.run_until_over(times=2, seconds=900)
@@ -61,7 +62,7 @@ def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
     scene.world.ec2.pace.copy = 3600
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.untag()
         scene.wait(3)
     scene.run_until_state("stopping")
@@ -74,7 +75,7 @@ def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
 
 def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
     """The baseline: old tags start nothing; a new tag on such an AMI does."""
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.tag("")
         scene.wait(3)
     scene.wait(2 * DISCOVERY)
@@ -93,7 +94,7 @@ def test_an_ami_that_became_available_unheard_goes_on(scene):
     image = scene.seed("still-building", volumes=[1], available_after=120)
     scene.tag("", image)
     scene.wait(10)
-    scene.world.faults.drop_events()
+    scene.world.injections.drop_events()
     scene.run_until_over(image)
 
     assert scene.states(image) == {DEV: "delivered"}
@@ -127,7 +128,7 @@ CRASHES = [
 @pytest.mark.parametrize(("function", "operation", "nth", "when"), CRASHES)
 def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
     """Killed before the call, or after it with nobody hearing the answer: one AMI, no orphan, nothing open."""
-    crash = scene.world.faults.crash(function, operation, nth, when)
+    crash = scene.world.injections.crash(function, operation, nth, when)
     scene.promote("")
     scene.run_until(lambda: not scene.world.shares_open(), LANE_DARK)
 
@@ -138,7 +139,7 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
 @pytest.mark.parametrize("nth", [3, 9])
 def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
     """Killed at some write of ``act`` with three targets to write: all three are delivered, each once."""
-    crash = scene.world.faults.crash("act", "PutItem", nth, "after")
+    crash = scene.world.injections.crash("act", "PutItem", nth, "after")
     scene.promote(f"dev {PROD}")
 
     assert crash.happened
@@ -149,7 +150,7 @@ def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
 @pytest.mark.parametrize("nth", range(2, 26, 6))
 def test_act_killed_at_any_write_of_a_record(scene, nth):
     """Killed after any of its transactions (record and history): the next one takes up from there."""
-    scene.world.faults.crash("act", "TransactWriteItems", nth, "after")
+    scene.world.injections.crash("act", "TransactWriteItems", nth, "after")
     scene.promote("")
 
     assert_delivered(scene, DEV)
@@ -181,7 +182,7 @@ THROTTLED = [
 def test_throttles_everywhere(scene):
     """Each kind of call is refused as too fast four times: later, but delivered."""
     for operation in THROTTLED:
-        scene.world.faults.throttle(operation, 4)
+        scene.world.injections.throttle(operation, 4)
     scene.promote("dev")
 
     assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
@@ -192,7 +193,7 @@ def test_the_table_is_throttled(scene):
     """DynamoDB refuses now and then: what the SDK does not mend, the next ring, sweep or discovery does."""
     scene.wait(DISCOVERY)
     for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
-        scene.world.faults.throttle(operation, 3, service="dynamodb")
+        scene.world.injections.throttle(operation, 3, service="dynamodb")
     scene.promote("")
 
     assert scene.states() == {DEV: "delivered"}
@@ -204,7 +205,7 @@ def test_the_table_is_throttled(scene):
 )
 def test_reads_that_are_a_while_behind(scene, operation):
     """EC2 shows what was a minute ago: nothing is taken for there, for gone or for somebody else's on that alone."""
-    scene.world.faults.stale_reads(operation, n=6, seconds=45)
+    scene.world.injections.stale_reads(operation, n=6, seconds=45)
     scene.promote("")
 
     assert_delivered(scene, DEV)
@@ -212,10 +213,10 @@ def test_reads_that_are_a_while_behind(scene, operation):
 
 def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
     """Killed after CopySnapshot, and EC2 does not show the copy at first: it is waited for, not made again."""
-    crash = scene.world.faults.crash("act", "CopySnapshot", 1, "after")
+    crash = scene.world.injections.crash("act", "CopySnapshot", 1, "after")
     scene.tag("")
     scene.run_until(lambda: crash.happened)
-    scene.world.faults.stale_reads("DescribeSnapshots", n=1, seconds=240)
+    scene.world.injections.stale_reads("DescribeSnapshots", n=1, seconds=240)
     scene.run_until_over()
 
     assert_delivered(scene, DEV)
@@ -226,7 +227,7 @@ def test_sts_is_away_for_ten_minutes(scene):
     scene.world.ec2.pace.copy = 120
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    scene.world.faults.outage("sts", 600)
+    scene.world.injections.outage("sts", 600)
     scene.run_until_over()
 
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
@@ -236,7 +237,7 @@ def test_sts_is_away_for_ten_minutes(scene):
 def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
     """The tag's event comes and EC2 does not answer: looked at again at growing intervals, and delivered."""
     scene.tag("")
-    scene.world.faults.outage("ec2", 600)
+    scene.world.injections.outage("ec2", 600)
     scene.wait(600)
     asked = [c for c in scene.world.calls if c.operation == "DescribeImages" and c.caller.arn.endswith("-act")]
     assert len(asked) < MOST_LOOKS

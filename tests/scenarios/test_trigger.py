@@ -80,7 +80,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
 def test_the_tag_events_version_may_be_a_float(scene, version):
     """AWS's documentation has ``3``, captured events have ``3.0``: without discovery, too, either starts it."""
     schedule(scene, "discover", on=False)
-    with scene.world.faults.silence():
+    with scene.world.injections.silence():
         scene.tag("")
         scene.wait(30)
     assert scene.nothing_happened()
@@ -94,9 +94,9 @@ def test_the_tag_events_version_may_be_a_float(scene, version):
 
 def test_a_repeated_or_older_event_starts_nothing(scene):
     """Events that come twice, again, or late with a lower version: each AMI is delivered once, and told once."""
-    scene.world.faults.double_events()
+    scene.world.injections.double_events()
     scene.promote(DEV)
-    scene.world.faults.calm()
+    scene.world.injections.calm()
     for version in (1, 2, 0):
         scene.emit_tag_change(scene.image, {"promote": f"dev {PROD}"}, version=version)
     scene.wait(2 * 60)
@@ -199,7 +199,7 @@ def hold_waiting(scene):
 
 def hold_opening(scene):
     """KMS is away."""
-    scene.world.faults.throttle("CreateGrant", 100)
+    scene.world.injections.throttle("CreateGrant", 100)
 
 
 def hold_copying(scene):
@@ -209,7 +209,7 @@ def hold_copying(scene):
 
 def hold_registering(scene):
     """EC2 refuses to register."""
-    scene.world.faults.throttle("RegisterImage", 100)
+    scene.world.injections.throttle("RegisterImage", 100)
 
 
 def hold_verifying(scene):
@@ -236,7 +236,7 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     scene.untag()
     scene.wait(90)
     if state == "opening":
-        scene.world.faults.calm()
+        scene.world.injections.calm()
     scene.run_until_over()
 
     assert scene.states() == {DEV: expected}

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from sandbox.api import AwsError, Call
-from sandbox.faults import THROTTLED
+from sandbox.injections import THROTTLED
 from tests.scenarios.scene import HUB, TABLE, TEST, Scene
 
 COPY = 60

@@ -18,6 +18,7 @@ from typing import Any
 from chalicelib.core import addresses, register
 from chalicelib.core import share as shares_
 from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys
@@ -25,7 +26,7 @@ from chalicelib.core.organisation import ways
 from chalicelib.core.share import Share
 from chalicelib.core.tagging import image_tags
 from chalicelib.core.targets import AppliedFile, Directory, digest_of, to_items
-from chalicelib.ports import Refusal, SeenGrant, SeenImage, Tagged, TagRead, TargetView
+from chalicelib.ports import SeenGrant, SeenImage, Tagged, TagRead
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
@@ -577,10 +578,6 @@ class TwinTargets:
         """See the port."""
         return self.read().generation
 
-    def listed(self, receivers):
-        """See the port."""
-        return frozenset(receivers) & (self._cloud.directory.accounts.keys() | self._brought().keys())
-
     def live(self, account):
         """See the port."""
         targets = self._cloud.directory.accounts.get(account) or self._brought().get(account)
@@ -596,12 +593,6 @@ class TwinTargets:
         }
 
 
-def nonce_of(delivery, source):
-    """The nonce of the attempt that is being made."""
-    attempt = delivery.attempt(source)
-    return "" if attempt is None else attempt.nonce
-
-
 def shows(image: Image) -> ShownImage:
     """DescribeImages, of one."""
     return ShownImage(image.id, image.raw["State"], image.delivery, image.nonce, image.made)
@@ -615,93 +606,31 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """How the name of a statement's share ends."""
 
 
-class TwinTarget:
-    """The port ``TargetAccount``."""
+class TwinTargetSnapshots:
+    """The port ``TargetSnapshots``."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
-    def check(self, delivery):
-        """See the port."""
-        account = delivery.target.account
-        key = key_facts(self._cloud, target_key(account), account)
-        return TargetView(key, "", self.find_image(delivery), self.find_copies(delivery))
-
-    def key_policies(self, delivery, keys):
-        """See the port."""
-        return {key: self._cloud.policy(key) for key in keys}
-
-    def find_copies(self, delivery):
+    def find(self, delivery):
         """See the port."""
         return self._cloud.shown(delivery.target.account, delivery.id)
 
     def look_at(self, delivery, copies):
         """See the port."""
-        return tuple(copy for copy in self.find_copies(delivery) if copy.copy in copies)
+        return tuple(copy for copy in self.find(delivery) if copy.copy in copies)
 
-    def start_copy(self, delivery, source):
+    def copy(self, delivery, source):
         """See the port."""
-        return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, nonce_of(delivery, source.id))
+        return self._cloud.start_copy(delivery.target.account, source.id, delivery.id, delivery.nonce(source.id))
 
-    def register(self, delivery, image):
-        """See the port."""
-        copies = {copy.source: copy.copy for copy in delivery.copies}
-        request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
-        nonce = nonce_of(delivery, "")
-        return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, nonce)
-
-    def find_image(self, delivery):
-        """See the port."""
-        shown = self._cloud.shown_images(delivery.target.account)
-        return tuple(shows(image) for image in shown if image.name == delivery.image_name)
-
-    def find_images(self, delivery):
-        """See the port."""
-        shown = self._cloud.shown_images(delivery.target.account)
-        return tuple(shows(image) for image in shown if image.delivery == delivery.id)
-
-    def copy_image(self, delivery, image):
-        """See the port."""
-        tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
-        account, name = delivery.target.account, delivery.image_name
-        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
-
-    def discard_image(self, delivery, snapshots):
-        """See the port."""
-        self._cloud.deregister(delivery.image)
-        self.delete_snapshots(delivery, snapshots)
-
-    def tag_copies(self, delivery, image):
+    def tag(self, delivery, image):
         """See the port."""
         for copy in delivery.copies:
             assert self._cloud.copies[copy.copy].source == copy.source
             self._cloud.copies[copy.copy].tagged = True
 
-    def see_image(self, delivery, image):
-        """See the port."""
-        shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
-        found = shown.get(delivery.image)
-        return SeenImage(None if found is None else found.raw, {}, self.find_copies(delivery))
-
-    def missing_roles(self, delivery):
-        """See the port."""
-        return ()
-
-    def deprecate(self, delivery, at):
-        """See the port."""
-        if delivery.image not in self._cloud.images:
-            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
-        self._cloud.images[delivery.image].raw["DeprecationTime"] = at
-
-    def remove(self, delivery, images, snapshots):
-        """See the port."""
-        for image in images:
-            self._cloud.deregister(image)
-        used = {copy for image in self._cloud.images.values() for copy in image.copies}
-        self.delete_snapshots(delivery, [copy for copy in snapshots if copy not in used])
-        return refusal(Why.DENIED, "InvalidSnapshot.InUse").fault if used & set(snapshots) else None
-
-    def delete_snapshots(self, delivery, snapshots):
+    def delete(self, delivery, snapshots):
         """See the port."""
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
         if used & set(snapshots):
@@ -710,8 +639,81 @@ class TwinTarget:
             self._cloud.copies[snapshot].deleted = True
 
 
+class TwinTargetImages:
+    """The port ``TargetImages``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def register(self, delivery, image):
+        """See the port."""
+        copies = {copy.source: copy.copy for copy in delivery.copies}
+        request = register.request(image, copies, delivery.image_name, image_tags(delivery, image, TRIGGER))
+        return self._cloud.register(delivery.target.account, request, delivery.id, delivery.ami, delivery.nonce())
+
+    def copy(self, delivery, image):
+        """See the port."""
+        tags = [{"Key": key, "Value": value} for key, value in image_tags(delivery, image, TRIGGER).items()]
+        account, name = delivery.target.account, delivery.image_name
+        return self._cloud.copy_image(account, delivery.ami, name, delivery.id, delivery.request.token, tags)
+
+    def named(self, delivery):
+        """See the port."""
+        shown = self._cloud.shown_images(delivery.target.account)
+        return tuple(shows(image) for image in shown if image.name == delivery.image_name)
+
+    def of_delivery(self, delivery):
+        """See the port."""
+        shown = self._cloud.shown_images(delivery.target.account)
+        return tuple(shows(image) for image in shown if image.delivery == delivery.id)
+
+    def see(self, delivery, image):
+        """See the port."""
+        shown = {image.id: image for image in self._cloud.shown_images(delivery.target.account)}
+        found = shown.get(delivery.image)
+        return SeenImage(None if found is None else found.raw, {})
+
+    def deprecate(self, delivery, at):
+        """See the port."""
+        if delivery.image not in self._cloud.images:
+            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
+        self._cloud.images[delivery.image].raw["DeprecationTime"] = at
+
+    def deregister(self, delivery, image):
+        """See the port."""
+        self._cloud.deregister(image)
+
+
+class TwinTargetKeys:
+    """The port ``TargetKeys``."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def describe(self, delivery):
+        """See the port."""
+        account = delivery.target.account
+        return key_facts(self._cloud, target_key(account), account), ""
+
+    def source_keys(self, delivery):
+        """See the port."""
+        return {}
+
+    def policies(self, delivery, keys):
+        """See the port."""
+        return {key: self._cloud.policy(key) for key in keys}
+
+
+class TwinTargetRoles:
+    """The port ``TargetRoles``."""
+
+    def missing(self, delivery):
+        """See the port."""
+        return ()
+
+
 class TwinSnapshotDoor:
-    """The port ``Door`` for snapshots."""
+    """The port ``PermissionAdapter`` for snapshots."""
 
     batch = 500
 
@@ -735,7 +737,7 @@ class TwinSnapshotDoor:
 
 
 class TwinImageDoor:
-    """The port ``Door`` for launch permissions."""
+    """The port ``PermissionAdapter`` for launch permissions."""
 
     batch = 500
 
@@ -760,7 +762,7 @@ class TwinImageDoor:
 
 
 class TwinGrantDoor:
-    """The port ``Door`` for key grants: the same name is the same grant."""
+    """The port ``PermissionAdapter`` for key grants: the same name is the same grant."""
 
     batch = 1
 
@@ -786,7 +788,7 @@ class TwinGrantDoor:
 
 
 class TwinRoleDoor(TwinGrantDoor):
-    """The port ``Door`` for service-linked roles: on the hub's key once that lets their account in."""
+    """The port ``PermissionAdapter`` for service-linked roles: on the hub's key once that lets their account in."""
 
     def open(self, resource, shares):
         """See the port."""

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share
-from chalicelib.ports import Judgement, Targets
+from chalicelib.ports import Judgement
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
 NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."
 
 
 class ListedOnly:
-    """The port ``Entitlements`` by the applied file alone: whoever it contains may receive anything (invariant 8)."""
+    """The port ``Entitlements`` by the applied file alone: whoever it contains may receive anything (invariant 8).
 
-    def __init__(self, targets: Targets) -> None:
-        self._targets = targets
+    ``listed`` returns those of some accounts that it contains.
+    """
+
+    def __init__(self, listed: Callable[[Collection[str]], Collection[str]]) -> None:
+        self._listed = listed
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port."""
-        listed = self._targets.listed({s.account for s in shares})
+        listed = self._listed({s.account for s in shares})
         refused = {
             s.holder_key: Fault("account-not-listed", f"account {s.account}", NOT_LISTED, NOT_LISTED_CURE)
             for s in shares

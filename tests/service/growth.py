@@ -33,7 +33,7 @@ OVERHEAD = 200
 """Bytes of an item beside its body: keys, names of attributes, dates."""
 UNIT = 4096
 CONSISTENT = {"records begin", "records read", "records get", "records list"}
-LISTS = {"ledger shares", "children all", "slots asked"}
+LISTS = {"ledger shares", "ledger find", "children all", "slots asked"}
 EVENTUAL = {"records due"}
 
 
@@ -86,8 +86,8 @@ def size(item: Any) -> int:
     if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Key):  # of a list: where, and what
         return OVERHEAD + len(json.dumps(item[1], default=str))
     if isinstance(item, Share):  # its holdings are texts beside the body, as in the table
-        texts = [*map(str, item.holdings), *map(str, item.notified)]
-        plain = codec.encode(replace(item, holdings=frozenset(), notified=frozenset()))
+        texts = [*map(str, item.holdings)]
+        plain = codec.encode(replace(item, holdings=frozenset()))
         return OVERHEAD + len(json.dumps([plain, texts], default=str, separators=(",", ":")))
     body = item if isinstance(item, dict) else getattr(item, "body", None)
     if body is None:

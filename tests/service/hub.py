@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
-from chalicelib.adapters.policy_door import PolicyDoor
+from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.targets import Directory, Target
@@ -46,8 +46,11 @@ from tests.service.cloud import (
     TwinRoleDoor,
     TwinSnapshotDoor,
     TwinSource,
-    TwinTarget,
+    TwinTargetImages,
+    TwinTargetKeys,
+    TwinTargetRoles,
     TwinTargets,
+    TwinTargetSnapshots,
     target_key,
 )
 from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
@@ -76,7 +79,7 @@ class Parts:
     sweep: Callable[..., Sweep] = Sweep
     events: Callable[..., Events] = Events
     reasons: Callable[..., Reasons] = Reasons
-    policy_door: Callable[..., PolicyDoor] = PolicyDoor
+    policy_door: Callable[..., PolicyStatements] = PolicyStatements
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
 
@@ -150,7 +153,13 @@ class Hub:
         promotion_ports = PromotionPorts(source, targets, children, notices)
         executor = self.parts.promotions(records, bell, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
-        ports = DeliveryPorts(slots, ledger, children, targets, guard("target", TwinTarget(cloud)), notices)
+        target = (
+            guard("target.snapshots", TwinTargetSnapshots(cloud)),
+            guard("target.images", TwinTargetImages(cloud)),
+            guard("target.keys", TwinTargetKeys(cloud)),
+            guard("target.roles", TwinTargetRoles()),
+        )
+        ports = DeliveryPorts(slots, ledger, children, targets, *target, notices)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),

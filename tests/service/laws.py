@@ -59,18 +59,15 @@ class Laws:
 
     def watch(self, port: str, method: str, args: tuple[Any, ...]) -> None:
         """Ask before a call takes effect."""
-        if port == "target" and method == "start_copy":
+        if (port, method) == ("target.snapshots", "copy"):
             self._copying(args[0], args[1].id)
-        elif port == "target" and method in ("register", "copy_image"):
+        elif port == "target.images" and method in ("register", "copy"):
             self._registering(args[0])
-        elif port == "target" and method == "delete_snapshots":
+        elif (port, method) == ("target.snapshots", "delete"):
             self._deleting(args[0], set(args[1]))
             self._spares_planted(args[0], args[1])
-        elif port == "target" and method == "discard_image":
-            self._discarding(args[0])
-        elif port == "target" and method == "remove":
-            self._removing(args[0])
-            self._spares_planted(args[0], args[2])
+        elif (port, method) == ("target.images", "deregister"):
+            self._deregistering(args[0], args[1])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
         elif port in DOORS and method == "open":
@@ -98,14 +95,14 @@ class Laws:
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
         assert not used & copies, f"law 4: {asked.id} deletes {used & copies}, which it goes on with"
 
-    def _discarding(self, asked: Delivery) -> None:
-        image = self._hub.cloud.images.get(asked.image or "")
-        assert image is None or image.raw["State"] == "failed", (
-            f"law 4: {asked.id} discards {image}, which has not failed"
-        )
-
-    def _removing(self, asked: Delivery) -> None:
+    def _deregistering(self, asked: Delivery, image: str) -> None:
         record = self._delivery(asked.id)
+        if record.request.discarding:
+            there = self._hub.cloud.images.get(image)
+            assert there is None or there.raw["State"] == "failed", (
+                f"law 4: {asked.id} discards {there}, which has not failed"
+            )
+            return
         assert record.state in REMOVES, f"law 4: {asked.id} is {record.state}, and all it made is removed"
         assert not record.adopted, f"law 4: {asked.id} removes {record.image}, which an earlier episode delivered"
 

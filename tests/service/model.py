@@ -155,7 +155,7 @@ class Model(Storied):
         getattr(self.world, act)(number)
         self.world.wait(then)
 
-    @rule(act=st.sampled_from(["switch_key", "switch_role", "switch_file"]), number=NUMBERS, then=THEN)
+    @rule(act=st.sampled_from(["switch_key", "switch_role", "switch_file", "conflict"]), number=NUMBERS, then=THEN)
     def switch(self, act, number, then):
         """A key, a role, or an account in the file or its unit goes or comes back, or its settings do."""
         getattr(self.world, act)(number)

@@ -10,11 +10,12 @@ from typing import Any
 from chalicelib.core import codec
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book, Whereabouts
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.targets import Directory, Target
-from chalicelib.ports import Refusal, UnitFound
+from chalicelib.ports import UnitFound
 from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, TwinTargets
 from tests.service.hub import Hub

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import machine
-from chalicelib.service.codecs import DELIVERIES
+from chalicelib.core.delivery import machine, permissions
+from chalicelib.service.codecs import DELIVERIES, peek
 from tests.service.cloud import START, Nature
 from tests.service.hub import Hub, Parts
 from tests.service.lanes import Message
@@ -60,9 +59,9 @@ def no_more_than_the_limit(hub: Hub) -> None:
 
     def watched(port, method, args):
         watch(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             assert len(hub.cloud.pending(ACCOUNT)) < AT_ONCE, "a copy is begun while as many run as may"
-        assert (port, method) != ("target", "delete_snapshots"), "a copy is stopped"
+        assert (port, method) != ("target.snapshots", "delete"), "a copy is stopped"
 
     hub.gate.watch = watched
 
@@ -73,7 +72,7 @@ def count_tries(hub: Hub) -> list[str]:
 
     def watched(port, method, args):
         watch(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             tries.append(args[1].id)
 
     hub.gate.watch = watched
@@ -157,8 +156,11 @@ def _begun(hub: Hub, _key: Key) -> bool:
 
 def _may_begin(hub: Hub, key: Key) -> bool:
     """Everything is open, and its next step is to copy."""
-    stored = hub.stores.records.read(key)
-    return stored is not None and ev.SharesOpened() in machine.due_events(DELIVERIES.decode(stored), hub.cloud.now)
+    record = peek(hub.stores.records, key, DELIVERIES)
+    if record is None or not machine.waits_for_shares(record):
+        return False
+    found = hub.stores.ledger.find([(s.resource, s.holder) for s in record.shares])
+    return permissions.seen(record, found).open
 
 
 def vanished(hub: Hub, key: Key) -> None:

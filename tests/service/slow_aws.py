@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal, Write
+from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying
@@ -93,13 +94,15 @@ class SlowResource:
         self.woken = False
         self.killed = 0
         self.one_slice = False
+        self.wakes: list[Key] = []
+        """Deliveries that were woken."""
         """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
         self.worker = ShareWorker(
             records,
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
-            ListedOnly(self),  # type: ignore[arg-type]
+            ListedOnly(self.listed),
             Bell(records, self, self.clock),
             self.clock,
             self.telemetry,
@@ -120,8 +123,14 @@ class SlowResource:
         """The port ``Rings``."""
         self.woken = True
 
-    def listed(self, receivers: Sequence[str]) -> frozenset[str]:
-        """The port ``Targets``."""
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> tuple[()]:
+        """The port ``Rings``: deliveries are woken."""
+        self.spend()
+        self.wakes += [key for key, _ in wakes]
+        return ()
+
+    def listed(self, receivers: Collection[str]) -> frozenset[str]:
+        """Everybody is."""
         self.spend()
         return frozenset(receivers)
 

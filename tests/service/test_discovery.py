@@ -10,6 +10,7 @@ import pytest
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import HEADS
+from chalicelib.core.errors import Misconfigured
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
 from chalicelib.core.promotion.model import State
@@ -17,8 +18,10 @@ from chalicelib.core.targets import AppliedFile, Directory, Target, digest_of, t
 from chalicelib.ports import Tagged
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS
+from chalicelib.service.discover import PERIOD, Discover
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
 from tests.fakes import MemoryRecords
+from tests.service.cloud import Cloud, Nature, Quiet, TwinSource
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
@@ -205,6 +208,7 @@ STANDING = replace(
         (None, "", replace(SAME, moving=True), BOTH, Move.LOOK),
         (None, "", replace(SAME, value=None, known=(), moving=True), BOTH, None),
         (None, "", STANDING, SHARED, Move.LOOK),
+        (None, "", replace(STANDING, value=None, known=()), SHARED, None),
         ("dev", "disabled", STANDING, SHARED, Move.LOOK),
         ("dev", "available", STANDING, NARROW, Move.RESOLVE),
         ("dev", "available", STANDING, AppliedFile(Directory(), "none"), Move.RESOLVE),
@@ -224,3 +228,32 @@ def test_a_head_says_what_its_record_is():
     assert head(record) == Head(None, ("dev", "dve", "prod"), moving=True)
 
     assert head(replace(record, digest="d", members=3)).generation == "d/3"
+
+
+class One:
+    """A pass that notes that it ran, and may fail."""
+
+    def __init__(self, ran, name, *, fails=False):
+        self.ran, self.name, self.fails = ran, name, fails
+
+    def run(self, *_found, time_left):
+        """See the passes."""
+        self.ran.append(self.name)
+        if self.fails:
+            raise Misconfigured("the resolver's book cannot be read")
+
+
+@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("fails", ["tags", "standing", "members"])
+def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fails, turn):
+    """The resolver's book is damaged, say: no removal waits for that, whichever pass comes first."""
+    ran, telemetry = [], Quiet()
+    passes = tuple(One(ran, name, fails=name == fails) for name in ("tags", "standing", "members"))
+    source = TwinSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    discover = Discover(MemoryRecords(), source, passes, lambda: NOW + turn * PERIOD, telemetry)
+
+    with pytest.raises(Misconfigured):
+        discover.run(time_left=lambda: 30)
+
+    assert sorted(ran) == ["members", "standing", "tags"]
+    assert "discovered" not in {name for name, _ in telemetry.told}

@@ -9,6 +9,8 @@ import pytest
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.delivery.model import Attempt, State
+from chalicelib.core.entitlement import USELESS
+from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.promotion.head import Head
@@ -204,14 +206,14 @@ def test_a_look_that_does_not_show_the_tag_yet_lets_it_wait():
     assert asked.answer(share()) == "may"
 
 
-@pytest.mark.parametrize("how", ["gone", "disabled", "another's"])
+@pytest.mark.parametrize("how", ["gone", *USELESS, "another's"])
 def test_an_ami_of_no_use_entitles_nobody(how):
-    """Deregistered, disabled, or a stranger's that the hub has tagged."""
+    """Deregistered, disabled, or a stranger's that the hub has tagged. EC2 shows one for a while with its tags."""
     asked = Asked()
     if how == "gone":
         asked.cloud.gone.add(AMI)
-    if how == "disabled":
-        asked.cloud.hub_images[AMI]["State"] = "disabled"
+    if how in USELESS:
+        asked.cloud.hub_images[AMI]["State"] = how
     asked.source.owned = how != "another's"
     assert asked.answer(share()) == "waits"
 
@@ -379,3 +381,35 @@ def test_what_bears_our_tags_abroad_without_a_known_nonce_is_no_copy_of_the_hubs
 
     copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
     assert asked.answer(share(copy, A, held(region=ABROAD))) == "refused"
+
+
+def test_a_batch_of_many_accounts_is_judged_with_as_few_questions_as_one():
+    """Of copies abroad, and of accounts that the tag does not name: 500 questions would outlast the function."""
+    asked = Asked()
+    accounts = [f"3{number:011d}" for number in range(60)]
+    own = {HUB: (Target(HUB, ABROAD),)}
+    listed = {one: (Target(one, ABROAD, by_way_of=HUB),) for one in accounts}
+    asked.cloud.directory = Directory({"default": tuple(accounts[:30])}, {**listed, **own}, hub=(HUB, REGION))
+    asked.cloud.tag(AMI, "default")
+    asked.delivers_to_itself("nonce-1")
+    questions = []
+    for port, name in ((asked.source, "copies"), (asked.targets, "live"), (asked.targets, "read")):
+        real = getattr(port, name)
+        setattr(port, name, lambda *given, real=real, name=name: (questions.append(name), real(*given))[1])
+
+    copy = addresses.snapshot_resource("snap-0c", ABROAD).pk
+    found = asked.judge(*(share(copy, one, held(one, region=ABROAD)) for one in accounts))
+
+    assert [how for how, _ in found] == ["may"] * 30 + ["waits"] * 30
+    assert sorted(questions) == ["copies", "read"]
+
+
+def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
+    """After a rollback: the value that was last understood is not known, and the tag's own is."""
+    asked = Asked()
+
+    def newer(_key):
+        raise NewerSchema("heads has schema 3")
+
+    asked.records.get = newer
+    assert asked.answer(share()) == "may"

@@ -9,9 +9,10 @@ import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
-from chalicelib.ports import Refusal, SeenGrant, Write
+from chalicelib.ports import SeenGrant, Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
 from tests.fakes import copying

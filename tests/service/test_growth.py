@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.service.growth import EMPTY, Growth, Size, grown, measure, must_be_flat, table
+from tests.service.hub import Hub
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +35,16 @@ def test_the_table_says_it_for_each_hub(empty):
     """A row each, for docs/explanation/reliability.md."""
     text = table([("empty hub", empty), ("another", empty)])
     assert text.count("calls") == 6
+
+
+def test_what_is_over_is_small():
+    """Of an AMI with twenty snapshots the record keeps its target, its outcome, the copies' ids and the nonces."""
+    hub = Hub(watchful=False)
+    hub.cloud.make_image("ami-0123456789abcdef0", {f"snap-0123456789abcde{n:02x}": True for n in range(20)})
+    hub.cloud.tag("ami-0123456789abcdef0", "default")
+    hub.run()
+
+    body = hub.stores.records.read(hub.delivery_key("ami-0123456789abcdef0", hub.accounts[0])).body
+
+    assert (body["state"], len(body["attempts"]), len(body["copies"])) == ("delivered", 21, 20)
+    assert len(json.dumps(body)) < 5_000

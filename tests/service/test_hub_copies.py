@@ -45,7 +45,9 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
     hub.gate.watch = lambda *_: None  # the laws know nothing of an AMI of the hub's in another Region
     denied = refusal(ev.Why.THROTTLED, "RequestLimitExceeded")
-    hub.gate.troubles.append(Trouble("target", "check", denied, 10**9))  # how it goes on from there is no matter here
+    hub.gate.troubles.append(
+        Trouble("target.keys", "describe", denied, 10**9)
+    )  # how it goes on from there is no matter here
     made = replace(
         with_copies(a_delivery(State.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )

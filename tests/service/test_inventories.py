@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
-from chalicelib.ports import Refusal, StaleCursor, Write
+from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
-from chalicelib.service.inventories import Inventories, parse, plain
+from chalicelib.service.codecs import INVENTORIES
+from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
+from chalicelib.service.runner import Runner
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 
@@ -74,8 +77,10 @@ class Scene:
 
     def __post_init__(self) -> None:
         bell = Bell(self.records, Rings(), lambda: self.now)
-        self.worker = Inventories(self.records, self.place, bell, lambda: self.now, Quiet())
-        self.records.create(Write(KEY, "open", plain(Inventory(DEV, REGION)), self.now), self.now)
+        executor = InventoryExecutor(self.records, self.place)
+        now = lambda: self.now  # noqa: E731
+        self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, bell, now, Quiet())
+        self.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION), due_at=self.now)), self.now)
 
     def ask(self, **hints: str) -> None:
         """Leave a note, as the command does."""
@@ -92,8 +97,8 @@ class Scene:
 
     def run(self, seconds: int = 30) -> Inventory:
         """Run the worker once."""
-        self.worker.run(KEY, time_left=lambda: seconds)
-        return parse(self.records.read(KEY))
+        self.worker.run(KEY, "test", time_left=lambda: seconds)
+        return INVENTORIES.decode(self.records.read(KEY))
 
     def results(self, run: str) -> list[str | None]:
         """What became of an order."""
@@ -140,9 +145,9 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
     scene = Scene(Place(snapshots=list(many)))
     scene.ask(**{LOOK: "one"})
     runs = 0
-    while parse(scene.records.read(KEY)).seen != "one":
+    while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
         assert scene.records.read(KEY).astir
-        scene.worker.run(KEY, time_left=Clock(1))
+        scene.worker.run(KEY, "test", time_left=Clock(1))
         runs += 1
         assert runs < 100
 
@@ -157,7 +162,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
     """The page lies beside the record, which does not know it yet."""
     scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, time_left=Clock(2))
+    scene.worker.run(KEY, "test", time_left=Clock(2))
     saving = scene.records.save
 
     def dies(*given: Any) -> bool:
@@ -187,7 +192,7 @@ def test_a_later_run_asks_for_a_look_of_its_own():
     """What had been listed for the earlier one is not its answer."""
     scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, time_left=Clock(2))
+    scene.worker.run(KEY, "test", time_left=Clock(2))
     scene.place.snapshots = ["snap-4"]
     scene.ask(**{LOOK: "two"})
 
@@ -202,8 +207,8 @@ def test_a_long_order_is_carried_out_slice_by_slice():
     scene = Scene(Place(snapshots=list(many)))
     scene.order("one", *many[:5])
     runs = 0
-    while parse(scene.records.read(KEY)).removed != "one":
-        scene.worker.run(KEY, time_left=Clock(2))
+    while INVENTORIES.decode(scene.records.read(KEY)).removed != "one":
+        scene.worker.run(KEY, "test", time_left=Clock(2))
         runs += 1
         assert runs < 50
 
@@ -283,6 +288,6 @@ def test_a_damaged_inventory_is_parked(body):
     scene = Scene()
     scene.records.records[KEY].body = body
 
-    scene.worker.run(KEY, time_left=lambda: 30)
+    scene.worker.run(KEY, "test", time_left=lambda: 30)
 
     assert scene.records.read(KEY).parked

@@ -16,7 +16,7 @@ from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying
 from tests.service import hub as hubs
-from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, TwinTargets, refusal
+from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, refusal
 from tests.service.entitled import ListedOnly
 from tests.service.hub import Hub
 from tests.service.lanes import Lanes
@@ -52,7 +52,7 @@ def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
 
     def watch(port, method, args):
         laws(port, method, args)
-        if (port, method) == ("target", "start_copy"):
+        if (port, method) == ("target.snapshots", "copy"):
             busiest["copies"] = max(busiest["copies"], len(hub.cloud.pending(ACCOUNT)) + 1)
             busiest["amis"] = max(busiest["amis"], open_now(hub))
 
@@ -109,7 +109,7 @@ def shared_with(accounts: int, most: int):
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
     stores, door, resource = in_memory(), NarrowDoor(cloud, most), Key("resource#snapshot#snap-0a")
     bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
-    entitlements = ListedOnly(TwinTargets(cloud))
+    entitlements = ListedOnly(set(names).intersection)
     settle = ShareWorker(
         stores.records, stores.ledger, {"snapshot": door}, entitlements, bell, lambda: cloud.now, Quiet()
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.departures import Book, Missing, to_ask
 from chalicelib.core.targets import Directory, Target
 from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal
@@ -33,7 +35,10 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     it.look()
     it.hub.troubles.append(
         Trouble(
-            "target", "check", refusal(Why.DENIED, "AccessDenied"), only=lambda delivery: delivery.target.account == B
+            "target.keys",
+            "describe",
+            refusal(Why.DENIED, "AccessDenied"),
+            only=lambda delivery: delivery.target.account == B,
         )
     )
     it.tag()
@@ -234,3 +239,27 @@ def test_two_runs_of_the_resolver_do_not_spoil_each_others_book():
     it.book.book = stale
     assert it.have == (A,)
     assert it.cloud.directory.membership.units[OU].arn == ARN
+
+
+def test_many_units_are_found_however_short_the_runs_are():
+    """A file that names forty OUs: each run finds some, and the next one goes on there."""
+    it = Organised(A)
+    units = {f"ou-ab12-{number:08d}": ("default",) for number in range(40)}
+    groups = {**it.cloud.directory.groups, "default": tuple(units)}
+    named = replace(it.cloud.directory.organisation, units=units)
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, organisation=named)
+    for _ in range(60):
+        calls = it.organisation.calls
+        it._members.run(time_left=hurried(5))
+        assert it.organisation.calls - calls <= 7
+        it.cloud.now += 1
+
+    assert {unit.accounts for unit in it.cloud.directory.membership.units.values()} == {(A,)}
+    assert len(it.cloud.directory.membership.units) == 40
+
+
+def test_whose_place_is_not_known_yet_is_asked_before_all_others():
+    """There may be time for a few only, and some may have to wait for a person for long."""
+    known = Missing(OU, A, 1, 2, 2, "it is not in the organisation any more")
+    missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
+    assert to_ask(Book(missing=missing)) == [B, A]

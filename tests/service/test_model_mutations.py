@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from chalicelib.adapters.policy_door import PolicyDoor
+from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core import addresses, share
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
@@ -95,7 +95,7 @@ class ThrowsAway(Doing):
 
     def instead(self, record, command):
         """See the class."""
-        self._ports.target.delete_snapshots(record, command.copies)
+        self._ports.snapshots.delete(record, command.copies)
         return self.really(record, command)
 
 
@@ -106,7 +106,7 @@ class TidiesTooSoon(Doing):
 
     def instead(self, record, command):
         """See the class."""
-        self._ports.target.remove(record, [record.image], [])
+        self._ports.images.deregister(record, record.image)
         return self.really(record, command)
 
 
@@ -216,7 +216,7 @@ class NoPass(StandingPass):
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
-class PutsTheOldAgain(PolicyDoor):
+class PutsTheOldAgain(PolicyStatements):
     """It puts what it once knew a policy to be."""
 
     def _read(self, key):

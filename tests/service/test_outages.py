@@ -16,13 +16,13 @@ LANES = ("delivery", "promotion", "quota")
 """Kinds of records that `act` works on."""
 
 HELD: dict[str, tuple[str, str, bool]] = {
-    "copying": ("target", "look_at", False),
-    "registering": ("target", "register", False),
-    "registering, done unheard": ("target", "register", True),
-    "registering by CopyImage": ("target", "copy_image", False),
-    "registering by CopyImage, done unheard": ("target", "copy_image", True),
-    "verifying": ("target", "see_image", False),
-    "verifying by CopyImage": ("target", "tag_copies", False),
+    "copying": ("target.snapshots", "look_at", False),
+    "registering": ("target.images", "register", False),
+    "registering, done unheard": ("target.images", "register", True),
+    "registering by CopyImage": ("target.images", "copy", False),
+    "registering by CopyImage, done unheard": ("target.images", "copy", True),
+    "verifying": ("target.images", "see", False),
+    "verifying by CopyImage": ("target.snapshots", "tag", False),
     "publishing": ("notices", "publish", False),
 }
 """State -> a call (port, method) that gets no answer once, so that the record rests there, and whether it was done."""
@@ -136,8 +136,12 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     until_state(hub, state, 2)
     gone = refusal(Why.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        Trouble("target", method, gone, times=FOR_EVER)
-        for method in ("find_copies", "look_at", "see_image", "find_image", "find_images", "remove", "delete_snapshots")
+        Trouble(port, method, gone, times=FOR_EVER)
+        for port, methods in {
+            "target.snapshots": ("find", "look_at", "delete"),
+            "target.images": ("see", "named", "of_delivery", "deregister"),
+        }.items()
+        for method in methods
     ]
     there = {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images)
     hub.run()
@@ -196,7 +200,7 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     until_state(hub, "verifying", 0)
     gone = refusal(Why.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        Trouble("target", method, gone, times=FOR_EVER) for method in ("see_image", "find_images", "remove")
+        Trouble("target.images", method, gone, times=FOR_EVER) for method in ("see", "of_delivery", "deregister")
     ]
     hub.run()
     assert hub.outcomes()[AMI, A] == "failed"

@@ -37,18 +37,18 @@ def played(*troubles, accounts=2, **settings):
 WAITED_OUT = {
     "the tag cannot be read": of("source", "tag", Why.THROTTLED, times=3),
     "the source cannot be read": of("source", "examine", Why.THROTTLED, times=3),
-    "the target throttles the checks": of("target", "check", Why.THROTTLED, times=4),
-    "CopySnapshot is throttled": of("target", "start_copy", Why.THROTTLED, times=3),
-    "CopySnapshot answers to nobody": of("target", "start_copy", Why.THROTTLED, after=True, unknown=True),
-    "CopySnapshot gets no answer and has done nothing": of("target", "start_copy", Why.THROTTLED, unknown=True),
-    "too many copies run": of("target", "start_copy", Why.LIMIT, times=3),
-    "the share is not true yet": of("target", "start_copy", Why.NOT_YET, times=3),
-    "the copies cannot be described": of("target", "look_at", Why.THROTTLED, times=3),
-    "RegisterImage is throttled": of("target", "register", Why.THROTTLED, times=3),
-    "RegisterImage answers to nobody": of("target", "register", Why.THROTTLED, after=True, unknown=True),
-    "RegisterImage gets no answer and has done nothing": of("target", "register", Why.THROTTLED, unknown=True),
-    "RegisterImage does not see a copy yet": of("target", "register", Why.NOT_YET, times=2),
-    "the new AMI cannot be described": of("target", "see_image", Why.THROTTLED, times=3),
+    "the target throttles the checks": of("target.keys", "describe", Why.THROTTLED, times=4),
+    "CopySnapshot is throttled": of("target.snapshots", "copy", Why.THROTTLED, times=3),
+    "CopySnapshot answers to nobody": of("target.snapshots", "copy", Why.THROTTLED, after=True, unknown=True),
+    "CopySnapshot gets no answer and has done nothing": of("target.snapshots", "copy", Why.THROTTLED, unknown=True),
+    "too many copies run": of("target.snapshots", "copy", Why.LIMIT, times=3),
+    "the share is not true yet": of("target.snapshots", "copy", Why.NOT_YET, times=3),
+    "the copies cannot be described": of("target.snapshots", "look_at", Why.THROTTLED, times=3),
+    "RegisterImage is throttled": of("target.images", "register", Why.THROTTLED, times=3),
+    "RegisterImage answers to nobody": of("target.images", "register", Why.THROTTLED, after=True, unknown=True),
+    "RegisterImage gets no answer and has done nothing": of("target.images", "register", Why.THROTTLED, unknown=True),
+    "RegisterImage does not see a copy yet": of("target.images", "register", Why.NOT_YET, times=2),
+    "the new AMI cannot be described": of("target.images", "see", Why.THROTTLED, times=3),
     "the permissions cannot be read": of("snapshots", "showing", Why.THROTTLED, times=3),
     "the permission cannot be added yet": of("snapshots", "open", Why.THROTTLED, times=3),
     "the grant cannot be made yet": of("keys", "open", Why.THROTTLED, times=3),
@@ -70,11 +70,11 @@ def test_what_passes_is_waited_out(trouble):
 
 
 FATAL = {
-    "the checks are denied": of("target", "check", Why.DENIED),
-    "CopySnapshot is denied": of("target", "start_copy", Why.DENIED),
-    "the copies may not be described": of("target", "look_at", Why.DENIED),
-    "RegisterImage is denied": of("target", "register", Why.DENIED),
-    "the new AMI may not be described": of("target", "see_image", Why.DENIED),
+    "the checks are denied": of("target.keys", "describe", Why.DENIED),
+    "CopySnapshot is denied": of("target.snapshots", "copy", Why.DENIED),
+    "the copies may not be described": of("target.snapshots", "look_at", Why.DENIED),
+    "RegisterImage is denied": of("target.images", "register", Why.DENIED),
+    "the new AMI may not be described": of("target.images", "see", Why.DENIED),
     "the permission is refused for one account": of("snapshots", "open", Why.DENIED, times=FOR_EVER),
     "the grant is refused for one account": of("keys", "open", Why.DENIED, times=FOR_EVER),
 }
@@ -99,7 +99,7 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
 
 def test_a_role_that_comes_late_is_waited_for_and_told_once():
     """Its owner hears of it at the first refusal, and again only when the AMI is there."""
-    hub = played(of("target", "check", Why.ROLE, code="AccessDenied", times=4), accounts=1)
+    hub = played(of("target.keys", "describe", Why.ROLE, code="AccessDenied", times=4), accounts=1)
 
     assert hub.outcomes() == {(AMI, BAD): "delivered"}
     events = [notice["event"] for notice in hub.cloud.notices]
@@ -109,7 +109,7 @@ def test_a_role_that_comes_late_is_waited_for_and_told_once():
 
 def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
     """Nothing was opened for it; the refusal that was waited out is what the owner reads."""
-    hub = played(of("target", "check", Why.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600)
+    hub = played(of("target.keys", "describe", Why.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600)
 
     hub.laws.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
@@ -121,7 +121,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
 def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     """It is found when registering, hours after the checks."""
     scene = Scene()
-    hub = scene.hub(troubles=[of("target", "register", Why.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
+    hub = scene.hub(troubles=[of("target.images", "register", Why.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
     real = hub.cloud.register
     hub.cloud.tag(AMI, "default")
     hub.cloud.after(30, lambda: real(BAD, {"Name": f"golden-{AMI}-{AMI}", "BlockDeviceMappings": []}, "", "ami-1"))
@@ -134,7 +134,11 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
 
 def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     """Tidying gives up after an hour; the shares close all the same."""
-    hub = played(of("target", "register", Why.DENIED), of("target", "remove", Why.DENIED, times=FOR_EVER), accounts=1)
+    hub = played(
+        of("target.images", "register", Why.DENIED),
+        of("target.snapshots", "delete", Why.DENIED, times=FOR_EVER),
+        accounts=1,
+    )
 
     assert not hub.cloud.permissions
     assert not hub.cloud.grants

@@ -8,8 +8,10 @@ import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
+from chalicelib.core.errors import NewerSchema
+from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Organisation
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets import AppliedFile, Directory, Target
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
 from tests.service.hub import Hub
@@ -312,3 +314,56 @@ def test_a_list_of_tags_that_is_older_than_the_tag_withdraws_nobody():
 
     assert open_to(hub) == {A, B}
     assert set(hub.outcomes().values()) == {"shared"}
+
+
+def test_a_file_that_cannot_be_used_keeps_no_untagged_ami_shared():
+    """Somebody damages the applied items, or the membership: without a tag nobody is entitled, whatever they say."""
+    hub = shared()
+    damage(lambda _hub: addresses.promotion(AMI))(hub)  # the pass alone is left
+    fault = Fault("targets-damaged", "table", "They were changed by hand.", "Apply them again.")
+    hub._discover._standing._ports.targets._port.read = lambda: AppliedFile(digest="digest", fault=fault)
+    hub._discover._standing._ports.targets._port.generation = lambda: "digest/5"
+    pass_time(hub, HOUR)
+    assert open_to(hub) == {A, B}
+
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, HOUR)
+    assert open_to(hub) == set()
+
+
+def test_one_look_that_shows_an_empty_value_withdraws_nobody():
+    """The value is changed from the empty one to an account's id, and a list and a look are both stale."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.directory = replace(hub.cloud.directory, groups={"default": (B,)})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    mark = hub.stores.records.get(addresses.standing(AMI))
+    hub.stores.records.put(addresses.standing(AMI), {"kind": "standing", "episode": mark["episode"]})
+    (now,) = hub._discover._source.tagged()
+    source = hub._discover._standing._ports.source._port
+    source.tag = lambda ami, real=source.tag: replace(real(ami), value="")
+
+    standing = hub._discover._standing
+    held = hub.stores.ledger.standing(AMI)
+    assert held
+    standing.run([replace(now, value="")], read_heads(hub.stores.records), time_left=lambda: 30)
+
+    assert hub.stores.ledger.standing(AMI) == held
+
+
+def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
+    """After a rollback deliveries, their promotion and its notes cannot be read: one pass withdraws all of them."""
+    hub = shared((A, B, C))
+    hub.watchful, hub.gate.watch = False, lambda *_: None
+    for key in (addresses.promotion(AMI), *(hub.delivery_key(AMI, one) for one in (A, B, C))):
+        hub.stores.records.records[key].damaged = True
+
+    def newer(_ami):
+        raise NewerSchema("a child has schema 9")
+
+    hub.stores.children.all = newer
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 900)
+
+    assert hub.stores.ledger.standing(AMI) == []

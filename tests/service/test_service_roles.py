@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chalicelib.core import addresses
 from chalicelib.core.delivery.events import Why
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import Trouble
@@ -102,4 +103,28 @@ def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_told():
     assert left_open(world) == 1
     assert len(world.cloud.grants) == len(own_grants(world)) == 1
     assert not world.cloud.permissions
+    world.end()
+
+
+def holdings(world: World) -> list[int]:
+    """How many hold each grant on the target's own key."""
+    resource = addresses.role_resource(target_key(world.account(0)), world.account(0)).pk
+    return [len(one.holdings) for one in world.stores.ledger.shares(resource)]
+
+
+def test_the_grant_of_many_amis_is_held_by_one_of_them():
+    """A share's item may have 400 KB: holdings of all AMIs that were ever delivered there would not fit."""
+    amis = 3
+    world = World(Shape(amis=tuple((number,) for number in range(amis)), service_roles=2))
+    for number in range(amis - 1):
+        world.tag(number, "default")
+        world.wait(HOUR)
+    granted = own_grants(world)
+    assert (len(granted), holdings(world)) == (2, [1, 1])
+
+    world.expect("fails", ["An internal error occurred"])
+    world.tag(amis - 1, "default")
+    world.wait(HOUR)
+    assert sorted(world.outcomes().values()) == ["delivered"] * (amis - 1) + ["failed"]
+    assert (own_grants(world), holdings(world)) == (granted, [1, 1])
     world.end()

@@ -23,7 +23,7 @@ NOW = 1_800_000_000
 
 
 class Slow:
-    """The port ``Door`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
+    """A ``PermissionAdapter`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
 
     batch = 500
 
@@ -63,7 +63,7 @@ class Snapshot:
             self.stores.records,
             self.stores.ledger,
             {"snapshot": self.door},
-            ListedOnly(self),
+            ListedOnly(frozenset),
             bell,
             lambda: self.now,
             Quiet(),
@@ -72,9 +72,9 @@ class Snapshot:
     def ring(self, _key: Key, _cause: str) -> None:
         """The port ``Rings``: the sweep does it."""
 
-    def listed(self, accounts):
-        """The port ``Targets``."""
-        return frozenset(accounts)
+    def ring_all(self, _wakes) -> tuple[()]:
+        """The port ``Rings``."""
+        return ()
 
     def hold(self) -> None:
         """A delivery needs the share."""

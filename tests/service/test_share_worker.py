@@ -6,12 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses
+from chalicelib.core import addresses, share
+from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.model import Share as Needed
+from chalicelib.core.delivery.model import State as Stage
+from chalicelib.core.errors import LostRace, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls
-from chalicelib.ports import Refusal
+from chalicelib.service.codecs import DELIVERIES
+from tests.core.deliveries import a_delivery
 from tests.fakes import copying
 from tests.service.slow_aws import ACCOUNT, START, SlowResource
 
@@ -126,17 +131,82 @@ def test_what_closes_does_not_wait_for_what_opens():
     assert opened == len(old)
 
 
-def test_holders_are_notified_slice_by_slice():
-    """500 deliveries hold one share: each hears of it once, in as many runs as that takes."""
-    snapshot = SlowResource(SNAPSHOT, 0.5)
-    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 10**7)
-    for number in range(200):
-        snapshot.stores.ledger.hold(SNAPSHOT.pk, wanted, copying(f"d{number}"))
+def waiting(resource: SlowResource, name: str, *others: Key) -> Key:
+    """A delivery that holds a share of this resource, and of others, and waits for them."""
+    shares = tuple(Needed(key.pk, ACCOUNT) for key in (resource.key, *others))
+    record = replace(a_delivery(Stage.OPENING, held=True), id=name, shares=shares)
+    resource.stores.records.create(DELIVERIES.encode(record), START)
+    wanted = Share(resource.key.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 10**7)
+    resource.stores.ledger.hold(resource.key.pk, wanted, copying(name))
+    for key in others:
+        resource.stores.ledger.hold(key.pk, replace(wanted, resource=key.pk), copying(name))
+    return record.key
 
-    assert snapshot.run_on() > 5
+
+def test_who_waits_for_an_opening_is_woken_as_far_as_there_is_time():
+    """200 deliveries wait for one share: nothing is written on them, no run is killed; the rest look when due."""
+    snapshot = SlowResource(SNAPSHOT, 0.5)
+    names = [waiting(snapshot, f"d{number}") for number in range(200)]
+    before = {key: snapshot.stores.records.read(key) for key in names}
+
+    snapshot.run_on()
+
     assert snapshot.killed == 0
-    (share,) = snapshot.shares
-    assert share.notified == share.holdings
+    assert {s.state for s in snapshot.shares} == {State.OPEN}
+    assert len(snapshot.wakes) >= 10
+    assert set(snapshot.wakes) <= set(names)
+    assert {key: snapshot.stores.records.read(key) for key in names} == before
+
+
+def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
+    """One that waits for another share, too, is left alone; so is one that waits for nothing any longer."""
+    snapshot, other = SlowResource(SNAPSHOT), addresses.snapshot_resource("snap-0b")
+    one, _, gone = waiting(snapshot, "d1"), waiting(snapshot, "d2", other), waiting(snapshot, "d3")
+    snapshot.stores.records.park(gone, "for a person", START)
+    snapshot.run_on()
+    assert snapshot.wakes == [one]
+
+    refused, other = SlowResource(SNAPSHOT), addresses.snapshot_resource("snap-0b")
+    refused.permissions.refuses = lambda what, _shares: refusal("aws-AccessDenied") if what == "open" else None
+    key = waiting(refused, "d2", other)
+    refused.run_on()
+    assert refused.wakes == [key]
+
+
+def test_who_comes_to_hold_what_was_refused_is_not_told_the_old_refusal():
+    """Somebody who never lets go holds it still: it is tried for the newcomer, and opens for both."""
+    snapshot = SlowResource(SNAPSHOT)
+    snapshot.permissions.refuses = lambda what, _shares: refusal("aws-AccessDenied") if what == "open" else None
+    waiting(snapshot, "d1")
+    snapshot.run_on()
+    (refused,) = snapshot.shares
+    assert share.refusal(refused) is not None
+
+    snapshot.permissions.refuses = lambda _what, _shares: None
+    key = waiting(snapshot, "d2")
+    (held,) = snapshot.shares
+    assert share.refusal(held) is None
+    snapshot.wakes.clear()
+    snapshot._note()
+    snapshot.run_on()
+
+    (opened,) = snapshot.shares
+    assert opened.state is State.OPEN
+    assert key in snapshot.wakes
+
+
+def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
+    """The share worker had read it before: its write is refused, and it reads again."""
+    snapshot = SlowResource(SNAPSHOT)
+    early = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START + 5000)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, early, copying("d1"))
+    snapshot.run_on()
+    (read,) = snapshot.shares
+    late = replace(early, hard_close_at=START + 20_000)
+    snapshot.stores.ledger.hold(SNAPSHOT.pk, late, copying("d2"))
+
+    with pytest.raises(LostRace):
+        snapshot.stores.ledger.save([share.intend_closing(read, START + 5000)], "closing", START + 5000, unheld=True)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
@@ -154,7 +224,7 @@ def test_a_refusal_about_the_resource_is_told_to_all_after_one_call(code):
     assert snapshot.permissions.calls["open"] == 1
     assert snapshot.killed == 0
     assert {s.state for s in snapshot.shares} == {State.REFUSED}
-    assert all(s.notified == s.holdings and s.fault is not None and s.fault.code == code for s in snapshot.shares)
+    assert all((fault := share.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
 
 
 @pytest.mark.parametrize("code", ["aws-InvalidParameterValue", "aws-SomethingNew"])
@@ -251,8 +321,8 @@ def test_what_a_person_shares_after_ours_was_closed_stays(wait):
 
     snapshot.hold([ACCOUNT])
     snapshot.run_on()
-    (share,) = snapshot.shares
-    assert share.preexisting
+    (there,) = snapshot.shares
+    assert there.preexisting
     snapshot.release([ACCOUNT])
     snapshot.run_on()
 
@@ -268,8 +338,8 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
     snapshot.run()
 
     assert snapshot.permissions.there == {ACCOUNT}
-    (share,) = snapshot.shares
-    assert (share.state, share.preexisting) == (State.OPEN, False)
+    (opened,) = snapshot.shares
+    assert (opened.state, opened.preexisting) == (State.OPEN, False)
     snapshot.release([ACCOUNT])
     snapshot.run_on()
     assert snapshot.permissions.there == set()
@@ -284,9 +354,9 @@ def test_what_is_over_is_read_no_more():
     ledger = key.stores.ledger
     for name in deliveries(20_000):
         ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, hard_close_at=START + 10**7), copying(name))
-        (share,) = ledger.shares(KEY.pk)
+        (held,) = ledger.shares(KEY.pk)
         ledger.release(KEY.pk, name, copying(name))
-        closed = replace(share, state=State.CLOSED, holdings=frozenset(), closed_at=START)
+        closed = replace(held, state=State.CLOSED, holdings=frozenset(), closed_at=START)
         ledger.save([closed], "closed", START)
         ledger.archive([replace(closed, version=1)], START)
     read = []
@@ -307,8 +377,8 @@ def test_a_share_that_was_never_opened_ends(damaged):
     """Its holder cannot be read, or its end has come: nothing rings for ever, and nothing is opened."""
     snapshot = SlowResource(SNAPSHOT)
     holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
-    share = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
-    held = replace(share, damaged=("x:1",)) if damaged else replace(share, holdings=frozenset({holding}))
+    wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
+    held = replace(wanted, damaged=("x:1",)) if damaged else replace(wanted, holdings=frozenset({holding}), asked=1)
     snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = held
 
     assert snapshot.run_on() <= 3
@@ -341,10 +411,9 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
     snapshot._note()
     snapshot.run()
 
-    (share,) = snapshot.shares
-    assert share.state is State.OPEN
+    (for_both,) = snapshot.shares
+    assert for_both.state is State.OPEN
     assert snapshot.permissions.there == {ACCOUNT}
-    assert share.notified >= {later}
 
 
 def test_an_open_share_whose_only_holding_is_damaged_closes():
@@ -352,8 +421,8 @@ def test_an_open_share_whose_only_holding_is_damaged_closes():
     snapshot = SlowResource(SNAPSHOT)
     snapshot.hold([ACCOUNT])
     snapshot.run_on()
-    (share,) = snapshot.shares
-    damaged = replace(share, holdings=frozenset(), damaged=("nonsense",))
+    (held,) = snapshot.shares
+    damaged = replace(held, holdings=frozenset(), damaged=("nonsense",))
     snapshot.stores.ledger.book[SNAPSHOT.pk, ACCOUNT] = damaged
 
     snapshot.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.world import HOUR, Shape, World
+from tests.service.world import HOUR, NOBODY, Shape, World
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
@@ -144,4 +144,37 @@ def test_what_became_of_a_share_for_others_is_not_told_to_one_for_whom_nobody_co
     world.wait(600)
 
     assert world.outcomes() == {("ami-0a", world.account(0)): "delivered"}
+    world.end()
+
+
+@pytest.mark.parametrize("mode", ["share", "copy"])
+def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_mended(mode):
+    """It kept what it had as a target that could not be judged; judged again, it was taken for one of a new file."""
+    world = World(Shape(accounts=2, mode=mode))
+    world.expect("copying", [4 * HOUR] * 2)
+    world.tag(0, "default")
+    world.wait(600)
+    before = world.outcomes()
+    world.conflict(1)
+    world.wait(HOUR)
+    assert world.outcomes() == before
+    world.conflict(1)
+    world.wait(HOUR)
+    assert world.outcomes() == before
+    world.end()
+
+
+def test_a_value_that_was_refused_is_not_resolved_again_and_again_while_something_runs():
+    """Each look at the tag of a running promotion found it anew, and began the polls from their first step."""
+    world = World()
+    world.expect("copying", [20 * HOUR])
+    world.tag(0, "default")
+    world.wait(600)
+    world.tag(0, NOBODY)
+    world.wait(HOUR)
+    before = len(world.invocations)
+    world.wait(6 * HOUR)
+
+    polls = [one for one in world.invocations[before:] if one.startswith("promotion#")]
+    assert len(polls) <= 6 * 4 + 1
     world.end()

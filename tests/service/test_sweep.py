@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.adapters.concurrent import THREADS, SideBySide
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
-from chalicelib.adapters.rings import SqsRings
-from chalicelib.adapters.side_by_side import THREADS, SideBySide
+from chalicelib.adapters.sqs import SqsRings
 from chalicelib.core import pace
 from chalicelib.core.addresses import Key, digest
 from chalicelib.service.sweep import Sweep

@@ -33,51 +33,40 @@ LOOKS = 4
 NOBODY = "nobody"
 """A value that names no group: it is refused, and changes nothing."""
 
-ROLE_METHODS = (
-    "check",
-    "find_copies",
-    "look_at",
-    "start_copy",
-    "register",
-    "copy_image",
-    "discard_image",
-    "tag_copies",
-    "find_image",
-    "find_images",
-    "see_image",
-    "deprecate",
-    "remove",
-    "delete_snapshots",
-)
+ROLE_METHODS = {
+    "target.keys": ("describe",),
+    "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
+    "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "deregister"),
+}
 
 ROLE_DOOR = ("showing", "open", "close")
 OWNERS = ("showing", "close")
 """What the owner of the key does."""
 
 REFUSALS = {
-    "CopySnapshot is throttled": ("target", "start_copy", Why.THROTTLED, False),
-    "CopySnapshot is done, and nobody hears of it": ("target", "start_copy", Why.THROTTLED, True),
-    "too many copies run": ("target", "start_copy", Why.LIMIT, False),
-    "a share is not true yet": ("target", "start_copy", Why.NOT_YET, False),
-    "CopySnapshot is denied": ("target", "start_copy", Why.DENIED, False),
-    "the checks are throttled": ("target", "check", Why.THROTTLED, False),
-    "the checks are denied": ("target", "check", Why.DENIED, False),
-    "copies cannot be listed": ("target", "find_copies", Why.THROTTLED, False),
-    "copies cannot be described": ("target", "look_at", Why.THROTTLED, False),
-    "copies cannot be deleted": ("target", "delete_snapshots", Why.DENIED, False),
-    "RegisterImage is throttled": ("target", "register", Why.THROTTLED, False),
-    "RegisterImage is done, and nobody hears of it": ("target", "register", Why.THROTTLED, True),
-    "RegisterImage is denied": ("target", "register", Why.DENIED, False),
-    "CopyImage is throttled": ("target", "copy_image", Why.THROTTLED, False),
-    "CopyImage is done, and nobody hears of it": ("target", "copy_image", Why.THROTTLED, True),
-    "too many AMIs are copied": ("target", "copy_image", Why.LIMIT, False),
-    "the launch permission is not true yet": ("target", "copy_image", Why.NOT_YET, False),
-    "CopyImage is denied": ("target", "copy_image", Why.DENIED, False),
-    "the failed AMI cannot be removed": ("target", "discard_image", Why.THROTTLED, True),
-    "the copies cannot be tagged": ("target", "tag_copies", Why.THROTTLED, False),
-    "the new AMI cannot be described": ("target", "see_image", Why.THROTTLED, False),
-    "the new AMI may not be described": ("target", "see_image", Why.DENIED, False),
-    "nothing can be removed": ("target", "remove", Why.DENIED, False),
+    "CopySnapshot is throttled": ("target.snapshots", "copy", Why.THROTTLED, False),
+    "CopySnapshot is done, and nobody hears of it": ("target.snapshots", "copy", Why.THROTTLED, True),
+    "too many copies run": ("target.snapshots", "copy", Why.LIMIT, False),
+    "a share is not true yet": ("target.snapshots", "copy", Why.NOT_YET, False),
+    "CopySnapshot is denied": ("target.snapshots", "copy", Why.DENIED, False),
+    "the checks are throttled": ("target.keys", "describe", Why.THROTTLED, False),
+    "the checks are denied": ("target.keys", "describe", Why.DENIED, False),
+    "copies cannot be listed": ("target.snapshots", "find", Why.THROTTLED, False),
+    "copies cannot be described": ("target.snapshots", "look_at", Why.THROTTLED, False),
+    "copies cannot be deleted": ("target.snapshots", "delete", Why.DENIED, False),
+    "RegisterImage is throttled": ("target.images", "register", Why.THROTTLED, False),
+    "RegisterImage is done, and nobody hears of it": ("target.images", "register", Why.THROTTLED, True),
+    "RegisterImage is denied": ("target.images", "register", Why.DENIED, False),
+    "CopyImage is throttled": ("target.images", "copy", Why.THROTTLED, False),
+    "CopyImage is done, and nobody hears of it": ("target.images", "copy", Why.THROTTLED, True),
+    "too many AMIs are copied": ("target.images", "copy", Why.LIMIT, False),
+    "the launch permission is not true yet": ("target.images", "copy", Why.NOT_YET, False),
+    "CopyImage is denied": ("target.images", "copy", Why.DENIED, False),
+    "the failed AMI cannot be removed": ("target.images", "deregister", Why.THROTTLED, True),
+    "the copies cannot be tagged": ("target.snapshots", "tag", Why.THROTTLED, False),
+    "the new AMI cannot be described": ("target.images", "see", Why.THROTTLED, False),
+    "the new AMI may not be described": ("target.images", "see", Why.DENIED, False),
+    "no AMI can be deregistered": ("target.images", "deregister", Why.DENIED, False),
     "the tag cannot be read": ("source", "tag", Why.THROTTLED, False),
     "the source cannot be read": ("source", "examine", Why.THROTTLED, False),
     "permissions cannot be read": ("snapshots", "showing", Why.THROTTLED, False),
@@ -215,9 +204,10 @@ class World(Hub):
         if shape.by_unit:
             self._list(self.accounts)
             self._discover_at = None
-        for method in ROLE_METHODS:
-            missing = refusal(Why.ROLE, "AccessDenied")
-            self.gate.troubles.append(Trouble("target", method, missing, FOR_EVER, only=self._lacks_role))
+        for port, methods in ROLE_METHODS.items():
+            for method in methods:
+                missing = refusal(Why.ROLE, "AccessDenied")
+                self.gate.troubles.append(Trouble(port, method, missing, FOR_EVER, only=self._lacks_role))
         for method in ROLE_DOOR:
             missing = refusal(Why.ROLE, "AccessDenied")
             by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role

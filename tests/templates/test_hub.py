@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib.service.budget import CLOSING, SLOW
+from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
@@ -85,6 +87,12 @@ def test_a_lane_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
         assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
         assert mapping["BatchSize"] == 1
         assert "MaximumBatchingWindowInSeconds" not in mapping
+
+
+def test_discovery_has_time_for_its_lists_and_ends_before_it_begins_anew(hub):
+    """5,000 tagged AMIs are 25 pages of DescribeImages and two of heads, at 2 s each on a slow AWS."""
+    timeout = hub["Resources"]["Discover"]["Properties"]["Timeout"]
+    assert (5000 / 200 + 2) * SLOW + CLOSING + 60 < timeout < PERIOD
 
 
 def test_an_event_that_finds_no_function_is_kept(hub):

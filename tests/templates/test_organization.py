@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from chalicelib.adapters.organisation import READS
+from chalicelib.adapters.organizations import READS
 from tools.template_checks import problems
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "organization.yaml"

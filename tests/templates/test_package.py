@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.templates.conftest import ROOT
-from tools.package import BrokenPackage, check_runtime, check_zip
+from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
 
 HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
 
@@ -102,6 +103,29 @@ def test_only_what_runs_ships(package: Path):
     }
 
 
+def test_of_the_sdk_only_the_services_that_are_called_are_described(package: Path):
+    """Some 400 others were most of the zip. What any policy allows is described, with AssumeRole's own service."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        data = [name.split("/") for name in archive.namelist() if name.startswith("botocore/data/")]
+    policies = [*(ROOT / ".chalice" / "policies").glob("*.json"), ROOT / "deploy" / "target.yaml"]
+    asked = set(re.findall(r"\b([a-z]+):[A-Z][A-Za-z]+\*?\b", " ".join(path.read_text() for path in policies)))
+    allowed = {service for service in asked if service not in ("logs", "aws")}
+
+    assert {path[2] for path in data if len(path) > 3} == set(AWS_SERVICES)
+    assert allowed <= set(AWS_SERVICES)
+
+
+def test_each_library_ships_with_its_licence(package: Path):
+    """Whoever deploys the zip passes the libraries on."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        names = archive.namelist()
+    libraries = {name.split("/")[0] for name in names if ".dist-info/" in name}
+
+    without = [one for one in libraries if not any(n.startswith(f"{one}/") and "LICENSE" in n for n in names)]
+    assert libraries
+    assert without == []
+
+
 def test_it_is_the_same_every_time(package: Path, source: Path):
     """Built from another directory at another time, template and zip are the same to the byte."""
     done = build(source, PYTHONDONTWRITEBYTECODE="", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
@@ -140,6 +164,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
     [
         ("boto3-1.44.8.dist-info", None, "boto3 1.44.8 is missing"),
         ("app.py", None, "app.py is missing"),
+        ("botocore", None, "botocore does not describe ec2"),
         (None, "sandbox/world.py", "sandbox must not ship"),
         (None, "ami_promoter/main.py", "ami_promoter must not ship"),
         (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.cfn import Stack, TemplateError, _Deployment, _parameters, read
+from sandbox.cfn import Stack, TemplateError, read
+from sandbox.cfn.deployment import _Deployment, _parameters
 from sandbox.iam import roles
 from sandbox.world import World
 from tests.templates.conftest import HUB as PACKAGE
@@ -81,7 +82,7 @@ def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_mad
     given = {**GIVEN, "ForwardEvents": "false"}
     with World() as world:
         stack = world.deploy(TARGET, DEV, REGION, "target", {**given, "SourceKeyArns": ",".join(named)})
-        caller, *_ = world.credentials(stack.outputs["RoleArn"], "session")
+        caller, *_ = world.accounts.issue(stack.outputs["RoleArn"], "session")
 
         def may(arn: str) -> bool:
             return all(

@@ -49,7 +49,6 @@ class Opinion:
 
     deployed: list[str] = field(default_factory=list)
     checks: list[tuple[str, bool, str]] = field(default_factory=list)
-    ran: list[Block] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -135,7 +134,6 @@ def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinio
         for command in block.commands:
             say(f"docs/guide/deploy.md:{block.line}  {command[:90]}")
             looked_at(reader, opinion, command, reader.follow(block, command))
-        opinion.ran.append(block)
     journal(reader, opinion)
     opinion.seconds = time.monotonic() - began
     return opinion

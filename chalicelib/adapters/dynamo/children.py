@@ -10,17 +10,17 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, codec
 from chalicelib.core.errors import Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION, check
 
 WITHDRAWN = ("withdrawn", EXPIRED)
 
 
 class DynamoChildren:
-    """The port ``Children`` on one table. ``forms``: in which form bodies are written and read."""
+    """The port ``Children`` on one table. ``version``: the form in which bodies are written and read."""
 
-    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
+    def __init__(self, table: Table, version: int = VERSION) -> None:
         self._table = table
-        self._forms = forms
+        self._version = version
 
     def add(self, ami: str, child: Child) -> bool:
         """See the port."""
@@ -29,7 +29,7 @@ class DynamoChildren:
             "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes",
             {
                 ":kind": "child",
-                ":schema": self._forms.version,
+                ":schema": self._version,
                 ":body": _body(child),
                 ":episode": child.episode,
                 ":yes": True,
@@ -48,7 +48,7 @@ class DynamoChildren:
             addresses.child(ami, child.delivery),
             "SET #schema = :schema, body = :body, running = :no",
             {
-                ":schema": self._forms.version,
+                ":schema": self._version,
                 ":body": _body(child),
                 ":episode": child.episode,
                 ":no": False,
@@ -63,7 +63,7 @@ class DynamoChildren:
             self._table.update(
                 addresses.child(ami, child.delivery),
                 "SET #schema = :schema, body = :body",
-                {":schema": self._forms.version, ":body": _body(child), ":episode": child.episode},
+                {":schema": self._version, ":body": _body(child), ":episode": child.episode},
                 names={"#schema": "schema"},
                 condition="episode = :episode",
             )
@@ -86,9 +86,9 @@ class DynamoChildren:
         """Read one; raises what parks the promotion where that cannot be done."""
         where = f"{item['pk']} {item['sk']}"
         try:
-            body = self._forms.body("child", where, item.get("schema", 1), json.loads(item["body"]))
+            check(where, item.get("schema"), self._version)
             asked_again = item.get("asked_again", 0)
-            return codec.decode(Child, {**body, "asked_again": asked_again}, where)
+            return codec.decode(Child, {**json.loads(item["body"]), "asked_again": asked_again}, where)
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{where} cannot be read: {error!r}.") from error
 

@@ -9,16 +9,13 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.errors import ParkRecord
-from chalicelib.core.schema import CURRENT, Forms
 
 
 class DynamoSlotLeases:
-    """The port ``SlotLeases`` on one table. ``forms``: in which form items are written and read."""
+    """The port ``SlotLeases`` on one table."""
 
-    def __init__(self, table: Table, forms: Forms = CURRENT) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._forms = forms
 
     def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
         """See the port. A new episode starts afresh: what the last one was granted is over."""
@@ -39,17 +36,15 @@ class DynamoSlotLeases:
             ":until": wish.until,
             ":granted": wish.granted,
             ":kind": "slot",
-            ":schema": self._forms.version,
         }
         common = (
-            "kind = :kind, #schema = :schema, episode = :episode, created_at = :created, "
+            "kind = :kind, episode = :episode, created_at = :created, "
             "wanted = :wanted, done = :done, limited_at = :limited, lease_until = :until"
         )
         item = self._table.update(
             key,
             f"SET {common}, granted = if_not_exists(granted, :granted)",
             given,
-            names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode = :episode",
             returning="ALL_NEW",
         )
@@ -58,7 +53,6 @@ class DynamoSlotLeases:
                 key,
                 f"SET {common}, granted = :granted",
                 {**given, ":number": "N"},
-                names={"#schema": "schema"},
                 condition="episode < :episode OR NOT attribute_type(episode, :number)",
                 returning="ALL_NEW",
             )
@@ -97,12 +91,8 @@ class DynamoSlotLeases:
         So it is with an item of a newer form, after a rollback: its numbers are believed until its lease runs out, and
         what they do not tell EC2's refusal does.
         """
-        try:
-            given = self._forms.body("slot", f"{item['pk']} {item['sk']}", item.get("schema", 1), item)
-        except ParkRecord:
-            given = item
         names = {name: name for name in ("episode", "created_at", "wanted", "done", "granted", "limited_at")} | {
             "until": "lease_until"
         }
-        counts = {name: given[stored] if isinstance(given.get(stored), int) else 0 for name, stored in names.items()}
+        counts = {name: item[stored] if isinstance(item.get(stored), int) else 0 for name, stored in names.items()}
         return SlotLease(delivery=str(item["sk"]).removeprefix("slot#"), **counts)

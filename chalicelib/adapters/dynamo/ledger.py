@@ -8,7 +8,7 @@ its AMI, from which it can be judged and released without the share's item.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,11 +18,11 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Ta
 from chalicelib.core import addresses, codec
 from chalicelib.core import share as shares_
 from chalicelib.core.addresses import Key
-from chalicelib.core.errors import NewerSchema, Unreadable
+from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION, check
 from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
-from chalicelib.ports import LostRace, StandingHolding
+from chalicelib.ports import StandingHolding
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
@@ -36,21 +36,24 @@ UNKNOWN = -1
 NO_SET = "not a set"
 """Stands among what is damaged where the holdings are no set at all."""
 
-_OF_HOLDERS = ("holdings", "damaged", "hard_close_at", "grantee", "version")
+NOBODY_CAME = "(NOT attribute_type(asked, :number) OR asked = :asked)"
+"""Since a share was read that somebody holds. A count that is damaged keeps no share open."""
+
+_OF_HOLDERS = ("holdings", "asked", "damaged", "hard_close_at", "grantee", "version")
 """Members that stand beside the body: deliveries write them."""
 
 _CLEAN_UP = {"no set": " REMOVE holdings", "some": " DELETE holdings :damaged", "none": ""}
 
 
 class DynamoLedger:
-    """The port ``Ledger`` on one table. ``forms``: in which form bodies are written and read.
+    """The port ``Ledger`` on one table. ``version``: the form in which bodies are written and read.
 
     ``keep_days``: for how long history and archive are kept.
     """
 
-    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._forms = forms
+        self._version = version
         self._keep = keep_days * DAY
 
     # --- holdings ----------------------------------------------------------------------------------------------------
@@ -63,12 +66,12 @@ class DynamoLedger:
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
         )
-        self._table.update(
+        self._table.update(  # where the condition does not hold, it is there already
             key,
             "SET kind = :kind, account = :account, grantee = :grantee, #schema = if_not_exists(#schema, :schema), "
             "body = if_not_exists(body, :body), #state = if_not_exists(#state, :state), "
             "version = if_not_exists(version, :zero), hard_close_at = if_not_exists(hard_close_at, :until) "
-            "ADD holdings :holding",
+            "ADD holdings :holding, asked :one",
             {
                 ":body": _body(share),
                 ":state": share.state.value,
@@ -77,10 +80,13 @@ class DynamoLedger:
                 ":zero": 0,
                 ":until": share.hard_close_at,
                 ":holding": {str(holding)},
+                ":text": str(holding),
+                ":one": 1,
                 ":kind": "share",
-                ":schema": self._forms.version,
+                ":schema": self._version,
             },
             names={"#state": "state", "#schema": "schema"},
+            condition="NOT contains(holdings, :text)",
         )
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
@@ -121,20 +127,27 @@ class DynamoLedger:
         """See the port."""
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        """See the port."""
+        keys = [addresses.share(Key(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
+        return [self._share(item) for item in self._table.get_all(keys)]
+
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """See the port. What is written before a race is lost stays, and is true."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes = []
             for share in shares[start : start + PER_TRANSACTION]:
                 key = addresses.share(Key(share.resource), share.holder_key)
-                more = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
+                more: dict[str, Any] = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
+                if unheld and share.holdings:
+                    more |= {":number": "N", ":asked": share.asked}
                 update = self._table.update_request(
                     key,
                     "SET #schema = :schema, body = :body, #state = :state, intended_at = :intended, "
                     "grant_id = :grant, preexisting = :preexisting, version = :next" + _CLEAN_UP[_clean_up(share)],
                     {**self._given(share), ":seen": share.version, **more},
                     names={"#schema": "schema", "#state": "state"},
-                    condition=_unchanged(share) + (f" AND {UNHELD}" if unheld and not share.holdings else ""),
+                    condition=_unchanged(share) + (f" AND {_unheld(share)}" if unheld else ""),
                 )
                 writes += [{"Update": update}, self._history(share, happened, now)]
             if not self._table.transact(writes):
@@ -176,7 +189,7 @@ class DynamoLedger:
                     "grantee": share.grantee,
                     "preexisting": share.preexisting,
                     "body": _body(shares_.archived(share)),
-                    "schema": self._forms.version,
+                    "schema": self._version,
                     EXPIRES: now + self._keep,
                 }
                 place = addresses.archived_share(share.resource, share.holder_key, now)
@@ -190,7 +203,7 @@ class DynamoLedger:
 
     def _given(self, share: Share) -> dict[str, Any]:
         return {
-            ":schema": self._forms.version,
+            ":schema": self._version,
             ":body": _body(share),
             ":state": share.state.value,
             ":intended": share.intended_at,
@@ -216,16 +229,16 @@ class DynamoLedger:
         where = f"{item['pk']} {item['sk']}"
         place = {"resource": item["pk"], "holder_key": _holder_key(item)}
         try:
-            body = dict(self._forms.body("share", where, item.get("schema", 1), json.loads(item["body"])))
-            notified = body.pop("notified", ())
+            check(where, item.get("schema"), self._version)
+            body = json.loads(item["body"])
             share = codec.decode(Share, {**body, **place}, where)
-            share = replace(share, notified=frozenset(filter(None, map(Holding.read, notified))))
         except (KeyError, TypeError, ValueError, NewerSchema, Unreadable) as error:
             share = _least(item, where, error)
         holdings, damaged = _holdings(item)
         return replace(
             share,
             holdings=holdings,
+            asked=_fitting(item, "asked", 0),
             damaged=damaged,
             hard_close_at=_fitting(item, "hard_close_at", ENDED_LONG_AGO),
             grantee=_fitting(item, "grantee", ""),
@@ -234,9 +247,9 @@ class DynamoLedger:
 
 
 def _body(share: Share) -> str:
-    plain = codec.encode(replace(share, notified=frozenset(), holdings=frozenset()))
+    plain = codec.encode(replace(share, holdings=frozenset()))
     own = {name: value for name, value in plain.items() if name not in _OF_HOLDERS}
-    return json.dumps({**own, "notified": sorted(map(str, share.notified))}, separators=(",", ":"))
+    return json.dumps(own, separators=(",", ":"))
 
 
 def _holder_key(item: Mapping[str, Any]) -> str:
@@ -258,6 +271,10 @@ def _clean_up(share: Share) -> str:
     return "some" if share.damaged else "none"
 
 
+def _unheld(share: Share) -> str:
+    return NOBODY_CAME if share.holdings else UNHELD
+
+
 def _unchanged(share: Share) -> str:
     """The condition of a write; where no version can be read there is none to compare, and the write mends it."""
     return "version = :seen" if share.version != UNKNOWN else "NOT (version = :seen) AND attribute_exists(pk)"
@@ -277,6 +294,7 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
         grant_id=_fitting(item, "grant_id", ""),
         preexisting=_fitting(item, "preexisting", False),  # noqa: FBT003 - the default
         fault=None if opened else Fault("share-unreadable", where, what, cure),
+        answered=_fitting(item, "asked", 0),
     )
 
 

@@ -19,7 +19,7 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Ta
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.schema import CURRENT, Forms
+from chalicelib.core.schema import VERSION, check
 from chalicelib.ports import Due, Extras, LeadsOn, Noted, Stored, Write, always
 
 _T = TypeVar("_T")
@@ -35,14 +35,14 @@ def shard_of(key: Key) -> str:
 
 
 class DynamoRecords:
-    """The port ``Records`` on one table. ``forms``: in which form bodies are written and read.
+    """The port ``Records`` on one table. ``version``: the form in which bodies are written and read.
 
     ``keep_days``: for how long history and look-ups are kept.
     """
 
-    def __init__(self, table: Table, forms: Forms = CURRENT, keep_days: int = KEEP_HISTORY_DAYS) -> None:
+    def __init__(self, table: Table, version: int = VERSION, keep_days: int = KEEP_HISTORY_DAYS) -> None:
         self._table = table
-        self._forms = forms
+        self._version = version
         self._keep = keep_days * DAY
 
     def begin(self, key: Key) -> Stored | None:
@@ -75,7 +75,7 @@ class DynamoRecords:
     def _item(self, write: Write, now: int) -> dict[str, Any]:
         item: dict[str, Any] = {
             "kind": write.key.kind,
-            "schema": self._forms.version,
+            "schema": self._version,
             "version": 1,
             "notes": 0,
             "created_at": now,
@@ -99,7 +99,7 @@ class DynamoRecords:
     ) -> bool:
         """See the port."""
         given: dict[str, Any] = {
-            ":schema": self._forms.version,
+            ":schema": self._version,
             ":state": after.state,
             ":body": json.dumps(after.body, separators=(",", ":")),
             ":next": before.version + 1,
@@ -131,7 +131,8 @@ class DynamoRecords:
             {"Update": self._table.update_request(after.key, expression, given, **request)},
             {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
         ]
-        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in also]
+        forms = [(key, self._with_form(item)) for key, item in also]
+        beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in forms]
         writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
         return self._table.transact(writes)
 
@@ -216,7 +217,7 @@ class DynamoRecords:
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""
-        return {**attributes, "schema": self._forms.version} if "body" in attributes else attributes
+        return {**attributes, "schema": self._version} if "body" in attributes else attributes
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """See the port."""
@@ -226,6 +227,16 @@ class DynamoRecords:
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
         """See the port."""
         return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """See the port."""
+        return [(Key(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
+
+    def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return self._formed(item)
+        except (ParkRecord, TypeError, ValueError):
+            return {name: value for name, value in item.items() if name != "body"}
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """See the port."""
@@ -255,12 +266,11 @@ class DynamoRecords:
         """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
         if item.get("parked"):
             return Stored(key, {}, version=0, notes=0, parked=str(item["parked"]), astir="ring_at" in item)
-        self._forms.check(str(key), item.get("schema", 1))
+        check(str(key), item.get("schema"), self._version)
         try:
-            body = self._forms.body(key.kind, str(key), item.get("schema", 1), json.loads(_a(str, item["body"])))
             return Stored(
                 key=key,
-                body=_a(dict, body),
+                body=_a(dict, json.loads(_a(str, item["body"]))),
                 version=_a(int, item["version"]),
                 notes=_a(int, item.get("notes", 0)),
                 hints={n.removeprefix(HINT): _a(str, value) for n, value in item.items() if n.startswith(HINT)},
@@ -278,15 +288,10 @@ class DynamoRecords:
             return True
 
     def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an item beside a record with its body, if it has one, in this version's form."""
-        schema, where = item.get("schema", 1), f"{item['pk']} {item['sk']}"
-        if "body" not in item:
-            return item
-        self._forms.check(where, schema)
-        if schema == self._forms.version:
-            return item
-        body = self._forms.body(str(item.get("kind")), where, schema, json.loads(item["body"]))
-        return {**item, "body": json.dumps(body, separators=(",", ":"))}
+        """Return an item beside a record; its body, if it has one, must be in this version's form."""
+        if "body" in item:
+            check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
+        return item
 
 
 def _a(kind: type[_T], value: Any) -> _T:

@@ -12,6 +12,8 @@ from chalicelib.core.addresses import Key
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT_TRIES = 5
+A_BATCH = 100
+"""Items that one BatchGetItem takes."""
 
 EXPIRES = "expires_at"
 """The attribute that DynamoDB's TTL reads: epoch seconds after which the item goes by itself."""
@@ -47,6 +49,19 @@ class Table:
             TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
         )
         return values(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[Key]) -> Iterator[dict[str, Any]]:
+        """Read items consistently, each as it is at some moment, in any order; those that are not there are left out.
+
+        DynamoDB may answer in several goes.
+        """
+        for start in range(0, len(keys), A_BATCH):
+            batch = [wire({"pk": key.pk, "sk": key.sk}) for key in keys[start : start + A_BATCH]]
+            asked: dict[str, Any] = {self._name: {"Keys": batch, "ConsistentRead": True}}
+            while asked:
+                answer = self._client.batch_get_item(RequestItems=asked)
+                yield from map(values, answer["Responses"].get(self._name, ()))
+                asked = answer.get("UnprocessedKeys", {})
 
     def put(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
         """Write an item whole; ``absent``: only if there is none. False: there was one."""

@@ -45,6 +45,11 @@ class HoldShares:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtShares:
+    """Read in the ledger how its shares stand."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseShares:
     """Stop being a holder of the shares for the copies, or of ``all``, and ring the resources."""
 
@@ -130,6 +135,7 @@ Command = (
     | AskSlots
     | LookAtSlots
     | HoldShares
+    | LookAtShares
     | ReleaseShares
     | StartCopy
     | FindCopies

@@ -124,6 +124,18 @@ class SharesHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class SharesSeen:
+    """How its shares stand in the ledger."""
+
+    open: bool
+    """Every one is."""
+    refused: Fault | None = None
+    """Why one of them is not, or no longer, open, and will not be."""
+    blocked: Fault | None = None
+    """What the share worker is trying to get past to open one of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class SharesReleased:
     """No share for the copies counts this delivery any longer, or none at ``all``."""
 
@@ -217,18 +229,6 @@ class LeftoversSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class SharesOpened:
-    """The ledger says that every share is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShareRefused:
-    """The ledger says that a share cannot be opened."""
-
-    fault: Fault
-
-
-@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """The tag is gone, or names this target no longer. ``expired``: the targets file's date has come."""
 
@@ -252,8 +252,6 @@ class OutcomeTold:
 
 Event = (
     Refused
-    | SharesOpened
-    | ShareRefused
     | CancelAsked
     | DeadlinePassed
     | TargetReady
@@ -262,6 +260,7 @@ Event = (
     | SlotsAsked
     | SlotsSeen
     | SharesHeld
+    | SharesSeen
     | SharesReleased
     | CopyStarted
     | CopiesFound

@@ -7,26 +7,16 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import pace, preflight
+from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery import permissions, proof
-from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, due_at, hindrance, late, slots_text
+from chalicelib.core.delivery import methods, permissions, proof
+from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, deadline, due_at, late, slots_text
+from chalicelib.core.delivery.methods import forget
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-
-NAME_NOT_FREE = preflight.name_not_free("", "").code
-"""Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
-
-KEY_CURE = (
-    "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-    " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a key's"
-    " account denies it, and that both keys are enabled. Then tag again."
-)
-
-MAX_TRIES = 8
-"""Of one copy, or of registering: then a person must look."""
 
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so one that shows a difference is not believed at once."""
@@ -58,6 +48,7 @@ _SAYS_NOTHING = (
     ev.SlotsAsked,
     ev.SlotsSeen,
     ev.SharesHeld,
+    ev.SharesSeen,
     ev.DeadlinePassed,
     ev.CancelAsked,
 )
@@ -68,46 +59,6 @@ def started(delivery: Delivery, now: int) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step."""
     fresh = replace(delivery, state=State.REQUESTED, entered={State.REQUESTED: now}, next_try=now)
     return replace(fresh, due_at=due_at(fresh))
-
-
-def _to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
-    entered = {**delivery.entered, state: delivery.entered.get(state, now)}
-    fresh: dict[str, Any] = {
-        "state": state,
-        "entered": entered,
-        "tries": 0,
-        "next_try": now,
-        "clear_since": None,
-        "shares_at": 0,
-    }
-    if state is not delivery.state:
-        fresh |= {"overdue": None, "overdue_at": 0}
-    return replace(delivery, **{**fresh, **changes})
-
-
-def _again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
-    return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
-
-
-def _end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
-    """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
-    asked = delivery.request.intended_at or delivery.request.discarded
-    made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
-    changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
-    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
-        left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
-        return _to(left, State.TIDYING, now, **changes)
-    if made:
-        return _to(delivery, State.STOPPING, now, **changes)
-    return _to(delivery.with_cleanup(done=True), State.TIDYING, now, **changes)
-
-
-def _fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
-    return _end(delivery, State.FAILED, faults, now)
-
-
-def _copies(delivery: Delivery, change: Any) -> Delivery:
-    return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))
 
 
 @singledispatch
@@ -124,24 +75,24 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, shares=permissions.needed(delivery))
     found = proof.copies(delivery, event.copies)
     delivery = _with_unproven(delivery, found)
-    whole = delivery.method == "image"
+    whole = methods.of(delivery).whole
     kept = tuple(share for share in delivery.shares if share.stays)
     if event.image and not (whole and event.unfinished):  # nothing is to be copied, and the AMI needs what stays
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=kept)
         there = there.with_cleanup(unproven=()) if accepted else there
-        return _to(there, State.OPENING if kept else State.VERIFYING, now)
+        return to(there, State.OPENING if kept else State.VERIFYING, now)
     if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
-        return _to(delivery, State.OPENING, now)
+        return to(delivery, State.OPENING, now)
     if delivery.shared or whole:
-        return _to(delivery.with_deletions(seen.copy for seen in found.ours), State.OPENING, now)
+        return to(delivery.with_deletions(seen.copy for seen in found.ours), State.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
     wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return _to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
-    return _to(wanted, State.WAITING, now)
+        return to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
+    return to(wanted, State.WAITING, now)
 
 
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
@@ -151,19 +102,19 @@ def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
-    return _to(delivery, State.VERIFYING, now, image=image)
+    return to(delivery, State.VERIFYING, now, image=image)
 
 
 @_apply.register
 def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.copies:
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+        return again(delivery, now, pace.step(pace.POLLS, delivery.tries))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
 @_apply.register
 def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
-    return _fail(delivery, now, *event.faults)
+    return fail(delivery, now, *event.faults)
 
 
 @_apply.register
@@ -190,7 +141,7 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
         return leased
-    return _to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
+    return to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -200,25 +151,33 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
 def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
     if event.upto:
         return replace(delivery, shares_at=event.upto, next_try=now)
-    return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), shares_at=0)
+    return again(delivery, now, pace.step(pace.POLLS, delivery.tries), shares_at=0)
 
 
 @_apply.register
-def _(_event: ev.SharesOpened, delivery: Delivery, now: int) -> Delivery:
+def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
+    """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
+    if delivery.state is State.COPYING:
+        if event.refused is None or delivery.overdue is not None:
+            return delivery
+        return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
+    if event.open:
+        return _opened(replace(delivery, trouble=None), now)
+    delivery = replace(delivery, blocked=event.blocked)
+    last = deadline(delivery)
+    if last is not None and now >= last:
+        return fail(delivery, now, _deadline_fault(delivery))
+    return delivery if event.refused is None else fail(delivery, now, event.refused)
+
+
+def _opened(delivery: Delivery, now: int) -> Delivery:
     if delivery.shared:
-        return _to(delivery, State.PUBLISHING, now, opened_at=now)
+        return to(delivery, State.PUBLISHING, now, opened_at=now)
     if delivery.adopted and delivery.image:
-        return _to(delivery, State.VERIFYING, now, opened_at=now)
+        return to(delivery, State.VERIFYING, now, opened_at=now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
-    registers = copied or delivery.method == "image"
-    return _to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
-
-
-@_apply.register
-def _(event: ev.ShareRefused, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state is State.COPYING:  # what was copied until then is good: a last look shows it
-        return replace(delivery, overdue=event.fault, overdue_at=now, next_try=now)
-    return _fail(delivery, now, event.fault)
+    registers = copied or methods.of(delivery).whole
+    return to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
 
 
 @_apply.register
@@ -237,9 +196,9 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
     if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS itself has said so
-            return _copies(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
+            return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
         return delivery.with_deletions([event.copy])
-    return _copies(
+    return each_copy(
         replace(delivery, trouble=None, tries=0),
         lambda copy: (
             replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + pace.POLLS[0])
@@ -255,13 +214,13 @@ def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
     delivery = _with_unproven(delivery, sorted_out)
     doubled = _in_doubt(delivery, sorted_out.doubled)
     if doubled:
-        return _fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
+        return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
     if delivery.state is State.REGISTERING:
         return replace(_match(delivery, sorted_out.ours, now), recounted=True)
-    found = _copies(_match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
+    found = each_copy(_match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
     judged = _judge(_silent(found, now), sorted_out.ours, now)
     if judged.state is State.COPYING and judged.overdue is not None:
-        return _fail(judged, now, judged.overdue)
+        return fail(judged, now, judged.overdue)
     return judged
 
 
@@ -289,7 +248,7 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
             return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
         return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + pace.ABSENCE))
 
-    return _copies(delivery, judge)
+    return each_copy(delivery, judge)
 
 
 def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Delivery:
@@ -319,7 +278,7 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             next_look=now + pace.POLLS[0],
         )
 
-    return _copies(delivery, match).with_deletions(useless)
+    return each_copy(delivery, match).with_deletions(useless)
 
 
 @_apply.register
@@ -354,11 +313,11 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = replace(_copies(delivery, judge), heard=heard).with_deletions(useless)
+    judged = replace(each_copy(delivery, judge), heard=heard).with_deletions(useless)
     if faults:
-        return _fail(judged, now, *faults)
+        return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
-        return _to(judged, State.REGISTERING, now, trouble=None)
+        return to(judged, State.REGISTERING, now, trouble=None)
     return judged
 
 
@@ -389,7 +348,7 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
     early = (copy.intended_at or now) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
-    if "not accessible" in found.message and early and copy.tries < MAX_TRIES:
+    if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
         wait = pace.step(pace.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
     faults.append(
@@ -397,7 +356,7 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
             "copy-failed",
             delivery.where,
             f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
-            KEY_CURE,
+            methods.KEY_CURE,
         )
     )
     return replace(copy, state=CopyState.ERROR)
@@ -425,18 +384,14 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
     shown_by = (delivery.request.intended_at or 0) + pace.SILENCE
-    if delivery.overdue is not None and _tried_since(delivery):
-        return _fail(delivery, now, delivery.overdue)
+    tried = methods.of(delivery).whole or (delivery.request.intended_at or 0) >= delivery.overdue_at
+    if delivery.overdue is not None and tried:
+        return fail(delivery, now, delivery.overdue)
     if now < shown_by:
         return replace(delivery, next_try=shown_by)
-    if delivery.request.tries >= MAX_TRIES:
-        return _fail(delivery, now, delivery.trouble or _never_registered(delivery))
+    if delivery.request.tries >= methods.MAX_TRIES:
+        return fail(delivery, now, delivery.trouble or _never_registered(delivery))
     return replace(delivery.with_request(intended_at=None), next_try=now)
-
-
-def _tried_since(delivery: Delivery) -> bool:
-    """Whether the AMI that a look does not show was tried since the deadline; CopyImage is not begun anew past it."""
-    return delivery.method == "image" or (delivery.request.intended_at or 0) >= delivery.overdue_at
 
 
 def _never_registered(delivery: Delivery) -> Fault:
@@ -454,56 +409,20 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if hint is not None:
         delivery = replace(delivery, heard={**delivery.heard, "image": hint})
     if event.state in ("pending", "missing") and delivery.overdue is not None:
-        return _fail(delivery, now, delivery.overdue)
-    if event.state == "missing" and delivery.method == "image":
-        return _copy_missing(delivery, now)
-    if event.state in ("pending", "missing"):
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
+        return fail(delivery, now, delivery.overdue)
+    if event.state == "missing":
+        return methods.of(delivery).missing(delivery, now)
+    if event.state == "pending":
+        return again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
-        if _failed_early(delivery, event) and delivery.overdue is None:
-            return _to(delivery.with_request(discarding=True), State.REGISTERING, now)
-        return _fail(delivery, now, _image_failed(delivery, event))
+        return methods.of(delivery).failed(delivery, event, now)
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
-        return _again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
+        return again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
     if event.differences:
-        return _fail(delivery, now, *event.differences)
-    seen = replace(delivery, available_at=now, tries=0, next_try=now)
-    if delivery.method == "snapshots":
-        return seen
+        return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
-    return replace(seen, copies=copies).with_deletions(event.extras)
-
-
-def _image_failed(delivery: Delivery, event: ev.ImageSeen) -> Fault:
-    what = f"The AMI {delivery.image} is {event.state}, not available. {event.reason}".rstrip()
-    if delivery.method == "image" and event.state == "failed":
-        return Fault("image-copy-failed", delivery.where, what, f"It is removed. {KEY_CURE}")
-    if event.state == "disabled":
-        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image}); then tag the AMI again."
-        return Fault("registered-image-failed", delivery.where, what, cure)
-    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
-    return Fault("registered-image-failed", delivery.where, what, cure)
-
-
-def _copy_missing(delivery: Delivery, now: int) -> Delivery:
-    """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
-    since = delivery.clear_since
-    if since is None or now < since + pace.SILENCE:
-        return _again(delivery, now, pace.POLLS[0], clear_since=now if since is None else since)
-    fault = Fault(
-        "copy-vanished",
-        delivery.where,
-        f"The AMI {delivery.image}, a copy of {delivery.ami}, is not there any more.",
-        "Somebody may have deregistered it; find out from CloudTrail (DeregisterImage), then tag the AMI again.",
-    )
-    return _fail(delivery, now, fault)
-
-
-def _failed_early(delivery: Delivery, event: ev.ImageSeen) -> bool:
-    """Whether CopyImage may have failed only because key or permission were not true yet: within ten minutes."""
-    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
-    words = any(words in event.reason for words in ("not accessible", "internal error"))
-    return delivery.method == "image" and not delivery.adopted and event.state == "failed" and early and words
+    seen = replace(delivery, available_at=now, tries=0, next_try=now, copies=copies or delivery.copies)
+    return seen.with_deletions(event.extras)
 
 
 @_apply.register
@@ -512,12 +431,12 @@ def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     begun = delivery.request.whole_intended_at or 0
     if now < begun + pace.SILENCE:
         return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
-    again = begun + pace.step(pace.NOT_YET, len(delivery.request.discarded))
+    not_before = begun + pace.step(pace.NOT_YET, len(delivery.request.discarded))
     gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
     fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
     if fresh.overdue is not None:
-        return _fail(fresh, now, fresh.overdue)
-    return replace(fresh, tries=0, next_try=max(now, again))
+        return fail(fresh, now, fresh.overdue)
+    return replace(fresh, tries=0, next_try=max(now, not_before))
 
 
 @_apply.register
@@ -527,12 +446,52 @@ def _(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, State.PUBLISHING, now)
+    return to(delivery, State.PUBLISHING, now)
 
 
 @_apply.register
 def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
-    return _to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
+    over = to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
+    return over if over.state is State.SHARED else _small(over)
+
+
+def _small(over: Delivery) -> Delivery:
+    """What is over is small: whom it was for, what came of it and the nonces, by which it is known for life (law 4).
+
+    ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
+    `status` needs to find its shares follows from the source and from how it was to be copied.
+    """
+    made = over.copies if over.ending is None else ()
+    return Delivery(
+        id=over.id,
+        hub=over.hub,
+        ami=over.ami,
+        target=over.target,
+        episode=over.episode,
+        created_at=over.created_at,
+        image_name=over.image_name,
+        snapshots=(),
+        asked_by=over.asked_by,
+        state=over.state,
+        entered={over.state: over.entered[over.state]},
+        key_arn=over.key_arn,
+        copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
+        attempts=over.attempts,
+        shares=tuple(share for share in over.shares if share.stays),
+        kept=over.kept,
+        method=over.method,
+        method_why=over.method_why,
+        launched_by=over.launched_by,
+        via=over.via,
+        via_copies=over.via_copies,
+        via_key=over.via_key,
+        expired=over.expired,
+        cleanup=over.cleanup,
+        image=over.image,
+        faults=over.faults,
+        ending=over.ending,
+        hints=over.hints,
+    )
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -548,20 +507,18 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == do.RegisterImage.__name__ and not event.unknown:
         if _is_old(delivery, event):
             return delivery
-        if delivery.method == "snapshots":  # a CopyImage may be repeated by the SDK, and its token is used again
-            delivery = _forget(delivery, event.nonce)
-        delivery = delivery.with_request(intended_at=None)
+        delivery = methods.of(delivery).denied(delivery, event.nonce)
     if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
     if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
-        return _to(delivery, State.CHECKING, now, trouble=event.fault)
+        return to(delivery, State.CHECKING, now, trouble=event.fault)
     steps = _waits(event, delivery, now)
     if steps:
-        return _again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
+        return again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
     overdue = () if delivery.overdue is None else (delivery.overdue,)
-    return _fail(delivery, now, *overdue, event.fault)
+    return fail(delivery, now, *overdue, event.fault)
 
 
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
@@ -574,7 +531,8 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
         return ()
     if event.why is ev.Why.LIMIT:
         return pace.POLLS
-    if event.why is ev.Why.NOT_YET and _may_come_true(delivery, event, now):
+    method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
+    if event.why is ev.Why.NOT_YET and method.may_come_true(delivery, event, now):
         return pace.NOT_YET
     return ()
 
@@ -585,18 +543,6 @@ def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
     return bool(event.nonce) and last is not None and last.nonce != event.nonce
 
 
-def _forget(delivery: Delivery, nonce: str) -> Delivery:
-    """Drop an attempt: AWS has said no, so nothing bears its nonce."""
-    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
-
-
-def _may_come_true(delivery: Delivery, event: ev.Refused, now: int) -> bool:
-    """Whether to ask again: CopyImage for ten minutes after the opening, anything else some times."""
-    if event.step == do.RegisterImage.__name__ and delivery.method == "image" and event.fault.code != NAME_NOT_FREE:
-        return now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
-    return delivery.tries < MAX_TRIES
-
-
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
     copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
@@ -604,7 +550,7 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
         return replace(delivery, trouble=event.fault)
-    delivery = _forget(delivery, event.nonce)
+    delivery = forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     waits = {
         ev.Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
@@ -614,11 +560,11 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.why is ev.Why.NOT_YET and early:
         waits[ev.Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
     if event.why not in waits:
-        return _fail(
-            _copies(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
+        return fail(
+            each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
         )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
-    delivery = _copies(delivery, lambda c: waiting if c is copy else c)
+    delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
     limited = now if event.why is ev.Why.LIMIT else delivery.slots.limited_at
     return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
@@ -626,15 +572,15 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, expired=event.expired)
-    return _end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
+    return end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
 
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     if delivery.state is State.SHARED:
-        return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
+        return end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
-        return _to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
+        return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
     if delivery.state is State.TIDYING:
         if delivery.overdue_at:
             return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
@@ -643,20 +589,24 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         why = () if delivery.trouble is None else (delivery.trouble,)
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.overdue, *why)
-        return _to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
-    hindered = hindrance(delivery) if delivery.state is State.OPENING else None
-    trouble = hindered or delivery.trouble
+        return to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
+    fault = _deadline_fault(delivery)
+    begun = delivery.request.intended_at is not None or delivery.request.discarding
+    never_begun = methods.of(delivery).whole and delivery.state is State.REGISTERING and not begun
+    if delivery.state in WORKING and not never_begun:
+        return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
+    return fail(delivery, now, fault)
+
+
+def _deadline_fault(delivery: Delivery) -> Fault:
+    trouble = delivery.blocked or delivery.trouble
     last = "" if trouble is None else f" The last refusal was: {trouble.what}"
-    fault = Fault(
+    return Fault(
         f"deadline-{delivery.state}",
         delivery.where,
         f"The state {delivery.state} has lasted until its deadline.{last}",
-        _DEADLINE_CURE[delivery.state] if hindered is None else hindered.cure,
+        _DEADLINE_CURE[delivery.state] if delivery.blocked is None else delivery.blocked.cure,
     )
-    begun = delivery.method == "snapshots" or delivery.request.intended_at is not None or delivery.request.discarding
-    if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
-        return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
-    return _fail(delivery, now, fault)
 
 
 def _left_behind(delivery: Delivery, now: int) -> Delivery:
@@ -700,13 +650,13 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
         return _left_behind(delivery, now)
     if shown:
         steps = pace.POLLS if stopping else pace.RETRIES[2:]
-        return _again(delivery, now, pace.step(steps, delivery.tries), clear_since=None)
+        return again(delivery, now, pace.step(steps, delivery.tries), clear_since=None)
     since = delivery.clear_since
     if since is None or now < since + pace.ABSENCE:
         wait = pace.ABSENCE if since is None else since + pace.ABSENCE - now
-        return _again(delivery, now, wait, clear_since=now if since is None else since)
-    over = _copies(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    return _to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
+        return again(delivery, now, wait, clear_since=now if since is None else since)
+    over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
+    return to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:

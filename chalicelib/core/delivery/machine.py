@@ -13,8 +13,8 @@ from dataclasses import replace
 from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
-from chalicelib.core.faults import Fault
 
 S = State
 
@@ -50,9 +50,8 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
         ev.SharesHeld: frozenset({S.OPENING}),
-        ev.SharesOpened: frozenset({S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}),
+        ev.SharesSeen: frozenset({S.OPENING, S.COPYING, S.REGISTERING, S.VERIFYING, S.PUBLISHING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.OPENING}),
-        ev.ShareRefused: _END,
         ev.Refused: frozenset({S.OPENING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: _END,
@@ -64,7 +63,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.CopiesFound: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.CopiesSeen: frozenset({S.COPYING, S.REGISTERING}) | _END,
         ev.SnapshotsDeleted: frozenset({S.COPYING}),
-        ev.ShareRefused: frozenset({S.COPYING}),
+        ev.SharesSeen: frozenset({S.COPYING}),
         ev.Refused: frozenset({S.COPYING}) | _END,
         ev.CancelAsked: _END,
         ev.DeadlinePassed: frozenset({S.COPYING, S.TIDYING}),
@@ -145,17 +144,11 @@ def needs_shares(delivery: Delivery) -> bool:
     """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
-    if _copies_whole(delivery):
+    if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.target.release_when == "registered":
         return delivery.state in (S.REGISTERING, S.VERIFYING)
     return False
-
-
-def _copies_whole(delivery: Delivery) -> bool:
-    """Whether CopyImage is, or may be, at work: it reads until its AMI is available."""
-    running = delivery.state in (S.REGISTERING, S.VERIFYING) and not delivery.adopted
-    return delivery.method == "image" and running and delivery.available_at is None
 
 
 def deadline(delivery: Delivery) -> int | None:
@@ -171,12 +164,9 @@ def deadline(delivery: Delivery) -> int | None:
             between = delivery.target.copy_deadline if delivery.via else 0
             return delivery.created_at + between + delivery.target.queue_deadline
         case S.OPENING | S.COPYING:
-            return deadline_of_copies(delivery)
-        case S.REGISTERING | S.VERIFYING if delivery.method == "image" and S.OPENING in entered:
-            tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
-            return max(deadline_of_copies(delivery), tagging)
+            return delivery.copies_end
         case S.REGISTERING | S.VERIFYING:
-            return max(entered.get(S.REGISTERING, 0), entered.get(S.VERIFYING, 0)) + pace.GRACE
+            return methods.of(delivery).image_deadline(delivery)
         case S.STOPPING:
             return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
@@ -221,23 +211,23 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     wish = delivery.fact("cancel")
     if wish is not None and _can_cancel(delivery):
         return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
-    opening = state is S.OPENING and (delivery.held or delivery.kept)
-    if opening and all(is_open(delivery, share.hint) for share in delivery.shares):
-        return (ev.SharesOpened(),)  # before the deadline: it may have opened while nobody could look here
     last = deadline(delivery)
-    if last is not None and now >= last and not _past_caring(delivery):
+    if last is not None and now >= last and not _past_caring(delivery) and not waits_for_shares(delivery):
         return (ev.DeadlinePassed(),)
-    if state in (S.OPENING, S.COPYING) and delivery.overdue is None:
-        for share in delivery.shares:
-            fault = refusal(delivery, share.hint)
-            if fault is not None:
-                return (ev.ShareRefused(fault),)
     return ()
+
+
+def waits_for_shares(delivery: Delivery) -> bool:
+    """Whether it waits for what it holds to be open: a look at the ledger says so, and judges the deadline as well.
+
+    It may have opened while nobody could look.
+    """
+    return delivery.state is S.OPENING and (delivery.held or delivery.kept)
 
 
 def _can_cancel(delivery: Delivery) -> bool:
     """Whether it is not too late: what RegisterImage has been intended for finishes and stays; CopyImage is stopped."""
-    if _copies_whole(delivery):
+    if methods.of(delivery).reads_source(delivery):
         return True
     if delivery.state is S.REGISTERING:
         return delivery.request.intended_at is None
@@ -249,30 +239,6 @@ def _past_caring(delivery: Delivery) -> bool:
     if delivery.state is S.PUBLISHING:
         return True
     return delivery.state is S.TIDYING and delivery.cleanup.done
-
-
-def is_open(delivery: Delivery, hint: str) -> bool:
-    """Whether the ledger has said in this episode that the share is open."""
-    return delivery.fact(hint) == "open"
-
-
-def refusal(delivery: Delivery, hint: str) -> Fault | None:
-    """Return the ledger's reason why the share is not, or no longer, open."""
-    return _ledgers_fault(delivery, hint, "refused:")
-
-
-def hindrance(delivery: Delivery) -> Fault | None:
-    """Return what the ledger is trying to get past to open one of the shares: the cause if a deadline passes first."""
-    found = (_ledgers_fault(delivery, share.hint, "waits:") for share in delivery.shares)
-    return next(filter(None, found), None)
-
-
-def _ledgers_fault(delivery: Delivery, hint: str, how: str) -> Fault | None:
-    said = delivery.fact(hint)
-    if said is None or not said.startswith(how):
-        return None
-    code, where, what, cure = said.removeprefix(how).split("\x1f")
-    return Fault(code, where, what, cure)
 
 
 def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
@@ -311,14 +277,15 @@ def _ask(delivery: Delivery) -> do.AskSlots:
 
 def released_from(delivery: Delivery) -> int:
     """From when its shares may close: the linger counts from the last copy's end."""
-    whole = delivery.method == "image" and not delivery.adopted
-    since = delivery.available_at if whole else delivery.entered.get(S.REGISTERING)
+    since = methods.of(delivery).copied_at(delivery)
     return 0 if since is None or delivery.ending else since + delivery.target.linger
 
 
 def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:  # noqa: C901, PLR0911, PLR0912 - a row a state
     if delivery.state is S.COPYING:
         return _copying(delivery, now, due=due)
+    if delivery.state is S.OPENING:
+        return _opening(delivery, now, due=due)
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
@@ -328,9 +295,6 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return (do.CheckTarget(),)
         case S.CHECKING:
             return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
-        case S.OPENING:
-            until = delivery.target.until and delivery.target.until + pace.GRACE
-            return (do.HoldShares(deadline_of_copies(delivery) + delivery.target.linger + pace.GRACE, until),)
         case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
@@ -340,8 +304,8 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.VERIFYING:
             if delivery.available_at is None:
                 return (do.VerifyImage(),)
-            tagged = delivery.method == "snapshots" or delivery.tagged
-            return (do.CarryDeprecation(),) if tagged else (do.TagCopies(),)
+            untagged = methods.of(delivery).whole and not delivery.tagged
+            return (do.TagCopies(),) if untagged else (do.CarryDeprecation(),)
         case S.STOPPING:
             return (do.FindLeftovers(),)
         case S.TIDYING:
@@ -353,11 +317,6 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
-
-
-def deadline_of_copies(delivery: Delivery) -> int:
-    """When its copies must have ended, counted from when it came to the front of the queue."""
-    return delivery.entered[S.OPENING] + delivery.target.copy_deadline
 
 
 def late(delivery: Delivery, now: int) -> bool:
@@ -382,6 +341,14 @@ def _nudged(delivery: Delivery) -> bool:
     return False
 
 
+def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
+    """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts."""
+    if due and not (waits_for_shares(delivery) and now >= delivery.copies_end):
+        until = delivery.target.until and delivery.target.until + pace.GRACE
+        return (do.HoldShares(delivery.copies_end + delivery.target.linger + pace.GRACE, until),)
+    return (do.LookAtShares(),) if waits_for_shares(delivery) else ()
+
+
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     if delivery.overdue is not None:
         return (do.FindCopies(),) if due else ()
@@ -400,6 +367,8 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
         if any(now > copy.found_at + LISTED_FOR for copy in ready):
             return (*steps, do.FindCopies())
         steps.extend(do.StartCopy(copy.source) for copy in ready)
+        if any(copy.state is CopyState.PENDING and now >= copy.next_look for copy in delivery.copies):
+            steps.append(do.LookAtShares())  # at a poll; they may have been closed, and refused since
     return tuple(steps)
 
 
@@ -463,11 +432,7 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 # What was asked, and perhaps granted, must be given back, also if nobody lived to write that it was.
                 delivery = delivery.with_slots(asked=delivery.slots.asked or "asking")
             case do.RegisterImage():
-                delivery = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
-                if delivery.method == "snapshots" or not delivery.request.token:
-                    delivery = replace(delivery, attempts=(*delivery.attempts, Attempt(nonce, "", now)))
-                if delivery.method == "image":
-                    delivery = delivery.with_request(whole_intended_at=now, token=delivery.request.token or nonce)
+                delivery = methods.of(delivery).intended(delivery, nonce, now)
             case do.HoldShares(hard_close_at):
                 stays = [share.stays for share in delivery.shares]
                 delivery = replace(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage, snapshots_to_copy
 from chalicelib.core.targets import Target
 
 
@@ -64,11 +65,17 @@ class CopyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted; ``size`` in GiB."""
+    """One source snapshot to copy. ``key_arn`` is None where the source is not encrypted."""
 
     id: str
     key_arn: str | None
-    size: int
+
+
+def snapshots_of(image: SourceImage) -> tuple[Snapshot, ...]:
+    """List what is to be copied of an image."""
+    by_id = {snapshot.id: snapshot for snapshot in image.snapshots}
+    wanted = (by_id[ident] for ident in snapshots_to_copy(image))
+    return tuple(Snapshot(one.id, one.key if one.encrypted else None) for one in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +123,6 @@ class Share:
     """which permission on it: an account, a delivery's id, a role; see ``addresses``"""
     stays: bool = False
     """Whether it is held beyond the copies: as long as the delivery is shared, or its AMI delivered."""
-
-    @property
-    def hint(self) -> str:
-        """Name of the hint by which the ledger says that it is open (or refused)."""
-        return addresses.share_hint(self.resource, self.holder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,8 @@ class Delivery:
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
+    blocked: Fault | None = None
+    """What keeps one of its shares from opening, as the ledger last said it: the cause to name, too."""
     overdue: Fault | None = None
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
@@ -266,6 +270,11 @@ class Delivery:
         """Return the last attempt to copy a snapshot, or to make the image."""
         return next((one for one in reversed(self.attempts) if one.source == source), None)
 
+    def nonce(self, source: str = "") -> str:
+        """Return the nonce of the last attempt to copy a snapshot, or to make the image; "" if there is none."""
+        attempt = self.attempt(source)
+        return "" if attempt is None else attempt.nonce
+
     @property
     def accepted(self) -> str:
         """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""
@@ -282,6 +291,11 @@ class Delivery:
     def shared(self) -> bool:
         """Whether the target is to use the hub's own AMI."""
         return self.target.mode == "share"
+
+    @property
+    def copies_end(self) -> int:
+        """When its copies must have ended, counted from when it came to the front of the queue."""
+        return self.entered[State.OPENING] + self.target.copy_deadline
 
     @property
     def where(self) -> str:

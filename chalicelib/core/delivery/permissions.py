@@ -15,9 +15,12 @@ instances that would depend on a key access which is about to go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chalicelib.core import addresses
+from chalicelib.core import share as ledger
+from chalicelib.core.delivery import methods
+from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, Share
 from chalicelib.core.key_policy import Access, Audience, access, holder_key
 
@@ -31,12 +34,22 @@ def needed(delivery: Delivery) -> tuple[Share, ...]:
     return tuple(dict.fromkeys((*_image(delivery), *_snapshots(delivery), *_keys(delivery), *_own_key(delivery))))
 
 
+def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
+    """Say how a delivery's shares stand in the ledger. One that it does not hold is not open to it."""
+    holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
+    return SharesSeen(
+        open=sum(s.state is ledger.State.OPEN for s in holds) == len(delivery.shares),
+        refused=next(filter(None, map(ledger.refusal, holds)), None),
+        blocked=next((s.blocked for s in holds if s.blocked is not None), None),
+    )
+
+
 def _image(delivery: Delivery) -> Iterator[Share]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
         for principal in delivery.launched_by or (delivery.target.account,):
             yield Share(resource, principal, stays=True)
-    elif delivery.method == "image":
+    elif methods.of(delivery).whole:
         yield Share(resource, delivery.target.account)
 
 

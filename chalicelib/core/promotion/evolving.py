@@ -92,8 +92,8 @@ def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if event.image_state == "pending" and promotion.state in (S.REQUESTED, S.RESOLVING, S.OVER):
         return _pending(promotion, event.value, now)
     unread = promotion.state is S.REQUESTED or (promotion.state is S.RESOLVING and promotion.candidate is None)
-    at_work_on = promotion.value if promotion.candidate is None else promotion.candidate
-    if event.value == at_work_on and not (again or moved or unread):
+    known = (promotion.value, promotion.refused_value) if promotion.candidate is None else (promotion.candidate,)
+    if event.value in known and not (again or moved or unread):
         return promotion
     refresh = event.value == promotion.value and not again
     if promotion.state in (S.RESOLVING, S.EXPANDING):

@@ -107,12 +107,12 @@ def move(value: str | None, state: str, head: Head | None, resolver: Resolver) -
     """
     if head is None:
         return None if value is None else Move.START
-    if head.standing and (value is None or state == "disabled"):
+    if value is None and (head.standing or head.moving):  # until it knows itself that nothing is wanted any more
+        return Move.LOOK if head.value is not None else None
+    if head.standing and state == "disabled":
         return Move.LOOK
     if state == "pending" and not head.moving:
         return None
-    if value is None and head.moving:  # until it knows itself that nothing is wanted any more
-        return Move.LOOK if head.value is not None else None
     if value is None:
         return Move.FORGET
     if value not in head.known:

@@ -84,8 +84,6 @@ class Promotion:
     """A value that has been read and is being resolved, or examined."""
     resolved: bool = False
     """Whether the candidate was understood: its removals are under way, its additions wait for the source's checks."""
-    additions: bool = False
-    """Whether the candidate names a target that has no delivery yet, or one to be tried again."""
     read_at: int = 0
     """When the value in force, or the candidate, was read; what happened to the tag before is no news."""
     seen_value: str | None = None

@@ -141,7 +141,7 @@ class Play:
         outcomes: defaultdict[tuple[str, str], list[Way]] = defaultdict(list)
         for way in ways:
             image = self.setting.source(way) if way.shares else self._own_image(way)
-            why = self.setting.world.ec2.launch(*way.place, image, by=way.role) if image else "it has no AMI"
+            why = self.setting.world.launch(*way.place, image, by=way.role) if image else "it has no AMI"
             self.launches[moment, way.place] = why
             whose = "hub's AMI" if way.shares else "own AMI"
             outcomes[f"{whose}{', by Auto Scaling' if way.role else ''} in ", why].append(way)

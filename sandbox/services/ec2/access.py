@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2.errors import ACCOUNT, KINDS, check_id, kind_of, not_authorized, not_found
 from sandbox.services.ec2.records import Image, Resource, Snapshot
-from sandbox.services.ec2.state import Table
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State, Table
 
 S = TypeVar("S", bound=Snapshot | Image)
 
@@ -33,7 +30,7 @@ BY_ORGANISATION = rule(
 )
 
 
-def may_see(ec2: Ec2, account: str, resource: Resource) -> bool:
+def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
     """Whether an account may know of a resource."""
     if resource.owner == account or not ec2.on(PRIVATE):
         return True
@@ -48,16 +45,15 @@ def may_see(ec2: Ec2, account: str, resource: Resource) -> bool:
             return False
 
 
-def _by_organisation(ec2: Ec2, account: str, image: Image) -> bool:
+def _by_organisation(ec2: Ec2State, account: str, image: Image) -> bool:
     """Whether an account is in an organisation or OU that an image is shared with."""
     named = {value for kind, value in image.launch if kind in {"OrganizationArn", "OrganizationalUnitArn"}}
     if not named or not ec2.on(BY_ORGANISATION):
         return False
-    organizations = getattr(ec2.world, "organizations", None)
-    return organizations is not None and any(organizations.contains(arn, account) for arn in named)
+    return any(ec2.organizations.contains(arn, account) for arn in named)
 
 
-def visible(ec2: Ec2, call: Call, table: Table[S], at: datetime) -> list[S]:
+def visible(ec2: Ec2State, call: Call, table: Table[S], at: datetime) -> list[S]:
     """Return all that the caller may know of in the call's Region, as things were at a time."""
     account = call.caller.account
     if ec2.on(PRIVATE):
@@ -67,10 +63,10 @@ def visible(ec2: Ec2, call: Call, table: Table[S], at: datetime) -> list[S]:
     return [record for record in found if record.region == call.region and may_see(ec2, account, record)]
 
 
-def reachable(ec2: Ec2, call: Call, resource_id: str) -> Resource:
+def reachable(ec2: Ec2State, call: Call, resource_id: str) -> Resource:
     """Return a resource of the call's Region that the caller may know of."""
     kind_of(resource_id)
-    found = ec2.state.resource(resource_id, call.region)
+    found = ec2.resource(resource_id, call.region)
     if found is None or not may_see(ec2, call.caller.account, found):
         raise not_found(resource_id)
     if isinstance(found, Image) and found.state == "deregistered":
@@ -86,7 +82,7 @@ def accounts_named(call: Call, name: str, words: set[str]) -> set[str]:
     return wanted
 
 
-def own(ec2: Ec2, call: Call, resource_id: str, prefix: str) -> Resource:
+def own(ec2: Ec2State, call: Call, resource_id: str, prefix: str) -> Resource:
     """Return a resource that the caller owns."""
     check_id(resource_id, prefix)
     found = reachable(ec2, call, resource_id)
@@ -95,14 +91,14 @@ def own(ec2: Ec2, call: Call, resource_id: str, prefix: str) -> Resource:
     return found
 
 
-def own_snapshot(ec2: Ec2, call: Call) -> Snapshot:
+def own_snapshot(ec2: Ec2State, call: Call) -> Snapshot:
     """Return the snapshot that the call names and its caller owns."""
     found = own(ec2, call, call.params["SnapshotId"], "snap")
     assert isinstance(found, Snapshot)  # noqa: S101 - the prefix says so
     return found
 
 
-def own_image(ec2: Ec2, call: Call) -> Image:
+def own_image(ec2: Ec2State, call: Call) -> Image:
     """Return the image that the call names and its caller owns."""
     found = own(ec2, call, call.params["ImageId"], "ami")
     assert isinstance(found, Image)  # noqa: S101 - the prefix says so

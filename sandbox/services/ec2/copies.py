@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 
@@ -22,9 +22,7 @@ from sandbox.services.ec2.errors import check_id, not_found, wrong_combination, 
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Billing, Origin, Snapshot
 from sandbox.services.ec2.snapshots import finish
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 SHARED_FIRST = rule(
     "ec2-copy-needs-share",
@@ -88,7 +86,7 @@ SOURCE_GONE = "Source snapshot ID is not valid"
 SLOTS = 20
 
 
-def _copy_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _copy_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     source = _source(ec2, call)
     wanted = tags.at_creation(ec2, call, "snapshot")
     _check_encryption(ec2, call)
@@ -97,24 +95,24 @@ def _copy_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
         raise AwsError("ResourceLimitExceeded", why)
     if not ec2.on(NO_TOKEN) and (twin := _twin(ec2, call, source)):
         return {"SnapshotId": twin.id}
-    copy = ec2.state.snapshots.put(begun(ec2, call, source))
-    given = wanted if ec2.on(LEAVES_TAGS) else ec2.state.tags_on(source.owner, source.id) | wanted
+    copy = ec2.snapshots.put(begun(ec2, call, source))
+    given = wanted if ec2.on(LEAVES_TAGS) else ec2.tags_on(source.owner, source.id) | wanted
     tags.put_tags(ec2, copy.owner, copy.region, copy.id, add=given)
     start(ec2, copy)
     return {"SnapshotId": copy.id, **tags.shown(ec2, given)}
 
 
-def pending(ec2: Ec2, account: str, region: str) -> int:
+def pending(ec2: Ec2State, account: str, region: str) -> int:
     """Return how many CopySnapshots an account has in progress in a Region, those that it has deleted included."""
-    mine = (s for s in ec2.state.snapshots.of(account) if s.region == region)
+    mine = (s for s in ec2.snapshots.of(account) if s.region == region)
     return sum(s.origin is not None and not s.origin.image and s.state == "pending" for s in mine)
 
 
-def _source(ec2: Ec2, call: Call) -> Snapshot:
+def _source(ec2: Ec2State, call: Call) -> Snapshot:
     wanted, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     check_id(wanted, "snap")
     check_region(region)
-    found = ec2.state.snapshots.get(wanted)
+    found = ec2.snapshots.get(wanted)
     if found is None or (found.region != region and ec2.on(SOURCE_REGION)):
         raise not_found(wanted)
     if ec2.on(SHARED_FIRST) and not may_see(ec2, call.caller.account, found):
@@ -136,7 +134,7 @@ def regions() -> frozenset[str]:
     return frozenset(botocore.session.get_session().get_available_regions("ec2"))
 
 
-def _check_encryption(ec2: Ec2, call: Call) -> None:
+def _check_encryption(ec2: Ec2State, call: Call) -> None:
     if not ec2.on(KEY_MEANS_ENCRYPTED):
         return
     encrypted = call.params.get("Encrypted")
@@ -146,16 +144,16 @@ def _check_encryption(ec2: Ec2, call: Call) -> None:
         raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
 
 
-def _twin(ec2: Ec2, call: Call, source: Snapshot) -> Snapshot | None:
+def _twin(ec2: Ec2State, call: Call, source: Snapshot) -> Snapshot | None:
     """Return an earlier copy of the same source by the same account: what an idempotent API would answer."""
-    mine = (s for s in ec2.state.snapshots.of(call.caller.account) if s.region == call.region)
+    mine = (s for s in ec2.snapshots.of(call.caller.account) if s.region == call.region)
     return next((s for s in mine if s.origin is not None and s.origin.snapshot == source.id), None)
 
 
-def begun(ec2: Ec2, call: Call, source: Snapshot, image: str = "") -> Snapshot:
+def begun(ec2: Ec2State, call: Call, source: Snapshot, image: str = "") -> Snapshot:
     """Return a copy as it begins, in the caller's account and the call's Region; ``image`` is what it is made for."""
     account, region, params = call.caller.account, call.region, call.params
-    copy_id = ec2.state.new_id("snap")
+    copy_id = ec2.new_id("snap")
     ends = ec2.now + timedelta(seconds=_seconds(ec2, source, copy_id))
     always = (account, region) in ec2.encrypted_by_default
     encrypted = params.get("Encrypted") or source.key is not None or always
@@ -178,7 +176,7 @@ def begun(ec2: Ec2, call: Call, source: Snapshot, image: str = "") -> Snapshot:
     )
 
 
-def _seconds(ec2: Ec2, source: Snapshot, copy_id: str) -> float:
+def _seconds(ec2: Ec2State, source: Snapshot, copy_id: str) -> float:
     """How long a copy takes: by size, give or take a fifth, which the id decides."""
     dice = int(hashlib.sha256(copy_id.encode()).hexdigest()[:4], 16) / 0xFFFF
     return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (1 + ec2.pace.copy_spread * (dice - 0.5))
@@ -188,7 +186,7 @@ def _nothing() -> None:
     """Do nothing more."""
 
 
-def start(ec2: Ec2, copy: Snapshot, then: Callable[[], object] = _nothing) -> None:
+def start(ec2: Ec2State, copy: Snapshot, then: Callable[[], object] = _nothing) -> None:
     """Let a copy run to its end, good or bad, and then do something."""
     if not ec2.on(TAKES_TIME):
         _end(ec2, copy.id, "", then)
@@ -200,28 +198,28 @@ def start(ec2: Ec2, copy: Snapshot, then: Callable[[], object] = _nothing) -> No
         ec2.after((copy.ends - ec2.now).total_seconds(), lambda: _complete(ec2, copy.id, then), f"copy {copy.id} ends")
 
 
-def _complete(ec2: Ec2, copy_id: str, then: Callable[[], object]) -> None:
-    copy = ec2.state.snapshots.get(copy_id)
+def _complete(ec2: Ec2State, copy_id: str, then: Callable[[], object]) -> None:
+    copy = ec2.snapshots.get(copy_id)
     if copy is not None:
         keys_now = _key_trouble(ec2, copy) if ec2.on(KEYS_TO_THE_END) else ""
         _end(ec2, copy_id, _share_trouble(ec2, copy) or keys_now, then)
 
 
-def _end(ec2: Ec2, copy_id: str, why_not: str, then: Callable[[], object]) -> None:
-    copy = ec2.state.snapshots.get(copy_id)
+def _end(ec2: Ec2State, copy_id: str, why_not: str, then: Callable[[], object]) -> None:
+    copy = ec2.snapshots.get(copy_id)
     if copy is not None and copy.state == "pending":
         notices.snapshot_copied(ec2, finish(ec2, copy, why_not), why_not)
         then()
 
 
-def _share_trouble(ec2: Ec2, copy: Snapshot) -> str:
+def _share_trouble(ec2: Ec2State, copy: Snapshot) -> str:
     assert copy.origin is not None  # noqa: S101 - it is a copy
-    source = ec2.state.snapshots.get(copy.origin.snapshot)
+    source = ec2.snapshots.get(copy.origin.snapshot)
     there = source is not None and not source.doomed and may_see(ec2, copy.owner, source)
     return "" if there or not ec2.on(SHARED_TO_THE_END) else SOURCE_GONE
 
 
-def _key_trouble(ec2: Ec2, copy: Snapshot) -> str:
+def _key_trouble(ec2: Ec2State, copy: Snapshot) -> str:
     """Say why a copy cannot use its keys now; empty if it can."""
     origin = copy.origin
     assert origin is not None  # noqa: S101 - it is a copy

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sandbox.iam.need import ResourceFacts
 from sandbox.services.ec2.notices import arn
 from sandbox.services.ec2.records import Snapshot, Volume
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,7 @@ class ForeignPermission:
         return f"{self.resource} of {self.owner} in {self.region} to {self.kind} {self.holder}"
 
 
-@dataclass(frozen=True, slots=True)
-class IamFacts:
-    """What policies may ask about a resource: its ARN, and the values of ec2: and aws:ResourceTag condition keys."""
-
-    arn: str
-    owner: str
-    tags: dict[str, str]
-    conditions: dict[str, str]
-
-
-def progress(ec2: Ec2) -> list[CopyProgress]:
+def progress(ec2: Ec2State) -> list[CopyProgress]:
     """Return every copy that there is, oldest first."""
     return [
         CopyProgress(
@@ -69,33 +57,33 @@ def progress(ec2: Ec2) -> list[CopyProgress]:
             state=copy.state,
             size=copy.size,
         )
-        for copy in ec2.state.snapshots.all()
+        for copy in ec2.snapshots.all()
         if copy.origin is not None
     ]
 
 
-def foreign_permissions(ec2: Ec2) -> list[ForeignPermission]:
+def foreign_permissions(ec2: Ec2State) -> list[ForeignPermission]:
     """Return every permission of someone else on a snapshot or a registered image."""
     found = [
         ForeignPermission(snapshot.id, snapshot.owner, snapshot.region, "Group" if who == "all" else "UserId", who)
-        for snapshot in ec2.state.snapshots.lent()
+        for snapshot in ec2.snapshots.lent()
         for who in sorted(snapshot.shared_with)
     ]
     found += [
         ForeignPermission(image.id, image.owner, image.region, kind, who)
-        for image in ec2.state.images.lent()
+        for image in ec2.images.lent()
         if image.state != "deregistered"
         for kind, who in sorted(image.launch)
     ]
     return [permission for permission in found if permission.holder != permission.owner]
 
 
-def iam_facts(ec2: Ec2, resource_id: str, region: str) -> IamFacts | None:
+def iam_facts(ec2: Ec2State, resource_id: str, region: str) -> ResourceFacts | None:
     """Return what policies may ask about a resource of a Region, or None if there is no such resource."""
-    found = ec2.state.resource(resource_id, region)
+    found = ec2.resource(resource_id, region)
     if found is None:
         return None
-    tags = ec2.state.tags_on(found.owner, resource_id)
+    tags = ec2.tags_on(found.owner, resource_id)
     conditions = {"ec2:Owner": found.owner, "ec2:Region": region}
     match found:
         case Snapshot():
@@ -107,4 +95,4 @@ def iam_facts(ec2: Ec2, resource_id: str, region: str) -> IamFacts | None:
         case image:
             conditions |= {"ec2:ImageType": "machine", "ec2:Public": str(("Group", "all") in image.launch).lower()}
             conditions |= {"ec2:RootDeviceType": str(image.members["RootDeviceType"])}
-    return IamFacts(arn(region, found.owner, resource_id), found.owner, tags, conditions)
+    return ResourceFacts(arn(region, found.owner, resource_id), found.owner, tags, conditions)

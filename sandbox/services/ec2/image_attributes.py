@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -13,9 +13,7 @@ from sandbox.services.ec2.errors import missing, wrong_combination, wrong_value
 from sandbox.services.ec2.image_sharing import change_launch, launch_changes, launch_shown
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Image
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 NO_MAPPINGS = rule(
     "ec2-image-attribute-no-mappings",
@@ -48,13 +46,13 @@ PLAIN = {
 """Attribute -> member of the answer, which is a member of the image too."""
 
 
-def _describe(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image, at = own_image(ec2, call), ec2.moment(call)
-    then = ec2.state.images.get(image.id, at) or image
+    then = ec2.images.get(image.id, at) or image
     return {"ImageId": image.id, **_attribute(ec2, then, call.params["Attribute"])}
 
 
-def _attribute(ec2: Ec2, image: Image, attribute: str) -> dict[str, Any]:
+def _attribute(ec2: Ec2State, image: Image, attribute: str) -> dict[str, Any]:
     if attribute in PLAIN:
         name = PLAIN[attribute]
         return {name: {"Value": image.members[name]} if name in image.members else {}}
@@ -76,7 +74,7 @@ def _attribute(ec2: Ec2, image: Image, attribute: str) -> dict[str, Any]:
             raise wrong_value("attribute", attribute)
 
 
-def _modify(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image, params = own_image(ec2, call), call.params
     launch = launch_changes(call)
     asked = [name for name in ("Description", "ImdsSupport") if params.get(name)] + (
@@ -102,8 +100,8 @@ def _modify(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _set(ec2: Ec2, image: Image, name: str, value: str | None) -> Image:
-    return ec2.state.images.put(replace(image, members={**image.members, name: value}))
+def _set(ec2: Ec2State, image: Image, name: str, value: str | None) -> Image:
+    return ec2.images.put(replace(image, members={**image.members, name: value}))
 
 
 OPERATIONS = {

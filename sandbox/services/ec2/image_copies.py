@@ -7,9 +7,9 @@ AWS needs them to the end is not proven: the sandbox takes the reading that forg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -17,11 +17,9 @@ from sandbox.services.ec2 import copies, notices, tags
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import NOTHING, Image, ImageOrigin, Snapshot
+from sandbox.services.ec2.records import NOTHING, Image, ImageOrigin, Remembered, Snapshot
 from sandbox.services.ec2.register import become_available, check_name
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 LAUNCH_PERMISSION = rule(
     "ec2-copy-image-needs-launch-permission",
@@ -90,16 +88,7 @@ LEFT = ("Name", "ImageLocation", "Description", "DeregistrationProtection", "Sou
 """Members that a copy does not take from its source."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What a client token was first used for."""
-
-    parameters: str
-    image: str
-    until: datetime
-
-
-def _copy_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _copy_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     if twin := _twin(ec2, call):
         return {"ImageId": twin}
     source = _source(ec2, call)
@@ -116,7 +105,7 @@ def _copy_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {"ImageId": image}
 
 
-def _twin(ec2: Ec2, call: Call) -> str | None:
+def _twin(ec2: Ec2State, call: Call) -> str | None:
     """Return the image that this client token has made."""
     token = call.params.get("ClientToken")
     known = ec2.copy_tokens.get((call.caller.account, call.region, token)) if token else None
@@ -128,7 +117,7 @@ def _twin(ec2: Ec2, call: Call) -> str | None:
     return known.image
 
 
-def _remember(ec2: Ec2, call: Call, image: str) -> None:
+def _remember(ec2: Ec2State, call: Call, image: str) -> None:
     if token := call.params.get("ClientToken"):
         until = ec2.now + timedelta(seconds=ec2.pace.token)
         ec2.copy_tokens[call.caller.account, call.region, token] = Remembered(_parameters(call), image, until)
@@ -138,12 +127,12 @@ def _parameters(call: Call) -> str:
     return repr(sorted((k, v) for k, v in call.params.items() if k not in {"ClientToken", "DryRun"}))
 
 
-def _source(ec2: Ec2, call: Call) -> Image:
+def _source(ec2: Ec2State, call: Call) -> Image:
     """Return the image to copy, if the caller may copy it."""
     wanted, account = call.params["SourceImageId"], call.caller.account
     check_id(wanted, "ami")
     copies.check_region(call.params["SourceRegion"])
-    found = ec2.state.images.get(wanted)
+    found = ec2.images.get(wanted)
     if found is None or found.region != call.params["SourceRegion"] or found.state == "deregistered":
         raise not_found(wanted)
     if not may_see(ec2, account, found) and ec2.on(LAUNCH_PERMISSION):
@@ -160,29 +149,31 @@ def _source(ec2: Ec2, call: Call) -> Image:
     return found
 
 
-def _snapshots(ec2: Ec2, image: Image) -> dict[str, Snapshot]:
+def _snapshots(ec2: Ec2State, image: Image) -> dict[str, Snapshot]:
     """Return device -> snapshot."""
     named = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING).get("SnapshotId", "") for mapping in image.mappings}
-    found = {device: ec2.state.snapshots.get(snapshot) for device, snapshot in named.items()}
+    found = {device: ec2.snapshots.get(snapshot) for device, snapshot in named.items()}
     return {device: snapshot for device, snapshot in found.items() if snapshot is not None}
 
 
-def _pending(ec2: Ec2, account: str, region: str) -> int:
-    mine = (image for image in ec2.state.images.of(account) if image.region == region)
+def _pending(ec2: Ec2State, account: str, region: str) -> int:
+    mine = (image for image in ec2.images.of(account) if image.region == region)
     return sum(image.origin is not None and image.state == "pending" for image in mine)
 
 
-def _tags(ec2: Ec2, call: Call, source: Image) -> dict[str, str]:
+def _tags(ec2: Ec2State, call: Call, source: Image) -> dict[str, str]:
     """Return the tags of the source that the copy gets."""
     if not call.params.get("CopyImageTags"):
         return {}
     owner = call.caller.account if ec2.on(TAGS_STAY) else source.owner
-    return {k: v for k, v in ec2.state.tags_on(owner, source.id).items() if not k.lower().startswith("aws:")}
+    return {k: v for k, v in ec2.tags_on(owner, source.id).items() if not k.lower().startswith("aws:")}
 
 
-def _begin(ec2: Ec2, call: Call, source: Image, for_image: Mapping[str, str], for_snapshots: Mapping[str, str]) -> str:
+def _begin(
+    ec2: Ec2State, call: Call, source: Image, for_image: Mapping[str, str], for_snapshots: Mapping[str, str]
+) -> str:
     """Make the pending image and start the copies of its snapshots; returns its id."""
-    image_id, account, region = ec2.state.new_id("ami"), call.caller.account, call.region
+    image_id, account, region = ec2.new_id("ami"), call.caller.account, call.region
     begun = {
         device: replace(
             copies.begun(ec2, call, snapshot, image_id),
@@ -204,10 +195,10 @@ def _begin(ec2: Ec2, call: Call, source: Image, for_image: Mapping[str, str], fo
         launch=frozenset() if ec2.on(NOT_CARRIED) else source.launch,
         origin=ImageOrigin(source.id, source.region, call.caller, made),
     )
-    ec2.state.images.put(image)
+    ec2.images.put(image)
     tags.put_tags(ec2, account, region, image_id, add=for_image)
     for copy in begun.values():
-        ec2.state.snapshots.put(copy)
+        ec2.snapshots.put(copy)
         tags.put_tags(ec2, account, region, copy.id, add=for_snapshots)
     for copy in begun.values():
         copies.start(ec2, copy, lambda: _settle(ec2, image_id, call.request_id))
@@ -216,7 +207,7 @@ def _begin(ec2: Ec2, call: Call, source: Image, for_image: Mapping[str, str], fo
     return image_id
 
 
-def _members(ec2: Ec2, call: Call, source: Image) -> dict[str, Any]:
+def _members(ec2: Ec2State, call: Call, source: Image) -> dict[str, Any]:
     account, params = call.caller.account, call.params
     left = LEFT if ec2.on(NOT_CARRIED) else ("Name", "ImageLocation")
     plain = ("ImageType", "Hypervisor", "Architecture", "VirtualizationType", "RootDeviceName", "RootDeviceType")
@@ -239,12 +230,12 @@ def _mappings(source: Image, made: Mapping[str, str]) -> tuple[Mapping[str, Any]
     return tuple(own(mapping) for mapping in source.mappings)
 
 
-def _settle(ec2: Ec2, image_id: str, request_id: str) -> None:
+def _settle(ec2: Ec2State, image_id: str, request_id: str) -> None:
     """Let a copy end, when all its snapshots have ended or one of them has failed."""
-    image = ec2.state.images.get(image_id)
+    image = ec2.images.get(image_id)
     if image is None or image.state != "pending" or image.origin is None:
         return
-    ends = [ec2.state.snapshots.get(snapshot) for snapshot in image.origin.snapshots.values()]
+    ends = [ec2.snapshots.get(snapshot) for snapshot in image.origin.snapshots.values()]
     if (why_not := _trouble(ends)) and ec2.on(FAILS_LATE):
         _fail(ec2, image, why_not, request_id)
     elif all(copy is None or copy.state != "pending" for copy in ends):
@@ -260,23 +251,23 @@ def _trouble(ends: Iterable[Snapshot | None]) -> str:
     return ""
 
 
-def _complete(ec2: Ec2, image_id: str, request_id: str) -> None:
-    image = ec2.state.images.get(image_id)
+def _complete(ec2: Ec2State, image_id: str, request_id: str) -> None:
+    image = ec2.images.get(image_id)
     if image is None or image.state != "pending" or image.origin is None:
         return
-    source = ec2.state.images.get(image.origin.image)
+    source = ec2.images.get(image.origin.image)
     there = source is not None and source.state == "available" and may_see(ec2, image.owner, source)
     if not there and ec2.on(SHARED_TO_THE_END):
         _fail(ec2, image, INTERNAL, request_id)
         return
     if source is not None:
-        ec2.state.images.put(replace(image, mappings=_mappings(source, image.origin.snapshots)))
+        ec2.images.put(replace(image, mappings=_mappings(source, image.origin.snapshots)))
     become_available(ec2, image_id, request_id)
 
 
-def _fail(ec2: Ec2, image: Image, why: str, request_id: str) -> None:
+def _fail(ec2: Ec2State, image: Image, why: str, request_id: str) -> None:
     reason = {"Code": "Client.InternalError", "Message": why}
-    failed = ec2.state.images.put(replace(image, state="failed", members={**image.members, "StateReason": reason}))
+    failed = ec2.images.put(replace(image, state="failed", members={**image.members, "StateReason": reason}))
     notices.image_state(ec2, failed, "failed", request_id, why)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -17,9 +17,7 @@ from sandbox.services.ec2.access import own_image
 from sandbox.services.ec2.errors import ACCOUNT, wrong_value
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Image
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 BLOCKED = rule(
     "ec2-images-not-public",
@@ -77,7 +75,7 @@ def _pairs(entries: Sequence[Mapping[str, str]]) -> set[Permission]:
     return {(kind, value) for entry in entries for kind, value in entry.items()}
 
 
-def change_launch(ec2: Ec2, image: Image, add: Iterable[Permission], remove: Iterable[Permission]) -> None:
+def change_launch(ec2: Ec2State, image: Image, add: Iterable[Permission], remove: Iterable[Permission]) -> None:
     """Change who may launch an image; refuses what AWS refuses."""
     for kind, value in (*add, *remove):
         if not KINDS[kind].fullmatch(value) and ec2.on(FULL_ARNS):
@@ -85,16 +83,16 @@ def change_launch(ec2: Ec2, image: Image, add: Iterable[Permission], remove: Ite
             raise AwsError("InvalidAMIAttributeItemValue", why)
     if add:
         _check_shareable(ec2, image, set(add))
-    ec2.state.images.put(replace(image, launch=(image.launch | frozenset(add)) - frozenset(remove)))
+    ec2.images.put(replace(image, launch=(image.launch | frozenset(add)) - frozenset(remove)))
 
 
-def _check_shareable(ec2: Ec2, image: Image, add: set[Permission]) -> None:
+def _check_shareable(ec2: Ec2State, image: Image, add: set[Permission]) -> None:
     if image.state == "disabled" and ec2.on(NOT_DISABLED):
         raise AwsError("OperationNotPermitted", f"The image {image.id} is disabled and cannot be shared.")
     if ("Group", "all") in add and ec2.on(BLOCKED):
         why = "You can't publicly share images: block public access for AMIs is enabled for this Region."
         raise AwsError("OperationNotPermitted", why)
-    snapshots = (ec2.state.snapshots.get(snapshot) for snapshot in image.snapshots)
+    snapshots = (ec2.snapshots.get(snapshot) for snapshot in image.snapshots)
     if ec2.on(NOT_UNDER_DEFAULT_KEY) and any(s and keys.is_aws_managed(ec2, s.key) for s in snapshots):
         why = "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot."
         raise AwsError("InvalidParameter", why)
@@ -105,11 +103,11 @@ def launch_shown(image: Image) -> list[dict[str, str]]:
     return [{kind: value} for kind, value in sorted(image.launch)]
 
 
-def _reset(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _reset(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if call.params["Attribute"] != "launchPermission":
         raise wrong_value("attribute", call.params["Attribute"])
-    ec2.state.images.put(replace(image, launch=frozenset()))
+    ec2.images.put(replace(image, launch=frozenset()))
     return {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import Call
 from sandbox.rules import rule
@@ -14,9 +14,7 @@ from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.filters import member, text
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import NOTHING, Image
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 LINGERS = rule(
     "ec2-deregistered-image-lingers",
@@ -50,7 +48,7 @@ def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def _describe_images(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "ImageIds")
     at, account = ec2.moment(call), call.caller.account
     owners = accounts_named(call, "Owners", {"amazon", "aws-marketplace", "aws-backup-vault"})
@@ -64,13 +62,13 @@ def _describe_images(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return pages.answer("Images", part, token)
 
 
-def _named(ec2: Ec2, call: Call, at: datetime) -> list[Image]:
+def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Image]:
     if not call.params.get("ImageIds"):
-        return [image for image in visible(ec2, call, ec2.state.images, at) if not _ended(ec2, image, at)]
+        return [image for image in visible(ec2, call, ec2.images, at) if not _ended(ec2, image, at)]
     found = []
     for image_id in dict.fromkeys(call.params["ImageIds"]):
         check_id(image_id, "ami")
-        image = ec2.state.images.get(image_id, at)
+        image = ec2.images.get(image_id, at)
         if image is None or image.region != call.region or not may_see(ec2, call.caller.account, image):
             raise not_found(image_id)
         if _forgotten(ec2, image, at):
@@ -80,17 +78,17 @@ def _named(ec2: Ec2, call: Call, at: datetime) -> list[Image]:
     return found
 
 
-def _ended(ec2: Ec2, image: Image, at: datetime) -> bool:
+def _ended(ec2: Ec2State, image: Image, at: datetime) -> bool:
     linger = timedelta(seconds=ec2.pace.name_freed if ec2.on(LINGERS) else 0)
     return image.ended is not None and at >= image.ended + linger
 
 
-def _forgotten(ec2: Ec2, image: Image, at: datetime) -> bool:
+def _forgotten(ec2: Ec2State, image: Image, at: datetime) -> bool:
     """Whether naming a deregistered image is refused by now."""
     return image.ended is not None and (at >= image.ended + REMEMBERED or not ec2.on(LINGERS))
 
 
-def _hidden(ec2: Ec2, call: Call, image: Image, at: datetime) -> bool:
+def _hidden(ec2: Ec2State, call: Call, image: Image, at: datetime) -> bool:
     """Whether an image is too old, or switched off, to be listed unless it is asked for."""
     if call.params.get("ImageIds") or not ec2.on(OLD_HIDDEN):
         return False
@@ -105,7 +103,7 @@ def _in_scope(image: Image, owners: set[str], users: set[str]) -> bool:
     return (not owners or image.owner in owners) and (not users or not launchers.isdisjoint(users))
 
 
-def shown(ec2: Ec2, image: Image, account: str, at: datetime) -> dict[str, Any]:
+def shown(ec2: Ec2State, image: Image, account: str, at: datetime) -> dict[str, Any]:
     """Return an image as DescribeImages shows it to an account, as things were at a time."""
     seen_by = account if ec2.on(TAGS_PRIVATE) else image.owner
     devices = pages.shuffled(ec2, image.mappings, lambda mapping: f"{image.id}{mapping['DeviceName']}")
@@ -116,7 +114,7 @@ def shown(ec2: Ec2, image: Image, account: str, at: datetime) -> dict[str, Any]:
         "CreationDate": stamp(image.created),
         "Public": ("Group", "all") in image.launch,
         **image.members,
-        **tags.shown(ec2, ec2.state.tags_on(seen_by, image.id, at)),
+        **tags.shown(ec2, ec2.tags_on(seen_by, image.id, at)),
     }
     if devices:
         found["BlockDeviceMappings"] = [_mapping(ec2, device) for device in devices]
@@ -125,10 +123,10 @@ def shown(ec2: Ec2, image: Image, account: str, at: datetime) -> dict[str, Any]:
     return found
 
 
-def _mapping(ec2: Ec2, device: Mapping[str, Any]) -> dict[str, Any]:
+def _mapping(ec2: Ec2State, device: Mapping[str, Any]) -> dict[str, Any]:
     if "Ebs" not in device:
         return dict(device)
-    snapshot = ec2.state.snapshots.get(device["Ebs"].get("SnapshotId", ""))
+    snapshot = ec2.snapshots.get(device["Ebs"].get("SnapshotId", ""))
     encrypted = snapshot.key is not None if snapshot else bool(device["Ebs"].get("Encrypted"))
     shown_too = {"Encrypted": encrypted} if ec2.on(SHOWS_ENCRYPTED) else {}
     return {**device, "Ebs": {**device["Ebs"], **shown_too}}

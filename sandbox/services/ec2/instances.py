@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call, Caller
 from sandbox.rules import rule
@@ -17,9 +17,7 @@ from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import NOTHING, Image, Instance, Snapshot
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 PERMITTED = rule(
     "ec2-launch-needs-permission",
@@ -59,7 +57,7 @@ GOOD: Reason = ("", "")
 STATES = {"pending": 0, "running": 16, "terminated": 48}
 
 
-def _run_instances(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _run_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     params = call.params
     if not params.get("ImageId"):
         raise missing("ImageId")
@@ -68,9 +66,9 @@ def _run_instances(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     image = _image(ec2, call)
     changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in params.get("BlockDeviceMappings", ())}
     _check_changes(image, changes)
-    instance = ec2.state.instances.put(
+    instance = ec2.instances.put(
         Instance(
-            id=ec2.state.new_id("i"),
+            id=ec2.new_id("i"),
             owner=call.caller.account,
             region=call.region,
             image=image.id,
@@ -91,11 +89,11 @@ def _run_instances(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     }
 
 
-def _image(ec2: Ec2, call: Call) -> Image:
+def _image(ec2: Ec2State, call: Call) -> Image:
     """Return the image to launch, if the caller may."""
     wanted = call.params["ImageId"]
     check_id(wanted, "ami")
-    image = ec2.state.images.get(wanted)
+    image = ec2.images.get(wanted)
     if image is None or image.region != call.region or image.state == "deregistered":
         raise not_found(wanted)
     if not may_see(ec2, call.caller.account, image) and ec2.on(PERMITTED):
@@ -118,15 +116,15 @@ def _check_changes(image: Image, changes: Mapping[str, Mapping[str, Any]]) -> No
             raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
 
 
-def _start(ec2: Ec2, instance: Instance, reason: Reason) -> None:
+def _start(ec2: Ec2State, instance: Instance, reason: Reason) -> None:
     state = "running" if reason == GOOD else "terminated"
-    ec2.state.instances.put(replace(instance, state=state, reason=reason))
+    ec2.instances.put(replace(instance, state=state, reason=reason))
 
 
-def _trouble(ec2: Ec2, caller: Caller, image: Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
+def _trouble(ec2: Ec2State, caller: Caller, image: Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
     """Say why the volumes of an image cannot be made for a caller now."""
     for mapping in image.mappings:
-        snapshot = ec2.state.snapshots.get(mapping.get("Ebs", NOTHING).get("SnapshotId", ""))
+        snapshot = ec2.snapshots.get(mapping.get("Ebs", NOTHING).get("SnapshotId", ""))
         change = changes.get(mapping["DeviceName"], NOTHING)
         found = _volume_trouble(ec2, caller, image.region, snapshot, change)
         if found != GOOD:
@@ -135,7 +133,7 @@ def _trouble(ec2: Ec2, caller: Caller, image: Image, changes: Mapping[str, Mappi
 
 
 def _volume_trouble(
-    ec2: Ec2, caller: Caller, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
+    ec2: Ec2State, caller: Caller, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
 ) -> Reason:
     source = snapshot.key if snapshot else None
     if source is not None and snapshot is not None:
@@ -150,7 +148,7 @@ def _volume_trouble(
 
 
 def _volume_key(
-    ec2: Ec2, account: str, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
+    ec2: Ec2State, account: str, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
 ) -> str | None:
     """Return the key of a new volume as it is named, or None if the volume is not encrypted."""
     source = snapshot.key if snapshot else None
@@ -162,16 +160,16 @@ def _volume_key(
     return named or own or keys.default(ec2, account, region)
 
 
-def _arn(ec2: Ec2, account: str, region: str, named: str) -> str | None:
+def _arn(ec2: Ec2State, account: str, region: str, named: str) -> str | None:
     try:
-        return str(ec2.world.kms.describe(account, region, named).arn)
+        return str(ec2.kms.describe(account, region, named).arn)
     except AwsError:
         return None
 
 
-def _key_trouble(ec2: Ec2, caller: Caller, actions: Sequence[str], arn: str, region: str, what: str) -> Reason:
+def _key_trouble(ec2: Ec2State, caller: Caller, actions: Sequence[str], arn: str, region: str, what: str) -> Reason:
     try:
-        enabled = ec2.world.kms.describe(caller.account, region, arn).enabled
+        enabled = ec2.kms.describe(caller.account, region, arn).enabled
     except AwsError:
         return NO_RIGHT
     if not enabled and ec2.on(KEY_STATE):
@@ -179,10 +177,10 @@ def _key_trouble(ec2: Ec2, caller: Caller, actions: Sequence[str], arn: str, reg
     return GOOD if keys.may(ec2, caller, tuple(actions), arn, region, what) else NO_RIGHT
 
 
-def _describe_instances(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "InstanceIds")
     at = ec2.moment(call)
-    found = {i.id: i for i in ec2.state.instances.of(call.caller.account, at) if i.region == call.region}
+    found = {i.id: i for i in ec2.instances.of(call.caller.account, at) if i.region == call.region}
     wanted = call.params.get("InstanceIds") or list(found)
     for instance_id in wanted:
         check_id(instance_id, "i")
@@ -214,28 +212,12 @@ def _shown(instance: Instance) -> dict[str, Any]:
     return {**shown, "StateReason": {"Code": code, "Message": text}} if code else shown
 
 
-def launch(ec2: Ec2, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
-    """Try a launch, and say at once why the instance would not run; empty if it would.
-
-    ``by`` is the name of a role of the account with its path (``aws-service-role/autoscaling.amazonaws.com/...``), or
-    empty for the account's root; ``more`` are parameters of RunInstances. Nothing is launched, and no time passes.
-    """
-    caller = ec2.world.accounts.root(account)
-    if by:
-        arn = f"arn:aws:iam::{account}:role/{by}"
-        if ec2.world.iam.roles.get(arn) is None:
-            raise LookupError(f"there is no role {arn}")
-        caller, *_ = ec2.world.credentials(arn, "launch")
-    params = {"ImageId": image, "MinCount": 1, "MaxCount": 1, **more}
-    call = Call(caller, "ec2", "RunInstances", params, region, ec2.now, "a-try")
-    changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in params.get("BlockDeviceMappings", ())}
-    try:
-        ec2.world.iam.authorise(call)
-        found = _image(ec2, call)
-        _check_changes(found, changes)
-    except AwsError as refused:
-        return f"{refused.code}: {refused.message}"
-    _, text = _trouble(ec2, caller, found, changes)
+def launch_trouble(ec2: Ec2State, call: Call) -> str:
+    """Say why the instance of a RunInstances call would not run now; empty if it would. Raises AwsError."""
+    found = _image(ec2, call)
+    changes = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in call.params.get("BlockDeviceMappings", ())}
+    _check_changes(found, changes)
+    _, text = _trouble(ec2, call.caller, found, changes)
     return text
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination, wrong_value
 from sandbox.services.ec2.records import Snapshot
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 NO_ENCRYPTED = rule(
     "ec2-register-no-encrypted-with-snapshot",
@@ -41,7 +39,7 @@ TYPES = {"standard", "io1", "io2", "gp2", "sc1", "st1", "gp3"}
 PROVISIONED = {"io1", "io2", "gp3"}
 
 
-def checked(ec2: Ec2, call: Call, wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def checked(ec2: Ec2State, call: Call, wanted: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the mappings as the image will have them; refuses what AWS refuses."""
     names = [mapping.get("DeviceName", "") for mapping in wanted]
     if len(set(names)) < len(names) and ec2.on(KNOWN_DEVICES):
@@ -49,7 +47,7 @@ def checked(ec2: Ec2, call: Call, wanted: Sequence[Mapping[str, Any]]) -> list[d
     return [_checked_one(ec2, call, mapping) for mapping in wanted]
 
 
-def _checked_one(ec2: Ec2, call: Call, mapping: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_one(ec2: Ec2State, call: Call, mapping: Mapping[str, Any]) -> dict[str, Any]:
     device = mapping.get("DeviceName")
     if not device:
         raise missing("BlockDeviceMapping.DeviceName")
@@ -66,7 +64,7 @@ def _checked_one(ec2: Ec2, call: Call, mapping: Mapping[str, Any]) -> dict[str, 
     return {"DeviceName": device, "Ebs": _volume(ec2, call, device, ebs)}
 
 
-def _volume(ec2: Ec2, call: Call, device: str, ebs: Mapping[str, Any]) -> dict[str, Any]:
+def _volume(ec2: Ec2State, call: Call, device: str, ebs: Mapping[str, Any]) -> dict[str, Any]:
     if not_modelled := sorted(set(NOT_MODELLED) & ebs.keys()):
         raise wrong_combination(f"The parameter {not_modelled[0]} is not supported when registering an image")
     snapshot = usable(ec2, call, ebs["SnapshotId"]) if ebs.get("SnapshotId") else None
@@ -86,10 +84,10 @@ def _volume(ec2: Ec2, call: Call, device: str, ebs: Mapping[str, Any]) -> dict[s
     return found | {name: ebs[name] for name in kept if ebs.get(name) is not None}
 
 
-def usable(ec2: Ec2, call: Call, snapshot_id: str) -> Snapshot:
+def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Snapshot:
     """Return a snapshot that an image may be registered with."""
     check_id(snapshot_id, "snap")
-    found = ec2.state.snapshots.get(snapshot_id)
+    found = ec2.snapshots.get(snapshot_id)
     if found is None or found.region != call.region:
         raise not_found(snapshot_id)
     if ec2.on(SNAPSHOT_READY):
@@ -100,14 +98,14 @@ def usable(ec2: Ec2, call: Call, snapshot_id: str) -> Snapshot:
     return found
 
 
-def _check_encryption(ec2: Ec2, device: str, ebs: Mapping[str, Any], snapshot: Snapshot | None) -> None:
+def _check_encryption(ec2: Ec2State, device: str, ebs: Mapping[str, Any], snapshot: Snapshot | None) -> None:
     if snapshot and ec2.on(NO_ENCRYPTED) and ebs.get("Encrypted") is not None:
         raise _wrong(f"the encrypted flag cannot be specified since device {device} has a snapshot specified.")
     if ec2.on(NO_ENCRYPTED) and ebs.get("KmsKeyId"):
         raise wrong_combination(f"The parameter KmsKeyId is not supported when registering an image (device {device})")
 
 
-def _check_performance(ec2: Ec2, kind: str, ebs: Mapping[str, Any]) -> None:
+def _check_performance(ec2: Ec2State, kind: str, ebs: Mapping[str, Any]) -> None:
     if kind not in TYPES:
         raise wrong_value("volumeType", kind)
     if not ec2.on(IOPS_THROUGHPUT):

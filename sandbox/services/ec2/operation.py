@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
+from sandbox.services.ec2.state import Ec2State
 
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
-
-Handler = Callable[["Ec2", Call], Mapping[str, Any]]
+Handler = Callable[[Ec2State, Call], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

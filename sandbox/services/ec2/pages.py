@@ -6,14 +6,12 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2.errors import wrong_combination, wrong_value
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 T = TypeVar("T")
 
@@ -29,7 +27,7 @@ PAGES = rule(
 MOST = 1000
 
 
-def shuffled(ec2: Ec2, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
+def shuffled(ec2: Ec2State, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
     """Return items in an order that means nothing, but is the same each time."""
     if not ec2.on(NO_ORDER):
         return list(items)
@@ -37,7 +35,7 @@ def shuffled(ec2: Ec2, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
 
 
 def page(
-    ec2: Ec2, call: Call, items: Sequence[T], name: Callable[[T], str], least: int = 5
+    ec2: Ec2State, call: Call, items: Sequence[T], name: Callable[[T], str], least: int = 5
 ) -> tuple[list[T], str | None]:
     """Cut the page that the call asks for, and say how to get the next (None after the last)."""
     ordered = sorted(items, key=lambda item: _place(ec2, name(item))) if ec2.on(NO_ORDER) else list(items)
@@ -64,15 +62,15 @@ def answer(key: str, items: list[Any], token: str | None) -> dict[str, Any]:
     return {key: items} | ({"NextToken": token} if token else {})
 
 
-def _place(ec2: Ec2, name: str) -> str:
-    return hashlib.sha256(f"{ec2.world.seed}/{name}".encode()).hexdigest()
+def _place(ec2: Ec2State, name: str) -> str:
+    return hashlib.sha256(f"{ec2.seed}/{name}".encode()).hexdigest()
 
 
 def _token(call: Call, last: str) -> str:
     return base64.urlsafe_b64encode(f"{call.operation}/{last}".encode()).decode()
 
 
-def _start(ec2: Ec2, call: Call, token: str, names: Sequence[str]) -> int:
+def _start(ec2: Ec2State, call: Call, token: str, names: Sequence[str]) -> int:
     try:
         operation, last = base64.urlsafe_b64decode(token).decode().split("/", maxsplit=1)
     except (ValueError, binascii.Error):

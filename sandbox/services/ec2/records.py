@@ -180,4 +180,13 @@ class Instance:
     lent: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a client token of CopyImage was first used for."""
+
+    parameters: str
+    image: str
+    until: datetime
+
+
 Resource = Volume | Snapshot | Image

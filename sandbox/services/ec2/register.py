@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -16,9 +16,7 @@ from sandbox.services.ec2 import mappings, notices, tags
 from sandbox.services.ec2.errors import missing, wrong_combination, wrong_value
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import NOTHING, Billing, Image, Snapshot
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 INHERITS_NOTHING = rule(
     "ec2-register-inherits-nothing",
@@ -88,7 +86,7 @@ SIMPLE = ("Description", "SriovNetSupport", "BootMode", "TpmSupport", "ImdsSuppo
 """Parameters that become the image's member of the same name."""
 
 
-def _register_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _register_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     params, account = call.params, call.caller.account
     if not ec2.on(NO_TOKEN) and (twin := _named(ec2, account, call.region, params.get("Name", ""))):
         return {"ImageId": twin.id}
@@ -100,7 +98,7 @@ def _register_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     _check_root(ec2, root, devices)
     wanted = tags.at_creation(ec2, call, "image")
     image = Image(
-        id=ec2.state.new_id("ami"),
+        id=ec2.new_id("ami"),
         owner=account,
         region=call.region,
         created=ec2.now,
@@ -109,7 +107,7 @@ def _register_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
         mappings=tuple(devices),
         uefi_data=params.get("UefiData"),
     )
-    ec2.state.images.put(image)
+    ec2.images.put(image)
     tags.put_tags(ec2, account, call.region, image.id, add=wanted)
     if ec2.on(PENDING_FIRST):
         ec2.after(
@@ -120,14 +118,14 @@ def _register_image(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {"ImageId": image.id}
 
 
-def become_available(ec2: Ec2, image_id: str, request_id: str) -> None:
+def become_available(ec2: Ec2State, image_id: str, request_id: str) -> None:
     """Let a pending image be available, and tell its owner."""
-    found = ec2.state.images.get(image_id)
+    found = ec2.images.get(image_id)
     if found is not None and found.state == "pending":
-        notices.image_state(ec2, ec2.state.images.put(replace(found, state="available")), "available", request_id)
+        notices.image_state(ec2, ec2.images.put(replace(found, state="available")), "available", request_id)
 
 
-def check_name(ec2: Ec2, account: str, region: str, name: str) -> None:
+def check_name(ec2: Ec2State, account: str, region: str, name: str) -> None:
     """Refuse a name that is malformed or taken."""
     if not name:
         raise missing("Name")
@@ -141,17 +139,17 @@ def check_name(ec2: Ec2, account: str, region: str, name: str) -> None:
         raise AwsError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
 
 
-def _named(ec2: Ec2, account: str, region: str, name: str) -> Image | None:
+def _named(ec2: Ec2State, account: str, region: str, name: str) -> Image | None:
     """Return the image that holds a name in an account and Region."""
-    mine = (image for image in ec2.state.images.of(account) if image.region == region)
+    mine = (image for image in ec2.images.of(account) if image.region == region)
     return next((image for image in mine if image.name == name and _holds_name(ec2, image)), None)
 
 
-def _holds_name(ec2: Ec2, image: Image) -> bool:
+def _holds_name(ec2: Ec2State, image: Image) -> bool:
     return image.ended is None or ec2.now < image.ended + timedelta(seconds=ec2.pace.name_freed)
 
 
-def _check_values(ec2: Ec2, params: Mapping[str, Any]) -> None:
+def _check_values(ec2: Ec2State, params: Mapping[str, Any]) -> None:
     if params.get("BillingProducts") and ec2.on(BILLING_REFUSED):
         raise AwsError("AuthFailure", "The account is not authorized to specify billing product codes")
     if ec2.on(KNOWN_VALUES):
@@ -183,21 +181,21 @@ def _check_uefi_data(data: str | None) -> None:
         raise wrong_value("uefiData", data[:20] + "...", f"Expecting up to {UEFI_DATA_LONGEST} characters.")
 
 
-def _check_root(ec2: Ec2, root: str, devices: Sequence[Mapping[str, Any]]) -> None:
+def _check_root(ec2: Ec2State, root: str, devices: Sequence[Mapping[str, Any]]) -> None:
     ebs = next((mapping.get("Ebs", NOTHING) for mapping in devices if mapping["DeviceName"] == root), NOTHING)
     if not ebs.get("SnapshotId") and ec2.on(HAS_ROOT):
         raise AwsError("InvalidBlockDeviceMapping", f"No root snapshot specified in device mapping (root is {root}).")
 
 
-def _snapshots(ec2: Ec2, devices: Sequence[Mapping[str, Any]]) -> dict[str, Snapshot]:
+def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str, Snapshot]:
     """Return device name -> snapshot."""
     named = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING).get("SnapshotId") for mapping in devices}
-    found = {device: ec2.state.snapshots.get(snapshot) for device, snapshot in named.items() if snapshot}
+    found = {device: ec2.snapshots.get(snapshot) for device, snapshot in named.items() if snapshot}
     return {device: snapshot for device, snapshot in found.items() if snapshot is not None}
 
 
 def _members(
-    ec2: Ec2, call: Call, root: str, devices: Sequence[Mapping[str, Any]], snapshots: Mapping[str, Snapshot]
+    ec2: Ec2State, call: Call, root: str, devices: Sequence[Mapping[str, Any]], snapshots: Mapping[str, Snapshot]
 ) -> dict[str, Any]:
     params = call.params
     given = {name: params[name] for name in SIMPLE if params.get(name) is not None}
@@ -228,11 +226,11 @@ def _members(
     }
 
 
-def _inherited(ec2: Ec2, snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
+def _inherited(ec2: Ec2State, snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
     """Return what a kinder AWS would take from the image that the snapshots were copied from."""
     sources = {snapshot.origin.snapshot for snapshot in snapshots.values() if snapshot.origin}
     sources |= {snapshot.id for snapshot in snapshots.values()}
-    origin = next((image for image in ec2.state.images.all() if sources & set(image.snapshots)), None)
+    origin = next((image for image in ec2.images.all() if sources & set(image.snapshots)), None)
     names = (*SIMPLE, "EnaSupport")
     return {name: origin.members[name] for name in names if name in origin.members} if origin else {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -15,9 +15,7 @@ from sandbox.services.ec2.errors import wrong_value
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Image
 from sandbox.services.ec2.snapshots import user_of
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 IN_FUTURE = rule(
     "ec2-deprecation-in-future",
@@ -39,17 +37,17 @@ UNSHARED = rule(
 LONGEST = timedelta(days=3653)
 
 
-def _enable_deprecation(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _enable_deprecation(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image, wanted = own_image(ec2, call), _moment(call.params["DeprecateAt"])
     at = (wanted + timedelta(seconds=30)).replace(second=0, microsecond=0)
     if ec2.on(IN_FUTURE) and not ec2.now < wanted <= ec2.now + LONGEST:
         raise wrong_value("DeprecateAt", notices.stamp(wanted), "Expecting a time from now to ten years ahead.")
-    ec2.state.images.put(replace(image, deprecated_at=at))
+    ec2.images.put(replace(image, deprecated_at=at))
     return {"Return": True}
 
 
-def _disable_deprecation(ec2: Ec2, call: Call) -> Mapping[str, Any]:
-    ec2.state.images.put(replace(own_image(ec2, call), deprecated_at=None))
+def _disable_deprecation(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
+    ec2.images.put(replace(own_image(ec2, call), deprecated_at=None))
     return {"Return": True}
 
 
@@ -58,22 +56,22 @@ def _moment(value: datetime | str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _protect(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _protect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     value = "enabled-with-cooldown" if call.params.get("WithCooldown") else "enabled-without-cooldown"
     return _set_protection(ec2, own_image(ec2, call), value)
 
 
-def _unprotect(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _unprotect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     """Take the protection away; the day that a cooldown lasts is not modelled."""
     return _set_protection(ec2, own_image(ec2, call), "disabled")
 
 
-def _set_protection(ec2: Ec2, image: Image, value: str) -> Mapping[str, Any]:
-    ec2.state.images.put(replace(image, members={**image.members, "DeregistrationProtection": value}))
+def _set_protection(ec2: Ec2State, image: Image, value: str) -> Mapping[str, Any]:
+    ec2.images.put(replace(image, members={**image.members, "DeregistrationProtection": value}))
     return {"Return": value}
 
 
-def _disable(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _disable(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if image.state not in {"available", "disabled"}:
         raise AwsError("IncorrectState", f"The image {image.id} is {image.state}: only an available one is disabled.")
@@ -81,32 +79,32 @@ def _disable(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return _switch(ec2, call, replace(image, state="disabled", launch=launch))
 
 
-def _enable(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _enable(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if image.state not in {"available", "disabled"}:
         raise AwsError("IncorrectState", f"The image {image.id} is {image.state}: only a disabled one is enabled.")
     return _switch(ec2, call, replace(image, state="available"))
 
 
-def _switch(ec2: Ec2, call: Call, image: Image) -> Mapping[str, Any]:
-    before = ec2.state.images.get(image.id)
-    ec2.state.images.put(image)
+def _switch(ec2: Ec2State, call: Call, image: Image) -> Mapping[str, Any]:
+    before = ec2.images.get(image.id)
+    ec2.images.put(image)
     if before is not None and before.state != image.state:
         notices.image_state(ec2, image, image.state, call.request_id)
     return {"Return": True}
 
 
-def _deregister(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _deregister(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     image = own_image(ec2, call)
     if image.members.get("DeregistrationProtection", "disabled") != "disabled" and ec2.on(PROTECTED):
         raise AwsError("OperationNotPermitted", f"The image {image.id} is protected from deregistration.")
-    gone = ec2.state.images.put(replace(image, state="deregistered", ended=ec2.now))
+    gone = ec2.images.put(replace(image, state="deregistered", ended=ec2.now))
     notices.image_state(ec2, gone, "deregistered", call.request_id)
     results = _delete_snapshots(ec2, image) if call.params.get("DeleteAssociatedSnapshots") else []
     return {"Return": True, **({"DeleteSnapshotResults": results} if results else {})}
 
 
-def _delete_snapshots(ec2: Ec2, image: Image) -> list[dict[str, str]]:
+def _delete_snapshots(ec2: Ec2State, image: Image) -> list[dict[str, str]]:
     if not ec2.on(DELETES_SNAPSHOTS):
         return []
     results = []
@@ -114,7 +112,7 @@ def _delete_snapshots(ec2: Ec2, image: Image) -> list[dict[str, str]]:
         used = user_of(ec2, snapshot, other_than=image.id)
         results.append({"SnapshotId": snapshot, "ReturnCode": "skipped" if used else "success"})
         if not used:
-            ec2.state.snapshots.drop(snapshot)
+            ec2.snapshots.drop(snapshot)
             tags.forget(ec2, snapshot)
     return results
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 
@@ -18,9 +18,7 @@ from sandbox.services.ec2 import keys, tags
 from sandbox.services.ec2.records import Billing, Image, Snapshot
 from sandbox.services.ec2.records import Volume as Disk
 from sandbox.services.ec2.register import become_available
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 DEVICES = ("/dev/xvda", *(f"/dev/sd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"))
 SAME = "the image's key"
@@ -77,7 +75,7 @@ class _Plan:
 
 
 def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
-    ec2: Ec2,
+    ec2: Ec2State,
     account: str,
     region: str,
     *,
@@ -102,13 +100,13 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
         raise TypeError(f"an image has no member {', '.join(unknown)}")
     plan = _Plan(key, tuple(c["ProductCodeId"] for c in attributes.get("ProductCodes", ())), _billing(attributes))
     devices = [v if isinstance(v, Device) else volume(DEVICES[i], v) for i, v in enumerate(volumes)]
-    image_id = ec2.state.new_id("ami")
+    image_id = ec2.new_id("ami")
     members = _defaults(account, name, devices) | attributes
     state = members.pop("State", "available" if available_after == 0 else "pending")
-    with ec2.state.backdated(AGE):
+    with ec2.backdated(AGE):
         mappings = tuple(_mapping(ec2, account, region, device, plan) for device in devices)
         image = Image(image_id, account, region, ec2.now - AGE, state, members, mappings, uefi_data)
-        ec2.state.images.put(image)
+        ec2.images.put(image)
         if not tell:
             put_tags(ec2, image, tags or {}, tell=False)
     if tell:
@@ -118,7 +116,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
     return image_id
 
 
-def put_tags(ec2: Ec2, image: Image, wanted: Mapping[str, str], *, tell: bool) -> None:
+def put_tags(ec2: Ec2State, image: Image, wanted: Mapping[str, str], *, tell: bool) -> None:
     """Tag a seeded image; without ``tell`` nobody hears of it."""
     tags.put_tags(ec2, image.owner, image.region, image.id, add=wanted, tell=tell)
 
@@ -149,7 +147,7 @@ def _billing(attributes: Mapping[str, Any]) -> Billing:
     )
 
 
-def _mapping(ec2: Ec2, account: str, region: str, device: Device, plan: _Plan) -> Mapping[str, Any]:
+def _mapping(ec2: Ec2State, account: str, region: str, device: Device, plan: _Plan) -> Mapping[str, Any]:
     if not device.snapshot:
         return device.mapping
     if isinstance(device.snapshot, str):
@@ -161,7 +159,7 @@ def _mapping(ec2: Ec2, account: str, region: str, device: Device, plan: _Plan) -
     return {**device.mapping, "Ebs": {**device.mapping["Ebs"], "SnapshotId": snapshot_id}}
 
 
-def _key(ec2: Ec2, account: str, region: str, wanted: str | None) -> str | None:
+def _key(ec2: Ec2State, account: str, region: str, wanted: str | None) -> str | None:
     if wanted is None:
         return None
     arn = keys.resolve(ec2, account, region, wanted)
@@ -170,13 +168,13 @@ def _key(ec2: Ec2, account: str, region: str, wanted: str | None) -> str | None:
     return arn
 
 
-def _snapshot(ec2: Ec2, account: str, region: str, device: Device, key: str | None, plan: _Plan) -> str:
+def _snapshot(ec2: Ec2State, account: str, region: str, device: Device, key: str | None, plan: _Plan) -> str:
     size = int(device.mapping["Ebs"]["VolumeSize"])
     built = ec2.now - AGE
-    disk = Disk(ec2.state.new_id("vol"), account, region, f"{region}a", size, built, key=key)
-    ec2.state.volumes.put(disk)
+    disk = Disk(ec2.new_id("vol"), account, region, f"{region}a", size, built, key=key)
+    ec2.volumes.put(disk)
     made = Snapshot(
-        id=ec2.state.new_id("snap"),
+        id=ec2.new_id("snap"),
         owner=account,
         region=region,
         volume=disk.id,
@@ -189,7 +187,7 @@ def _snapshot(ec2: Ec2, account: str, region: str, device: Device, key: str | No
         billing=plan.billing,
     )
     done = replace(made, completed=built) if device.state == "completed" else made
-    return ec2.state.snapshots.put(done).id
+    return ec2.snapshots.put(done).id
 
 
 @cache

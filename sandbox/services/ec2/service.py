@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 
 from sandbox.api import AwsError, Call
-from sandbox.rules import Rule, rule
+from sandbox.iam.need import ResourceFacts
+from sandbox.parts import Base, EventBus, Keys, Membership
 from sandbox.services.ec2 import (
     copies,
     facts,
@@ -30,15 +29,8 @@ from sandbox.services.ec2 import (
     volumes,
 )
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.state import State
+from sandbox.services.ec2.state import Ec2State, Pace
 
-if TYPE_CHECKING:
-    from sandbox.world import World
-
-STALE = rule(
-    "ec2-reads-may-be-stale",
-    "EC2 reads are eventually consistent: a Describe may show what was a while ago [aws-facts 1c, VERIFIED]",
-)
 MODULES = (
     volumes,
     snapshots,
@@ -57,66 +49,22 @@ OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, 
 _OURS = ("Image", "Snapshot", "Volume", "Tags")
 
 
-@dataclass(slots=True)
-class Pace:
-    """How long things take, in seconds of virtual time; AWS promises none of it, so tests may set it."""
-
-    copy: float = 90
-    copy_per_gib: float = 20
-    copy_spread: float = 0.4
-    """By how much the longest copy of a size differs from the shortest, as a share of the middle one."""
-    copy_refused: float = 12
-    """From the call to state ``error``, if a key or the source cannot be used."""
-    snapshot: float = 60
-    register: float = 4
-    launch: float = 15
-    """From RunInstances until the instance runs, or is terminated for want of a key."""
-    token: float = 86_400
-    """How long CopyImage remembers a client token."""
-    name_freed: float = 60
-    """From DeregisterImage until the name can be used again and the image is no longer shown."""
-
-
 class Ec2:
-    """EC2's images, snapshots, volumes, tags and launches, for every account and Region of a world.
-
-    ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does so for single operations; both
-    add to what ``world.faults.stale_reads`` asks for.
-    ``closed_accounts`` are accounts that AWS no longer takes in a permission. ``deaf_removals`` is how many of the next
-    removals of a snapshot permission answer success and remove nothing.
-    """
+    """EC2's images, snapshots, volumes, tags and launches, for every account and Region of a world."""
 
     name = "ec2"
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.state = State(lambda: self.now, world.seed)
-        self.pace = Pace()
-        self.lag: float = 0
-        self.lags: dict[str, float] = {}
-        self.closed_accounts: set[str] = set()
-        self.deaf_removals = 0
-        self.copy_tokens: dict[tuple[str, str, str], image_copies.Remembered] = {}
-        """(account, Region, client token) -> what CopyImage made for it."""
-        self.encrypted_by_default: dict[tuple[str, str], str] = {}
-        """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
+    def __init__(self, base: Base, kms: Keys, events: EventBus, organizations: Membership) -> None:
+        self.state = Ec2State(base, kms, events, organizations)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             name: _not_modelled for name in _all_operations() if any(ours in name for ours in _OURS)
         }
         self._operations.update({name: partial(self._answer, operation) for name, operation in OPERATIONS.items()})
 
     @property
-    def now(self) -> datetime:
-        """Virtual time."""
-        return self.world.kernel.now
-
-    def on(self, rule_: Rule) -> bool:
-        """Whether a rule is enforced now."""
-        return self.world.rules.on(rule_)
-
-    def after(self, seconds: float, what: Callable[[], object], label: str) -> None:
-        """Do something later, in virtual time."""
-        self.world.kernel.after(seconds, what, label)
+    def pace(self) -> Pace:
+        """How long things take; to be set."""
+        return self.state.pace
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """Every operation on images, snapshots, volumes and tags; those not modelled are refused, not left to moto."""
@@ -124,41 +72,37 @@ class Ec2:
 
     def _answer(self, operation: Operation, call: Call) -> Mapping[str, Any]:
         operation.check(call)
-        return operation.handler(self, call)
-
-    def moment(self, call: Call) -> datetime:
-        """Return the time whose state this read shows. To be asked once per call: a fault may be for one call only."""
-        as_of = self.world.faults.as_of(call) - timedelta(seconds=self.lags.get(call.operation, self.lag))
-        return as_of if self.on(STALE) else self.now
+        return operation.handler(self.state, call)
 
     @contextmanager
     def stale(self, seconds: float, *operations: str) -> Iterator[None]:
         """Let reads (of these operations only, if any are named) lag behind for a while."""
-        before, lags = self.lag, dict(self.lags)
+        state = self.state
+        before, lags = state.lag, dict(state.lags)
         if operations:
-            self.lags.update(dict.fromkeys(operations, seconds))
+            state.lags.update(dict.fromkeys(operations, seconds))
         else:
-            self.lag = seconds
+            state.lag = seconds
         try:
             yield
         finally:
-            self.lag, self.lags = before, lags
+            state.lag, state.lags = before, lags
 
     def seed_image(self, account: str, region: str, *, name: str, volumes: seeds.Volumes = (8,), **rest: Any) -> str:
         """Make an image with its snapshots, as if built long ago; see ``seeds.seed_image``. Returns its id."""
-        return seeds.seed_image(self, account, region, name=name, volumes=volumes, **rest)
+        return seeds.seed_image(self.state, account, region, name=name, volumes=volumes, **rest)
 
-    def launch(self, account: str, region: str, image: str, by: str = "", **more: Any) -> str:
-        """Say why a launch by a role (or the account's root) would not run now; see ``instances.launch``."""
-        return instances.launch(self, account, region, image, by, **more)
+    def launch_trouble(self, call: Call) -> str:
+        """Say why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
+        return instances.launch_trouble(self.state, call)
 
     def progress(self) -> list[facts.CopyProgress]:
         """Every copy that there is, with account, Region, source, percent and state, for the demo to show."""
-        return facts.progress(self)
+        return facts.progress(self.state)
 
     def foreign_permissions(self) -> list[facts.ForeignPermission]:
         """Every permission on a snapshot or image that is not its owner's, read from state."""
-        return facts.foreign_permissions(self)
+        return facts.foreign_permissions(self.state)
 
     def shares_open(self) -> list[str]:
         """Return the same, one line each."""
@@ -174,9 +118,14 @@ class Ec2:
         found = self.state.resource(resource_id, region)
         return found.owner if found else None
 
-    def iam_facts(self, resource_id: str, region: str) -> facts.IamFacts | None:
+    def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
         """Return what policies may ask about a resource; None if there is no such resource in the Region."""
-        return facts.iam_facts(self, resource_id, region)
+        return facts.iam_facts(self.state, resource_id, region)
+
+    def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
+        """Return the ids of an image's snapshots; none if there is no such image in the Region."""
+        found = self.state.images.get(image)
+        return found.snapshots if found is not None and found.region == region else ()
 
 
 @cache

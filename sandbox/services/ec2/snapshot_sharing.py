@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -13,9 +13,7 @@ from sandbox.services.ec2.access import own_snapshot
 from sandbox.services.ec2.errors import ACCOUNT, missing, wrong_combination, wrong_value
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Snapshot
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 ONE_WAY = rule(
     "ec2-snapshot-share-add-or-remove",
@@ -50,9 +48,9 @@ MOST = 500
 PERMISSION = "createVolumePermission"
 
 
-def _describe(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot, at = own_snapshot(ec2, call), ec2.moment(call)
-    then = ec2.state.snapshots.get(snapshot.id, at) or replace(snapshot, shared_with=frozenset())
+    then = ec2.snapshots.get(snapshot.id, at) or replace(snapshot, shared_with=frozenset())
     match call.params["Attribute"]:
         case "createVolumePermission":
             found = sorted(then.shared_with)
@@ -65,7 +63,7 @@ def _describe(ec2: Ec2, call: Call) -> Mapping[str, Any]:
             raise wrong_value("attribute", other)
 
 
-def _modify(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot = own_snapshot(ec2, call)
     if call.params.get("Attribute", PERMISSION) != PERMISSION:
         raise wrong_value("attribute", call.params["Attribute"])
@@ -82,7 +80,7 @@ def _modify(ec2: Ec2, call: Call) -> Mapping[str, Any]:
         remove = []
     after = (snapshot.shared_with | set(add)) - set(remove)
     if after != snapshot.shared_with:
-        ec2.state.snapshots.put(replace(snapshot, shared_with=after))
+        ec2.snapshots.put(replace(snapshot, shared_with=after))
     for account in sorted(after - snapshot.shared_with - {"all"}):
         notices.snapshot_shared(ec2, snapshot, account)
     return {}
@@ -112,7 +110,7 @@ def _who(entries: Sequence[Mapping[str, str]]) -> list[str]:
     return [value for entry in entries for value in (entry.get("UserId"), entry.get("Group")) if value]
 
 
-def _check_accounts(ec2: Ec2, who: Sequence[str]) -> None:
+def _check_accounts(ec2: Ec2State, who: Sequence[str]) -> None:
     for account in who:
         if account != "all" and not ACCOUNT.fullmatch(account) and ec2.on(REAL_ACCOUNTS):
             raise wrong_value("userId", account, "Expecting a 12-digit account id, or the group all.")
@@ -120,18 +118,18 @@ def _check_accounts(ec2: Ec2, who: Sequence[str]) -> None:
             raise wrong_value("userId", account, "The account does not exist or is closed.")
 
 
-def _check_shareable(ec2: Ec2, snapshot: Snapshot, add: Sequence[str]) -> None:
+def _check_shareable(ec2: Ec2State, snapshot: Snapshot, add: Sequence[str]) -> None:
     if ec2.on(NOT_UNDER_DEFAULT_KEY) and keys.is_aws_managed(ec2, snapshot.key):
         raise AwsError("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
     if "all" in add and (snapshot.key or snapshot.product_codes) and ec2.on(NOT_PUBLIC):
         raise AwsError("OperationNotPermitted", "Encrypted snapshots and ones with product codes cannot be public")
 
 
-def _reset(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _reset(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot = own_snapshot(ec2, call)
     if call.params["Attribute"] != PERMISSION:
         raise wrong_value("attribute", call.params["Attribute"])
-    ec2.state.snapshots.put(replace(snapshot, shared_with=frozenset()))
+    ec2.snapshots.put(replace(snapshot, shared_with=frozenset()))
     return {}
 
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -15,9 +15,7 @@ from sandbox.services.ec2.access import accounts_named, may_see, own_snapshot, v
 from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Snapshot
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 FEWER = rule(
     "ec2-inaccessible-snapshot-left-out",
@@ -39,18 +37,18 @@ DELETED_LATE = rule(
 )
 
 
-def _create_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _create_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     volume_id, account = call.params["VolumeId"], call.caller.account
     check_id(volume_id, "vol")
-    volume = ec2.state.volumes.get(volume_id)
+    volume = ec2.volumes.get(volume_id)
     if volume is None or volume.owner != account or volume.region != call.region:
         raise not_found(volume_id)
     if volume.state == "error":
         raise AwsError("IncorrectState", f"The volume '{volume_id}' is in state 'error'.")
     wanted = tags.at_creation(ec2, call, "snapshot")
-    snapshot = ec2.state.snapshots.put(
+    snapshot = ec2.snapshots.put(
         Snapshot(
-            id=ec2.state.new_id("snap"),
+            id=ec2.new_id("snap"),
             owner=account,
             region=call.region,
             volume=volume_id,
@@ -67,26 +65,26 @@ def _create_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {k: v for k, v in shown(ec2, snapshot, account, ec2.now).items() if k not in hidden} | {"Progress": ""}
 
 
-def _created(ec2: Ec2, snapshot_id: str) -> None:
-    found = ec2.state.snapshots.get(snapshot_id)
+def _created(ec2: Ec2State, snapshot_id: str) -> None:
+    found = ec2.snapshots.get(snapshot_id)
     if found is not None:
         done = finish(ec2, found)
         notices.snapshot_created(ec2, done)
 
 
-def finish(ec2: Ec2, snapshot: Snapshot, why_not: str = "") -> Snapshot:
+def finish(ec2: Ec2State, snapshot: Snapshot, why_not: str = "") -> Snapshot:
     """Let a pending snapshot end: completed, or in error; and if it was deleted meanwhile, it is now gone."""
     if why_not:
         ended = replace(snapshot, state="error", state_message=why_not)
     else:
         ended = replace(snapshot, state="completed", completed=ec2.now)
-    ec2.state.snapshots.put(ended)
+    ec2.snapshots.put(ended)
     if ended.doomed:
         _remove(ec2, ended)
     return ended
 
 
-def _describe_snapshots(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "SnapshotIds")
     at, account = ec2.moment(call), call.caller.account
     owners = accounts_named(call, "OwnerIds", {"amazon"})
@@ -98,14 +96,14 @@ def _describe_snapshots(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return pages.answer("Snapshots", part, token)
 
 
-def _named(ec2: Ec2, call: Call, at: datetime) -> list[Snapshot]:
+def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Snapshot]:
     """Return the snapshots that the call is about and its caller may know of, as they were at a time."""
     if not call.params.get("SnapshotIds"):
-        return visible(ec2, call, ec2.state.snapshots, at)
+        return visible(ec2, call, ec2.snapshots, at)
     found = []
     for snapshot_id in dict.fromkeys(call.params["SnapshotIds"]):
         check_id(snapshot_id, "snap")
-        snapshot = ec2.state.snapshots.get(snapshot_id, at)
+        snapshot = ec2.snapshots.get(snapshot_id, at)
         if snapshot is None or snapshot.region != call.region:
             raise not_found(snapshot_id)
         if may_see(ec2, call.caller.account, snapshot):
@@ -121,31 +119,31 @@ def _in_scope(snapshot: Snapshot, owners: set[str], users: set[str]) -> bool:
     return owned and (not users or not restorers.isdisjoint(users))
 
 
-def _delete_snapshot(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _delete_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshot = own_snapshot(ec2, call)
     if snapshot.doomed:
         return {}
     if (image := user_of(ec2, snapshot.id)) and ec2.on(IN_USE):
         raise AwsError("InvalidSnapshot.InUse", f"The snapshot {snapshot.id} is currently in use by {image}")
     if snapshot.state == "pending" and ec2.on(DELETED_LATE):
-        ec2.state.snapshots.put(replace(snapshot, doomed=True))
+        ec2.snapshots.put(replace(snapshot, doomed=True))
     else:
         _remove(ec2, snapshot)
     return {}
 
 
-def user_of(ec2: Ec2, snapshot_id: str, other_than: str = "") -> str | None:
+def user_of(ec2: Ec2State, snapshot_id: str, other_than: str = "") -> str | None:
     """Return the id of a registered image that stands on a snapshot, or None."""
-    images = (image for image in ec2.state.images.all() if image.state != "deregistered" and image.id != other_than)
+    images = (image for image in ec2.images.all() if image.state != "deregistered" and image.id != other_than)
     return next((image.id for image in images if snapshot_id in image.snapshots), None)
 
 
-def _remove(ec2: Ec2, snapshot: Snapshot) -> None:
-    ec2.state.snapshots.drop(snapshot.id)
+def _remove(ec2: Ec2State, snapshot: Snapshot) -> None:
+    ec2.snapshots.drop(snapshot.id)
     tags.forget(ec2, snapshot.id)
 
 
-def shown(ec2: Ec2, snapshot: Snapshot, account: str, at: datetime) -> dict[str, Any]:
+def shown(ec2: Ec2State, snapshot: Snapshot, account: str, at: datetime) -> dict[str, Any]:
     """Return a snapshot as DescribeSnapshots shows it to an account, as things were at a time."""
     found: dict[str, Any] = {
         "SnapshotId": snapshot.id,
@@ -158,7 +156,7 @@ def shown(ec2: Ec2, snapshot: Snapshot, account: str, at: datetime) -> dict[str,
         "Description": snapshot.description,
         "Encrypted": snapshot.key is not None,
         "StorageTier": snapshot.tier,
-        **tags.shown(ec2, ec2.state.tags_on(account, snapshot.id, at)),
+        **tags.shown(ec2, ec2.tags_on(account, snapshot.id, at)),
     }
     if snapshot.key is not None:
         found["KmsKeyId"] = snapshot.key

@@ -5,10 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
-from sandbox.services.ec2.records import Image, Instance, Resource, Snapshot, TagSet, Volume
+from sandbox.api import Call
+from sandbox.parts import Base, EventBus, Keys, Membership
+from sandbox.rules import Rule, rule
+from sandbox.services.ec2.records import Image, Instance, Remembered, Resource, Snapshot, TagSet, Volume
+
+STALE = rule(
+    "ec2-reads-may-be-stale",
+    "EC2 reads are eventually consistent: a Describe may show what was a while ago [aws-facts 1c, VERIFIED]",
+)
 
 
 class _Record(Protocol):
@@ -69,22 +78,83 @@ class Table(Generic[R]):
         return [record for record in found if record is not None]
 
 
-class State:
-    """The tables. ``seed`` makes the ids of a world reproducible."""
+@dataclass(slots=True)
+class Pace:
+    """How long things take, in seconds of virtual time; AWS promises none of it, so tests may set it."""
 
-    def __init__(self, clock: Callable[[], datetime], seed: int) -> None:
-        self._seed = seed
+    copy: float = 90
+    copy_per_gib: float = 20
+    copy_spread: float = 0.4
+    """By how much the longest copy of a size differs from the shortest, as a share of the middle one."""
+    copy_refused: float = 12
+    """From the call to state ``error``, if a key or the source cannot be used."""
+    snapshot: float = 60
+    register: float = 4
+    launch: float = 15
+    """From RunInstances until the instance runs, or is terminated for want of a key."""
+    token: float = 86_400
+    """How long CopyImage remembers a client token."""
+    name_freed: float = 60
+    """From DeregisterImage until the name can be used again and the image is no longer shown."""
+
+
+class Ec2State:
+    """The tables, the settings, and the parts of the world that operations ask. The seed makes ids reproducible.
+
+    ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does so for single operations; both
+    add to the stale reads that are injected.
+    ``closed_accounts`` are accounts that AWS no longer takes in a permission. ``deaf_removals`` is how many of the next
+    removals of a snapshot permission answer success and remove nothing.
+    """
+
+    def __init__(self, base: Base, kms: Keys, events: EventBus, organizations: Membership) -> None:
+        self.kms = kms
+        self.events = events
+        self.organizations = organizations
+        self.pace = Pace()
+        self.lag: float = 0
+        self.lags: dict[str, float] = {}
+        self.closed_accounts: set[str] = set()
+        self.deaf_removals = 0
+        self.copy_tokens: dict[tuple[str, str, str], Remembered] = {}
+        """(account, Region, client token) -> what CopyImage made for it."""
+        self.encrypted_by_default: dict[tuple[str, str], str] = {}
+        """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
+        self._base = base
         self._made = 0
         self._ago = timedelta()
 
         def written_at() -> datetime:
-            return clock() - self._ago
+            return self.now - self._ago
 
         self.volumes: Table[Volume] = Table(written_at)
         self.snapshots: Table[Snapshot] = Table(written_at)
         self.images: Table[Image] = Table(written_at)
         self.instances: Table[Instance] = Table(written_at)
         self.tags: Table[TagSet] = Table(written_at)
+
+    @property
+    def now(self) -> datetime:
+        """Virtual time."""
+        return self._base.now
+
+    @property
+    def seed(self) -> int:
+        """What chance does in this world."""
+        return self._base.seed
+
+    def on(self, rule: Rule) -> bool:
+        """Whether a rule is enforced now."""
+        return self._base.on(rule)
+
+    def after(self, seconds: float, what: Callable[[], object], label: str) -> None:
+        """Do something later, in virtual time."""
+        self._base.clock.after(seconds, what, label)
+
+    def moment(self, call: Call) -> datetime:
+        """Return the time whose state this read shows. To be asked once per call: an injection may be for one only."""
+        as_of = self._base.injected.as_of(call) - timedelta(seconds=self.lags.get(call.operation, self.lag))
+        return as_of if self.on(STALE) else self.now
 
     @contextmanager
     def backdated(self, ago: timedelta) -> Iterator[None]:
@@ -98,7 +168,7 @@ class State:
     def new_id(self, prefix: str) -> str:
         """Return a fresh id of EC2's long form: ``snap-`` and 17 hexadecimal digits."""
         self._made += 1
-        digest = hashlib.sha256(f"{self._seed}/{prefix}/{self._made}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{self.seed}/{prefix}/{self._made}".encode()).hexdigest()
         return f"{prefix}-0{digest[:16]}"
 
     def resource(self, resource_id: str, region: str, at: datetime | None = None) -> Resource | None:

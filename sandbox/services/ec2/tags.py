@@ -6,7 +6,7 @@ Each account has tags of its own on a resource; nobody sees another's [aws-facts
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -15,9 +15,7 @@ from sandbox.services.ec2.access import reachable
 from sandbox.services.ec2.errors import kind_of, missing
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import TagSet
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 MOST_TAGS = rule(
     "ec2-tag-limit",
@@ -37,7 +35,7 @@ LONGEST_KEY = 128
 LONGEST_VALUE = 256
 
 
-def _create_tags(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _create_tags(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     wanted = _checked(ec2, call.params["Tags"])
     resources = call.params["Resources"]
     for resource in resources:
@@ -48,11 +46,11 @@ def _create_tags(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _delete_tags(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _delete_tags(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     """Without Tags all go but AWS's own; with a value only the pair that has it, an empty value included."""
     for resource in call.params["Resources"]:
         reachable(ec2, call, resource)
-        present = ec2.state.tags_on(call.caller.account, resource)
+        present = ec2.tags_on(call.caller.account, resource)
         named = call.params.get("Tags") or [{"Key": key} for key in present if not key.startswith("aws:")]
         gone = [tag["Key"] for tag in named if "Value" not in tag or present.get(tag["Key"]) == tag["Value"]]
         if ec2.on(RESERVED):
@@ -61,11 +59,11 @@ def _delete_tags(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _describe_tags(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe_tags(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     at = ec2.moment(call)
     shown = [
         {"ResourceId": found.resource, "ResourceType": kind_of(found.resource), "Key": key, "Value": value}
-        for found in ec2.state.tags.of(call.caller.account, at)
+        for found in ec2.tags.of(call.caller.account, at)
         if found.region == call.region
         for key, value in found.tags.items()
     ]
@@ -90,7 +88,7 @@ def _by_pair(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, An
     return pairs, [entry for entry in entries if entry not in pairs]
 
 
-def at_creation(ec2: Ec2, call: Call, kind: str, *others: str) -> dict[str, str]:
+def at_creation(ec2: Ec2State, call: Call, kind: str, *others: str) -> dict[str, str]:
     """Return the tags that a call asks to put on what it creates of a kind; refuses what AWS refuses.
 
     ``others`` are the further kinds that the call creates.
@@ -109,7 +107,7 @@ def at_creation(ec2: Ec2, call: Call, kind: str, *others: str) -> dict[str, str]
 
 
 def put_tags(
-    ec2: Ec2,
+    ec2: Ec2State,
     account: str,
     region: str,
     resource: str,
@@ -119,7 +117,7 @@ def put_tags(
     tell: bool = True,
 ) -> None:
     """Change an account's tags on a resource and tell its bus, unless nothing changes."""
-    present = ec2.state.tags.get(f"{account}/{resource}")
+    present = ec2.tags.get(f"{account}/{resource}")
     before = dict(present.tags) if present else {}
     gone = set(remove)
     after = {key: value for key, value in (before | dict(add or {})).items() if key not in gone}
@@ -127,25 +125,25 @@ def put_tags(
     if not changed:
         return
     version = present.version + 1 if present else 1
-    ec2.state.tags.put(TagSet(f"{account}/{resource}", account, region, resource, after, version))
+    ec2.tags.put(TagSet(f"{account}/{resource}", account, region, resource, after, version))
     if tell:
         notices.tags_changed(ec2, account, region, resource, changed, after, version)
 
 
-def forget(ec2: Ec2, resource: str) -> None:
+def forget(ec2: Ec2State, resource: str) -> None:
     """Let all tags on a resource go with it, silently."""
-    for found in ec2.state.tags.all():
+    for found in ec2.tags.all():
         if found.resource == resource:
-            ec2.state.tags.drop(found.id)
+            ec2.tags.drop(found.id)
 
 
-def shown(ec2: Ec2, tags: Mapping[str, str]) -> dict[str, Any]:
+def shown(ec2: Ec2State, tags: Mapping[str, str]) -> dict[str, Any]:
     """Return the ``Tags`` member of a resource; no member if there are none, as on AWS."""
     listed = pages.shuffled(ec2, list(tags.items()), lambda pair: pair[0])
     return {"Tags": [{"Key": key, "Value": value} for key, value in listed]} if tags else {}
 
 
-def _checked(ec2: Ec2, wanted: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _checked(ec2: Ec2State, wanted: Sequence[Mapping[str, str]]) -> dict[str, str]:
     if not wanted:
         raise missing("Tags")
     found: dict[str, str] = {}
@@ -169,8 +167,8 @@ def _refuse_reserved(keys: Iterable[str]) -> None:
         raise AwsError("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
 
 
-def _check_room(ec2: Ec2, account: str, resource: str, wanted: Mapping[str, str]) -> None:
-    present = ec2.state.tags_on(account, resource)
+def _check_room(ec2: Ec2State, account: str, resource: str, wanted: Mapping[str, str]) -> None:
+    present = ec2.tags_on(account, resource)
     count = sum(not key.startswith("aws:") for key in present | dict(wanted))
     if count > LIMIT and ec2.on(MOST_TAGS):
         raise AwsError("TagLimitExceeded", f"You have reached the maximum of {LIMIT} tags for this resource")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
@@ -12,9 +12,7 @@ from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
 from sandbox.services.ec2.records import Snapshot, Volume
-
-if TYPE_CHECKING:
-    from sandbox.services.ec2.service import Ec2
+from sandbox.services.ec2.state import Ec2State
 
 VOLUME_KEY = rule(
     "ec2-volume-key-checked-late",
@@ -23,7 +21,7 @@ VOLUME_KEY = rule(
 )
 
 
-def _create_volume(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _create_volume(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     params, account = call.params, call.caller.account
     if twin := _twin(ec2, call):
         return _shown(ec2, twin, account)
@@ -43,9 +41,9 @@ def _create_volume(ec2: Ec2, call: Call) -> Mapping[str, Any]:
         raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
     wanted = tags.at_creation(ec2, call, "volume")
     key, state = _key(ec2, call, source)
-    volume = ec2.state.volumes.put(
+    volume = ec2.volumes.put(
         Volume(
-            id=ec2.state.new_id("vol"),
+            id=ec2.new_id("vol"),
             owner=account,
             region=call.region,
             zone=zone,
@@ -64,19 +62,19 @@ def _create_volume(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return _shown(ec2, volume, account) | {"State": "creating"}
 
 
-def _twin(ec2: Ec2, call: Call) -> Volume | None:
+def _twin(ec2: Ec2State, call: Call) -> Volume | None:
     """Return the volume that a call with this client token has made."""
     token = call.params.get("ClientToken")
-    mine = (v for v in ec2.state.volumes.of(call.caller.account) if v.region == call.region)
+    mine = (v for v in ec2.volumes.of(call.caller.account) if v.region == call.region)
     return next((volume for volume in mine if token and volume.token == token), None)
 
 
-def _source(ec2: Ec2, call: Call) -> Snapshot | None:
+def _source(ec2: Ec2State, call: Call) -> Snapshot | None:
     wanted = call.params.get("SnapshotId")
     if not wanted:
         return None
     check_id(wanted, "snap")
-    found = ec2.state.snapshots.get(wanted)
+    found = ec2.snapshots.get(wanted)
     if found is None or found.region != call.region or not may_see(ec2, call.caller.account, found):
         raise not_found(wanted)
     if found.state != "completed":
@@ -84,7 +82,7 @@ def _source(ec2: Ec2, call: Call) -> Snapshot | None:
     return found
 
 
-def _key(ec2: Ec2, call: Call, source: Snapshot | None) -> tuple[str | None, str]:
+def _key(ec2: Ec2State, call: Call, source: Snapshot | None) -> tuple[str | None, str]:
     """Return the key of a new volume, and the state it comes to: another's key must also be readable."""
     params, account, region = call.params, call.caller.account, call.region
     always = (account, region) in ec2.encrypted_by_default
@@ -100,10 +98,10 @@ def _key(ec2: Ec2, call: Call, source: Snapshot | None) -> tuple[str | None, str
     return arn or wanted, "available" if readable else "error"
 
 
-def _describe_volumes(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _describe_volumes(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     pages.no_pages_with(call, "VolumeIds")
     at, account = ec2.moment(call), call.caller.account
-    found = {v.id: v for v in ec2.state.volumes.of(account, at) if v.region == call.region}
+    found = {v.id: v for v in ec2.volumes.of(account, at) if v.region == call.region}
     wanted = call.params.get("VolumeIds") or list(found)
     for volume_id in wanted:
         check_id(volume_id, "vol")
@@ -115,18 +113,18 @@ def _describe_volumes(ec2: Ec2, call: Call) -> Mapping[str, Any]:
     return pages.answer("Volumes", part, token)
 
 
-def _delete_volume(ec2: Ec2, call: Call) -> Mapping[str, Any]:
+def _delete_volume(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     volume_id = call.params["VolumeId"]
     check_id(volume_id, "vol")
-    found = ec2.state.volumes.get(volume_id)
+    found = ec2.volumes.get(volume_id)
     if found is None or found.owner != call.caller.account or found.region != call.region:
         raise not_found(volume_id)
-    ec2.state.volumes.drop(volume_id)
+    ec2.volumes.drop(volume_id)
     tags.forget(ec2, volume_id)
     return {}
 
 
-def _shown(ec2: Ec2, volume: Volume, account: str) -> dict[str, Any]:
+def _shown(ec2: Ec2State, volume: Volume, account: str) -> dict[str, Any]:
     optional = {"Iops": volume.iops, "Throughput": volume.throughput, "KmsKeyId": volume.key}
     return {
         "VolumeId": volume.id,
@@ -139,7 +137,7 @@ def _shown(ec2: Ec2, volume: Volume, account: str) -> dict[str, Any]:
         "Encrypted": volume.key is not None,
         "MultiAttachEnabled": False,
         **{name: value for name, value in optional.items() if value is not None},
-        **tags.shown(ec2, ec2.state.tags_on(account, volume.id)),
+        **tags.shown(ec2, ec2.tags_on(account, volume.id)),
     }
 
 

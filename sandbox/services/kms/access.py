@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
 
+from sandbox.api import Caller
 from sandbox.iam import Decision, policy
+from sandbox.iam.match import Context, Values
 from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.parts import Base
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.api import Caller
-    from sandbox.iam.match import Context, Values
-    from sandbox.services.kms.policies import Policies
-    from sandbox.services.kms.records import Grant, Key
-    from sandbox.world import World
+from sandbox.services.kms.policies import Policies
+from sandbox.services.kms.records import Grant, Key
 
 KEY_SIDE = rule(
     "kms-key-policy-or-grant-needed",
@@ -54,8 +51,8 @@ CONTEXT = "kms:encryptioncontext:"
 class Access:
     """Decides for the keys of one world."""
 
-    def __init__(self, world: World, grants: Mapping[str, list[Grant]], policies: Policies) -> None:
-        self._world = world
+    def __init__(self, base: Base, grants: Mapping[str, list[Grant]], policies: Policies) -> None:
+        self._base = base
         self._policies = policies
         self._grants = grants
 
@@ -70,10 +67,10 @@ class Access:
         tokens: Collection[str] = (),
     ) -> Decision:
         """Decide whether a caller may do ``kms:...`` to a key; the reason is worded as AWS does."""
-        asked = {**self._world.iam.context(caller, region), "kms:calleraccount": caller.account}
+        asked = {**self._base.policies.context(caller, region), "kms:calleraccount": caller.account}
         asked.update({name.lower(): value for name, value in context.items()})
         ask = Ask(action, key.arn, asked)
-        own, session = self._world.iam.identity(caller, ask)
+        own, session = self._base.policies.identity(caller, ask)
         theirs, kinds = policy.resource(
             self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)
         )
@@ -81,7 +78,7 @@ class Access:
             if verdict is Verdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
         grant = self._best(caller, action, key, ask.context, tokens)
-        open_ = grant is not None or theirs is Verdict.ALLOW or not self._world.rules.on(KEY_SIDE)
+        open_ = grant is not None or theirs is Verdict.ALLOW or not self._base.on(KEY_SIDE)
         if not open_:
             return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
         if self._needs_own(caller, key, kinds, grant) and own is Verdict.SILENT:
@@ -104,7 +101,7 @@ class Access:
     def _all_granting(
         self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str]
     ) -> Iterator[Grant]:
-        now, operation = self._world.now, action.removeprefix("kms:")
+        now, operation = self._base.now, action.removeprefix("kms:")
         for grant in self._grants.get(key.arn, []):
             awake = grant.works(now) or (grant.revoked is None and not grant.tokens.isdisjoint(tokens))
             if (
@@ -117,21 +114,21 @@ class Access:
 
     def _needs_own(self, caller: Caller, key: Key, kinds: Collection[Kind], grant: Grant | None) -> bool:
         if caller.account != key.account:
-            at_home = grant is not None and grant.issuer == caller.account and self._world.rules.on(GRANT_AT_HOME)
-            return not at_home and self._world.rules.on(CALLER_SIDE)
+            at_home = grant is not None and grant.issuer == caller.account and self._base.on(GRANT_AT_HOME)
+            return not at_home and self._base.on(CALLER_SIDE)
         named = bool({Kind.SESSION, Kind.ROLE, Kind.ANYONE} & set(kinds))
-        return grant is None and not named and self._world.rules.on(DELEGATED)
+        return grant is None and not named and self._base.on(DELEGATED)
 
     def _is_for(self, grant: Grant, caller: Caller) -> bool:
         if grant.grantee in {caller.account, f"arn:aws:iam::{caller.account}:root", caller.arn}:
             return True
         if grant.grantee != caller.role_arn:
             return False
-        role = self._world.iam.roles.get(caller.role_arn)
-        return not self._world.rules.on(SAME_ROLE) or (role is not None and role.id == grant.grantee_id)
+        role = self._base.policies.roles.get(caller.role_arn)
+        return not self._base.on(SAME_ROLE) or (role is not None and role.id == grant.grantee_id)
 
     def _fits(self, grant: Grant, operation: str, context: Context) -> bool:
-        if not grant.constraints or operation in IGNORES_CONTEXT or not self._world.rules.on(CONSTRAINTS):
+        if not grant.constraints or operation in IGNORES_CONTEXT or not self._base.on(CONSTRAINTS):
             return True
         given = {name.removeprefix(CONTEXT): value for name, value in context.items() if name.startswith(CONTEXT)}
         equals = grant.constraints.get("EncryptionContextEquals")

@@ -7,16 +7,12 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import AwsError
+from sandbox.api import AwsError, Call, Caller
+from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.records import Grant
-
-if TYPE_CHECKING:
-    from sandbox.api import Call, Caller
-    from sandbox.services.kms.records import Key
-    from sandbox.world import World
+from sandbox.services.kms.records import Grant, Key
 
 LATE = rule(
     "kms-grant-works-late",
@@ -67,9 +63,9 @@ NAMES = re.compile(r"[a-zA-Z0-9:/_-]{1,256}")
 class Grants:
     """All grants of a world, by key."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._random = Random(f"{world.seed}/grants")
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._random = Random(f"{base.seed}/grants")
         self._made = 0
         self.delay = (0.0, 60.0)
         """Seconds that a grant takes to work, and to stop: at random between these two. AWS says up to 300."""
@@ -99,11 +95,11 @@ class Grants:
 
     def page(self, call: Call, key: Key) -> Mapping[str, Any]:
         """One page of a key's grants, as a (possibly stale) read shows them."""
-        params, rules = call.params, self._world.rules
+        params, rules = call.params, self._base.rules
         limit = params.get("Limit", DEFAULT_PAGE)
         if rules.on(PAGES) and not 1 <= limit <= LARGEST_PAGE:
             raise AwsError("ValidationException", f"Value '{limit}' at 'limit' must be 1 to {LARGEST_PAGE}")
-        at = self._world.faults.as_of(call)
+        at = self._base.injected.as_of(call)
         found = [grant for grant in self.by_key.get(key.arn, []) if grant.listed(at)]
         if rules.on(FILTERS):
             found = [
@@ -134,7 +130,7 @@ class Grants:
 
     def end(self, grant: Grant) -> None:
         """Revoke or retire."""
-        grant.end(self._world.now, self._wait() if self._world.rules.on(LINGERS) else timedelta())
+        grant.end(self._base.now, self._wait() if self._base.on(LINGERS) else timedelta())
 
     def missing(self, grant_id: str) -> AwsError:
         """Say that a grant is not there."""
@@ -144,13 +140,13 @@ class Grants:
         """Name the grantee as ListGrants does: by its id once the role is gone."""
         if grant.grantee_id is None:
             return grant.grantee
-        role = self._world.iam.roles.get(grant.grantee)
+        role = self._base.policies.roles.get(grant.grantee)
         return grant.grantee if role is not None and role.id == grant.grantee_id else grant.grantee_id
 
     def _known(self, key: Key, name: str | None, wanted: Mapping[str, Any]) -> Grant | None:
-        if name is None or not self._world.rules.on(NAMED):
+        if name is None or not self._base.on(NAMED):
             return None
-        now, dying = self._world.now, self._world.rules.on(DYING)
+        now, dying = self._base.now, self._base.on(DYING)
         for grant in self.by_key.get(key.arn, []):
             alive = grant.revoked is None or (dying and grant.works_until is not None and now < grant.works_until)
             if alive and grant.name == name and grant.same_as(wanted):
@@ -160,13 +156,13 @@ class Grants:
     def _new(self, call: Call, key: Key, name: str | None, grantee_id: str | None, wanted: Mapping[str, Any]) -> Grant:
         self._made += 1
         grant = Grant(
-            id=hashlib.sha256(f"{self._world.seed}/grant/{self._made}".encode()).hexdigest(),
+            id=hashlib.sha256(f"{self._base.seed}/grant/{self._made}".encode()).hexdigest(),
             key_arn=key.arn,
             name=name,
             grantee_id=grantee_id,
             issuer=call.caller.account,
             created=call.at,
-            works_from=call.at + (self._wait() if self._world.rules.on(LATE) else timedelta()),
+            works_from=call.at + (self._wait() if self._base.on(LATE) else timedelta()),
             **wanted,
         )
         self.by_key.setdefault(key.arn, []).append(grant)
@@ -176,8 +172,8 @@ class Grants:
         return timedelta(seconds=self._random.uniform(*self.delay))
 
     def _grantee_id(self, grantee: str) -> str | None:
-        role = self._world.iam.roles.get(grantee)
-        if role is not None or not self._world.rules.on(GRANTEE):
+        role = self._base.policies.roles.get(grantee)
+        if role is not None or not self._base.on(GRANTEE):
             return role.id if role is not None else None
         if re.fullmatch(r"\d{12}|arn:aws:iam::\d{12}:(root|user/.+)|arn:aws:sts::\d{12}:assumed-role/.+/.+", grantee):
             return None
@@ -187,7 +183,7 @@ class Grants:
         narrower = wanted["operations"] <= parent.operations and all(
             wanted["constraints"].get(kind, {}).items() >= pairs.items() for kind, pairs in parent.constraints.items()
         )
-        if not narrower and self._world.rules.on(SUBSET):
+        if not narrower and self._base.on(SUBSET):
             why = "because the grant that allows it does not itself have all these operations and constraints"
             said = f"User: {caller.arn} is not authorized to perform: kms:CreateGrant on resource: {key.arn} {why}"
             raise AwsError("AccessDeniedException", said)

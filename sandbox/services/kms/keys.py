@@ -6,16 +6,14 @@ import json
 import uuid
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.api import AwsError
+from sandbox.iam.policy import Document
+from sandbox.parts import Base
 from sandbox.rules import rule
 from sandbox.services.kms.policies import Policies
 from sandbox.services.kms.records import Key
-
-if TYPE_CHECKING:
-    from sandbox.iam.policy import Document
-    from sandbox.world import World
 
 OWN_ACCOUNT = rule(
     "kms-bare-key-id-is-own-account",
@@ -33,10 +31,10 @@ EBS_ALIAS = "alias/aws/ebs"
 class Keys:
     """All keys and aliases of a world."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._random = Random(f"{world.seed}/keys")
-        self.policies = Policies(world)
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._random = Random(f"{base.seed}/keys")
+        self.policies = Policies(base)
         self.keys: dict[str, Key] = {}
         self.aliases: dict[tuple[str, str, str], str] = {}
         """(account, Region, alias name) -> key ARN."""
@@ -63,16 +61,16 @@ class Keys:
             arn = f"arn:aws:kms:{region}:{account}:key/{named}"
             missing = f"Key '{arn}' does not exist"
         key = self.keys.get(arn)
-        if key is None and not self._world.rules.on(OWN_ACCOUNT):
+        if key is None and not self._base.on(OWN_ACCOUNT):
             key = next((key for key in self.keys.values() if key.id == named), None)
-        if key is None or (key.deletion is not None and key.deletion <= self._world.now):
+        if key is None or (key.deletion is not None and key.deletion <= self._base.now):
             raise AwsError("NotFoundException", missing)
         return key
 
     def make(self, account: str, region: str, policy: str = "", **details: Any) -> Key:
         """Make a key, under the default policy (the account's root may do all) unless another is given."""
         key_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        key = Key(account, region, key_id, self._world.now, **details)
+        key = Key(account, region, key_id, self._base.now, **details)
         self.policies.first(key, policy or json.dumps(default_policy(account), indent=2))
         self.keys[key.arn] = key
         return key
@@ -82,7 +80,7 @@ class Keys:
         arn = self.aliases.get((account, region, EBS_ALIAS))
         if arn is None:
             text = "Default key that protects my EBS volumes when no other key is defined"
-            ours = json.dumps(_ebs_policy(account, region)) if self._world.rules.on(MANAGED) else ""
+            ours = json.dumps(_ebs_policy(account, region)) if self._base.on(MANAGED) else ""
             key = self.make(account, region, ours, description=text, manager="AWS", rotation=True)
             arn = self.aliases[account, region, EBS_ALIAS] = key.arn
         return self.keys[arn]

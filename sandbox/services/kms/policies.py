@@ -6,19 +6,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import AwsError
+from sandbox.api import AwsError, Call
 from sandbox.iam import policy
-from sandbox.iam.policy import Ask, Verdict, Who
+from sandbox.iam.policy import Ask, Document, Verdict, Who
+from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.records import Version
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.iam.policy import Document
-    from sandbox.services.kms.records import Key
-    from sandbox.world import World
+from sandbox.services.kms.records import Key, Version
 
 SIZE = rule(
     "kms-key-policy-32-kilobytes",
@@ -60,9 +55,9 @@ INVALID = "Policy contains a statement with one or more invalid principals."
 class Policies:
     """The policies of a world's keys."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._random = Random(f"{world.seed}/policies")
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._random = Random(f"{base.seed}/policies")
         self.delay = (0.0, 5.0)
         """Seconds until a policy that was put is of effect: at random between these two."""
 
@@ -74,20 +69,20 @@ class Policies:
         """Replace the whole policy. Raises AwsError: LimitExceededException, MalformedPolicyDocumentException."""
         text = call.params["Policy"]
         self.check(call, text)
-        late = self._random.uniform(*self.delay) if self._world.rules.on(LATE) else 0.0
+        late = self._random.uniform(*self.delay) if self._base.on(LATE) else 0.0
         key.versions.append(self._version(text, timedelta(seconds=late)))
 
     def shown(self, call: Call, key: Key) -> str:
         """Return the text that GetKeyPolicy gives: as it was put, unless a role in it was deleted since."""
-        as_of = self._world.faults.as_of(call)
-        at = as_of if self._world.rules.on(STALE) else self._world.now
+        as_of = self._base.injected.as_of(call)
+        at = as_of if self._base.on(STALE) else self._base.now
         version = next((v for v in reversed(key.versions) if v.put_at <= at), key.versions[0])
         gone = self._gone(version)
         return json.dumps(_renamed(version.document, gone)) if gone else version.text
 
     def in_force(self, key: Key) -> Document:
         """Return what decides now."""
-        now = self._world.now
+        now = self._base.now
         version = next((v for v in reversed(key.versions) if v.works_from <= now), key.versions[0])
         gone = self._gone(version)
         return _renamed(version.document, gone) if gone else version.document
@@ -102,42 +97,44 @@ class Policies:
 
     def check(self, call: Call, text: str) -> None:
         """Refuse a policy that KMS would not take. Raises AwsError."""
-        if len(text.encode()) > LARGEST and self._world.rules.on(SIZE):
+        if len(text.encode()) > LARGEST and self._base.on(SIZE):
             said = f"The key policy has {len(text.encode())} bytes; {LARGEST} is the limit"
             raise AwsError("LimitExceededException", said)
         try:
             document = policy.parse(text, resource_policy=True)
-        except AwsError as fault:
-            raise _malformed(fault.message) from None
+        except AwsError as refused:
+            raise _malformed(refused.message) from None
         if any(self._is_nobody(name) for name in _names(document)):
             raise _malformed(INVALID)
         caller = call.caller
-        ask = Ask("kms:PutKeyPolicy", "*", self._world.iam.context(caller, call.region))
+        ask = Ask("kms:PutKeyPolicy", "*", self._base.policies.context(caller, call.region))
         verdict, _ = policy.resource(document, ask, Who(caller.arn, caller.role_arn, caller.account))
-        careful = not call.params.get("BypassPolicyLockoutSafetyCheck") and self._world.rules.on(LOCKOUT)
+        careful = not call.params.get("BypassPolicyLockoutSafetyCheck") and self._base.on(LOCKOUT)
         if careful and verdict is not Verdict.ALLOW:
             raise _malformed("The new key policy will not allow you to update the key policy in the future.")
 
     def _version(self, text: str, late: timedelta) -> Version:
         document = policy.parse(text, resource_policy=True)
-        roles = {name: role.id for name in _names(document) if (role := self._world.iam.roles.get(name)) is not None}
-        return Version(self._world.now, self._world.now + late, text, document, roles)
+        roles = {
+            name: role.id for name in _names(document) if (role := self._base.policies.roles.get(name)) is not None
+        }
+        return Version(self._base.now, self._base.now + late, text, document, roles)
 
     def _gone(self, version: Version) -> Mapping[str, str]:
         """Return the id of each role in it that is not the one it was."""
-        if not self._world.rules.on(DEAD):
+        if not self._base.on(DEAD):
             return {}
-        now = {arn: self._world.iam.roles.get(arn) for arn in version.roles}
+        now = {arn: self._base.policies.roles.get(arn) for arn in version.roles}
         return {arn: ident for arn, ident in version.roles.items() if (role := now[arn]) is None or role.id != ident}
 
     def _is_nobody(self, name: str) -> bool:
-        rules = self._world.rules
+        rules = self._base.rules
         account = name if name.isdigit() else name.split(":")[4] if name.endswith(":root") else ""
-        if account in self._world.accounts.closed:
+        if account in self._base.credentials.closed:
             return rules.on(CLOSED)
         if name == "*" or account:
             return rules.on(PRINCIPALS) and name.isdigit() and len(name) != 12
-        missing = ":role/" in name and self._world.iam.roles.get(name) is None
+        missing = ":role/" in name and self._base.policies.roles.get(name) is None
         return rules.on(PRINCIPALS) and (missing or not name.startswith("arn:aws:"))
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.api import AwsError
+from sandbox.api import AwsError, Call, Caller
 from sandbox.iam import refusal
+from sandbox.iam.match import Values
+from sandbox.parts import Base
 from sandbox.rules import rule
 from sandbox.services.kms import keys as key_store
 from sandbox.services.kms.access import Access
 from sandbox.services.kms.grants import GONE, Grants
 from sandbox.services.kms.keys import Keys
-
-if TYPE_CHECKING:
-    from sandbox.api import Call, Caller
-    from sandbox.iam.match import Values
-    from sandbox.services.kms.records import Grant, Key
-    from sandbox.world import World
+from sandbox.services.kms.records import Grant, Key
 
 DISABLED = rule(
     "kms-disabled-key-unusable",
@@ -47,11 +44,11 @@ class Kms:
     name = "kms"
     exclusive = True
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.keys = Keys(world)
-        self.grants = Grants(world)
-        self._access = Access(world, self.grants.by_key, self.keys.policies)
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self.keys = Keys(base)
+        self.grants = Grants(base)
+        self._access = Access(base, self.grants.by_key, self.keys.policies)
 
     def operations(self) -> Mapping[str, Callable[[Call], Result]]:
         """What it answers; see sandbox.api.Service."""
@@ -103,8 +100,8 @@ class Kms:
             key = self.describe(account, region, key_arn)
             if action not in UNUSED:
                 self._check_usable(key)
-        except AwsError as fault:
-            return False, fault.message
+        except AwsError as refused:
+            return False, refused.message
         asked: dict[str, Values] = {"aws:viaawsservice": "true", "kms:viaservice": via_service}
         if action in {"kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"}:
             asked["kms:grantisforawsresource"] = "true"
@@ -246,7 +243,9 @@ class Kms:
         if not name.startswith("alias/") or name.startswith("alias/aws/"):
             raise AwsError("InvalidAliasNameException", f"{name}: an alias begins with alias/ and not with alias/aws/")
         full = (call.caller.account, call.region, name)
-        decision = self._world.iam.decide(call.caller, f"kms:{call.operation}", _alias_arn(full), region=call.region)
+        decision = self._base.policies.decide(
+            call.caller, f"kms:{call.operation}", _alias_arn(full), region=call.region
+        )
         if not decision.allowed:
             raise refusal(call.caller, "kms", f"kms:{call.operation}", _alias_arn(full), decision.why)
         return full
@@ -268,7 +267,7 @@ class Kms:
 
     def _parent(self, call: Call, key: Key, context: Mapping[str, Values]) -> Grant | None:
         """Return the grant without which the caller could not make another one."""
-        bare = Access(self._world, {}, self.keys.policies).decide(
+        bare = Access(self._base, {}, self.keys.policies).decide(
             call.caller, "kms:CreateGrant", key, region=call.region, context=self._direct(context)
         )
         if bare.allowed:
@@ -283,7 +282,7 @@ class Kms:
         key, grant_id = self._key(call), call.params["GrantId"]
         grant = self.grants.get(key.arn, grant_id)
         if grant is None:
-            if self._world.rules.on(GONE):
+            if self._base.on(GONE):
                 raise self.grants.missing(grant_id)
             return {}
         self.grants.end(grant)
@@ -319,7 +318,7 @@ class Kms:
         return key
 
     def _allow(self, call: Call, action: str, key: Key, context: Mapping[str, Values]) -> None:
-        if key.account != call.caller.account and action not in ABROAD and self._world.rules.on(AT_HOME):
+        if key.account != call.caller.account and action not in ABROAD and self._base.on(AT_HOME):
             raise refusal(call.caller, "kms", action, key.arn, "because the key belongs to another account")
         decision = self._access.decide(
             call.caller,
@@ -336,22 +335,22 @@ class Kms:
         """Refuse whoever may not even ask, before saying that there is no such key."""
         arn = key_id if key_id.startswith("arn:") else f"arn:aws:kms:{call.region}:{call.caller.account}:key/{key_id}"
         own = arn.split(":")[4] == call.caller.account
-        decision = self._world.iam.decide(call.caller, action, arn if own else "*", region=call.region)
+        decision = self._base.policies.decide(call.caller, action, arn if own else "*", region=call.region)
         if not decision.allowed:
             raise refusal(call.caller, "kms", action, arn, decision.why)
 
     def _allow_any(self, call: Call) -> None:
         action = f"kms:{call.operation}"
-        decision = self._world.iam.decide(call.caller, action, "*", region=call.region)
+        decision = self._base.policies.decide(call.caller, action, "*", region=call.region)
         if not decision.allowed:
             raise refusal(call.caller, "kms", action, "*", decision.why)
 
     def _direct(self, context: Mapping[str, Values]) -> dict[str, Values]:
-        for_service = "false" if self._world.rules.on(FOR_SERVICES) else "true"
+        for_service = "false" if self._base.on(FOR_SERVICES) else "true"
         return {"kms:grantisforawsresource": for_service, **context}
 
     def _check_usable(self, key: Key) -> None:
-        if not self._world.rules.on(DISABLED) or key.enabled:
+        if not self._base.on(DISABLED) or key.enabled:
             return
         if key.deletion is not None:
             raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")

@@ -1,5 +1,5 @@
 """CopySnapshot is made again without looking whether the first call took effect."""
 
-from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 
-AwsTarget.find_copies = lambda _self, _delivery: ()
+AwsTargetSnapshots.find = lambda _self, _delivery: ()

@@ -1,5 +1,5 @@
 """RegisterImage is made again without looking whether the first call took effect."""
 
-from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.ec2.target_images import AwsTargetImages
 
-AwsTarget.find_image = lambda _self, _delivery: ()
+AwsTargetImages.named = lambda _self, _delivery: ()

@@ -1,6 +1,6 @@
 """Grants for service-linked roles are taken for gone without being revoked."""
 
-from chalicelib.adapters.role_door import RoleDoor
+from chalicelib.adapters.kms.role_grants import RoleGrants
 
-RoleDoor.close = lambda _self, _resource, _shares: None
-RoleDoor.showing = lambda _self, _resource, _shares: frozenset()
+RoleGrants.close = lambda _self, _resource, _shares: None
+RoleGrants.showing = lambda _self, _resource, _shares: frozenset()

@@ -2,9 +2,10 @@
 
 import uuid
 
-from chalicelib.adapters.target import AwsTarget
+from chalicelib.adapters.ec2.target_images import AwsTargetImages
+from chalicelib.adapters.sts.target_sessions import TargetSessions
 
-_client = AwsTarget._client
+_client = TargetSessions.client
 
 
 class Anew:
@@ -21,5 +22,5 @@ class Anew:
         return self._client.copy_image(**{**asked, "ClientToken": uuid.uuid4().hex})
 
 
-AwsTarget._client = lambda self, service, *rest: Anew(_client(self, service, *rest))
-AwsTarget.find_image = lambda _self, _delivery: ()
+TargetSessions.client = lambda self, service, *rest, **more: Anew(_client(self, service, *rest, **more))
+AwsTargetImages.named = lambda _self, _delivery: ()

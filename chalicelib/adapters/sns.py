@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.adapters.refusals import told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.refusals import as_refusal
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.notices import LISTS, attributes, subject
-from chalicelib.ports import Refusal
 
 SOURCE = "ami-promoter"
 
@@ -27,7 +27,7 @@ class SnsNotices:
     def publish(self, notice: Mapping[str, Any]) -> None:
         """See the port. The topic comes last: whatever is tried again, people get their mail once."""
         self._put_event(notice)
-        with told("Publish", self._topic_arn):
+        with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(
                 TopicArn=self._topic_arn,
                 Subject=subject(notice),
@@ -46,7 +46,7 @@ class SnsNotices:
             "Detail": json.dumps(notice),
             "EventBusName": self._bus,
         }
-        with told("PutEvents", where):
+        with as_refusal("PutEvents", where):
             answer = self._sessions.own("events").put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
             refused = answer["Entries"][0]

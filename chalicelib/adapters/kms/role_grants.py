@@ -10,24 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.doors import LAUNCH_OPERATIONS, GrantDoor
+from chalicelib.adapters.kms.grants import LAUNCH_OPERATIONS, KeyGrants
 from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of
-from chalicelib.adapters.session_policies import policy_for_role
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.sts.session_policies import policy_for_role
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, preflight
 from chalicelib.core.addresses import key_of
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share
-from chalicelib.ports import Refusal, Targets
+from chalicelib.ports import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"
 """Also for a role that was made moments ago; the two cannot be told apart [aws-facts, VERIFIED]."""
 DENIED = ("AccessDeniedException", "AccessDenied")
 
 
-class RoleDoor(GrantDoor):
-    """The port ``Door`` for ``resource#role#<arn>#<account>``: one named grant per role and opening."""
+class RoleGrants(KeyGrants):
+    """The port ``PermissionAdapter`` for ``resource#role#<arn>#<account>``: one named grant per role and opening."""
 
     def __init__(self, sessions: Sessions, targets: Targets, hub: str, region: str) -> None:
         super().__init__(sessions, f"account {hub} (hub), {region}", region, LAUNCH_OPERATIONS)

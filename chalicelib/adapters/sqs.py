@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
-from chalicelib.adapters.side_by_side import SideBySide
+from chalicelib.adapters.concurrent import SideBySide
+from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import wakes
 from chalicelib.core.addresses import Key, digest
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.wakes import Wake
-from chalicelib.ports import Refusal
 
 IN_A_BATCH = 10
 """SendMessageBatch takes no more entries [SQS API reference]."""
@@ -69,7 +69,7 @@ class SqsRings:
 def _sent(client: Any, queue: str, batch: Batch) -> Sequence[Key]:
     """Send one batch; returns what cannot be sent as it is."""
     try:
-        with told("SendMessageBatch", queue):
+        with as_refusal("SendMessageBatch", queue):
             entries = [{"Id": str(n), **_message(Wake(key, cause))} for n, (key, cause) in enumerate(batch)]
             answer = client.send_message_batch(QueueUrl=queue, Entries=entries)
     except Refusal as refusal:

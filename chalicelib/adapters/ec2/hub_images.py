@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import image, register
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.image import SourceImage
 from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.ports import HubCopy, Refusal, Tagged, TagRead
+from chalicelib.ports import HubCopy, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
@@ -61,7 +62,7 @@ class HubSource:
         if raw is None or raw["OwnerId"] != self._account:
             return None
         ec2 = self._sessions.own("ec2")
-        with told("DescribeImageAttribute", self._where):
+        with as_refusal("DescribeImageAttribute", self._where):
             attributes = {
                 name: ec2.describe_image_attribute(ImageId=ami, Attribute=name)
                 for name in image.attributes_to_read(raw)
@@ -76,7 +77,7 @@ class HubSource:
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
         ]
-        with told("DescribeSnapshots", f"account {self._account} (hub), {region}"):
+        with as_refusal("DescribeSnapshots", f"account {self._account} (hub), {region}"):
             pages = self._sessions.own("ec2", region=region).get_paginator("describe_snapshots")
             return {
                 raw["SnapshotId"]: HubCopy(raw.get("KmsKeyId", ""), _tags(raw).get("ami-promoter:attempt", ""))
@@ -88,7 +89,7 @@ class HubSource:
         """See the port."""
         pages = self._sessions.own("ec2").get_paginator("describe_images")
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
-        with told("DescribeImages", self._where):
+        with as_refusal("DescribeImages", self._where):
             found = [
                 raw
                 for page in pages.paginate(Owners=["self"], Filters=filters, IncludeDisabled=True, MaxResults=200)
@@ -104,7 +105,7 @@ class HubSource:
 
     def _image(self, ami: str) -> Mapping[str, Any] | None:
         try:
-            with told("DescribeImages", self._where):
+            with as_refusal("DescribeImages", self._where):
                 answer = self._sessions.own("ec2").describe_images(ImageIds=[ami], IncludeDisabled=True)
         except Refusal as refusal:
             if code_of(refusal) in NOT_FOUND:
@@ -117,7 +118,7 @@ class HubSource:
         """Look them up by filter, which answers fewer where one is missing; by id it would refuse them all."""
         if not wanted:
             return []
-        with told("DescribeSnapshots", self._where):
+        with as_refusal("DescribeSnapshots", self._where):
             pages = self._sessions.own("ec2").get_paginator("describe_snapshots")
             filters = [{"Name": "snapshot-id", "Values": list(wanted)}]
             return [raw for page in pages.paginate(OwnerIds=["self"], Filters=filters) for raw in page["Snapshots"]]
@@ -125,7 +126,7 @@ class HubSource:
     def _key(self, arn: str) -> KeyFacts | None:
         """What DescribeKey says; None where it refuses, which the checks then name as a fault."""
         try:
-            with told("DescribeKey", self._where):
+            with as_refusal("DescribeKey", self._where):
                 return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
         except Refusal as refusal:
             if refusal.why is not Why.DENIED:

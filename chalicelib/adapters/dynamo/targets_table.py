@@ -25,23 +25,20 @@ Which accounts a unit has stands in a table of its own (``members_table``), and 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.adapters.members_table import MembersTable
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core import codec, targets
 from chalicelib.core.addresses import SWITCH
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.core.targets import ORGANISATION, AppliedFile, Directory
-from chalicelib.ports import Refusal
 
 POINTERS = "targets"
 CURRENT = "current"
-A_BATCH = 100
 """Items that one BatchGetItem takes."""
 
 
@@ -58,14 +55,6 @@ class Current:
     def version(self) -> str:
         """Names the items it points at."""
         return version(self.generation, self.digest)
-
-
-class TargetsDamaged(Exception):
-    """The applied items are not what was applied, or not of this version; ``fault`` says which."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
 
 
 class TargetsTable:
@@ -100,8 +89,6 @@ class TargetsTable:
                 if known.troubles or not known.generation or known.generation != self._members.generation():
                     directory = replace(directory, membership=self._membership(directory.organisation))
                     self._read = AppliedFile(directory, current.digest)
-        except TargetsDamaged as damage:
-            return AppliedFile(digest=current.digest, fault=damage.fault)
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
         return self._read
@@ -114,33 +101,6 @@ class TargetsTable:
         named = self._organisation(current)
         return f"{current.digest}/{self._members.generation() if named else 0}"
 
-    def listed(self, receivers: Collection[str]) -> frozenset[str]:
-        """Return those of these that the file in force lets receive anything [law 8].
-
-        An account that it lists, or that a unit has which it names; and such a unit itself, by its ARN.
-        """
-        current = self.current()
-        if current is None:
-            return frozenset()
-        found: set[str] = set()
-        wanted = sorted(receivers)
-        for start in range(0, len(wanted), A_BATCH):
-            keys = [_key(partition(current.version), f"account#{one}") for one in wanted[start : start + A_BATCH]]
-            found |= {sk.removeprefix("account#") for sk in self._those_of(keys)}
-        return frozenset(found | self._by_unit(current, set(wanted) - found))
-
-    def _by_unit(self, current: Current, receivers: set[str]) -> set[str]:
-        """Return those of these that a unit brings in which the file names, and those that are such units."""
-        named = self._organisation(current) if receivers else None
-        if named is None:
-            return set()
-        accounts = {receiver for receiver in receivers if targets.is_account(receiver)}
-        units_of = self._members.units_of(accounts)
-        found = {account for account, units in units_of.items() if named.units.keys() & set(units)}
-        if receivers > accounts:
-            found |= receivers & {arn for unit, arn in self._members.arns().items() if unit in named.units}
-        return found
-
     def organisation(self) -> Organisation | None:
         """Return what the file in force says of an organisation; None where it names no unit."""
         current = self.current()
@@ -149,10 +109,7 @@ class TargetsTable:
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return every group's members. Raises Refusal where the items were changed by hand."""
         current = self.current()
-        try:
-            return self.directory(current).groups if current else {}
-        except TargetsDamaged as damage:
-            raise Refusal(Why.DENIED, damage.fault) from damage
+        return self.directory(current).groups if current else {}
 
     def _organisation(self, current: Current) -> Organisation | None:
         """Read that item alone. Damaged by hand it lets nobody in."""
@@ -249,12 +206,8 @@ class TargetsTable:
         groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
         return groups[0] if groups else ""
 
-    def _those_of(self, keys: list[dict[str, Any]]) -> Iterator[str]:
-        """Return the sort keys of those of these items that there are; DynamoDB may answer in several goes."""
-        yield from (item["sk"]["S"] for item in self._items_of(keys, ProjectionExpression="sk"))
-
-    def _items_of(self, keys: list[dict[str, Any]], **how: str) -> Iterator[Mapping[str, Any]]:
-        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True, **how}}
+    def _items_of(self, keys: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        asked: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
         while asked:
             answer = self._client.batch_get_item(RequestItems=asked)
             yield from answer["Responses"].get(self._table, ())

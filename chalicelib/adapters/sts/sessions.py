@@ -13,7 +13,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.refusals import told, too_large
+from chalicelib.adapters.refusals import as_refusal, too_large
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
@@ -99,7 +99,7 @@ class Sessions:
             "DurationSeconds": SESSION_SECONDS,
             **({"ExternalId": external_id} if external_id else {}),
         }
-        with told("AssumeRole", role_arn, sts=True):
+        with as_refusal("AssumeRole", role_arn, sts=True):
             try:
                 answer = self.own("sts").assume_role(Policy=policy, **request)
             except ClientError as error:
@@ -119,3 +119,8 @@ class Sessions:
         while len(self._roles) > KEPT:
             self._roles.popitem(last=False)
         return credentials, clients
+
+
+def region_in(arn: str) -> str:
+    """Return the Region that an ARN names."""
+    return arn.split(":")[3]

@@ -7,16 +7,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.session_policies import Work, policy
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.sts.session_policies import Work, policy
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import register
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import InventoryPage, OurImage, OurSnapshot, Part
 from chalicelib.core.targets import Target
-from chalicelib.ports import Refusal, StaleCursor, Targets
+from chalicelib.ports import Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"
@@ -48,10 +49,10 @@ class AwsInventory:
         }
         try:
             if part == "images":
-                with told("DescribeImages", where):
+                with as_refusal("DescribeImages", where):
                     answer = ec2.describe_images(Owners=["self"], IncludeDisabled=True, **asked)
                 return InventoryPage(images=tuple(map(_image, answer["Images"])), cursor=answer.get("NextToken") or "")
-            with told("DescribeSnapshots", where):
+            with as_refusal("DescribeSnapshots", where):
                 answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
         except Refusal as refusal:
             if cursor and code_of(refusal) in STALE:
@@ -70,12 +71,12 @@ class AwsInventory:
             {"Name": f"tag:{HUB_TAG}", "Values": [self._hub]},
             {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery]},
         ]
-        with told("DescribeSnapshots", where):
+        with as_refusal("DescribeSnapshots", where):
             if not ec2.describe_snapshots(OwnerIds=["self"], Filters=ours)["Snapshots"]:
                 return "it does not bear this hub's tag and that delivery's, or is gone"
         if self._used(ec2, where, [snapshot]):
             return "an AMI uses it"
-        with told("DeleteSnapshot", where):
+        with as_refusal("DeleteSnapshot", where):
             try:
                 ec2.delete_snapshot(SnapshotId=snapshot)
             except ClientError as error:
@@ -90,7 +91,7 @@ class AwsInventory:
         used: set[str] = set()
         for start in range(0, len(snapshots), FILTER_VALUES):
             some = snapshots[start : start + FILTER_VALUES]
-            with told("DescribeImages", where):
+            with as_refusal("DescribeImages", where):
                 pages = ec2.get_paginator("describe_images").paginate(
                     Owners=["self"],
                     Filters=[{"Name": "block-device-mapping.snapshot-id", "Values": some}],

@@ -38,7 +38,7 @@ def _emit(world: World, number: int = 1) -> None:
 def test_a_crash_strikes_at_the_call_and_time_it_was_planned_for(world: World) -> None:
     """The second SendMessage dies before it has an effect; the first had its own, the third never is."""
     queue = a_queue(world)
-    crash = world.faults.crash("probe", "SendMessage", nth=2)
+    crash = world.injections.crash("probe", "SendMessage", nth=2)
     invocation = run(world, a_function(world), *(_sending(queue.url, body) for body in "abc"))
 
     assert (invocation.outcome, invocation.error) == ("crashed", "crashed before SendMessage")
@@ -49,7 +49,7 @@ def test_a_crash_strikes_at_the_call_and_time_it_was_planned_for(world: World) -
 def test_a_crash_strikes_once(world: World) -> None:
     """The next invocation lives, in a new environment: the dead one's is gone."""
     queue, function = a_queue(world), a_function(world)
-    world.faults.crash("probe", "SendMessage", when="after")
+    world.injections.crash("probe", "SendMessage", when="after")
     first = run(world, function, _sending(queue.url))
     second = run(world, function, _sending(queue.url))
 
@@ -61,7 +61,7 @@ def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
     """A name's last part is enough to say whom, and nobody else is meant."""
     queue = a_queue(world)
     one, other = a_function(world, "hub-one"), a_function(world, "hub-other")
-    world.faults.crash("one", "SendMessage")
+    world.injections.crash("one", "SendMessage")
 
     assert run(world, other, _sending(queue.url)).outcome == "ok"
     assert run(world, one, _sending(queue.url)).outcome == "crashed"
@@ -71,7 +71,7 @@ def test_a_crashed_message_comes_again_after_its_visibility_timeout(world: World
     """That is how long a crash darkens a lane."""
     queue, out = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_queue(world, "out")
     feed(world, queue, a_function(world))
-    world.faults.crash("probe", "SendMessage")
+    world.injections.crash("probe", "SendMessage")
     send(world, queue, order(_sending(out.url)))
     began = world.now
     world.kernel.run(until=lambda: out.messages)
@@ -82,13 +82,13 @@ def test_a_crashed_message_comes_again_after_its_visibility_timeout(world: World
 
 def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
     """Lost: none arrives. Doubled: each twice, with one id. Shuffled: all, but in another order."""
-    world.faults.drop_events()
+    world.injections.drop_events()
     _emit(world, 5)
     wait(world, 100)
     assert world.events.seen == []
 
-    world.faults.calm()
-    world.faults.double_events()
+    world.injections.calm()
+    world.injections.double_events()
     _emit(world, 5)
     wait(world, 100)
     ids = [event["id"] for _, event in world.events.seen]
@@ -96,8 +96,8 @@ def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
     assert len(set(ids)) == 5
 
     world.events.seen.clear()
-    world.faults.calm()
-    world.faults.shuffle_events(60)
+    world.injections.calm()
+    world.injections.shuffle_events(60)
     _emit(world, 10)
     wait(world, 100)
     order_seen = [event["detail"]["number"] for _, event in world.events.seen]
@@ -107,7 +107,7 @@ def test_events_can_be_lost_doubled_and_shuffled(world: World) -> None:
 def test_events_can_come_early(world: World) -> None:
     """An event can arrive before the call that caused it has returned."""
     queue = a_queue(world)
-    world.faults.early_events(5)
+    world.injections.early_events(5)
     image = world.ec2.seed_image(HUB, HERE, name="golden")
     arrived = []
     world.kernel.after(2, lambda: arrived.extend(world.events.seen), "look")
@@ -124,16 +124,16 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
     client = world.client("events", HUB)
     client.put_rule(Name="minute", ScheduleExpression="rate(1 minute)")
     client.put_targets(Rule="minute", Targets=[{"Id": "q", "Arn": queue.arn}])
-    world.faults.drop_events()
+    world.injections.drop_events()
     wait(world, 185)
 
     assert len(received(world, queue)) == 3
 
 
-def test_rings_are_lost_but_the_named_functions(world: World) -> None:
-    """With rings dropped only the sweep's own get through, and the senders see success."""
+def test_messages_are_lost_but_the_named_functions(world: World) -> None:
+    """With messages lost only the sweep's own get through, and the senders see success."""
     bell, other = a_queue(world, "hub-act.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
-    world.faults.drop_rings(except_from="sweep")
+    world.injections.lose_messages(("-act.fifo", "-settle.fifo"), except_from="sweep")
     act, sweep = a_function(world, "hub-act"), a_function(world, "hub-sweep")
     ringing = ["call", "sqs", "send_message", {"QueueUrl": bell.url, "MessageBody": "b", "MessageGroupId": "g"}]
     assert run(world, act, ringing, _sending(other.url)).outcome == "ok"
@@ -145,7 +145,7 @@ def test_rings_are_lost_but_the_named_functions(world: World) -> None:
 
 def test_throttles_and_refusals_end_by_themselves(world: World) -> None:
     """The next n calls are refused, in the service's own words, and then no more."""
-    world.faults.throttle("DescribeImages", n=2)
+    world.injections.throttle("DescribeImages", n=2)
     client = world.client("ec2", HUB)
     for _ in range(2):
         with pytest.raises(ClientError, match="RequestLimitExceeded"):
@@ -157,7 +157,7 @@ def test_throttles_and_refusals_end_by_themselves(world: World) -> None:
 def test_an_sdk_that_retries_waits_in_virtual_time(world: World) -> None:
     """Botocore's own retries sleep on the virtual clock, and get through."""
     queue = a_queue(world)
-    world.faults.throttle("SendMessage", n=2, service="sqs")
+    world.injections.throttle("SendMessage", n=2, service="sqs")
     invocation = run(world, a_function(world), _sending(queue.url))
 
     assert invocation.outcome == "ok"
@@ -166,7 +166,7 @@ def test_an_sdk_that_retries_waits_in_virtual_time(world: World) -> None:
 
 def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) -> None:
     """Others are not touched, and it passes."""
-    world.faults.outage("kms", seconds=60, account=DEV)
+    world.injections.outage("kms", seconds=60, account=DEV)
     world.client("kms", HUB).list_keys()
     with pytest.raises(ClientError, match="ServiceUnavailable"):
         world.client("kms", DEV).list_keys()
@@ -177,10 +177,10 @@ def test_an_outage_is_of_one_service_in_one_account_for_a_while(world: World) ->
 
 def test_stale_reads_show_the_past_as_often_as_asked(world: World) -> None:
     """A service that asks is told an earlier moment for the next n reads of that operation."""
-    world.faults.stale_reads("DescribeImages", n=1, seconds=60)
+    world.injections.stale_reads("DescribeImages", n=1, seconds=60)
     world.client("ec2", HUB).describe_images(Owners=["self"])
     (call,) = world.calls
-    past = [world.now - world.faults.as_of(call) for _ in range(2)]
+    past = [world.now - world.injections.as_of(call) for _ in range(2)]
 
     assert past in ([timedelta(seconds=60), timedelta()], [timedelta(), timedelta()])
 
@@ -200,7 +200,7 @@ def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World
     """Empty names stand for any: the third call of all dies, whoever makes it."""
     queue = a_queue(world)
     one, other = a_function(world, "hub-one"), a_function(world, "hub-other")
-    crash = world.faults.crash("", "", nth=3, when="after")
+    crash = world.injections.crash("", "", nth=3, when="after")
 
     assert run(world, one, *[_sending(queue.url, body) for body in "ab"]).outcome == "ok"
     assert run(world, other, *[_sending(queue.url, body) for body in "cd"]).outcome == "crashed"
@@ -210,7 +210,7 @@ def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World
 
 def test_events_can_come_as_often_as_asked(world: World) -> None:
     """Three times each, with one id."""
-    world.faults.repeat_events(3)
+    world.injections.repeat_events(3)
     _emit(world, 2)
     wait(world, 100)
     ids = [event["id"] for _, event in world.events.seen]
@@ -222,7 +222,7 @@ def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None
     """Both have the same event, at the same moment, in environments of their own; it is deleted once."""
     queue, out = a_queue(world, "hub-act.fifo"), a_queue(world, "out")
     feed(world, queue, a_function(world))
-    world.faults.twin_messages("-act.fifo")
+    world.injections.twin_messages("-act.fifo")
     send(world, queue, order(_sending(out.url)))
     wait(world, 5)
 

@@ -1,27 +1,24 @@
-"""What can go wrong in a world, on demand: crashes, lost and doubled events, lost rings, throttles, stale reads.
+"""Fault injections: crashes, lost and doubled events, lost messages, throttles, outages, stale reads, on demand.
 
-All faults are off until a test asks for them; :meth:`Faults.calm` ends them all. What is left to chance comes from the
-kernel's seeded generator, so a run with faults can be run again.
+Nothing is injected until a test asks for it; :meth:`Injections.calm` ends all of it. What is left to chance comes from
+the kernel's seeded generator, so the same seed gives the same run.
 
-The gateway asks :meth:`Faults.before` when a call has arrived and :meth:`Faults.after` when it has had its effect; the
-events service asks :meth:`Faults.arrivals` for each event, SQS asks :meth:`Faults.loses`, and services whose reads are
-eventually consistent ask :meth:`Faults.as_of`.
+The gateway asks :meth:`Injections.before` when a call has arrived and :meth:`Injections.after` when it has had its
+effect; EventBridge asks :meth:`Injections.arrivals` for each event, SQS asks :meth:`Injections.loses`, Lambda asks
+:meth:`Injections.twin`, and services whose reads are eventually consistent ask :meth:`Injections.as_of`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn
 
 from sandbox.api import AwsError, Call
-from sandbox.kernel import Killed
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.kernel import Kernel, Killed
 
 THROTTLED = {
     "dynamodb": ("ThrottlingException", 400),
@@ -38,12 +35,9 @@ THROTTLED = {
 CALL_SECONDS = (0.02, 0.04)
 """How long an AWS call takes, in virtual seconds: from ... to."""
 
-RINGS = ("-act.fifo", "-settle.fifo")
-"""How the names of the queues end that wake records."""
-
 
 @dataclass(slots=True)
-class Crash:
+class PlannedCrash:
     """One planned death: of ``function``'s invocation, at the ``nth`` call of ``operation`` from now on.
 
     An empty name stands for any: with both empty, ``nth`` counts the calls of all functions.
@@ -77,41 +71,42 @@ class _Refusal:
     status: int
 
 
-class Faults:
-    """The faults of one world."""
+class Injections:
+    """What is made to go wrong in one world."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
         self.happened: Counter[str] = Counter()
-        """How often which fault struck: ``events lost``, ``events doubled``, ``events repeated``, ``rings lost``,
+        """How often which struck: ``events lost``, ``events doubled``, ``events repeated``, ``messages lost``,
         ``messages given out twice``."""
         self.made: list[tuple[str, str]] = []
         """(function, operation) of each call of a function, refused ones too, as they are counted for crashes."""
         self.calm()
-        world.gateway.before.append(self.before)
-        world.gateway.after.append(self.after)
 
     def calm(self) -> None:
-        """End all faults, also those still to come."""
-        self.crashes: list[Crash] = []
+        """End all injections, also those still to come."""
+        self.crashes: list[PlannedCrash] = []
         self._refusals: list[_Refusal] = []
         self._dropped = self._doubled = 0.0
         self._times = 1
         self._twins: dict[str, float] = {}
         self._spread = self._late = self._early = 0.0
         self._silent = False
-        self._bell: str | None = None
+        self._deaf: tuple[str, ...] = ()
+        self._heard = ""
         self._stale: dict[str, list[timedelta]] = {}
 
     # --- asked for by tests ---
 
-    def crash(self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before") -> Crash:
+    def crash(
+        self, function: str, operation: str, nth: int = 1, when: Literal["before", "after"] = "before"
+    ) -> PlannedCrash:
         """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
 
         ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after``
         that it has its effect and nobody hears of it. The killed invocation can make no other call.
         """
-        self.crashes.append(Crash(function, operation, nth, when))
+        self.crashes.append(PlannedCrash(function, operation, nth, when))
         return self.crashes[-1]
 
     def drop_events(self, share: float = 1.0) -> None:
@@ -142,9 +137,12 @@ class Faults:
         """Let the answer of each EC2 call that changes something take this long: its events come before it returns."""
         self._early = seconds
 
-    def drop_rings(self, except_from: str = "sweep") -> None:
-        """Lose every message to the waking queues, but those that the named function sends; senders see success."""
-        self._bell = except_from
+    def lose_messages(self, queues: Sequence[str], except_from: str = "") -> None:
+        """Lose every message to queues whose names end so, but those that the named function sends.
+
+        Senders see success.
+        """
+        self._deaf, self._heard = tuple(queues), except_from
 
     def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
         """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words or with ``code``."""
@@ -152,7 +150,7 @@ class Faults:
 
     def outage(self, service: str, seconds: float, account: str = "", region: str = "") -> None:
         """Refuse every call to a service for a while, as unavailable (HTTP 503)."""
-        until = self._world.kernel.now + timedelta(seconds=seconds)
+        until = self._kernel.now + timedelta(seconds=seconds)
         self._refusals.append(_Refusal(service, "", account, region, 0, until, "ServiceUnavailable", 503))
 
     def refuse(self, operation: str, code: str, n: int = 1, account: str = "", status: int = 400) -> None:
@@ -176,7 +174,7 @@ class Faults:
 
     def before(self, call: Call) -> None:
         """A call is on its way: let others run meanwhile; refuse it, or kill who makes it. Raises AwsError, Killed."""
-        kernel = self._world.kernel
+        kernel = self._kernel
         kernel.elapse(kernel.random.uniform(*CALL_SECONDS))
         strand = kernel.current
         call.invocation = strand.invocation if strand else None
@@ -188,19 +186,21 @@ class Faults:
                 refusal.left -= 1
                 code, status = THROTTLED.get(call.service, ("ThrottlingException", 400))
                 code, status = refusal.code or code, refusal.status or status
-                raise AwsError(code, f"{call.operation} is refused by a fault that this world was asked for", status)
+                raise AwsError(
+                    code, f"{call.operation} is refused by an injection that this world was asked for", status
+                )
 
     def after(self, call: Call) -> None:
         """A call has had its effect: kill who made it, or let the answer take its time. Raises Killed."""
         self._die(call, "after")
         if self._early and call.service == "ec2" and not call.operation.startswith("Describe"):
-            self._world.kernel.elapse(self._early)
+            self._kernel.elapse(self._early)
 
     def arrivals(self, source: str) -> list[float]:
         """After how many seconds an event of this source arrives, once for each time it does; empty if it is lost."""
         if not source.startswith("aws.") or source == "aws.events":
-            return [self._world.kernel.random.uniform(0.1, 1.0)]
-        random = self._world.kernel.random
+            return [self._kernel.random.uniform(0.1, 1.0)]
+        random = self._kernel.random
         if self._silent or (self._dropped and random.random() < self._dropped):
             self.happened["events lost"] += 1
             return []
@@ -214,15 +214,15 @@ class Faults:
 
     def loses(self, queue: str) -> bool:
         """Whether a message sent to a queue now gets lost."""
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         sender = strand.function if strand else ""
-        lost = self._bell is not None and queue.endswith(RINGS) and not _names(self._bell, sender)
-        self.happened["rings lost"] += lost
+        lost = queue.endswith(self._deaf) and not (self._heard and _names(self._heard, sender))
+        self.happened["messages lost"] += lost
         return lost
 
     def twin(self, queue: str) -> bool:
         """Whether a message that a queue gives out now goes to a second invocation as well."""
-        random = self._world.kernel.random
+        random = self._kernel.random
         twin = any(queue.endswith(name) and random.random() < share for name, share in self._twins.items())
         self.happened["messages given out twice"] += twin
         return twin
@@ -230,19 +230,19 @@ class Faults:
     def as_of(self, call: Call) -> datetime:
         """The moment whose state a read shows: now, unless the reads of this operation are stale."""
         lags = self._stale.get(call.operation)
-        return self._world.kernel.now - (lags.pop(0) if lags else timedelta())
+        return self._kernel.now - (lags.pop(0) if lags else timedelta())
 
     def _hits(self, refusal: _Refusal, call: Call) -> bool:
         if refusal.until is None and refusal.left <= 0:
             return False
-        if refusal.until is not None and self._world.kernel.now >= refusal.until:
+        if refusal.until is not None and self._kernel.now >= refusal.until:
             return False
         wanted = (refusal.service, refusal.operation, refusal.account, refusal.region)
         given = (call.service, call.operation, call.caller.account, call.region)
         return all(not w or w == g for w, g in zip(wanted, given, strict=True))
 
     def _die(self, call: Call, when: str) -> None:
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         if strand is None:
             return
         for crash in self.crashes:
@@ -254,13 +254,13 @@ class Faults:
                 self._kill(f"crashed {when} {call.operation}")
 
     def _kill(self, why: str) -> NoReturn:
-        strand = self._world.kernel.current
+        strand = self._kernel.current
         assert strand is not None  # noqa: S101 - only strands are killed
         strand.kill(why)
         raise Killed(why)
 
 
-def _meant(crash: Crash, call: Call, function: str) -> bool:
+def _meant(crash: PlannedCrash, call: Call, function: str) -> bool:
     return crash.operation in ("", call.operation) and (crash.function == "" or _names(crash.function, function))
 
 

@@ -10,14 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Whereabouts
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.listing import DEEPEST, Page, Step
 from chalicelib.core.organisation import Organisation
-from chalicelib.ports import Refusal, UnitFound
+from chalicelib.ports import UnitFound
 
 READS = (
     "organizations:DescribeOrganization",
@@ -110,7 +111,7 @@ class AwsOrganisation:
         step = "".join(word.capitalize() for word in operation.split("_")) + (f"({about})" if about else "")
         try:
             client = self._client()
-            with told(step, self._where):
+            with as_refusal(step, self._where):
                 answer: Mapping[str, Any] = getattr(client, operation)(**params)
         except Refusal as refusal:
             raise self._worded(refusal) from refusal.__cause__

@@ -1,6 +1,6 @@
 """CloudFormation, as far as our templates go: parameters, conditions, intrinsic functions, order, outputs.
 
-A SAM template is translated first. What a resource type does stands in ``cfn_resources``; a type, property or function
+A SAM template is translated first. What a resource type does stands in ``resources``; a type, property or function
 that is not known is an error, never ignored.
 """
 
@@ -11,16 +11,16 @@ import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3
 import yaml
 
+from sandbox.cfn import resources
+from sandbox.cfn.model import Made, Stack, TemplateError
+from sandbox.cfn.resources import Services
 from sandbox.rules import rule
-
-if TYPE_CHECKING:
-    from sandbox.world import World
 
 CODE = Path("build/hub")
 """Where the package of a template lies that was not read from a file."""
@@ -35,31 +35,8 @@ _VARIABLE = re.compile(r"\$\{(!?)([A-Za-z0-9:._]+)\}")
 _GONE = object()
 
 
-class TemplateError(Exception):
-    """A template or its parameters cannot be deployed; the text lists every fault found."""
-
-
-@dataclass(slots=True)
-class Made:
-    """What became of a resource: what Ref gives, and what GetAtt gives."""
-
-    ref: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Stack:
-    """A stack that is up."""
-
-    name: str
-    account: str
-    region: str
-    outputs: dict[str, str] = field(default_factory=dict)
-    resources: dict[str, Made] = field(default_factory=dict)
-
-
 def deploy(
-    world: World,
+    world: Services,
     template: Mapping[str, Any] | Path,
     account: str,
     region: str,
@@ -116,9 +93,9 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: load
 
 @functools.cache
 def _translated_text(body: str, parameters: str, folder: str, region: str) -> str:
-    import boto3
-    from samtranslator.parser.parser import Parser
-    from samtranslator.translator.translator import Translator
+    # Here, as they take a second to import and plain CloudFormation needs neither.
+    from samtranslator.parser.parser import Parser  # noqa: PLC0415
+    from samtranslator.translator.translator import Translator  # noqa: PLC0415
 
     template = json.loads(body)
     for resource in [template.get("Globals", {}).get("Function", {}), *template["Resources"].values()]:
@@ -136,9 +113,9 @@ def _translated(body: str, parameters: str, folder: str, region: str) -> dict[st
 
 
 def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """Check parameters against their declarations. Raises TemplateError listing every fault."""
+    """Check parameters against their declarations. Raises TemplateError listing every problem."""
     declared: Mapping[str, Mapping[str, Any]] = body.get("Parameters", {})
-    faults = [
+    problems = [
         f"{name}: the template has no such parameter; it has {sorted(declared)}"
         for name in given
         if name not in declared
@@ -147,18 +124,18 @@ def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     for name, declaration in declared.items():
         text = given.get(name, declaration.get("Default"))
         if text is None:
-            faults.append(f"{name}: needs a value ({declaration.get('Description', 'no default')})")
+            problems.append(f"{name}: needs a value ({declaration.get('Description', 'no default')})")
             continue
         text = str(text)
-        faults += [f"{name}: {fault}" for fault in _parameter_faults(declaration, text)]
+        problems += [f"{name}: {problem}" for problem in _parameter_problems(declaration, text)]
         listed = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
         values[name] = [part.strip() for part in text.split(",")] if listed else text
-    if faults:
-        raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(faults))
+    if problems:
+        raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(problems))
     return values
 
 
-def _parameter_faults(declaration: Mapping[str, Any], text: str) -> Iterator[str]:
+def _parameter_problems(declaration: Mapping[str, Any], text: str) -> Iterator[str]:
     hint = declaration.get("ConstraintDescription", "")
     allowed = [str(value) for value in declaration.get("AllowedValues", [])]
     if allowed and text not in allowed:
@@ -184,7 +161,7 @@ class _Deployment:
     """One run over a template."""
 
     def __init__(
-        self, world: World, body: Mapping[str, Any], stack: Stack, values: Mapping[str, Any], folder: Path
+        self, world: Services, body: Mapping[str, Any], stack: Stack, values: Mapping[str, Any], folder: Path
     ) -> None:
         self.world = world
         self.stack = stack
@@ -206,11 +183,9 @@ class _Deployment:
 
     def run(self) -> Stack:
         """Make all resources whose condition holds, and the outputs."""
-        from sandbox import cfn_resources
-
         self._check_rules()
         wanted = [name for name, resource in self._resources.items() if self._stands(resource)]
-        unknown = {str(self._resources[name]["Type"]) for name in wanted} - set(cfn_resources.TYPES)
+        unknown = {str(self._resources[name]["Type"]) for name in wanted} - set(resources.TYPES)
         if unknown:
             raise TemplateError(f"the sandbox does not play the resource types {sorted(unknown)}")
         for name in wanted:
@@ -221,20 +196,18 @@ class _Deployment:
         return self.stack
 
     def _check_rules(self) -> None:
-        faults = [
+        problems = [
             assertion.get("AssertDescription", f"rule {name} does not hold")
             for name, one in self._body.get("Rules", {}).items()
             if "RuleCondition" not in one or self._holds(one["RuleCondition"])
             for assertion in one["Assertions"]
             if not self._holds(assertion["Assert"])
         ]
-        if faults:
-            raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(faults))
+        if problems:
+            raise TemplateError("these parameters cannot be used:\n  " + "\n  ".join(problems))
 
     def resource(self, name: str) -> Made:
         """Return a resource, made (with what it needs) if it is not yet."""
-        from sandbox import cfn_resources
-
         if name in self.stack.resources:
             return self.stack.resources[name]
         resource = self._resources.get(name)
@@ -248,7 +221,7 @@ class _Deployment:
             if self._stands(self._resources.get(other, {})):
                 self.resource(other)
         ready = {"Type": resource["Type"], "Properties": self.value(resource.get("Properties", {}))}
-        self.stack.resources[name] = made = cfn_resources.make(self.world, self.stack, name, ready, self.folder)
+        self.stack.resources[name] = made = resources.make(self.world, self.stack, name, ready, self.folder)
         self._making.pop()
         return made
 

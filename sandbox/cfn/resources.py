@@ -9,23 +9,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sandbox.api import AwsError, Caller
-from sandbox.cfn import Made, Stack, TemplateError
+from sandbox.cfn.model import Made, Stack, TemplateError
 from sandbox.functions import Function, Source
-from sandbox.rules import rule
+from sandbox.iam import Iam
+from sandbox.rules import Rules, rule
 from sandbox.runtime import package
 from sandbox.services import buses
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.services.events import Events
+from sandbox.services.lambda_ import Lambda
+from sandbox.services.sns import Sns
+from sandbox.services.sqs import Sqs
 
 NAMED_ONCE = rule(
     "cfn-role-name-is-taken-once",
     "A named IAM role belongs to one stack: a second stack, also in another Region of the account, fails. "
     "[aws-facts, later reading, VERIFIED]",
 )
+
+
+class Services(Protocol):
+    """The services of a world in which a stack is brought up."""
+
+    rules: Rules
+    iam: Iam
+    sqs: Sqs
+    sns: Sns
+    lambda_: Lambda
+    events: Events
+
+    def client(self, service: str, account: str, region: str) -> Any:
+        """Make a client of an account's root."""
+        ...
+
 
 Properties = dict[str, Any]
 Maker = Callable[["_Place", Properties], Made]
@@ -44,7 +62,7 @@ LOGS = {
 class _Place:
     """Where a resource is made, and under which logical id."""
 
-    world: World
+    world: Services
     stack: Stack
     logical: str
     folder: Path
@@ -63,7 +81,7 @@ class _Place:
         return self.world.client(service, self.stack.account, self.stack.region)
 
 
-def make(world: World, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
+def make(world: Services, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
     """Make a resource (its values worked out), or bring one that exists to its properties.
 
     ``folder`` is where local paths begin. Raises TemplateError, saying which resource and why.
@@ -75,9 +93,9 @@ def make(world: World, stack: Stack, logical: str, resource: Mapping[str, Any], 
         raise TemplateError(f"{logical} ({kind}): the sandbox does not know the properties {sorted(unknown)}")
     try:
         return maker(_Place(world, stack, logical, folder), properties)
-    except AwsError as fault:
+    except AwsError as refused:
         where = f"stack {stack.name} in {stack.account}, {stack.region}"
-        raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {fault}") from fault
+        raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {refused}") from refused
 
 
 def _type(kind: str, known: str) -> Callable[[Maker], Maker]:

@@ -27,10 +27,9 @@ from chalicelib.core import codec
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import DAY, Book
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Unit, text_digest
-from chalicelib.ports import Refusal
 
 MEMBERS = "members"
 CURRENT, BOOK = Key(MEMBERS, "current"), Key(MEMBERS, "book")
@@ -85,10 +84,6 @@ class MembersTable:
             body = self._body(shard)
             found |= {account: tuple(body[account]) for account in accounts if account in body}
         return found
-
-    def arns(self) -> Mapping[str, str]:
-        """Return every unit's ARN."""
-        return self._body(UNITS)
 
     def troubles(self) -> Mapping[str, Fault]:
         """Return why units could not be read the last time."""

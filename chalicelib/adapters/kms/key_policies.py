@@ -24,15 +24,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from chalicelib.adapters.doors import region_in
-from chalicelib.adapters.refusals import code_of, told
-from chalicelib.adapters.sessions import Sessions
+from chalicelib.adapters.refusals import as_refusal, code_of
+from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core import key_policy
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.key_policy import Access, Document
 from chalicelib.core.share import POLICY_SHOWS_WITHIN, Share, State, needed
-from chalicelib.ports import Ledger, Refusal
+from chalicelib.ports import Ledger
 
 PREFIX = "resource#policy#"
 POLICY = "default"
@@ -47,8 +47,8 @@ LATE = POLICY_SHOWS_WITHIN
 """Seconds within which a read may not show what was put."""
 
 
-class PolicyDoor:
-    """The port ``Door`` for ``resource#policy#<arn>``: statements that are ours by their Sid, several in one put."""
+class PolicyStatements:
+    """The port ``PermissionAdapter`` for ``resource#policy#<arn>``: our statements, known by their Sid."""
 
     batch = 50
 
@@ -131,7 +131,7 @@ class PolicyDoor:
     def _read(self, key: str) -> Document:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
             raise Refusal(Why.DENIED, foreign)
-        with policy_told("GetKeyPolicy", f"{self._where}, {key}"):
+        with as_policy_refusal("GetKeyPolicy", f"{self._where}, {key}"):
             text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
@@ -143,7 +143,7 @@ class PolicyDoor:
     def _put(self, before: Document, text: str, accesses: Sequence[Access]) -> None:
         """Put a policy, once. The lockout check stays on: none is put after which its owner could not put another."""
         named = {*before.principals, *(f"account {access.account}" for access in accesses)}
-        with policy_told("PutKeyPolicy", f"{self._where}, {before.key}", named):
+        with as_policy_refusal("PutKeyPolicy", f"{self._where}, {before.key}", named):
             kms = self._sessions.own("kms", once=True, region=region_in(before.key))
             kms.put_key_policy(KeyId=before.key, PolicyName=POLICY, Policy=text)
         after = key_policy.read(before.key, text, self._mark)
@@ -164,22 +164,22 @@ def _is_done(document: Document, wanted: Sequence[Access], unwanted: Sequence[Ac
 
 
 @contextmanager
-def policy_told(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
-    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``told``.
+def as_policy_refusal(step: str, where: str, principals: Collection[str] = ()) -> Iterator[None]:
+    """Turn errors of the two calls into refusals, in words that help with a key's policy; see ``as_refusal``.
 
     ``principals``: whom the document names, for the one that KMS cannot see.
     """
     try:
-        with told(step, where):
+        with as_refusal(step, where):
             yield
     except Refusal as refusal:
         fault = _explained(code_of(refusal), refusal.fault, sorted(principals))
         raise Refusal(refusal.why, fault, unknown=refusal.unknown) from refusal.__cause__
 
 
-def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
+def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
     """Return what AWS's code means for a key's policy; the fault as it is where there is no more to say."""
-    where, what = told.where, told.what
+    where, what = as_refusal.where, as_refusal.what
     grant = f"or {key_policy.GRANT_INSTEAD}; then tag the AMI again."
     match aws:
         case "AccessDeniedException":
@@ -209,4 +209,4 @@ def _explained(aws: str, told: Fault, principals: Sequence[str]) -> Fault:
             cure = "The key was deleted, and with it what it encrypts: build the image anew."
             return Fault("key-policy-key-gone", where, what, cure)
         case _:
-            return told
+            return as_refusal

@@ -1,0 +1,38 @@
+"""EC2's shapes and ours: tags, descriptions, and what is gone already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+GONE = (
+    "InvalidSnapshot.NotFound",
+    "InvalidAMIID.NotFound",
+    "InvalidAMIID.Unavailable",
+)
+
+
+def described(text: str | None) -> dict[str, str]:
+    """Return the argument that carries a description; EC2 is sent none rather than an empty one."""
+    return {"Description": text} if text else {}
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return what AWS lists as a mapping."""
+    return {tag["Key"]: tag.get("Value", "") for tag in raw.get("Tags", ())}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Write a mapping as AWS wants it."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
+
+
+def unless_gone(call: Callable[[], object]) -> None:
+    """Remove something; that it is gone is no error."""
+    try:
+        call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in GONE:
+            raise

@@ -1,0 +1,65 @@
+"""createVolumePermission of the hub's snapshots: who may copy them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chalicelib.adapters.refusals import as_refusal, gone
+from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.core.share import Share
+
+SNAPSHOT_GONE = ("InvalidSnapshot.NotFound",)
+
+
+class SnapshotPermissions:
+    """The port ``PermissionAdapter`` for ``resource#snapshot#<id>``.
+
+    Only account ids, never a group, so never public (invariant 8).
+    """
+
+    batch = 500
+
+    def __init__(self, sessions: Sessions, where: str) -> None:
+        self._sessions = sessions
+        self._where = where
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """See the port."""
+        with as_refusal("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
+            answer = self._sessions.own("ec2", region=_region_of(resource)).describe_snapshot_attribute(
+                SnapshotId=_snapshot_of(resource), Attribute="createVolumePermission"
+            )
+            open_to = {entry.get("UserId") for entry in answer["CreateVolumePermissions"]}
+            return frozenset(share.holder_key for share in shares if share.account in open_to)
+        return frozenset()
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """See the port."""
+        with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
+            self._modify(resource, "add", shares)
+        return {}
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """See the port."""
+        with (
+            as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"),
+            gone(*SNAPSHOT_GONE),
+        ):
+            self._modify(resource, "remove", shares)
+
+    def _modify(self, resource: str, operation: str, shares: Sequence[Share]) -> None:
+        self._sessions.own("ec2", region=_region_of(resource)).modify_snapshot_attribute(
+            SnapshotId=_snapshot_of(resource),
+            Attribute="createVolumePermission",
+            OperationType=operation,
+            UserIds=sorted({share.account for share in shares}),
+        )
+
+
+def _snapshot_of(resource: str) -> str:
+    return resource.removeprefix("resource#snapshot#").partition("@")[0]
+
+
+def _region_of(resource: str) -> str:
+    """Return the Region of a snapshot's resource; "" for the hub's own."""
+    return resource.partition("@")[2]

@@ -1,0 +1,119 @@
+"""AMIs in a target: registered or copied whole, found, compared, deprecated and deregistered [aws-facts 5]."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone
+from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.core import comparison, register
+from chalicelib.core.delivery.events import ShownImage
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.image import SourceImage
+from chalicelib.core.tagging import image_tags, our_tags
+from chalicelib.ports import SeenImage
+
+
+class AwsTargetImages:
+    """The port ``TargetImages``."""
+
+    def __init__(self, sessions: TargetSessions, trigger_tag: str, hub_region: str) -> None:
+        self._sessions = sessions
+        self._trigger_tag = trigger_tag
+        self._hub_region = hub_region
+
+    def register(self, delivery: Delivery, image: SourceImage) -> str:
+        """See the port."""
+        ec2 = self._sessions.client("ec2", "register", delivery, once=True)
+        copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.nonce())
+        request = register.request(image, copies, delivery.image_name, tags)
+        with self._sessions.as_refusal("RegisterImage", delivery.where):
+            answer = ec2.register_image(**request)
+        registered: str = answer["ImageId"]
+        return registered
+
+    def copy(self, delivery: Delivery, image: SourceImage) -> str:
+        """See the port. Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
+
+        The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
+        """
+        tags = image_tags(delivery, image, self._trigger_tag, delivery.request.token)
+        with self._sessions.as_refusal("CopyImage", f"{delivery.where}, {image.id}"):
+            answer = self._sessions.client("ec2", "image", delivery, [s.id for s in delivery.snapshots]).copy_image(
+                ClientToken=delivery.request.token,
+                SourceImageId=image.id,
+                SourceRegion=self._hub_region,
+                Name=delivery.image_name,
+                **described(image.description),
+                Encrypted=True,
+                KmsKeyId=delivery.key_arn,
+                TagSpecifications=[
+                    {"ResourceType": "image", "Tags": tag_list(tags)},
+                    {"ResourceType": "snapshot", "Tags": tag_list(our_tags(delivery, delivery.request.token))},
+                ],
+            )
+        copied: str = answer["ImageId"]
+        return copied
+
+    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
+        return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
+
+    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """See the port."""
+        return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
+
+    def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
+        """Describe AMIs by a filter; a disabled one is not shown unless asked for [aws-facts, Added November 2026]."""
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            found = self._sessions.client("ec2", "look", delivery).describe_images(
+                Owners=["self"], Filters=[by], IncludeDisabled=True
+            )["Images"]
+        return tuple(_shown(raw) for raw in found)
+
+    def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
+        """See the port."""
+        ec2 = self._sessions.client("ec2", "register", delivery)
+        with self._sessions.as_refusal("DescribeImages", delivery.where):
+            found = ec2.describe_images(
+                Owners=["self"],
+                Filters=[{"Name": "image-id", "Values": [delivery.image or ""]}],
+                IncludeDisabled=True,
+            )["Images"]
+        if not found or found[0]["State"] != "available":
+            return SeenImage(found[0] if found else None, {})
+        with self._sessions.as_refusal("DescribeImageAttribute", delivery.where):
+            attributes = {
+                name: ec2.describe_image_attribute(ImageId=delivery.image, Attribute=name)
+                for name in comparison.attributes_to_compare(image)
+            }
+        return SeenImage(found[0], attributes)
+
+    def deprecate(self, delivery: Delivery, at: str) -> None:
+        """See the port."""
+        with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
+            self._sessions.client("ec2", "register", delivery).enable_image_deprecation(
+                ImageId=delivery.image, DeprecateAt=at
+            )
+
+    def deregister(self, delivery: Delivery, image: str) -> None:
+        """See the port."""
+        with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
+            ec2 = self._sessions.client("ec2", "tidy", delivery)
+            unless_gone(partial(ec2.deregister_image, ImageId=image))
+
+
+def _shown(raw: Mapping[str, Any]) -> ShownImage:
+    tags = tags_of(raw)
+    made = raw.get("CreationDate")
+    return ShownImage(
+        raw["ImageId"],
+        raw["State"],
+        delivery=tags.get(register.DELIVERY_TAG, ""),
+        nonce=tags.get(register.ATTEMPT_TAG, ""),
+        created_at=int(datetime.fromisoformat(made).timestamp()) if made else 0,
+    )

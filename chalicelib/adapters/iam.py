@@ -1,0 +1,33 @@
+"""Service-linked roles in a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chalicelib.adapters.refusals import code_of
+from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal
+
+
+class AwsTargetRoles:
+    """The port ``TargetRoles``."""
+
+    def __init__(self, sessions: TargetSessions) -> None:
+        self._sessions = sessions
+
+    def missing(self, delivery: Delivery) -> Sequence[str]:
+        """See the port. Where IAM may not be asked, KMS says it when the grant is made."""
+        iam = self._sessions.client("iam", "roles", delivery)
+        missing = []
+        for role in delivery.target.service_linked_roles:
+            try:
+                with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
+                    iam.get_role(RoleName=role.rpartition("/")[2])
+            except Refusal as refusal:
+                if code_of(refusal) == "NoSuchEntity":
+                    missing.append(role)
+                elif refusal.why is not Why.DENIED:
+                    raise
+        return missing

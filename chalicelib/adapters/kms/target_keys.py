@@ -1,0 +1,66 @@
+"""Keys as a target sees them: its own, and the policies and visibility of the source keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from chalicelib.adapters.kms.key_policies import as_policy_refusal
+from chalicelib.adapters.sts.sessions import Sessions, region_in
+from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.errors import Refusal
+from chalicelib.core.faults import Fault
+from chalicelib.core.kms_keys import KeyFacts
+
+
+class AwsTargetKeys:
+    """The port ``TargetKeys``. ``own`` makes clients of the function's own role."""
+
+    def __init__(self, sessions: TargetSessions, own: Sessions, hub_region: str) -> None:
+        self._sessions = sessions
+        self._own = own
+        self._hub_region = hub_region
+
+    def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
+        """See the port."""
+        kms = self._sessions.client("kms", "look", delivery)
+        try:
+            with self._sessions.as_refusal("DescribeKey", delivery.where):
+                return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
+        except Refusal as refusal:
+            if refusal.why is not Why.DENIED:
+                raise
+            return None, refusal.fault.what
+
+    def source_keys(self, delivery: Delivery) -> dict[str, str]:
+        """See the port."""
+        if delivery.target.key_access != "none":
+            return {}
+        region = delivery.target.region if delivery.via else self._hub_region
+        kms = self._sessions.client("kms", "look", delivery, region=region)
+        seen: dict[str, str] = {}
+        for key in delivery.source_keys:
+            try:
+                with self._sessions.as_refusal("DescribeKey", f"{delivery.where}, {key}"):
+                    kms.describe_key(KeyId=key)
+                seen[key] = ""
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                seen[key] = refusal.fault.what
+        return seen
+
+    def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """See the port. Under the function's own role."""
+        read: dict[str, str | Fault] = {}
+        for key in keys:
+            try:
+                with as_policy_refusal("GetKeyPolicy", f"account {delivery.hub} (hub), {key}"):
+                    kms = self._own.own("kms", region=region_in(key))
+                    read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except Refusal as refusal:
+                if refusal.why is not Why.DENIED:
+                    raise
+                read[key] = refusal.fault
+        return read

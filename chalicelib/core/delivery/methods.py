@@ -1,0 +1,176 @@
+"""The two ways to make a target's own AMI. The record says which; the machine asks the method where they differ.
+
+=============================  =======================================  =======================================
+what                           ``snapshots``                            ``image``
+=============================  =======================================  =======================================
+calls                          CopySnapshot for each, RegisterImage     CopyImage
+copy slots                     one for each snapshot                    none
+reads the source               until the last snapshot is copied        until the AMI is available
+cancelled while it is made     finishes and stays                       is stopped
+past its deadline              RegisterImage is tried once more         is not begun anew
+the nonce                      of each call; dropped once it is denied  of each AMI, as its client token
+an AMI that does not show      is looked for until the deadline         is gone after two minutes
+=============================  =======================================  =======================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from chalicelib.core import pace, preflight
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery.model import Attempt, Delivery, State
+from chalicelib.core.delivery.moves import again, fail, to
+from chalicelib.core.faults import Fault
+
+NAME_NOT_FREE = preflight.name_not_free("", "").code
+"""Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
+
+KEY_CURE = (
+    "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
+    " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a key's"
+    " account denies it, and that both keys are enabled. Then tag again."
+)
+
+MAX_TRIES = 8
+"""Of one copy, or of registering: then a person must look."""
+
+
+@dataclass(frozen=True)
+class CopyMethod:
+    """One way to make the AMI, as functions of a delivery. Times are epoch seconds."""
+
+    whole: bool
+    """Whether one call copies the AMI and all its snapshots."""
+    reads_source: Callable[[Delivery], bool]
+    """Whether making the AMI needs the shares, and so can be stopped."""
+    copied_at: Callable[[Delivery], int | None]
+    """When the last copy ended; None: not yet."""
+    image_deadline: Callable[[Delivery], int]
+    """When the AMI must have been made and verified."""
+    intended: Callable[[Delivery, str, int], Delivery]
+    """(delivery, nonce, now): the intent to make the AMI is put on the record."""
+    denied: Callable[[Delivery, str], Delivery]
+    """(delivery, nonce): the intent is taken back, as AWS has refused the call that bore this nonce."""
+    may_come_true: Callable[[Delivery, ev.Refused, int], bool]
+    """(delivery, refusal, now): whether to ask for the AMI again, as what was refused may only be late."""
+    missing: Callable[[Delivery, int], Delivery]
+    """(delivery, now): a look does not show the AMI."""
+    failed: Callable[[Delivery, ev.ImageSeen, int], Delivery]
+    """(delivery, what was seen, now): a look shows the AMI, and neither pending nor available."""
+
+
+def of(delivery: Delivery) -> CopyMethod:
+    """Return the method that the record names."""
+    return _METHODS[delivery.method]
+
+
+def forget(delivery: Delivery, nonce: str) -> Delivery:
+    """Drop an attempt: AWS has said no, so nothing bears its nonce."""
+    return replace(delivery, attempts=tuple(one for one in delivery.attempts if one.nonce != nonce))
+
+
+def _intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
+    fresh = delivery.with_request(intended_at=now, tries=delivery.request.tries + 1)
+    return replace(fresh, attempts=(*fresh.attempts, Attempt(nonce, "", now))) if nonce else fresh
+
+
+def _image_failed(delivery: Delivery, seen: ev.ImageSeen) -> Fault:
+    cure = "It is removed. Look at the AMI's state reason in that account's CloudTrail; then tag the AMI again."
+    if seen.state == "disabled":
+        cure = f"Enable it there (aws ec2 enable-image --image-id {delivery.image}); then tag the AMI again."
+    what = f"The AMI {delivery.image} is {seen.state}, not available. {seen.reason}".rstrip()
+    return Fault("registered-image-failed", delivery.where, what, cure)
+
+
+# --- CopySnapshot for each, then RegisterImage, which takes seconds and reads the copies alone -----------------------
+
+
+def _registering_since(delivery: Delivery) -> int | None:
+    return delivery.entered.get(State.REGISTERING)
+
+
+def _an_hour_each(delivery: Delivery) -> int:
+    return max(delivery.entered.get(State.REGISTERING, 0), delivery.entered.get(State.VERIFYING, 0)) + pace.GRACE
+
+
+BY_SNAPSHOTS = CopyMethod(
+    whole=False,
+    reads_source=lambda _delivery: False,
+    copied_at=_registering_since,
+    image_deadline=_an_hour_each,
+    intended=_intended,
+    denied=lambda delivery, nonce: forget(delivery, nonce).with_request(intended_at=None),
+    may_come_true=lambda delivery, _refused, _now: delivery.tries < MAX_TRIES,
+    missing=lambda delivery, now: again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None),
+    failed=lambda delivery, seen, now: fail(delivery, now, _image_failed(delivery, seen)),
+)
+
+
+# --- CopyImage: it reads the source until its AMI is available, and may fail late ------------------------------------
+
+
+def _reads_source(delivery: Delivery) -> bool:
+    running = delivery.state in (State.REGISTERING, State.VERIFYING) and not delivery.adopted
+    return running and delivery.available_at is None
+
+
+def _copies_and_tagging(delivery: Delivery) -> int:
+    if State.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
+        return _an_hour_each(delivery)
+    tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
+    return max(delivery.copies_end, tagging)
+
+
+def _whole_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
+    token = delivery.request.token  # the same AMI once more: its nonce stands
+    fresh = _intended(delivery, "" if token else nonce, now)
+    return fresh.with_request(whole_intended_at=now, token=token or nonce)
+
+
+def _whole_may_come_true(delivery: Delivery, refused: ev.Refused, now: int) -> bool:
+    if refused.fault.code == NAME_NOT_FREE:
+        return delivery.tries < MAX_TRIES
+    return now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+
+
+def _whole_missing(delivery: Delivery, now: int) -> Delivery:
+    """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
+    since = delivery.clear_since
+    if since is None or now < since + pace.SILENCE:
+        return again(delivery, now, pace.POLLS[0], clear_since=now if since is None else since)
+    fault = Fault(
+        "copy-vanished",
+        delivery.where,
+        f"The AMI {delivery.image}, a copy of {delivery.ami}, is not there any more.",
+        "Somebody may have deregistered it; find out from CloudTrail (DeregisterImage), then tag the AMI again.",
+    )
+    return fail(delivery, now, fault)
+
+
+def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
+    """Within ten minutes it may have failed only because key or permission were not true yet: then once more."""
+    fault = _image_failed(delivery, seen)
+    if seen.state != "failed":
+        return fail(delivery, now, fault)
+    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
+    if early and late_access and not delivery.adopted and delivery.overdue is None:
+        return to(delivery.with_request(discarding=True), State.REGISTERING, now)
+    return fail(delivery, now, Fault("image-copy-failed", fault.where, fault.what, f"It is removed. {KEY_CURE}"))
+
+
+BY_IMAGE = CopyMethod(
+    whole=True,
+    reads_source=_reads_source,
+    copied_at=lambda delivery: _registering_since(delivery) if delivery.adopted else delivery.available_at,
+    image_deadline=_copies_and_tagging,
+    intended=_whole_intended,
+    denied=lambda delivery, _nonce: delivery.with_request(intended_at=None),  # the SDK may repeat it, with its token
+    may_come_true=_whole_may_come_true,
+    missing=_whole_missing,
+    failed=_whole_failed,
+)
+
+_METHODS: Mapping[str, CopyMethod] = {"snapshots": BY_SNAPSHOTS, "image": BY_IMAGE}

@@ -1,0 +1,54 @@
+"""The moves that events are made of: on to a state, once more, or towards an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from chalicelib.core.delivery.model import Copy, Delivery, State
+from chalicelib.core.faults import Fault
+
+
+def to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
+    """Enter a state, with its counts of tries and looks at zero."""
+    entered = {**delivery.entered, state: delivery.entered.get(state, now)}
+    fresh: dict[str, Any] = {
+        "state": state,
+        "entered": entered,
+        "tries": 0,
+        "next_try": now,
+        "clear_since": None,
+        "shares_at": 0,
+    }
+    if state is not delivery.state:
+        fresh |= {"overdue": None, "overdue_at": 0, "blocked": None}
+    return replace(delivery, **{**fresh, **changes})
+
+
+def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
+    """Count one more try of the present step; the next one is made after ``wait`` seconds."""
+    return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
+
+
+def end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
+    """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
+    asked = delivery.request.intended_at or delivery.request.discarded
+    made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
+    changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
+    if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
+        left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
+        return to(left, State.TIDYING, now, **changes)
+    if made:
+        return to(delivery, State.STOPPING, now, **changes)
+    return to(delivery.with_cleanup(done=True), State.TIDYING, now, **changes)
+
+
+def fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
+    """Turn towards ``failed``."""
+    return end(delivery, State.FAILED, faults, now)
+
+
+def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:
+    """Change each copy."""
+    return replace(delivery, copies=tuple(change(copy) for copy in delivery.copies))

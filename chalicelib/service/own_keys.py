@@ -1,0 +1,37 @@
+"""Grants on a target's own key for its service-linked roles: all AMIs that were delivered there need the same ones.
+
+One delivered AMI's holding keeps such a grant. One holding for each would let the share's item grow with every AMI,
+past the 400 KB that DynamoDB takes: after some two thousand of them none could be delivered there any more.
+"""
+
+from __future__ import annotations
+
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.share import Holding
+from chalicelib.core.share import State as ShareState
+from chalicelib.ports import Ledger, Records
+from chalicelib.service.codecs import DELIVERIES, peek
+
+LOOKS = 8
+"""At so many others at most, of those who hold the same grant; if none of them is delivered, one more holding stays."""
+
+
+def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> None:
+    """Release what a delivery that is about to be delivered holds on its target's key, where another keeps it open.
+
+    The other must be on record as delivered, and so has gone past this step: no two leave it to each other.
+    """
+    for share in (one for one in delivery.shares if addresses.at_home(one.resource)):
+        found = (one for one in ledger.shares(share.resource) if one.holder_key == share.holder)
+        for entry in (one for one in found if one.state is ShareState.OPEN):
+            mine = [holding for holding in entry.holdings if holding.delivery == delivery.id]
+            others = sorted(entry.holdings.difference(mine), key=str)
+            if any(_is_delivered(records, other) for other in others[:LOOKS]):
+                for holding in mine:
+                    ledger.release(share.resource, share.holder, holding)
+
+
+def _is_delivered(records: Records, holding: Holding) -> bool:
+    found = peek(records, addresses.delivery(holding.delivery), DELIVERIES) if holding.stands else None
+    return found is not None and found.state is State.DELIVERED

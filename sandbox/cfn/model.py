@@ -1,0 +1,29 @@
+"""What a deployment makes: a stack and its resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class TemplateError(Exception):
+    """A template or its parameters cannot be deployed; the text lists every problem found."""
+
+
+@dataclass(slots=True)
+class Made:
+    """What became of a resource: what Ref gives, and what GetAtt gives."""
+
+    ref: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stack:
+    """A stack that is up."""
+
+    name: str
+    account: str
+    region: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, Made] = field(default_factory=dict)

@@ -1,0 +1,62 @@
+"""The state machine of an inventory: every pair of state and event, and that whatever is asked for has a date."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from chalicelib.core import inventory
+from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import LOOK, REMOVE, Inventory, State
+
+NOW = 1_800_000_000
+FAULT = Fault("denied", "there", "It was refused.", "Allow it.")
+EVENTS = (
+    inventory.LookAsked("one"),
+    inventory.RemovalsAsked("one"),
+    inventory.PageListed("next", found=True),
+    inventory.PageListed("", found=False),
+    inventory.PageRefused(FAULT),
+    inventory.PageRefused(FAULT, again=True),
+    inventory.CursorStale(FAULT),
+    inventory.RemovalsTried(1, over=False, last=True),
+    inventory.RemovalsTried(1, over=True, last=False),
+    inventory.RemovalsTried(1, over=True, last=True),
+)
+
+
+def an_inventory(state: State, *, both: bool = False) -> Inventory:
+    """One in a state, with what was asked for; ``both``: a look and removals."""
+    looks, removes = state is State.LISTING, state is State.REMOVING or (both and state is State.LISTING)
+    hints = {**({LOOK: "one"} if looks else {}), **({REMOVE: "one"} if removes else {})}
+    asked = {"looking": "one" if looks else "", "removing": "one" if removes else ""}
+    return Inventory("222222222222", "us-east-1", hints=hints, **asked)
+
+
+@pytest.mark.parametrize(("state", "event", "both"), list(product(State, EVENTS, (False, True))))
+def test_every_pair_of_state_and_event_follows_the_table(state, event, both):
+    """An event leads where the table says, or is illegal; what is still asked for is due."""
+    before = an_inventory(state, both=both)
+    allowed = inventory.TRANSITIONS[state].get(type(event))
+    if allowed is None:
+        with pytest.raises(IllegalEvent, match=state.value):
+            inventory.evolve(before, event, NOW)
+        return
+
+    after = inventory.evolve(before, event, NOW)
+
+    assert after.state in allowed
+    assert (after.due_at is not None) == bool(after.to_look or after.to_remove)
+
+
+def test_what_is_asked_for_is_begun_once_and_is_due():
+    """Both at once: the look comes first, and a worker that dies right after is followed by the sweep."""
+    record = Inventory("222222222222", "us-east-1", hints={LOOK: "one", REMOVE: "one"})
+
+    for event in inventory.due_events(record, NOW):
+        record = inventory.evolve(record, event, NOW)
+
+    assert inventory.due_events(record, NOW) == ()
+    assert (inventory.outstanding(record, NOW), record.due_at) == ((inventory.ListPage(),), NOW)
