@@ -81,7 +81,7 @@ def test_generated_pages_say_so(name):
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     line = re.search(rf"^\| \[.*\]\({re.escape(name.removeprefix('docs/'))}\) \| .*$", index, re.MULTILINE)
 
-    assert "\n*This page is generated from " in (ROOT / name).read_text(encoding="utf-8")
+    assert "This page is generated from " in (ROOT / name).read_text(encoding="utf-8")
     assert line
     assert line[0].endswith("(*generated*) |")
 
