@@ -18,7 +18,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ACCEPTED
 from chalicelib.core.faults import Fault
-from chalicelib.ports import never
+from chalicelib.ports import MadeDue
 
 TRIGGER = "promote"
 AGAIN = ("failed", "cancelled")
@@ -79,7 +79,8 @@ def _nudge(connection: Connection, ami: str, accounts: str) -> bool:
     """Leave a note on the AMI's record, if there is one: it looks at its tag within a minute, as at a new event."""
     records = DynamoRecords(Table(connection.dynamodb, connection.table))
     with connection.telling("leaving a note on the record (the tag is written all the same)"):
-        return records.note(addresses.promotion(ami), {"retry": f"{time.time_ns()}:{accounts}"}, int(time.time())).found
+        wish = {"retry": f"{time.time_ns()}:{accounts}"}
+        return records.make_due(addresses.promotion(ami), int(time.time()), wish) is not MadeDue.NONE
 
 
 def _retry(connection: Connection, ami: str, account: str, accepted: str) -> Report:
@@ -120,7 +121,7 @@ def _accept(connection: Connection, keys: list[addresses.Key], image: str) -> No
     records = DynamoRecords(Table(connection.dynamodb, connection.table))
     with connection.telling(f"accepting {image}"):
         for key in keys:
-            records.note(key, {ACCEPTED: image}, int(time.time()), leads_on=never)
+            records.note(key, {ACCEPTED: image}, int(time.time()))
 
 
 def _unpark(connection: Connection, keys: list[addresses.Key]) -> list[addresses.Key]:

@@ -89,7 +89,7 @@ class Drain:
             for (pk, _), delivery in view.running.items():
                 if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
-                    self._records.note(Key(pk), {"cancel": f"{episode}:{WHY}"}, int(self._clock()))
+                    self._records.make_due(Key(pk), int(self._clock()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
 
     def wait(self, view: View, *, delete_copies: bool, limit: int | None) -> View:

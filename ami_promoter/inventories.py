@@ -75,7 +75,7 @@ class Inventories:
         body = codec.encode(record)
         body.pop("hints")
         self._records.create(Write(record.key, record.state.value, body, now), now)
-        self._records.note(record.key, {LOOK: run}, now)
+        self._records.make_due(record.key, now, {LOOK: run})
 
     def _answers(self, places: Iterable[Place], run: str) -> dict[Place, Target]:
         """Read the answers that have come since."""

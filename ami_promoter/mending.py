@@ -74,7 +74,7 @@ class Mender:
         now = int(time.time())
         if pk.startswith("resource#"):
             self._records.create(Write(Key(pk), "open", {"resource": pk}, now), now)
-        self._records.note(Key(pk), {"reconcile": self._run}, now)
+        self._records.make_due(Key(pk), now)
 
     def _share(self, resource: str, holder_key: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
@@ -148,7 +148,7 @@ class Mender:
         if goes_on or not alive(record, holding.episode):
             self._ledger.release(resource, holder_key, holding)
         else:
-            self._records.note(key, {"cancel": f"{holding.episode}:reconcile"}, int(time.time()))
+            self._records.make_due(key, int(time.time()), {"cancel": f"{holding.episode}:reconcile"})
 
     def _end_child(self, ami: str, delivery: str) -> str:
         child = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
@@ -159,7 +159,7 @@ class Mender:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
         self._children.end(ami, replace(child, state=state, image=image))
-        self._records.note(addresses.promotion(ami), {"ended": f"reconcile:{self._run}"}, int(time.time()))
+        self._records.make_due(addresses.promotion(ami), int(time.time()), {"ended": f"reconcile:{self._run}"})
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
@@ -191,7 +191,7 @@ class Mender:
             body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in part])
             item = {"kind": "order", "slices": len(slices), "body": body}
             self._records.put(addresses.inventory_order(key, self._run, number), item)
-        self._records.note(key, {REMOVE: self._run}, int(time.time()))
+        self._records.make_due(key, int(time.time()), {REMOVE: self._run})
 
     def _answers(self, place: Place, ordered: int) -> dict[str, str]:
         """Read what became of copies so far."""

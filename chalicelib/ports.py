@@ -5,8 +5,10 @@ What they raise stands in ``core/errors.py``; what is not there is raised as bot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from chalicelib.core.addresses import Key
@@ -28,6 +30,9 @@ from chalicelib.core.wakes import Wake
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A record as it was read: its JSON body, its version, and the notes left on it since."""
@@ -35,11 +40,11 @@ class Stored:
     key: Key
     body: Mapping[str, Any]
     version: int
-    notes: int
+    """Every write counts it up, also one that only makes the record due."""
     hints: Mapping[str, str] = field(default_factory=dict)
     parked: str = ""
-    astir: bool = False
-    """It stands in the index of what is due."""
+    scheduled: int | None = None
+    """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +60,6 @@ class Due:
     """Its deadline; 0: none."""
 
 
-LeadsOn = Callable[[Stored], bool]
-"""Asked of a record as it is right after a note, with the hints of everybody who came before."""
-
-
-def always(_record: Stored) -> bool:
-    """Every note is worth a ring."""
-    return True
-
-
-def never(_record: Stored) -> bool:
-    """The note is for later."""
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class Write:
     """A record as it shall be."""
@@ -81,14 +72,15 @@ class Write:
     """Never let the sweep's growing steps pass this moment (epoch seconds)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """What became of a note."""
+class MadeDue(StrEnum):
+    """What became of a record that was to be made due."""
 
-    found: bool
-    """There is such a record."""
-    ring: bool
-    """It is to be rung, and nobody has rung for it yet."""
+    SEND = "send"
+    """It is due; a wake is to be sent, as none is on its way."""
+    SENT = "sent"
+    """It is due, and a wake is on its way."""
+    NONE = "none"
+    """There is no such record, or it was set aside."""
 
 
 Extras = Sequence[tuple[Key, Mapping[str, Any]]]
@@ -126,7 +118,7 @@ class Records(Protocol):
         now: int,
         also: Extras = (),
     ) -> bool:
-        """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
+        """Write record, history and what belongs with them, all or nothing, if nobody else has written meanwhile."""
         ...
 
     def replace(self, write: Write, now: int) -> None:
@@ -141,21 +133,20 @@ class Records(Protocol):
         """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
         ...
 
-    def note(
-        self,
-        key: Key,
-        hints: Mapping[str, str],
-        now: int,
-        *,
-        newer: bool = False,
-        leads_on: LeadsOn = always,
-        due: int | None = None,
-    ) -> Noted:
-        """Leave hints on a record, and make it due within a minute, as the ring that follows may be lost.
+    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+        """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
-        ``newer``: only if each hint is greater than the one there. ``leads_on``: whether the record, with all its
-        hints, is worth a ring now; where it is not, a record that is due keeps its date, and one at rest is due at
-        ``due`` (epoch seconds; now, if not given).
+        So whoever works on it just now cannot write what it found before: it looks once more. ``hints``: what a person
+        asks of it.
+        """
+        ...
+
+    def note(
+        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
+        """Leave hints for later: a record that is due keeps its date, and one at rest is due at ``due`` (or now).
+
+        ``newer``: only if each hint is greater than the one there. False: there is no such record.
         """
         ...
 

@@ -14,10 +14,10 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import SlotLease
-from chalicelib.core.errors import LostRace, ParkRecord, Unreadable
+from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.share import Holding, Purpose, Share, archived
-from chalicelib.ports import Due, LeadsOn, Noted, StandingHolding, Stored, Write, always
+from chalicelib.ports import NOTHING, Due, MadeDue, StandingHolding, Stored, Write
 
 KEPT = KEEP_HISTORY_DAYS * DAY
 
@@ -29,7 +29,6 @@ class Item:
     state: str
     body: Mapping[str, Any]
     version: int = 1
-    notes: int = 0
     hints: dict[str, str] = field(default_factory=dict)
     due_at: int | None = None
     ring_at: int | None = None
@@ -112,9 +111,7 @@ class MemoryRecords:
             return None
         if item.damaged:
             raise Unreadable(f"{key} is damaged.")
-        return Stored(
-            key, item.body, item.version, item.notes, dict(item.hints), item.parked, astir=item.ring_at is not None
-        )
+        return Stored(key, item.body, item.version, dict(item.hints), item.parked, scheduled=item.ring_at)
 
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
@@ -148,7 +145,7 @@ class MemoryRecords:
         also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
     ) -> bool:
         item = self.records.get(after.key)
-        if item is None or (item.version, item.notes) != (before.version, before.notes):
+        if item is None or item.version != before.version:
             return False
         item.state, item.body, item.version = after.state, after.body, item.version + 1
         item.due_at, item.latest = after.due_at, after.latest
@@ -174,36 +171,28 @@ class MemoryRecords:
         self._alarm(key, now)
         return True
 
+    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+        item = self.records.get(key)
+        if item is None or not self.note(key, hints, now) or item.parked:
+            return MadeDue.NONE
+        if not self.mark_rung(key, now):
+            return MadeDue.SENT
+        at = item.ring_at or now
+        self._alarm(key, at if now - pace.RING_LOST <= at <= now + pace.RING_LOST else now + pace.RING_LOST)
+        return MadeDue.SEND
+
     def note(
-        self,
-        key: Key,
-        hints: Mapping[str, str],
-        now: int,
-        *,
-        newer: bool = False,
-        leads_on: LeadsOn = always,
-        due: int | None = None,
-    ) -> Noted:
+        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
         item = self.records.get(key)
         stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())
         if item is None or item.parked or stale:
-            return Noted(found=item is not None, ring=False)
+            return item is not None
         item.hints.update(hints)
-        item.notes += 1
-        at = (now if due is None else due) if item.ring_at is None else item.ring_at
-        item.ring_at = at
-        ring = self._leads_on(key, leads_on) and self.mark_rung(key, now)
-        soon = ring and not now - pace.RING_LOST <= at <= now + pace.RING_LOST
-        self._alarm(key, now + pace.RING_LOST if soon else at)
-        return Noted(found=True, ring=ring)
-
-    def _leads_on(self, key: Key, leads_on: LeadsOn) -> bool:
-        """One that cannot be read is rung, so that its lane parks it."""
-        try:
-            stored = self.read(key)
-            return stored is not None and leads_on(stored)
-        except ParkRecord:
-            return True
+        item.version += 1
+        if item.ring_at is None:
+            self._alarm(key, now if due is None else due)
+        return True
 
     def mark_rung(self, key: Key, now: int) -> bool:
         item = self.records.get(key)

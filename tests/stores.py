@@ -32,7 +32,7 @@ class Seen:
     parked: str
 
     @property
-    def astir(self) -> bool:
+    def scheduled(self) -> bool:
         """Whether the sweep will find it."""
         return self.ring_at is not None
 

@@ -70,7 +70,7 @@ class CopyQuotas:
         in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
         next_look = copy_quota.next_look(leases.values(), now)
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
-        if after == quota and not stored.astir:
+        if after == quota and stored.scheduled is None:
             return True
         return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
 

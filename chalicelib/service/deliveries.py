@@ -40,7 +40,7 @@ from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
 
 CALLS_A_SHARE = 6
-"""To hold or release one: its item, its link, and a note and a message for its resource."""
+"""To hold or release one: its item, its link, and a write and a message that wake its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class DeliveryExecutor:
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
-            self._bell.note_or_create(write, {}, cause)
+            self._bell.wake_or_create(write, cause)
         return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
     def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
@@ -285,7 +285,7 @@ class DeliveryExecutor:
         key = Key(share.resource)
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
         write = Write(key, "open", {"resource": share.resource}, self._clock())
-        self._bell.note_or_create(write, {"holders": cause}, cause)
+        self._bell.wake_or_create(write, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
@@ -369,7 +369,7 @@ class DeliveryExecutor:
         )
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}:{child.state}"
-            self._bell.note(addresses.promotion(delivery.ami), {"ended": cause}, cause)
+            self._bell.wake(addresses.promotion(delivery.ami), cause, {"ended": cause})
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._bell, self._ports.children, delivery, self._clock)
         return ev.OutcomeTold()

@@ -169,7 +169,7 @@ class GrantAudit:
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)
         cause = f"ghost:{grant.id}:{self._clock()}"
         write = Write(Key(resource), "open", {"resource": resource}, self._clock())
-        self._bell.note_or_create(write, {"ghost": cause}, cause)
+        self._bell.wake_or_create(write, cause)
 
     def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report what an account has made that once held a share here and holds none any longer."""

@@ -56,4 +56,4 @@ def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> No
             return
         if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id:
             cause = f"hub-copy:{delivery.id}:{delivery.episode}"
-            bell.note(addresses.delivery(child.delivery), {"hub-copy": cause}, cause)
+            bell.wake(addresses.delivery(child.delivery), cause, {"hub-copy": cause})

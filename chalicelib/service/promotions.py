@@ -305,7 +305,7 @@ class PromotionExecutor:
             if upto and not budget.allows(CALLS_OF_STEP):
                 return ev.OthersCancelled(upto)
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
-            self._bell.note(addresses.delivery(child.delivery), {"cancel": f"{child.episode}:{cause}"}, cause)
+            self._bell.wake(addresses.delivery(child.delivery), cause, {"cancel": f"{child.episode}:{cause}"})
             upto = child.delivery
         return ev.OthersCancelled()
 

@@ -10,7 +10,7 @@ import re
 from chalicelib.core.addresses import Key
 from chalicelib.core.promotion import evolving
 from chalicelib.core.wakes import Reason
-from chalicelib.ports import Records, never
+from chalicelib.ports import Records
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import PROMOTIONS
 
@@ -34,10 +34,10 @@ class Reasons:
         """
         newer = reason.name in ("tag", "untag")
         hints = {"tag" if newer else reason.name: reason.value}
-        noted = self._records.note(key, hints, self._clock(), newer=newer, leads_on=never)
+        found = self._records.note(key, hints, self._clock(), newer=newer)
         named = PROMOTION.match(key.pk)
-        if noted.found or reason.name != "tag" or named is None:
+        if found or reason.name != "tag" or named is None:
             return
         record = evolving.started(named[1], self._hub, self._region, self._clock())
         self._records.create(PROMOTIONS.encode(record), self._clock())
-        self._records.note(key, hints, self._clock(), newer=newer, leads_on=never)
+        self._records.note(key, hints, self._clock(), newer=newer)

@@ -150,7 +150,7 @@ class Runner(Generic[R, C, E]):
             record = self._machine.evolve(record, event, self._clock())
         commands = self._machine.outstanding(record, self._clock())
         intended = self._machine.record_intent(record, commands, self._clock())
-        if intended != read or (stored.astir and intended.due_at is None):
+        if intended != read or _too_early(stored.scheduled, intended.due_at):
             written = self._write(stored, intended, events, self._codec.intent_items(intended, commands))
             if written is None:
                 return self._records.read(stored.key)
@@ -203,7 +203,12 @@ class Runner(Generic[R, C, E]):
         write = self._codec.encode(after)
         if not self._records.save(before, write, [_short(event) for event in events], self._clock(), items):
             return None
-        return replace(before, body=write.body, version=before.version + 1, astir=write.due_at is not None)
+        return replace(before, body=write.body, version=before.version + 1, scheduled=write.due_at)
+
+
+def _too_early(scheduled: int | None, due_at: int | None) -> bool:
+    """Whether the sweep would wake a record before it is due: somebody made it so, and was answered."""
+    return scheduled is not None and (due_at is None or scheduled < due_at)
 
 
 def _short(event: object) -> str:

@@ -5,9 +5,9 @@ allows. What is to be closed comes first, so that revoking never waits for openi
 their shares stand, when they are woken and when they are due; so a wake that is lost, or that there is no time for,
 costs them one poll.
 
-The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then notes the resource's
-record, so the record's conditional write fails and another pass reads them anew. All work is done in slices: time is
-asked for before each call, results are written after each slice, and the next run goes on where this one stopped.
+The shares are read once in a pass. Who comes or goes meanwhile writes the ledger first and then makes the resource's
+record due, so the record's conditional write fails and another pass reads them anew. All work is done in slices: time
+is asked for before each call, results are written after each slice, and the next run goes on where this one stopped.
 """
 
 from __future__ import annotations

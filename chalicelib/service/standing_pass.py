@@ -28,7 +28,7 @@ from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
 
 CALLS = 6
-"""To end one holding: two notes and messages, its release, and a look at its delivery."""
+"""To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
 DAY = 24 * pace.HOUR
 
 
@@ -113,11 +113,11 @@ class StandingPass:
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // pace.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
-        self._bell.note(addresses.delivery(held.delivery), {"cancel": wish}, cause)
+        self._bell.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.holder_key, held)
         resource = Key(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
-        self._bell.note_or_create(write, {"holders": f"{held.delivery}:{cause}"}, f"{held.delivery}:{cause}")
+        self._bell.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_child(ami, held.delivery)
 

@@ -104,13 +104,13 @@ class TagPass:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
-                self._bell.note(key, {"generation": generation}, f"generation:{generation}:{minute}")
+                self._bell.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
             case Move.FORGET:
                 self._records.forget(addresses.head(ami), {"kind": "head"})
 
     def _look(self, key: Key, value: str) -> None:
         minute = self._clock() // 60
-        self._bell.note(key, {"seen": f"{minute}:{value}"}, f"discovered:{minute}")
+        self._bell.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
         """Put promotions that nobody has looked at yet, and wake them. Of one that is there the head was lost."""
@@ -118,7 +118,7 @@ class TagPass:
         values = {addresses.promotion(one.ami): one.value for one in some}
         new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
         there = self._create(new, values)
-        self._bell.ring_new([record.key for record in new if record.key not in there], f"discovered:{now // 60}")
+        self._bell.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         in_slices(sorted(there, key=str), 1, budget, lambda one: self._look(one[0], values[one[0]]), calls=CALLS)
 
     def _create(self, new: Sequence[Promotion], values: Mapping[Key, str]) -> Collection[Key]:

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.addresses import Key, copy_lookups, history, lookup
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.ports import Due, Stored, Write, never
+from chalicelib.ports import Due, MadeDue, Write
 
 NOW = 1_800_000_000
 KEY = Key("delivery#0123")
@@ -98,11 +98,18 @@ def test_a_write_on_an_old_version_is_refused(store):
 
 
 @pytest.mark.parametrize("happened", [[], ["something"]])
-def test_a_write_never_hides_a_note_that_came_meanwhile(store, happened):
-    """A hint that arrives between reading and writing makes the write fail, so that it is heard."""
+@pytest.mark.parametrize("come", ["note", "make due"])
+def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
+    """A hint that arrives between reading and writing makes the write fail, so that it is heard; so does a wake."""
     store.records.create(write(), NOW)
     read = store.records.read(KEY)
-    store.records.note(KEY, {"cancel": "1:tag"}, NOW)
+    if come == "note":
+        store.records.note(KEY, {"cancel": "1:tag"}, NOW)
+    else:
+        store.records.make_due(KEY, NOW)
+        assert not store.records.save(read, write("delivered", None), happened, NOW)
+        read = store.records.read(KEY)
+        store.records.make_due(KEY, NOW, {"cancel": "1:tag"})
 
     assert not store.records.save(read, write("delivered", None), happened, NOW)
     again = store.records.read(KEY)
@@ -125,57 +132,46 @@ def test_what_belongs_together_is_written_together(store):
     assert [item["delivery"] for _, item in store.records.list(partition, "delivery#")] == ["0123"]
 
 
-def test_a_note_rings_once_until_it_is_taken_up(store):
-    """Rings do not pile up: one until the record is begun, and one more after a minute, as the first may be lost."""
+def test_a_wake_is_sent_once_until_it_is_taken_up(store):
+    """They do not pile up: one until the record is begun, and one more after a minute, as the first may be lost."""
     store.records.create(write(), NOW)
 
-    assert store.records.note(KEY, {"a": "1"}, NOW).ring
-    assert not store.records.note(KEY, {"a": "2"}, NOW + 59).ring
-    assert store.records.note(KEY, {"a": "3"}, NOW + 60).ring
+    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
+    assert store.records.make_due(KEY, NOW + 59) is MadeDue.SENT
+    assert store.records.make_due(KEY, NOW + 60) is MadeDue.SEND
+    assert store.records.make_due(KEY, NOW + 61) is MadeDue.SENT
     store.records.begin(KEY)
-    assert store.records.note(KEY, {"a": "4"}, NOW + 61).ring
+    assert store.records.make_due(KEY, NOW + 62) is MadeDue.SEND
 
 
-def test_a_note_says_whether_there_is_such_a_record(store):
+def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
     """Whoever may make one asks for that."""
     store.records.create(write(), NOW)
 
-    assert store.records.note(KEY, {"a": "1"}, NOW).found
-    assert not store.records.note(Key("delivery#other"), {"a": "1"}, NOW).found
-
-
-def test_a_note_that_leads_nowhere_wakes_nobody(store):
-    """It is asked of the record with all hints that came before: the last one that is waited for rings."""
-    store.records.create(write(due=NOW + 600), NOW)
-
-    def complete(record: Stored) -> bool:
-        return {"a", "b"} <= record.hints.keys()
-
-    assert not store.records.note(KEY, {"a": "1"}, NOW, leads_on=complete).ring
-    assert due(store, NOW + 120) == []
-    assert store.records.note(KEY, {"b": "1"}, NOW, leads_on=complete).ring
-    assert due(store, NOW + 60) == [KEY]
+    assert store.records.note(KEY, {"a": "1"}, NOW)
+    assert not store.records.note(Key("delivery#other"), {"a": "1"}, NOW)
+    assert store.records.make_due(Key("delivery#other"), NOW) is MadeDue.NONE
+    assert store.records.read(Key("delivery#other")) is None
 
 
 def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
     """And leaves one that is due sooner as it is."""
     store.records.create(write(due=None), NOW)
 
-    store.records.note(KEY, {"a": "1"}, NOW, leads_on=never, due=NOW + 600)
+    store.records.note(KEY, {"a": "1"}, NOW, due=NOW + 600)
     assert due(store, NOW + 599) == []
     assert due(store, NOW + 600) == [KEY]
-    store.records.note(KEY, {"a": "2"}, NOW, leads_on=never, due=NOW + 900)
+    store.records.note(KEY, {"a": "2"}, NOW, due=NOW + 900)
     assert due(store, NOW + 600) == [KEY]
 
 
 def test_an_older_or_repeated_event_leaves_no_note(store):
     """Versions only rise."""
     store.records.create(write(), NOW)
-    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True).ring
+    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True)
 
     for version in ("000000000007", "000000000003"):
-        noted = store.records.note(KEY, {"tag": version}, NOW, newer=True)
-        assert (noted.found, noted.ring) == (True, False)
+        assert store.records.note(KEY, {"tag": version}, NOW, newer=True)
     assert store.records.read(KEY).hints["tag"] == "000000000007"
 
 
@@ -229,53 +225,54 @@ def test_a_damaged_deadline_hides_no_record(store):
     assert store.records.due(shard(KEY), NOW + 60, 10) == [Due(KEY, NOW, NOW + 60)]
 
 
-def test_a_record_at_rest_is_due_nowhere_until_somebody_notes(store):
-    """The index is sparse; and a note makes the record due, in case its ring is lost."""
+def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
+    """The index is sparse; and whoever wakes makes the record due, in case the wake is lost."""
     store.records.create(write("delivered", None), NOW)
     assert due(store, NOW + 10**6) == []
 
-    store.records.note(KEY, {"a": "1"}, NOW + 5)
+    store.records.make_due(KEY, NOW + 5)
     assert due(store, NOW + 5) == [KEY]
-    assert store.records.read(KEY).astir
+    assert store.records.read(KEY).scheduled == NOW + 5
 
 
-def test_a_note_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
+def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
     """An open share is due in a day; a holder that leaves must not wait so long because one ring was lost."""
     store.records.create(write("open", NOW + 90_000), NOW)
-    assert store.records.note(KEY, {"holders": "d1"}, NOW).ring
+    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
 
     assert due(store, NOW + 59) == []
     assert due(store, NOW + 60) == [KEY]
 
 
-def test_a_note_on_what_has_long_been_due_is_looked_at_within_a_minute(store):
+def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
     """It is woken by steps of a quarter of an hour by then, and one wake that is lost must not wait for the next."""
     store.records.create(write("open", NOW), NOW)
-    assert store.records.note(KEY, {"holders": "d1"}, NOW + 7200).ring
+    assert store.records.make_due(KEY, NOW + 7200) is MadeDue.SEND
 
     assert [one.ring_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7260]
 
 
-def test_a_note_does_not_put_off_what_is_due_sooner(store):
+def test_a_wake_does_not_put_off_what_is_due_sooner(store):
     """It only ever makes a record due earlier."""
     store.records.create(write("copying", NOW + 30), NOW)
-    store.records.note(KEY, {"look": "1"}, NOW)
+    store.records.make_due(KEY, NOW)
 
     assert due(store, NOW + 30) == [KEY]
 
 
 def test_a_parked_record_is_out_of_the_way(store):
-    """Not due, and no note rings it; a person finds it."""
+    """Not due, and nobody wakes it; a person finds it."""
     store.records.create(write(), NOW)
     store.records.park(KEY, "IllegalEvent", NOW)
 
     assert due(store, NOW + 10**6) == []
-    assert not store.records.note(KEY, {"a": "1"}, NOW).ring
+    assert store.records.make_due(KEY, NOW) is MadeDue.NONE
+    assert due(store, NOW + 10**6) == []
     assert store.records.begin(KEY).parked == "IllegalEvent"
 
 
 def test_a_parked_record_goes_on_when_it_is_told_to(store):
-    """Due at once, its notes and its version as they were; one that is not parked is left alone."""
+    """Due at once, its hints and its version as they were; one that is not parked is left alone."""
     store.records.create(write(due=None), NOW)
     assert not store.records.unpark(KEY, NOW)
     assert due(store, NOW + 10**6) == []
@@ -285,7 +282,7 @@ def test_a_parked_record_goes_on_when_it_is_told_to(store):
     assert store.records.unpark(KEY, NOW + 5)
     assert due(store, NOW + 5) == [KEY]
     found = store.records.read(KEY)
-    assert (found.parked, found.hints, found.version) == ("", {"a": "1"}, 1)
+    assert (found.parked, found.hints, found.version) == ("", {"a": "1"}, 2)
     assert not store.records.unpark(Key("delivery#other"), NOW)
 
 

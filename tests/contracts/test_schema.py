@@ -63,7 +63,7 @@ def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
     with pytest.raises(why, match=r"schema \d"):
         records.begin(DELIVERY)
     assert issubclass(why, ParkRecord)
-    assert records.note(DELIVERY, {"cancel": "1:x"}, NOW).found
+    assert records.note(DELIVERY, {"cancel": "1:x"}, NOW)
     assert body_of(table, DELIVERY) == {"ami": AMI}
 
 

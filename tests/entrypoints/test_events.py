@@ -123,11 +123,11 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
     """AWS delivers at least once and in any order; the version of the tag set tells. Each makes the worker look."""
     scene.events.tag_change(tag_event())
     scene.records.begin(addresses.promotion(AMI))
-    notes = scene.records.records[addresses.promotion(AMI)].notes
+    before = scene.records.records[addresses.promotion(AMI)].version
     for version in (3, 2, 1):
         scene.events.tag_change(tag_event(detail={"version": version}))
 
-    assert scene.records.records[addresses.promotion(AMI)].notes == notes
+    assert scene.records.records[addresses.promotion(AMI)].version == before
     assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
 
 
@@ -327,5 +327,5 @@ def test_a_reason_taken_twice_is_left_once(scene):
     for _ in range(2):
         take(scene, {"key": f"promotion#{AMI}", "cause": "event-1", "reason": {"tag": "000000000003"}})
 
-    assert scene.records.records[addresses.promotion(AMI)].notes == 1
+    assert scene.records.records[addresses.promotion(AMI)].version == 2
     assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}

@@ -39,7 +39,6 @@ UNREADABLE: Mapping[str, Callable[[Body], Attributes]] = {
     "the schema is text": _always(schema=REST),
     "the version is text": _always(version=REST),
     "the version is gone": _always(version=None),
-    "the count of notes is text": _always(notes=REST),
     "a hint is a number": _always(**{"in:cancel": {"N": "5"}}),
 }
 """Of any record with a state: it is parked as soon as somebody looks."""

@@ -305,7 +305,7 @@ class Laws:
             return
         rests = (PromotionState.OVER, *ENDED, State.SHARED)
         ended = record.state in rests or key.kind in ("quota", "resource")
-        assert ended or record.astir, f"law 6: {key} is {record.state}, and nothing is due"
+        assert ended or record.scheduled, f"law 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
 

@@ -149,7 +149,7 @@ class SlowResource:
         self._note()
 
     def _note(self) -> None:
-        self.stores.records.note(self.key, {"holders": str(self.now)}, self.clock())
+        self.stores.records.make_due(self.key, self.clock())
 
     def run(self, *, limit: float = LIMIT) -> None:
         """Run once, with so many seconds."""

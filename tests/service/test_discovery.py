@@ -62,7 +62,7 @@ class Counted(MemoryRecords):
     calls = 0
 
     def __getattribute__(self, name):
-        if name in ("get", "put", "read", "create", "create_all", "note", "mark_rung", "forget", "list"):
+        if name in ("get", "put", "read", "create", "create_all", "note", "make_due", "mark_rung", "forget", "list"):
             self.calls += 1
         return super().__getattribute__(name)
 

@@ -84,7 +84,7 @@ class Scene:
 
     def ask(self, **hints: str) -> None:
         """Leave a note, as the command does."""
-        self.records.note(KEY, hints, self.now)
+        self.records.make_due(KEY, self.now, hints)
 
     def order(self, run: str, *snapshots: str) -> None:
         """Order removals, in slices of two."""
@@ -123,7 +123,7 @@ def test_what_is_there_lies_beside_the_record():
     assert (seen.seen, seen.pages, seen.fault) == ("one", 2, None)
     assert scene.found(2) == ["ami-1", "snap-1", "snap-2"]
     assert scene.place.looks == 2
-    assert not scene.records.read(KEY).astir
+    assert not scene.records.read(KEY).scheduled
 
 
 class Clock:
@@ -146,7 +146,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
     scene.ask(**{LOOK: "one"})
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
-        assert scene.records.read(KEY).astir
+        assert scene.records.read(KEY).scheduled
         scene.worker.run(KEY, "test", time_left=Clock(1))
         runs += 1
         assert runs < 100
@@ -155,7 +155,7 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
 
     assert scene.found(seen.pages) == ["ami-1", *many]
     assert scene.place.looks == 22
-    assert not scene.records.read(KEY).astir
+    assert not scene.records.read(KEY).scheduled
 
 
 def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
@@ -214,7 +214,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
     assert scene.place.snapshots == many[5:]
     assert scene.results("one") == [""] * 5
-    assert not scene.records.read(KEY).astir
+    assert not scene.records.read(KEY).scheduled
 
 
 def test_a_target_that_cannot_be_seen_says_why():
@@ -231,7 +231,7 @@ def test_a_throttle_is_tried_again_and_not_for_ever():
     scene.ask(**{LOOK: "one"})
     for _ in range(TRIES - 1):
         seen = scene.run()
-        assert (seen.seen, scene.records.read(KEY).astir) == ("", True)
+        assert (seen.seen, scene.records.read(KEY).scheduled is not None) == ("", True)
         scene.now = seen.due_at
 
     assert (scene.run().fault, scene.place.looks) == (FAULT, TRIES)
@@ -277,7 +277,7 @@ def test_what_time_does_not_suffice_for_is_done_next_time():
     scene.order("one", "snap-1", "snap-2")
 
     assert scene.run(seconds=5).removed == ""
-    assert scene.records.read(KEY).astir
+    assert scene.records.read(KEY).scheduled
     assert scene.run().removed == "one"
     assert scene.results("one") == ["", ""]
 

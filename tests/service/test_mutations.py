@@ -158,7 +158,7 @@ class IgnoresVersions(MemoryRecords):
     def save(self, before, after, happened, now, also=()):
         """See the class."""
         item = self.records[before.key]
-        return super().save(replace(before, version=item.version, notes=item.notes), after, happened, now, also)
+        return super().save(replace(before, version=item.version), after, happened, now, also)
 
 
 def careless() -> Stores:

@@ -80,15 +80,12 @@ class Snapshot:
         """A delivery needs the share."""
         wanted = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, hard_close_at=NOW + 90_000)
         self.stores.ledger.hold(RESOURCE.pk, wanted, copying("d1"))
-        self._come_or_go("holds")
+        self.stores.records.make_due(RESOURCE, self.now)
 
     def release(self) -> None:
         """It needs it no longer."""
         self.stores.ledger.release(RESOURCE.pk, ACCOUNT, copying("d1"))
-        self._come_or_go("lets go")
-
-    def _come_or_go(self, what: str) -> None:
-        self.stores.records.note(RESOURCE, {"holders": f"{what} {self.now}"}, self.now)
+        self.stores.records.make_due(RESOURCE, self.now)
 
     def run(self) -> None:
         """Settle once, some time later."""

@@ -1,9 +1,9 @@
-"""State records: versioned bodies, notes by others, and the sparse index of what is due.
+"""State records: versioned bodies, hints, and the sparse index of what is due.
 
 Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
-the record's own lane; ``in:<name>`` are hints and ``notes`` their count, written by anybody; ``rung`` says that a ring
-is on its way; ``ring_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes its lane. The sweep
-itself writes on no record.
+the record's own worker. ``in:<name>`` are hints; whoever leaves one, or makes the record due, counts ``version`` up as
+well, so that a worker does not write over what it has not seen. ``rung`` says that a wake is on its way; ``ring_at``
+(with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself writes on no record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chalicelib.core import addresses, pace
 from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.schema import VERSION, check
-from chalicelib.ports import Due, Extras, LeadsOn, Noted, Stored, Write, always
+from chalicelib.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 
 _T = TypeVar("_T")
 
@@ -77,7 +77,6 @@ class DynamoRecords:
             "kind": write.key.kind,
             "schema": self._version,
             "version": 1,
-            "notes": 0,
             "created_at": now,
             "state": write.state,
             "body": json.dumps(write.body, separators=(",", ":")),
@@ -104,7 +103,6 @@ class DynamoRecords:
             ":body": json.dumps(after.body, separators=(",", ":")),
             ":next": before.version + 1,
             ":version": before.version,
-            ":notes": before.notes,
         }
         assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
         removed = []
@@ -121,7 +119,7 @@ class DynamoRecords:
         expression = "SET " + ", ".join(assigned) + (" REMOVE " + ", ".join(removed) if removed else "")
         request: dict[str, Any] = {
             "names": {"#schema": "schema", "#state": "state"},
-            "condition": "version = :version AND notes = :notes",
+            "condition": "version = :version",
         }
         if not happened and not also:
             return self._table.update(after.key, expression, given, **request) is not None
@@ -155,58 +153,71 @@ class DynamoRecords:
         )
         return freed is not None
 
+    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+        """See the port. What a wake that is lost would have done, the sweep does."""
+        marks = ["rung = if_not_exists(rung, :now)"]
+        try:
+            old = self._leave(key, hints, marks, {":now": now}, due=now)
+        except ClientError:
+            if isinstance((self._table.get(key) or {}).get("version", 0), int):
+                raise
+            return MadeDue.SEND  # its version is damaged: the wake lets its worker park it
+        if old is None:
+            return MadeDue.NONE
+        lost, soon = now - pace.RING_LOST, now + pace.RING_LOST
+        if _whole(old.get("rung")) > lost:
+            return MadeDue.SENT
+        in_time = lost <= _whole(old.get("ring_at"), now) <= soon  # long due, it is woken by long steps only
+        if in_time and "rung" not in old:
+            return MadeDue.SEND
+        marked = self._table.update(
+            key,
+            "SET rung = :now" + ("" if in_time else ", ring_at = :soon"),
+            {":now": now, ":lost": lost, **({} if in_time else {":soon": soon})},
+            condition="attribute_exists(ring_at) AND (rung = :now OR rung <= :lost)",
+        )
+        return MadeDue.SENT if marked is None else MadeDue.SEND
+
     def note(
+        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
+        """See the port."""
+        noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
+        return noted is not None or self._table.get(key) is not None
+
+    def _leave(
         self,
         key: Key,
         hints: Mapping[str, str],
-        now: int,
+        marks: Sequence[str],
+        given: Mapping[str, Any],
         *,
+        due: int,
         newer: bool = False,
-        leads_on: LeadsOn = always,
-        due: int | None = None,
-    ) -> Noted:
-        """See the port. A record at rest becomes due with the note, so that the sweep finds it if the ring is lost."""
+    ) -> dict[str, Any] | None:
+        """Leave hints and marks on a record, which is due then if it was at rest; returns it as it was before."""
         names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
-        given: dict[str, Any] = {f":h{n}": value for n, value in enumerate(hints.values())}
-        assigned = [f"#h{n} = :h{n}" for n in range(len(hints))]
+        values = {f":h{n}": value for n, value in enumerate(hints.values())}
+        assigned = [*(f"#h{n} = :h{n}" for n in range(len(hints))), *marks]
         assigned += ["ring_at = if_not_exists(ring_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
             condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
-        try:
-            old = self._table.update(
-                key,
-                "SET " + ", ".join(assigned) + " ADD notes :one",
-                {**given, ":due": now if due is None else due, ":shard": shard_of(key), ":one": 1},
-                names=names,
-                condition=condition,
-                returning="ALL_OLD",
-            )
-        except ClientError:
-            if isinstance((self._table.get(key) or {}).get("notes", 0), int):
-                raise
-            return Noted(found=True, ring=True)  # its count was damaged: the ring lets its lane park it
-        if old is None:
-            return Noted(found=self._table.get(key) is not None, ring=False)
-        if _whole(old.get("rung")) > now - pace.RING_LOST or not self._leads_on(leads_on, key, old, hints):
-            return Noted(found=True, ring=False)
-        at = old.get("ring_at", now)
-        soon = not now - pace.RING_LOST <= at <= now + pace.RING_LOST  # long due, it is woken by long steps only
-        return Noted(found=True, ring=self._mark_rung(key, now, soon=soon))
+        return self._table.update(
+            key,
+            "SET " + ", ".join(assigned) + " ADD version :one",
+            {**given, **values, ":due": due, ":shard": shard_of(key), ":one": 1},
+            names=names,
+            condition=condition,
+            returning="ALL_OLD",
+        )
 
     def mark_rung(self, key: Key, now: int) -> bool:
         """See the port."""
-        return self._mark_rung(key, now, soon=False)
-
-    def _mark_rung(self, key: Key, now: int, *, soon: bool) -> bool:
-        """``soon``: the sweep shall look in a minute, not only at the due date, as the ring may be lost."""
-        given = {":now": now, ":lost": now - pace.RING_LOST}
-        if soon:
-            given[":soon"] = now + pace.RING_LOST
         marked = self._table.update(
             key,
-            "SET rung = :now" + (", ring_at = :soon" if soon else ""),
-            given,
+            "SET rung = :now",
+            {":now": now, ":lost": now - pace.RING_LOST},
             condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
         )
         return marked is not None
@@ -265,27 +276,18 @@ class DynamoRecords:
     def _stored(self, key: Key, item: Mapping[str, Any]) -> Stored:
         """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
         if item.get("parked"):
-            return Stored(key, {}, version=0, notes=0, parked=str(item["parked"]), astir="ring_at" in item)
+            return Stored(key, {}, version=0, parked=str(item["parked"]))
         check(str(key), item.get("schema"), self._version)
         try:
             return Stored(
                 key=key,
                 body=_a(dict, json.loads(_a(str, item["body"]))),
                 version=_a(int, item["version"]),
-                notes=_a(int, item.get("notes", 0)),
                 hints={n.removeprefix(HINT): _a(str, value) for n, value in item.items() if n.startswith(HINT)},
-                astir="ring_at" in item,
+                scheduled=_whole(item["ring_at"]) if "ring_at" in item else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{key} cannot be read: {error!r}.") from error
-
-    def _leads_on(self, leads_on: LeadsOn, key: Key, old: Mapping[str, Any], hints: Mapping[str, str]) -> bool:
-        """Ask of the record as the note has left it; one that cannot be read is rung, so that its lane parks it."""
-        noted = {**old, **{HINT + name: value for name, value in hints.items()}, "notes": _whole(old.get("notes")) + 1}
-        try:
-            return leads_on(self._stored(key, noted))
-        except ParkRecord:
-            return True
 
     def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an item beside a record; its body, if it has one, must be in this version's form."""

@@ -11,7 +11,7 @@ def save(self, before, *rest):
     """Write as if the record had been read just now."""
     while True:
         now = self.read(before.key)
-        if _save(self, replace(before, version=now.version, notes=now.notes), *rest):
+        if _save(self, replace(before, version=now.version), *rest):
             return True
 
 
