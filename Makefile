@@ -62,7 +62,8 @@ docs-check: $(VENV) ## Check that the generated parts of docs/ are fresh
 	$(BIN)/python -m tools.docs --check
 
 site: $(VENV_DOCS) ## Build docs/ as a static site in build/site; fails on a broken link or anchor
-	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going \
+	@rm -rf build/site
+	@.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env \
 		--conf-dir docs --doctree-dir build/site-doctrees . build/site
 
 pytest: $(VENV) $(VENV_AWS) $(PACKAGE) ## Run the tests

@@ -51,21 +51,39 @@ def test_links_between_pages_lead_somewhere(page):
     assert broken == []
 
 
-def test_every_page_can_be_found_from_the_readme():
-    """A page that nothing links to is read by nobody."""
-    reached, todo = set(), [ROOT / "README.md"]
-    while todo:
-        page = todo.pop()
-        if page in reached or not page.exists():
-            continue
-        reached.add(page)
-        if page.is_dir():
-            todo += page.glob("*.md")
-        elif page.suffix == ".md":
-            links = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
-            todo += [(page.parent / link).resolve() for link in links if "://" not in link]
+def links(page: Path) -> set[Path]:
+    """The files to which a page's relative links lead."""
+    found = re.findall(r"\]\(([^)\s#]+)", page.read_text(encoding="utf-8"))
+    return {(page.parent / link).resolve() for link in found if "://" not in link}
 
+
+def test_every_page_is_two_clicks_from_the_index():
+    """And the README leads to the index."""
+    index = ROOT / "docs" / "index.md"
+    near = {page for page in links(index) if page.suffix == ".md"}
+    reached = {index, *near}.union(*(links(page) for page in near))
+
+    assert index in links(ROOT / "README.md")
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_pages_of_one_purpose_are_listed_by_the_index_itself():
+    """One click; the decisions have an index of their own."""
+    listed = links(ROOT / "docs" / "index.md")
+    purposes = [page for page in PAGES if page.parent.parent == ROOT / "docs" and page.parent.name != "decisions"]
+
+    assert [str(page.relative_to(ROOT)) for page in purposes if page not in listed] == []
+
+
+@pytest.mark.parametrize("name", sorted(name for name in {**docs.PAGES, **docs.RUN} if name.endswith(".md")))
+def test_generated_pages_say_so(name):
+    """In their text, and in the index."""
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    line = re.search(rf"^\| \[.*\]\({re.escape(name.removeprefix('docs/'))}\) \| .*$", index, re.MULTILINE)
+
+    assert "This page is generated from " in (ROOT / name).read_text(encoding="utf-8")
+    assert line
+    assert line[0].endswith("(*generated*) |")
 
 
 def test_the_readme_names_the_two_commands_and_they_exist():

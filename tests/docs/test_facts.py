@@ -168,3 +168,26 @@ def test_files_that_a_page_names_exist(page):
     }
 
     assert sorted(lost) == []
+
+
+def test_each_number_of_an_invariant_or_decision_that_is_cited_exists():
+    """In docs, code, tests and templates; and each invariant has its row of tests."""
+    explanation = ROOT / "docs" / "explanation"
+    invariants = re.findall(r"(?m)^## (\d+)\. ", (explanation / "invariants.md").read_text(encoding="utf-8"))
+    tested = re.findall(r"(?m)^\| \[(\d+)\]\(invariants", (explanation / "reliability.md").read_text(encoding="utf-8"))
+    known = {
+        "invariant": set(invariants),
+        "decision": {str(int(page.name[:4])) for page in (ROOT / "docs" / "decisions").glob("0*.md")},
+    }
+    folders = (".chalice", "chalicelib", "ami_promoter", "deploy", "tools", "tests", "docs")
+    cited = {
+        (kind.lower(), number)
+        for folder in folders
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in {".py", ".md", ".yaml"}
+        for kind, number in re.findall(r"(?i)\b(invariant|decision) (\d+)\b", file.read_text(encoding="utf-8"))
+    }
+
+    assert invariants == tested == [str(number) for number in range(1, len(invariants) + 1)]
+    assert len(cited) > 20
+    assert sorted((kind, number) for kind, number in cited if number not in known[kind]) == []
