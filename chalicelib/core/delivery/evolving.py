@@ -11,7 +11,17 @@ from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import permissions, proof
-from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, due_at, hindrance, late, slots_text
+from chalicelib.core.delivery.machine import (
+    QUEUE_LOOK,
+    QUEUEING,
+    TRANSITIONS,
+    WORKING,
+    begun,
+    due_at,
+    hindrance,
+    late,
+    slots_text,
+)
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -156,8 +166,10 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    if not event.copies and (overdue := _queued_out(delivery, now)):
+        return _fail(delivery, now, overdue)
     if not event.copies:
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+        return _again(delivery, now, _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
@@ -173,7 +185,7 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    wait = pace.step(pace.POLLS, delivery.slots.asks)
+    wait = _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.slots.asks))
     told = slots_text(delivery, event.wanted, event.done, event.limited_at)
     asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
@@ -188,9 +200,23 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
     """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
     leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
-    if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
+    lacks = wanting and granted <= begun(delivery)
+    if delivery.state is State.WAITING and lacks and (overdue := _queued_out(delivery, now)):
+        return _fail(leased, now, overdue)
+    if delivery.state is not State.WAITING or lacks:
         return leased
     return _to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
+
+
+def _queued_out(delivery: Delivery, now: int) -> Fault | None:
+    """Return the fault of a queue deadline after which it has been looked for long enough."""
+    return delivery.overdue if now >= delivery.overdue_at + QUEUE_LOOK else None
+
+
+def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
+    """Return a wait (seconds) that ends no later than the looks that follow a queue deadline."""
+    queued_out = delivery.overdue is not None and delivery.state in QUEUEING
+    return min(wait, max(delivery.overdue_at + QUEUE_LOOK - now, 0)) if queued_out else wait
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -557,6 +583,8 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
     if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
         return _to(delivery, State.CHECKING, now, trouble=event.fault)
+    if event.why is ev.Why.ROLE and delivery.overdue is not None and delivery.state is State.CHECKING:
+        return _fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
         return _again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
@@ -656,6 +684,8 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     begun = delivery.method == "snapshots" or delivery.request.intended_at is not None or delivery.request.discarding
     if delivery.state in WORKING and (begun or delivery.state is not State.REGISTERING):
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
+    if delivery.state in QUEUEING:
+        return replace(delivery.with_slots(next_ask=now), overdue=fault, overdue_at=now, next_try=now, tries=0)
     return _fail(delivery, now, fault)
 
 

@@ -23,14 +23,23 @@ _END = frozenset({S.STOPPING, S.TIDYING})
 WORKING = frozenset({S.COPYING, S.REGISTERING, S.VERIFYING})
 """States whose deadline acts only after a look at the target that was taken since, and shows the work unfinished."""
 
+QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
+"""States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
+
+QUEUE_LOOK = 10 * pace.MINUTE
+"""For so long after the queue deadline it is looked for a slot, or a copy of the hub's own.
+
+After an outage both come of other records, which have to look first; the copy quota looks every five minutes.
+"""
+
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
-        ev.HubCopySeen: frozenset({S.REQUESTED}),
+        ev.HubCopySeen: frozenset({S.REQUESTED}) | _END,
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.REQUESTED, S.TIDYING}),
     },
     S.CHECKING: {
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
@@ -38,14 +47,14 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.Refused: frozenset({S.CHECKING}) | _END,
         ev.ToldWaiting: frozenset({S.CHECKING}),
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.CHECKING, S.TIDYING}),
     },
     S.WAITING: {
-        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}),
-        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}),
+        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}) | _END,
+        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}) | _END,
         ev.Refused: frozenset({S.WAITING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.WAITING, S.TIDYING}),
     },
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
