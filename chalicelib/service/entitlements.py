@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import Entitlement, entitlement, launched_by
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.entitlement import Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
 from chalicelib.core.targets import Target
-from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
+from chalicelib.ports import Judgement, Records, Refusal, Source, TagRead, Targets
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek
 
@@ -57,6 +58,19 @@ class LiveEntitlements:
                 into = refused if lasting else waits
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
         return Judgement(refused, waits)
+
+    def end(self, resource: str, share: Share) -> int:
+        """See the port. The latest of its holders' counts."""
+        now, ends = self._clock(), [0]
+        for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+            _, entitled = self._ask(holding.ami)
+            if isinstance(entitled, Fault):
+                raise Refusal(Why.THROTTLED, entitled)
+            place = f"{holding.account}/{holding.region}"
+            target = entitled.targets.get(place)
+            if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
+                ends.append(end_in_force(target, now))
+        return max(ends)
 
     def _ask(self, ami: str) -> tuple[TagRead, Entitlement | Fault]:
         read = self._read(ami)

@@ -29,7 +29,6 @@ from chalicelib.service.tag_pass import DAMAGED, Heads
 
 CALLS = 6
 """To end one holding: two notes and messages, its release, and a look at its delivery."""
-DAY = 24 * pace.HOUR
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 """States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
 
@@ -79,7 +78,7 @@ class StandingPass:
             if now < _time(mark, "tag_since") + pace.ABSENCE:
                 return
             if self._close_all(ami, tag, entitled, applied.generation, budget):
-                again_at = min([now + DAY, *entitled.ends(now)])
+                again_at = min([now + pace.DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)

@@ -18,6 +18,10 @@ class ListedOnly:
     def __init__(self, targets: Targets) -> None:
         self._targets = targets
 
+    def end(self, _resource: str, _share: Share) -> int:
+        """See the port. What has an end ends."""
+        return 0
+
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port."""
         listed = self._targets.listed({s.account for s in shares})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from chalicelib.core import addresses
 from chalicelib.core.addresses import Key
+from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Organisation
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets import AppliedFile, Directory, Target
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
+from tests.service.gate import Killed
 from tests.service.hub import Hub
 from tests.service.organisation import ARN, OU, WHOLE, A, B, C, Organised
 
@@ -41,6 +44,21 @@ def pass_time(hub, seconds):
 def open_to(hub) -> set[str]:
     """Who may launch the AMI, or use its key."""
     return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
+
+
+@contextmanager
+def outage(hub, function):
+    """`act` or `settle` dies whenever it is invoked."""
+    real = hub._act
+
+    def act(message):
+        if function == ("settle" if message.key.kind == "resource" else "act"):
+            raise Killed
+        real(message)
+
+    hub._act = act
+    yield
+    hub._act = real
 
 
 def disable_key(hub):
@@ -261,6 +279,55 @@ def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
     assert set(hub.outcomes().values()) == {"withdrawn"}
     ends = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
     assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
+
+
+def move_end(hub, until):
+    """The file that is applied now gives another date; 0: none."""
+    directory = hub.cloud.directory
+    accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
+    hub.cloud.directory = replace(directory, accounts=accounts)
+
+
+@pytest.mark.parametrize("off", ["nothing", "act", "settle"])
+@pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
+def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):
+    """Told by an hour before the old date; also where a function was off around that date."""
+    hub = shared(until=START + 6 * HOUR)
+    pass_time(hub, 4 * HOUR)
+    move_end(hub, later)
+    with outage(hub, off):
+        pass_time(hub, 6 * HOUR)
+    pass_time(hub, 40 * HOUR)
+    assert open_to(hub) == {A, B}
+    assert set(hub.outcomes().values()) == {"shared"}
+    move_end(hub, START + 60 * HOUR)
+    pass_time(hub, 10 * HOUR)
+
+    assert open_to(hub) == set()
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+    told = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("off", ["nothing", "act"])
+def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
+    """The record and the ledger know the later date by which it was shared; no function needs to be told of another."""
+    hub = shared(until=START + 60 * HOUR)
+    move_end(hub, START + 6 * HOUR)
+    with outage(hub, off):
+        pass_time(hub, 6 * HOUR)
+    assert open_to(hub) == set()
+
+
+def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
+    """That is no evidence; but nothing is open without end."""
+    hub = shared(until=START + 6 * HOUR)
+    unreadable = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.cloud.applied = unreadable
+    pass_time(hub, 20 * HOUR)
+    assert open_to(hub) == {A, B}
+    pass_time(hub, 14 * HOUR)
+    assert open_to(hub) == set()
 
 
 # --- what is ignored -------------------------------------------------------------------------------------------------

@@ -561,6 +561,13 @@ def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
     return _to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
 
 
+@_apply.register
+def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
+    if event.until > now:
+        return replace(delivery, ends_at=event.until)
+    return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
+
+
 # --- trouble ---------------------------------------------------------------------------------------------------------
 
 
@@ -659,8 +666,6 @@ def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state is State.SHARED:
-        return _end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
         return _to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
     if delivery.state is State.TIDYING:

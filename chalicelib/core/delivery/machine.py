@@ -131,7 +131,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     },
     S.SHARED: {
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.EndSeen: frozenset({S.SHARED}) | _END,
     },
     S.WITHDRAWN: {},
     S.DELIVERED: {},
@@ -191,7 +191,7 @@ def deadline(delivery: Delivery) -> int | None:
         case S.TIDYING | S.PUBLISHING:
             return max(entered[delivery.state], released_from(delivery)) + pace.TIDYING_DEADLINE
         case S.SHARED:
-            return delivery.target.until or None
+            return delivery.ends_at or delivery.target.until or None
         case _:
             return None
 
@@ -234,7 +234,7 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     if opening and all(is_open(delivery, share.hint) for share in delivery.shares):
         return (ev.SharesOpened(),)  # before the deadline: it may have opened while nobody could look here
     last = deadline(delivery)
-    if last is not None and now >= last and not _past_caring(delivery):
+    if last is not None and now >= last and state is not S.SHARED and not _past_caring(delivery):
         return (ev.DeadlinePassed(),)
     if state in (S.OPENING, S.COPYING) and delivery.overdue is None:
         for share in delivery.shares:
@@ -357,6 +357,9 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
             return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
+        case S.SHARED:
+            end = deadline(delivery)
+            return (do.LookAtEnd(),) if end is not None and now >= end else ()
         case S.PUBLISHING:
             waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
