@@ -101,12 +101,12 @@ def _retry(connection: Connection, ami: str, account: str, accepted: str) -> Rep
     if account and not wanted:
         what, cure = f"it has no delivery to account {account}.", "`ami-promoter status` lists them."
         return Report(faults=(Fault("no-delivery", ami, what, cure),))
+    freed = _unpark(connection, [addresses.promotion(ami), *(addresses.delivery(c["delivery"]) for c in wanted)])
     again = [child for child in wanted if child.get("state") in AGAIN]
     if accepted:
         _accept(connection, [addresses.delivery(child["delivery"]) for child in wanted], accepted)
-    if again or promotion["_item"].get("parked"):  # before it goes on: it may have to resolve its value first
+    if again or addresses.promotion(ami) in freed:  # its value is resolved anew: its plan may be what was damaged
         _nudge(connection, ami, account)
-    freed = _unpark(connection, [addresses.promotion(ami), *(addresses.delivery(c["delivery"]) for c in wanted)])
     lines = [f"{key} was parked, and goes on." for key in freed]
     lines += [f"Account {account}: {accepted} is taken for the delivery's own."] if accepted else []
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
