@@ -137,6 +137,33 @@ def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(troubl
     assert open_to(hub) == ({A} if value else set())
 
 
+def park_delivery(hub):
+    """It waits for a person."""
+    hub.watchful = False
+    hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
+
+
+@pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
+@pytest.mark.parametrize("value", [A, None])
+def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble, value):
+    """The pass closes what was shared, and has the notice sent; one of the delivery's own, later, has the same id."""
+    hub = shared()
+    before = hub.stores.records.records[hub.delivery_key(AMI, B)].body
+    trouble(hub)
+    hub.cloud.tag(AMI, value)
+    pass_time(hub, 2 * HOUR)
+    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len(told) == 1
+    assert open_to(hub) == ({A} if value else set())
+    key = hub.delivery_key(AMI, B)
+    hub.stores.records.records[key].body = before
+    hub.stores.records.unpark(key, hub.cloud.now)
+    pass_time(hub, 2 * HOUR)
+
+    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len({one["id"] for one in told}) == 1
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 def test_whom_the_file_loses_is_withdrawn_whatever_else_is_wrong(trouble):
     """With no event: discovery sees that another file is in force."""
