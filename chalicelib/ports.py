@@ -290,6 +290,13 @@ class Entitlements(Protocol):
         """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
         ...
 
+    def end(self, resource: str, share: Share) -> int:
+        """Return until when (epoch seconds) its standing holders may keep it, as is known now; 0: no longer.
+
+        Raises Refusal where it cannot be told now.
+        """
+        ...
+
 
 class Children(Protocol):
     """A promotion's notes of its deliveries."""

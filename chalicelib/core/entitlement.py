@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.core import addresses
+from chalicelib.core import addresses, pace
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import AppliedFile, Resolution, Target
 
@@ -83,6 +83,16 @@ def of(resolution: Resolution) -> Entitlement:
 def launched_by(target: Target) -> str:
     """Return whom a launch permission for a target names: its account, or the unit (ARN) that brings it."""
     return target.unit if target.launch_permission == "group" and target.unit else target.account
+
+
+def end_in_force(target: Target, now: int) -> int:
+    """Return until when (epoch seconds) a target may keep what stands, to be asked anew by then; 0: no longer.
+
+    One without an end is asked about once a day: nothing is open without a date at which somebody looks.
+    """
+    if target.until and now >= target.until:
+        return 0
+    return min(target.until or now + pace.DAY, now + pace.DAY)
 
 
 def _standing_fits(target: Target, resource: str, holder_key: str) -> bool:

@@ -15,15 +15,15 @@ from chalicelib.core import wakes
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.wakes import Wake
 from chalicelib.ports import Records, Telemetry
-from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
 
-OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline")
+OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``act`` works on. One of these is parked when its tries are over."""
 OF_SETTLE = ("resource",)
 
@@ -55,8 +55,8 @@ class Services(Protocol):
         ...
 
     @property
-    def baseline_notice(self) -> BaselineNotice:
-        """Of the notice that a new hub sends."""
+    def own_notices(self) -> OwnNotices:
+        """Of notices that no promotion or delivery sends."""
         ...
 
     @property
@@ -120,8 +120,8 @@ class Worker:
                 services.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":
                 services.copy_quotas.run(key, time_left=time_left)
-            case "baseline":
-                services.baseline_notice.run(key)
+            case "baseline" | "withdrawal":
+                services.own_notices.run(key)
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if is_audit(key):

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import USELESS, Entitlement, entitlement, launched_by
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
+from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
@@ -66,6 +67,19 @@ class LiveEntitlements:
                 into = refused if lasting else waits
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
         return Judgement(refused, waits)
+
+    def end(self, resource: str, share: Share) -> int:
+        """See the port. The latest of its holders' counts."""
+        now, ends, applied = self._clock(), [0], self._targets.read()
+        for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+            _, entitled = self._ask(holding.ami, applied)
+            if isinstance(entitled, Fault):
+                raise Refusal(Why.THROTTLED, entitled)
+            place = f"{holding.account}/{holding.region}"
+            target = entitled.targets.get(place)
+            if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
+                ends.append(end_in_force(target, now))
+        return max(ends)
 
     def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
         read = self._read(ami)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core import addresses, share
+from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.delivery.events import Why
@@ -309,6 +309,7 @@ class ShareWorker:
 
     def _close(self, door: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
+        closing = self._not_prolonged(book, closing)
         now = self._clock()
         begun = [s for s in closing if s.state is State.CLOSING]
         begun += book.save_some(
@@ -329,6 +330,26 @@ class ShareWorker:
             results += self._in_batches(door, ours, lambda some: self._revoked(door, book.resource, some), budget)
         for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
+
+    def _not_prolonged(self, book: _Book, closing: Sequence[Share]) -> list[Share]:
+        """Keep open what stands where the file as applied now gives a later date than the one that has come.
+
+        Where that cannot be told, it is asked again for a day: an outage withdraws nothing.
+        """
+        now, prolonged = self._clock(), list[Share]()
+        for s in closing:
+            if s.state is not State.OPEN or not share.standing(s):
+                continue
+            try:
+                end = self._entitlements.end(book.resource, s)
+            except Refusal:
+                end = min(now + pace.POLLS[-1], share.first_end(s) + pace.LAST_LOOK)
+            if end > now:
+                prolonged.append(replace(s, later_end=end))
+        if prolonged:
+            book.save(prolonged, "the applied file gives it a later date, or cannot be read now")
+        names = {s.holder_key for s in prolonged}
+        return [s for s in closing if s.holder_key not in names]
 
     def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
         """Let all grants of the key be looked through, once the last share of an account there has closed.

@@ -19,11 +19,11 @@ from chalicelib.core.delivery.model import State as DeliveryState
 from chalicelib.core.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import State
+from chalicelib.core.promotion.model import Child, State
 from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import PROMOTIONS, peek
+from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
 
@@ -45,7 +45,10 @@ class StandingPorts:
 class StandingPass:
     """One pass over all AMIs that have standing shares."""
 
-    def __init__(self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry, hub: str
+    ) -> None:
+        self._hub = hub
         self._records = records
         self._ports = ports
         self._bell = bell
@@ -77,7 +80,7 @@ class StandingPass:
             if now < _time(mark, "tag_since") + pace.ABSENCE:
                 return
             if self._close_all(ami, tag, entitled, applied.generation, budget):
-                again_at = min([now + DAY, *entitled.ends(now)])
+                again_at = min([now + pace.DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
@@ -122,20 +125,25 @@ class StandingPass:
         self._mark_child(ami, held.delivery)
 
     def _mark_child(self, ami: str, delivery: str) -> None:
-        """Tell the promotion in the place of a delivery that cannot: one that is parked, or cannot be read."""
-        try:
-            stored = self._records.read(addresses.delivery(delivery))
-            if stored is not None and not stored.parked:
-                return
-        except ParkRecord:
-            pass
+        """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""
+        if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
+            return
         try:
             children = self._ports.children.all(ami)
         except ParkRecord:  # the promotion's trouble: it holds up no removal
             return
         for child in children:
             if child.delivery == delivery and child.state == DeliveryState.SHARED:
+                self._tell(ami, child)
                 self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
+
+    def _tell(self, ami: str, child: Child) -> None:
+        """Let `act` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
+        key, now = addresses.withdrawal(child.delivery, child.episode), self._clock()
+        known = {name: getattr(child, name) for name in ("delivery", "episode", "account", "region")}
+        body = {**known, "hub": self._hub, "source_image": ami}
+        self._records.create(Write(key, "open", body, now), now)
+        self._bell.ring(key, "withdrawn")
 
     def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""
