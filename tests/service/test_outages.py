@@ -154,7 +154,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
     """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
     hub = a_hub()
-    missing = Trouble("target", "check", refusal(Why.ROLE, "AccessDenied"), times=FOR_EVER)
+    missing = Trouble("target.keys", "describe", refusal(Why.ROLE, "AccessDenied"), times=FOR_EVER)
     hub.gate.troubles = [missing]
     until_state(hub, "checking", 3)
     if ends == "never":
