@@ -104,7 +104,7 @@ class LiveEntitlements:
             return entitled
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.holder_key, standing=standing):
+        if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
             return entitled.blocked.get(holding.account) or _not_now(share, holding)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")

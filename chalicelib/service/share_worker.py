@@ -328,8 +328,15 @@ class ShareWorker:
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what bears no name; whether it is gone, later looks say."""
-        door.close(resource, some)
+        """Remove what bears no name; whether it is gone, later looks say.
+
+        A refusal matters while something shows: EC2 itself takes all launch permissions of an AMI that is disabled.
+        """
+        try:
+            door.close(resource, some)
+        except Refusal as refusal:
+            if refusal.why is Why.THROTTLED or door.showing(resource, some):
+                raise
         return [share.removed(s, self._clock()) for s in some]
 
     def _looked_at(self, door: Door, resource: str, some: Sequence[Share]) -> list[Share]:

@@ -256,3 +256,41 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
     assert sorted(ran) == ["members", "standing", "tags"]
     assert "discovered" not in {name for name, _ in telemetry.told}
+
+
+def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
+    """Its record is too large, say: the others that have moved are woken with the next run, and new ones at once."""
+    records, rings = looked_once(), Rings()
+    amis = [f"ami-{number:02d}" for number in range(6)]
+    for ami in amis:
+        with_head(records, ami, replace(IN_FORCE, known=("other",)))
+    real = records.note
+
+    def note(key, *given, **named):
+        if key.pk == "promotion#ami-00":
+            raise ValueError("Item size has exceeded the maximum allowed size")
+        return real(key, *given, **named)
+
+    records.note = note
+    found = [Tagged(ami, "dev") for ami in (*amis, "ami-new")]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Item size"):
+            a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+
+    assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(rings.woken)
+
+
+def test_a_head_that_was_written_anew_is_not_forgotten():
+    """The AMI is tagged again while a pass runs that has read its head before."""
+    records, rings = looked_once(), Rings()
+    with_head(records, "ami-0a")
+    heads = read_heads(records)
+    anew = replace(IN_FORCE, moving=True)
+    records.put(addresses.head("ami-0a"), {"kind": "head", "body": json.dumps(codec.encode(anew))})
+
+    a_pass(records, rings).run([], heads, time_left=lambda: 30)
+    assert read_heads(records) == {"ami-0a": anew}
+
+    with_head(records, "ami-0a")
+    a_pass(records, rings).run([], read_heads(records), time_left=lambda: 30)
+    assert read_heads(records) == {}

@@ -217,6 +217,22 @@ def test_a_permission_is_closed_when_two_looks_miss_it():
     assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
+    """EC2 takes the launch permissions of an AMI that is disabled, and then refuses to change them."""
+    image = SlowResource(AMI)
+    image.hold(accounts(3))
+    image.run_on()
+    if not there:
+        image.permissions.there.clear()
+    disabled = refusal("aws-OperationNotPermitted")
+    image.permissions.refuses = lambda what, _shares: disabled if what == "close" else None
+    image.release(accounts(3))
+    image.run_on(20)
+
+    assert image.states() == ({State.CLOSING: 3} if there else {})
+
+
 @pytest.mark.parametrize("after", [59, 119])
 def test_what_shows_before_that_is_ours_and_goes(after):
     """A removal that did not take, an older opening that came late: it is removed again, and the time begins anew."""
