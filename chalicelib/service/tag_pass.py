@@ -169,14 +169,22 @@ class TagPass:
         )
         if not left:
             return
-        now = self._clock()
-        found = [ami for ami, head in read_heads(self._records).items() if ami in tagged and head.waits]
+        now, there = self._clock(), read_heads(self._records)
+        if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
+            return  # another run wrote just then: what is left now would be promoted as if it were tagged anew
+        found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
             notice = Write(addresses.baseline_notice(), "open", body, now)
             self._records.create(notice, now)
             self._bell.ring(notice.key, "baseline")
         self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
+
+    def _is_new(self, ami: str) -> bool:
+        try:
+            return self._records.read(addresses.promotion(ami)) is None
+        except ParkRecord:
+            return False
 
     def _leave_some(self, tagged: Sequence[Tagged]) -> None:
         now = self._clock()

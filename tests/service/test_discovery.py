@@ -294,3 +294,21 @@ def test_a_head_that_was_written_anew_is_not_forgotten():
     with_head(records, "ami-0a")
     a_pass(records, rings).run([], read_heads(records), time_left=lambda: 30)
     assert read_heads(records) == {}
+
+
+def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
+    """Two first runs at once refuse each other's transactions: nobody is promoted who was only left out."""
+    records, rings = MemoryRecords(), Rings()
+    real = records.create_all
+    refused = iter([True, True, False])
+    records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)
+    found = [Tagged("ami-0a", "dev")]
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    assert records.get(BASELINE) is None
+
+    for _ in range(2):
+        records.create_all = real
+        a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    assert records.get(BASELINE) is not None
+    assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is State.OVER
+    assert rings.woken == ["baseline#hub"]
