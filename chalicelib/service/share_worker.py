@@ -21,7 +21,7 @@ from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
-from chalicelib.ports import Door, Entitlements, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
+from chalicelib.ports import Door, Entitlements, Judgement, Ledger, LostRace, Records, Refusal, Stored, Telemetry, Write
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
@@ -38,6 +38,10 @@ ONE_BY_ONE = 10
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
+CALLS_TO_ASK = 5
+"""Who is entitled by one AMI's tag: the applied file, the membership, the AMI, its snapshots, its promotion's head."""
+FOR_ASKING = 0.6
+"""The part of the time left in which that is asked."""
 FOR_INTENTS = 0.4
 """The part of the time left in which intents are written: their results must be written, too."""
 
@@ -232,9 +236,25 @@ class ShareWorker:
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Keep back who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
+        """Keep back who may not hold it: what promotion and delivery say is not believed.
+
+        Each AMI takes questions of its own; whoever there is no time to ask for is left for the next slice.
+        """
+        judged = Judgement()
+        part, asked = budget.part(FOR_ASKING), list[Share]()
+        for number, some in enumerate(_by_amis(opening)):
+            if number and not part.allows(CALLS_TO_ASK):
+                break
+            try:
+                more = self._entitlements.judge(book.resource, some)
+            except Refusal as refusal:  # of one AMI; it says nothing of the others
+                happened = f"not opened: {refusal.fault.what}"
+                book.save_some([self._blocked(s, refusal) for s in some], happened, budget)
+                continue
+            judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
+            asked += some
+        opening = asked
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
-        judged = self._entitlements.judge(book.resource, opening)
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
         refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
         book.save_some(refused, f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}", budget)
@@ -404,6 +424,14 @@ def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
         room = min(room, alone)
     if batch:
         yield batch
+
+
+def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
+    """Put those together that are held for the same AMIs, longest waiting first."""
+    found: dict[frozenset[str], list[Share]] = {}
+    for s in shares:
+        found.setdefault(frozenset(holding.ami for holding in s.holdings), []).append(s)
+    return found.values()
 
 
 def _ignore(_result: object) -> None:
