@@ -312,3 +312,20 @@ def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_i
     assert records.get(BASELINE) is not None
     assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is State.OVER
     assert rings.woken == ["baseline#hub"]
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(239, [159, 42, 82]), (60, [60, 2, 2])])
+def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left):
+    """A new file moves every AMI, say: what is to be withdrawn does not wait for all of those."""
+    now, seen = [0], []
+
+    class Busy(One):
+        def run(self, *_found, time_left):
+            seen.append(time_left())
+            while len(seen) < 2 and time_left() > 2:
+                now[0] += 1
+
+    source = TwinSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    passes = tuple(Busy([], name) for name in ("tags", "standing", "members"))
+    Discover(MemoryRecords(), source, passes, lambda: NOW, Quiet()).run(time_left=lambda: seconds - now[0])
+    assert seen == left
