@@ -23,7 +23,6 @@ from chalicelib.service.codecs import DELIVERIES, peek
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
-NOT_NOW = "not-entitled-now"
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
@@ -56,7 +55,7 @@ class LiveEntitlements:
                 if holding.ami not in asked:
                     asked[holding.ami] = self._ask(holding.ami, applied)
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
-                if fault is not None and fault.code == NOT_NOW and holding.account in strangers:
+                if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
                     what = f"The applied targets file does not contain account {holding.account}."
                     fault = _stranger(share, what)
                 if fault is None:
@@ -118,7 +117,7 @@ class LiveEntitlements:
             return entitled
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.holder_key, standing=standing):
+        if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
             return entitled.blocked.get(holding.account) or _not_now(share, holding)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
@@ -166,4 +165,4 @@ def _stranger(share: Share, what: str) -> Fault:
 
 def _not_now(share: Share, holding: Holding) -> Fault:
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault(NOT_NOW, f"{share.resource}, {share.account}", what, CURE)
+    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)

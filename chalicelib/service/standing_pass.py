@@ -29,6 +29,8 @@ from chalicelib.service.tag_pass import DAMAGED, Heads
 
 CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
+AT_ONCE = 20
+"""Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * pace.HOUR
 
 
@@ -91,23 +93,26 @@ class StandingPass:
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, tag: str | None, entitled: Entitlement, generation: str, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read once more.
+        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read anew for it.
 
         What has changed since is compared by the next pass.
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
-        moved = tag is not None and self._ports.targets.generation() != generation  # without a tag no file counts
-        if ends and (moved or self._reads(ami) != tag):
-            return False
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
+                return False
+            if number % AT_ONCE == 0 and self._has_moved(ami, tag, generation):
                 return False
             self._end(ami, one, entitled)
         if not held:
             self._forget(ami)
         return True
+
+    def _has_moved(self, ami: str, tag: str | None, generation: str) -> bool:
+        """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing."""
+        return (tag is not None and self._ports.targets.generation() != generation) or self._reads(ami) != tag
 
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""

@@ -13,6 +13,7 @@ from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Organisation
 from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
 from tests.service.gate import Killed
@@ -460,3 +461,23 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
     pass_time(hub, 900)
 
     assert hub.stores.ledger.standing(AMI) == []
+
+
+def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
+    """Tag, file and membership are read anew for every twenty, however long a pass takes."""
+    hub = shared(tuple(str(200_000_000_001 + number) for number in range(15)))
+    hub.watchful, hub.gate.watch = False, lambda *_: None
+    standing, heads = hub._discover._standing, read_heads(hub.stores.records)
+    standing.run([], heads, time_left=lambda: 30)
+    hub.cloud.now += 60
+    source = standing._ports.source._port
+    reads, real = [], source.tag
+
+    def tag(ami):
+        reads.append(ami)
+        return replace(real(ami), value=None) if len(reads) == 1 else real(ami)
+
+    source.tag = tag
+    standing.run([], heads, time_left=lambda: 30)
+
+    assert len(hub.stores.ledger.standing(AMI)) == 2 * 15 - AT_ONCE
