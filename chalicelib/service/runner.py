@@ -89,13 +89,13 @@ class Codec(Protocol[R, C_contra, E_contra]):
         """Return the record as it is to be stored, without its hints."""
         ...
 
-    def intent_items(self, record: R, commands: Sequence[C_contra]) -> Items:
+    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
         """Return items to write together with the intents."""
-        ...
+        return ()
 
-    def result_items(self, record: R, results: Sequence[E_contra]) -> Items:
+    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Items:
         """Return items to write together with the results."""
-        ...
+        return ()
 
 
 @contextmanager
