@@ -132,7 +132,7 @@ class DynamoRecords:
             {"Put": self._table.put_request(addresses.history(after.key, before.version + 1), entry)},
         ]
         beside = [(key, {**item, **over} if item.get("kind") == "lookup" else item) for key, item in also]
-        writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
+        writes += [{"Put": self._table.put_request(key, self._with_form(item))} for key, item in beside]
         return self._table.transact(writes)
 
     def park(self, key: Key, why: str, now: int) -> None:
