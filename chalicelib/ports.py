@@ -100,15 +100,12 @@ class Records(Protocol):
 
     def begin(self, key: Key) -> Stored | None:
         """Take the record into work: clear its ``rung`` mark and read it, in one step."""
-        ...
 
     def read(self, key: Key) -> Stored | None:
         """Read it and leave it alone."""
-        ...
 
     def create(self, write: Write, now: int) -> bool:
         """Put it if it is absent. False: there was one."""
-        ...
 
     def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
         """Put records that are absent, each with its items: all or nothing, and at most 100 items.
@@ -116,7 +113,6 @@ class Records(Protocol):
         Returns the records that were there, or that somebody else wrote just then: if there are any, nothing was
         written.
         """
-        ...
 
     def save(
         self,
@@ -127,19 +123,15 @@ class Records(Protocol):
         also: Extras = (),
     ) -> bool:
         """Write record, history and what belongs with them, all or nothing, if nobody else has written or noted."""
-        ...
 
     def replace(self, write: Write, now: int) -> None:
         """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
-        ...
 
     def park(self, key: Key, why: str, now: int) -> None:
         """Set it aside for a person: out of the index of what is due."""
-        ...
 
     def unpark(self, key: Key, now: int) -> bool:
         """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
-        ...
 
     def note(
         self,
@@ -157,34 +149,27 @@ class Records(Protocol):
         hints, is worth a ring now; where it is not, a record that is due keeps its date, and one at rest is due at
         ``due`` (epoch seconds; now, if not given).
         """
-        ...
 
     def mark_rung(self, key: Key, now: int) -> bool:
         """Set the ``rung`` mark if it is absent or too old to be true. False: somebody has rung."""
-        ...
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """Write an item that is safe to write again: a look-up, a blob."""
-        ...
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         """Read such an item."""
-        ...
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
         """Read all such items of a partition."""
-        ...
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """Delete such an item, if these of its attributes are still so."""
-        ...
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
         """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.
 
         ``after``: the last one of the page before, whatever has become of it since. Eventually consistent.
         """
-        ...
 
 
 class SlotLeases(Protocol):
@@ -197,23 +182,18 @@ class SlotLeases(Protocol):
         its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
         wants no more, and then the lease is forgotten.
         """
-        ...
 
     def leases(self, quota: Key) -> Sequence[SlotLease]:
         """Read all of them."""
-        ...
 
     def lease(self, quota: Key, delivery: str) -> SlotLease | None:
         """Read a delivery's own; None where nothing is known of it."""
-        ...
 
     def grant(self, quota: Key, lease: SlotLease) -> None:
         """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
-        ...
 
     def drop(self, quota: Key, lease: SlotLease) -> None:
         """Forget one, unless its delivery has asked since it was read."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,19 +219,15 @@ class Ledger(Protocol):
 
         The link of a standing one is written before.
         """
-        ...
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
         """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery."""
-        ...
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
         """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""
-        ...
 
     def shares(self, resource: str) -> Sequence[Share]:
         """Read the shares of a resource that are open, or that somebody wants open."""
-        ...
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
         """Write the worker's side of these shares and their history. Raises LostRace.
@@ -259,19 +235,15 @@ class Ledger(Protocol):
         ``unheld``: only if those that had no holding when they were read have none now. What was ``damaged`` among
         their holdings is taken out.
         """
-        ...
 
     def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
-        ...
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
-        ...
 
     def was_open(self, resource: str, names: str = "") -> bool:
         """Whether the archive has a share of this resource whose ``holder_key`` begins with ``names``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +261,6 @@ class Entitlements(Protocol):
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
-        ...
 
 
 class Children(Protocol):
@@ -297,22 +268,18 @@ class Children(Protocol):
 
     def add(self, ami: str, child: Child) -> bool:
         """Put it, if absent or of an older episode. False: there was one."""
-        ...
 
     def end(self, ami: str, child: Child) -> bool:
         """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
 
         One that rested in ``shared`` leaves another when it is withdrawn.
         """
-        ...
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
         """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
-        ...
 
     def all(self, ami: str) -> Sequence[Child]:
         """Read them all."""
-        ...
 
 
 class Rings(Protocol):
@@ -320,14 +287,12 @@ class Rings(Protocol):
 
     def ring(self, key: Key, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""
-        ...
 
     def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
         """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
 
         Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.
         """
-        ...
 
 
 class Wakes(Protocol):
@@ -335,7 +300,6 @@ class Wakes(Protocol):
 
     def send(self, wake: Wake) -> None:
         """Send it; the same key and cause within five minutes count once."""
-        ...
 
 
 # --- AWS -------------------------------------------------------------------------------------------------------------
@@ -379,23 +343,18 @@ class Source(Protocol):
 
     def tag(self, ami: str) -> TagRead:
         """Read the AMI and its trigger tag."""
-        ...
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
         """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
-        ...
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
         """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
-        ...
 
     def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
         """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
-        ...
 
     def tagged(self) -> Sequence[Tagged]:
         """Return every AMI of the hub that bears the trigger tag, disabled ones too."""
-        ...
 
 
 class Targets(Protocol):
@@ -403,19 +362,15 @@ class Targets(Protocol):
 
     def read(self) -> AppliedFile:
         """Read the file and the membership as they are in force now, consistently."""
-        ...
 
     def generation(self) -> str:
         """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
-        ...
 
     def live(self, account: str) -> tuple[str, str] | None:
         """Role name and external id as they are now; None where the account is no longer there."""
-        ...
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions (``ami-promoter pause``)."""
-        ...
 
 
 class Applied(Targets, Protocol):
@@ -423,11 +378,9 @@ class Applied(Targets, Protocol):
 
     def organisation(self) -> Organisation | None:
         """What it says of an organisation; None where it names no unit."""
-        ...
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Every group's members: accounts and units."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,15 +399,12 @@ class OrganisationReader(Protocol):
 
     def unit(self, unit: str) -> UnitFound:
         """Find a unit."""
-        ...
 
     def page(self, step: Step) -> Page:
         """Read one page of a parent's direct children; an empty one may not be the last."""
-        ...
 
     def whereabouts(self, account: str) -> Whereabouts:
         """Say in which state an account is and where it stands; state "": not in the organisation."""
-        ...
 
 
 class MembersBook(Protocol):
@@ -462,23 +412,18 @@ class MembersBook(Protocol):
 
     def membership(self) -> Membership:
         """Read what is in force, whole. Raises Refusal where items were changed by hand."""
-        ...
 
     def publish(self, before: Membership, after: Membership) -> bool:
         """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
-        ...
 
     def book(self) -> tuple[Book, int]:
         """Read the book, and its version."""
-        ...
 
     def save(self, book: Book, version: int) -> bool:
         """Write the book if nobody else has. False: somebody has."""
-        ...
 
     def accepted(self, now: int) -> frozenset[str]:
         """Return the accounts that a person has let go within the last day."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,70 +456,54 @@ class TargetAccount(Protocol):
 
     def check(self, delivery: Delivery) -> TargetView:
         """Look at key, name, and what is ours already."""
-        ...
 
     def key_policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
         """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
-        ...
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
         """List every snapshot there that bears the delivery's tag."""
-        ...
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
         """Describe these copies; one that is not shown is not returned."""
-        ...
 
     def start_copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
         """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
-        ...
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
         """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
-        ...
 
     def copy_image(self, delivery: Delivery, image: SourceImage) -> str:
         """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
-        ...
 
     def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """Deregister the delivery's failed AMI, then delete these snapshots; what is gone is no error."""
-        ...
 
     def tag_copies(self, delivery: Delivery, image: SourceImage) -> None:
         """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
-        ...
 
     def missing_roles(self, delivery: Delivery) -> Sequence[str]:
         """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
-        ...
 
     def find_image(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
-        ...
 
     def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
         """List the AMIs there that bear the delivery's tag, whatever their names."""
-        ...
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
         """Read the new AMI whole."""
-        ...
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """EnableImageDeprecation (``at``: ISO 8601)."""
-        ...
 
     def remove(self, delivery: Delivery, images: Sequence[str], snapshots: Sequence[str]) -> Fault | None:
         """Deregister these AMIs and delete these snapshots, each apart from the others; what is gone is no error.
 
         Returns the last removal that was refused.
         """
-        ...
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
         """Delete these; one that is gone is no error."""
-        ...
 
 
 class TargetInventory(Protocol):
@@ -585,14 +514,12 @@ class TargetInventory(Protocol):
 
         ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
         """
-        ...
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
         """Delete one snapshot if it still bears this hub's tag and the delivery's, and no AMI uses it.
 
         Returns why it was not deleted; "" if it is gone.
         """
-        ...
 
 
 class Door(Protocol):
@@ -603,15 +530,12 @@ class Door(Protocol):
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
         """Return the ``holder_key`` of those of these shares whose permission shows now."""
-        ...
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
         """Open them in as few calls as AWS allows; returns a grant id for each holder_key, where there is one."""
-        ...
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """Remove them; one that is gone is no error."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -629,7 +553,6 @@ class Grants(Protocol):
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """List those of one page, from ``marker`` on ("": the first); returns them and the next marker ("": none)."""
-        ...
 
 
 class Notices(Protocol):
@@ -637,7 +560,6 @@ class Notices(Protocol):
 
     def publish(self, notice: Mapping[str, Any]) -> None:
         """Publish one notice, already complete. Raises Refusal."""
-        ...
 
 
 class Telemetry(Protocol):
@@ -645,60 +567,45 @@ class Telemetry(Protocol):
 
     def did(self, key: Key, state: str, command: object, event: object) -> None:
         """A command was carried out, with this result."""
-        ...
 
     def moved(self, key: Key, before: str, after: str, cause: str) -> None:
         """A record was written. Work that a sweep found, and no event or ring brought, is counted."""
-        ...
 
     def old_news(self, key: Key, what: str) -> None:
         """A result came to a record that somebody else had moved on meanwhile."""
-        ...
 
     def parked(self, key: Key, why: str) -> None:
         """A record was set aside for a person: an alarm."""
-        ...
 
     def mended(self, key: Key, what: str) -> None:
         """A worker put right by itself what a damaged or parked record would have held up."""
-        ...
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
         """A share opened, closed or could not be: the audit's line."""
-        ...
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
         """An account that holds no share any longer has grants of its own making on our key: an alarm."""
-        ...
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:
         """A share that is to be closed still shows after many tries: an alarm."""
-        ...
 
     def closed_blind(self, resource: str, account: str) -> None:
         """A share was closed at its hard end although somebody held it: an alarm."""
-        ...
 
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
-        ...
 
     def hindered(self, what: str, why: str) -> None:
         """Scheduled work, or a part of it, was not done this time."""
-        ...
 
     def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
         """The organisation was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
-        ...
 
     def left(self, account: str, group: str, why: str) -> None:
         """An account was taken out of a group, on this evidence."""
-        ...
 
     def discovered(self) -> None:
         """Every pass of discovery was taken, as far as there was time, and none was refused."""
-        ...
 
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
-        ...

@@ -46,7 +46,6 @@ class SnapshotDoor:
         self._where = where
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with told("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
             answer = self._sessions.own("ec2", region=region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=snapshot_of(resource), Attribute="createVolumePermission"
@@ -56,13 +55,11 @@ class SnapshotDoor:
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port."""
         with told("ModifySnapshotAttribute (add)", f"{self._where}, {snapshot_of(resource)}"):
             self._modify(resource, "add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         with told("ModifySnapshotAttribute (remove)", f"{self._where}, {snapshot_of(resource)}"), gone(*SNAPSHOT_GONE):
             self._modify(resource, "remove", shares)
 
@@ -89,7 +86,6 @@ class ImageDoor:
         self._where = where
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with told("DescribeImageAttribute", f"{self._where}, {image_of(resource)}"), gone(*IMAGE_GONE):
             answer = self._sessions.own("ec2").describe_image_attribute(
                 ImageId=image_of(resource), Attribute="launchPermission"
@@ -99,7 +95,6 @@ class ImageDoor:
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port."""
         with told("ModifyImageAttribute (add)", f"{self._where}, {image_of(resource)}"):
             self._modify(resource, "Add", shares)
         return {}
@@ -140,7 +135,6 @@ class GrantDoor:
         self._operations = list(operations)
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with told("ListGrants", self._where):
             return frozenset(share.holder_key for share in shares if any(self._grants(resource, share)))
 
@@ -196,7 +190,6 @@ class KeyGrants:
         self._where = where
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """See the port."""
         with told("ListGrants", f"{self._where}, {key_arn}"):
             kms = self._sessions.own("kms", region=region_in(key_arn))
             begin = {"Marker": marker} if marker else {}

@@ -39,7 +39,6 @@ class AwsInventory:
         self._hub = hub
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
-        """See the port."""
         where = _where(account, region)
         ec2 = self._client("look", account, region, "inventory")
         asked: dict[str, Any] = {

@@ -62,7 +62,6 @@ class PolicyDoor:
         self._where = f"account {hub} (hub), {region}"
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         document = self._unless_gone(key_of(resource))
         return frozenset(s.holder_key for s in shares if document is not None and document.shows(self._access(s)))
 
@@ -72,7 +71,6 @@ class PolicyDoor:
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         document = self._unless_gone(key_of(resource))
         if document is not None:
             self._edit(resource, document, (), shares)

@@ -28,7 +28,6 @@ class AwsTarget(WholeImages):
     """The port ``TargetAccount``. The role's name and external id are read live; all else is frozen on the delivery."""
 
     def check(self, delivery: Delivery) -> TargetView:
-        """See the port."""
         key, key_trouble = self._key(delivery)
         named, copies = self.find_image(delivery), self.find_copies(delivery)
         return TargetView(key, key_trouble, named, copies, self._keys_seen(delivery))
@@ -48,7 +47,6 @@ class AwsTarget(WholeImages):
         return read
 
     def find_copies(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """See the port."""
         with self._told("DescribeSnapshots", delivery.where):
             pages = self._client("ec2", "look", delivery).get_paginator("describe_snapshots")
             filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
@@ -69,7 +67,6 @@ class AwsTarget(WholeImages):
             )
 
     def start_copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
-        """See the port."""
         ec2 = self._client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
         tags = snapshot_tags(delivery, source, self._trigger_tag, _nonce(delivery, source.id))
         with self._told("CopySnapshot", f"{delivery.where}, {source.id}"):
@@ -85,7 +82,6 @@ class AwsTarget(WholeImages):
         return copy
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
-        """See the port."""
         ec2 = self._client("ec2", "register", delivery, once=True)
         copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         tags = image_tags(delivery, image, self._trigger_tag, _nonce(delivery))
@@ -100,7 +96,6 @@ class AwsTarget(WholeImages):
         return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
 
     def find_images(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """See the port."""
         return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
 
     def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
@@ -112,7 +107,6 @@ class AwsTarget(WholeImages):
         return tuple(_shown(raw) for raw in found)
 
     def see_image(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        """See the port."""
         ec2 = self._client("ec2", "register", delivery)
         with self._told("DescribeImages", delivery.where):
             found = ec2.describe_images(
@@ -131,7 +125,6 @@ class AwsTarget(WholeImages):
         return SeenImage(found[0], attributes, () if known else self.find_copies(delivery))
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
-        """See the port."""
         with self._told("EnableImageDeprecation", delivery.where):
             self._client("ec2", "register", delivery).enable_image_deprecation(ImageId=delivery.image, DeprecateAt=at)
 
@@ -154,7 +147,6 @@ class AwsTarget(WholeImages):
         return trouble
 
     def delete_snapshots(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """See the port."""
         ec2 = self._client("ec2", "tidy", delivery)
         for snapshot in snapshots:
             with self._told("DeleteSnapshot", f"{delivery.where}, {snapshot}"):

@@ -50,7 +50,6 @@ class WholeImages(TargetSessions):
         return copied
 
     def discard_image(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """See the port."""
         ec2 = self._client("ec2", "tidy", delivery)
         with self._told("DeregisterImage", f"{delivery.where}, {delivery.image}"):
             unless_gone(partial(ec2.deregister_image, ImageId=delivery.image))

@@ -94,7 +94,6 @@ class TargetsTable:
         return self._read
 
     def generation(self) -> str:
-        """See the port."""
         current = self.current()
         if current is None:
             return AppliedFile().generation

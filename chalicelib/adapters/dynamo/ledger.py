@@ -84,7 +84,6 @@ class DynamoLedger:
         )
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
-        """See the port."""
         key = addresses.share(Key(resource), holder_key)
         try:
             self._release(key, holding)
@@ -112,13 +111,11 @@ class DynamoLedger:
             self._table.update(key, "DELETE holdings :holdings", {":holdings": texts}, condition="attribute_exists(pk)")
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
-        """See the port."""
         return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "resource#")]
 
     # --- shares ------------------------------------------------------------------------------------------------------
 
     def shares(self, resource: str) -> Sequence[Share]:
-        """See the port."""
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
@@ -161,7 +158,6 @@ class DynamoLedger:
         return self._table.transact([{"Update": update}, self._history(share, happened, now)])
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
-        """See the port."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
@@ -185,7 +181,6 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        """See the port."""
         return self._table.any(resource, f"closed#{names}")
 
     def _given(self, share: Share) -> dict[str, Any]:
