@@ -37,37 +37,30 @@ class Services(Protocol):
     @property
     def deliveries(self) -> Runner[Any, Any, Any]:
         """Of deliveries."""
-        ...
 
     @property
     def promotions(self) -> Runner[Any, Any, Any]:
         """Of promotions."""
-        ...
 
     @property
     def copy_quotas(self) -> CopyQuotas:
         """Of copy quotas."""
-        ...
 
     @property
     def inventories(self) -> Runner[Any, Any, Any]:
         """Of inventories."""
-        ...
 
     @property
     def own_notices(self) -> OwnNotices:
         """Of notices that no promotion or delivery sends."""
-        ...
 
     @property
     def share_worker(self) -> ShareWorker:
         """Of resources with shares."""
-        ...
 
     @property
     def grant_audit(self) -> GrantAudit:
         """Of a key's child grants."""
-        ...
 
 
 class Worker:

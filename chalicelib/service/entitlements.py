@@ -41,7 +41,7 @@ class LiveEntitlements:
         self._region = region
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """See the port. A share may be opened if one of those who hold it is entitled to it."""
+        """A share may be opened if one of those who hold it is entitled to it."""
         applied = self._targets.read()
         strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
@@ -68,7 +68,7 @@ class LiveEntitlements:
         return Judgement(refused, waits)
 
     def end(self, resource: str, share: Share) -> int:
-        """See the port. The latest of its holders' counts."""
+        """The latest of its holders' counts."""
         now, ends, applied = self._clock(), [0], self._targets.read()
         for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
             _, entitled = self._ask(holding.ami, applied)

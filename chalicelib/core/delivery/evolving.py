@@ -23,7 +23,7 @@ from chalicelib.core.delivery.machine import (
     slots_text,
 )
 from chalicelib.core.delivery.methods import forget
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, ImageRequest, SlotRequest, State
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -488,35 +488,19 @@ def _small(over: Delivery) -> Delivery:
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
     made = over.copies if over.ending is None else ()
-    return Delivery(
-        id=over.id,
-        hub=over.hub,
-        ami=over.ami,
-        target=over.target,
-        episode=over.episode,
-        created_at=over.created_at,
-        image_name=over.image_name,
+    return replace(
+        over,
+        source_name="",
+        groups=(),
         snapshots=(),
-        asked_by=over.asked_by,
-        state=over.state,
         entered={over.state: over.entered[over.state]},
-        key_arn=over.key_arn,
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        attempts=over.attempts,
         shares=tuple(share for share in over.shares if share.stays),
-        kept=over.kept,
-        method=over.method,
-        method_why=over.method_why,
-        launched_by=over.launched_by,
-        via=over.via,
-        via_copies=over.via_copies,
-        via_key=over.via_key,
-        expired=over.expired,
-        cleanup=over.cleanup,
-        image=over.image,
-        faults=over.faults,
-        ending=over.ending,
-        hints=over.hints,
+        slots=SlotRequest(),
+        request=ImageRequest(),
+        trouble=None,
+        hard_close_at=None,
+        heard={},
     )
 
 
