@@ -158,7 +158,8 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.copies:
-        return _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+        early = now < delivery.next_try
+        return delivery if early else _again(delivery, now, pace.step(pace.POLLS, delivery.tries))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
