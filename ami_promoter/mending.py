@@ -159,7 +159,7 @@ class Mender:
             return MOVED_ON
         image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
         self._children.end(ami, replace(child, state=state, image=image))
-        self._records.make_due(addresses.promotion(ami), int(time.time()), {"ended": f"reconcile:{self._run}"})
+        self._records.make_due(addresses.promotion(ami), int(time.time()))
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:

@@ -66,7 +66,7 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
         nonces = [draw() for command in commands if isinstance(command, machine.MAKING)]
         return machine.record_intent(record, tuple(commands), now, nonces)
 
-    return Machine(machine.outstanding, evolving.evolve, machine.due_events, record_intent)
+    return Machine(machine.outstanding, evolving.evolve, machine.due_events, machine.looks, record_intent)
 
 
 class DeliveryExecutor:
@@ -382,7 +382,7 @@ class DeliveryExecutor:
         )
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}:{child.state}"
-            self._bell.wake(addresses.promotion(delivery.ami), cause, {"ended": cause})
+            self._bell.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._bell, self._ports.children, delivery, self._clock)
         return ev.OutcomeTold()

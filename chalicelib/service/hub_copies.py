@@ -14,6 +14,9 @@ from chalicelib.service.codecs import DELIVERIES, peek
 TELLING = 4
 """Seconds. A step of a delivery has sixteen (``runner.CALLS_OF_STEP``), and this one publishes before."""
 
+WOKEN_AT_ONCE = 80
+"""Messages between two looks at the clock: eight calls side by side."""
+
 CURE = "See what `ami-promoter status` says of the hub's own delivery there and mend that; then tag the AMI again."
 
 
@@ -48,12 +51,16 @@ def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> No
     """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
 
     It is a courtesy: whoever is not woken finds the copy at its next poll, a quarter of an hour later at the most. So
-    a thousand that wait do not keep this delivery from writing down its own end.
+    a thousand that wait do not keep this delivery from writing down its own end, and nothing is written on them.
     """
     until = clock() + TELLING
-    for child in children.all(delivery.ami):
+    cause = f"hub-copy:{delivery.id}:{delivery.episode}"
+    waiting = [
+        (addresses.delivery(child.delivery), cause)
+        for child in children.all(delivery.ami)
+        if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id
+    ]
+    for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:
             return
-        if child.state == "running" and child.region == delivery.target.region and child.delivery != delivery.id:
-            cause = f"hub-copy:{delivery.id}:{delivery.episode}"
-            bell.wake(addresses.delivery(child.delivery), cause, {"hub-copy": cause})
+        bell.wake_all(waiting[start : start + WOKEN_AT_ONCE])

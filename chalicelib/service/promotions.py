@@ -50,7 +50,9 @@ class PromotionPorts:
     notices: Notices
 
 
-PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(machine.outstanding, evolving.evolve)
+PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
+    machine.outstanding, evolving.evolve, looks=machine.looks
+)
 
 
 class PromotionExecutor:

@@ -63,6 +63,8 @@ class Machine(Generic[R, C, E]):
     """(record, event, now): the record after an event. Raises IllegalEvent."""
     due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
     """(record, now): the events that hints and the clock bring."""
+    looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
+    """(record, now): what whoever was woken looks at, though nothing is due: a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record as it is to be written before these are carried out."""
 
@@ -132,17 +134,20 @@ class Runner(Generic[R, C, E]):
                 if steps >= MAX_STEPS or not budget.allows(CALLS_OF_STEP):
                     self._bell.ring(key, f"more:{stored.version}")
                     return
-                stored = self._step(stored, cause, budget)
+                stored = self._step(stored, cause, budget, woken=not steps)
                 steps += 1
 
-    def _step(self, stored: Stored, cause: str, budget: Budget) -> Stored | None:
-        """Take one step; None when nothing is left to do now."""
+    def _step(self, stored: Stored, cause: str, budget: Budget, *, woken: bool) -> Stored | None:
+        """Take one step; None when nothing is left to do now. ``woken``: it is the first one."""
         read = self._codec.decode(stored)
         events = self._machine.due_events(read, self._clock())
         record = read
         for event in events:
             record = self._machine.evolve(record, event, self._clock())
         commands = self._machine.outstanding(record, self._clock())
+        if woken:
+            looks = self._machine.looks(record, self._clock())
+            commands = (*commands, *(look for look in looks if look not in commands))
         intended = self._machine.record_intent(record, commands, self._clock())
         if intended != read or _too_early(stored.scheduled, intended.due_at):
             written = self._write(stored, intended, events, self._codec.intent_items(intended, commands))

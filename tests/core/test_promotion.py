@@ -15,7 +15,7 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
-from chalicelib.core.promotion import evolving
+from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.evolving import evolve
 from chalicelib.core.promotion.machine import TRANSITIONS, outstanding
 from chalicelib.core.promotion.model import Child, Plan, Promotion, State
@@ -389,9 +389,11 @@ def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
     """The marks are read at the wake; without one, after a growing while, and then the tag is looked at as well."""
     running = play(a_promotion(State.RUNNING), ev.Counted(to_end=True))
     assert outstanding(running, NOW) == ()
-    assert outstanding(replace(running, hints={"ended": "d1:1"}), NOW) == (do.Count(),)
+    assert machine.looks(running, NOW) == (do.Count(),)
+    assert play(running, ev.Counted(to_end=True)) == running
 
-    running = play(running, *(ev.Counted(to_end=True),) * 3)
+    for _ in range(3):
+        running = evolving.evolve(running, ev.Counted(to_end=True), running.next_try)
     assert outstanding(running, NOW + pace.HOUR) == (do.LookAtTag(), do.Count())
 
 
@@ -415,12 +417,24 @@ def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
 
 def test_what_was_withdrawn_when_it_was_over_is_counted():
     """File or membership moved a shared AMI: what the value still names is shared anew."""
-    over = a_promotion(State.OVER, standing=True, hints={"ended": "d1:1"})
-    assert outstanding(over, NOW) == (do.Count(),)
+    over = a_promotion(State.OVER, standing=True)
+    assert machine.looks(over, NOW) == (do.Count(),)
+    assert machine.looks(replace(over, standing=False), NOW) == ()
 
     again = play(over, ev.Counted(wanted_again=True))
     assert (again.state, again.candidate, again.refresh) == (State.RESOLVING, "dev", True)
     assert outstanding(play(over, ev.Counted()), NOW) == ()
+    assert machine.due_at(over) is None
+
+
+def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
+    """The notices or the file do not answer: it is over, and due all the same."""
+    over = play(a_promotion(State.OVER, standing=True), ev.Blocked(FAULT))
+
+    assert over.due_at == over.blocked_until > NOW
+    assert machine.looks(over, NOW) == outstanding(over, NOW) == ()
+    assert outstanding(over, over.due_at) == (do.Count(),)
+    assert evolving.evolve(over, ev.Counted(), over.due_at).due_at is None
 
 
 def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():

@@ -120,6 +120,8 @@ def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.copies and (overdue := _queued_out(delivery, now)):
         return fail(delivery, now, overdue)
     if not event.copies:
+        if now < delivery.next_try:  # an early look is no try
+            return delivery
         return again(delivery, now, _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 

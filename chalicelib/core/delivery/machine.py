@@ -280,6 +280,16 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     return (*first, *_step(delivery, now, due=due), *last)
 
 
+def looks(delivery: Delivery, _now: int) -> tuple[do.Command, ...]:
+    """List what it looks at when it is woken: the hub's own copy, which others make."""
+    return (do.AskHubCopy(),) if waits_for_hub_copy(delivery) else ()
+
+
+def waits_for_hub_copy(delivery: Delivery) -> bool:
+    """Whether the hub's own copy in this Region must be there first."""
+    return delivery.state is S.REQUESTED and bool(delivery.via) and not delivery.via_copies
+
+
 def _ask(delivery: Delivery) -> do.AskSlots:
     wanted, done = slots(delivery)
     return do.AskSlots(wanted, begun(delivery), done, delivery.slots.limited_at)
@@ -299,7 +309,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     if not due and not _nudged(delivery):
         return ()
     match delivery.state:
-        case S.REQUESTED if delivery.via and not delivery.via_copies:
+        case S.REQUESTED if waits_for_hub_copy(delivery):
             return (do.AskHubCopy(),)
         case S.REQUESTED:
             return (do.CheckTarget(),)
@@ -347,8 +357,6 @@ def _nudged(delivery: Delivery) -> bool:
     """Whether an event says that looking before time may be worth it."""
     if delivery.state is S.VERIFYING:
         return delivery.hint("image") is not None
-    if delivery.state is S.REQUESTED:
-        return delivery.hint("hub-copy") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
         return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
@@ -455,8 +463,6 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
                 delivery = _taken(delivery, *(f"look#{copy.source}" for copy in delivery.copies))
             case do.VerifyImage():
                 delivery = _taken(delivery, "image")
-            case do.AskHubCopy():
-                delivery = _taken(delivery, "hub-copy")
             case _:
                 pass
     return replace(delivery, due_at=due_at(delivery))

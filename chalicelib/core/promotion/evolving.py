@@ -308,11 +308,12 @@ def _(event: ev.OthersCancelled, promotion: Promotion, now: int) -> Promotion:
 @_apply.register
 def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
     """Wait for the last one's mark. What was cancelled and is wanted again (its tag was put back) is resolved anew."""
-    promotion = _hear(promotion, "ended")
     if event.wanted_again and not event.to_end:
         refresh = (promotion.refresh or promotion.state is S.OVER) and not event.asked_again
         return _to(promotion, S.RESOLVING, now, candidate=promotion.value, resolved=False, refresh=refresh)
     if promotion.state is S.OVER:
+        return replace(promotion, tries=0)
+    if now < promotion.next_try:  # it was woken, and goes on waiting
         return promotion
     wait = pace.step(pace.POLLS, promotion.tries) if event.to_end else 0
     return _wait(promotion, now, wait)
@@ -320,7 +321,8 @@ def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
-    promotion = _hear(promotion, "ended")
+    if promotion.state is S.OVER:
+        return replace(promotion, standing=event.standing, summarised=promotion.episode, tries=0)
     after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
     return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
 

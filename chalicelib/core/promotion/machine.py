@@ -74,7 +74,7 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     if promotion.state is S.REQUESTED or now < promotion.blocked_until:
         return ()
     if promotion.state is S.OVER:  # what was shared may have been withdrawn for a change of file or membership
-        return (do.Count(),) if promotion.hint("ended") is not None and promotion.standing else ()
+        return (do.Count(),) if due and _count_again(promotion) else ()
     if promotion.to_notify:
         return (do.NotifyRefused(promotion.to_notify),) if due else ()
     if promotion.state is S.RUNNING:
@@ -89,7 +89,20 @@ def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
 def _running(promotion: Promotion, *, due: bool, may_look: bool) -> tuple[do.Command, ...]:
     if due and may_look and promotion.tries >= WORTH_A_LOOK:
         return (do.LookAtTag(), do.Count())
-    return (do.Count(),) if due or promotion.hint("ended") is not None else ()
+    return (do.Count(),) if due else ()
+
+
+def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
+    """List what it looks at when it is woken: its deliveries, which end by themselves."""
+    if promotion.cancelling or promotion.to_notify or now < promotion.blocked_until:
+        return ()
+    waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
+    return (do.Count(),) if waits else ()
+
+
+def _count_again(promotion: Promotion) -> bool:
+    """Whether one that is over could not count its deliveries the last time."""
+    return promotion.standing and bool(promotion.tries)
 
 
 def has_news(promotion: Promotion) -> bool:
@@ -112,7 +125,7 @@ def due_at(promotion: Promotion) -> int | None:
     """When somebody must look again although nothing was heard. None: it is over, and nothing is in doubt."""
     looks = has_news(promotion)
     if promotion.state is S.OVER and not promotion.absent_since and not looks:
-        return promotion.blocked_until if promotion.hint("ended") is not None and promotion.standing else None
+        return promotion.next_try if _count_again(promotion) else None
     if promotion.cancelling:
         return promotion.next_try
     times = [promotion.look_blocked_until] if looks else []
