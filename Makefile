@@ -36,7 +36,7 @@ package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deplo
 demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch; TARGETS=200 for so many
 	@$(BIN)/python -m sandbox.demo $(if $(TARGETS),--targets $(TARGETS))
 
-demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and what of it is so
+demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and check it
 	@$(BIN)/python -m sandbox.demo --all
 
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account

@@ -1,4 +1,4 @@
-"""``python -m sandbox.demo``: promote an AMI to three accounts, and say whether all of it is so."""
+"""``python -m sandbox.demo``: promote an AMI to three accounts, and say whether all checks passed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from rich.console import Console
 from rich.text import Text
 
 from sandbox import stage
-from sandbox.demo import scene, screen, show
+from sandbox.demo import acts, screen, setting, show
+from sandbox.demo.observer import Observer
 from sandbox.demo.options import Options, parse
 from sandbox.demo.report import print_report
-from sandbox.demo.story import Story
+from sandbox.demo.setting import NotReady, Setting
 from sandbox.demo.verdict import judge
-from sandbox.demo.ways import acts
 from sandbox.world import World
 
 WIDTH_OF_A_PIPE = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; returns the exit status: 0 if all of it is so, 1 if not, 130 if it was stopped."""
+    """Run the demo; returns the exit status: 0 if all checks passed, 1 if not, 130 if it was stopped."""
     options = parse(arguments)
     on_a_terminal = sys.stdout.isatty()
     console = Console(
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return acts.run(console, options.seed)
         return run(options, console, watched=on_a_terminal and not console.is_dumb_terminal and not options.plain)
     except KeyboardInterrupt:
-        console.print("Stopped; nothing of it is left.")
+        console.print("Stopped. The sandbox is gone.")
         return 130
 
 
@@ -47,35 +47,36 @@ def run(
     console.print(f"A hub and {count} in a sandbox: AWS's rules on this machine, no AWS account involved.")
     with World(options.seed) as world:
         try:
-            ready = scene.build(world, options)
-        except scene.NotReady as why:
+            ready = setting.copies(world, options)
+        except NotReady as why:
             console.print(Text(f"demo: {why}", style="red"), soft_wrap=True)
             return 1
         meddle(world)
         _introduce(ready, options, console)
-        story = Story(ready)
+        observer = Observer(ready, detailed=True)
         ready.tag()
-        (show.live if watched else show.plainly)(story, console)
-        print_report(console, story, verdict := judge(ready), screen.glyphs(console))
+        (show.live if watched else show.plainly)(observer, console)
+        launches = {("after", way.place): ready.launch(way) for way in ready.ways}
+        print_report(console, observer, verdict := judge(observer, launches), screen.glyphs(console))
         return 0 if verdict.good else 1
 
 
-def _introduce(ready: scene.Scene, options: Options, console: Console) -> None:
+def _introduce(ready: Setting, options: Options, console: Console) -> None:
     mark = (f"{screen.glyphs(console).good} ", "bold green")
     warned = ("! ", "bold red")
     sizes = " and ".join(str(size) for size in stage.SIZES)
     lines = [
         (mark, "deployed: build/hub in the hub, deploy/target.yaml in each target"),
         (mark, "ami-promoter targets apply targets.yaml"),
-        (mark, f"built: {ready.stage.image}, {sizes} GiB, encrypted under a key of the hub"),
+        (mark, f"built: {ready.staged.image}, {sizes} GiB, encrypted under a key of the hub"),
     ]
     if not options.events:
-        lines.append((warned, "every event is lost, and every ring but the sweep's own"))
+        lines.append((warned, "every event is lost, and every wake but the sweep's own"))
     lines += [(warned, f"to be killed: {crash}") for crash in options.crashes]
     for line in lines:
         console.print(Text.assemble(*line))
-    tags = f'Key=promote,Value="{ready.value}"'
-    console.print(f"\n$ aws ec2 create-tags --resources {ready.stage.image} \\\n    --tags {tags}\n", style="bold")
+    tags = f'Key=promote,Value="{ready.value()}"'
+    console.print(f"\n$ aws ec2 create-tags --resources {ready.staged.image} \\\n    --tags {tags}\n", style="bold")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sandbox import stage
-
-if TYPE_CHECKING:
-    from sandbox.api import Call
-    from sandbox.functions import Invocation
+from sandbox.api import Call
+from sandbox.functions import Invocation
 
 COUNTED = frozenset({"ec2", "events", "kms", "sns", "sts"})
 """Services whose calls are counted: their rates are what runs short. DynamoDB and SQS are the service's own."""
@@ -23,9 +20,9 @@ ACCOUNTS_A_CALL = 500
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Calls by operation and invocations by function: those that events and rings brought, and those of the schedule.
+    """Calls by operation and invocations by function: those that events and wakes brought, and those of the schedule.
 
-    The schedule is the sweep, discovery, and what the sweep rings for: polls of running copies and tries again.
+    The schedule is the sweep, discovery, and what the sweep wakes: polls of running copies and tries again.
     """
 
     calls: Counter[str] = field(default_factory=Counter)
@@ -40,13 +37,13 @@ def function(invocation: Invocation) -> str:
 
 
 def cause(invocation: Invocation) -> str:
-    """Return what a ring says of its cause; "" where a function was woken otherwise."""
+    """Return what a wake says of its cause; "" where a function was woken otherwise."""
     records = invocation.event.get("Records", ()) if isinstance(invocation.event, dict) else ()
     return str(json.loads(records[0]["body"])["cause"]) if records else ""
 
 
 def scheduled(invocation: Invocation) -> bool:
-    """Whether no event and no ring of somebody's brought it about."""
+    """Whether no event and no function's wake brought it about."""
     return function(invocation) in ON_SCHEDULE or cause(invocation).startswith("sweep:")
 
 

@@ -13,7 +13,7 @@ CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Crash:
+class CrashOption:
     """One death to be had: the ``nth`` call of ``operation`` by ``function`` is its invocation's last."""
 
     function: str
@@ -32,14 +32,14 @@ class Options:
     targets: int = 3
     seed: int = 0
     events: bool = True
-    crashes: tuple[Crash, ...] = ()
+    crashes: tuple[CrashOption, ...] = ()
     plain: bool = False
     all: bool = False
     """Whether all ways of sharing are shown, each with its own account."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Read the command line. Bad input ends the process with status 2 and one message that lists every fault."""
+    """Read the command line. Bad input ends the process with status 2 and one message that lists every problem."""
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.demo",
         description="Promote an AMI of two encrypted volumes from a hub to its targets, all of it on this machine. "
@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--targets", type=int, default=3, metavar="N", help="target accounts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="what chance does (default: %(default)s)")
-    parser.add_argument("--no-events", action="store_true", help="lose every event, and every ring but the sweep's own")
+    parser.add_argument("--no-events", action="store_true", help="lose every event, and every wake but the sweep's own")
     parser.add_argument(
         "--crash",
         action="append",
@@ -59,35 +59,35 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")
     parser.add_argument("--all", action="store_true", help="one account for each way of sharing; only --seed beside it")
     given = parser.parse_args(arguments)
-    faults = []
+    problems = []
     if given.all and (given.targets != parser.get_default("targets") or given.no_events or given.crash):
-        faults.append("--all has targets of its own: leave out --targets, --no-events and --crash")
+        problems.append("--all has targets of its own: leave out --targets, --no-events and --crash")
     if not 1 <= given.targets <= MOST_TARGETS:
-        faults.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
+        problems.append(f"--targets {given.targets}: give a number from 1 to {MOST_TARGETS}")
     crashes = []
     for text in given.crash:
         crash, trouble = _crash(text)
         crashes += [crash] if crash else []
-        faults += [f"--crash {text}: {one}" for one in trouble]
-    if faults:
-        parser.error("\n  ".join(["", *faults]) if len(faults) > 1 else faults[0])
+        problems += [f"--crash {text}: {one}" for one in trouble]
+    if problems:
+        parser.error("\n  ".join(["", *problems]) if len(problems) > 1 else problems[0])
     return Options(given.targets, given.seed, not given.no_events, tuple(crashes), given.plain, given.all)
 
 
-def _crash(text: str) -> tuple[Crash | None, list[str]]:
+def _crash(text: str) -> tuple[CrashOption | None, list[str]]:
     parts = text.split(":")
     if not 2 <= len(parts) <= 4:
         return None, [f"write it as {CRASH}"]
     function, operation, nth, when = (*parts, *("", "", "1", "after")[len(parts) :])
-    faults = []
+    problems = []
     if function not in FUNCTIONS:
-        faults.append(f"there is no function {function!r}; there are {', '.join(FUNCTIONS)}")
+        problems.append(f"there is no function {function!r}; there are {', '.join(FUNCTIONS)}")
     if not operation.isalnum() or not operation[0].isupper():
-        faults.append(f"{operation!r} is no AWS operation; write it as in CopySnapshot")
+        problems.append(f"{operation!r} is no AWS operation; write it as in CopySnapshot")
     if not nth.isdigit() or int(nth) < 1:
-        faults.append(f"{nth!r} is no count; give a number from 1 on")
+        problems.append(f"{nth!r} is no count; give a number from 1 on")
     if when not in {"before", "after"}:
-        faults.append(f"{when!r} is no moment; say before or after")
-    if faults:
-        return None, faults
-    return Crash(function, operation, int(nth), cast('Literal["before", "after"]', when)), []
+        problems.append(f"{when!r} is no moment; say before or after")
+    if problems:
+        return None, problems
+    return CrashOption(function, operation, int(nth), cast('Literal["before", "after"]', when)), []

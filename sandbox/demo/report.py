@@ -1,10 +1,10 @@
-"""What is printed when it is over: what arrived, how long it took, what it cost, and whether all of it is so."""
+"""What is printed when it is over: what arrived, how long it took, what it cost, and which checks passed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -13,11 +13,10 @@ from rich.text import Text
 
 from sandbox import stage
 from sandbox.demo import bill
-
-if TYPE_CHECKING:
-    from sandbox.demo.screen import Glyphs
-    from sandbox.demo.story import Story
-    from sandbox.demo.verdict import Verdict
+from sandbox.demo.observer import Observer
+from sandbox.demo.screen import Glyphs
+from sandbox.demo.table import say_verdict
+from sandbox.demo.verdict import Verdict
 
 STATES = {
     "requested": "reques-\nted",
@@ -32,34 +31,32 @@ STATES = {
     "tidying": "tidy-\ning",
 }
 """State -> how it is headed in a narrow column."""
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SELDOM = frozenset({"checking", "stopping", "tidying"})
 """Shown only if some delivery was in them."""
-MOST_FAULTS = 10
+MOST_PROBLEMS = 10
 FIRST = 5
 SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
 MOST_ROWS = 15
 """With more targets than this the tables show some of them, and how the others spread."""
 
 
-def report(story: Story, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
+def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
     """Compose the end of the demo."""
     return Group(
-        _arrivals(story, verdict),
-        _times(story),
-        *_checks(verdict, glyphs),
+        _arrivals(observer, verdict),
+        _times(observer),
+        *_checks(observer, verdict, glyphs),
         Text(),
-        *_bill(story),
-        _costs(story),
+        *_bill(observer),
+        _costs(observer),
     )
 
 
-def print_report(console: Console, story: Story, verdict: Verdict, glyphs: Glyphs) -> None:
+def print_report(console: Console, observer: Observer, verdict: Verdict, glyphs: Glyphs) -> None:
     """Print the end of the demo, and one line that says it all."""
-    console.print(report(story, verdict, glyphs))
-    if verdict.good:
-        console.print(Text("All of it is so.", style="bold green"))
-    else:
-        console.print(Text("Not all of it is so: see what is marked above.", style="bold red"))
+    console.print(report(observer, verdict, glyphs))
+    say_verdict(console, verdict)
 
 
 def _table(*columns: str) -> Table:
@@ -69,43 +66,42 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _arrivals(story: Story, verdict: Verdict) -> Table:
+def _arrivals(observer: Observer, verdict: Verdict) -> Table:
     table = _table("Target", "New AMI, and the target's own key", "AWS calls", "Shares open")
     for column in table.columns[2:]:
         column.justify = "right"
-    calls = _calls_by_account(story)
-    shown = verdict.arrivals if len(verdict.arrivals) <= MOST_ROWS else verdict.arrivals[:FIRST]
-    for arrival in shown:
-        keys = [key.rsplit("/", 1)[-1] for key in arrival.keys]
-        open_here = [share for share in verdict.shares if arrival.account in share]
+    calls = _calls_by_account(observer)
+    shown = verdict.rows if len(verdict.rows) <= MOST_ROWS else verdict.rows[:FIRST]
+    for row in shown:
+        keys = [key.rsplit("/", 1)[-1] for key in row.keys]
         table.add_row(
-            Text.assemble((story.scene.names[arrival.account], "bold"), f"\n{arrival.account}"),
+            Text.assemble((row.way.name, "bold"), f"\n{row.way.account}"),
             Text.assemble(
-                (arrival.image or "no AMI", "" if arrival.image else "red"),
+                (", ".join(row.images) or "no AMI", "" if row.images else "red"),
                 ("\n" + "\n".join(keys) if keys else "\nno snapshot", "dim" if keys else "red"),
             ),
-            f"{calls[arrival.account]}",
-            Text("some", style="bold red") if open_here else Text("none", style="green"),
+            f"{calls[row.way.account]}",
+            Text("some", style="bold red") if row.problems["open"] else Text("none", style="green"),
         )
-    rest = verdict.arrivals[len(shown) :]
+    rest = verdict.rows[len(shown) :]
     if rest:
-        arrived = sum(bool(one.images) for one in rest)
-        total = sum(calls[one.account] for one in rest)
-        still = sum(any(one.account in share for share in verdict.shares) for one in rest)
+        arrived = sum(bool(row.images) for row in rest)
+        total = sum(calls[row.way.account] for row in rest)
+        still = sum(bool(row.problems["open"]) for row in rest)
         table.add_row(f"{len(rest)} more", f"{arrived} AMIs", f"{total:,}", f"{still} some" if still else "none")
     table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", f"{calls[stage.HUB]:,}", "")
     return table
 
 
-def _times(story: Story) -> Table:
-    deliveries = [one for one in map(story.deliveries.get, story.scene.targets.values()) if one]
+def _times(observer: Observer) -> Table:
+    deliveries = list(observer.deliveries.values())
     visited = {state for one in deliveries for state in one.seconds}
     shown = [state for state in STATES if state not in SELDOM or state in visited]
     table = _table("Seconds\nin state", *(STATES[state] for state in shown), "all")
     for column in table.columns[1:]:
         column.justify = "right"
     rows = [
-        (story.scene.names[one.account], [*(one.seconds.get(state) for state in shown), one.seconds.total()])
+        (observer.setting.name(one.place[0]), [*(one.seconds.get(state) for state in shown), one.seconds.total()])
         for one in deliveries
     ]
     if len(rows) > MOST_ROWS:
@@ -121,23 +117,52 @@ def _times(story: Story) -> Table:
     return table
 
 
-def _checks(verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
-    for check in verdict.checks:
-        if not check.faults:
-            yield Text.assemble((f"{glyphs.good} ", "bold green"), check.claim)
+def _checks(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
+    for claim, problems in _claims(observer, verdict):
+        if not problems:
+            yield Text.assemble((f"{glyphs.good} ", "bold green"), claim)
             continue
-        yield Text.assemble((f"{glyphs.bad} not so: ", "bold red"), (check.claim, "bold"))
-        for fault in check.faults[:MOST_FAULTS]:
-            yield Text(f"    {fault}", style="red")
-        if len(check.faults) > MOST_FAULTS:
-            yield Text(f"    and {len(check.faults) - MOST_FAULTS} more", style="red")
+        yield Text.assemble((f"{glyphs.bad} failed: ", "bold red"), (claim, "bold"))
+        for problem in problems[:MOST_PROBLEMS]:
+            yield Text(f"    {problem}", style="red")
+        if len(problems) > MOST_PROBLEMS:
+            yield Text(f"    and {len(problems) - MOST_PROBLEMS} more", style="red")
 
 
-def _bill(story: Story) -> Iterator[RenderableType]:
+def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
+    """Say what must hold, and what is wrong of it in all targets."""
+    count = len(verdict.rows)
+    many = WORDS[count] if count < len(WORDS) else str(count)
+
+    def each(promise: str) -> list[str]:
+        return [
+            f"{row.way.name} ({row.way.account}): {one}"
+            for row in verdict.rows
+            for one in row.problems.get(promise, ())
+        ]
+
+    yield f"delivered to {'the target' if count == 1 else f'all {many} targets'}", each("ended")
+    yield "one AMI in each, available, and owned by it", each("image")
+    yield "an instance of it would run there", each("launches")
+    yield "every snapshot encrypted under the target's own key", each("key")
+    yield "devices and sizes as in the source", each("devices")
+    yield "tags as in the source", each("tags")
+    yield "no snapshot left over", each("leftovers")
+    yield "nothing done for a target but what its mode takes", each("way")
+    yield "shares still open: none", [*each("open"), *verdict.whole["shares"]]
+    yield "the key's policy as its owner wrote it", [*verdict.whole["policy"]]
+    yield "no record is parked", [*verdict.whole["parked"]]
+    yield "no dead letter", [*verdict.whole["dead letters"]]
+    yield "the tag's value was understood", [*verdict.whole["refused"]]
+    if observer.setting.crashes:
+        yield "every crash that was asked for has struck", [*verdict.whole["crashes"]]
+
+
+def _bill(observer: Observer) -> Iterator[RenderableType]:
     """Say how many calls were made to services whose rates run short, beside the fewest that it could have been."""
-    made = bill.add_up(story.invocations, story.calls)
-    fewest = bill.least(len(story.scene.targets), len(story.scene.stage.snapshots))
-    if len(story.scene.targets) > MOST_ROWS:
+    made = bill.add_up(observer.invocations, observer.calls)
+    fewest = bill.least(len(observer.setting.ways), len(observer.setting.staged.snapshots))
+    if len(observer.setting.ways) > MOST_ROWS:
         table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
         for column in table.columns[1:]:
             column.justify = "right"
@@ -148,15 +173,14 @@ def _bill(story: Story) -> Iterator[RenderableType]:
         yield table
     yield Text.assemble(
         ("EC2, KMS, STS, SNS, EventBridge: ", "bold"),
-        f"{made.calls.total():,} calls; least possible {fewest.total():,}; "
-        f"polls and schedule {made.scheduled_calls.total():,}",
+        f"{made.calls.total():,} calls; least possible {fewest.total():,}; scheduled {made.scheduled_calls.total():,}",
     )
 
 
-def _costs(story: Story) -> Table:
-    world = story.scene.world
-    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in story.invocations)
-    ended = Counter(one.outcome for one in story.invocations if one.outcome != "ok")
+def _costs(observer: Observer) -> Table:
+    world = observer.setting.world
+    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in observer.invocations)
+    ended = Counter(one.outcome for one in observer.invocations if one.outcome != "ok")
     troubles = "".join(f"; {count} {outcome}" for outcome, count in ended.items())
     lost, doubled, wakes = (
         world.injections.happened[what] for what in ("events lost", "events doubled", "messages lost")
@@ -164,9 +188,9 @@ def _costs(story: Story) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_row("Invocations", f"{_counted(ran)}{troubles}")
-    table.add_row("AWS calls", _counted(Counter(call.service for call in story.calls)))
+    table.add_row("AWS calls", _counted(Counter(call.service for call in observer.calls)))
     table.add_row("Events", f"{lost} lost, {doubled} doubled; {wakes} wakes lost")
-    table.add_row("By the sweep", f"{found_by_sweep(story)} steps found that no event or ring had told of")
+    table.add_row("By the sweep", f"{found_by_sweep(observer)} steps found that no event or wake had told of")
     return table
 
 
@@ -174,14 +198,14 @@ def _counted(parts: Counter[str]) -> str:
     return f"{parts.total():,}: {', '.join(f'{name} {count:,}' for name, count in parts.most_common())}"
 
 
-def found_by_sweep(story: Story) -> int:
+def found_by_sweep(observer: Observer) -> int:
     """Sum the service's own metric for work that the sweep found, as it stands in the logs."""
-    return int(sum(_number(metric.get("FoundBySweep", 0)) for one in story.invocations for metric in one.metrics))
+    return int(sum(_number(metric.get("FoundBySweep", 0)) for one in observer.invocations for metric in one.metrics))
 
 
 def _number(value: Any) -> float:
     return float(sum(value)) if isinstance(value, list) else float(value)
 
 
-def _calls_by_account(story: Story) -> Counter[str]:
-    return Counter(call.caller.account for call in story.calls)
+def _calls_by_account(observer: Observer) -> Counter[str]:
+    return Counter(call.caller.account for call in observer.calls)

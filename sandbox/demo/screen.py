@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from sandbox import stage
-
-if TYPE_CHECKING:
-    from sandbox.demo.story import Delivery, Happening, Story
-    from sandbox.services.ec2.facts import CopyProgress
+from sandbox.demo.observer import Happening, Observer, Watched
+from sandbox.demo.ways import Way
+from sandbox.services.ec2.facts import CopyProgress
 
 LATEST = 6
 """Happenings shown at the foot."""
@@ -47,8 +45,10 @@ def glyphs(console: Console) -> Glyphs:
 class Picture:
     """The whole as it is now, for ``rich.live``: as wide as the console, never higher, the foot always in its place."""
 
-    def __init__(self, story: Story) -> None:
-        self._story = story
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._setting = observer.setting
+        self._longest = longest(observer)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw."""
@@ -62,12 +62,8 @@ class Picture:
             line.truncate(width, overflow="ellipsis")
             yield line
 
-    @property
-    def _longest(self) -> int:
-        return max(len(name) for name in self._story.scene.names.values())
-
     def _head(self, width: int) -> Iterator[Text]:
-        now, began = self._story.scene.world.now, self._story.began
+        now, began = self._setting.world.now, self._setting.began
         clock = f"{now:%H:%M:%S}"
         since = f"{_span((now - began).total_seconds())} since the tag"
         left = f"hub {stage.HUB}, {stage.REGION}"
@@ -76,35 +72,41 @@ class Picture:
         yield Text()
 
     def _blocks(self, width: int, marks: Glyphs) -> Iterator[tuple[bool, list[Text]]]:
-        for name, account in self._story.scene.targets.items():
-            delivery = self._story.deliveries.get(account)
-            copies = self._story.copies_in(account)
-            head = self._target(name, account, delivery)
-            sources = zip(self._story.scene.stage.snapshots, stage.SIZES, strict=True)
+        staged = self._setting.staged
+        for way in self._setting.ways:
+            delivery = self._observer.deliveries.get((staged.image, way.place))
+            copies = self._observer.copies_in(way.place)
+            head = self._target(way, delivery)
+            sources = zip(staged.snapshots, stage.SIZES, strict=True)
             bars = [_bar(copies.get(source), source, size, width, marks) for source, size in sources]
             yield delivery is not None and delivery.state == "delivered", [head, *bars, Text()]
 
-    def _target(self, name: str, account: str, delivery: Delivery | None) -> Text:
+    def _target(self, way: Way, delivery: Watched | None) -> Text:
         state = delivery.state if delivery else "not begun"
-        line = Text.assemble((f"{name:<{self._longest}}", "bold"), f"  {account}  ")
+        line = Text.assemble((f"{way.name:<{self._longest}}", "bold"), f"  {way.account}  ")
         line.append(f"{state:<12}", STATE_STYLES.get(state, "cyan" if delivery else "dim"))
         if delivery and state not in STATE_STYLES:
-            spent = (self._story.scene.world.now - delivery.entered[-1][1]).total_seconds()
+            spent = (self._setting.world.now - delivery.entered[-1][1]).total_seconds()
             line.append(_span(spent), "dim")
         elif delivery:
             line.append(delivery.image)
         return line
 
     def _shares(self) -> Text:
-        shares = self._story.scene.world.shares_open()
+        shares = self._setting.open()
         grants = sum(" grant " in share for share in shares)
         if not shares:
             return Text.assemble("shares open  ", ("none", "green"))
         return Text.assemble("shares open  ", (f"{len(shares) - grants} on snapshots, {grants} on the key", "magenta"))
 
     def _foot(self) -> list[Happening | None]:
-        telling = [one for one in self._story.happenings if one.tone != "progress"]  # the bars show that
+        telling = [one for one in self._observer.happenings if one.tone != "progress"]  # the bars show that
         return [*telling[-LATEST:], *[None] * (LATEST - len(telling))]
+
+
+def longest(observer: Observer) -> int:
+    """Return how wide the column of names is."""
+    return max(len("hub"), *(len(way.name) for way in observer.setting.ways))
 
 
 def told(happening: Happening, width: int) -> Text:

@@ -1,194 +1,276 @@
-"""Whether it is all so: looked up afterwards, through the API as each account's own administrator sees it."""
+"""Whether every way did what it promises: looked up afterwards, as each account's own administrator sees it.
+
+One :class:`Row` for each way, with what is wrong of each promise; what belongs to no account is looked up once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from sandbox import stage
+from sandbox.demo.observer import Observer
+from sandbox.demo.ways import Place, Way
 
-if TYPE_CHECKING:
-    from sandbox.demo.scene import Scene
-
+Launches = dict[tuple[str, Place], str]
+"""Moment, and account and Region -> why a launch failed; "" if the instance ran."""
+MOMENTS = {"before": False, "while": True, "narrowed": True, "after": False}
+"""When launches are tried -> whether a shared AMI must be launchable then. An AMI of one's own always is."""
 TABLE = f"ami-promoter-{stage.REGION}"
 OF_THE_COPY = frozenset({"SnapshotId", "KmsKeyId", "Encrypted"})
 """Members of a mapping in which a copy differs from its source."""
-WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+Shown = Mapping[str, Any]
+"""What a Describe call returns of one thing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """What was found in one target."""
+class Row:
+    """One way: the state in which its delivery ended, what the account owns, and per promise what is wrong."""
 
-    account: str
-    images: tuple[Mapping[str, Any], ...]
-    snapshots: tuple[Mapping[str, Any], ...]
-
-    @property
-    def image(self) -> str:
-        """Ids of the AMIs there; one if all is well."""
-        return ", ".join(image["ImageId"] for image in self.images)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """ARNs of the keys of all snapshots there."""
-        return tuple(dict.fromkeys(snapshot.get("KmsKeyId", "none") for snapshot in self.snapshots))
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must be so. ``faults`` says what is not so; it is so if there are none."""
-
-    claim: str
-    faults: tuple[str, ...] = ()
+    way: Way
+    ended: str
+    images: tuple[str, ...]
+    """Ids of its own AMIs; one if all is well, none if it was only to share."""
+    keys: tuple[str, ...]
+    """ARNs of the keys of all snapshots there."""
+    problems: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that was looked up."""
+    """All that was looked up. ``whole`` says what is wrong of that which belongs to no row."""
 
-    arrivals: tuple[Arrival, ...]
-    checks: tuple[Check, ...]
-    shares: tuple[str, ...] = field(default=())
-    """What is still open."""
+    rows: tuple[Row, ...]
+    whole: Mapping[str, tuple[str, ...]]
 
     @property
     def good(self) -> bool:
-        """Whether all of it is so."""
-        return not any(check.faults for check in self.checks)
+        """Whether all checks passed."""
+        return not any(self.whole.values()) and not any(any(row.problems.values()) for row in self.rows)
 
 
-def judge(scene: Scene) -> Verdict:
+def judge(observer: Observer, launches: Launches) -> Verdict:
     """Look everything up."""
-    arrivals = tuple(_arrival(scene, account) for account in scene.targets.values())
-    items = _records(scene)
-    shares = (*scene.world.shares_open(), *_shares_by_api(scene))
-    count = len(arrivals)
-    many = WORDS[count] if count < len(WORDS) else str(count)
-    all_of_them = "the target" if count == 1 else f"all {many} targets"
+    look = _Look(observer, launches)
+    return Verdict(tuple(map(look.row, observer.setting.ways)), {what: tuple(found) for what, found in look.whole()})
 
-    def each(look: Callable[[Scene, Arrival], Iterator[str]]) -> tuple[str, ...]:
-        return tuple(
-            f"{scene.names[one.account]} ({one.account}): {fault}" for one in arrivals for fault in look(scene, one)
+
+def must_run(way: Way, moment: str) -> bool:
+    """Whether a launch must succeed at a moment."""
+    return not way.shares or MOMENTS[moment]
+
+
+class _Look:
+    """One look at everything."""
+
+    def __init__(self, observer: Observer, launches: Launches) -> None:
+        self._observer = observer
+        self._setting = observer.setting
+        self._launches = launches
+        self._open = self._setting.open()
+
+    def row(self, way: Way) -> Row:
+        """Look at a way."""
+        ec2 = self._setting.client("ec2", *way.place)
+        images: list[Shown] = ec2.describe_images(Owners=["self"])["Images"]
+        snapshots: list[Shown] = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+        problems: dict[str, Iterator[str]] = {
+            "way": self._way(way),
+            "ended": self._ended(way),
+            "launches": self._tried(way),
+            "open": iter(self._setting.open_for(way, self._open)),
+        }
+        if way.shares:
+            problems["image"] = _owns_nothing(images, snapshots)
+        else:
+            source = self._sources[self._setting.source(way)]
+            problems |= {
+                "image": _one_image(way, images),
+                "key": _under_key(self._setting.keys[way.place], snapshots),
+                "devices": _like_source(source, images, snapshots),
+                "leftovers": _left_over(images, snapshots),
+                "tags": _tagged(source, images),
+            }
+        keys = dict.fromkeys(str(snapshot.get("KmsKeyId", "none")) for snapshot in snapshots)
+        return Row(
+            way,
+            self._observer.state(self._setting.source(way), way.place),
+            tuple(image["ImageId"] for image in images),
+            tuple(keys),
+            {promise: tuple(found) for promise, found in problems.items()},
         )
 
-    checks = [
-        Check(f"delivered to {all_of_them}", tuple(_undelivered(scene, items))),
-        Check("one AMI in each, available, and owned by it", each(_images)),
-        Check("every snapshot encrypted under the target's own key", each(_keys)),
-        Check("devices and sizes as in the source", each(_mappings)),
-        Check("no snapshot left over", each(_leftovers)),
-        Check("shares still open: none", shares),
-        Check("no record is parked", tuple(f"{i['pk']}: {i['parked']}" for i in items if i.get("parked"))),
-        Check("no dead letter", tuple(_dead_letters(scene))),
-    ]
-    if scene.crashes:
-        missed = tuple(
-            f"{c.function} never came {c.when} {c.operation} number {c.nth}; it was called {c.seen} times"
-            for c in scene.crashes
-            if not c.happened
-        )
-        checks.append(Check("every crash that was asked for has struck", missed))
-    return Verdict(arrivals, tuple(checks), shares)
+    def whole(self) -> Iterator[tuple[str, Iterator[str]]]:
+        """Look at what belongs to no account."""
+        yield "shares", self._others_open()
+        yield "policy", self._policy()
+        yield "refused", self._refused()
+        yield "parked", self._parked()
+        yield "dead letters", self._dead_letters()
+        yield "crashes", self._crashes()
+
+    # --- of a way ---
+
+    def _way(self, way: Way) -> Iterator[str]:
+        """Compare what was done for the account with what its way is to do."""
+        seen = self._observer.seen
+        by_unit = {f"{what} of its OU" for arn in self._setting.holders(way) - {way.account} for what in seen[arn]}
+        found = seen[way.account] | by_unit
+        for what in sorted(set(way.seen) - found):
+            yield f"of its way was not seen: {what}"
+        for what in sorted(found - set(way.seen)):
+            yield f"belongs to another way: {what}"
+
+    def _ended(self, way: Way) -> Iterator[str]:
+        image = self._setting.source(way)
+        state = self._observer.state(image, way.place)
+        if state != way.end:
+            yield f"its delivery is {state}, not {way.end}"
+        bodies = self._notices.get((image, way.place), [])
+        yield from dict.fromkeys(fault["what"] for body in bodies for fault in body.get("faults", ()))
+        told = {body["event"] for body in bodies}
+        wanted = {"delivery.shared", "delivery.withdrawn"} if way.shares else {"delivery.delivered"}
+        if told != wanted:
+            yield f"the notices say {', '.join(sorted(told)) or 'nothing'}"
+
+    def _tried(self, way: Way) -> Iterator[str]:
+        for moment in MOMENTS:
+            why = self._launches.get((moment, way.place))
+            if why is None and moment in ({"while", "after"} if way.shares else {"after"}):
+                yield f"{moment}: was not tried"
+            elif why and must_run(way, moment):
+                yield f"{moment}: does not launch: {why}"
+            elif why == "" and not must_run(way, moment):
+                yield f"{moment}: launches, and must not"
+
+    # --- of the whole ---
+
+    def _others_open(self) -> Iterator[str]:
+        """What is open for nobody of the ways, and what an auditor of the hub finds, who sees no state but the API."""
+        theirs = {share for way in self._setting.ways for share in self._setting.open_for(way, self._open)}
+        yield from sorted(set(self._open) - theirs)
+        ec2, kms = self._setting.client("ec2"), self._setting.client("kms")
+        for image in self._setting.images:
+            asked = ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")
+            for one in asked["LaunchPermissions"]:
+                yield f"describe-image-attribute: {image} to {', '.join(one.values())}"
+            for mapping in self._sources[image]["BlockDeviceMappings"]:
+                snapshot = mapping["Ebs"]["SnapshotId"]
+                asked = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+                for one in asked["CreateVolumePermissions"]:
+                    yield f"describe-snapshot-attribute: {snapshot} to {', '.join(one.values())}"
+        for page in kms.get_paginator("list_grants").paginate(KeyId=self._setting.staged.key):
+            for grant in page["Grants"]:
+                yield f"list-grants: {grant.get('Name', grant['GrantId'])} to {grant['GranteePrincipal']}"
+
+    def _policy(self) -> Iterator[str]:
+        now = self._setting.client("kms").get_key_policy(KeyId=self._setting.staged.key)["Policy"]
+        if now != self._setting.policy:
+            yield f"it is now {now}"
+
+    def _refused(self) -> Iterator[str]:
+        for notice in self._setting.world.sns.published:
+            if notice.body["event"] == "promotion.refused":
+                yield from (fault["what"] for fault in notice.body["faults"])
+
+    def _parked(self) -> Iterator[str]:
+        pages = self._setting.client("dynamodb").get_paginator("scan")
+        for page in pages.paginate(TableName=TABLE, ConsistentRead=True):
+            for item in page["Items"]:
+                if item.get("parked"):
+                    yield f"{item['pk']['S']}: {next(iter(item['parked'].values()))}"
+
+    def _dead_letters(self) -> Iterator[str]:
+        for queue in self._setting.world.sqs.queues.values():
+            if "-dead" in queue.name and queue.messages:
+                yield f"{len(queue.messages)} in {queue.name}; the first is {queue.messages[0].body[:200]}"
+
+    def _crashes(self) -> Iterator[str]:
+        for crash in self._setting.crashes:
+            if not crash.happened:
+                yield f"{crash.function} never came {crash.when} {crash.operation} number {crash.nth}"
+
+    # --- looked up once ---
+
+    @cached_property
+    def _sources(self) -> dict[str, Shown]:
+        images = self._setting.client("ec2").describe_images(ImageIds=list(self._setting.images))["Images"]
+        return {image["ImageId"]: image for image in images}
+
+    @cached_property
+    def _notices(self) -> dict[tuple[str, Place], list[Shown]]:
+        """Bodies of the notices about each delivery."""
+        found: dict[tuple[str, Place], list[Shown]] = {}
+        for notice in self._setting.world.sns.published:
+            body = notice.body
+            if "account" in body:
+                found.setdefault((body["source_image"], (body["account"], body["region"])), []).append(body)
+        return found
 
 
-def _arrival(scene: Scene, account: str) -> Arrival:
-    ec2 = scene.world.client("ec2", account, stage.REGION)
-    images = ec2.describe_images(Owners=["self"])["Images"]
-    snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-    return Arrival(account, tuple(images), tuple(snapshots))
+def _owns_nothing(images: list[Shown], snapshots: list[Shown]) -> Iterator[str]:
+    for thing in (*images, *snapshots):
+        yield f"it owns {thing.get('ImageId') or thing['SnapshotId']}, though the AMI is only shared"
 
 
-def _records(scene: Scene) -> list[dict[str, Any]]:
-    pages = scene.world.client("dynamodb", stage.HUB, stage.REGION).get_paginator("scan")
-    items = (item for page in pages.paginate(TableName=TABLE, ConsistentRead=True) for item in page["Items"])
-    return [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
-
-
-def _undelivered(scene: Scene, items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    told = {
-        notice.attributes["account"]: notice.attributes["event"]
-        for notice in scene.world.sns.published
-        if "account" in notice.attributes
-    }
-    for account in scene.targets.values():
-        mine = [i for i in items if i.get("kind") == "delivery" and f'"account":"{account}"' in i["body"]]
-        state = mine[0]["state"] if mine else "never begun"
-        who = f"{scene.names[account]} ({account})"
-        if state != "delivered":
-            yield f"{who}: its delivery is {state}"
-        elif told.get(account) != "delivery.delivered":
-            yield f"{who}: no notice says that it was delivered, but {told.get(account, 'nothing')}"
-
-
-def _images(scene: Scene, arrival: Arrival) -> Iterator[str]:
-    if len(arrival.images) != 1:
-        yield f"it has {len(arrival.images)} AMIs: {arrival.image or 'none'}"
-    for image in arrival.images:
-        if (image["OwnerId"], image["State"]) != (arrival.account, "available"):
+def _one_image(way: Way, images: list[Shown]) -> Iterator[str]:
+    if len(images) != 1:
+        yield f"it has {len(images)} AMIs: {', '.join(image['ImageId'] for image in images) or 'none'}"
+    for image in images:
+        if (image["OwnerId"], image["State"]) != (way.account, "available"):
             yield f"{image['ImageId']} is {image['State']} and owned by {image['OwnerId']}"
-        tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", ())}
-        if tags.get("ami-promoter:source-image") != scene.stage.image:
-            yield f"{image['ImageId']} does not say by its tags that it comes from {scene.stage.image}"
 
 
-def _keys(scene: Scene, arrival: Arrival) -> Iterator[str]:
-    key = scene.stage.targets[arrival.account].outputs["KeyArn"]
-    for snapshot in arrival.snapshots:
-        if snapshot["OwnerId"] != arrival.account or not snapshot["Encrypted"] or snapshot.get("KmsKeyId") != key:
-            found = snapshot.get("KmsKeyId", "no key")
-            yield f"{snapshot['SnapshotId']} is owned by {snapshot['OwnerId']} and under {found}, not {key}"
+def _under_key(key: str, snapshots: list[Shown]) -> Iterator[str]:
+    if not snapshots:
+        yield "it has no snapshot"
+    for snapshot in snapshots:
+        if snapshot.get("KmsKeyId") != key:
+            yield f"{snapshot['SnapshotId']} is under {snapshot.get('KmsKeyId', 'no key')}, not {key}"
 
 
-def _mappings(scene: Scene, arrival: Arrival) -> Iterator[str]:
-    source = scene.world.client("ec2", stage.HUB, stage.REGION).describe_images(ImageIds=[scene.stage.image])
-    wanted = _devices(source["Images"][0])
-    sizes = {snapshot["SnapshotId"]: snapshot["VolumeSize"] for snapshot in arrival.snapshots}
-    for image in arrival.images:
-        found = _devices(image)
-        if found != wanted:
-            yield f"{image['ImageId']} has {found}, and its source {wanted}"
-        for mapping in image["BlockDeviceMappings"]:
-            snapshot = mapping.get("Ebs", {}).get("SnapshotId")
-            if snapshot and sizes.get(snapshot) is None:
-                yield f"{image['ImageId']} stands on {snapshot}, which the account does not own"
+def _like_source(source: Shown, images: list[Shown], snapshots: list[Shown]) -> Iterator[str]:
+    owned = {snapshot["SnapshotId"] for snapshot in snapshots}
+    for image in images:
+        if _devices(image) != _devices(source):
+            yield f"{image['ImageId']} has {_devices(image)}, and its source {_devices(source)}"
+        for snapshot in _snapshots(image) - owned:
+            yield f"{image['ImageId']} stands on {snapshot}, which the account does not own"
 
 
-def _devices(image: Mapping[str, Any]) -> dict[str, Any]:
+def _left_over(images: list[Shown], snapshots: list[Shown]) -> Iterator[str]:
+    used = {snapshot for image in images for snapshot in _snapshots(image)}
+    for snapshot in snapshots:
+        if snapshot["SnapshotId"] not in used:
+            yield f"{snapshot['SnapshotId']} ({snapshot['State']}) belongs to no AMI"
+
+
+def _tagged(source: Shown, images: list[Shown]) -> Iterator[str]:
+    """Compare with the tags of the source, the trigger tag left out."""
+    wanted = {name: value for name, value in _tags(source).items() if name != "promote"}
+    wanted["ami-promoter:source-image"] = source["ImageId"]
+    if not images:
+        yield "there is no AMI"
+    for image in images:
+        found = _tags(image)
+        if lacking := {name: value for name, value in wanted.items() if found.get(name) != value}:
+            yield f"{image['ImageId']} lacks {lacking}"
+        if "promote" in found:
+            yield f"{image['ImageId']} bears the trigger tag"
+
+
+def _devices(image: Shown) -> dict[str, Any]:
     return {
         mapping["DeviceName"]: {k: v for k, v in mapping.get("Ebs", {}).items() if k not in OF_THE_COPY}
         for mapping in image["BlockDeviceMappings"]
     }
 
 
-def _leftovers(scene: Scene, arrival: Arrival) -> Iterator[str]:
-    used = {m.get("Ebs", {}).get("SnapshotId") for image in arrival.images for m in image["BlockDeviceMappings"]}
-    for snapshot in arrival.snapshots:
-        if snapshot["SnapshotId"] not in used:
-            yield f"{snapshot['SnapshotId']} ({snapshot['State']}) belongs to no AMI"
+def _snapshots(image: Shown) -> set[str]:
+    return {m["Ebs"]["SnapshotId"] for m in image["BlockDeviceMappings"] if "SnapshotId" in m.get("Ebs", {})}
 
 
-def _shares_by_api(scene: Scene) -> Iterator[str]:
-    """Ask as an auditor of the hub would; ``World.shares_open`` has looked at the state itself."""
-    ec2, kms = (scene.world.client(name, stage.HUB, stage.REGION) for name in ("ec2", "kms"))
-    for snapshot in scene.stage.snapshots:
-        asked = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
-        for permission in asked["CreateVolumePermissions"]:
-            yield f"describe-snapshot-attribute: {snapshot} to {', '.join(permission.values())}"
-    asked = ec2.describe_image_attribute(ImageId=scene.stage.image, Attribute="launchPermission")
-    for permission in asked["LaunchPermissions"]:
-        yield f"describe-image-attribute: {scene.stage.image} to {', '.join(permission.values())}"
-    for page in kms.get_paginator("list_grants").paginate(KeyId=scene.stage.key):
-        for grant in page["Grants"]:
-            yield f"list-grants: {grant.get('Name', grant['GrantId'])} to {grant['GranteePrincipal']}"
-
-
-def _dead_letters(scene: Scene) -> Iterator[str]:
-    sqs = scene.world.client("sqs", stage.HUB, stage.REGION)
-    for queue in scene.world.sqs.queues.values():
-        if "-dead" in queue.name:
-            asked = sqs.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"])
-            count = int(asked["Attributes"]["ApproximateNumberOfMessages"])
-            if count:
-                yield f"{count} in {queue.name}; the first is {queue.messages[0].body[:200]}"
+def _tags(image: Shown) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in image.get("Tags", ())}

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from sandbox import stage
-from sandbox.demo import scene, screen, show
+from sandbox.demo import screen, setting, show
 from sandbox.demo.__main__ import run
-from sandbox.demo.options import Crash, Options, parse
-from sandbox.demo.story import Story
+from sandbox.demo.observer import Observer
+from sandbox.demo.options import CrashOption, Options, parse
 from sandbox.demo.verdict import judge
 from sandbox.world import World
 
@@ -46,7 +46,7 @@ def _a_terminal(width: int = 80, height: int = 24) -> Console:
 
 
 def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
-    """Plainly run it ends 0, with a line per happening, the table, and every claim looked up and found so."""
+    """Plainly run it ends 0, with a line per happening, the table, and every claim looked up and found true."""
     status, said = _demo()
     rows = re.findall(r"^ (dev|test|prod) +(ami-0[0-9a-f]{16}) +\d+ +none", said, re.MULTILINE)
     keys = re.findall(r"^ \d{12}  ([0-9a-f]{8}-[0-9a-f-]{27})", said, re.MULTILINE)
@@ -62,7 +62,7 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
 
 
 def test_the_sweep_alone_is_enough() -> None:
-    """With every event lost, and every ring but the sweep's own, it still ends 0; the sweep's finds are counted."""
+    """With every event lost, and every wake but the sweep's own, it still ends 0; the sweep's finds are counted."""
     status, said = _demo("--no-events", "--targets", "2")
     lost, wakes = map(int, re.findall(r"(\d+) lost, 0 doubled; (\d+) wakes lost", said)[0])
 
@@ -91,7 +91,7 @@ def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str,
     assert "✓ every crash that was asked for has struck" in said
 
 
-def test_what_is_not_so_is_told() -> None:
+def test_what_failed_is_told() -> None:
     """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
 
     def meddle(world: World) -> None:
@@ -99,28 +99,28 @@ def test_what_is_not_so_is_told() -> None:
         world.ec2.seed_image(DEV, stage.REGION, name="not of ours", volumes=(8,))
 
     console = Console(file=io.StringIO(), width=100)
-    status = run(Options(targets=1, crashes=(Crash("discover", "CopyImage"),)), console, meddle=meddle)
+    status = run(Options(targets=1, crashes=(CrashOption("discover", "CopyImage"),)), console, meddle=meddle)
     said = console.file.getvalue()
 
     assert status == 1
-    assert "✗ not so: shares still open: none" in said
+    assert "✗ failed: shares still open: none" in said
     assert re.search(rf"snap-\w+ of {stage.HUB} in us-east-1 to UserId {DEV}", said)
     assert re.search(rf"describe-snapshot-attribute: snap-\w+ to {DEV}", said)
     assert f"dev ({DEV}): it has 2 AMIs" in said
     assert "discover never came after CopyImage number 1" in said
     assert "✓ no dead letter" in said
-    assert "Not all of it is so" in said
+    assert "Some checks failed" in said
 
 
 def test_a_terminal_shows_it_advancing() -> None:
     """On a terminal the picture is drawn anew, with bars, until all is delivered; no frame is wider or higher."""
     console = _a_terminal()
     with World() as world:
-        ready = scene.build(world, Options(targets=1))
-        story = Story(ready)
+        ready = setting.copies(world, Options(targets=1))
+        observer = Observer(ready, detailed=True)
         ready.tag()
-        show.live(story, console, patience=0)
-        verdict = judge(ready)
+        show.live(observer, console, patience=0)
+        verdict = judge(observer, {("after", way.place): ready.launch(way) for way in ready.ways})
     frames = console.file.getvalue().split("\x1b[?2026h")
 
     assert verdict.good
@@ -135,11 +135,11 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
     """As wide as the terminal and never higher; with more targets than fit, the rest is counted."""
     console = _a_terminal(width, height)
     with World() as world:
-        ready = scene.build(world, Options(targets=targets))
-        story = Story(ready)
+        ready = setting.copies(world, Options(targets=targets))
+        observer = Observer(ready, detailed=True)
         ready.tag()
-        world.kernel.run(until=lambda: story.look() and len(story.deliveries) == targets)
-        console.print(screen.Picture(story))
+        world.kernel.run(until=lambda: observer.look() and len(observer.deliveries) == targets)
+        console.print(screen.Picture(observer))
     lines = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue()).splitlines()
 
     assert len(lines) < height

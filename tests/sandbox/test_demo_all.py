@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from sandbox import stage
+from sandbox.demo import setting
 from sandbox.demo.__main__ import main
+from sandbox.demo.acts import Play
 from sandbox.demo.options import parse
-from sandbox.demo.ways import setting
-from sandbox.demo.ways.acts import Play
-from sandbox.demo.ways.cast import WAYS
+from sandbox.demo.ways import WAYS
 from sandbox.services.ec2.instances import PERMITTED, SOURCE_KEY
 from sandbox.world import World
 
@@ -54,7 +54,7 @@ def test_what_is_not_as_promised_is_told() -> None:
     console = Console(file=(out := io.StringIO()), width=100)
     ways = [way for way in WAYS if way.name in {"dev", "test", "pilot"}]
     with World() as world:
-        ready = setting.build(world, ways)
+        ready = setting.every_way(world, ways)
         world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
         with world.rules.off(PERMITTED), world.rules.off(SOURCE_KEY):
             status = Play(ready, console).run()
@@ -62,13 +62,13 @@ def test_what_is_not_as_promised_is_told() -> None:
 
     assert status == 1
     assert rows(said) == {
-        "dev": "✗ cancelled ✗ not so ✗ not so ✓ none ✗",
+        "dev": "✗ cancelled ✗ wrong ✗ wrong ✓ none ✗",
         "test": "✓ delivered ✓ yes ✓ own ✓ none ✓",
-        "pilot": "✓ withdrawn ✗ not so ✓ hub's ✓ none -",
+        "pilot": "✓ withdrawn ✗ wrong ✓ hub's ✓ none -",
     }
     assert "✗ pilot, us-east-1: launches: after: launches, and must not" in said
     assert f"✗ dev, us-east-1: ended: AssumeRole was refused: AccessDenied: User: arn:aws:sts::{stage.HUB}" in said
-    assert "Not all of it is so" in said
+    assert "Some checks failed" in said
 
 
 def test_targets_of_ones_own_are_refused_beside_all(capsys: pytest.CaptureFixture[str]) -> None:

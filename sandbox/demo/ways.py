@@ -1,4 +1,4 @@
-"""Who plays: an account for each way of sharing, its settings in the targets file, and what must be seen of it."""
+"""Who gets an AMI, and how: an account for each way of sharing, its settings, and what must be seen of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAuto
 UNITS = {"workloads": "", "partners": "mode: share, launch_permission: group, service_linked_roles: []"}
 """Name of an OU, and of the group that it is all of -> the group's settings."""
 HERE, THERE = f"copies from {stage.REGION}", f"copies from {FAR}"
+Place = tuple[str, str]
+"""Account and Region, by which deliveries are told apart."""
 OPENED = ("snapshots", "grant", HERE)
 """What is seen in AWS's calls when snapshots are copied and the key is opened by a grant."""
 
@@ -24,9 +26,9 @@ OPENED = ("snapshots", "grant", HERE)
 class Way:
     """One way of sharing, and the account that gets its AMI in this way.
 
-    ``settings`` are those of the account's block in the targets file, ``group`` the word for the tag. ``seen`` is all
-    that the service may be seen to do for the account (``telling.Teller.seen``), and ``role`` who launches there, with
-    its path; the account's administrator if empty.
+    ``settings`` are those of the account's block in the targets file, ``group`` is the group it is in, and ``word``
+    what the tag says for it, if not the group. ``seen`` is all that the service may be seen to do for the account
+    (``Observer.seen``), and ``role`` who launches there, with its path; the account's administrator if empty.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Way:
     settings: str
     seen: tuple[str, ...]
     group: str = "everyone"
+    word: str = ""
     region: str = stage.REGION
     role: str = ""
     shares: bool = False
@@ -42,14 +45,28 @@ class Way:
     """Whether the account joins its OU when all others are done."""
 
     @property
-    def place(self) -> tuple[str, str]:
-        """Account and Region, by which deliveries are told apart."""
+    def place(self) -> Place:
+        """Where its delivery goes."""
         return self.account, self.region
 
     @property
     def end(self) -> str:
         """The state in which its delivery must end, when the tag is gone."""
         return "withdrawn" if self.shares else "delivered"
+
+
+DIGITS = "56789"
+"""Of the accounts after the first three: 555555555555 and so on."""
+
+
+def copies(count: int) -> tuple[Way, ...]:
+    """So many accounts that each get a copy by a grant, the default: dev, test, prod, and others."""
+    accounts = [*stage.TARGETS.values(), *(digit * 12 for digit in DIGITS), *(f"20000000{n:04d}" for n in range(count))]
+    names = [*stage.TARGETS, *(f"team{n}" for n in range(1, count))]
+    return tuple(
+        Way(name, account, "copy, key by grant", "", OPENED, *(("prod", account) if name == "prod" else ("dev",)))
+        for name, account in zip(names[:count], accounts, strict=False)
+    )
 
 
 SHARED = ("launch permission", "policy", "grant to a service's role")

@@ -1,8 +1,6 @@
-"""What is printed before and after the acts: who gets the AMI how, and the table of what was promised and is so."""
+"""What is printed before and after the acts: who gets the AMI how, and the table of what was promised and holds."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -10,20 +8,21 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox import stage
-from sandbox.demo import screen
-from sandbox.demo.ways.cast import UNITS
-
-if TYPE_CHECKING:
-    from sandbox.demo.ways.checks import Row, Verdict
-    from sandbox.demo.ways.setting import Setting
+from sandbox.demo.observer import Observer
+from sandbox.demo.screen import glyphs
+from sandbox.demo.setting import Setting
+from sandbox.demo.verdict import Row, Verdict
+from sandbox.demo.ways import UNITS
 
 WIDEST = 100
 COLUMNS = ("Way", "Account, Region", "Ended", "Launch", "Key", "Open", "Tags")
+OF_THE_AMI = "image key devices leftovers"
+"""Promises that share one column."""
 
 
 def introduce(console: Console, setting: Setting) -> None:
     """Say what stands, and print the settings of each account."""
-    mark = (f"{screen.glyphs(console).good} ", "bold green")
+    mark = (f"{glyphs(console).good} ", "bold green")
     lines = [
         "deployed: build/hub in the hub, deploy/target.yaml in each account and each of its Regions",
         *(["deployed: deploy/organization.yaml in the organisation's management account"] if setting.units else []),
@@ -39,28 +38,35 @@ def introduce(console: Console, setting: Setting) -> None:
         console.print(Text.assemble(f"  {way.account}  ", (f"{way.name:<{width}}  ", "bold"), said), soft_wrap=True)
 
 
-def print_table(console: Console, setting: Setting, verdict: Verdict) -> None:
-    """Print the table, what is not so, the totals, and one line that says it all."""
+def print_table(console: Console, observer: Observer, verdict: Verdict) -> None:
+    """Print the table, what is wrong, the totals, and one line that says it all."""
     console.print()
     console.print(_table(console, verdict), width=min(console.width, WIDEST))
-    bad = screen.glyphs(console).bad
-    faults = [
-        f"{row.way.name}, {row.way.region}: {promise}: {fault}"
+    bad = glyphs(console).bad
+    wrong = [
+        f"{row.way.name}, {row.way.region}: {promise}: {problem}"
         for row in verdict.rows
-        for promise, found in row.faults.items()
-        for fault in found
+        for promise, found in row.problems.items()
+        for problem in found
     ]
-    for fault in (*faults, *verdict.faults):
-        console.print(Text.assemble((f"{bad} ", "bold red"), (fault, "red")), soft_wrap=True)
+    wrong += [f"{what}: {problem}" for what, found in verdict.whole.items() for problem in found]
+    for line in wrong:
+        console.print(Text.assemble((f"{bad} ", "bold red"), (line, "red")), soft_wrap=True)
+    setting = observer.setting
     hours, seconds = divmod(int((setting.world.now - setting.began).total_seconds()), 3600)
     console.print(
-        f"{verdict.calls:,} AWS calls in {verdict.invocations:,} invocations; "
+        f"{len(observer.calls):,} AWS calls in {len(observer.invocations):,} invocations; "
         f"{hours} h {seconds // 60:02} min of virtual time"
     )
+    say_verdict(console, verdict)
+
+
+def say_verdict(console: Console, verdict: Verdict) -> None:
+    """Say in one line what came of it."""
     if verdict.good:
-        console.print(Text("All of it is so.", style="bold green"))
+        console.print(Text("All checks passed.", style="bold green"))
     else:
-        console.print(Text("Not all of it is so: see what is marked above.", style="bold red"))
+        console.print(Text("Some checks failed: see what is marked above.", style="bold red"))
 
 
 def _table(console: Console, verdict: Verdict) -> Table:
@@ -80,21 +86,21 @@ def _table(console: Console, verdict: Verdict) -> Table:
 
 
 def _cells(console: Console, row: Row) -> list[Text]:
-    marks = screen.glyphs(console)
+    marks = glyphs(console)
     way = row.way
     where = way.name if way.region == stage.REGION else f"{way.name} {way.region}"
 
-    def cell(promise: str, said: str, otherwise: str) -> Text:
-        if row.faults[promise]:
+    def cell(promises: str, said: str, otherwise: str) -> Text:
+        if any(row.problems.get(promise) for promise in promises.split()):
             return Text(f"{marks.bad} {otherwise}", style="bold red")
         return Text.assemble((f"{marks.good} ", "green"), said)
 
     return [
-        Text(f"{marks.bad} {way.title}", style="bold red") if row.faults["way"] else Text(way.title),
+        Text(f"{marks.bad} {way.title}", style="bold red") if row.problems["way"] else Text(way.title),
         Text(where, style="bold"),
         cell("ended", row.ended, row.ended),
-        cell("launches", "while shared" if way.shares else "yes", "not so"),
-        cell("key", "hub's" if way.shares else "own", "not so"),
-        cell("open", "none", f"{len(row.faults['open'])}"),
+        cell("launches", "while shared" if way.shares else "yes", "wrong"),
+        cell(OF_THE_AMI, "hub's" if way.shares else "own", "wrong"),
+        cell("open", "none", f"{len(row.problems['open'])}"),
         Text("-", style="dim") if way.shares else cell("tags", "", ""),
     ]

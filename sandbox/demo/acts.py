@@ -1,25 +1,21 @@
-"""Four acts: all are tagged, one joins, one is dropped, the tags go; then it is looked up whether all of it is so."""
+"""Four acts: all are tagged, one joins, one is dropped, the tags go; then everything is checked."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from sandbox import stage
-from sandbox.demo import scene, screen
-from sandbox.demo.ways import setting, table
-from sandbox.demo.ways.cast import WAYS, Way
-from sandbox.demo.ways.checks import Launches, judge, must_run
-from sandbox.demo.ways.telling import Teller
+from sandbox.demo import screen, setting, table
+from sandbox.demo.observer import Observer
+from sandbox.demo.setting import NotReady, Setting
+from sandbox.demo.verdict import Launches, judge, must_run
+from sandbox.demo.ways import WAYS, Way
 from sandbox.world import World
-
-if TYPE_CHECKING:
-    from sandbox.demo.ways.setting import Setting
 
 LONGEST = timedelta(hours=6)
 """Virtual time for which an act is waited for."""
@@ -40,8 +36,8 @@ def run(
     console.print(f"A hub and {accounts} accounts in a sandbox: AWS's rules on this machine, no AWS account involved.")
     with World(seed) as world:
         try:
-            ready = setting.build(world, ways)
-        except scene.NotReady as why:
+            ready = setting.every_way(world, ways)
+        except NotReady as why:
             console.print(Text(f"demo: {why}", style="red"), soft_wrap=True)
             return 1
         meddle(world)
@@ -53,7 +49,7 @@ class Play:
 
     def __init__(self, ready: Setting, console: Console) -> None:
         self.setting = ready
-        self.teller = Teller(ready)
+        self.observer = Observer(ready, detailed=False)
         self.launches: Launches = {}
         self._console = console
         self._width = max(len(way.name) for way in ready.ways)
@@ -71,9 +67,9 @@ class Play:
         return self.end()
 
     def end(self) -> int:
-        """Look everything up and print the table; returns the exit status: 0 if all of it is so, else 1."""
-        verdict = judge(self.setting, self.teller, self.launches)
-        table.print_table(self._console, self.setting, verdict)
+        """Look everything up and print the table; returns the exit status: 0 if all checks passed, else 1."""
+        verdict = judge(self.observer, self.launches)
+        table.print_table(self._console, self.observer, verdict)
         return 0 if verdict.good else 1
 
     # --- acts ---
@@ -86,7 +82,7 @@ class Play:
         if self.setting.tpm:
             self._tag(self.setting.tpm, "tpm")
         present = [way for way in self.setting.ways if not way.joins]
-        self._until(lambda: all(map(self._rests, present)) and all(map(self.teller.over.get, self.setting.images)))
+        self._until(lambda: all(map(self._rests, present)) and all(map(self.observer.over.get, self.setting.images)))
         self._until_closed(way for way in self.setting.ways if not way.shares)
         self._play(STILL)
         self._tries("while", present)
@@ -94,11 +90,10 @@ class Play:
     def _one_joins(self, late: Sequence[Way]) -> None:
         self._act("An account joins an OU. Nobody tags anything.")
         for way in late:
-            unit = self.setting.units[way.group]
+            unit = self.setting.join(way)
             self._command(
                 f"aws organizations move-account --account-id {way.account} \\\n      --destination-parent-id {unit}"
             )
-            self.setting.world.organizations.add_account(self.setting.organisation, way.account, unit)
         self._until(lambda: all(map(self._rests, late)))
         self._until_closed(way for way in self.setting.ways if not way.shares)
         self._tries("while", late)
@@ -134,43 +129,37 @@ class Play:
 
     def _tag(self, image: str, value: str) -> None:
         self._command(f'aws ec2 create-tags --resources {image} \\\n      --tags Key=promote,Value="{value}"')
-        self.setting.client("ec2").create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": value}])
+        self.setting.tag(image, value)
 
     def _tries(self, moment: str, ways: Iterable[Way]) -> None:
         """Let each launch what it is promised: a copy of its own, or the hub's AMI; as itself or as Auto Scaling."""
         outcomes: defaultdict[tuple[str, str], list[Way]] = defaultdict(list)
         for way in ways:
-            image = self.setting.source(way) if way.shares else self._own_image(way)
-            why = self.setting.world.launch(*way.place, image, by=way.role) if image else "it has no AMI"
-            self.launches[moment, way.place] = why
+            why = self.launches[moment, way.place] = self.setting.launch(way)
             whose = "hub's AMI" if way.shares else "own AMI"
             outcomes[f"{whose}{', by Auto Scaling' if way.role else ''} in ", why].append(way)
         for (what, why), some in outcomes.items():
             so = all((not why) == must_run(way, moment) for way in some)
             names = ", ".join(way.name for way in some)
             outcome = f"refused, {why.partition(':')[0]}" if why else "runs"
-            self.teller.tell("launch", f"{what}{names}: {outcome}", "good" if so else "bad")
+            self.observer.tell("launch", f"{what}{names}: {outcome}", "good" if so else "bad")
         self._play(timedelta())
-
-    def _own_image(self, way: Way) -> str:
-        found = self.setting.client("ec2", *way.place).describe_images(Owners=["self"])["Images"]
-        return str(found[0]["ImageId"]) if found else ""
 
     # --- time ---
 
     def _state(self, way: Way) -> str:
-        return self.teller.state(self.setting.source(way), way.place)
+        return self.observer.state(self.setting.source(way), way.place)
 
     def _rests(self, way: Way) -> bool:
         return self._state(way) in {"delivered", "shared", "failed", "cancelled"}
 
     def _until(self, done: Callable[[], bool], limit: timedelta = LONGEST) -> None:
-        """Let virtual time run until something is so, or has taken too long; tell what happens meanwhile."""
+        """Let virtual time run until something holds, or has taken too long; tell what happens meanwhile."""
         kernel = self.setting.world.kernel
         end = kernel.now + limit
         while True:
-            so = kernel.run(until=lambda: self.teller.look() or done(), limit=end - kernel.now)
-            for happening in self.teller.news():
+            so = kernel.run(until=lambda: self.observer.look() or done(), limit=end - kernel.now)
+            for happening in self.observer.news():
                 line = Text("  ") + screen.told(happening, self._width)
                 self._console.print(line, soft_wrap=True)
             if done() or not so:
