@@ -133,7 +133,7 @@ def copies(world: World, options: Options) -> Setting:
     ways = cast.copies(options.targets)
     names = {way.name: way.account for way in ways}
     staged = _stage(world, names)
-    policy = world.client("kms", stage.HUB, stage.REGION).get_key_policy(KeyId=staged.key)["Policy"]
+    policy = world.kms.describe(stage.HUB, stage.REGION, staged.key).versions[-1].text
     _apply(world, stage.targets_file(names), names)
     world.kernel.run(limit=STANDING)
     injections = world.injections
