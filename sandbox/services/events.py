@@ -56,7 +56,7 @@ HAND_OVER = rule(
     "Missing permission or a missing target sends the event straight to the target's dead-letter queue. "
     "[aws-facts 1e, VERIFIED]",
 )
-STANDARD_GRAVE = rule(
+STANDARD_DEAD_LETTERS = rule(
     "events-dead-letters-need-standard-queue",
     "A target's dead-letter queue must be a standard queue. [aws-facts 1e, VERIFIED]",
 )
@@ -158,7 +158,7 @@ class Events:
         rules = self._base.rules
         if len(of.targets.keys() | {new.id}) > 5 and rules.on(FIVE):
             raise AwsError("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
-        if new.dead_letters and new.dead_letters.endswith(".fifo") and rules.on(STANDARD_GRAVE):
+        if new.dead_letters and new.dead_letters.endswith(".fifo") and rules.on(STANDARD_DEAD_LETTERS):
             raise AwsError(
                 "ValidationException", "Parameter DeadLetterConfig is not valid: it must be a standard queue"
             )
@@ -214,7 +214,7 @@ class Events:
                 self.deliveries.append(HandOver(of.arn, one.arn, event))
             except AwsError as refused:
                 self.deliveries.append(HandOver(of.arn, one.arn, event, str(refused)))
-                self._bury(of, one, event, refused)
+                self._to_dead_letters(of, one, event, refused)
 
     def _deliver(self, of: Rule, one: Target, event: Event, came_from: str | None) -> None:
         kind, body = one.arn.split(":")[2], one.input if one.input is not None else json.dumps(event)
@@ -267,7 +267,7 @@ class Events:
         if not decision.allowed:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
 
-    def _bury(self, of: Rule, one: Target, event: Event, refused: AwsError) -> None:
+    def _to_dead_letters(self, of: Rule, one: Target, event: Event, refused: AwsError) -> None:
         if one.dead_letters is None or not self._base.on(HAND_OVER):
             return
         told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": refused.code, "ERROR_MESSAGE": refused.message}

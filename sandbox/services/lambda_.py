@@ -35,7 +35,7 @@ DEAD_LETTERS = rule(
     "and to "
     "its on-failure destination. [aws-facts 6, VERIFIED]",
 )
-GRAVE_RIGHTS = rule(
+DEAD_LETTER_RIGHTS = rule(
     "lambda-dead-letters-need-rights",
     "A function is refused when its role may not send to its dead-letter queue. [Lambda developer guide, "
     "dead-letter queues]",
@@ -139,8 +139,12 @@ class Lambda:
 
     def put(self, function: Function) -> Function:
         """Deploy a function. Raises AwsError if its role may not send to its dead-letter queue."""
-        grave = function.dead_letters
-        if grave and self._base.on(GRAVE_RIGHTS) and not self._role_may(function, "sqs:SendMessage", grave):
+        dead_queue = function.dead_letters
+        if (
+            dead_queue
+            and self._base.on(DEAD_LETTER_RIGHTS)
+            and not self._role_may(function, "sqs:SendMessage", dead_queue)
+        ):
             raise _invalid(
                 f"The provided execution role of {function.name} does not have permissions to call SendMessage on SQS"
             )

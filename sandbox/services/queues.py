@@ -1,6 +1,6 @@
 """One SQS queue as it really behaves; no API, no clock: the time is an argument.
 
-A queue is a set of lanes. In a FIFO queue a lane is a message group; in a standard queue each message has its own lane.
+A queue is a set of message groups; in a standard queue each message is a group of its own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from sandbox.rules import Rules, rule
 
-LANES = rule(
-    "sqs-message-group-is-a-lane",
+IN_ORDER = rule(
+    "sqs-message-group-in-order",
     "While a message of a group is in flight, no other message of that group is given out. [aws-facts SQS FIFO, "
     "VERIFIED]",
 )
@@ -107,7 +107,7 @@ class Message:
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """A queue: its attributes as the API shows them, and its messages by lane."""
+    """A queue: its attributes as the API shows them, and its messages by group."""
 
     name: str
     account: str
@@ -116,7 +116,7 @@ class Queue:
     created: datetime
     attributes: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    lanes: dict[str, deque[Message]] = field(default_factory=dict)
+    groups: dict[str, deque[Message]] = field(default_factory=dict)
     memory: dict[tuple[str, str], Message] = field(default_factory=dict)
     dead_letters: Callable[[str], Queue | None] = lambda _: None
     """Finds the dead-letter queue by ARN."""
@@ -145,7 +145,7 @@ class Queue:
     @property
     def messages(self) -> list[Message]:
         """All messages, oldest first, in flight or not. For looking at."""
-        return sorted((m for lane in self.lanes.values() for m in lane), key=lambda m: m.sequence)
+        return sorted((m for group in self.groups.values() for m in group), key=lambda m: m.sequence)
 
     def twin(self, message: Message, now: datetime) -> Message | None:
         """The message sent in the last five minutes that makes this one a duplicate."""
@@ -155,7 +155,7 @@ class Queue:
             message.deduplication_id = hashlib.sha256(message.body.encode()).hexdigest()
         self.memory = {key: old for key, old in self.memory.items() if now < old.sent + MEMORY}
         twin = self.memory.get(self._memory_key(message))
-        if twin is not None and not self.rules.on(REMEMBERS) and twin not in self.lanes.get(twin.group or "", ()):
+        if twin is not None and not self.rules.on(REMEMBERS) and twin not in self.groups.get(twin.group or "", ()):
             return None
         return twin
 
@@ -167,7 +167,7 @@ class Queue:
         message.visible = now + timedelta(seconds=seconds)
         if self.fifo:
             self.memory[self._memory_key(message)] = message
-        self.lanes.setdefault(self._lane(message), deque()).append(message)
+        self.groups.setdefault(self._group(message), deque()).append(message)
         self.changed(self)
 
     def receive(self, now: datetime, most: int, timeout: int | None, receipts: Iterator[str]) -> list[Message]:
@@ -190,8 +190,8 @@ class Queue:
 
     def find(self, receipt: str, now: datetime) -> Message | None:
         """The message that a receipt handle stands for, while the handle is of use."""
-        for lane in self.lanes.values():
-            for message in lane:
+        for group in self.groups.values():
+            for message in group:
                 if message.receipt == receipt:
                     expired = self.fifo and message.visible <= now and self.rules.on(EXPIRED_RECEIPT)
                     return None if expired else message
@@ -199,11 +199,11 @@ class Queue:
 
     def remove(self, message: Message) -> None:
         """Delete a message; its deduplication id stays remembered."""
-        lane = self.lanes.get(self._lane(message))
-        if lane is not None and message in lane:
-            lane.remove(message)
-            if not lane:
-                del self.lanes[self._lane(message)]
+        group = self.groups.get(self._group(message))
+        if group is not None and message in group:
+            group.remove(message)
+            if not group:
+                del self.groups[self._group(message)]
             self.changed(self)
 
     def hide(self, message: Message, seconds: int, now: datetime) -> None:
@@ -214,7 +214,7 @@ class Queue:
     def purge(self, now: datetime) -> None:
         """Delete all messages."""
         self.purged = now
-        self.lanes.clear()
+        self.groups.clear()
 
     def counts(self, now: datetime) -> dict[str, str]:
         """The three approximate numbers of messages (here they are exact)."""
@@ -229,7 +229,7 @@ class Queue:
 
     def next_change(self, now: datetime) -> datetime | None:
         """When the next hidden message may come out by itself."""
-        heads = (m.visible for lane in self.lanes.values() for m in list(lane)[: 1 if self.fifo else None])
+        heads = (m.visible for group in self.groups.values() for m in list(group)[: 1 if self.fifo else None])
         return min((when for when in heads if when > now), default=None)
 
     def redrive(self) -> tuple[str, int] | None:
@@ -241,43 +241,43 @@ class Queue:
         return parsed["deadLetterTargetArn"], int(parsed["maxReceiveCount"])
 
     def _available(self, now: datetime) -> Iterator[Message]:
-        for lane in list(self.lanes.values()):
-            self._discard_old(lane, now)
-            if self.fifo and self.rules.on(LANES) and any(m.in_flight(now) for m in lane):
+        for group in list(self.groups.values()):
+            self._discard_old(group, now)
+            if self.fifo and self.rules.on(IN_ORDER) and any(m.in_flight(now) for m in group):
                 continue
-            for message in list(lane):
+            for message in list(group):
                 if message.visible > now:
-                    if self.fifo and self.rules.on(LANES):
+                    if self.fifo and self.rules.on(IN_ORDER):
                         break
                     continue
-                if self._bury(message, now):
+                if self._to_dead_letters(message, now):
                     continue
                 yield message
 
-    def _discard_old(self, lane: deque[Message], now: datetime) -> None:
+    def _discard_old(self, group: deque[Message], now: datetime) -> None:
         if not self.rules.on(RETENTION):
             return
         kept = timedelta(seconds=int(self.attributes["MessageRetentionPeriod"]))
-        for message in [m for m in lane if m.sent + kept <= now]:
+        for message in [m for m in group if m.sent + kept <= now]:
             self.remove(message)
 
-    def _bury(self, message: Message, now: datetime) -> bool:
+    def _to_dead_letters(self, message: Message, now: datetime) -> bool:
         """Move a message to the dead-letter queue if it has been given out often enough."""
         redrive = self.redrive()
         if redrive is None or message.receives < redrive[1] or not self.rules.on(DEAD_LETTER):
             return False
-        grave = self.dead_letters(redrive[0])
-        if grave is None:
+        dead_queue = self.dead_letters(redrive[0])
+        if dead_queue is None:
             return False
         self.remove(message)
         message.dead_from = self.arn
         message.receives, message.receipt = 0, ""
         if self.fifo:
             message.sent = now  # a FIFO dead-letter queue counts retention anew
-        grave.put(message, now, delay=0)
+        dead_queue.put(message, now, delay=0)
         return True
 
-    def _lane(self, message: Message) -> str:
+    def _group(self, message: Message) -> str:
         return (message.group or "") if self.fifo else message.id
 
     def _memory_key(self, message: Message) -> tuple[str, str]:

@@ -28,7 +28,7 @@ NO_DELAY = rule(
     "A message to a FIFO queue cannot have a DelaySeconds of its own. [aws-facts SQS FIFO, VERIFIED]",
 )
 TEN = rule("sqs-batch-of-ten", "A batch, sent, received or deleted, holds at most ten. [aws-facts SQS FIFO, VERIFIED]")
-FIFO_GRAVE = rule(
+SAME_KIND = rule(
     "sqs-dead-letter-queue-of-same-kind",
     "A FIFO queue's dead-letter queue must be FIFO, a standard queue's standard. [aws-facts SQS FIFO, VERIFIED]",
 )
@@ -166,8 +166,8 @@ class Sqs:
         return {"QueueUrls": sorted(q.url for q in own if q.name.startswith(prefix))}
 
     def _list_dead_letter_source_queues(self, call: Call) -> Mapping[str, Any]:
-        grave = self._named(call).arn
-        sources = [q.url for q in self.queues.values() if (q.redrive() or ("", 0))[0] == grave]
+        dead_queue = self._named(call).arn
+        sources = [q.url for q in self.queues.values() if (q.redrive() or ("", 0))[0] == dead_queue]
         return {"queueUrls": sorted(sources)}
 
     def _get_queue_attributes(self, call: Call) -> Mapping[str, Any]:
@@ -286,15 +286,15 @@ class Sqs:
 
     def _start_message_move_task(self, call: Call) -> Mapping[str, Any]:
         """Send what lies in a dead-letter queue back where it came from (here: at once)."""
-        grave = self.queues.get(call.params["SourceArn"])
-        if grave is None:
+        dead_queue = self.queues.get(call.params["SourceArn"])
+        if dead_queue is None:
             raise AwsError(
                 "ResourceNotFoundException", "The resource that you specified for the SourceArn doesn't exist.", 404
             )
-        for message in grave.messages:
+        for message in dead_queue.messages:
             home = self.queues.get(call.params.get("DestinationArn") or message.dead_from or "")
             if home is not None:
-                grave.remove(message)
+                dead_queue.remove(message)
                 message.receives, message.dead_from = 0, None
                 home.put(message, self._base.now, delay=0)
         return {"TaskHandle": f"task-{self._new_id()}"}
@@ -362,9 +362,9 @@ class Sqs:
                 "with .fifo suffix and be 1 to 80 in length.",
             )
         policy = attributes.get("RedrivePolicy")
-        if policy and self._base.on(FIFO_GRAVE):
-            grave = json.loads(policy)["deadLetterTargetArn"]
-            if grave.endswith(".fifo") != queue.fifo:
+        if policy and self._base.on(SAME_KIND):
+            dead_queue = json.loads(policy)["deadLetterTargetArn"]
+            if dead_queue.endswith(".fifo") != queue.fifo:
                 raise AwsError(
                     "InvalidParameterValue",
                     f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead-letter queue must be same "

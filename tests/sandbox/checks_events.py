@@ -143,22 +143,22 @@ def origin(world: World) -> None:
 
 def hand_over(world: World) -> None:
     """What cannot be handed to a target lies in the target's dead-letter queue, with the reason."""
-    grave, closed = a_queue(world, "dead"), a_queue(world, "closed")
-    admit(grave, SERVICE)
-    a_rule(world, {"source": ["ours"]}, Target("q", closed.arn, dead_letters=grave.arn))
+    dead_queue, closed = a_queue(world, "dead"), a_queue(world, "closed")
+    admit(dead_queue, SERVICE)
+    a_rule(world, {"source": ["ours"]}, Target("q", closed.arn, dead_letters=dead_queue.arn))
     put(world, {"what": "it"})
     wait(world, 5)
 
-    assert [json.loads(body)["detail"] for body in received(world, grave)] == [{"what": "it"}]
-    assert grave.messages[0].attributes["ERROR_CODE"]["StringValue"] == "AccessDenied"
+    assert [json.loads(body)["detail"] for body in received(world, dead_queue)] == [{"what": "it"}]
+    assert dead_queue.messages[0].attributes["ERROR_CODE"]["StringValue"] == "AccessDenied"
 
 
-def standard_grave(world: World) -> None:
+def standard_dead_letters(world: World) -> None:
     """A FIFO queue cannot be a target's dead-letter queue."""
-    grave, queue = a_queue(world, "dead.fifo"), a_queue(world)
+    dead_queue, queue = a_queue(world, "dead.fifo"), a_queue(world)
     client = world.client("events", HUB)
     client.put_rule(Name="r", EventPattern=json.dumps({"source": ["ours"]}))
-    target = {"Id": "q", "Arn": queue.arn, "DeadLetterConfig": {"Arn": grave.arn}}
+    target = {"Id": "q", "Arn": queue.arn, "DeadLetterConfig": {"Arn": dead_queue.arn}}
     refused("ValidationException", lambda: client.put_targets(Rule="r", Targets=[target]))
 
 
@@ -183,6 +183,6 @@ CHECKS = {
     events.THIRD_HOP.name: third_hop,
     events.ORIGIN.name: origin,
     events.HAND_OVER.name: hand_over,
-    events.STANDARD_GRAVE.name: standard_grave,
+    events.STANDARD_DEAD_LETTERS.name: standard_dead_letters,
     events.FIVE.name: five,
 }

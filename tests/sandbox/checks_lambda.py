@@ -97,23 +97,23 @@ def retries(world: World) -> None:
 
 def dead_letters(world: World) -> None:
     """An event that was given up on lies in the function's dead-letter queue, and with its story in its destination."""
-    grave, story = a_queue(world, "dead"), a_queue(world, "story")
-    function = a_function(world, dead_letters=grave.arn, on_failure=story.arn, retries=1)
+    dead_queue, story = a_queue(world, "dead"), a_queue(world, "story")
+    function = a_function(world, dead_letters=dead_queue.arn, on_failure=story.arn, retries=1)
     a_rule(world, {"source": ["ours"]}, Target("f", function.arn))
     put(world, {"steps": [["fail", "no way"]]})
     wait(world, 600)
 
-    assert [json.loads(body)["detail"] for body in received(world, grave)] == [{"steps": [["fail", "no way"]]}]
+    assert [json.loads(body)["detail"] for body in received(world, dead_queue)] == [{"steps": [["fail", "no way"]]}]
     (told,) = [json.loads(body) for body in received(world, story)]
     assert told["requestContext"]["approximateInvokeCount"] == 2
     assert told["responsePayload"] == {"errorMessage": "RuntimeError: no way"}
 
 
-def grave_rights(world: World) -> None:
+def dead_letter_rights(world: World) -> None:
     """A function cannot have a dead-letter queue that its role may not send to."""
-    grave = a_queue(world, "dead")
+    dead_queue = a_queue(world, "dead")
     nothing = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}}
-    _refused(lambda: a_function(world, policy=nothing, dead_letters=grave.arn), "permissions to call SendMessage")
+    _refused(lambda: a_function(world, policy=nothing, dead_letters=dead_queue.arn), "permissions to call SendMessage")
 
 
 def apart(world: World) -> None:
@@ -209,7 +209,7 @@ CHECKS = {
     lambda_.PERMISSION.name: permission,
     lambda_.RETRIES.name: retries,
     lambda_.DEAD_LETTERS.name: dead_letters,
-    lambda_.GRAVE_RIGHTS.name: grave_rights,
+    lambda_.DEAD_LETTER_RIGHTS.name: dead_letter_rights,
     lambda_.APART.name: apart,
     lambda_.CONCURRENCY.name: concurrency,
     lambda_.QUEUE_RIGHTS.name: queue_rights,

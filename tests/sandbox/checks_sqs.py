@@ -1,4 +1,4 @@
-"""Checks of SQS: lanes, deduplication, delay, visibility, dead letters."""
+"""Checks of SQS: message groups, deduplication, delay, visibility, dead letters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.world import World
 from tests.sandbox.platform_words import HUB, a_queue, a_topic, admit, messages, received, refused, send, wait
 
 
-def lanes(world: World) -> None:
+def in_order(world: World) -> None:
     """While a message of a group is in flight nothing else of that group comes out; another group's does."""
     queue = a_queue(world, "q.fifo")
     for body, group in (("a1", "a"), ("a2", "a"), ("b1", "b")):
@@ -74,9 +74,9 @@ def visibility(world: World) -> None:
 
 
 def dead_letters(world: World) -> None:
-    """A message given out maxReceiveCount times goes to the dead-letter queue, and its lane is free again."""
-    grave = a_queue(world, "dead.fifo")
-    redrive = json.dumps({"deadLetterTargetArn": grave.arn, "maxReceiveCount": 2})
+    """A message given out maxReceiveCount times goes to the dead-letter queue, and its group is free again."""
+    dead_queue = a_queue(world, "dead.fifo")
+    redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 2})
     queue = a_queue(world, "q.fifo", VisibilityTimeout="10", RedrivePolicy=redrive)
     send(world, queue, "poison")
     send(world, queue, "good")
@@ -85,7 +85,7 @@ def dead_letters(world: World) -> None:
         wait(world, 11)
 
     assert received(world, queue) == ["good"]
-    assert received(world, grave) == ["poison"]
+    assert received(world, dead_queue) == ["poison"]
 
 
 def retention(world: World) -> None:
@@ -161,8 +161,8 @@ def ten(world: World) -> None:
 
 def same_kind(world: World) -> None:
     """A FIFO queue cannot have a standard dead-letter queue."""
-    grave = a_queue(world, "dead")
-    redrive = json.dumps({"deadLetterTargetArn": grave.arn, "maxReceiveCount": 5})
+    dead_queue = a_queue(world, "dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
     client = world.client("sqs", HUB)
     refused(
         "InvalidParameterValue",
@@ -194,7 +194,7 @@ def purge(world: World) -> None:
 
 
 CHECKS = {
-    queues.LANES.name: lanes,
+    queues.IN_ORDER.name: in_order,
     queues.REMEMBERS.name: remembers,
     queues.SCOPE.name: scope,
     queues.DELAY.name: delay,
@@ -206,7 +206,7 @@ CHECKS = {
     sqs.NEEDS_ID.name: needs_id,
     sqs.NO_DELAY.name: no_delay,
     sqs.TEN.name: ten,
-    sqs.FIFO_GRAVE.name: same_kind,
+    sqs.SAME_KIND.name: same_kind,
     sqs.SENDERS.name: senders,
     sqs.PURGE_PAUSE.name: purge,
 }

@@ -68,7 +68,7 @@ def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
 
 
 def test_a_crashed_message_comes_again_after_its_visibility_timeout(world: World) -> None:
-    """That is how long a crash darkens a lane."""
+    """That is how long a crash stops a message group."""
     queue, out = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_queue(world, "out")
     feed(world, queue, a_function(world))
     world.injections.crash("probe", "SendMessage")

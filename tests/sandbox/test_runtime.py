@@ -139,9 +139,9 @@ def test_lanes_run_side_by_side_and_one_lane_in_order(world: World) -> None:
 
 
 def test_a_poisoned_lane_dies_alone(world: World) -> None:
-    """After maxReceiveCount tries a message lies in the dead-letter queue; its lane goes on, others never waited."""
-    grave = a_queue(world, "dead.fifo")
-    redrive = json.dumps({"deadLetterTargetArn": grave.arn, "maxReceiveCount": 5})
+    """After maxReceiveCount tries a message lies in the dead-letter queue; its group goes on, others never waited."""
+    dead_queue = a_queue(world, "dead.fifo")
+    redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180", RedrivePolicy=redrive)
     function = a_function(world)
     feed(world, queue, function)
@@ -154,7 +154,7 @@ def test_a_poisoned_lane_dies_alone(world: World) -> None:
     wait(world, 15 * 60 + 30)
     assert [one.outcome for one in world.lambda_.invocations].count("error") == 5
     assert queue.messages == []
-    (dead,) = messages(world, grave)
+    (dead,) = messages(world, dead_queue)
     assert dead["Attributes"]["DeadLetterQueueSourceArn"] == queue.arn
     assert dead["Attributes"]["MessageGroupId"] == "a"
 
