@@ -79,7 +79,7 @@ class Invocation:
 
 
 @dataclass(slots=True, eq=False)
-class Source:
+class EventSource:
     """A queue as a source of events for a function."""
 
     id: str

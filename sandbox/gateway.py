@@ -12,7 +12,7 @@ from sandbox import moto_backend, protocol
 from sandbox.accounts import Accounts
 from sandbox.api import AwsError, Call, Caller, Clock, Service
 from sandbox.iam.authorisation import Authorisation
-from sandbox.protocol import Request, Response
+from sandbox.protocol import AwsRequest, Response
 from sandbox.rules import Rules, rule
 
 EXPIRED = rule(
@@ -75,7 +75,7 @@ class Gateway:
         )
         return self._perform(call, request)
 
-    def _perform(self, call: Call, request: Request) -> Response:
+    def _perform(self, call: Call, request: AwsRequest) -> Response:
         self._calls.append(call)
         try:
             for hook in self.before:
@@ -93,11 +93,11 @@ class Gateway:
         return answer
 
     @staticmethod
-    def _refused(call: Call, request: Request, refused: AwsError) -> Response:
+    def _refused(call: Call, request: AwsRequest, refused: AwsError) -> Response:
         call.error = refused.code
         return protocol.error(request.service, request.protocol, refused, call.request_id)
 
-    def _answer(self, call: Call, request: Request) -> Response:
+    def _answer(self, call: Call, request: AwsRequest) -> Response:
         if call.service == "ec2" and call.params.get("DryRun") and self._rules.on(DRY_RUN):
             raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         service = self._services.get(call.service)
@@ -111,7 +111,7 @@ class Gateway:
         call.error = error_code(answer)
         return answer
 
-    def _authenticate(self, request: Request) -> Caller:
+    def _authenticate(self, request: AwsRequest) -> Caller:
         caller = self._accounts.find(request.access_key, request.token)
         if caller is None:
             raise _refusal(request, "InvalidClientTokenId", UNKNOWN_KEY)
@@ -134,7 +134,7 @@ def error_code(answer: Response) -> str | None:
     return kind.split(";")[0].split("#")[-1] or f"HTTP {status}"
 
 
-def _refusal(request: Request, code: str, message: str) -> AwsError:
+def _refusal(request: AwsRequest, code: str, message: str) -> AwsError:
     """Word the same refusal as the protocol's family of services does."""
     if request.protocol == "ec2":
         if code == "ExpiredToken":

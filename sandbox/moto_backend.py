@@ -18,7 +18,7 @@ from sandbox import moto_dynamodb, protocol
 from sandbox.api import AwsError
 from sandbox.moto_parts import BackendDict, backends
 from sandbox.moto_parts import Request as MotoRequest
-from sandbox.protocol import Request, Response
+from sandbox.protocol import AwsRequest, Response
 
 ANY_ACCOUNT = "123456789012"
 """Handlers are the same in all accounts; one has to be named to get at them."""
@@ -31,7 +31,7 @@ def reset() -> None:
     BackendDict.reset()
 
 
-def handle(request: Request, account: str) -> Response:
+def handle(request: AwsRequest, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
     service = request.service
     host = f"{protocol.service_model(service).endpoint_prefix}.{request.region}.amazonaws.com"
@@ -52,7 +52,7 @@ def handle(request: Request, account: str) -> Response:
     return int(status), plain, content if isinstance(content, bytes) else (content or "").encode()
 
 
-def _path(request: Request) -> str:
+def _path(request: AwsRequest) -> str:
     parts = urlsplit(request.url)
     path = parts.path or "/"
     if request.service == "s3" and ".s3." in parts.netloc:

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from sandbox.api import Call, Caller, Clock
 from sandbox.iam.decisions import Decision
 from sandbox.iam.match import Values
-from sandbox.iam.policy import Ask, Document, Verdict
+from sandbox.iam.policy import Ask, Document, PolicyVerdict
 from sandbox.iam.roles import Role
 from sandbox.rules import Rule, Rules
 
 
-class Roles(Protocol):
+class RoleLookup(Protocol):
     """The roles of all accounts."""
 
     def get(self, arn: str | None) -> Role | None:
@@ -31,7 +31,7 @@ class Policies(Protocol):
     """Who may do what; IAM is that."""
 
     @property
-    def roles(self) -> Roles:
+    def roles(self) -> RoleLookup:
         """The roles that policies hang on."""
         ...
 
@@ -48,7 +48,7 @@ class Policies(Protocol):
         """Decide by identity, session and resource policies."""
         ...
 
-    def identity(self, caller: Caller, ask: Ask) -> tuple[Verdict, Verdict]:
+    def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say."""
         ...
 
@@ -150,7 +150,7 @@ class EventBus(Protocol):
         ...
 
 
-class KeyFacts(Protocol):
+class DescribedKey(Protocol):
     """What EC2 needs to know of a key."""
 
     @property
@@ -174,10 +174,10 @@ class KeyFacts(Protocol):
         ...
 
 
-class Keys(Protocol):
+class KeyService(Protocol):
     """KMS, as EC2 uses it for its callers."""
 
-    def describe(self, account: str, region: str, key_id: str) -> KeyFacts:
+    def describe(self, account: str, region: str, key_id: str) -> DescribedKey:
         """Return the key that an id, alias or ARN means. Raises AwsError."""
         ...
 
@@ -193,7 +193,7 @@ class Keys(Protocol):
         ...
 
 
-class Membership(Protocol):
+class OrganizationMembers(Protocol):
     """Organizations, as sharing by organisation or OU needs it."""
 
     def contains(self, arn: str, account: str) -> bool:

@@ -55,7 +55,7 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class AwsRequest:
     """One AWS request, understood."""
 
     method: str
@@ -72,7 +72,7 @@ class Request:
     params: dict[str, Any]
 
 
-def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> Request:
+def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> AwsRequest:
     """Read a signed request. Raises AwsError if it is not signed or asks for nothing we know."""
     lower = {str(name).lower(): _text(value) for name, value in headers.items()}
     raw = _bytes(body)
@@ -89,10 +89,10 @@ def parse(method: str, url: str, headers: Mapping[str, Any], body: Any) -> Reque
         raise AwsError("UnknownService", f"there is no service {service}, or it has a newer name", 404) from None
     operation, params = _operation(method, url, lower, raw, service, protocol)
     token = lower.get("x-amz-security-token")
-    return Request(method, url, lower, raw, service, region, key, token, protocol, operation, params)
+    return AwsRequest(method, url, lower, raw, service, region, key, token, protocol, operation, params)
 
 
-def result(request: Request, value: Mapping[str, Any], request_id: str) -> Response:
+def result(request: AwsRequest, value: Mapping[str, Any], request_id: str) -> Response:
     """Serialise an operation's result."""
     model = operation_model(request.service, request.operation)
     serializer = SERIALIZERS[request.protocol](model, SerializationContext(request_id))

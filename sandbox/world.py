@@ -30,7 +30,7 @@ from sandbox.parts import Base
 from sandbox.rules import Rules
 from sandbox.services.cloudtrail import CloudTrail
 from sandbox.services.ec2 import Ec2
-from sandbox.services.events import Events
+from sandbox.services.events import EventBridge
 from sandbox.services.kms import Kms
 from sandbox.services.lambda_ import Lambda
 from sandbox.services.organizations import Organizations
@@ -66,7 +66,7 @@ class World:
         self.lambda_ = Lambda(base, kernel, self.sqs)
         self.sqs.watchers.append(self.lambda_.queue_changed)
         self.sns = Sns(base, self.sqs, self.lambda_)
-        self.events = Events(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns})
+        self.events = EventBridge(base, self.sqs, {"lambda": self.lambda_, "sns": self.sns})
         self.ec2 = Ec2(base, self.kms, self.events, self.organizations)
         self.calls: list[Call] = []
         self.cloudtrail = CloudTrail(base, self.calls)

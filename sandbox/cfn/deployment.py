@@ -19,7 +19,7 @@ import yaml
 
 from sandbox.cfn import resources
 from sandbox.cfn.model import Made, Stack, TemplateError
-from sandbox.cfn.resources import Services
+from sandbox.cfn.resources import StackServices
 from sandbox.rules import rule
 
 CODE = Path("build/hub")
@@ -36,7 +36,7 @@ _GONE = object()
 
 
 def deploy(
-    world: Services,
+    world: StackServices,
     template: Mapping[str, Any] | Path,
     account: str,
     region: str,
@@ -161,7 +161,7 @@ class _Deployment:
     """One run over a template."""
 
     def __init__(
-        self, world: Services, body: Mapping[str, Any], stack: Stack, values: Mapping[str, Any], folder: Path
+        self, world: StackServices, body: Mapping[str, Any], stack: Stack, values: Mapping[str, Any], folder: Path
     ) -> None:
         self.world = world
         self.stack = stack

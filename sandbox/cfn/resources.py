@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from sandbox.api import AwsError, Caller
 from sandbox.cfn.model import Made, Stack, TemplateError
-from sandbox.functions import Function, Source
+from sandbox.functions import EventSource, Function
 from sandbox.iam import Iam
 from sandbox.rules import Rules, rule
 from sandbox.runtime import package
 from sandbox.services import buses
-from sandbox.services.events import Events
+from sandbox.services.events import EventBridge
 from sandbox.services.lambda_ import Lambda
 from sandbox.services.sns import Sns
 from sandbox.services.sqs import Sqs
@@ -30,7 +30,7 @@ NAMED_ONCE = rule(
 )
 
 
-class Services(Protocol):
+class StackServices(Protocol):
     """The services of a world in which a stack is brought up."""
 
     rules: Rules
@@ -38,7 +38,7 @@ class Services(Protocol):
     sqs: Sqs
     sns: Sns
     lambda_: Lambda
-    events: Events
+    events: EventBridge
 
     def client(self, service: str, account: str, region: str) -> Any:
         """Make a client of an account's root."""
@@ -62,7 +62,7 @@ LOGS = {
 class _Place:
     """Where a resource is made, and under which logical id."""
 
-    world: Services
+    world: StackServices
     stack: Stack
     logical: str
     folder: Path
@@ -81,7 +81,7 @@ class _Place:
         return self.world.client(service, self.stack.account, self.stack.region)
 
 
-def make(world: Services, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
+def make(world: StackServices, stack: Stack, logical: str, resource: Mapping[str, Any], folder: Path) -> Made:
     """Make a resource (its values worked out), or bring one that exists to its properties.
 
     ``folder`` is where local paths begin. Raises TemplateError, saying which resource and why.
@@ -172,7 +172,7 @@ def _source(place: _Place, given: Properties) -> Made:
         raise TemplateError(
             f"{place.logical}: the sandbox plays queues as event sources only, not {given['EventSourceArn']}"
         )
-    source = Source(
+    source = EventSource(
         str(uuid.uuid5(uuid.NAMESPACE_URL, f"{place.stack.account}/{place.stack.region}/{place.generated}")),
         given["EventSourceArn"],
         _named_function(place, given),
@@ -375,7 +375,7 @@ def _rule(place: _Place, given: Properties) -> Made:
         raise TemplateError(f"{place.logical}: there is no event bus {bus} in {account}, {region}")
     events.default(account, region)
     enabled = given.get("State", "ENABLED") == "ENABLED"
-    new = buses.Rule(name, arn, given.get("EventPattern"), given.get("ScheduleExpression"), enabled)
+    new = buses.EventRule(name, arn, given.get("EventPattern"), given.get("ScheduleExpression"), enabled)
     events.put_rule(new)
     new.targets.clear()
     for target in given.get("Targets", []):

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.api import Call
 from sandbox.iam.match import Values
-from sandbox.iam.need import Facts, Need, Needs
+from sandbox.iam.need import Facts, NeededPermission, Needs
 from sandbox.rules import rule
 
 TAG_ON_CREATE = rule(
@@ -46,9 +46,11 @@ def arn(facts: Facts, call: Call, resource_id: str, region: str | None = None) -
     return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
 
 
-def _on(facts: Facts, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None) -> Need:
+def _on(
+    facts: Facts, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None
+) -> NeededPermission:
     context = {**_about(facts, call, resource_id, call.region), **(extra or {})}
-    return Need(f"ec2:{action}", arn(facts, call, resource_id), context)
+    return NeededPermission(f"ec2:{action}", arn(facts, call, resource_id), context)
 
 
 def _about(facts: Facts, call: Call, resource_id: str, region: str) -> dict[str, Values]:
@@ -77,39 +79,43 @@ def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
     return {**context, "aws:tagkeys": list(tags)} if tags else context
 
 
-def _created(facts: Facts, call: Call, kind: str, extra: Mapping[str, Values] | None = None) -> Iterator[Need]:
+def _created(
+    facts: Facts, call: Call, kind: str, extra: Mapping[str, Values] | None = None
+) -> Iterator[NeededPermission]:
     """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
     tags = _tags(call, kind)
     account = "" if kind in {"snapshot", "image"} else call.caller.account
     new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
-    yield Need(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
+    yield NeededPermission(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
     if tags and facts.rules.on(TAG_ON_CREATE):
-        yield Need("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
+        yield NeededPermission("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
 
 
-def _copy_snapshot(facts: Facts, call: Call) -> Iterator[Need]:
+def _copy_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     source, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     if facts.rules.on(SOURCE_TOO):
-        yield Need("ec2:CopySnapshot", arn(facts, call, source, region), _about(facts, call, source, region))
+        yield NeededPermission(
+            "ec2:CopySnapshot", arn(facts, call, source, region), _about(facts, call, source, region)
+        )
     yield from _created(facts, call, "snapshot")
 
 
-def _copy_image(facts: Facts, call: Call) -> Iterator[Need]:
+def _copy_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     source, region = call.params["SourceImageId"], call.params["SourceRegion"]
     if facts.rules.on(COPY_IMAGE_ON_ALL):
         for part in (source, *facts.ec2.snapshots_of(source, region)):
-            yield Need("ec2:CopyImage", arn(facts, call, part, region), _about(facts, call, part, region))
+            yield NeededPermission("ec2:CopyImage", arn(facts, call, part, region), _about(facts, call, part, region))
         yield from _created(facts, call, "snapshot")
     yield from _created(facts, call, "image")
 
 
-def _run_instances(facts: Facts, call: Call) -> Iterator[Need]:
+def _run_instances(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield _on(facts, call, "RunInstances", call.params["ImageId"])
     yield from _created(facts, call, "instance")
     yield from _created(facts, call, "volume")
 
 
-def _register_image(facts: Facts, call: Call) -> Iterator[Need]:
+def _register_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield from _created(facts, call, "image")
     if facts.rules.on(REGISTER_SNAPSHOTS):
         for mapping in call.params.get("BlockDeviceMappings", []):
@@ -118,22 +124,22 @@ def _register_image(facts: Facts, call: Call) -> Iterator[Need]:
                 yield _on(facts, call, "RegisterImage", snapshot)
 
 
-def _create_snapshot(facts: Facts, call: Call) -> Iterator[Need]:
+def _create_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield _on(facts, call, "CreateSnapshot", call.params["VolumeId"])
     yield from _created(facts, call, "snapshot")
 
 
-def _create_volume(facts: Facts, call: Call) -> Iterator[Need]:
+def _create_volume(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     yield from _created(facts, call, "volume")
 
 
-def _retag(facts: Facts, call: Call) -> Iterator[Need]:
+def _retag(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     tags = {tag["Key"]: tag.get("Value", "") for tag in call.params.get("Tags", [])}
     for resource_id in call.params["Resources"]:
         yield _on(facts, call, call.operation, resource_id, _asked(tags))
 
 
-def _share(facts: Facts, call: Call) -> Iterator[Need]:
+def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters."""
     given = call.params.get("CreateVolumePermission") or call.params.get("LaunchPermission") or {}
     context: dict[str, Values] = {}
@@ -152,14 +158,14 @@ def _share(facts: Facts, call: Call) -> Iterator[Need]:
 
 
 def _one(member: str) -> Needs:
-    def needs(facts: Facts, call: Call) -> list[Need]:
+    def needs(facts: Facts, call: Call) -> list[NeededPermission]:
         return [_on(facts, call, call.operation, call.params[member])]
 
     return needs
 
 
-def _any(_facts: Facts, call: Call) -> list[Need]:
-    return [Need(f"ec2:{call.operation}", "*")]
+def _any(_facts: Facts, call: Call) -> list[NeededPermission]:
+    return [NeededPermission(f"ec2:{call.operation}", "*")]
 
 
 def _each(names: str, needs: Any) -> dict[str, Needs]:

@@ -13,7 +13,7 @@ from sandbox.rules import Rules
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class NeededPermission:
     """An action on a resource, with the condition keys that this call gives it."""
 
     action: str
@@ -62,5 +62,5 @@ class Facts:
     organizations: OrganizationFacts
 
 
-Needs = Callable[[Facts, Call], Iterable[Need]]
+Needs = Callable[[Facts, Call], Iterable[NeededPermission]]
 """Works out what one call needs."""

@@ -11,23 +11,23 @@ from urllib.parse import urlsplit
 
 from sandbox.api import Call
 from sandbox.iam import ec2_needs
-from sandbox.iam.need import Facts, Need, Needs
+from sandbox.iam.need import Facts, NeededPermission, Needs
 
 
-def of(facts: Facts, call: Call) -> list[Need] | None:
+def of(facts: Facts, call: Call) -> list[NeededPermission] | None:
     """Permissions that a call needs (none: an empty list); None if the table does not know the call."""
     found = TABLE.get(f"{call.service}:{call.operation}")
     return None if found is None else list(found(facts, call))
 
 
-def nothing(_facts: Facts, _call: Call) -> list[Need]:
+def nothing(_facts: Facts, _call: Call) -> list[NeededPermission]:
     """Need nothing here: free for all, or asked where the call is performed."""
     return []
 
 
 def _anywhere(action: str) -> Needs:
-    def rule(_facts: Facts, _call: Call) -> list[Need]:
-        return [Need(action, "*")]
+    def rule(_facts: Facts, _call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, "*")]
 
     return rule
 
@@ -41,22 +41,24 @@ def _table_arn(call: Call, name: str, index: str | None = None) -> str:
 
 
 def _table(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[Need]:
-        return [Need(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
 
     return rule
 
 
-def _transaction(_facts: Facts, call: Call) -> Iterator[Need]:
+def _transaction(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
     actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
     for item in call.params["TransactItems"]:
         for kind, body in item.items():
-            yield Need(f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"]))
+            yield NeededPermission(
+                f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"])
+            )
 
 
 def _batch(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[Need]:
-        return [Need(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
 
     return rule
 
@@ -67,12 +69,12 @@ def _batch(action: str) -> Needs:
 def _in_organization(action: str, name: str) -> Needs:
     """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
 
-    def rule(facts: Facts, call: Call) -> list[Need]:
+    def rule(facts: Facts, call: Call) -> list[NeededPermission]:
         asked = call.params[name]
         kind = {"o": "ou", "r": "root"}.get(asked[0], "account")
         found = facts.organizations.id_of(call.caller.account)
         there = found or "o-none"
-        return [Need(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
+        return [NeededPermission(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
 
     return rule
 
@@ -81,74 +83,76 @@ def _in_organization(action: str, name: str) -> Needs:
 
 
 def _queue(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
         if "QueueUrl" in call.params:
             account, name = urlsplit(call.params["QueueUrl"]).path.strip("/").rsplit("/", 1)
         else:
             account = call.params.get("QueueOwnerAWSAccountId", call.caller.account)
             name = call.params["QueueName"]
-        return [Need(action, f"arn:aws:sqs:{call.region}:{account}:{name}")]
+        return [NeededPermission(action, f"arn:aws:sqs:{call.region}:{account}:{name}")]
 
     return rule
 
 
 def _topic(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[Need]:
-        return [Need(action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")]
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")]
 
     return rule
 
 
-def _put_events(_facts: Facts, call: Call) -> Iterator[Need]:
+def _put_events(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
     for entry in call.params["Entries"]:
         bus = entry.get("EventBusName", "default")
         arn = bus if bus.startswith("arn:") else f"arn:aws:events:{call.region}:{call.caller.account}:event-bus/{bus}"
         context = {"events:source": entry.get("Source", ""), "events:detail-type": entry.get("DetailType", "")}
-        yield Need("events:PutEvents", arn, context)
+        yield NeededPermission("events:PutEvents", arn, context)
 
 
-def _invoke(_facts: Facts, call: Call) -> list[Need]:
+def _invoke(_facts: Facts, call: Call) -> list[NeededPermission]:
     name = call.params["FunctionName"]
     arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
-    return [Need("lambda:InvokeFunction", arn)]
+    return [NeededPermission("lambda:InvokeFunction", arn)]
 
 
 def _parameters(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> Iterator[Need]:
+    def rule(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
         path = call.params.get("Path")
         for name in call.params.get("Names") or [call.params.get("Name") or path]:
             arn = f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.lstrip('/')}"
-            yield Need(action, arn, {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower()})
+            yield NeededPermission(action, arn, {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower()})
 
     return rule
 
 
 def _log(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[Need]:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
         group, stream = call.params.get("logGroupName", "*"), call.params.get("logStreamName")
         arn = f"arn:aws:logs:{call.region}:{call.caller.account}:log-group:{group}"
-        return [Need(action, f"{arn}:log-stream:{stream}" if stream else arn)]
+        return [NeededPermission(action, f"{arn}:log-stream:{stream}" if stream else arn)]
 
     return rule
 
 
-def _metric(_facts: Facts, call: Call) -> list[Need]:
-    return [Need("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})]
+def _metric(_facts: Facts, call: Call) -> list[NeededPermission]:
+    return [
+        NeededPermission("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})
+    ]
 
 
 def _role(action: str) -> Needs:
-    def rule(facts: Facts, call: Call) -> list[Need]:
+    def rule(facts: Facts, call: Call) -> list[NeededPermission]:
         name = call.params["RoleName"]
         known = facts.roles.named(call.caller.account, name)
-        return [Need(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
+        return [NeededPermission(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
 
     return rule
 
 
-def _service_linked(_facts: Facts, call: Call) -> list[Need]:
+def _service_linked(_facts: Facts, call: Call) -> list[NeededPermission]:
     service = call.params["AWSServiceName"]
     arn = f"arn:aws:iam::{call.caller.account}:role/aws-service-role/{service}/*"
-    return [Need("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]
+    return [NeededPermission("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]
 
 
 KMS = (

@@ -16,7 +16,7 @@ from sandbox.iam.match import Context, arn_like, like
 Document = Mapping[str, Any]
 
 
-class Verdict(StrEnum):
+class PolicyVerdict(StrEnum):
     """What a document says to a request: nothing, unless a statement applies; one Deny outweighs every Allow."""
 
     ALLOW = "allow"
@@ -73,12 +73,12 @@ class Ask:
     context: Context = field(default_factory=dict)
 
 
-def identity(document: Document, ask: Ask) -> Verdict:
+def identity(document: Document, ask: Ask) -> PolicyVerdict:
     """What an identity or session policy says."""
     return _sum(statement["Effect"] for statement in _statements(document) if _applies(statement, ask))
 
 
-def resource(document: Document, ask: Ask, who: Who) -> tuple[Verdict, frozenset[Kind]]:
+def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
     """What a resource's own policy says to a principal, and how the statements that decide name it.
 
     A statement without Resource (a trust policy's) is about the resource that it hangs on.
@@ -154,9 +154,9 @@ def _names(statement: Mapping[str, Any], element: str, matches: Any) -> bool:
     return any(matches(pattern) for pattern in _listed(statement[element]))
 
 
-def _sum(effects: Any) -> Verdict:
+def _sum(effects: Any) -> PolicyVerdict:
     said = {effect.lower() for effect in effects}
-    return Verdict.DENY if "deny" in said else Verdict.ALLOW if "allow" in said else Verdict.SILENT
+    return PolicyVerdict.DENY if "deny" in said else PolicyVerdict.ALLOW if "allow" in said else PolicyVerdict.SILENT
 
 
 def _statements(document: Document) -> Iterator[Mapping[str, Any]]:

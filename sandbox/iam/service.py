@@ -10,7 +10,7 @@ from sandbox.iam import policy, service_linked
 from sandbox.iam.api import IamApi
 from sandbox.iam.decisions import Decision
 from sandbox.iam.match import Values
-from sandbox.iam.policy import Ask, Document, Kind, Verdict, Who
+from sandbox.iam.policy import Ask, Document, Kind, PolicyVerdict, Who
 from sandbox.iam.roles import Role, Roles
 from sandbox.rules import Rules, rule
 
@@ -89,19 +89,19 @@ class Iam(IamApi):
         theirs, kinds = self._resource(resource_policy, ask, who)
         denied = {"identity": own, "session": session, "resource": theirs}
         for name, verdict in denied.items():
-            if verdict is Verdict.DENY and rules.on(DENY_WINS):
+            if verdict is PolicyVerdict.DENY and rules.on(DENY_WINS):
                 article = "an identity" if name == "identity" else f"a {name}"
                 return Decision(allowed=False, why=f"with an explicit deny in {article}-based policy")
-        session_ok = session is not Verdict.SILENT
-        by_identity = own is not Verdict.SILENT and session_ok
+        session_ok = session is not PolicyVerdict.SILENT
+        by_identity = own is not PolicyVerdict.SILENT and session_ok
         owner = _account(resource)
         if owner not in {"", caller.account}:
             if not rules.on(BOTH_SIDES):
-                return Decision(by_identity or theirs is Verdict.ALLOW, "because no policy allows it")
-            if theirs is Verdict.SILENT:
+                return Decision(by_identity or theirs is PolicyVerdict.ALLOW, "because no policy allows it")
+            if theirs is PolicyVerdict.SILENT:
                 return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
             return self._by_identity(action, own, session_ok=session_ok)
-        if theirs is Verdict.ALLOW:
+        if theirs is PolicyVerdict.ALLOW:
             if Kind.SESSION in kinds or (kinds & {Kind.ROLE, Kind.ANYONE} and session_ok):
                 return Decision(allowed=True)
             if Kind.ACCOUNT in kinds and caller.role_arn is None:
@@ -110,7 +110,7 @@ class Iam(IamApi):
             return Decision(allowed=True)
         return self._by_identity(action, own, session_ok=session_ok)
 
-    def identity(self, caller: Caller, ask: Ask) -> tuple[Verdict, Verdict]:
+    def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
         return self._own(caller, ask), self._session(caller, ask)
 
@@ -126,7 +126,7 @@ class Iam(IamApi):
         if document is None:
             return False
         verdict, _ = self._resource(document, Ask(action, resource, _lower(context or {})), Who(service=service))
-        return verdict is Verdict.ALLOW
+        return verdict is PolicyVerdict.ALLOW
 
     def context(self, caller: Caller, region: str) -> dict[str, Values]:
         """Condition keys that every request has."""
@@ -148,37 +148,37 @@ class Iam(IamApi):
             context.update({f"aws:principaltag/{key.lower()}": value for key, value in role.tags.items()})
         return context
 
-    def _own(self, caller: Caller, ask: Ask) -> Verdict:
+    def _own(self, caller: Caller, ask: Ask) -> PolicyVerdict:
         if caller.role_arn is None:
-            return Verdict.ALLOW
+            return PolicyVerdict.ALLOW
         role = self.roles.get(caller.role_arn)
         return self._together([] if role is None else list(role.policies.values()), ask)
 
-    def _session(self, caller: Caller, ask: Ask) -> Verdict:
+    def _session(self, caller: Caller, ask: Ask) -> PolicyVerdict:
         if not caller.session_policies or not self._rules.on(SESSION):
-            return Verdict.ALLOW
+            return PolicyVerdict.ALLOW
         verdicts = [self._together([document], ask) for document in caller.session_policies]
-        if Verdict.DENY in verdicts:
-            return Verdict.DENY
-        return Verdict.SILENT if Verdict.SILENT in verdicts else Verdict.ALLOW
+        if PolicyVerdict.DENY in verdicts:
+            return PolicyVerdict.DENY
+        return PolicyVerdict.SILENT if PolicyVerdict.SILENT in verdicts else PolicyVerdict.ALLOW
 
-    def _together(self, documents: list[Document], ask: Ask) -> Verdict:
+    def _together(self, documents: list[Document], ask: Ask) -> PolicyVerdict:
         verdicts = {policy.identity(self._conditional(document), ask) for document in documents}
-        if Verdict.DENY in verdicts and self._rules.on(DENY_WINS):
-            return Verdict.DENY
-        return Verdict.ALLOW if Verdict.ALLOW in verdicts else Verdict.SILENT
+        if PolicyVerdict.DENY in verdicts and self._rules.on(DENY_WINS):
+            return PolicyVerdict.DENY
+        return PolicyVerdict.ALLOW if PolicyVerdict.ALLOW in verdicts else PolicyVerdict.SILENT
 
-    def _resource(self, document: Document | None, ask: Ask, who: Who) -> tuple[Verdict, frozenset[Kind]]:
+    def _resource(self, document: Document | None, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
         if document is None:
-            return Verdict.SILENT, frozenset()
+            return PolicyVerdict.SILENT, frozenset()
         return policy.resource(self._conditional(document), ask, who)
 
     def _conditional(self, document: Document) -> Document:
         return document if self._rules.on(CONDITIONS) else policy.unconditional(document)
 
     @staticmethod
-    def _by_identity(action: str, own: Verdict, *, session_ok: bool) -> Decision:
-        if own is Verdict.SILENT:
+    def _by_identity(action: str, own: PolicyVerdict, *, session_ok: bool) -> Decision:
+        if own is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
         return Decision(session_ok, "" if session_ok else f"because no session policy allows the {action} action")
 

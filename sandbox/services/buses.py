@@ -16,7 +16,7 @@ UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
 @dataclass(slots=True)
-class Target:
+class RuleTarget:
     """Where a rule sends what it matches."""
 
     id: str
@@ -44,7 +44,7 @@ class Target:
 
 
 @dataclass(slots=True)
-class Rule:
+class EventRule:
     """A rule of a bus: a pattern, or a schedule in seconds."""
 
     name: str
@@ -54,7 +54,7 @@ class Rule:
     schedule: str | None = None
     enabled: bool = True
     description: str = ""
-    targets: dict[str, Target] = field(default_factory=dict)
+    targets: dict[str, RuleTarget] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
@@ -80,7 +80,7 @@ class Bus:
     account: str
     region: str
     policy: Mapping[str, Any] | None = None
-    rules: dict[str, Rule] = field(default_factory=dict)
+    rules: dict[str, EventRule] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:
@@ -88,14 +88,14 @@ class Bus:
         return f"arn:aws:events:{self.region}:{self.account}:event-bus/{self.name}"
 
 
-def target(given: Mapping[str, Any]) -> Target:
+def target(given: Mapping[str, Any]) -> RuleTarget:
     """Read a target in the API's shape. Raises AwsError for what the sandbox does not play."""
     unknown = set(given) - {"Id", "Arn", "RoleArn", "DeadLetterConfig", "Input", "SqsParameters", "RetryPolicy"}
     if unknown:
         raise AwsError(
             "ValidationException", f"the sandbox does not play {sorted(unknown)} of target {given.get('Id')}"
         )
-    return Target(
+    return RuleTarget(
         given["Id"],
         given["Arn"],
         given.get("RoleArn"),

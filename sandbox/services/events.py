@@ -11,7 +11,7 @@ from sandbox import patterns
 from sandbox.api import AwsError, Call, Caller
 from sandbox.parts import Base, Queues, Receiver
 from sandbox.rules import rule
-from sandbox.services.buses import Bus, Event, Rule, Target, target
+from sandbox.services.buses import Bus, Event, EventRule, RuleTarget, target
 
 PATTERN = rule(
     "events-rule-matches-pattern",
@@ -76,7 +76,7 @@ class HandOver:
     """Why it could not be handed over."""
 
 
-class Events:
+class EventBridge:
     """All buses of a world.
 
     ``receivers`` are the services that take events besides queues and buses, as ARNs name them: ``lambda``, ``sns``.
@@ -140,7 +140,7 @@ class Events:
         bus = Bus(name, account, region)
         return self.buses.setdefault(bus.arn, bus)
 
-    def put_rule(self, new: Rule) -> Rule:
+    def put_rule(self, new: EventRule) -> EventRule:
         """Make a rule or change one (its targets stay). Raises AwsError."""
         problem = patterns.problem_of(new.pattern) if new.pattern is not None else None
         if problem and self._base.on(BAD_PATTERN):
@@ -153,7 +153,7 @@ class Events:
             self._base.clock.after(new.every, lambda: self._tick(new), f"schedule {new.name}")
         return new
 
-    def put_target(self, of: Rule, new: Target, caller: Caller) -> None:
+    def put_target(self, of: EventRule, new: RuleTarget, caller: Caller) -> None:
         """Add a target to a rule, or replace it. Raises AwsError."""
         rules = self._base.rules
         if len(of.targets.keys() | {new.id}) > 5 and rules.on(FIVE):
@@ -192,12 +192,12 @@ class Events:
             return ANYBODY
         return bus.policy if bus else None
 
-    def _matches(self, one: Rule, event: Event) -> bool:
+    def _matches(self, one: EventRule, event: Event) -> bool:
         if not self._base.on(PATTERN):
             return True
         return patterns.matches(one.pattern or {}, event)
 
-    def _tick(self, one: Rule) -> None:
+    def _tick(self, one: EventRule) -> None:
         """Let a scheduled rule fire, and set its next time, as long as it is the rule in force."""
         bus = self.buses[one.bus]
         if bus.rules.get(one.name) is not one:
@@ -207,7 +207,7 @@ class Events:
             event = self._event(bus.account, bus.region, "aws.events", "Scheduled Event", [one.arn], {})
             self._hand_over(one, event, None)
 
-    def _hand_over(self, of: Rule, event: Event, came_from: str | None) -> None:
+    def _hand_over(self, of: EventRule, event: Event, came_from: str | None) -> None:
         for one in list(of.targets.values()):
             try:
                 self._deliver(of, one, event, came_from)
@@ -216,7 +216,7 @@ class Events:
                 self.deliveries.append(HandOver(of.arn, one.arn, event, str(refused)))
                 self._to_dead_letters(of, one, event, refused)
 
-    def _deliver(self, of: Rule, one: Target, event: Event, came_from: str | None) -> None:
+    def _deliver(self, of: EventRule, one: RuleTarget, event: Event, came_from: str | None) -> None:
         kind, body = one.arn.split(":")[2], one.input if one.input is not None else json.dumps(event)
         if kind in self._receivers:
             self._receivers[kind].deliver(one.arn, body, principal=SERVICE, source_arn=of.arn)
@@ -227,7 +227,7 @@ class Events:
         else:
             raise AwsError("ValidationException", f"the sandbox does not play targets of {kind}: {one.arn}")
 
-    def _forward(self, of: Rule, one: Target, event: Event, came_from: str | None) -> None:
+    def _forward(self, of: EventRule, one: RuleTarget, event: Event, came_from: str | None) -> None:
         bus = self.buses.get(one.arn)
         if bus is None:
             raise AwsError("ResourceNotFoundException", f"Event bus {one.arn} does not exist.")
@@ -243,7 +243,7 @@ class Events:
         seconds = self._base.random.uniform(0.1, 1.0)
         self._base.clock.after(seconds, lambda: self.publish(bus, event, passed), f"event on {bus.name}")
 
-    def _check_forward(self, of: Rule, one: Target, event: Event, bus: Bus) -> None:
+    def _check_forward(self, of: EventRule, one: RuleTarget, event: Event, bus: Bus) -> None:
         account, iam = of.bus.split(":")[4], self._base.policies
         caller = Caller(account, f"arn:aws:iam::{account}:root", "")
         if self._base.on(BUS_ROLE):
@@ -267,7 +267,7 @@ class Events:
         if not decision.allowed:
             raise AwsError("NO_PERMISSIONS", f"{caller.arn} may not put events on {bus.arn} {decision.why}")
 
-    def _to_dead_letters(self, of: Rule, one: Target, event: Event, refused: AwsError) -> None:
+    def _to_dead_letters(self, of: EventRule, one: RuleTarget, event: Event, refused: AwsError) -> None:
         if one.dead_letters is None or not self._base.on(HAND_OVER):
             return
         told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": refused.code, "ERROR_MESSAGE": refused.message}
@@ -361,7 +361,7 @@ class Events:
         bus = self._bus(call, given.get("EventBusName"))
         pattern = json.loads(given["EventPattern"]) if given.get("EventPattern") else None
         enabled = given.get("State", "ENABLED") != "DISABLED"
-        new = Rule(
+        new = EventRule(
             given["Name"], bus.arn, pattern, given.get("ScheduleExpression"), enabled, given.get("Description", "")
         )
         return {"RuleArn": self.put_rule(new).arn}
@@ -421,7 +421,7 @@ class Events:
             raise AwsError("ResourceNotFoundException", f"Event bus {name} does not exist.")
         return bus
 
-    def _rule(self, call: Call, member: str) -> Rule:
+    def _rule(self, call: Call, member: str) -> EventRule:
         bus = self._bus(call, call.params.get("EventBusName"))
         name = call.params[member]
         if name not in bus.rules:
@@ -432,13 +432,13 @@ class Events:
 ANYBODY = {"Statement": {"Effect": "Allow", "Principal": "*", "Action": "events:*", "Resource": "*"}}
 
 
-def _foreign(of: Rule, one: Target) -> bool:
+def _foreign(of: EventRule, one: RuleTarget) -> bool:
     """Whether a target is a bus of another account."""
     parts = one.arn.split(":")
     return parts[2] == "events" and parts[4] != of.bus.split(":")[4]
 
 
-def _conditions(of: Rule, event: Event) -> dict[str, str]:
+def _conditions(of: EventRule, event: Event) -> dict[str, str]:
     """Condition keys that a bus's policy may ask for when a rule sends."""
     return {
         "events:source": event.get("source", ""),
@@ -449,12 +449,12 @@ def _conditions(of: Rule, event: Event) -> dict[str, str]:
     }
 
 
-def _first(of: Rule, field: str) -> str:
+def _first(of: EventRule, field: str) -> str:
     values = (of.pattern or {}).get(field) or [""]
     return str(values[0])
 
 
-def _shown(one: Rule) -> dict[str, Any]:
+def _shown(one: EventRule) -> dict[str, Any]:
     shown = {
         "Name": one.name,
         "Arn": one.arn,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from sandbox.api import AwsError, Call, Caller
-from sandbox.functions import Context, Function, Invocation, Source
+from sandbox.functions import Context, EventSource, Function, Invocation
 from sandbox.kernel import Kernel, Strand
 from sandbox.parts import Base
 from sandbox.rules import rule
@@ -116,7 +116,7 @@ class Lambda:
 
     def __init__(self, base: Base, kernel: Kernel, queues: QueueStore) -> None:
         self.functions: dict[str, Function] = {}
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, EventSource] = {}
         self.invocations: list[Invocation] = []
         self._base = base
         self._kernel = kernel
@@ -165,7 +165,7 @@ class Lambda:
         arn = self.function(name).arn
         return [one for one in self.invocations if one.function == arn]
 
-    def add_source(self, source: Source, window: int = 0) -> Source:
+    def add_source(self, source: EventSource, window: int = 0) -> EventSource:
         """Connect a queue with a function. Raises AwsError."""
         queue, rules = self._queues.queues.get(source.queue), self._base.rules
         if queue is None:
@@ -348,7 +348,7 @@ class Lambda:
 
     # --- queues ---
 
-    def _poll_in(self, source: Source, seconds: float) -> None:
+    def _poll_in(self, source: EventSource, seconds: float) -> None:
         when = self._base.now + timedelta(seconds=seconds)
         if source.poll is not None and source.poll.what is not None and source.poll.when <= when:
             return
@@ -356,7 +356,7 @@ class Lambda:
             source.poll.cancel()
         source.poll = self._kernel.at(when, lambda: self._poll(source), f"poll of {source.queue.rsplit(':', 1)[1]}")
 
-    def _poll(self, source: Source) -> None:
+    def _poll(self, source: EventSource) -> None:
         source.poll = None
         queue, now = self._queues.queues.get(source.queue), self._base.now
         if queue is None or not source.enabled:
@@ -375,7 +375,7 @@ class Lambda:
         if following is not None:
             self._poll_in(source, (following - now).total_seconds() + POLL_SECONDS[0])
 
-    def _take(self, source: Source, queue: Queue, messages: list[Message]) -> None:
+    def _take(self, source: EventSource, queue: Queue, messages: list[Message]) -> None:
         receipts = {message.id: message.receipt for message in messages}
 
         def done(invocation: Invocation) -> None:
@@ -392,7 +392,7 @@ class Lambda:
         if self._base.injected.twin(queue.name):
             self.start(source.function, event, lambda _: None)
 
-    def _kept(self, source: Source, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
+    def _kept(self, source: EventSource, invocation: Invocation, all_ids: Mapping[str, str]) -> set[str]:
         """Ids of the messages that stay in the queue, because they were not dealt with."""
         if not self._base.on(FAILED_STAYS):
             return set()
@@ -536,7 +536,7 @@ def _configuration(function: Function) -> dict[str, Any]:
     }
 
 
-def _shown(source: Source) -> dict[str, Any]:
+def _shown(source: EventSource) -> dict[str, Any]:
     return {
         "UUID": source.id,
         "EventSourceArn": source.queue,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.iam import Role, policy, refusal
-from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.iam.policy import Ask, Kind, PolicyVerdict, Who
 from sandbox.parts import Base
 from sandbox.rules import rule
 
@@ -133,13 +133,13 @@ class Sts:
             context["sts:externalid"] = call.params["ExternalId"]
         ask = Ask("sts:AssumeRole", arn, context)
         verdict, kinds = policy.resource(role.trust, ask, Who(caller.arn, caller.role_arn, caller.account))
-        if verdict is not Verdict.ALLOW and self._base.on(TRUST):
+        if verdict is not PolicyVerdict.ALLOW and self._base.on(TRUST):
             raise no
         own, session = policies.identity(caller, ask)
-        if Verdict.DENY in {own, session}:
+        if PolicyVerdict.DENY in {own, session}:
             raise no
         by_name = role.account == caller.account and kinds & {Kind.ROLE, Kind.SESSION}
-        if Verdict.SILENT in {own, session} and not by_name and self._base.on(CALLER_TOO):
+        if PolicyVerdict.SILENT in {own, session} and not by_name and self._base.on(CALLER_TOO):
             raise no
         return role
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.services import events
-from sandbox.services.buses import Bus, Target
+from sandbox.services.buses import Bus, RuleTarget
 from sandbox.world import World
 from tests.sandbox.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, put, received, refused, wait
 
@@ -36,7 +36,7 @@ def _role(world: World, account: str, action: str = "events:PutEvents") -> str:
 
 
 def _forward(world: World, account: str, bus: Bus, role: str | None) -> None:
-    a_rule(world, {"source": ["aws.ec2"]}, Target("hub", bus.arn, role), account=account)
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("hub", bus.arn, role), account=account)
 
 
 def _emit(world: World, account: str) -> None:
@@ -52,7 +52,7 @@ def pattern(world: World) -> None:
     """A rule's target gets the events that match, and no other."""
     queue = a_queue(world)
     admit(queue, SERVICE)
-    a_rule(world, {"source": ["ours"], "detail": {"state": ["done"]}}, Target("q", queue.arn))
+    a_rule(world, {"source": ["ours"], "detail": {"state": ["done"]}}, RuleTarget("q", queue.arn))
     put(world, {"state": "done"})
     put(world, {"state": "begun"})
     wait(world, 5)
@@ -124,7 +124,7 @@ def third_hop(world: World) -> None:
     """What came from one account's rule is not passed on to a third account."""
     hub, third = _inbound(world, HUB, DEV), _inbound(world, PROD, HUB)
     _forward(world, DEV, hub, _role(world, DEV))
-    a_rule(world, {"source": ["aws.ec2"]}, Target("third", third.arn, _role(world, HUB)), bus=hub.arn)
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("third", third.arn, _role(world, HUB)), bus=hub.arn)
     _emit(world, DEV)
 
     assert len(_arrived(world, hub)) == 1
@@ -145,7 +145,7 @@ def hand_over(world: World) -> None:
     """What cannot be handed to a target lies in the target's dead-letter queue, with the reason."""
     dead_queue, closed = a_queue(world, "dead"), a_queue(world, "closed")
     admit(dead_queue, SERVICE)
-    a_rule(world, {"source": ["ours"]}, Target("q", closed.arn, dead_letters=dead_queue.arn))
+    a_rule(world, {"source": ["ours"]}, RuleTarget("q", closed.arn, dead_letters=dead_queue.arn))
     put(world, {"what": "it"})
     wait(world, 5)
 

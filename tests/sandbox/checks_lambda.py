@@ -11,7 +11,7 @@ from sandbox import kernel
 from sandbox.api import AwsError
 from sandbox.cfn import TemplateError, deployment, resources
 from sandbox.services import lambda_
-from sandbox.services.buses import Target
+from sandbox.services.buses import RuleTarget
 from sandbox.world import World
 from tests.sandbox.platform_words import (
     EVERYTHING,
@@ -75,7 +75,7 @@ def permission(world: World) -> None:
     """EventBridge cannot invoke a function whose policy does not let it."""
     function = a_function(world, policy=EVERYTHING)
     function.policy.clear()
-    a_rule(world, {"source": ["ours"]}, Target("f", function.arn))
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": []})
     wait(world, 10)
 
@@ -86,7 +86,7 @@ def permission(world: World) -> None:
 def retries(world: World) -> None:
     """An asynchronous invocation that fails is tried twice more, after one minute and after two."""
     function = a_function(world)
-    a_rule(world, {"source": ["ours"]}, Target("f", function.arn))
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": [["fail"]]})
     wait(world, 600)
 
@@ -99,7 +99,7 @@ def dead_letters(world: World) -> None:
     """An event that was given up on lies in the function's dead-letter queue, and with its story in its destination."""
     dead_queue, story = a_queue(world, "dead"), a_queue(world, "story")
     function = a_function(world, dead_letters=dead_queue.arn, on_failure=story.arn, retries=1)
-    a_rule(world, {"source": ["ours"]}, Target("f", function.arn))
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
     put(world, {"steps": [["fail", "no way"]]})
     wait(world, 600)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from sandbox.services import sns
-from sandbox.services.buses import Target
+from sandbox.services.buses import RuleTarget
 from sandbox.world import World
 from tests.sandbox.platform_words import HUB, a_rule, a_topic, put, refused, wait
 
@@ -40,7 +40,7 @@ def topic_policy(world: World) -> None:
     closed, opened = a_topic(world, "closed"), a_topic(world, "opened")
     statement = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
     opened.policy = {"Statement": {**statement, "Resource": opened.arn}}
-    a_rule(world, {"source": ["ours"]}, Target("closed", closed.arn), Target("opened", opened.arn))
+    a_rule(world, {"source": ["ours"]}, RuleTarget("closed", closed.arn), RuleTarget("opened", opened.arn))
     put(world, {"what": "it"})
     wait(world, 5)
 

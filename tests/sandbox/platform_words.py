@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sandbox.functions import Function, Invocation, Source
+from sandbox.functions import EventSource, Function, Invocation
 from sandbox.runtime import package
 from sandbox.services import buses
 from sandbox.services.queues import Queue
@@ -97,10 +97,12 @@ def a_function(world: World, name: str = "probe", account: str = HUB, **options:
     return world.lambda_.put(function)
 
 
-def feed(world: World, queue: Queue, function: Function, **options: Any) -> Source:
+def feed(world: World, queue: Queue, function: Function, **options: Any) -> EventSource:
     """Let a function read a queue, one message at a time unless told otherwise."""
     window = options.pop("window", 0)
-    source = Source(str(uuid.uuid5(uuid.NAMESPACE_URL, queue.arn)), queue.arn, function, **{"batch_size": 1, **options})
+    source = EventSource(
+        str(uuid.uuid5(uuid.NAMESPACE_URL, queue.arn)), queue.arn, function, **{"batch_size": 1, **options}
+    )
     return world.lambda_.add_source(source, window)
 
 
@@ -117,11 +119,11 @@ def order(*steps: Sequence[Any]) -> str:
 
 
 def a_rule(
-    world: World, pattern: Mapping[str, Any], *targets: buses.Target, bus: str = "", account: str = HUB
-) -> buses.Rule:
+    world: World, pattern: Mapping[str, Any], *targets: buses.RuleTarget, bus: str = "", account: str = HUB
+) -> buses.EventRule:
     """Make a rule on an account's default bus, or on the bus of this ARN."""
     bus = bus or world.events.default(account, HERE).arn
-    made = world.events.put_rule(buses.Rule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
+    made = world.events.put_rule(buses.EventRule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
     for target in targets:
         world.events.put_target(made, target, world.accounts.root(account))
     return made

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.services.buses import Target
+from sandbox.services.buses import RuleTarget
 from sandbox.world import World
 from tests.sandbox.platform_words import (
     DEV,
@@ -189,7 +189,7 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
     """One target that cannot be reached does not keep the event from the other."""
     good, closed = a_queue(world, "good"), a_queue(world, "closed")
     admit(good, "events.amazonaws.com")
-    a_rule(world, {"source": ["aws.ec2"]}, Target("closed", closed.arn), Target("good", good.arn))
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("closed", closed.arn), RuleTarget("good", good.arn))
     _emit(world)
     wait(world, 5)
 

@@ -9,7 +9,7 @@ import pytest
 from sandbox.api import AwsError
 from sandbox.iam import conditions, policy
 from sandbox.iam.match import arn_like, like, literal
-from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.iam.policy import Ask, Kind, PolicyVerdict, Who
 
 ACCOUNT = "111111111111"
 CONTEXT = {
@@ -26,7 +26,7 @@ CONTEXT = {
 
 def _says(
     *statements: dict[str, Any], action: str = "ec2:CopySnapshot", resource: str = "arn:aws:ec2:r::snapshot/s"
-) -> Verdict:
+) -> PolicyVerdict:
     whole = [{"Effect": "Allow", "Action": "*", "Resource": "*", **statement} for statement in statements]
     document = policy.parse({"Version": "2012-10-17", "Statement": whole})
     return policy.identity(document, Ask(action, resource, CONTEXT))
@@ -47,7 +47,7 @@ def _says(
 )
 def test_actions_match_by_wildcard_and_without_regard_to_case(pattern: str, matches: bool) -> None:
     """Actions are matched case-insensitively; ``*`` is any text, ``?`` one character."""
-    assert _says({"Action": pattern}) is (Verdict.ALLOW if matches else Verdict.SILENT)
+    assert _says({"Action": pattern}) is (PolicyVerdict.ALLOW if matches else PolicyVerdict.SILENT)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_actions_match_by_wildcard_and_without_regard_to_case(pattern: str, matc
 )
 def test_resources_match_part_by_part(pattern: str, matches: bool) -> None:
     """A wildcard in an ARN stays between its colons, and case counts."""
-    assert _says({"Resource": pattern}) is (Verdict.ALLOW if matches else Verdict.SILENT)
+    assert _says({"Resource": pattern}) is (PolicyVerdict.ALLOW if matches else PolicyVerdict.SILENT)
 
 
 def test_policy_variables_stand_for_what_the_request_says() -> None:
@@ -79,22 +79,22 @@ def test_policy_variables_stand_for_what_the_request_says() -> None:
 
 def test_deny_outweighs_allow_whatever_the_order() -> None:
     """One Deny that applies is enough."""
-    assert _says({}, {"Effect": "Deny"}) is Verdict.DENY
-    assert _says({"Effect": "Deny"}, {}) is Verdict.DENY
-    assert _says({"Effect": "Deny", "Action": "kms:*"}, {}) is Verdict.ALLOW
+    assert _says({}, {"Effect": "Deny"}) is PolicyVerdict.DENY
+    assert _says({"Effect": "Deny"}, {}) is PolicyVerdict.DENY
+    assert _says({"Effect": "Deny", "Action": "kms:*"}, {}) is PolicyVerdict.ALLOW
 
 
 def test_not_action_and_not_resource_exclude() -> None:
     """NotAction and NotResource apply to all but what they name."""
 
-    def one(**parts: Any) -> Verdict:
+    def one(**parts: Any) -> PolicyVerdict:
         document = policy.parse({"Version": "2012-10-17", "Statement": {"Effect": "Allow", **parts}})
         return policy.identity(document, Ask("ec2:CopySnapshot", "arn:aws:ec2:r::snapshot/s", {}))
 
-    assert one(NotAction="iam:*", Resource="*") is Verdict.ALLOW
-    assert one(NotAction=["ec2:*"], Resource="*") is Verdict.SILENT
-    assert one(Action="*", NotResource="arn:aws:ec2:r::image/*") is Verdict.ALLOW
-    assert one(Action="*", NotResource="arn:aws:ec2:r::snapshot/*") is Verdict.SILENT
+    assert one(NotAction="iam:*", Resource="*") is PolicyVerdict.ALLOW
+    assert one(NotAction=["ec2:*"], Resource="*") is PolicyVerdict.SILENT
+    assert one(Action="*", NotResource="arn:aws:ec2:r::image/*") is PolicyVerdict.ALLOW
+    assert one(Action="*", NotResource="arn:aws:ec2:r::snapshot/*") is PolicyVerdict.SILENT
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_all_conditions_of_a_statement_must_hold() -> None:
     """Operators and keys are joined by AND; the values of one key by OR."""
     right, wrong = {"aws:PrincipalAccount": ACCOUNT}, {"aws:PrincipalAccount": "222222222222"}
 
-    assert _says({"Condition": {"StringEquals": right, "StringLike": right}}) is Verdict.ALLOW
-    assert _says({"Condition": {"StringEquals": right, "StringLike": wrong}}) is Verdict.SILENT
+    assert _says({"Condition": {"StringEquals": right, "StringLike": right}}) is PolicyVerdict.ALLOW
+    assert _says({"Condition": {"StringEquals": right, "StringLike": wrong}}) is PolicyVerdict.SILENT
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import TypeVar
 from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2.errors import ACCOUNT, KINDS, check_id, kind_of, not_authorized, not_found
-from sandbox.services.ec2.records import Image, Resource, Snapshot
-from sandbox.services.ec2.state import Ec2State, Table
+from sandbox.services.ec2.records import Ec2Image, Ec2Snapshot, Resource
+from sandbox.services.ec2.state import Ec2State, VersionedTable
 
-S = TypeVar("S", bound=Snapshot | Image)
+S = TypeVar("S", bound=Ec2Snapshot | Ec2Image)
 
 PRIVATE = rule(
     "ec2-foreign-is-invisible",
@@ -35,9 +35,9 @@ def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
     if resource.owner == account or not ec2.on(PRIVATE):
         return True
     match resource:
-        case Snapshot():
+        case Ec2Snapshot():
             return not resource.shared_with.isdisjoint({account, "all"})
-        case Image():
+        case Ec2Image():
             return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")}) or _by_organisation(
                 ec2, account, resource
             )
@@ -45,7 +45,7 @@ def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
             return False
 
 
-def _by_organisation(ec2: Ec2State, account: str, image: Image) -> bool:
+def _by_organisation(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
     """Whether an account is in an organisation or OU that an image is shared with."""
     named = {value for kind, value in image.launch if kind in {"OrganizationArn", "OrganizationalUnitArn"}}
     if not named or not ec2.on(BY_ORGANISATION):
@@ -53,7 +53,7 @@ def _by_organisation(ec2: Ec2State, account: str, image: Image) -> bool:
     return any(ec2.organizations.contains(arn, account) for arn in named)
 
 
-def visible(ec2: Ec2State, call: Call, table: Table[S], at: datetime) -> list[S]:
+def visible(ec2: Ec2State, call: Call, table: VersionedTable[S], at: datetime) -> list[S]:
     """Return all that the caller may know of in the call's Region, as things were at a time."""
     account = call.caller.account
     if ec2.on(PRIVATE):
@@ -69,7 +69,7 @@ def reachable(ec2: Ec2State, call: Call, resource_id: str) -> Resource:
     found = ec2.resource(resource_id, call.region)
     if found is None or not may_see(ec2, call.caller.account, found):
         raise not_found(resource_id)
-    if isinstance(found, Image) and found.state == "deregistered":
+    if isinstance(found, Ec2Image) and found.state == "deregistered":
         raise not_found(resource_id)
     return found
 
@@ -91,15 +91,15 @@ def own(ec2: Ec2State, call: Call, resource_id: str, prefix: str) -> Resource:
     return found
 
 
-def own_snapshot(ec2: Ec2State, call: Call) -> Snapshot:
+def own_snapshot(ec2: Ec2State, call: Call) -> Ec2Snapshot:
     """Return the snapshot that the call names and its caller owns."""
     found = own(ec2, call, call.params["SnapshotId"], "snap")
-    assert isinstance(found, Snapshot)  # noqa: S101 - the prefix says so
+    assert isinstance(found, Ec2Snapshot)  # noqa: S101 - the prefix says so
     return found
 
 
-def own_image(ec2: Ec2State, call: Call) -> Image:
+def own_image(ec2: Ec2State, call: Call) -> Ec2Image:
     """Return the image that the call names and its caller owns."""
     found = own(ec2, call, call.params["ImageId"], "ami")
-    assert isinstance(found, Image)  # noqa: S101 - the prefix says so
+    assert isinstance(found, Ec2Image)  # noqa: S101 - the prefix says so
     return found

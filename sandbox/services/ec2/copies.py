@@ -20,7 +20,7 @@ from sandbox.services.ec2 import keys, notices, tags
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, not_found, wrong_combination, wrong_value
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Billing, Origin, Snapshot
+from sandbox.services.ec2.records import Billing, Ec2Snapshot, Origin
 from sandbox.services.ec2.snapshots import finish
 from sandbox.services.ec2.state import Ec2State
 
@@ -108,7 +108,7 @@ def pending(ec2: Ec2State, account: str, region: str) -> int:
     return sum(s.origin is not None and not s.origin.image and s.state == "pending" for s in mine)
 
 
-def _source(ec2: Ec2State, call: Call) -> Snapshot:
+def _source(ec2: Ec2State, call: Call) -> Ec2Snapshot:
     wanted, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     check_id(wanted, "snap")
     check_region(region)
@@ -144,13 +144,13 @@ def _check_encryption(ec2: Ec2State, call: Call) -> None:
         raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
 
 
-def _twin(ec2: Ec2State, call: Call, source: Snapshot) -> Snapshot | None:
+def _twin(ec2: Ec2State, call: Call, source: Ec2Snapshot) -> Ec2Snapshot | None:
     """Return an earlier copy of the same source by the same account: what an idempotent API would answer."""
     mine = (s for s in ec2.snapshots.of(call.caller.account) if s.region == call.region)
     return next((s for s in mine if s.origin is not None and s.origin.snapshot == source.id), None)
 
 
-def begun(ec2: Ec2State, call: Call, source: Snapshot, image: str = "") -> Snapshot:
+def begun(ec2: Ec2State, call: Call, source: Ec2Snapshot, image: str = "") -> Ec2Snapshot:
     """Return a copy as it begins, in the caller's account and the call's Region; ``image`` is what it is made for."""
     account, region, params = call.caller.account, call.region, call.params
     copy_id = ec2.new_id("snap")
@@ -160,7 +160,7 @@ def begun(ec2: Ec2State, call: Call, source: Snapshot, image: str = "") -> Snaps
     if not ec2.on(STAYS_ENCRYPTED):
         encrypted = bool(params.get("KmsKeyId"))
     key = (params.get("KmsKeyId") or keys.default(ec2, account, region)) if encrypted else None
-    return Snapshot(
+    return Ec2Snapshot(
         id=copy_id,
         owner=account,
         region=region,
@@ -176,7 +176,7 @@ def begun(ec2: Ec2State, call: Call, source: Snapshot, image: str = "") -> Snaps
     )
 
 
-def _seconds(ec2: Ec2State, source: Snapshot, copy_id: str) -> float:
+def _seconds(ec2: Ec2State, source: Ec2Snapshot, copy_id: str) -> float:
     """How long a copy takes: by size, give or take a fifth, which the id decides."""
     dice = int(hashlib.sha256(copy_id.encode()).hexdigest()[:4], 16) / 0xFFFF
     return (ec2.pace.copy + ec2.pace.copy_per_gib * source.size) * (1 + ec2.pace.copy_spread * (dice - 0.5))
@@ -186,7 +186,7 @@ def _nothing() -> None:
     """Do nothing more."""
 
 
-def start(ec2: Ec2State, copy: Snapshot, then: Callable[[], object] = _nothing) -> None:
+def start(ec2: Ec2State, copy: Ec2Snapshot, then: Callable[[], object] = _nothing) -> None:
     """Let a copy run to its end, good or bad, and then do something."""
     if not ec2.on(TAKES_TIME):
         _end(ec2, copy.id, "", then)
@@ -212,14 +212,14 @@ def _end(ec2: Ec2State, copy_id: str, why_not: str, then: Callable[[], object]) 
         then()
 
 
-def _share_trouble(ec2: Ec2State, copy: Snapshot) -> str:
+def _share_trouble(ec2: Ec2State, copy: Ec2Snapshot) -> str:
     assert copy.origin is not None  # noqa: S101 - it is a copy
     source = ec2.snapshots.get(copy.origin.snapshot)
     there = source is not None and not source.doomed and may_see(ec2, copy.owner, source)
     return "" if there or not ec2.on(SHARED_TO_THE_END) else SOURCE_GONE
 
 
-def _key_trouble(ec2: Ec2State, copy: Snapshot) -> str:
+def _key_trouble(ec2: Ec2State, copy: Ec2Snapshot) -> str:
     """Say why a copy cannot use its keys now; empty if it can."""
     origin = copy.origin
     assert origin is not None  # noqa: S101 - it is a copy

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sandbox.iam.need import ResourceFacts
 from sandbox.services.ec2.notices import arn
-from sandbox.services.ec2.records import Snapshot, Volume
+from sandbox.services.ec2.records import Ec2Snapshot, Volume
 from sandbox.services.ec2.state import Ec2State
 
 
@@ -86,7 +86,7 @@ def iam_facts(ec2: Ec2State, resource_id: str, region: str) -> ResourceFacts | N
     tags = ec2.tags_on(found.owner, resource_id)
     conditions = {"ec2:Owner": found.owner, "ec2:Region": region}
     match found:
-        case Snapshot():
+        case Ec2Snapshot():
             volume = f"arn:aws:ec2:{region}:{found.owner}:volume/{found.volume}"
             conditions |= {"ec2:ParentVolume": volume, "ec2:VolumeSize": str(found.size)}
             conditions |= {"ec2:Encrypted": str(found.key is not None).lower()}

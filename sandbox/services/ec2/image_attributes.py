@@ -12,7 +12,7 @@ from sandbox.services.ec2.access import own_image
 from sandbox.services.ec2.errors import missing, wrong_combination, wrong_value
 from sandbox.services.ec2.image_sharing import change_launch, launch_changes, launch_shown
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Image
+from sandbox.services.ec2.records import Ec2Image
 from sandbox.services.ec2.state import Ec2State
 
 NO_MAPPINGS = rule(
@@ -52,7 +52,7 @@ def _describe(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {"ImageId": image.id, **_attribute(ec2, then, call.params["Attribute"])}
 
 
-def _attribute(ec2: Ec2State, image: Image, attribute: str) -> dict[str, Any]:
+def _attribute(ec2: Ec2State, image: Ec2Image, attribute: str) -> dict[str, Any]:
     if attribute in PLAIN:
         name = PLAIN[attribute]
         return {name: {"Value": image.members[name]} if name in image.members else {}}
@@ -100,7 +100,7 @@ def _modify(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {}
 
 
-def _set(ec2: Ec2State, image: Image, name: str, value: str | None) -> Image:
+def _set(ec2: Ec2State, image: Ec2Image, name: str, value: str | None) -> Ec2Image:
     return ec2.images.put(replace(image, members={**image.members, name: value}))
 
 

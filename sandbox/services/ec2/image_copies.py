@@ -17,7 +17,7 @@ from sandbox.services.ec2 import copies, notices, tags
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import NOTHING, Image, ImageOrigin, Remembered, Snapshot
+from sandbox.services.ec2.records import NOTHING, Ec2Image, Ec2Snapshot, ImageOrigin, Remembered
 from sandbox.services.ec2.register import become_available, check_name
 from sandbox.services.ec2.state import Ec2State
 
@@ -127,7 +127,7 @@ def _parameters(call: Call) -> str:
     return repr(sorted((k, v) for k, v in call.params.items() if k not in {"ClientToken", "DryRun"}))
 
 
-def _source(ec2: Ec2State, call: Call) -> Image:
+def _source(ec2: Ec2State, call: Call) -> Ec2Image:
     """Return the image to copy, if the caller may copy it."""
     wanted, account = call.params["SourceImageId"], call.caller.account
     check_id(wanted, "ami")
@@ -149,7 +149,7 @@ def _source(ec2: Ec2State, call: Call) -> Image:
     return found
 
 
-def _snapshots(ec2: Ec2State, image: Image) -> dict[str, Snapshot]:
+def _snapshots(ec2: Ec2State, image: Ec2Image) -> dict[str, Ec2Snapshot]:
     """Return device -> snapshot."""
     named = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING).get("SnapshotId", "") for mapping in image.mappings}
     found = {device: ec2.snapshots.get(snapshot) for device, snapshot in named.items()}
@@ -161,7 +161,7 @@ def _pending(ec2: Ec2State, account: str, region: str) -> int:
     return sum(image.origin is not None and image.state == "pending" for image in mine)
 
 
-def _tags(ec2: Ec2State, call: Call, source: Image) -> dict[str, str]:
+def _tags(ec2: Ec2State, call: Call, source: Ec2Image) -> dict[str, str]:
     """Return the tags of the source that the copy gets."""
     if not call.params.get("CopyImageTags"):
         return {}
@@ -170,7 +170,7 @@ def _tags(ec2: Ec2State, call: Call, source: Image) -> dict[str, str]:
 
 
 def _begin(
-    ec2: Ec2State, call: Call, source: Image, for_image: Mapping[str, str], for_snapshots: Mapping[str, str]
+    ec2: Ec2State, call: Call, source: Ec2Image, for_image: Mapping[str, str], for_snapshots: Mapping[str, str]
 ) -> str:
     """Make the pending image and start the copies of its snapshots; returns its id."""
     image_id, account, region = ec2.new_id("ami"), call.caller.account, call.region
@@ -183,7 +183,7 @@ def _begin(
         for device, snapshot in _snapshots(ec2, source).items()
     }
     made = {device: copy.id for device, copy in begun.items()}
-    image = Image(
+    image = Ec2Image(
         id=image_id,
         owner=account,
         region=region,
@@ -207,7 +207,7 @@ def _begin(
     return image_id
 
 
-def _members(ec2: Ec2State, call: Call, source: Image) -> dict[str, Any]:
+def _members(ec2: Ec2State, call: Call, source: Ec2Image) -> dict[str, Any]:
     account, params = call.caller.account, call.params
     left = LEFT if ec2.on(NOT_CARRIED) else ("Name", "ImageLocation")
     plain = ("ImageType", "Hypervisor", "Architecture", "VirtualizationType", "RootDeviceName", "RootDeviceType")
@@ -222,7 +222,7 @@ def _members(ec2: Ec2State, call: Call, source: Image) -> dict[str, Any]:
     }
 
 
-def _mappings(source: Image, made: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
+def _mappings(source: Ec2Image, made: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
     def own(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
         copy = made.get(mapping["DeviceName"])
         return {**mapping, "Ebs": {**mapping["Ebs"], "SnapshotId": copy}} if copy else mapping
@@ -242,7 +242,7 @@ def _settle(ec2: Ec2State, image_id: str, request_id: str) -> None:
         ec2.after(ec2.pace.register, lambda: _complete(ec2, image_id, request_id), f"copy {image_id} ends")
 
 
-def _trouble(ends: Iterable[Snapshot | None]) -> str:
+def _trouble(ends: Iterable[Ec2Snapshot | None]) -> str:
     for copy in ends:
         if copy is None:
             return INTERNAL
@@ -265,7 +265,7 @@ def _complete(ec2: Ec2State, image_id: str, request_id: str) -> None:
     become_available(ec2, image_id, request_id)
 
 
-def _fail(ec2: Ec2State, image: Image, why: str, request_id: str) -> None:
+def _fail(ec2: Ec2State, image: Ec2Image, why: str, request_id: str) -> None:
     reason = {"Code": "Client.InternalError", "Message": why}
     failed = ec2.images.put(replace(image, state="failed", members={**image.members, "StateReason": reason}))
     notices.image_state(ec2, failed, "failed", request_id, why)

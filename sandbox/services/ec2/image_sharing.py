@@ -16,7 +16,7 @@ from sandbox.services.ec2 import keys
 from sandbox.services.ec2.access import own_image
 from sandbox.services.ec2.errors import ACCOUNT, wrong_value
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Image
+from sandbox.services.ec2.records import Ec2Image
 from sandbox.services.ec2.state import Ec2State
 
 BLOCKED = rule(
@@ -75,7 +75,7 @@ def _pairs(entries: Sequence[Mapping[str, str]]) -> set[Permission]:
     return {(kind, value) for entry in entries for kind, value in entry.items()}
 
 
-def change_launch(ec2: Ec2State, image: Image, add: Iterable[Permission], remove: Iterable[Permission]) -> None:
+def change_launch(ec2: Ec2State, image: Ec2Image, add: Iterable[Permission], remove: Iterable[Permission]) -> None:
     """Change who may launch an image; refuses what AWS refuses."""
     for kind, value in (*add, *remove):
         if not KINDS[kind].fullmatch(value) and ec2.on(FULL_ARNS):
@@ -86,7 +86,7 @@ def change_launch(ec2: Ec2State, image: Image, add: Iterable[Permission], remove
     ec2.images.put(replace(image, launch=(image.launch | frozenset(add)) - frozenset(remove)))
 
 
-def _check_shareable(ec2: Ec2State, image: Image, add: set[Permission]) -> None:
+def _check_shareable(ec2: Ec2State, image: Ec2Image, add: set[Permission]) -> None:
     if image.state == "disabled" and ec2.on(NOT_DISABLED):
         raise AwsError("OperationNotPermitted", f"The image {image.id} is disabled and cannot be shared.")
     if ("Group", "all") in add and ec2.on(BLOCKED):
@@ -98,7 +98,7 @@ def _check_shareable(ec2: Ec2State, image: Image, add: set[Permission]) -> None:
         raise AwsError("InvalidParameter", why)
 
 
-def launch_shown(image: Image) -> list[dict[str, str]]:
+def launch_shown(image: Ec2Image) -> list[dict[str, str]]:
     """Return the launch permissions as DescribeImageAttribute shows them."""
     return [{kind: value} for kind, value in sorted(image.launch)]
 

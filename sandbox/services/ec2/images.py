@@ -13,7 +13,7 @@ from sandbox.services.ec2.access import accounts_named, may_see, visible
 from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.filters import member, text
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import NOTHING, Image
+from sandbox.services.ec2.records import NOTHING, Ec2Image
 from sandbox.services.ec2.state import Ec2State
 
 LINGERS = rule(
@@ -62,7 +62,7 @@ def _describe_images(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return pages.answer("Images", part, token)
 
 
-def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Image]:
+def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Ec2Image]:
     if not call.params.get("ImageIds"):
         return [image for image in visible(ec2, call, ec2.images, at) if not _ended(ec2, image, at)]
     found = []
@@ -78,17 +78,17 @@ def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Image]:
     return found
 
 
-def _ended(ec2: Ec2State, image: Image, at: datetime) -> bool:
+def _ended(ec2: Ec2State, image: Ec2Image, at: datetime) -> bool:
     linger = timedelta(seconds=ec2.pace.name_freed if ec2.on(LINGERS) else 0)
     return image.ended is not None and at >= image.ended + linger
 
 
-def _forgotten(ec2: Ec2State, image: Image, at: datetime) -> bool:
+def _forgotten(ec2: Ec2State, image: Ec2Image, at: datetime) -> bool:
     """Whether naming a deregistered image is refused by now."""
     return image.ended is not None and (at >= image.ended + REMEMBERED or not ec2.on(LINGERS))
 
 
-def _hidden(ec2: Ec2State, call: Call, image: Image, at: datetime) -> bool:
+def _hidden(ec2: Ec2State, call: Call, image: Ec2Image, at: datetime) -> bool:
     """Whether an image is too old, or switched off, to be listed unless it is asked for."""
     if call.params.get("ImageIds") or not ec2.on(OLD_HIDDEN):
         return False
@@ -98,12 +98,12 @@ def _hidden(ec2: Ec2State, call: Call, image: Image, at: datetime) -> bool:
     return image.state == "disabled" and not call.params.get("IncludeDisabled")
 
 
-def _in_scope(image: Image, owners: set[str], users: set[str]) -> bool:
+def _in_scope(image: Ec2Image, owners: set[str], users: set[str]) -> bool:
     launchers = {value for _, value in image.launch}
     return (not owners or image.owner in owners) and (not users or not launchers.isdisjoint(users))
 
 
-def shown(ec2: Ec2State, image: Image, account: str, at: datetime) -> dict[str, Any]:
+def shown(ec2: Ec2State, image: Ec2Image, account: str, at: datetime) -> dict[str, Any]:
     """Return an image as DescribeImages shows it to an account, as things were at a time."""
     seen_by = account if ec2.on(TAGS_PRIVATE) else image.owner
     devices = pages.shuffled(ec2, image.mappings, lambda mapping: f"{image.id}{mapping['DeviceName']}")

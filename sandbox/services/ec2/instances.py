@@ -16,7 +16,7 @@ from sandbox.services.ec2 import filters, keys, pages
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import NOTHING, Image, Instance, Snapshot
+from sandbox.services.ec2.records import NOTHING, Ec2Image, Ec2Snapshot, Instance
 from sandbox.services.ec2.state import Ec2State
 
 PERMITTED = rule(
@@ -89,7 +89,7 @@ def _run_instances(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     }
 
 
-def _image(ec2: Ec2State, call: Call) -> Image:
+def _image(ec2: Ec2State, call: Call) -> Ec2Image:
     """Return the image to launch, if the caller may."""
     wanted = call.params["ImageId"]
     check_id(wanted, "ami")
@@ -103,7 +103,7 @@ def _image(ec2: Ec2State, call: Call) -> Image:
     return image
 
 
-def _check_changes(image: Image, changes: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_changes(image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse what a launch cannot change in an image's mappings."""
     devices = {mapping["DeviceName"] for mapping in image.mappings}
     for device, ebs in changes.items():
@@ -121,7 +121,7 @@ def _start(ec2: Ec2State, instance: Instance, reason: Reason) -> None:
     ec2.instances.put(replace(instance, state=state, reason=reason))
 
 
-def _trouble(ec2: Ec2State, caller: Caller, image: Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
+def _trouble(ec2: Ec2State, caller: Caller, image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) -> Reason:
     """Say why the volumes of an image cannot be made for a caller now."""
     for mapping in image.mappings:
         snapshot = ec2.snapshots.get(mapping.get("Ebs", NOTHING).get("SnapshotId", ""))
@@ -133,7 +133,7 @@ def _trouble(ec2: Ec2State, caller: Caller, image: Image, changes: Mapping[str, 
 
 
 def _volume_trouble(
-    ec2: Ec2State, caller: Caller, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
+    ec2: Ec2State, caller: Caller, region: str, snapshot: Ec2Snapshot | None, change: Mapping[str, Any]
 ) -> Reason:
     source = snapshot.key if snapshot else None
     if source is not None and snapshot is not None:
@@ -148,7 +148,7 @@ def _volume_trouble(
 
 
 def _volume_key(
-    ec2: Ec2State, account: str, region: str, snapshot: Snapshot | None, change: Mapping[str, Any]
+    ec2: Ec2State, account: str, region: str, snapshot: Ec2Snapshot | None, change: Mapping[str, Any]
 ) -> str | None:
     """Return the key of a new volume as it is named, or None if the volume is not encrypted."""
     source = snapshot.key if snapshot else None

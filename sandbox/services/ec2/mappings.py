@@ -10,7 +10,7 @@ from sandbox.api import AwsError, Call
 from sandbox.rules import rule
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination, wrong_value
-from sandbox.services.ec2.records import Snapshot
+from sandbox.services.ec2.records import Ec2Snapshot
 from sandbox.services.ec2.state import Ec2State
 
 NO_ENCRYPTED = rule(
@@ -84,7 +84,7 @@ def _volume(ec2: Ec2State, call: Call, device: str, ebs: Mapping[str, Any]) -> d
     return found | {name: ebs[name] for name in kept if ebs.get(name) is not None}
 
 
-def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Snapshot:
+def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Ec2Snapshot:
     """Return a snapshot that an image may be registered with."""
     check_id(snapshot_id, "snap")
     found = ec2.snapshots.get(snapshot_id)
@@ -98,7 +98,7 @@ def usable(ec2: Ec2State, call: Call, snapshot_id: str) -> Snapshot:
     return found
 
 
-def _check_encryption(ec2: Ec2State, device: str, ebs: Mapping[str, Any], snapshot: Snapshot | None) -> None:
+def _check_encryption(ec2: Ec2State, device: str, ebs: Mapping[str, Any], snapshot: Ec2Snapshot | None) -> None:
     if snapshot and ec2.on(NO_ENCRYPTED) and ebs.get("Encrypted") is not None:
         raise _wrong(f"the encrypted flag cannot be specified since device {device} has a snapshot specified.")
     if ec2.on(NO_ENCRYPTED) and ebs.get("KmsKeyId"):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sandbox.rules import rule
 from sandbox.services.ec2.errors import kind_of
-from sandbox.services.ec2.records import Image, Snapshot
+from sandbox.services.ec2.records import Ec2Image, Ec2Snapshot
 from sandbox.services.ec2.state import Ec2State
 
 COPY_EVENT = rule(
@@ -51,13 +51,13 @@ def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def snapshot_created(ec2: Ec2State, snapshot: Snapshot) -> None:
+def snapshot_created(ec2: Ec2State, snapshot: Ec2Snapshot) -> None:
     """Tell that a snapshot of a volume is complete."""
     source = f"arn:aws:ec2::{snapshot.region}:volume/{snapshot.volume}"
     _tell_snapshot(ec2, snapshot, {"event": "createSnapshot", "result": "succeeded", "cause": "", "source": source})
 
 
-def snapshot_copied(ec2: Ec2State, snapshot: Snapshot, cause: str = "") -> None:
+def snapshot_copied(ec2: Ec2State, snapshot: Ec2Snapshot, cause: str = "") -> None:
     """Tell that a copy has ended; ``cause`` is why it failed."""
     if not ec2.on(COPY_EVENT) or snapshot.origin is None:
         return
@@ -66,21 +66,21 @@ def snapshot_copied(ec2: Ec2State, snapshot: Snapshot, cause: str = "") -> None:
     _tell_snapshot(ec2, snapshot, detail | ({} if cause else {"incremental": "false", "transferType": "standard"}))
 
 
-def snapshot_shared(ec2: Ec2State, snapshot: Snapshot, account: str) -> None:
+def snapshot_shared(ec2: Ec2State, snapshot: Ec2Snapshot, account: str) -> None:
     """Tell an account that a snapshot was shared with it."""
     if ec2.on(SHARE_EVENT):
         detail = {"event": "shareSnapshot", "result": "succeeded", "cause": "", "source": snapshot.owner}
         _tell_snapshot(ec2, snapshot, detail, account)
 
 
-def _tell_snapshot(ec2: Ec2State, snapshot: Snapshot, detail: Mapping[str, str], account: str = "") -> None:
+def _tell_snapshot(ec2: Ec2State, snapshot: Ec2Snapshot, detail: Mapping[str, str], account: str = "") -> None:
     what = sample_arn(snapshot.region, snapshot.id)
     times = {"startTime": stamp(snapshot.started), "endTime": stamp(ec2.now)}
     body = {**detail, **times, "request-id": "", "snapshot_id": what}
     ec2.events.emit(account or snapshot.owner, snapshot.region, "aws.ec2", SNAPSHOT_NOTICE, [what], body)
 
 
-def image_state(ec2: Ec2State, image: Image, state: str, request_id: str, error: str = "") -> None:
+def image_state(ec2: Ec2State, image: Ec2Image, state: str, request_id: str, error: str = "") -> None:
     """Tell that an image is available, failed, disabled or deregistered."""
     if ec2.on(IMAGE_EVENT):
         detail = {"RequestId": request_id, "ImageId": image.id, "State": state, "ErrorMessage": error}

@@ -72,7 +72,7 @@ class Billing:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Ec2Snapshot:
     """An EBS snapshot. ``key`` is None if it is not encrypted; ``origin`` is None unless it is a copy."""
 
     id: str
@@ -112,7 +112,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Ec2Image:
     """An AMI.
 
     ``members`` are members of DescribeImages' Image as they are shown; what depends on the time, on other resources
@@ -189,4 +189,4 @@ class Remembered:
     until: datetime
 
 
-Resource = Volume | Snapshot | Image
+Resource = Volume | Ec2Snapshot | Ec2Image

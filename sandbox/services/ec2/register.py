@@ -15,7 +15,7 @@ from sandbox.rules import rule
 from sandbox.services.ec2 import mappings, notices, tags
 from sandbox.services.ec2.errors import missing, wrong_combination, wrong_value
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import NOTHING, Billing, Image, Snapshot
+from sandbox.services.ec2.records import NOTHING, Billing, Ec2Image, Ec2Snapshot
 from sandbox.services.ec2.state import Ec2State
 
 INHERITS_NOTHING = rule(
@@ -97,7 +97,7 @@ def _register_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     snapshots = _snapshots(ec2, devices)
     _check_root(ec2, root, devices)
     wanted = tags.at_creation(ec2, call, "image")
-    image = Image(
+    image = Ec2Image(
         id=ec2.new_id("ami"),
         owner=account,
         region=call.region,
@@ -139,13 +139,13 @@ def check_name(ec2: Ec2State, account: str, region: str, name: str) -> None:
         raise AwsError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
 
 
-def _named(ec2: Ec2State, account: str, region: str, name: str) -> Image | None:
+def _named(ec2: Ec2State, account: str, region: str, name: str) -> Ec2Image | None:
     """Return the image that holds a name in an account and Region."""
     mine = (image for image in ec2.images.of(account) if image.region == region)
     return next((image for image in mine if image.name == name and _holds_name(ec2, image)), None)
 
 
-def _holds_name(ec2: Ec2State, image: Image) -> bool:
+def _holds_name(ec2: Ec2State, image: Ec2Image) -> bool:
     return image.ended is None or ec2.now < image.ended + timedelta(seconds=ec2.pace.name_freed)
 
 
@@ -187,7 +187,7 @@ def _check_root(ec2: Ec2State, root: str, devices: Sequence[Mapping[str, Any]]) 
         raise AwsError("InvalidBlockDeviceMapping", f"No root snapshot specified in device mapping (root is {root}).")
 
 
-def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str, Snapshot]:
+def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str, Ec2Snapshot]:
     """Return device name -> snapshot."""
     named = {mapping["DeviceName"]: mapping.get("Ebs", NOTHING).get("SnapshotId") for mapping in devices}
     found = {device: ec2.snapshots.get(snapshot) for device, snapshot in named.items() if snapshot}
@@ -195,7 +195,7 @@ def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str,
 
 
 def _members(
-    ec2: Ec2State, call: Call, root: str, devices: Sequence[Mapping[str, Any]], snapshots: Mapping[str, Snapshot]
+    ec2: Ec2State, call: Call, root: str, devices: Sequence[Mapping[str, Any]], snapshots: Mapping[str, Ec2Snapshot]
 ) -> dict[str, Any]:
     params = call.params
     given = {name: params[name] for name in SIMPLE if params.get(name) is not None}
@@ -226,7 +226,7 @@ def _members(
     }
 
 
-def _inherited(ec2: Ec2State, snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
+def _inherited(ec2: Ec2State, snapshots: Mapping[str, Ec2Snapshot]) -> dict[str, Any]:
     """Return what a kinder AWS would take from the image that the snapshots were copied from."""
     sources = {snapshot.origin.snapshot for snapshot in snapshots.values() if snapshot.origin}
     sources |= {snapshot.id for snapshot in snapshots.values()}

@@ -13,7 +13,7 @@ from sandbox.services.ec2 import notices, tags
 from sandbox.services.ec2.access import own_image
 from sandbox.services.ec2.errors import wrong_value
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Image
+from sandbox.services.ec2.records import Ec2Image
 from sandbox.services.ec2.snapshots import user_of
 from sandbox.services.ec2.state import Ec2State
 
@@ -66,7 +66,7 @@ def _unprotect(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return _set_protection(ec2, own_image(ec2, call), "disabled")
 
 
-def _set_protection(ec2: Ec2State, image: Image, value: str) -> Mapping[str, Any]:
+def _set_protection(ec2: Ec2State, image: Ec2Image, value: str) -> Mapping[str, Any]:
     ec2.images.put(replace(image, members={**image.members, "DeregistrationProtection": value}))
     return {"Return": value}
 
@@ -86,7 +86,7 @@ def _enable(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return _switch(ec2, call, replace(image, state="available"))
 
 
-def _switch(ec2: Ec2State, call: Call, image: Image) -> Mapping[str, Any]:
+def _switch(ec2: Ec2State, call: Call, image: Ec2Image) -> Mapping[str, Any]:
     before = ec2.images.get(image.id)
     ec2.images.put(image)
     if before is not None and before.state != image.state:
@@ -104,7 +104,7 @@ def _deregister(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return {"Return": True, **({"DeleteSnapshotResults": results} if results else {})}
 
 
-def _delete_snapshots(ec2: Ec2State, image: Image) -> list[dict[str, str]]:
+def _delete_snapshots(ec2: Ec2State, image: Ec2Image) -> list[dict[str, str]]:
     if not ec2.on(DELETES_SNAPSHOTS):
         return []
     results = []

@@ -15,7 +15,7 @@ from typing import Any
 import botocore.session
 
 from sandbox.services.ec2 import keys, tags
-from sandbox.services.ec2.records import Billing, Image, Snapshot
+from sandbox.services.ec2.records import Billing, Ec2Image, Ec2Snapshot
 from sandbox.services.ec2.records import Volume as Disk
 from sandbox.services.ec2.register import become_available
 from sandbox.services.ec2.state import Ec2State
@@ -105,7 +105,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
     state = members.pop("State", "available" if available_after == 0 else "pending")
     with ec2.backdated(AGE):
         mappings = tuple(_mapping(ec2, account, region, device, plan) for device in devices)
-        image = Image(image_id, account, region, ec2.now - AGE, state, members, mappings, uefi_data)
+        image = Ec2Image(image_id, account, region, ec2.now - AGE, state, members, mappings, uefi_data)
         ec2.images.put(image)
         if not tell:
             put_tags(ec2, image, tags or {}, tell=False)
@@ -116,7 +116,7 @@ def seed_image(  # noqa: PLR0913 - a builder: all that matters is named
     return image_id
 
 
-def put_tags(ec2: Ec2State, image: Image, wanted: Mapping[str, str], *, tell: bool) -> None:
+def put_tags(ec2: Ec2State, image: Ec2Image, wanted: Mapping[str, str], *, tell: bool) -> None:
     """Tag a seeded image; without ``tell`` nobody hears of it."""
     tags.put_tags(ec2, image.owner, image.region, image.id, add=wanted, tell=tell)
 
@@ -173,7 +173,7 @@ def _snapshot(ec2: Ec2State, account: str, region: str, device: Device, key: str
     built = ec2.now - AGE
     disk = Disk(ec2.new_id("vol"), account, region, f"{region}a", size, built, key=key)
     ec2.volumes.put(disk)
-    made = Snapshot(
+    made = Ec2Snapshot(
         id=ec2.new_id("snap"),
         owner=account,
         region=region,

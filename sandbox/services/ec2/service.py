@@ -11,7 +11,7 @@ import botocore.session
 
 from sandbox.api import AwsError, Call
 from sandbox.iam.need import ResourceFacts
-from sandbox.parts import Base, EventBus, Keys, Membership
+from sandbox.parts import Base, EventBus, KeyService, OrganizationMembers
 from sandbox.services.ec2 import (
     copies,
     facts,
@@ -54,7 +54,7 @@ class Ec2:
 
     name = "ec2"
 
-    def __init__(self, base: Base, kms: Keys, events: EventBus, organizations: Membership) -> None:
+    def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
         self.state = Ec2State(base, kms, events, organizations)
         self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
             name: _not_modelled for name in _all_operations() if any(ours in name for ours in _OURS)

@@ -12,7 +12,7 @@ from sandbox.services.ec2 import keys, notices
 from sandbox.services.ec2.access import own_snapshot
 from sandbox.services.ec2.errors import ACCOUNT, missing, wrong_combination, wrong_value
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Snapshot
+from sandbox.services.ec2.records import Ec2Snapshot
 from sandbox.services.ec2.state import Ec2State
 
 ONE_WAY = rule(
@@ -118,7 +118,7 @@ def _check_accounts(ec2: Ec2State, who: Sequence[str]) -> None:
             raise wrong_value("userId", account, "The account does not exist or is closed.")
 
 
-def _check_shareable(ec2: Ec2State, snapshot: Snapshot, add: Sequence[str]) -> None:
+def _check_shareable(ec2: Ec2State, snapshot: Ec2Snapshot, add: Sequence[str]) -> None:
     if ec2.on(NOT_UNDER_DEFAULT_KEY) and keys.is_aws_managed(ec2, snapshot.key):
         raise AwsError("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
     if "all" in add and (snapshot.key or snapshot.product_codes) and ec2.on(NOT_PUBLIC):

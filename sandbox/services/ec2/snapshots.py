@@ -14,7 +14,7 @@ from sandbox.services.ec2 import filters, notices, pages, tags
 from sandbox.services.ec2.access import accounts_named, may_see, own_snapshot, visible
 from sandbox.services.ec2.errors import check_id, not_found
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Snapshot
+from sandbox.services.ec2.records import Ec2Snapshot
 from sandbox.services.ec2.state import Ec2State
 
 FEWER = rule(
@@ -47,7 +47,7 @@ def _create_snapshot(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         raise AwsError("IncorrectState", f"The volume '{volume_id}' is in state 'error'.")
     wanted = tags.at_creation(ec2, call, "snapshot")
     snapshot = ec2.snapshots.put(
-        Snapshot(
+        Ec2Snapshot(
             id=ec2.new_id("snap"),
             owner=account,
             region=call.region,
@@ -72,7 +72,7 @@ def _created(ec2: Ec2State, snapshot_id: str) -> None:
         notices.snapshot_created(ec2, done)
 
 
-def finish(ec2: Ec2State, snapshot: Snapshot, why_not: str = "") -> Snapshot:
+def finish(ec2: Ec2State, snapshot: Ec2Snapshot, why_not: str = "") -> Ec2Snapshot:
     """Let a pending snapshot end: completed, or in error; and if it was deleted meanwhile, it is now gone."""
     if why_not:
         ended = replace(snapshot, state="error", state_message=why_not)
@@ -96,7 +96,7 @@ def _describe_snapshots(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
     return pages.answer("Snapshots", part, token)
 
 
-def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Snapshot]:
+def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Ec2Snapshot]:
     """Return the snapshots that the call is about and its caller may know of, as they were at a time."""
     if not call.params.get("SnapshotIds"):
         return visible(ec2, call, ec2.snapshots, at)
@@ -113,7 +113,7 @@ def _named(ec2: Ec2State, call: Call, at: datetime) -> list[Snapshot]:
     return found
 
 
-def _in_scope(snapshot: Snapshot, owners: set[str], users: set[str]) -> bool:
+def _in_scope(snapshot: Ec2Snapshot, owners: set[str], users: set[str]) -> bool:
     restorers = snapshot.shared_with | {snapshot.owner}
     owned = not owners or snapshot.owner in owners
     return owned and (not users or not restorers.isdisjoint(users))
@@ -138,12 +138,12 @@ def user_of(ec2: Ec2State, snapshot_id: str, other_than: str = "") -> str | None
     return next((image.id for image in images if snapshot_id in image.snapshots), None)
 
 
-def _remove(ec2: Ec2State, snapshot: Snapshot) -> None:
+def _remove(ec2: Ec2State, snapshot: Ec2Snapshot) -> None:
     ec2.snapshots.drop(snapshot.id)
     tags.forget(ec2, snapshot.id)
 
 
-def shown(ec2: Ec2State, snapshot: Snapshot, account: str, at: datetime) -> dict[str, Any]:
+def shown(ec2: Ec2State, snapshot: Ec2Snapshot, account: str, at: datetime) -> dict[str, Any]:
     """Return a snapshot as DescribeSnapshots shows it to an account, as things were at a time."""
     found: dict[str, Any] = {
         "SnapshotId": snapshot.id,

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
 
 from sandbox.api import Call
-from sandbox.parts import Base, EventBus, Keys, Membership
+from sandbox.parts import Base, EventBus, KeyService, OrganizationMembers
 from sandbox.rules import Rule, rule
-from sandbox.services.ec2.records import Image, Instance, Remembered, Resource, Snapshot, TagSet, Volume
+from sandbox.services.ec2.records import Ec2Image, Ec2Snapshot, Instance, Remembered, Resource, TagSet, Volume
 
 STALE = rule(
     "ec2-reads-may-be-stale",
@@ -32,7 +32,7 @@ class _Record(Protocol):
 R = TypeVar("R", bound=_Record)
 
 
-class Table(Generic[R]):
+class VersionedTable(Generic[R]):
     """Records by id, every version kept, so that a read can be as stale as a test wants it."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -107,7 +107,7 @@ class Ec2State:
     removals of a snapshot permission answer success and remove nothing.
     """
 
-    def __init__(self, base: Base, kms: Keys, events: EventBus, organizations: Membership) -> None:
+    def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
         self.kms = kms
         self.events = events
         self.organizations = organizations
@@ -127,11 +127,11 @@ class Ec2State:
         def written_at() -> datetime:
             return self.now - self._ago
 
-        self.volumes: Table[Volume] = Table(written_at)
-        self.snapshots: Table[Snapshot] = Table(written_at)
-        self.images: Table[Image] = Table(written_at)
-        self.instances: Table[Instance] = Table(written_at)
-        self.tags: Table[TagSet] = Table(written_at)
+        self.volumes: VersionedTable[Volume] = VersionedTable(written_at)
+        self.snapshots: VersionedTable[Ec2Snapshot] = VersionedTable(written_at)
+        self.images: VersionedTable[Ec2Image] = VersionedTable(written_at)
+        self.instances: VersionedTable[Instance] = VersionedTable(written_at)
+        self.tags: VersionedTable[TagSet] = VersionedTable(written_at)
 
     @property
     def now(self) -> datetime:

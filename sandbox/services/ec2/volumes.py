@@ -11,7 +11,7 @@ from sandbox.services.ec2 import filters, keys, pages, tags
 from sandbox.services.ec2.access import may_see
 from sandbox.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from sandbox.services.ec2.operation import Operation
-from sandbox.services.ec2.records import Snapshot, Volume
+from sandbox.services.ec2.records import Ec2Snapshot, Volume
 from sandbox.services.ec2.state import Ec2State
 
 VOLUME_KEY = rule(
@@ -69,7 +69,7 @@ def _twin(ec2: Ec2State, call: Call) -> Volume | None:
     return next((volume for volume in mine if token and volume.token == token), None)
 
 
-def _source(ec2: Ec2State, call: Call) -> Snapshot | None:
+def _source(ec2: Ec2State, call: Call) -> Ec2Snapshot | None:
     wanted = call.params.get("SnapshotId")
     if not wanted:
         return None
@@ -82,7 +82,7 @@ def _source(ec2: Ec2State, call: Call) -> Snapshot | None:
     return found
 
 
-def _key(ec2: Ec2State, call: Call, source: Snapshot | None) -> tuple[str | None, str]:
+def _key(ec2: Ec2State, call: Call, source: Ec2Snapshot | None) -> tuple[str | None, str]:
     """Return the key of a new volume, and the state it comes to: another's key must also be readable."""
     params, account, region = call.params, call.caller.account, call.region
     always = (account, region) in ec2.encrypted_by_default

@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator, Mapping
 from sandbox.api import Caller
 from sandbox.iam import Decision, policy
 from sandbox.iam.match import Context, Values
-from sandbox.iam.policy import Ask, Kind, Verdict, Who
+from sandbox.iam.policy import Ask, Kind, PolicyVerdict, Who
 from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.policies import Policies
-from sandbox.services.kms.records import Grant, Key
+from sandbox.services.kms.policies import KeyPolicies
+from sandbox.services.kms.records import KmsGrant, KmsKey
 
 KEY_SIDE = rule(
     "kms-key-policy-or-grant-needed",
@@ -48,10 +48,10 @@ IGNORES_CONTEXT = {"DescribeKey", "RetireGrant"}
 CONTEXT = "kms:encryptioncontext:"
 
 
-class Access:
+class KeyDecisions:
     """Decides for the keys of one world."""
 
-    def __init__(self, base: Base, grants: Mapping[str, list[Grant]], policies: Policies) -> None:
+    def __init__(self, base: Base, grants: Mapping[str, list[KmsGrant]], policies: KeyPolicies) -> None:
         self._base = base
         self._policies = policies
         self._grants = grants
@@ -60,7 +60,7 @@ class Access:
         self,
         caller: Caller,
         action: str,
-        key: Key,
+        key: KmsKey,
         *,
         region: str,
         context: Mapping[str, Values],
@@ -75,32 +75,34 @@ class Access:
             self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)
         )
         for name, verdict in (("an identity", own), ("a session", session), ("a resource", theirs)):
-            if verdict is Verdict.DENY:
+            if verdict is PolicyVerdict.DENY:
                 return Decision(allowed=False, why=f"with an explicit deny in {name}-based policy")
         grant = self._best(caller, action, key, ask.context, tokens)
-        open_ = grant is not None or theirs is Verdict.ALLOW or not self._base.on(KEY_SIDE)
+        open_ = grant is not None or theirs is PolicyVerdict.ALLOW or not self._base.on(KEY_SIDE)
         if not open_:
             return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
-        if self._needs_own(caller, key, kinds, grant) and own is Verdict.SILENT:
+        if self._needs_own(caller, key, kinds, grant) and own is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
-        if session is Verdict.SILENT:
+        if session is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no session policy allows the {action} action")
         return Decision(allowed=True)
 
     def granting(
-        self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str] = ()
-    ) -> Grant | None:
+        self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str] = ()
+    ) -> KmsGrant | None:
         """Return the first grant that lets the caller do this, if there is one that has its effect by now."""
         return next(self._all_granting(caller, action, key, context, tokens), None)
 
-    def _best(self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str]) -> Grant | None:
+    def _best(
+        self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str]
+    ) -> KmsGrant | None:
         """Return such a grant, one that the caller's own account has issued if there is one."""
         found = list(self._all_granting(caller, action, key, context, tokens))
         return next((grant for grant in found if grant.issuer == caller.account), found[0] if found else None)
 
     def _all_granting(
-        self, caller: Caller, action: str, key: Key, context: Context, tokens: Collection[str]
-    ) -> Iterator[Grant]:
+        self, caller: Caller, action: str, key: KmsKey, context: Context, tokens: Collection[str]
+    ) -> Iterator[KmsGrant]:
         now, operation = self._base.now, action.removeprefix("kms:")
         for grant in self._grants.get(key.arn, []):
             awake = grant.works(now) or (grant.revoked is None and not grant.tokens.isdisjoint(tokens))
@@ -112,14 +114,14 @@ class Access:
             ):
                 yield grant
 
-    def _needs_own(self, caller: Caller, key: Key, kinds: Collection[Kind], grant: Grant | None) -> bool:
+    def _needs_own(self, caller: Caller, key: KmsKey, kinds: Collection[Kind], grant: KmsGrant | None) -> bool:
         if caller.account != key.account:
             at_home = grant is not None and grant.issuer == caller.account and self._base.on(GRANT_AT_HOME)
             return not at_home and self._base.on(CALLER_SIDE)
         named = bool({Kind.SESSION, Kind.ROLE, Kind.ANYONE} & set(kinds))
         return grant is None and not named and self._base.on(DELEGATED)
 
-    def _is_for(self, grant: Grant, caller: Caller) -> bool:
+    def _is_for(self, grant: KmsGrant, caller: Caller) -> bool:
         if grant.grantee in {caller.account, f"arn:aws:iam::{caller.account}:root", caller.arn}:
             return True
         if grant.grantee != caller.role_arn:
@@ -127,7 +129,7 @@ class Access:
         role = self._base.policies.roles.get(caller.role_arn)
         return not self._base.on(SAME_ROLE) or (role is not None and role.id == grant.grantee_id)
 
-    def _fits(self, grant: Grant, operation: str, context: Context) -> bool:
+    def _fits(self, grant: KmsGrant, operation: str, context: Context) -> bool:
         if not grant.constraints or operation in IGNORES_CONTEXT or not self._base.on(CONSTRAINTS):
             return True
         given = {name.removeprefix(CONTEXT): value for name, value in context.items() if name.startswith(CONTEXT)}

@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.api import AwsError, Call, Caller
 from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.records import Grant, Key
+from sandbox.services.kms.records import KmsGrant, KmsKey
 
 LATE = rule(
     "kms-grant-works-late",
@@ -60,7 +60,7 @@ DEFAULT_PAGE, LARGEST_PAGE = 50, 100
 NAMES = re.compile(r"[a-zA-Z0-9:/_-]{1,256}")
 
 
-class Grants:
+class KeyGrants:
     """All grants of a world, by key."""
 
     def __init__(self, base: Base) -> None:
@@ -69,9 +69,9 @@ class Grants:
         self._made = 0
         self.delay = (0.0, 60.0)
         """Seconds that a grant takes to work, and to stop: at random between these two. AWS says up to 300."""
-        self.by_key: dict[str, list[Grant]] = {}
+        self.by_key: dict[str, list[KmsGrant]] = {}
 
-    def create(self, call: Call, key: Key, parent: Grant | None) -> Mapping[str, Any]:
+    def create(self, call: Call, key: KmsKey, parent: KmsGrant | None) -> Mapping[str, Any]:
         """Make a grant, or return the one that has this name; ``parent`` if the right to do so comes from a grant."""
         params = call.params
         name = params.get("Name")
@@ -93,7 +93,7 @@ class Grants:
         grant.tokens.add(token)
         return {"GrantId": grant.id, "GrantToken": token}
 
-    def page(self, call: Call, key: Key) -> Mapping[str, Any]:
+    def page(self, call: Call, key: KmsKey) -> Mapping[str, Any]:
         """One page of a key's grants, as a (possibly stale) read shows them."""
         params, rules = call.params, self._base.rules
         limit = params.get("Limit", DEFAULT_PAGE)
@@ -116,19 +116,19 @@ class Grants:
         }
         return {**answer, "NextMarker": f"marker-{last}"} if last < len(found) else answer
 
-    def get(self, key_arn: str, grant_id: str) -> Grant | None:
+    def get(self, key_arn: str, grant_id: str) -> KmsGrant | None:
         """Return a grant that is there, and not revoked. Raises AwsError for what cannot be a grant's id."""
         if not re.fullmatch(r"[0-9a-f]{64}", grant_id):
             raise AwsError("InvalidGrantIdException", f"Grant ID {grant_id} is not valid")
         found = (grant for grant in self.by_key.get(key_arn, []) if grant.id == grant_id and grant.revoked is None)
         return next(found, None)
 
-    def by_token(self, token: str) -> Grant | None:
+    def by_token(self, token: str) -> KmsGrant | None:
         """Return the grant that a token is for."""
         everything = (grant for grants in self.by_key.values() for grant in grants)
         return next((grant for grant in everything if token in grant.tokens and grant.revoked is None), None)
 
-    def end(self, grant: Grant) -> None:
+    def end(self, grant: KmsGrant) -> None:
         """Revoke or retire."""
         grant.end(self._base.now, self._wait() if self._base.on(LINGERS) else timedelta())
 
@@ -136,14 +136,14 @@ class Grants:
         """Say that a grant is not there."""
         return AwsError("NotFoundException", f"Grant ID {grant_id} not found")
 
-    def shown_grantee(self, grant: Grant) -> str:
+    def shown_grantee(self, grant: KmsGrant) -> str:
         """Name the grantee as ListGrants does: by its id once the role is gone."""
         if grant.grantee_id is None:
             return grant.grantee
         role = self._base.policies.roles.get(grant.grantee)
         return grant.grantee if role is not None and role.id == grant.grantee_id else grant.grantee_id
 
-    def _known(self, key: Key, name: str | None, wanted: Mapping[str, Any]) -> Grant | None:
+    def _known(self, key: KmsKey, name: str | None, wanted: Mapping[str, Any]) -> KmsGrant | None:
         if name is None or not self._base.on(NAMED):
             return None
         now, dying = self._base.now, self._base.on(DYING)
@@ -153,9 +153,11 @@ class Grants:
                 return grant
         return None
 
-    def _new(self, call: Call, key: Key, name: str | None, grantee_id: str | None, wanted: Mapping[str, Any]) -> Grant:
+    def _new(
+        self, call: Call, key: KmsKey, name: str | None, grantee_id: str | None, wanted: Mapping[str, Any]
+    ) -> KmsGrant:
         self._made += 1
-        grant = Grant(
+        grant = KmsGrant(
             id=hashlib.sha256(f"{self._base.seed}/grant/{self._made}".encode()).hexdigest(),
             key_arn=key.arn,
             name=name,
@@ -179,7 +181,7 @@ class Grants:
             return None
         raise AwsError("InvalidArnException", f"ARN does not refer to a valid principal: {grantee}")
 
-    def _check_subset(self, caller: Caller, key: Key, wanted: Mapping[str, Any], parent: Grant) -> None:
+    def _check_subset(self, caller: Caller, key: KmsKey, wanted: Mapping[str, Any], parent: KmsGrant) -> None:
         narrower = wanted["operations"] <= parent.operations and all(
             wanted["constraints"].get(kind, {}).items() >= pairs.items() for kind, pairs in parent.constraints.items()
         )
@@ -188,7 +190,7 @@ class Grants:
             said = f"User: {caller.arn} is not authorized to perform: kms:CreateGrant on resource: {key.arn} {why}"
             raise AwsError("AccessDeniedException", said)
 
-    def _shown(self, grant: Grant) -> dict[str, Any]:
+    def _shown(self, grant: KmsGrant) -> dict[str, Any]:
         entry = {
             "KeyId": grant.key_arn,
             "GrantId": grant.id,

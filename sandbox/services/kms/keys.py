@@ -12,8 +12,8 @@ from sandbox.api import AwsError
 from sandbox.iam.policy import Document
 from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.policies import Policies
-from sandbox.services.kms.records import Key
+from sandbox.services.kms.policies import KeyPolicies
+from sandbox.services.kms.records import KmsKey
 
 OWN_ACCOUNT = rule(
     "kms-bare-key-id-is-own-account",
@@ -28,18 +28,18 @@ MANAGED = rule(
 EBS_ALIAS = "alias/aws/ebs"
 
 
-class Keys:
+class KeyStore:
     """All keys and aliases of a world."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
         self._random = Random(f"{base.seed}/keys")
-        self.policies = Policies(base)
-        self.keys: dict[str, Key] = {}
+        self.policies = KeyPolicies(base)
+        self.keys: dict[str, KmsKey] = {}
         self.aliases: dict[tuple[str, str, str], str] = {}
         """(account, Region, alias name) -> key ARN."""
 
-    def find(self, account: str, region: str, key_id: str) -> Key:
+    def find(self, account: str, region: str, key_id: str) -> KmsKey:
         """Return what a key id, key ARN, alias name or alias ARN means to a caller.
 
         Raises AwsError: NotFoundException, InvalidArnException.
@@ -67,15 +67,15 @@ class Keys:
             raise AwsError("NotFoundException", missing)
         return key
 
-    def make(self, account: str, region: str, policy: str = "", **details: Any) -> Key:
+    def make(self, account: str, region: str, policy: str = "", **details: Any) -> KmsKey:
         """Make a key, under the default policy (the account's root may do all) unless another is given."""
         key_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-        key = Key(account, region, key_id, self._base.now, **details)
+        key = KmsKey(account, region, key_id, self._base.now, **details)
         self.policies.first(key, policy or json.dumps(default_policy(account), indent=2))
         self.keys[key.arn] = key
         return key
 
-    def ebs(self, account: str, region: str) -> Key:
+    def ebs(self, account: str, region: str) -> KmsKey:
         """Return the account's AWS-managed key for EBS, which comes to be when it is first asked for."""
         arn = self.aliases.get((account, region, EBS_ALIAS))
         if arn is None:
@@ -129,7 +129,7 @@ def _ebs_policy(account: str, region: str) -> Document:
     }
 
 
-def shown(key: Key) -> dict[str, Any]:
+def shown(key: KmsKey) -> dict[str, Any]:
     """Return KMS's KeyMetadata of a key."""
     metadata: dict[str, Any] = {
         "AWSAccountId": key.account,

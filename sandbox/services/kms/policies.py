@@ -10,10 +10,10 @@ from typing import Any
 
 from sandbox.api import AwsError, Call
 from sandbox.iam import policy
-from sandbox.iam.policy import Ask, Document, Verdict, Who
+from sandbox.iam.policy import Ask, Document, PolicyVerdict, Who
 from sandbox.parts import Base
 from sandbox.rules import rule
-from sandbox.services.kms.records import Key, Version
+from sandbox.services.kms.records import KmsKey, Version
 
 SIZE = rule(
     "kms-key-policy-32-kilobytes",
@@ -52,7 +52,7 @@ LARGEST = 32_768
 INVALID = "Policy contains a statement with one or more invalid principals."
 
 
-class Policies:
+class KeyPolicies:
     """The policies of a world's keys."""
 
     def __init__(self, base: Base) -> None:
@@ -61,18 +61,18 @@ class Policies:
         self.delay = (0.0, 5.0)
         """Seconds until a policy that was put is of effect: at random between these two."""
 
-    def first(self, key: Key, text: str) -> None:
+    def first(self, key: KmsKey, text: str) -> None:
         """Give a new key its policy, which is of effect at once."""
         key.versions.append(self._version(text, timedelta()))
 
-    def put(self, call: Call, key: Key) -> None:
+    def put(self, call: Call, key: KmsKey) -> None:
         """Replace the whole policy. Raises AwsError: LimitExceededException, MalformedPolicyDocumentException."""
         text = call.params["Policy"]
         self.check(call, text)
         late = self._random.uniform(*self.delay) if self._base.on(LATE) else 0.0
         key.versions.append(self._version(text, timedelta(seconds=late)))
 
-    def shown(self, call: Call, key: Key) -> str:
+    def shown(self, call: Call, key: KmsKey) -> str:
         """Return the text that GetKeyPolicy gives: as it was put, unless a role in it was deleted since."""
         as_of = self._base.injected.as_of(call)
         at = as_of if self._base.on(STALE) else self._base.now
@@ -80,14 +80,14 @@ class Policies:
         gone = self._gone(version)
         return json.dumps(_renamed(version.document, gone)) if gone else version.text
 
-    def in_force(self, key: Key) -> Document:
+    def in_force(self, key: KmsKey) -> Document:
         """Return what decides now."""
         now = self._base.now
         version = next((v for v in reversed(key.versions) if v.works_from <= now), key.versions[0])
         gone = self._gone(version)
         return _renamed(version.document, gone) if gone else version.document
 
-    def foreign(self, keys: Iterable[Key]) -> Iterator[tuple[str, str, str]]:
+    def foreign(self, keys: Iterable[KmsKey]) -> Iterator[tuple[str, str, str]]:
         """Return every statement that lets others than a key's account in: key ARN, Sid, and whom."""
         for key in keys:
             for statement in _statements(key.versions[-1].document):
@@ -110,7 +110,7 @@ class Policies:
         ask = Ask("kms:PutKeyPolicy", "*", self._base.policies.context(caller, call.region))
         verdict, _ = policy.resource(document, ask, Who(caller.arn, caller.role_arn, caller.account))
         careful = not call.params.get("BypassPolicyLockoutSafetyCheck") and self._base.on(LOCKOUT)
-        if careful and verdict is not Verdict.ALLOW:
+        if careful and verdict is not PolicyVerdict.ALLOW:
             raise _malformed("The new key policy will not allow you to update the key policy in the future.")
 
     def _version(self, text: str, late: timedelta) -> Version:

@@ -25,7 +25,7 @@ class Version:
 
 
 @dataclass(slots=True)
-class Key:
+class KmsKey:
     """A key of one account and Region."""
 
     account: str
@@ -64,7 +64,7 @@ class Key:
 
 
 @dataclass(slots=True)
-class Grant:
+class KmsGrant:
     """One grant on a key."""
 
     id: str

@@ -12,10 +12,10 @@ from sandbox.iam.match import Values
 from sandbox.parts import Base
 from sandbox.rules import rule
 from sandbox.services.kms import keys as key_store
-from sandbox.services.kms.access import Access
-from sandbox.services.kms.grants import GONE, Grants
-from sandbox.services.kms.keys import Keys
-from sandbox.services.kms.records import Grant, Key
+from sandbox.services.kms.access import KeyDecisions
+from sandbox.services.kms.grants import GONE, KeyGrants
+from sandbox.services.kms.keys import KeyStore
+from sandbox.services.kms.records import KmsGrant, KmsKey
 
 DISABLED = rule(
     "kms-disabled-key-unusable",
@@ -46,9 +46,9 @@ class Kms:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        self.keys = Keys(base)
-        self.grants = Grants(base)
-        self._access = Access(base, self.grants.by_key, self.keys.policies)
+        self.keys = KeyStore(base)
+        self.grants = KeyGrants(base)
+        self._access = KeyDecisions(base, self.grants.by_key, self.keys.policies)
 
     def operations(self) -> Mapping[str, Callable[[Call], Result]]:
         """What it answers; see sandbox.api.Service."""
@@ -109,14 +109,14 @@ class Kms:
         decision = self._access.decide(caller, action, key, region=region, context=asked)
         return decision.allowed, decision.why
 
-    def describe(self, account: str, region: str, key_id: str) -> Key:
+    def describe(self, account: str, region: str, key_id: str) -> KmsKey:
         """Return the key that an id, alias or ARN means in an account and Region; no permission is asked.
 
         Raises AwsError: NotFoundException, InvalidArnException.
         """
         return self.keys.find(account, region, key_id)
 
-    def open_grants(self) -> list[Grant]:
+    def open_grants(self) -> list[KmsGrant]:
         """Return every grant, not revoked, to someone outside the key's account."""
         everything = (grant for grants in self.grants.by_key.values() for grant in grants)
         return [
@@ -265,9 +265,9 @@ class Kms:
         self._check_usable(key)
         return self.grants.create(call, key, self._parent(call, key, context))
 
-    def _parent(self, call: Call, key: Key, context: Mapping[str, Values]) -> Grant | None:
+    def _parent(self, call: Call, key: KmsKey, context: Mapping[str, Values]) -> KmsGrant | None:
         """Return the grant without which the caller could not make another one."""
-        bare = Access(self._base, {}, self.keys.policies).decide(
+        bare = KeyDecisions(self._base, {}, self.keys.policies).decide(
             call.caller, "kms:CreateGrant", key, region=call.region, context=self._direct(context)
         )
         if bare.allowed:
@@ -306,7 +306,7 @@ class Kms:
 
     # --- permission ---
 
-    def _key(self, call: Call, context: Mapping[str, Values] | None = None) -> Key:
+    def _key(self, call: Call, context: Mapping[str, Values] | None = None) -> KmsKey:
         """Return the key that a call is about, if its caller may make the call."""
         action, key_id = f"kms:{call.operation}", call.params["KeyId"]
         try:
@@ -317,7 +317,7 @@ class Kms:
         self._allow(call, action, key, context or {})
         return key
 
-    def _allow(self, call: Call, action: str, key: Key, context: Mapping[str, Values]) -> None:
+    def _allow(self, call: Call, action: str, key: KmsKey, context: Mapping[str, Values]) -> None:
         if key.account != call.caller.account and action not in ABROAD and self._base.on(AT_HOME):
             raise refusal(call.caller, "kms", action, key.arn, "because the key belongs to another account")
         decision = self._access.decide(
@@ -349,7 +349,7 @@ class Kms:
         for_service = "false" if self._base.on(FOR_SERVICES) else "true"
         return {"kms:grantisforawsresource": for_service, **context}
 
-    def _check_usable(self, key: Key) -> None:
+    def _check_usable(self, key: KmsKey) -> None:
         if not self._base.on(DISABLED) or key.enabled:
             return
         if key.deletion is not None:
