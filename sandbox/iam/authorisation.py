@@ -14,8 +14,8 @@ from sandbox.rules import rule
 
 CLOSED = rule(
     "iam-unknown-call-refused",
-    "A call that the sandbox's table of needs does not know is refused to roles: the sandbox's own rule, so that no "
-    "call goes unauthorised unnoticed. [sandbox/iam/needs.py]",
+    "A call that the table of needs does not know is refused to roles: the sandbox's own rule, so that no call goes "
+    "unauthorised unnoticed. [sandbox/iam/needs.py]",
 )
 
 PolicyOf = Callable[[str], Document | None]

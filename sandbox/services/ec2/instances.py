@@ -108,9 +108,7 @@ def _check_changes(image: Ec2Image, changes: Mapping[str, Mapping[str, Any]]) ->
     devices = {mapping["DeviceName"] for mapping in image.mappings}
     for device, ebs in changes.items():
         if device not in devices or ebs.keys() - {"Encrypted", "KmsKeyId"}:
-            why = (
-                f"The sandbox models Encrypted and KmsKeyId of the image's own devices at launch, not this of {device}"
-            )
+            why = f"The sandbox models Encrypted and KmsKeyId of the image's devices at launch, not this of {device}"
             raise AwsError("UnsupportedOperation", why)
         if ebs.get("KmsKeyId") and not ebs.get("Encrypted"):
             raise wrong_combination("The parameter KmsKeyId requires the parameter Encrypted to be set.")
