@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-from sandbox.api import Call
-from sandbox.demo import bill, setting
-from sandbox.demo.bill import Bill
-from sandbox.demo.options import Options
-from sandbox.functions import Invocation
-from sandbox.world import World
+from awsim.api import Call
+from awsim.functions import Invocation
+from awsim.world import World
+from demo import bill, setting
+from demo.bill import Bill
+from demo.options import Options
 
 SNAPSHOTS = 2
 TOGETHER = 3

@@ -175,7 +175,9 @@ def check_zip(path: Path) -> None:
     ]
     faults += [f"{name} must not ship: compiled on this machine" for name in names if name.endswith(".pyc")]
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
-    faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
+    faults += [
+        f"{top} must not ship" for top in ("ami_promoter", "awsim", "demo", "tests", "tools", "moto") if top in tops
+    ]
     if faults:
         raise BrokenPackage("deployment.zip:\n  " + "\n  ".join(faults))
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sandbox.runtime import package
+from awsim.runtime import package
 from tests.reliability.laws import Vigil
 from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario

@@ -20,11 +20,11 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from ami_promoter.main import main
+from awsim.api import Call
+from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
+from awsim.world import World
 from chalicelib.core.addresses import delivery_id
-from sandbox import stage
-from sandbox.api import Call
-from sandbox.services.ec2.records import Ec2Image, Ec2Snapshot
-from sandbox.world import World
+from demo import stage
 
 REGION, HUB = stage.REGION, stage.HUB
 DEV, TEST, PROD = stage.TARGETS.values()
