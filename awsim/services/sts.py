@@ -18,7 +18,7 @@ from awsim.rules import rule
 TRUST = rule(
     "sts-trust-policy-must-allow",
     "AssumeRole needs an Allow in the role's trust policy whose conditions hold; a missing role, a wrong trust and a "
-    "wrong external id all give the same AccessDenied. [design: waiting for a role; STS AssumeRole]",
+    "wrong external id all give the same AccessDenied. [STS API reference, AssumeRole]",
 )
 CALLER_TOO = rule(
     "sts-caller-needs-assume-role",

@@ -19,7 +19,7 @@ from awsim.services.ec2.state import Ec2State
 
 MOST_TAGS = rule(
     "ec2-tag-limit",
-    "A resource has at most 50 tags, aws: ones not counted [design, Names; EC2 user guide, UNVERIFIED]",
+    "A resource has at most 50 tags, aws: ones not counted [EC2 user guide, tag restrictions, UNVERIFIED]",
 )
 RESERVED = rule(
     "ec2-tag-prefix-reserved",

@@ -32,7 +32,7 @@ NAMED = rule(
 DYING = rule(
     "kms-grant-name-may-return-dying-grant",
     "A name used again within minutes of revoking may return the id of the grant that is going. "
-    "[design: key access, generation in the name; UNVERIFIED]",
+    "[UNVERIFIED: the strict reading]",
 )
 GRANTEE = rule(
     "kms-grantee-must-exist",
