@@ -34,6 +34,7 @@ import boto3
 Handler = Callable[[Any, Any], Any]
 
 ALWAYS_OWN = ("app", "chalicelib")
+"""What Chalice packages: the function's own, whatever this process could import under these names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,6 @@ from awsim.cfn.model import Made, Stack, TemplateError
 from awsim.cfn.resources import StackServices
 from awsim.rules import rule
 
-CODE = Path("build/hub")
-"""Where the package of a template lies that was not read from a file."""
-
 LONG_VALUES = rule(
     "cloudformation-parameter-value-4096",
     "A parameter's value may have 4,096 bytes. [CloudFormation quotas]",
@@ -43,11 +40,14 @@ def deploy(
     stack: str,
     parameters: Mapping[str, str],
 ) -> Stack:
-    """Bring a template up, or bring a stack that is up to it. Raises TemplateError, AwsError."""
+    """Bring a template up, or bring a stack that is up to it. Raises TemplateError, AwsError.
+
+    Paths in it begin where its file lies, or where the process is if it is not read from a file.
+    """
     if isinstance(template, Path):
         body, folder = read(template), template.parent
     else:
-        body, folder = dict(template), CODE
+        body, folder = dict(template), Path()
     long = [name for name, value in parameters.items() if len(str(value).encode()) > LONGEST_VALUE]
     if long and world.rules.on(LONG_VALUES):
         raise TemplateError(f"{', '.join(long)}: a parameter's value may have {LONGEST_VALUE} bytes")

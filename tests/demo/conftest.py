@@ -1,4 +1,4 @@
-"""A world for each test of the demo."""
+"""A world for each test."""
 
 from __future__ import annotations
 
