@@ -35,13 +35,13 @@ setup: $(VENV) ## Make .venv with everything pinned (done once)
 package: $(PACKAGE) ## Build what is deployed: build/hub/template.yaml and deployment.zip
 
 demo: $(VENV) $(PACKAGE) ## Promote an AMI to three accounts in the sandbox, and watch; TARGETS=200 for so many
-	@$(BIN)/python -m sandbox.demo $(if $(TARGETS),--targets $(TARGETS))
+	@$(BIN)/python -m demo $(if $(TARGETS),--targets $(TARGETS))
 
-demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and what of it is so
-	@$(BIN)/python -m sandbox.demo --all
+demo-all: $(VENV) $(PACKAGE) ## Show every way of sharing, one account for each, and check it
+	@$(BIN)/python -m demo --all
 
 sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile for the aws command line per account
-	@$(BIN)/python -m sandbox.cli
+	@$(BIN)/python -m demo.sandbox
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
 

@@ -9,7 +9,7 @@ import gc
 
 from hypothesis import HealthCheck, settings
 
-from sandbox.world import GARBAGE
+from awsim.world import GARBAGE
 
 settings.register_profile(
     "ami-promoter", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from awsim import moto_answers, moto_dynamodb
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -17,7 +18,6 @@ from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.addresses import Key
 from chalicelib.service.sweep import Round, position_of
-from sandbox import moto_answers, moto_dynamodb
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
 
 NEVER = 10**12

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 
-from sandbox.api import Call
-from sandbox.demo import bill, scene
-from sandbox.demo.bill import Bill
-from sandbox.demo.options import Options
-from sandbox.functions import Invocation
-from sandbox.world import World
+from awsim.api import Call
+from awsim.functions import Invocation
+from awsim.world import World
+from demo import bill, setting
+from demo.bill import Bill
+from demo.options import Options
 
 SNAPSHOTS = 2
 TOGETHER = 3
@@ -76,7 +76,7 @@ class Run:
 def promote(targets: int, *, together: bool = True) -> Run:
     """Promote the AMI to so many targets; their copies end at the same time, or each at its own."""
     with World() as world:
-        ready = scene.build(world, Options(targets=targets))
+        ready = setting.copies(world, Options(targets=targets))
         world.kms.grants.delay = (0.0, 0.0)
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = (20, 0.2) if together else (300, 0)
         world.ec2.pace.copy_spread = 0 if together else 0.8

@@ -1,4 +1,4 @@
-"""Write what is generated of ``docs/`` and ``deploy/``, or check that it is fresh.
+"""Write what is generated of ``docs/``, ``deploy/`` and ``awsim/``, or check that it is fresh.
 
     python -m tools.docs [--check]
 
@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import calls, events, permissions, stackset, state_machine, templates_docs, what_is_copied
+from tools import calls, events, permissions, rules, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "awsim/README.md": rules.page,
     "docs/reference/events.md": events.page,
     "docs/reference/permissions.md": permissions.page,
     "deploy/target-stackset.yaml": stackset.page,

@@ -194,7 +194,9 @@ def check_zip(path: Path) -> None:
     faults += [f"{top} is missing" for top in ("app.py", "chalicelib", "chalice") if top not in tops]
     described = {name.split("/")[2] for name in names if name.startswith("botocore/data/") and name.count("/") > 2}
     faults += [f"botocore does not describe {service}" for service in AWS_SERVICES if service not in described]
-    faults += [f"{top} must not ship" for top in ("ami_promoter", "sandbox", "tests", "tools", "moto") if top in tops]
+    faults += [
+        f"{top} must not ship" for top in ("ami_promoter", "awsim", "demo", "tests", "tools", "moto") if top in tops
+    ]
     if faults:
         raise BrokenPackage("deployment.zip:\n  " + "\n  ".join(faults))
 

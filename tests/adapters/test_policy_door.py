@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from awsim.world import World
 from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
 from chalicelib.core.addresses import policy_resource
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from sandbox.world import World
 from tests.fakes import MemoryLedger
 
 HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from awsim.world import World
 from chalicelib.adapters.kms.role_grants import RoleGrants
 from chalicelib.adapters.sts.session_policies import LIMIT, policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
@@ -18,7 +19,6 @@ from chalicelib.core import addresses, key_policy
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Refusal
 from chalicelib.core.share import Share, State
-from sandbox.world import World
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from awsim.world import World
 from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
@@ -18,7 +19,6 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.errors import Refusal
 from chalicelib.core.targets import Target
-from sandbox.world import World
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from awsim.patterns import matches
 from chalicelib.core import addresses, notices
 from chalicelib.core.delivery.evolving import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
@@ -21,7 +22,6 @@ from chalicelib.core.share import TRANSITIONS as SHARE
 from chalicelib.core.wakes import Wake
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
-from sandbox.patterns import matches
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
 

@@ -19,7 +19,7 @@ PAGES = [
     for page in sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
     if page.name not in NOT_YET_PAGES
 ]
-SOURCES = ("app.py", "chalicelib", "ami_promoter", "sandbox", "tools", "tests")
+SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "tools", "tests")
 
 REPLACED: Mapping[str, str] = {
     r"absorb(s|ed|ing)?": "evolve",

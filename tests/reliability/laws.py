@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.api import Call
+from awsim.api import Call
 from tests.scenarios.scene import DELIVERY_TAG, HUB, REGION, Scene
 
 ROLE_PATH = ":role/aws-service-role/"

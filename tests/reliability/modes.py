@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox import stage
+from demo import stage
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST, Scene
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
-from sandbox import stage
-from sandbox.injections import Injections
+from awsim.injections import Injections
+from demo import stage
 
 When = Literal["before", "after"]
 DAY = 86_400

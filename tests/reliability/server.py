@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from sandbox import stage
-from sandbox.world import World
+from awsim.world import World
+from demo import stage
 from tests.reliability.branches import alone, explore, in_child, walk
 from tests.reliability.modes import MODES
 from tests.reliability.plans import Plan

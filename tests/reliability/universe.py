@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sandbox.runtime import package
+from awsim.runtime import package
 from tests.reliability.laws import Vigil
 from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario
@@ -128,7 +128,7 @@ class Universe:
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
         rings = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
-        return not any(queue.lanes for queue in rings) and not any("due_at" in item for item in scene.items())
+        return not any(queue.groups for queue in rings) and not any("due_at" in item for item in scene.items())
 
     def _struck(self) -> tuple[str, ...]:
         died = []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
-from sandbox.world import World
+from awsim.world import World
+from demo import stage
 from tests.scenarios.scene import REGION, Scene
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,11 +20,11 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from ami_promoter.main import main
+from awsim.api import Call
+from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
+from awsim.world import World
 from chalicelib.core.addresses import delivery_id
-from sandbox import stage
-from sandbox.api import Call
-from sandbox.services.ec2.records import Image, Snapshot
-from sandbox.world import World
+from demo import stage
 
 REGION, HUB = stage.REGION, stage.HUB
 DEV, TEST, PROD = stage.TARGETS.values()
@@ -290,7 +290,7 @@ class Scene:
         found = (call for call in self.world.calls if call.operation == operation and call.error is None)
         return [call for call in found if account in ("", call.caller.account)]
 
-    def _images(self) -> list[Image]:
+    def _images(self) -> list[Ec2Image]:
         """AMIs that we made and that are registered, wherever."""
         there = [
             image
@@ -299,11 +299,11 @@ class Scene:
         ]
         return [image for image in there if self._tags(image)]
 
-    def _copies(self) -> list[Snapshot]:
+    def _copies(self) -> list[Ec2Snapshot]:
         """Snapshots that we made, wherever."""
         return [snapshot for snapshot in self.world.ec2.state.snapshots.all() if self._tags(snapshot)]
 
-    def _tags(self, thing: Image | Snapshot) -> dict[str, str]:
+    def _tags(self, thing: Ec2Image | Ec2Snapshot) -> dict[str, str]:
         """Our tags on something: empty if we did not make it."""
         tags = self.world.ec2.tags_of(thing.id, thing.region)
         return tags if DELIVERY_TAG in tags else {}

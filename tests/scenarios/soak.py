@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import stage
-from sandbox.world import World
+from awsim.world import World
+from demo import stage
 from tests.scenarios import damage, test_poison, test_refusals
 from tests.scenarios.scene import REGION, Scene
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import stage, wire
+from awsim import wire
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, ROLE, SERVICE

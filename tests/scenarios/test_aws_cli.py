@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
-from sandbox.front import Front, write_profiles
+from awsim.front import Front, write_profiles
+from demo import stage
 from tests.scenarios.scene import REGION
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox import stage
-from sandbox.services.ec2.seeds import volume
+from awsim.services.ec2.seeds import volume
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
 
 ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.services import sts
-from sandbox.services.ec2.seeds import blank, ephemeral, no_device, volume
+from awsim.services import sts
+from awsim.services.ec2.seeds import blank, ephemeral, no_device, volume
 from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 
 MAX_AT_ONCE = 20

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, HOUR, REGION, SNAPSHOT_TAG, TEST
 
 WHOLE = f"""\

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sandbox import stage
-from sandbox.services.ec2.seeds import volume
+from awsim.services.ec2.seeds import volume
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, TEST, Scene
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 ROOT = Path(__file__).parents[2]

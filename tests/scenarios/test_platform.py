@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.platform import new_version, pace, purge, rings, schedule, switch
 from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 

@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios import damage
 from tests.scenarios.scene import DEV, GATHERING, REGION, TEST, Scene, targets_file
 from tests.scenarios.trouble import assert_untouched, calm_pace, metric, write

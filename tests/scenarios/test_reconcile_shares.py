@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.platform import codes, reconcile
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
 from tests.scenarios.test_key_policy import by, policy, put_now

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
-from sandbox.api import AwsError
-from sandbox.injections import THROTTLED
+from awsim.api import AwsError
+from awsim.injections import THROTTLED
+from demo import stage
 from tests.scenarios.scene import DEV, HOUR, HUB, REGION, TEST, Scene
 from tests.scenarios.trouble import assert_untouched, calm_pace, deny, refuse
 

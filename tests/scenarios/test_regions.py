@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 
 FAR = "eu-west-1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.platform import pace
 from tests.scenarios.scene import DEV, TEST
 

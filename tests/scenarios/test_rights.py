@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from awsim import wire
 from chalicelib.core import addresses
 from chalicelib.core.share import Share, State
-from sandbox import stage, wire
+from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file
 

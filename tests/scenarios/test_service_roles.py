@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.platform import backup, codes, reconcile, restore
 from tests.scenarios.scene import DEV, HUB, REGION, TEST
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.services.ec2.seeds import volume
+from awsim.services.ec2.seeds import volume
 from tests.scenarios.scene import DEV, PROD, REGION, TEST
 
 

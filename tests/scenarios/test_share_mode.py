@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, HOUR, PROD, REGION, TEST
 
 SHARING = f"""\

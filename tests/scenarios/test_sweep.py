@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, PROD, TEST
 
 MOST_LOOKS = 30

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from sandbox.services.ec2.seeds import volume
+from awsim.services.ec2.seeds import volume
 from tests.scenarios.platform import schedule
 from tests.scenarios.scene import DELIVERY_TAG, DEV, PROD, STRANGER, TEST, targets_file
 

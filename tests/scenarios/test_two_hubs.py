@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import stage
+from demo import stage
 from tests.scenarios.scene import DEV, GATHERING, HUB, HUB_TAG, REGION
 
 OTHER = "555555555555"

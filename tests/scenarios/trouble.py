@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sandbox.api import AwsError, Call
-from sandbox.injections import THROTTLED
+from awsim.api import AwsError, Call
+from awsim.injections import THROTTLED
 from tests.scenarios.scene import HUB, TABLE, TEST, Scene
 
 COPY = 60

@@ -264,4 +264,4 @@ def test_app_only_wires():
     ours |= {module for module, _ in imported if module.startswith("chalicelib.")}
 
     assert ours <= {"chalicelib.bootstrap", "chalicelib.telemetry"}
-    assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "sandbox"}
+    assert not {module.split(".")[0] for module, _ in imported} & {"boto3", "botocore", "ami_promoter", "awsim"}

@@ -91,7 +91,8 @@ def test_only_what_runs_ships(package: Path):
     assert {"app.py", "chalicelib", "chalice", "boto3", "aws_lambda_powertools"} <= tops
     assert not tops & {
         "ami_promoter",
-        "sandbox",
+        "awsim",
+        "demo",
         "tests",
         "tools",
         "docs",
@@ -165,7 +166,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
         ("boto3-1.44.8.dist-info", None, "boto3 1.44.8 is missing"),
         ("app.py", None, "app.py is missing"),
         ("botocore", None, "botocore does not describe ec2"),
-        (None, "sandbox/world.py", "sandbox must not ship"),
+        (None, "awsim/world.py", "awsim must not ship"),
         (None, "ami_promoter/main.py", "ami_promoter must not ship"),
         (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship"),
     ],

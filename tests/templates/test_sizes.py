@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.cfn import Stack, TemplateError, read
-from sandbox.cfn.deployment import _Deployment, _parameters
-from sandbox.iam import roles
-from sandbox.world import World
+from awsim.cfn import Stack, TemplateError, read
+from awsim.cfn.deployment import _Deployment, _parameters
+from awsim.iam import roles
+from awsim.world import World
 from tests.templates.conftest import HUB as PACKAGE
 from tests.templates.conftest import TARGET
 

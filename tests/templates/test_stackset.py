@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from sandbox.api import AwsError
-from sandbox.cfn import TemplateError
-from sandbox.world import World
+from awsim.api import AwsError
+from awsim.cfn import TemplateError
+from awsim.world import World
 from tests.templates.conftest import STACKSET, TARGET
 from tools import stackset as page
 from tools.template_checks import problems

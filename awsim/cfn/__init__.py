@@ -1,0 +1,6 @@
+"""CloudFormation, as far as our templates go."""
+
+from awsim.cfn.deployment import deploy, read
+from awsim.cfn.model import Made, Stack, TemplateError
+
+__all__ = ["Made", "Stack", "TemplateError", "deploy", "read"]

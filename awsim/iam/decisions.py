@@ -1,0 +1,27 @@
+"""What a decision is, and how each service words a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from awsim.api import AwsError, Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether, and if not why, in AWS's words (after "... on resource: X ")."""
+
+    allowed: bool
+    why: str = ""
+
+
+def refusal(caller: Caller, service: str, action: str, resource: str, why: str) -> AwsError:
+    """Word a refusal as the service does."""
+    said = f"User: {caller.arn} is not authorized to perform: {action} on resource: {resource} {why}".rstrip()
+    if service == "ec2":
+        return AwsError("UnauthorizedOperation", f"You are not authorized to perform this operation. {said}", 403)
+    if service == "sns":
+        return AwsError("AuthorizationError", said, 403)
+    if service in {"sts", "iam", "sqs", "s3", "cloudformation"}:
+        return AwsError("AccessDenied", said, 403)
+    return AwsError("AccessDeniedException", said, 400)

@@ -1,0 +1,194 @@
+"""What EC2's calls need. Snapshots and images have ARNs without an account: ``arn:aws:ec2:REGION::snapshot/ID``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from awsim.api import Call
+from awsim.iam.match import Values
+from awsim.iam.need import Facts, NeededPermission, Needs
+from awsim.rules import rule
+
+TAG_ON_CREATE = rule(
+    "ec2-tag-on-create-needs-create-tags",
+    "Tags in a creating call need ec2:CreateTags on the new resource, with ec2:CreateAction naming the call. "
+    "[EC2 user guide: grant permission to tag on creation; for CopySnapshot aws-facts 2, UNVERIFIED]",
+)
+SOURCE_TOO = rule(
+    "ec2-copy-snapshot-authorised-on-source",
+    "CopySnapshot is authorised on the source snapshot and on the new one, both ARNs without an account. "
+    "[aws-facts 2, VERIFIED]",
+)
+COPY_IMAGE_ON_ALL = rule(
+    "ec2-copy-image-authorised-on-all",
+    "CopyImage is authorised on the source image and its snapshots, on the new image and on the new snapshots; it "
+    "needs no ec2:CopySnapshot. [aws-facts 5; Service authorization reference, EC2: CopyImage, VERIFIED]",
+)
+REGISTER_SNAPSHOTS = rule(
+    "ec2-register-image-authorised-on-snapshots",
+    "RegisterImage is authorised on the new image and on each snapshot of its mappings. "
+    "[Service authorization reference, EC2: RegisterImage]",
+)
+RESOURCE_TAGS = rule(
+    "ec2-resource-tag-conditions",
+    "aws:ResourceTag and ec2:ResourceTag are the tags that are on the resource when the call is made. "
+    "[Service authorization reference, EC2: condition keys]",
+)
+
+PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
+
+
+def arn(facts: Facts, call: Call, resource_id: str, region: str | None = None) -> str:
+    """Name a resource of EC2 as IAM does; volumes and instances have their account in it."""
+    kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
+    account = "" if kind in {"snapshot", "image"} else call.caller.account
+    return f"arn:aws:ec2:{region or call.region}:{account}:{kind}/{resource_id}"
+
+
+def _on(
+    facts: Facts, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None
+) -> NeededPermission:
+    context = {**_about(facts, call, resource_id, call.region), **(extra or {})}
+    return NeededPermission(f"ec2:{action}", arn(facts, call, resource_id), context)
+
+
+def _about(facts: Facts, call: Call, resource_id: str, region: str) -> dict[str, Values]:
+    """Condition keys that say what a resource is; its tags are seen by their own account only."""
+    known = facts.ec2.iam_facts(resource_id, region)
+    if known is None:
+        return {}
+    context: dict[str, Values] = {key.lower(): value for key, value in known.conditions.items()}
+    if known.owner == call.caller.account and facts.rules.on(RESOURCE_TAGS):
+        for key, value in known.tags.items():
+            context[f"aws:resourcetag/{key.lower()}"] = context[f"ec2:resourcetag/{key.lower()}"] = value
+    return context
+
+
+def _tags(call: Call, kind: str) -> dict[str, str]:
+    return {
+        tag["Key"]: tag.get("Value", "")
+        for given in call.params.get("TagSpecifications", [])
+        if given.get("ResourceType") == kind
+        for tag in given.get("Tags", [])
+    }
+
+
+def _asked(tags: Mapping[str, str]) -> dict[str, Values]:
+    context: dict[str, Values] = {f"aws:requesttag/{key.lower()}": value for key, value in tags.items()}
+    return {**context, "aws:tagkeys": list(tags)} if tags else context
+
+
+def _created(
+    facts: Facts, call: Call, kind: str, extra: Mapping[str, Values] | None = None
+) -> Iterator[NeededPermission]:
+    """Make a new resource of a kind; its id is not known yet, so its ARN ends in ``*``."""
+    tags = _tags(call, kind)
+    account = "" if kind in {"snapshot", "image"} else call.caller.account
+    new = f"arn:aws:ec2:{call.region}:{account}:{kind}/*"
+    yield NeededPermission(f"ec2:{call.operation}", new, {**_asked(tags), **(extra or {})})
+    if tags and facts.rules.on(TAG_ON_CREATE):
+        yield NeededPermission("ec2:CreateTags", new, {**_asked(tags), "ec2:createaction": call.operation})
+
+
+def _copy_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    source, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
+    if facts.rules.on(SOURCE_TOO):
+        yield NeededPermission(
+            "ec2:CopySnapshot", arn(facts, call, source, region), _about(facts, call, source, region)
+        )
+    yield from _created(facts, call, "snapshot")
+
+
+def _copy_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    source, region = call.params["SourceImageId"], call.params["SourceRegion"]
+    if facts.rules.on(COPY_IMAGE_ON_ALL):
+        for part in (source, *facts.ec2.snapshots_of(source, region)):
+            yield NeededPermission("ec2:CopyImage", arn(facts, call, part, region), _about(facts, call, part, region))
+        yield from _created(facts, call, "snapshot")
+    yield from _created(facts, call, "image")
+
+
+def _run_instances(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield _on(facts, call, "RunInstances", call.params["ImageId"])
+    yield from _created(facts, call, "instance")
+    yield from _created(facts, call, "volume")
+
+
+def _register_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield from _created(facts, call, "image")
+    if facts.rules.on(REGISTER_SNAPSHOTS):
+        for mapping in call.params.get("BlockDeviceMappings", []):
+            snapshot = mapping.get("Ebs", {}).get("SnapshotId")
+            if snapshot:
+                yield _on(facts, call, "RegisterImage", snapshot)
+
+
+def _create_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield _on(facts, call, "CreateSnapshot", call.params["VolumeId"])
+    yield from _created(facts, call, "snapshot")
+
+
+def _create_volume(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    yield from _created(facts, call, "volume")
+
+
+def _retag(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    tags = {tag["Key"]: tag.get("Value", "") for tag in call.params.get("Tags", [])}
+    for resource_id in call.params["Resources"]:
+        yield _on(facts, call, call.operation, resource_id, _asked(tags))
+
+
+def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    """Ask with the accounts and groups that are added or removed, in either of the two spellings of the parameters."""
+    given = call.params.get("CreateVolumePermission") or call.params.get("LaunchPermission") or {}
+    context: dict[str, Values] = {}
+    for verb in ("Add", "Remove"):
+        users = [entry["UserId"] for entry in given.get(verb, []) if "UserId" in entry]
+        groups = [entry["Group"] for entry in given.get(verb, []) if "Group" in entry]
+        if str(call.params.get("OperationType", "")).lower() == verb.lower():
+            users += call.params.get("UserIds", [])
+            groups += call.params.get("GroupNames", []) + call.params.get("UserGroups", [])
+        if users:
+            context[f"ec2:{verb.lower()}/userid"] = users
+        if groups:
+            context[f"ec2:{verb.lower()}/group"] = groups
+    kind = "SnapshotId" if "SnapshotId" in call.params else "ImageId"
+    yield _on(facts, call, call.operation, call.params[kind], context)
+
+
+def _one(member: str) -> Needs:
+    def needs(facts: Facts, call: Call) -> list[NeededPermission]:
+        return [_on(facts, call, call.operation, call.params[member])]
+
+    return needs
+
+
+def _any(_facts: Facts, call: Call) -> list[NeededPermission]:
+    return [NeededPermission(f"ec2:{call.operation}", "*")]
+
+
+def _each(names: str, needs: Any) -> dict[str, Needs]:
+    return {f"ec2:{name}": needs for name in names.split()}
+
+
+TABLE: dict[str, Needs] = {
+    **_each(
+        "DescribeImages DescribeSnapshots DescribeVolumes DescribeTags DescribeRegions DescribeSnapshotTierStatus "
+        "DescribeInstances",
+        _any,
+    ),
+    **_each("GetEbsEncryptionByDefault GetEbsDefaultKmsKeyId", _any),
+    **_each("DescribeImageAttribute DeregisterImage EnableImageDeprecation DisableImageDeprecation", _one("ImageId")),
+    **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
+    **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
+    **_each("DeleteVolume", _one("VolumeId")),
+    **_each("ModifySnapshotAttribute ModifyImageAttribute", _share),
+    **_each("CreateTags DeleteTags", _retag),
+    "ec2:CopySnapshot": _copy_snapshot,
+    "ec2:CopyImage": _copy_image,
+    "ec2:RunInstances": _run_instances,
+    "ec2:RegisterImage": _register_image,
+    "ec2:CreateSnapshot": _create_snapshot,
+    "ec2:CreateVolume": _create_volume,
+}

@@ -1,0 +1,210 @@
+"""What each call needs: which actions, on which resources, with which condition keys.
+
+The table is closed: a call that is not in it is refused to everybody but an account's root, so that a forgotten line
+shows as a refusal and not as a hole. [Service authorization reference, per service; aws-facts 2 for CopySnapshot]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from awsim.api import Call
+from awsim.iam import ec2_needs
+from awsim.iam.need import Facts, NeededPermission, Needs
+
+
+def of(facts: Facts, call: Call) -> list[NeededPermission] | None:
+    """Permissions that a call needs (none: an empty list); None if the table does not know the call."""
+    found = TABLE.get(f"{call.service}:{call.operation}")
+    return None if found is None else list(found(facts, call))
+
+
+def nothing(_facts: Facts, _call: Call) -> list[NeededPermission]:
+    """Need nothing here: free for all, or asked where the call is performed."""
+    return []
+
+
+def _anywhere(action: str) -> Needs:
+    def rule(_facts: Facts, _call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, "*")]
+
+    return rule
+
+
+# --- DynamoDB ---
+
+
+def _table_arn(call: Call, name: str, index: str | None = None) -> str:
+    arn = name if name.startswith("arn:") else f"arn:aws:dynamodb:{call.region}:{call.caller.account}:table/{name}"
+    return f"{arn}/index/{index}" if index else arn
+
+
+def _table(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
+
+    return rule
+
+
+def _transaction(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
+    for item in call.params["TransactItems"]:
+        for kind, body in item.items():
+            yield NeededPermission(
+                f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"])
+            )
+
+
+def _batch(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
+
+    return rule
+
+
+# --- Organizations ---
+
+
+def _in_organization(action: str, name: str) -> Needs:
+    """Name an account, OU or root by the caller's account: whose administrators may ask is no question of policies."""
+
+    def rule(facts: Facts, call: Call) -> list[NeededPermission]:
+        asked = call.params[name]
+        kind = {"o": "ou", "r": "root"}.get(asked[0], "account")
+        found = facts.organizations.id_of(call.caller.account)
+        there = found or "o-none"
+        return [NeededPermission(action, f"arn:aws:organizations::{call.caller.account}:{kind}/{there}/{asked}")]
+
+    return rule
+
+
+# --- SQS, SNS, EventBridge, Lambda, SSM, logs, IAM, STS ---
+
+
+def _queue(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        if "QueueUrl" in call.params:
+            account, name = urlsplit(call.params["QueueUrl"]).path.strip("/").rsplit("/", 1)
+        else:
+            account = call.params.get("QueueOwnerAWSAccountId", call.caller.account)
+            name = call.params["QueueName"]
+        return [NeededPermission(action, f"arn:aws:sqs:{call.region}:{account}:{name}")]
+
+    return rule
+
+
+def _topic(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        return [NeededPermission(action, call.params.get("TopicArn") or call.params.get("TargetArn") or "*")]
+
+    return rule
+
+
+def _put_events(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
+    for entry in call.params["Entries"]:
+        bus = entry.get("EventBusName", "default")
+        arn = bus if bus.startswith("arn:") else f"arn:aws:events:{call.region}:{call.caller.account}:event-bus/{bus}"
+        context = {"events:source": entry.get("Source", ""), "events:detail-type": entry.get("DetailType", "")}
+        yield NeededPermission("events:PutEvents", arn, context)
+
+
+def _invoke(_facts: Facts, call: Call) -> list[NeededPermission]:
+    name = call.params["FunctionName"]
+    arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
+    return [NeededPermission("lambda:InvokeFunction", arn)]
+
+
+def _parameters(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
+        path = call.params.get("Path")
+        for name in call.params.get("Names") or [call.params.get("Name") or path]:
+            arn = f"arn:aws:ssm:{call.region}:{call.caller.account}:parameter/{name.lstrip('/')}"
+            yield NeededPermission(action, arn, {"ssm:overwrite": str(call.params.get("Overwrite", False)).lower()})
+
+    return rule
+
+
+def _log(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        group, stream = call.params.get("logGroupName", "*"), call.params.get("logStreamName")
+        arn = f"arn:aws:logs:{call.region}:{call.caller.account}:log-group:{group}"
+        return [NeededPermission(action, f"{arn}:log-stream:{stream}" if stream else arn)]
+
+    return rule
+
+
+def _metric(_facts: Facts, call: Call) -> list[NeededPermission]:
+    return [
+        NeededPermission("cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": call.params.get("Namespace", "")})
+    ]
+
+
+def _role(action: str) -> Needs:
+    def rule(facts: Facts, call: Call) -> list[NeededPermission]:
+        name = call.params["RoleName"]
+        known = facts.roles.named(call.caller.account, name)
+        return [NeededPermission(action, known.arn if known else f"arn:aws:iam::{call.caller.account}:role/{name}")]
+
+    return rule
+
+
+def _service_linked(_facts: Facts, call: Call) -> list[NeededPermission]:
+    service = call.params["AWSServiceName"]
+    arn = f"arn:aws:iam::{call.caller.account}:role/aws-service-role/{service}/*"
+    return [NeededPermission("iam:CreateServiceLinkedRole", arn, {"iam:awsservicename": service})]
+
+
+KMS = (
+    "CancelKeyDeletion CreateAlias CreateGrant CreateKey DeleteAlias DescribeKey DisableKey DisableKeyRotation "
+    "EnableKey EnableKeyRotation GetKeyPolicy GetKeyRotationStatus ListAliases ListGrants ListKeys PutKeyPolicy "
+    "RetireGrant RevokeGrant ScheduleKeyDeletion UpdateAlias"
+)
+DYNAMODB = "GetItem PutItem UpdateItem DeleteItem Query Scan DescribeTable"
+SQS = (
+    "SendMessage SendMessageBatch ReceiveMessage DeleteMessage DeleteMessageBatch ChangeMessageVisibility "
+    "ChangeMessageVisibilityBatch GetQueueAttributes GetQueueUrl PurgeQueue"
+)
+ORGANIZATIONS = ("DescribeOrganization", "ListAccounts", "ListRoots")
+"""Of those that know no resource."""
+
+TABLE: dict[str, Needs] = {
+    **ec2_needs.TABLE,
+    "iam:GetRole": _role("iam:GetRole"),
+    "iam:CreateServiceLinkedRole": _service_linked,
+    # STS and KMS ask for themselves: they look at the role's trust, at key policies and grants as well.
+    "sts:GetCallerIdentity": nothing,
+    "sts:AssumeRole": nothing,
+    **{f"kms:{name}": nothing for name in KMS.split()},
+    **{f"dynamodb:{name}": _table(f"dynamodb:{name}") for name in DYNAMODB.split()},
+    "dynamodb:TransactWriteItems": _transaction,
+    "dynamodb:TransactGetItems": _transaction,
+    "dynamodb:BatchGetItem": _batch("dynamodb:BatchGetItem"),
+    "dynamodb:BatchWriteItem": _batch("dynamodb:BatchWriteItem"),
+    **{f"sqs:{name}": _queue(f"sqs:{name.removesuffix('Batch')}") for name in SQS.split()},
+    "sqs:ListQueues": _anywhere("sqs:ListQueues"),
+    "sns:Publish": _topic("sns:Publish"),
+    "sns:PublishBatch": _topic("sns:Publish"),
+    "sns:GetTopicAttributes": _topic("sns:GetTopicAttributes"),
+    "events:PutEvents": _put_events,
+    "lambda:Invoke": _invoke,
+    "ssm:GetParameter": _parameters("ssm:GetParameter"),
+    "ssm:GetParameters": _parameters("ssm:GetParameters"),
+    "ssm:GetParametersByPath": _parameters("ssm:GetParametersByPath"),
+    "ssm:PutParameter": _parameters("ssm:PutParameter"),
+    "logs:CreateLogGroup": _log("logs:CreateLogGroup"),
+    "logs:CreateLogStream": _log("logs:CreateLogStream"),
+    "logs:PutLogEvents": _log("logs:PutLogEvents"),
+    "cloudwatch:PutMetricData": _metric,
+    **{f"organizations:{name}": _anywhere(f"organizations:{name}") for name in ORGANIZATIONS},
+    "organizations:DescribeAccount": _in_organization("organizations:DescribeAccount", "AccountId"),
+    "organizations:DescribeOrganizationalUnit": _in_organization(
+        "organizations:DescribeOrganizationalUnit", "OrganizationalUnitId"
+    ),
+    "organizations:ListAccountsForParent": _in_organization("organizations:ListAccountsForParent", "ParentId"),
+    "organizations:ListOrganizationalUnitsForParent": _in_organization(
+        "organizations:ListOrganizationalUnitsForParent", "ParentId"
+    ),
+    "organizations:ListParents": _in_organization("organizations:ListParents", "ChildId"),
+}
+"""``service:Operation`` -> what it needs."""

@@ -1,0 +1,171 @@
+"""One policy document against one request. No accounts, no services: pure evaluation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from awsim.api import AwsError
+from awsim.iam import conditions
+from awsim.iam.match import Context, arn_like, like
+
+Document = Mapping[str, Any]
+
+
+class PolicyVerdict(StrEnum):
+    """What a document says to a request: nothing, unless a statement applies; one Deny outweighs every Allow."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    SILENT = "silent"
+
+
+class Kind(StrEnum):
+    """How a policy named the principal that it applies to, from the most to the least particular."""
+
+    SESSION = "session"
+    ROLE = "role"
+    ACCOUNT = "account"
+    ANYONE = "anyone"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A principal as resource policies name it: an identity of an account, or an AWS service."""
+
+    arn: str = ""
+    role_arn: str | None = None
+    account: str = ""
+    service: str | None = None
+
+    def named_by(self, principal: Any) -> Kind | None:
+        """How a Principal element names this one; None if it does not."""
+        if principal == "*":
+            return Kind.ANYONE
+        if not isinstance(principal, dict):
+            return None
+        if self.service is not None:
+            return Kind.SERVICE if self.service in _listed(principal.get("Service", [])) else None
+        kinds = [self._kind(name) for name in _listed(principal.get("AWS", []))]
+        return next((kind for kind in Kind if kind in kinds), None)
+
+    def _kind(self, name: str) -> Kind | None:
+        if name == "*":
+            return Kind.ANYONE
+        if name in {self.account, f"arn:aws:iam::{self.account}:root"}:
+            return Kind.ACCOUNT
+        if name == self.arn:
+            return Kind.SESSION
+        return Kind.ROLE if name == self.role_arn else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """May this be done? ``context`` has its keys in lower case."""
+
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+
+
+def identity(document: Document, ask: Ask) -> PolicyVerdict:
+    """What an identity or session policy says."""
+    return _sum(statement["Effect"] for statement in _statements(document) if _applies(statement, ask))
+
+
+def resource(document: Document, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
+    """What a resource's own policy says to a principal, and how the statements that decide name it.
+
+    A statement without Resource (a trust policy's) is about the resource that it hangs on.
+    """
+    found = [
+        (str(statement["Effect"]), kind)
+        for statement in _statements(document)
+        if (kind := who.named_by(statement.get("Principal"))) is not None and _applies(statement, ask)
+    ]
+    verdict = _sum(effect for effect, _ in found)
+    return verdict, frozenset(kind for effect, kind in found if effect.lower() == verdict)
+
+
+def unconditional(document: Document) -> Document:
+    """Drop all conditions: what a reader sees who overlooks them. For the simulator's own tests."""
+    kept = [{name: part for name, part in one.items() if name != "Condition"} for one in _statements(document)]
+    return {**document, "Statement": kept}
+
+
+def parse(text: str | Document, *, resource_policy: bool = False) -> Document:
+    """Read and check a document. Raises AwsError (MalformedPolicyDocument) with the place and the cure."""
+    try:
+        document = json.loads(text) if isinstance(text, str) else text
+    except ValueError as unread:
+        raise _malformed(f"the document is not JSON: {unread}") from None
+    if not isinstance(document, Mapping) or "Statement" not in document:
+        raise _malformed("the document has no Statement")
+    if document.get("Version", "2008-10-17") not in {"2012-10-17", "2008-10-17"}:
+        raise _malformed(f"Version {document['Version']!r} does not exist; write 2012-10-17")
+    for number, statement in enumerate(_statements(document), 1):
+        wrong = _problem(statement, resource_policy=resource_policy)
+        if wrong:
+            raise _malformed(f"statement {statement.get('Sid') or number}: {wrong}")
+    return document
+
+
+def _problem(statement: Mapping[str, Any], *, resource_policy: bool) -> str | None:
+    unknown = set(statement) - MEMBERS
+    if unknown:
+        return f"unknown element {sorted(unknown)}"
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        return "Effect must be Allow or Deny"
+    if ("Action" in statement) == ("NotAction" in statement):
+        return "exactly one of Action and NotAction is needed"
+    if resource_policy and "Principal" not in statement:
+        return "a resource's policy needs a Principal (the simulator does not read NotPrincipal)"
+    if not resource_policy and "Principal" in statement:
+        return "an identity's policy cannot have a Principal"
+    if not resource_policy and ("Resource" in statement) == ("NotResource" in statement):
+        return "exactly one of Resource and NotResource is needed"
+    for action in _listed(statement.get("Action", statement.get("NotAction"))):
+        if not isinstance(action, str) or (action != "*" and not re.fullmatch(r"[A-Za-z0-9-]+:[A-Za-z0-9*?]+", action)):
+            return f"{action!r} is no action; write service:Action"
+    return conditions.problem(statement.get("Condition", {}))
+
+
+MEMBERS = {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition", "Principal"}
+
+
+def _applies(statement: Mapping[str, Any], ask: Ask) -> bool:
+    return (
+        _names(statement, "Action", lambda pattern: like(pattern, ask.action, {}, fold=True))
+        and _names(statement, "Resource", lambda pattern: arn_like(pattern, ask.resource, ask.context))
+        and conditions.hold(statement.get("Condition", {}), ask.context)
+    )
+
+
+def _names(statement: Mapping[str, Any], element: str, matches: Any) -> bool:
+    if f"Not{element}" in statement:
+        return not any(matches(pattern) for pattern in _listed(statement[f"Not{element}"]))
+    if element not in statement:
+        return True
+    return any(matches(pattern) for pattern in _listed(statement[element]))
+
+
+def _sum(effects: Any) -> PolicyVerdict:
+    said = {effect.lower() for effect in effects}
+    return PolicyVerdict.DENY if "deny" in said else PolicyVerdict.ALLOW if "allow" in said else PolicyVerdict.SILENT
+
+
+def _statements(document: Document) -> Iterator[Mapping[str, Any]]:
+    yield from _listed(document["Statement"])
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _malformed(why: str) -> AwsError:
+    return AwsError("MalformedPolicyDocument", f"Policy is malformed: {why}")

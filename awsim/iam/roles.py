@@ -1,0 +1,119 @@
+"""Roles, as IAM keeps them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from awsim.api import AwsError
+from awsim.iam import policy
+from awsim.iam.policy import Document
+from awsim.rules import Rules, rule
+
+INLINE_SIZE = rule(
+    "iam-inline-policies-10240",
+    "All inline policies of one role together may have 10,240 characters, white space not counted. [IAM quotas]",
+)
+LONGEST = 10_240
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role. A role made again under an old name has another id."""
+
+    account: str
+    name: str
+    id: str
+    trust: Document
+    policies: Mapping[str, Document] = field(default_factory=dict)
+    longest: timedelta = timedelta(hours=1)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    path: str = "/"
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:iam::{self.account}:role{self.path}{self.name}"
+
+
+class Roles:
+    """All roles of all accounts. IAM is global: there is one role of a name in an account, not one per Region."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._roles: dict[str, Role] = {}
+        self._made = 0
+
+    def put(
+        self,
+        account: str,
+        name: str,
+        trust: Document,
+        policies: Mapping[str, Document] | None = None,
+        *,
+        longest: timedelta = timedelta(hours=1),
+        tags: Mapping[str, str] | None = None,
+        path: str = "/",
+    ) -> Role:
+        """Make a role, or change one that exists (its id stays).
+
+        Raises AwsError: MalformedPolicyDocument, with the statement and what is wrong with it; LimitExceeded.
+        """
+        policy.parse(trust, resource_policy=True)
+        for given_name, document in (policies or {}).items():
+            try:
+                policy.parse(document)
+            except AwsError as refused:
+                raise AwsError(
+                    refused.code, f"policy {given_name} of role {name} in {account}: {refused.message}"
+                ) from None
+        self._check_size(name, policies or {})
+        arn = f"arn:aws:iam::{account}:role{path}{name}"
+        known = self._roles.get(arn)
+        role = Role(
+            account,
+            name,
+            known.id if known else self._new_id(arn),
+            trust,
+            dict(policies or {}),
+            longest,
+            dict(tags or {}),
+            path,
+        )
+        self._roles[arn] = role
+        return role
+
+    def put_policy(self, arn: str, name: str, document: Document) -> None:
+        """Add or replace one inline policy."""
+        role = self._roles[arn]
+        policies = {**role.policies, name: policy.parse(document)}
+        self._check_size(role.name, policies)
+        self._roles[arn] = replace(role, policies=policies)
+
+    def _check_size(self, name: str, policies: Mapping[str, Document]) -> None:
+        size = sum(len("".join(json.dumps(document).split())) for document in policies.values())
+        if size > LONGEST and self._rules.on(INLINE_SIZE):
+            raise AwsError("LimitExceeded", f"Maximum policy size of {LONGEST} bytes exceeded for role {name}")
+
+    def drop(self, arn: str) -> None:
+        """Delete a role. Its sessions can do nothing any more, and a role of the same name will be another one."""
+        self._roles.pop(arn, None)
+
+    def get(self, arn: str | None) -> Role | None:
+        """Return a role by its ARN."""
+        return self._roles.get(arn or "")
+
+    def named(self, account: str, name: str) -> Role | None:
+        """Return an account's role of a name; names are unique in an account, whatever their paths."""
+        return next((role for role in self.all(account) if role.name == name), None)
+
+    def all(self, account: str) -> list[Role]:
+        """Return an account's roles."""
+        return [role for role in self._roles.values() if role.account == account]
+
+    def _new_id(self, arn: str) -> str:
+        self._made += 1
+        return "AROA" + hashlib.sha256(f"{arn}/{self._made}".encode()).hexdigest()[:17].upper()

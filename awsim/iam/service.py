@@ -1,0 +1,192 @@
+"""Who may do what. Evaluated in Python from the documents, never approximated by names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from awsim.api import Caller, Clock
+from awsim.iam import policy, service_linked
+from awsim.iam.api import IamApi
+from awsim.iam.decisions import Decision
+from awsim.iam.match import Values
+from awsim.iam.policy import Ask, Document, Kind, PolicyVerdict, Who
+from awsim.iam.roles import Role, Roles
+from awsim.rules import Rules, rule
+
+IDENTITY = rule(
+    "iam-nothing-without-allow",
+    "What no policy allows is denied; only an account's root needs no policy. "
+    "[IAM user guide: policy evaluation logic]",
+)
+DENY_WINS = rule(
+    "iam-explicit-deny-wins",
+    "An explicit Deny in any policy that applies outweighs every Allow. [IAM user guide: policy evaluation logic]",
+)
+CONDITIONS = rule(
+    "iam-conditions-must-hold",
+    "A statement applies only if all its conditions hold; a key that is missing fails a positive operator and passes "
+    "a negated one or ...IfExists. [aws-facts 3, VERIFIED for IfExists; IAM user guide: condition operators]",
+)
+SESSION = rule(
+    "iam-session-policy-limits",
+    "A session may do only what its role's policies and each of its session policies allow. "
+    "[STS AssumeRole: Policy, PolicyArns]",
+)
+BOTH_SIDES = rule(
+    "iam-cross-account-needs-both-sides",
+    "A resource of another account needs an Allow in that resource's policy and in the caller's identity policy. "
+    "[IAM user guide: cross-account policy evaluation]",
+)
+
+
+class Iam(IamApi):
+    """Roles and decisions of one world. Also the IAM API, as far as a person plays with roles."""
+
+    name = "iam"
+    exclusive = True
+
+    def __init__(self, clock: Clock, rules: Rules) -> None:
+        self._clock = clock
+        self._rules = rules
+        self.roles = Roles(rules)
+
+    def put_role(
+        self,
+        account: str,
+        name: str,
+        trust: Document,
+        policies: Mapping[str, Document] | None = None,
+        **options: Any,
+    ) -> Role:
+        """Make a role or replace its trust and policies; options: ``longest`` (timedelta), ``tags``, ``path``.
+
+        Raises AwsError (MalformedPolicyDocument), naming policy, statement and what is wrong.
+        """
+        return self.roles.put(account, name, trust, policies, **options)
+
+    def put_service_linked_role(
+        self, account: str, service: str = "autoscaling.amazonaws.com", suffix: str = ""
+    ) -> Role:
+        """Make a service's role in an account, as the service itself or a person does; see ``service_linked``."""
+        return service_linked.make(self.roles, account, service, suffix)
+
+    def decide(
+        self,
+        caller: Caller,
+        action: str,
+        resource: str,
+        *,
+        region: str,
+        context: Mapping[str, Values] | None = None,
+        resource_policy: Document | None = None,
+    ) -> Decision:
+        """Decide by identity, session and resource policies; the resource's account is read from its ARN."""
+        rules = self._rules
+        ask = Ask(action, resource, {**self.context(caller, region), **_lower(context or {})})
+        who = Who(caller.arn, caller.role_arn, caller.account)
+        own, session = self.identity(caller, ask)
+        theirs, kinds = self._resource(resource_policy, ask, who)
+        denied = {"identity": own, "session": session, "resource": theirs}
+        for name, verdict in denied.items():
+            if verdict is PolicyVerdict.DENY and rules.on(DENY_WINS):
+                article = "an identity" if name == "identity" else f"a {name}"
+                return Decision(allowed=False, why=f"with an explicit deny in {article}-based policy")
+        session_ok = session is not PolicyVerdict.SILENT
+        by_identity = own is not PolicyVerdict.SILENT and session_ok
+        owner = _account(resource)
+        if owner not in {"", caller.account}:
+            if not rules.on(BOTH_SIDES):
+                return Decision(by_identity or theirs is PolicyVerdict.ALLOW, "because no policy allows it")
+            if theirs is PolicyVerdict.SILENT:
+                return Decision(allowed=False, why=f"because no resource-based policy allows the {action} action")
+            return self._by_identity(action, own, session_ok=session_ok)
+        if theirs is PolicyVerdict.ALLOW:
+            if Kind.SESSION in kinds or (kinds & {Kind.ROLE, Kind.ANYONE} and session_ok):
+                return Decision(allowed=True)
+            if Kind.ACCOUNT in kinds and caller.role_arn is None:
+                return Decision(allowed=True)
+        if by_identity or not rules.on(IDENTITY):
+            return Decision(allowed=True)
+        return self._by_identity(action, own, session_ok=session_ok)
+
+    def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
+        """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
+        return self._own(caller, ask), self._session(caller, ask)
+
+    def service_may(
+        self,
+        service: str,
+        document: Document | None,
+        action: str,
+        resource: str,
+        context: Mapping[str, Values] | None = None,
+    ) -> bool:
+        """Whether a resource's policy lets an AWS service (``events.amazonaws.com``) do something to it."""
+        if document is None:
+            return False
+        verdict, _ = self._resource(document, Ask(action, resource, _lower(context or {})), Who(service=service))
+        return verdict is PolicyVerdict.ALLOW
+
+    def context(self, caller: Caller, region: str) -> dict[str, Values]:
+        """Condition keys that every request has."""
+        now = self._clock.now
+        context: dict[str, Values] = {
+            "aws:currenttime": now.isoformat(),
+            "aws:epochtime": str(int(now.timestamp())),
+            "aws:principalaccount": caller.account,
+            "aws:principalarn": caller.role_arn or caller.arn,
+            "aws:principaltype": "Account" if caller.role_arn is None else "AssumedRole",
+            "aws:principalisawsservice": "false",
+            "aws:requestedregion": region,
+            "aws:securetransport": "true",
+            "aws:viaawsservice": "false",
+        }
+        role = self.roles.get(caller.role_arn)
+        if role is not None:
+            context["aws:userid"] = f"{role.id}:{caller.arn.rsplit('/', 1)[-1]}"
+            context.update({f"aws:principaltag/{key.lower()}": value for key, value in role.tags.items()})
+        return context
+
+    def _own(self, caller: Caller, ask: Ask) -> PolicyVerdict:
+        if caller.role_arn is None:
+            return PolicyVerdict.ALLOW
+        role = self.roles.get(caller.role_arn)
+        return self._together([] if role is None else list(role.policies.values()), ask)
+
+    def _session(self, caller: Caller, ask: Ask) -> PolicyVerdict:
+        if not caller.session_policies or not self._rules.on(SESSION):
+            return PolicyVerdict.ALLOW
+        verdicts = [self._together([document], ask) for document in caller.session_policies]
+        if PolicyVerdict.DENY in verdicts:
+            return PolicyVerdict.DENY
+        return PolicyVerdict.SILENT if PolicyVerdict.SILENT in verdicts else PolicyVerdict.ALLOW
+
+    def _together(self, documents: list[Document], ask: Ask) -> PolicyVerdict:
+        verdicts = {policy.identity(self._conditional(document), ask) for document in documents}
+        if PolicyVerdict.DENY in verdicts and self._rules.on(DENY_WINS):
+            return PolicyVerdict.DENY
+        return PolicyVerdict.ALLOW if PolicyVerdict.ALLOW in verdicts else PolicyVerdict.SILENT
+
+    def _resource(self, document: Document | None, ask: Ask, who: Who) -> tuple[PolicyVerdict, frozenset[Kind]]:
+        if document is None:
+            return PolicyVerdict.SILENT, frozenset()
+        return policy.resource(self._conditional(document), ask, who)
+
+    def _conditional(self, document: Document) -> Document:
+        return document if self._rules.on(CONDITIONS) else policy.unconditional(document)
+
+    @staticmethod
+    def _by_identity(action: str, own: PolicyVerdict, *, session_ok: bool) -> Decision:
+        if own is PolicyVerdict.SILENT:
+            return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
+        return Decision(session_ok, "" if session_ok else f"because no session policy allows the {action} action")
+
+
+def _account(arn: str) -> str:
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) > 5 else ""
+
+
+def _lower(context: Mapping[str, Values]) -> dict[str, Values]:
+    return {key.lower(): value for key, value in context.items()}

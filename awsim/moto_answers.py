@@ -1,0 +1,49 @@
+"""Makes moto's serialisers affordable for plain dictionaries: the same answers, without asking for aliases each time.
+
+For each member that an answer might have, moto asks half a dozen classes how else the member may be called in whatever
+object holds it. For a dictionary that depends on the service's model alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from awsim.moto_parts import (
+    AttributePickerContext,
+    DefaultAttributePicker,
+    ResponseSerializer,
+    XFormedAttributePicker,
+)
+
+_get_value: Any = ResponseSerializer.get_value
+
+
+def patch() -> None:
+    """Put this into moto, for the whole process; doing so again changes nothing."""
+    changed: Any = ResponseSerializer  # mypy lets nobody put a method of theirs on a class
+    changed.get_value = _value
+
+
+def _value(self: Any, value: Any, key: str, shape: Any) -> Any:
+    """Do what ``ResponseSerializer.get_value`` does."""
+    picker = self._value_picker
+    if type(value) is dict and "." not in key:
+        if type(picker) is DefaultAttributePicker:
+            return value.get(key)
+        if type(picker) is XFormedAttributePicker and not picker.response_transformers:
+            for name in _names(key, shape, getattr(shape, "parent", None)):
+                if name in value:
+                    return value[name]
+            return None
+    return _get_value(self, value, key, shape)
+
+
+@functools.cache
+def _names(key: str, shape: Any, parent: Any) -> tuple[str, ...]:
+    """What a member may be called in a dictionary. ``parent`` stands in the shape, too, but may change between calls.
+
+    Models are kept for the process, so a member's shape is the same each time.
+    """
+    names = XFormedAttributePicker().get_possible_keys(AttributePickerContext({}, key, shape))
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,78 @@
+"""moto, in this process, for what the simulator does not play itself.
+
+Requests are handed to moto's own handlers under the caller's account and Region, without its mocks, URL matching
+or servers.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from werkzeug.exceptions import HTTPException
+
+from awsim import moto_dynamodb, protocol
+from awsim.api import AwsError
+from awsim.moto_parts import BackendDict, backends
+from awsim.moto_parts import Request as MotoRequest
+from awsim.protocol import AwsRequest, Response
+
+ANY_ACCOUNT = "123456789012"
+"""Handlers are the same in all accounts; one has to be named to get at them."""
+
+Handler = Callable[[Any, str, Any], tuple[int, dict[str, Any], str | bytes]]
+
+
+def reset() -> None:
+    """Forget everything in all accounts."""
+    BackendDict.reset()
+
+
+def handle(request: AwsRequest, account: str) -> Response:
+    """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
+    service = request.service
+    host = f"{protocol.service_model(service).endpoint_prefix}.{request.region}.amazonaws.com"
+    url = f"https://{host}{_path(request)}"
+    bare = url.split("?", 1)[0]
+    handler = next((handler for pattern, handler in _handlers(service) if pattern.match(bare)), None)
+    if handler is None:
+        raise AwsError(
+            "UnknownOperationException", f"neither the simulator nor moto answers {request.method} {url}", 404
+        )
+    sent = {**request.headers, "host": host, "x-moto-account-id": account}
+    made = MotoRequest.from_primitives(request.method, url, sent, request.body)
+    try:
+        status, answered, content = handler(made, made.raw_url, made.headers)
+    except HTTPException as refused:
+        status, answered, content = refused.code or 500, dict(refused.get_headers()), refused.get_body()
+    except NotImplementedError as missing:
+        raise AwsError("NotImplemented", f"neither the simulator nor moto plays this call: {missing}", 501) from missing
+    plain = {str(name): str(value) for name, value in answered.items()}
+    return int(status), plain, content if isinstance(content, bytes) else (content or "").encode()
+
+
+def _path(request: AwsRequest) -> str:
+    parts = urlsplit(request.url)
+    path = parts.path or "/"
+    if request.service == "s3" and ".s3." in parts.netloc:
+        path = f"/{parts.netloc.split('.s3.', 1)[0]}{path}"
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+@functools.cache
+def _handlers(service: str) -> tuple[tuple[re.Pattern[str], Handler], ...]:
+    if service == "dynamodb":
+        moto_dynamodb.patch()
+    try:
+        by_account: Any = backends.get_backend(service)  # type: ignore[call-overload]
+    except (ImportError, AttributeError):
+        raise AwsError("UnknownOperationException", f"moto has no service {service}", 404) from None
+    if isinstance(by_account, BackendDict):
+        regions = by_account[ANY_ACCOUNT]
+        backend = regions["us-east-1"] if "us-east-1" in regions else regions["aws"]
+    else:
+        backend = by_account["global"]
+    return tuple((re.compile(pattern), handler) for pattern, handler in backend.urls.items())

@@ -1,0 +1,93 @@
+"""Makes moto's DynamoDB affordable: the same answers, without going through the whole table for each.
+
+Before a transaction moto copies the table once for every item in it, to be able to roll back; here the same backup is
+made of the items that the transaction names. For a query moto sorts all items of the table and then picks; here it is
+given the partition that is asked for, or, for an index, what it needs not sort as it will sort it later. With hundreds
+of records the two take most of a simulation's time.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+from awsim import moto_expressions
+from awsim.moto_parts import DynamoType, Table
+from awsim.moto_parts import dynamodb as models
+
+_original = models.DynamoDBBackend.transact_write_items
+_query, _all_items = Table.query, Table.all_items
+_query_signature = inspect.signature(_query)
+_asked: list[tuple[DynamoType, str | None]] = []
+"""The query that is being answered: hash key and index."""
+
+
+def patch() -> None:
+    """Put this into moto, for the whole process; doing so again changes nothing."""
+    models.DynamoDBBackend.transact_write_items = _transact_write_items
+    changed: Any = Table  # mypy lets nobody put a method of theirs on a class
+    changed.query, changed.all_items = _query_asked, _items_asked
+    moto_expressions.patch()
+
+
+def _query_asked(*given: Any, **named: Any) -> Any:
+    asked = _query_signature.bind(*given, **named).arguments
+    _asked.append((asked["hash_key"], asked.get("index_name")))
+    try:
+        return _query(*given, **named)
+    finally:
+        _asked.pop()
+
+
+def _items_asked(table: Table) -> list[Any]:
+    if not _asked or not table.range_key_attr:
+        return _all_items(table)
+    hash_key, index = _asked[-1]
+    if index is None:
+        return list(table.items.get(hash_key, {}).values())
+    return [item for partition in table.items.values() for item in partition.values()]
+
+
+def _transact_write_items(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+    touched: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in transact_items:
+        for operation in item.values():
+            touched[operation.get("TableName", "")].append(operation.get("Key") or operation.get("Item") or {})
+    backups: dict[str, Any] = {}
+
+    def deepcopy(value: Any) -> Any:
+        if not isinstance(value, Table) or value.stream_shard is not None:
+            return copy.deepcopy(value)
+        if value.name not in backups:
+            backups[value.name] = _backup(value, touched[value.name])
+        return backups[value.name]
+
+    models.copy = SimpleNamespace(copy=copy.copy, deepcopy=deepcopy)
+    try:
+        _original(backend, transact_items)
+    finally:
+        models.copy = copy
+
+
+def _backup(table: Any, keys: list[dict[str, Any]]) -> Any:
+    """Copy a table as it is now; items that are not named are shared with it, as the transaction leaves them alone."""
+    backup = copy.copy(table)
+    backup.items = table.items.copy()
+    for key in keys:
+        if table.hash_key_attr not in key:
+            continue
+        partition = DynamoType(key[table.hash_key_attr])
+        if partition not in backup.items:
+            continue
+        if not table.range_key_attr:
+            backup.items[partition] = copy.deepcopy(backup.items[partition])
+            continue
+        if backup.items[partition] is table.items[partition]:
+            backup.items[partition] = copy.copy(table.items[partition])
+        sort = DynamoType(key[table.range_key_attr]) if table.range_key_attr in key else None
+        if sort in backup.items[partition]:
+            backup.items[partition][sort] = copy.deepcopy(backup.items[partition][sort])
+    return backup

@@ -1,0 +1,246 @@
+"""Where a function runs: its package, and execution environments that keep to themselves.
+
+A function's own modules (``app``, ``chalicelib``) are imported afresh in each execution environment, which is a cold
+start; third-party modules are shared with this process, since importing them takes long and they are pinned anyway.
+What they keep for the whole process and Lambda keeps for one environment (environment variables, boto3's default
+session, logging, Powertools' metrics) is swapped whenever an environment takes or gives back the baton.
+"""
+
+from __future__ import annotations
+
+import atexit
+import dataclasses
+import functools
+import importlib
+import importlib.util
+import io
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import boto3
+
+Handler = Callable[[Any, Any], Any]
+
+ALWAYS_OWN = ("app", "chalicelib")
+"""What Chalice packages: the function's own, whatever this process could import under these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Code of a function, unpacked: the directory, and the names of the modules that are the function's own."""
+
+    directory: str
+    roots: frozenset[str]
+    modules: tuple[str, ...]
+
+
+def package(source: Path) -> Package:
+    """Unpack a deployment package (a zip, or a directory as one would zip it); once in a process for each content."""
+    if source.is_dir():
+        files = sorted(str(path.relative_to(source)) for path in source.rglob("*.py"))
+        return _described(str(source), files)
+    return _unzipped(str(source), source.stat().st_mtime_ns)
+
+
+@functools.cache
+def _unzipped(source: str, _version: int) -> Package:
+    directory = tempfile.mkdtemp(prefix="sandbox-package-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    with zipfile.ZipFile(source) as archive:
+        own = _own_roots(archive.namelist())
+        names = [name for name in archive.namelist() if _root(name) in own]
+        archive.extractall(directory, names)
+    return _described(directory, names)
+
+
+def _described(directory: str, files: Sequence[str]) -> Package:
+    own = _own_roots(files)
+    modules = {
+        name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for name in files
+        if name.endswith(".py") and _root(name) in own
+    }
+    folders = {".".join(name.split("/")[:depth]) for name in files for depth in range(1, name.count("/") + 1)}
+    return Package(directory, own, tuple(sorted(modules | {f for f in folders if _root(f) in own})))
+
+
+def _own_roots(files: Iterable[str]) -> frozenset[str]:
+    """Top-level modules of a package that are the function's own: ours by name, and what this process does not have."""
+    roots = {_root(name) for name in files if name.endswith(".py")}
+    return frozenset(root for root in roots if root in ALWAYS_OWN or not _importable(root))
+
+
+def _root(name: str) -> str:
+    return name.split("/", 1)[0].split(".", 1)[0]
+
+
+@functools.cache
+def _importable(root: str) -> bool:
+    if not root.isidentifier():
+        return True
+    return root in sys.modules or importlib.util.find_spec(root) is not None
+
+
+class _Loader(SourceFileLoader):
+    """Loads a module of a function's own; compiles it once in a process, however many environments import it."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """Return the module's code."""
+        return _code(self.path)
+
+
+@functools.cache
+def _code(path: str) -> CodeType:
+    return compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+
+
+@functools.cache
+def _definition(text: str) -> CodeType:
+    return compile(text, "<string>", "exec", dont_inherit=True)
+
+
+def _execute(source: str, *scope: dict[str, Any]) -> None:
+    exec(_definition(source), *scope)  # noqa: S102 - it is what dataclasses would execute
+
+
+# A cold start defines some hundred dataclasses, and most of what that takes is compiling the texts of their methods,
+# which are the same each time. The name in the module goes before the builtin of that name.
+vars(dataclasses)["exec"] = _execute
+
+
+class _Finder:
+    """Finds a function's own modules in its package, before anything else is asked."""
+
+    def __init__(self, of: Package) -> None:
+        self._package = of
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module; None for what is not the function's own."""
+        if name.split(".", 1)[0] not in self._package.roots:
+            return None
+        spec = PathFinder.find_spec(name, [self._package.directory] if path is None else path)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _Loader(name, spec.loader.path)
+        return spec
+
+
+class Log(io.TextIOBase):
+    """``sys.stdout`` of whoever has the baton: lines go to that environment's invocation.
+
+    There is one for the whole process, since logging handlers of third-party libraries keep it.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] | None = None
+
+    def writable(self) -> bool:
+        """It can be written to."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Add to the log of the invocation that runs; nobody hears it if none does."""
+        if self.lines is not None:
+            self.lines.append(text)
+        return len(text)
+
+
+LOG = Log()
+
+
+@dataclass(slots=True)
+class _Held:
+    """A process-wide setting of which an environment has its own value."""
+
+    owner: Any
+    name: str
+    value: Any
+
+    def swap(self) -> None:
+        """Exchange the process's value and ours."""
+        outside = getattr(self.owner, self.name)
+        setattr(self.owner, self.name, self.value)
+        self.value = outside
+
+
+class Environment:
+    """One execution environment of a function.
+
+    ``surroundings`` puts it in place for as long as its thread has the baton. ``handler`` imports the function's
+    modules, which is the cold start; it must be called inside.
+    """
+
+    def __init__(self, of: Package, handler: str, variables: Mapping[str, str], made: datetime) -> None:
+        self.cold = True
+        self.made = made
+        self.log: list[str] = []
+        self._package = of
+        self._handler = handler
+        self._finder = _Finder(of)
+        self._modules: dict[str, ModuleType] = {}
+        root = logging.RootLogger(logging.WARNING)
+        root.addHandler(logging.StreamHandler(LOG))
+        self._held = [
+            _Held(boto3, "DEFAULT_SESSION", None),
+            _Held(logging, "root", root),
+            _Held(logging.Logger, "root", root),
+            _Held(logging.Logger, "manager", logging.Manager(root)),
+            _Held(sys, "stdout", LOG),
+            _Held(sys, "stderr", LOG),
+            _Held(
+                os.environ, "_data", {os.environ.encodekey(k): os.environ.encodevalue(v) for k, v in variables.items()}
+            ),
+        ]
+        self._metrics = False
+
+    def handler(self) -> Handler:
+        """The function's handler, its modules imported if they are not yet. Raises whatever importing raises."""
+        self.cold = False
+        module, name = self._handler.rsplit(".", 1)
+        found: Handler = getattr(importlib.import_module(module), name)
+        return found
+
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """Swap this environment in, and out again."""
+        self._hold_metrics()
+        outside = self._swap_modules(self._modules)
+        for held in self._held:
+            held.swap()
+        LOG.lines = self.log
+        sys.meta_path.insert(0, self._finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(self._finder)
+            LOG.lines = None
+            for held in self._held:
+                held.swap()
+            self._modules = self._swap_modules(outside)
+
+    def _hold_metrics(self) -> None:
+        """Powertools gathers metrics on its class: give this environment collections of its own."""
+        metrics = getattr(sys.modules.get("aws_lambda_powertools.metrics.metrics"), "Metrics", None)
+        if metrics is not None and not self._metrics:
+            self._metrics = True
+            shared = [name for name, value in vars(metrics).items() if isinstance(value, dict)]
+            self._held += [_Held(metrics, name, {}) for name in shared]
+
+    def _swap_modules(self, new: Mapping[str, ModuleType]) -> dict[str, ModuleType]:
+        modules = sys.modules
+        old = {name: modules.pop(name) for name in self._package.modules if name in modules}
+        modules.update(new)
+        return old

@@ -1,0 +1,66 @@
+"""The KMS keys behind snapshots: which key is meant, and whether a caller may use it through EBS."""
+
+from __future__ import annotations
+
+from awsim.api import AwsError, Caller
+from awsim.rules import rule
+from awsim.services.ec2.state import Ec2State
+
+SOURCE_KEY = rule(
+    "ec2-copy-needs-source-key",
+    "Who copies an encrypted snapshot needs DescribeKey, CreateGrant, GenerateDataKey, "
+    "GenerateDataKeyWithoutPlaintext, ReEncrypt and Decrypt on its key, also if it is another account's "
+    "[aws-facts 2, VERIFIED]",
+)
+TARGET_KEY = rule(
+    "ec2-copy-needs-target-key",
+    "Who copies a snapshot under a key needs the same six on that key [aws-facts 2, VERIFIED]",
+)
+DEFAULT_KEY = "alias/aws/ebs"
+DATA_KEYS = ("kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext")
+SOURCE_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptFrom", *DATA_KEYS)
+TARGET_ACTIONS = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncryptTo", *DATA_KEYS)
+
+
+def resolve(ec2: Ec2State, account: str, region: str, wanted: str) -> str | None:
+    """Return the ARN of the enabled symmetric key that a key id, alias or ARN means there; None if it means none."""
+    try:
+        key = ec2.kms.describe(account, region, wanted)
+    except AwsError:
+        return None
+    usable = key.enabled and key.spec == "SYMMETRIC_DEFAULT" and key.arn.split(":")[3] == region
+    return str(key.arn) if usable else None
+
+
+def default(ec2: Ec2State, account: str, region: str) -> str:
+    """Return the key that EBS takes when none is named: the Region's default key where set, else aws/ebs."""
+    return ec2.encrypted_by_default.get((account, region), DEFAULT_KEY)
+
+
+def is_aws_managed(ec2: Ec2State, arn: str | None) -> bool:
+    """Whether a key is the account's aws/ebs."""
+    if arn is None or not arn.startswith("arn:"):
+        return False
+    _, _, _, region, account, _ = arn.split(":", maxsplit=5)
+    try:
+        return bool(ec2.kms.describe(account, region, arn).manager == "AWS")
+    except AwsError:
+        return False
+
+
+def may_read(ec2: Ec2State, caller: Caller, arn: str | None, region: str, snapshot: str) -> bool:
+    """Whether a caller may read what is encrypted under a source snapshot's key."""
+    return arn is None or not ec2.on(SOURCE_KEY) or may(ec2, caller, SOURCE_ACTIONS, arn, region, snapshot)
+
+
+def may_write(ec2: Ec2State, caller: Caller, arn: str | None, region: str, snapshot: str) -> bool:
+    """Whether a caller may encrypt a new snapshot under a key."""
+    return arn is None or not ec2.on(TARGET_KEY) or may(ec2, caller, TARGET_ACTIONS, arn, region, snapshot)
+
+
+def may(ec2: Ec2State, caller: Caller, actions: tuple[str, ...], arn: str, region: str, snapshot: str) -> bool:
+    """Whether KMS allows each action, as EC2 asks on the caller's behalf; DescribeKey has no encryption context."""
+    via = f"ec2.{region}.amazonaws.com"
+    bound = {"kms:EncryptionContext:aws:ebs:id": snapshot}
+    asked = ((action, {} if action == "kms:DescribeKey" else bound) for action in actions)
+    return all(ec2.kms.may_use(caller, action, arn, via, context)[0] for action, context in asked)

@@ -1,0 +1,83 @@
+"""The order and the pages of what Describe calls return."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from awsim.api import AwsError, Call
+from awsim.rules import rule
+from awsim.services.ec2.errors import wrong_combination, wrong_value
+from awsim.services.ec2.state import Ec2State
+
+T = TypeVar("T")
+
+NO_ORDER = rule(
+    "ec2-describe-order-not-fixed",
+    "The order of what DescribeImages returns, nested lists included, is not fixed [aws-facts 5, VERIFIED]",
+)
+PAGES = rule(
+    "ec2-describe-pages",
+    "MaxResults bounds a page and NextToken leads to the next; snapshot pages hold 5 to 1000 "
+    "[botocore ec2 model, DescribeSnapshots; lower bound UNVERIFIED]",
+)
+MOST = 1000
+
+
+def shuffled(ec2: Ec2State, items: Sequence[T], name: Callable[[T], str]) -> list[T]:
+    """Return items in an order that means nothing, but is the same each time."""
+    if not ec2.on(NO_ORDER):
+        return list(items)
+    return sorted(items, key=lambda item: _place(ec2, name(item)))
+
+
+def page(
+    ec2: Ec2State, call: Call, items: Sequence[T], name: Callable[[T], str], least: int = 5
+) -> tuple[list[T], str | None]:
+    """Cut the page that the call asks for, and say how to get the next (None after the last)."""
+    ordered = sorted(items, key=lambda item: _place(ec2, name(item))) if ec2.on(NO_ORDER) else list(items)
+    size: int | None = call.params.get("MaxResults")
+    token: str | None = call.params.get("NextToken")
+    if not ec2.on(PAGES):
+        return ordered, None
+    if size is not None and not least <= size <= MOST:
+        raise wrong_value("maxResults", size, f"Expecting a value from {least} to {MOST}.")
+    names = [name(item) for item in ordered]
+    start = _start(ec2, call, token, names) if token else 0
+    end = min(start + (size or MOST), len(ordered))
+    return ordered[start:end], _token(call, names[end - 1]) if end < len(ordered) else None
+
+
+def no_pages_with(call: Call, name: str) -> None:
+    """Refuse MaxResults beside a list of ids."""
+    if call.params.get(name) and call.params.get("MaxResults") is not None:
+        raise wrong_combination(f"The parameter {name} cannot be used with the parameter MaxResults")
+
+
+def answer(key: str, items: list[Any], token: str | None) -> dict[str, Any]:
+    """Return the response of a Describe call."""
+    return {key: items} | ({"NextToken": token} if token else {})
+
+
+def _place(ec2: Ec2State, name: str) -> str:
+    return hashlib.sha256(f"{ec2.seed}/{name}".encode()).hexdigest()
+
+
+def _token(call: Call, last: str) -> str:
+    return base64.urlsafe_b64encode(f"{call.operation}/{last}".encode()).decode()
+
+
+def _start(ec2: Ec2State, call: Call, token: str, names: Sequence[str]) -> int:
+    try:
+        operation, last = base64.urlsafe_b64decode(token).decode().split("/", maxsplit=1)
+    except (ValueError, binascii.Error):
+        operation, last = "", ""
+    if operation != call.operation:
+        why = f"Unable to parse pagination token {token!r}: it is none of {call.operation}'s"
+        raise AwsError("InvalidParameterValue", why)
+    if last in names:
+        return names.index(last) + 1
+    return next((i for i, name in enumerate(names) if _place(ec2, name) > _place(ec2, last)), len(names))

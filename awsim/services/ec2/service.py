@@ -1,0 +1,138 @@
+"""The EC2 of a world: its state, its operations, and what tests and the demo may ask of it directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any
+
+import botocore.session
+
+from awsim.api import AwsError, Call
+from awsim.iam.need import ResourceFacts
+from awsim.parts import Base, EventBus, KeyService, OrganizationMembers
+from awsim.services.ec2 import (
+    copies,
+    facts,
+    image_attributes,
+    image_copies,
+    image_sharing,
+    images,
+    instances,
+    register,
+    retirement,
+    seeds,
+    snapshot_sharing,
+    snapshots,
+    tags,
+    volumes,
+)
+from awsim.services.ec2.operation import Operation
+from awsim.services.ec2.state import Ec2State, Pace
+
+MODULES = (
+    volumes,
+    snapshots,
+    copies,
+    snapshot_sharing,
+    register,
+    images,
+    image_copies,
+    image_attributes,
+    image_sharing,
+    retirement,
+    instances,
+    tags,
+)
+OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, op in module.OPERATIONS.items()}
+_OURS = ("Image", "Snapshot", "Volume", "Tags")
+
+
+class Ec2:
+    """EC2's images, snapshots, volumes, tags and launches, for every account and Region of a world."""
+
+    name = "ec2"
+
+    def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
+        self.state = Ec2State(base, kms, events, organizations)
+        self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
+            name: _not_modelled for name in _all_operations() if any(ours in name for ours in _OURS)
+        }
+        self._operations.update({name: partial(self._answer, operation) for name, operation in OPERATIONS.items()})
+
+    @property
+    def pace(self) -> Pace:
+        """How long things take; to be set."""
+        return self.state.pace
+
+    def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
+        """Every operation on images, snapshots, volumes and tags; those not modelled are refused, not left to moto."""
+        return self._operations
+
+    def _answer(self, operation: Operation, call: Call) -> Mapping[str, Any]:
+        operation.check(call)
+        return operation.handler(self.state, call)
+
+    @contextmanager
+    def stale(self, seconds: float, *operations: str) -> Iterator[None]:
+        """Let reads (of these operations only, if any are named) lag behind for a while."""
+        state = self.state
+        before, lags = state.lag, dict(state.lags)
+        if operations:
+            state.lags.update(dict.fromkeys(operations, seconds))
+        else:
+            state.lag = seconds
+        try:
+            yield
+        finally:
+            state.lag, state.lags = before, lags
+
+    def seed_image(self, account: str, region: str, *, name: str, volumes: seeds.Volumes = (8,), **rest: Any) -> str:
+        """Make an image with its snapshots, as if built long ago; see ``seeds.seed_image``. Returns its id."""
+        return seeds.seed_image(self.state, account, region, name=name, volumes=volumes, **rest)
+
+    def launch_trouble(self, call: Call) -> str:
+        """Say why the instance of a RunInstances call would not run now; see ``instances.launch_trouble``."""
+        return instances.launch_trouble(self.state, call)
+
+    def progress(self) -> list[facts.CopyProgress]:
+        """Every copy that there is, with account, Region, source, percent and state, for the demo to show."""
+        return facts.progress(self.state)
+
+    def foreign_permissions(self) -> list[facts.ForeignPermission]:
+        """Every permission on a snapshot or image that is not its owner's, read from state."""
+        return facts.foreign_permissions(self.state)
+
+    def shares_open(self) -> list[str]:
+        """Return the same, one line each."""
+        return [str(permission) for permission in self.foreign_permissions()]
+
+    def tags_of(self, resource_id: str, region: str, account: str | None = None) -> dict[str, str]:
+        """Return the tags on a resource, as its owner (or another account) sees them; empty if there is none."""
+        found = self.state.resource(resource_id, region)
+        return self.state.tags_on(account or found.owner, resource_id) if found else {}
+
+    def owner_of(self, resource_id: str, region: str) -> str | None:
+        """Return the account that owns a resource; None if there is no such resource in the Region."""
+        found = self.state.resource(resource_id, region)
+        return found.owner if found else None
+
+    def iam_facts(self, resource_id: str, region: str) -> ResourceFacts | None:
+        """Return what policies may ask about a resource; None if there is no such resource in the Region."""
+        return facts.iam_facts(self.state, resource_id, region)
+
+    def snapshots_of(self, image: str, region: str) -> tuple[str, ...]:
+        """Return the ids of an image's snapshots; none if there is no such image in the Region."""
+        found = self.state.images.get(image)
+        return found.snapshots if found is not None and found.region == region else ()
+
+
+@cache
+def _all_operations() -> tuple[str, ...]:
+    return tuple(botocore.session.get_session().get_service_model("ec2").operation_names)
+
+
+def _not_modelled(call: Call) -> Mapping[str, Any]:
+    why = f"The simulator does not model {call.operation}; it models {', '.join(sorted(OPERATIONS))}."
+    raise AwsError("UnsupportedOperation", why)

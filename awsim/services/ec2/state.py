@@ -1,0 +1,184 @@
+"""Everything EC2 knows, for all accounts and Regions, as it is and as it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+from awsim.api import Call
+from awsim.parts import Base, EventBus, KeyService, OrganizationMembers
+from awsim.rules import Rule, rule
+from awsim.services.ec2.records import Ec2Image, Ec2Snapshot, Instance, Remembered, Resource, TagSet, Volume
+
+STALE = rule(
+    "ec2-reads-may-be-stale",
+    "EC2 reads are eventually consistent: a Describe may show what was a while ago [aws-facts 1c, VERIFIED]",
+)
+
+
+class _Record(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def lent(self) -> bool: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+
+class VersionedTable(Generic[R]):
+    """Records by id, every version kept, so that a read can be as stale as a test wants it."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._versions: dict[str, list[tuple[datetime, R | None]]] = {}
+        self._owned: dict[str, dict[str, None]] = {}
+        self._lent: dict[str, None] = {}
+        """Ids of what was ever lent, so that a look at what one may see need not go through everything."""
+
+    def put(self, record: R) -> R:
+        """Make this the present version."""
+        self._versions.setdefault(record.id, []).append((self._clock(), record))
+        self._owned.setdefault(record.owner, {})[record.id] = None
+        if record.lent:
+            self._lent[record.id] = None
+        return record
+
+    def drop(self, record_id: str) -> None:
+        """Let a record be gone from now on."""
+        self._versions.setdefault(record_id, []).append((self._clock(), None))
+
+    def get(self, record_id: str, at: datetime | None = None) -> R | None:
+        """Return the record as it is, or as it was at a time; None if there is (was) none."""
+        versions = self._versions.get(record_id, ())
+        if at is None:
+            return versions[-1][1] if versions else None
+        return next((record for since, record in reversed(versions) if since <= at), None)
+
+    def all(self, at: datetime | None = None) -> list[R]:
+        """Return all records, oldest first, as they are or as they were at a time."""
+        return self._those(self._versions, at)
+
+    def of(self, owner: str, at: datetime | None = None) -> list[R]:
+        """Return an account's records, oldest first."""
+        return self._those(self._owned.get(owner, ()), at)
+
+    def lent(self, at: datetime | None = None) -> list[R]:
+        """Return the records that others may use, oldest first."""
+        return [record for record in self._those(self._lent, at) if record.lent]
+
+    def _those(self, ids: Iterable[str], at: datetime | None) -> list[R]:
+        found = (self.get(record_id, at) for record_id in ids)
+        return [record for record in found if record is not None]
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long things take, in seconds of virtual time; AWS promises none of it, so tests may set it."""
+
+    copy: float = 90
+    copy_per_gib: float = 20
+    copy_spread: float = 0.4
+    """By how much the longest copy of a size differs from the shortest, as a share of the middle one."""
+    copy_refused: float = 12
+    """From the call to state ``error``, if a key or the source cannot be used."""
+    snapshot: float = 60
+    register: float = 4
+    launch: float = 15
+    """From RunInstances until the instance runs, or is terminated for want of a key."""
+    token: float = 86_400
+    """How long CopyImage remembers a client token."""
+    name_freed: float = 60
+    """From DeregisterImage until the name can be used again and the image is no longer shown."""
+
+
+class Ec2State:
+    """The tables, the settings, and the parts of the world that operations ask. The seed makes ids reproducible.
+
+    ``lag`` (seconds) makes every Describe show the state of so long ago; ``lags`` does so for single operations; both
+    add to the stale reads that are injected.
+    ``closed_accounts`` are accounts that AWS no longer takes in a permission. ``deaf_removals`` is how many of the next
+    removals of a snapshot permission answer success and remove nothing.
+    """
+
+    def __init__(self, base: Base, kms: KeyService, events: EventBus, organizations: OrganizationMembers) -> None:
+        self.kms = kms
+        self.events = events
+        self.organizations = organizations
+        self.pace = Pace()
+        self.lag: float = 0
+        self.lags: dict[str, float] = {}
+        self.closed_accounts: set[str] = set()
+        self.deaf_removals = 0
+        self.copy_tokens: dict[tuple[str, str, str], Remembered] = {}
+        """(account, Region, client token) -> what CopyImage made for it."""
+        self.encrypted_by_default: dict[tuple[str, str], str] = {}
+        """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
+        self._base = base
+        self._made = 0
+        self._ago = timedelta()
+
+        def written_at() -> datetime:
+            return self.now - self._ago
+
+        self.volumes: VersionedTable[Volume] = VersionedTable(written_at)
+        self.snapshots: VersionedTable[Ec2Snapshot] = VersionedTable(written_at)
+        self.images: VersionedTable[Ec2Image] = VersionedTable(written_at)
+        self.instances: VersionedTable[Instance] = VersionedTable(written_at)
+        self.tags: VersionedTable[TagSet] = VersionedTable(written_at)
+
+    @property
+    def now(self) -> datetime:
+        """Virtual time."""
+        return self._base.now
+
+    @property
+    def seed(self) -> int:
+        """What chance does in this world."""
+        return self._base.seed
+
+    def on(self, rule: Rule) -> bool:
+        """Whether a rule is enforced now."""
+        return self._base.on(rule)
+
+    def after(self, seconds: float, what: Callable[[], object], label: str) -> None:
+        """Do something later, in virtual time."""
+        self._base.clock.after(seconds, what, label)
+
+    def moment(self, call: Call) -> datetime:
+        """Return the time whose state this read shows. To be asked once per call: an injection may be for one only."""
+        as_of = self._base.injected.as_of(call) - timedelta(seconds=self.lags.get(call.operation, self.lag))
+        return as_of if self.on(STALE) else self.now
+
+    @contextmanager
+    def backdated(self, ago: timedelta) -> Iterator[None]:
+        """Let new records have been there for a while, so that stale reads see them."""
+        self._ago = ago
+        try:
+            yield
+        finally:
+            self._ago = timedelta()
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id of EC2's long form: ``snap-`` and 17 hexadecimal digits."""
+        self._made += 1
+        digest = hashlib.sha256(f"{self.seed}/{prefix}/{self._made}".encode()).hexdigest()
+        return f"{prefix}-0{digest[:16]}"
+
+    def resource(self, resource_id: str, region: str, at: datetime | None = None) -> Resource | None:
+        """Return any volume, snapshot or image of a Region by its id, whoever owns it."""
+        found: Resource | None = (
+            self.snapshots.get(resource_id, at) or self.images.get(resource_id, at) or self.volumes.get(resource_id, at)
+        )
+        return found if found is not None and found.region == region else None
+
+    def tags_on(self, account: str, resource_id: str, at: datetime | None = None) -> dict[str, str]:
+        """Return the tags that this account has put on a resource."""
+        found = self.tags.get(f"{account}/{resource_id}", at)
+        return dict(found.tags) if found else {}

@@ -1,0 +1,265 @@
+"""Amazon SNS: topics, subscriptions with filter policies to queues, functions or an inbox in memory."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from awsim import patterns
+from awsim.api import AwsError, Call
+from awsim.parts import Base, Queues, Receiver
+from awsim.rules import rule
+
+FILTER = rule(
+    "sns-filter-policy",
+    "A subscription with a filter policy gets only messages whose attributes match it. [SNS developer guide, "
+    "filtering]",
+)
+SIZE = rule("sns-message-of-256-kib", "A message holds at most 256 KiB. [SNS API reference, Publish]")
+TOPIC_POLICY = rule(
+    "sns-service-needs-topic-policy",
+    "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
+    "targets]",
+)
+SERVICE = "sns.amazonaws.com"
+LARGEST = 262_144
+
+
+@dataclass(slots=True)
+class Subscription:
+    """Who gets a topic's messages; those of protocol ``email`` and the like lie in ``inbox``."""
+
+    arn: str
+    protocol: str
+    endpoint: str
+    filter: Mapping[str, Any] | None = None
+    on_body: bool = False
+    """Whether the filter looks at the message's JSON body instead of its attributes."""
+    raw: bool = False
+    inbox: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Topic:
+    """A topic."""
+
+    arn: str
+    policy: Mapping[str, Any] | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+    subscriptions: list[Subscription] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One message as it was published. ``attributes`` are plain: name -> text or list of texts."""
+
+    topic: str
+    message: str
+    subject: str
+    attributes: Mapping[str, Any]
+
+    @property
+    def body(self) -> Any:
+        """The message, parsed as JSON."""
+        return json.loads(self.message)
+
+
+class Sns:
+    """All topics of a world; ``published`` holds every message, in order."""
+
+    name = "sns"
+    exclusive = True
+
+    def __init__(self, base: Base, queues: Queues, functions: Receiver) -> None:
+        self.topics: dict[str, Topic] = {}
+        self.published: list[Published] = []
+        self._base = base
+        self._queues = queues
+        self._functions = functions
+        self._numbers = itertools.count(1)
+        self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
+            "CreateTopic": self._create_topic,
+            "ListTopics": self._list_topics,
+            "GetTopicAttributes": self._get_topic_attributes,
+            "SetTopicAttributes": self._set_topic_attributes,
+            "Publish": self._publish,
+            "Subscribe": self._subscribe,
+            "Unsubscribe": self._unsubscribe,
+            "ListSubscriptionsByTopic": self._list_subscriptions,
+        }
+
+    def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
+        """What it answers."""
+        return self._operations
+
+    def create(self, account: str, region: str, name: str) -> Topic:
+        """Make a topic, or return it."""
+        topic = Topic(f"arn:aws:sns:{region}:{account}:{name}")
+        return self.topics.setdefault(topic.arn, topic)
+
+    def subscribe(
+        self, arn: str, protocol: str, endpoint: str, attributes: Mapping[str, str] | None = None
+    ) -> Subscription:
+        """Subscribe to a topic; ``attributes`` as in the API: FilterPolicy, FilterPolicyScope, RawMessageDelivery."""
+        given = attributes or {}
+        number = next(self._numbers)
+        new = Subscription(
+            f"{arn}:{number:08d}-0000-4000-8000-000000000000",
+            protocol,
+            endpoint,
+            json.loads(given["FilterPolicy"]) if given.get("FilterPolicy") else None,
+            given.get("FilterPolicyScope") == "MessageBody",
+            given.get("RawMessageDelivery") == "true",
+        )
+        self._topic(arn).subscriptions.append(new)
+        return new
+
+    def deliver(self, arn: str, body: str, *, principal: str, source_arn: str) -> None:
+        """Publish for a service. Raises AwsError if there is no such topic or its policy forbids."""
+        topic = self._topic(arn)
+        context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
+        allowed = self._base.policies.service_may(principal, topic.policy, "sns:Publish", arn, context)
+        if not allowed and self._base.on(TOPIC_POLICY):
+            raise AwsError(
+                "AuthorizationError", f"the policy of {arn} does not let {principal} publish for {source_arn}", 403
+            )
+        self._spread(topic, Published(arn, body, "", {}), {})
+
+    def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
+        """The policy document of a topic."""
+        topic = self.topics.get(arn)
+        return topic.policy if topic else None
+
+    def _spread(self, topic: Topic, message: Published, attributes: Mapping[str, Any]) -> str:
+        self.published.append(message)
+        identity = f"{next(self._numbers):08d}-0000-4000-8000-000000000000"
+        notice = {
+            "Type": "Notification",
+            "MessageId": identity,
+            "TopicArn": topic.arn,
+            "Subject": message.subject,
+            "Message": message.message,
+            "Timestamp": self._base.now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            "MessageAttributes": {
+                k: {"Type": v["DataType"], "Value": v.get("StringValue", "")} for k, v in attributes.items()
+            },
+        }
+        for one in topic.subscriptions:
+            if self._wants(one, message):
+                self._hand_over(topic, one, notice, attributes)
+        return identity
+
+    def _wants(self, one: Subscription, message: Published) -> bool:
+        if one.filter is None or not self._base.on(FILTER):
+            return True
+        try:
+            return patterns.matches(one.filter, message.body if one.on_body else message.attributes)
+        except ValueError:
+            return False
+
+    def _hand_over(
+        self, topic: Topic, one: Subscription, notice: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> None:
+        if one.protocol == "sqs":
+            body = notice["Message"] if one.raw else json.dumps(notice)
+            passed = attributes if one.raw else {}
+            try:
+                self._queues.deliver(one.endpoint, body, principal=SERVICE, source_arn=topic.arn, attributes=passed)
+            except AwsError:
+                return  # SNS gives up on it: no dead-letter queue is played here
+        elif one.protocol == "lambda":
+            event = {
+                "Records": [
+                    {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": one.arn, "Sns": notice}
+                ]
+            }
+            try:
+                self._functions.deliver(one.endpoint, json.dumps(event), principal=SERVICE, source_arn=topic.arn)
+            except AwsError:
+                return
+        else:
+            one.inbox.append(notice)
+
+    # --- the API ---
+
+    def _create_topic(self, call: Call) -> Mapping[str, Any]:
+        return {"TopicArn": self.create(call.caller.account, call.region, call.params["Name"]).arn}
+
+    def _list_topics(self, call: Call) -> Mapping[str, Any]:
+        own = [arn for arn in self.topics if arn.split(":")[3:5] == [call.region, call.caller.account]]
+        return {"Topics": [{"TopicArn": arn} for arn in own]}
+
+    def _get_topic_attributes(self, call: Call) -> Mapping[str, Any]:
+        topic = self._topic(call.params["TopicArn"])
+        policy = {"Policy": json.dumps(topic.policy)} if topic.policy else {}
+        return {"Attributes": {"TopicArn": topic.arn, **topic.attributes, **policy}}
+
+    def _set_topic_attributes(self, call: Call) -> Mapping[str, Any]:
+        topic, name, value = (
+            self._topic(call.params["TopicArn"]),
+            call.params["AttributeName"],
+            call.params["AttributeValue"],
+        )
+        if name == "Policy":
+            topic.policy = json.loads(value)
+        else:
+            topic.attributes[name] = value
+        return {}
+
+    def _publish(self, call: Call) -> Mapping[str, Any]:
+        given = call.params
+        topic = self._topic(given.get("TopicArn") or given.get("TargetArn") or "")
+        attributes = given.get("MessageAttributes", {})
+        size = len(given["Message"].encode()) + sum(
+            len(k) + len(str(v.get("StringValue", ""))) for k, v in attributes.items()
+        )
+        if size > LARGEST and self._base.on(SIZE):
+            raise AwsError("InvalidParameter", "Invalid parameter: Message too long")
+        message = Published(
+            topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()}
+        )
+        return {"MessageId": self._spread(topic, message, attributes)}
+
+    def _subscribe(self, call: Call) -> Mapping[str, Any]:
+        given = call.params
+        new = self.subscribe(given["TopicArn"], given["Protocol"], given.get("Endpoint", ""), given.get("Attributes"))
+        return {"SubscriptionArn": new.arn}
+
+    def _unsubscribe(self, call: Call) -> Mapping[str, Any]:
+        arn = call.params["SubscriptionArn"]
+        for topic in self.topics.values():
+            topic.subscriptions = [one for one in topic.subscriptions if one.arn != arn]
+        return {}
+
+    def _list_subscriptions(self, call: Call) -> Mapping[str, Any]:
+        topic = self._topic(call.params["TopicArn"])
+        owner = topic.arn.split(":")[4]
+        return {
+            "Subscriptions": [
+                {
+                    "SubscriptionArn": s.arn,
+                    "Owner": owner,
+                    "Protocol": s.protocol,
+                    "Endpoint": s.endpoint,
+                    "TopicArn": topic.arn,
+                }
+                for s in topic.subscriptions
+            ]
+        }
+
+    def _topic(self, arn: str) -> Topic:
+        if arn not in self.topics:
+            raise AwsError("NotFound", "Topic does not exist", 404)
+        return self.topics[arn]
+
+
+def _plain(attribute: Mapping[str, Any]) -> Any:
+    """Read a message attribute as filter policies see it."""
+    text = attribute.get("StringValue", "")
+    kind = attribute.get("DataType", "String")
+    if kind == "String.Array":
+        return json.loads(text)
+    return float(text) if kind.startswith("Number") else text

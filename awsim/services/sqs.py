@@ -1,0 +1,415 @@
+"""Amazon SQS: queues of all accounts and Regions, over the API and for the services that send to them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from awsim.api import AwsError, Call
+from awsim.parts import Base
+from awsim.rules import rule
+from awsim.services.queues import Message, Queue, system_attributes
+
+NEEDS_GROUP = rule(
+    "sqs-fifo-needs-message-group",
+    "A message to a FIFO queue must name its message group. [SQS API reference, SendMessage]",
+)
+NEEDS_ID = rule(
+    "sqs-fifo-needs-deduplication-id",
+    "A message to a FIFO queue must have a deduplication id, unless ContentBasedDeduplication is on. "
+    "[SQS API reference, SendMessage]",
+)
+NO_DELAY = rule(
+    "sqs-fifo-no-message-delay",
+    "A message to a FIFO queue cannot have a DelaySeconds of its own. [aws-facts SQS FIFO, VERIFIED]",
+)
+TEN = rule("sqs-batch-of-ten", "A batch, sent, received or deleted, holds at most ten. [aws-facts SQS FIFO, VERIFIED]")
+SAME_KIND = rule(
+    "sqs-dead-letter-queue-of-same-kind",
+    "A FIFO queue's dead-letter queue must be FIFO, a standard queue's standard. [aws-facts SQS FIFO, VERIFIED]",
+)
+SENDERS = rule(
+    "sqs-service-needs-queue-policy",
+    "EventBridge and SNS reach a queue only if its policy lets them send. [aws-facts 1e, VERIFIED for the rule's DLQ]",
+)
+PURGE_PAUSE = rule(
+    "sqs-purge-once-a-minute",
+    "A queue can be purged once in 60 seconds, else PurgeQueueInProgress. [SQS API reference, PurgeQueue]",
+)
+LONGEST_WAIT = 20
+
+
+class Sqs:
+    """All queues of a world.
+
+    ``queues`` is for looking at (by ARN). ``deliver`` is how other services of the world send.
+    """
+
+    name = "sqs"
+    exclusive = True
+
+    def __init__(self, base: Base) -> None:
+        self.queues: dict[str, Queue] = {}
+        self._base = base
+        self.watchers: list[Callable[[Queue], object]] = []
+        """Told of a queue whenever a message may have become available in it."""
+        self._sequence = itertools.count(1)
+        self._operations: dict[str, Callable[[Call], Mapping[str, Any]]] = {
+            name: getattr(self, f"_{_snake(name)}")
+            for name in (
+                "CreateQueue",
+                "DeleteQueue",
+                "GetQueueUrl",
+                "ListQueues",
+                "ListDeadLetterSourceQueues",
+                "GetQueueAttributes",
+                "SetQueueAttributes",
+                "TagQueue",
+                "ListQueueTags",
+                "SendMessage",
+                "SendMessageBatch",
+                "ReceiveMessage",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "ChangeMessageVisibility",
+                "PurgeQueue",
+                "StartMessageMoveTask",
+            )
+        }
+
+    def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
+        """What it answers: all of the API that an application or an operator of one needs."""
+        return self._operations
+
+    def create(
+        self, account: str, region: str, name: str, attributes: Mapping[str, str], tags: Mapping[str, str] | None = None
+    ) -> Queue:
+        """Make a queue, or return the one of that name. Raises AwsError."""
+        queue = Queue(name, account, region, self._base.rules, self._base.now, dict(attributes), dict(tags or {}))
+        if queue.arn in self.queues:
+            return self.queues[queue.arn]
+        self._check(queue, attributes)
+        queue.dead_letters = self.queues.get
+        queue.changed = self._changed
+        self.queues[queue.arn] = queue
+        return queue
+
+    def queue(self, account: str, region: str, name: str) -> Queue:
+        """Look a queue up by name; KeyError if there is none."""
+        return self.queues[f"arn:aws:sqs:{region}:{account}:{name}"]
+
+    def deliver(
+        self,
+        arn: str,
+        body: str,
+        *,
+        principal: str,
+        source_arn: str,
+        group: str | None = None,
+        deduplication_id: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Send for a service (``events.amazonaws.com``). Raises AwsError if no queue is there or its policy forbids."""
+        queue = self.queues.get(arn)
+        if queue is None:
+            raise _missing()
+        if self._base.on(SENDERS):
+            context = {"aws:SourceArn": source_arn, "aws:SourceAccount": source_arn.split(":")[4]}
+            if not self._base.policies.service_may(
+                principal, self.resource_policy(arn), "sqs:SendMessage", arn, context
+            ):
+                raise AwsError(
+                    "AccessDenied", f"the policy of {arn} does not let {principal} send for {source_arn}", 403
+                )
+        self.send(
+            queue, body, principal, group=group, deduplication_id=deduplication_id, attributes=dict(attributes or {})
+        )
+
+    def receipts(self) -> Iterator[str]:
+        """Receipt handles, for whoever takes messages off a queue without the API (Lambda's event source mapping)."""
+        while True:
+            yield f"receipt-{next(self._sequence):012d}"
+
+    def resource_policy(self, arn: str) -> Mapping[str, Any] | None:
+        """The policy document of a queue."""
+        queue = self.queues.get(arn)
+        policy: Mapping[str, Any] | None = json.loads(queue.attributes.get("Policy") or "null") if queue else None
+        return policy
+
+    # --- the API ---
+
+    def _create_queue(self, call: Call) -> Mapping[str, Any]:
+        given = call.params
+        queue = self.create(
+            call.caller.account, call.region, given["QueueName"], given.get("Attributes", {}), given.get("tags")
+        )
+        return {"QueueUrl": queue.url}
+
+    def _delete_queue(self, call: Call) -> Mapping[str, Any]:
+        del self.queues[self._named(call).arn]
+        return {}
+
+    def _get_queue_url(self, call: Call) -> Mapping[str, Any]:
+        account = call.params.get("QueueOwnerAWSAccountId", call.caller.account)
+        queue = self.queues.get(f"arn:aws:sqs:{call.region}:{account}:{call.params['QueueName']}")
+        if queue is None:
+            raise _missing()
+        return {"QueueUrl": queue.url}
+
+    def _list_queues(self, call: Call) -> Mapping[str, Any]:
+        prefix = call.params.get("QueueNamePrefix", "")
+        own = [q for q in self.queues.values() if (q.account, q.region) == (call.caller.account, call.region)]
+        return {"QueueUrls": sorted(q.url for q in own if q.name.startswith(prefix))}
+
+    def _list_dead_letter_source_queues(self, call: Call) -> Mapping[str, Any]:
+        dead_queue = self._named(call).arn
+        sources = [q.url for q in self.queues.values() if (q.redrive() or ("", 0))[0] == dead_queue]
+        return {"queueUrls": sorted(sources)}
+
+    def _get_queue_attributes(self, call: Call) -> Mapping[str, Any]:
+        queue = self._named(call)
+        born = str(int(queue.created.timestamp()))
+        everything = {
+            **queue.attributes,
+            **queue.counts(self._base.now),
+            "QueueArn": queue.arn,
+            "CreatedTimestamp": born,
+            "LastModifiedTimestamp": born,
+        }
+        wanted = set(call.params.get("AttributeNames", ()))
+        return {"Attributes": {k: v for k, v in everything.items() if k in wanted or "All" in wanted}}
+
+    def _set_queue_attributes(self, call: Call) -> Mapping[str, Any]:
+        queue = self._named(call)
+        self._check(queue, call.params["Attributes"])
+        queue.attributes.update(call.params["Attributes"])
+        return {}
+
+    def _tag_queue(self, call: Call) -> Mapping[str, Any]:
+        self._named(call).tags.update(call.params["Tags"])
+        return {}
+
+    def _list_queue_tags(self, call: Call) -> Mapping[str, Any]:
+        return {"Tags": self._named(call).tags}
+
+    def _send_message(self, call: Call) -> Mapping[str, Any]:
+        queue, given = self._named(call), call.params
+        if self._base.injected.loses(queue.name):
+            return {"MessageId": self._new_id(), "MD5OfMessageBody": _md5(given["MessageBody"])}
+        message = self.send(
+            queue,
+            given["MessageBody"],
+            call.caller.arn,
+            group=given.get("MessageGroupId"),
+            deduplication_id=given.get("MessageDeduplicationId"),
+            delay=given.get("DelaySeconds"),
+            attributes=given.get("MessageAttributes", {}),
+        )
+        sent = {"MessageId": message.id, "MD5OfMessageBody": message.md5}
+        return sent | ({"SequenceNumber": f"{message.sequence:020d}"} if queue.fifo else {})
+
+    def _send_message_batch(self, call: Call) -> Mapping[str, Any]:
+        good: list[Mapping[str, Any]] = []
+        bad: list[Mapping[str, Any]] = []
+        for entry in self._batch(call):
+            params = {**entry, "QueueUrl": call.params["QueueUrl"]}
+            one = Call(call.caller, call.service, "SendMessage", params, call.region, call.at, call.request_id)
+            try:
+                good.append({"Id": entry["Id"], **self._send_message(one)})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
+        return {"Successful": good} | ({"Failed": bad} if bad else {})
+
+    def _receive_message(self, call: Call) -> Mapping[str, Any]:
+        queue, given, clock = self._named(call), call.params, self._base.clock
+        most = given.get("MaxNumberOfMessages", 1)
+        if most > 10 and self._base.on(TEN):
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if "
+                "provided.",
+            )
+        wait = given.get("WaitTimeSeconds", int(queue.attributes["ReceiveMessageWaitTimeSeconds"]))
+        end = clock.now + timedelta(seconds=min(wait, LONGEST_WAIT))
+        while True:
+            messages = queue.receive(clock.now, most, given.get("VisibilityTimeout"), self.receipts())
+            if messages or clock.now >= end:
+                break
+            clock.elapse(1)
+        names = set(given.get("AttributeNames", ())) | set(given.get("MessageSystemAttributeNames", ()))
+        return {"Messages": [_shown(message, queue, names) for message in messages]} if messages else {}
+
+    def _delete_message(self, call: Call) -> Mapping[str, Any]:
+        queue = self._named(call)
+        message = queue.find(call.params["ReceiptHandle"], self._base.now)
+        if message is not None:
+            queue.remove(message)
+        elif queue.fifo:
+            raise _expired(call)
+        return {}
+
+    def _delete_message_batch(self, call: Call) -> Mapping[str, Any]:
+        good: list[Mapping[str, Any]] = []
+        bad: list[Mapping[str, Any]] = []
+        for entry in self._batch(call):
+            params = {**entry, "QueueUrl": call.params["QueueUrl"]}
+            one = Call(call.caller, call.service, "DeleteMessage", params, call.region, call.at, call.request_id)
+            try:
+                self._delete_message(one)
+                good.append({"Id": entry["Id"]})
+            except AwsError as refused:
+                bad.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.message})
+        return {"Successful": good} | ({"Failed": bad} if bad else {})
+
+    def _change_message_visibility(self, call: Call) -> Mapping[str, Any]:
+        queue = self._named(call)
+        message = queue.find(call.params["ReceiptHandle"], self._base.now)
+        if message is None:
+            raise _expired(call)
+        queue.hide(message, call.params["VisibilityTimeout"], self._base.now)
+        return {}
+
+    def _purge_queue(self, call: Call) -> Mapping[str, Any]:
+        queue, now = self._named(call), self._base.now
+        if queue.purged and now < queue.purged + timedelta(seconds=60) and self._base.on(PURGE_PAUSE):
+            raise AwsError(
+                "AWS.SimpleQueueService.PurgeQueueInProgress",
+                f"Only one PurgeQueue operation on {queue.name} is allowed every 60 seconds.",
+                403,
+            )
+        queue.purge(now)
+        return {}
+
+    def _start_message_move_task(self, call: Call) -> Mapping[str, Any]:
+        """Send what lies in a dead-letter queue back where it came from (here: at once)."""
+        dead_queue = self.queues.get(call.params["SourceArn"])
+        if dead_queue is None:
+            raise AwsError(
+                "ResourceNotFoundException", "The resource that you specified for the SourceArn doesn't exist.", 404
+            )
+        for message in dead_queue.messages:
+            home = self.queues.get(call.params.get("DestinationArn") or message.dead_from or "")
+            if home is not None:
+                dead_queue.remove(message)
+                message.receives, message.dead_from = 0, None
+                home.put(message, self._base.now, delay=0)
+        return {"TaskHandle": f"task-{self._new_id()}"}
+
+    # --- below the API ---
+
+    def send(
+        self,
+        queue: Queue,
+        body: str,
+        sender: str,
+        *,
+        group: str | None = None,
+        deduplication_id: str | None = None,
+        attributes: dict[str, Any] | None = None,
+        delay: int | None = None,
+    ) -> Message:
+        """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue forbids."""
+        now, rules = self._base.now, self._base.rules
+        if queue.fifo:
+            if group is None and rules.on(NEEDS_GROUP):
+                raise AwsError("MissingParameter", "The request must contain the parameter MessageGroupId.")
+            by_content = queue.attributes["ContentBasedDeduplication"] == "true"
+            if deduplication_id is None and not by_content and rules.on(NEEDS_ID):
+                raise AwsError(
+                    "InvalidParameterValue",
+                    "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
+                    "explicitly",
+                )
+            if delay and rules.on(NO_DELAY):
+                raise AwsError(
+                    "InvalidParameterValue",
+                    f"Value {delay} for parameter DelaySeconds is invalid. Reason: The request include parameter that "
+                    "is not valid for this queue type.",
+                )
+        message = Message(self._new_id(), body, now, now, sender, next(self._sequence))
+        message.group, message.deduplication_id, message.attributes = group, deduplication_id, attributes or {}
+        twin = queue.twin(message, now)
+        if twin is not None:
+            return twin
+        queue.put(message, now, delay)
+        return message
+
+    def _named(self, call: Call) -> Queue:
+        account, name = call.params["QueueUrl"].rstrip("/").split("/")[-2:]
+        queue = self.queues.get(f"arn:aws:sqs:{call.region}:{account}:{name}")
+        if queue is None:
+            raise _missing()
+        return queue
+
+    def _batch(self, call: Call) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = call.params["Entries"]
+        if len(entries) > 10 and self._base.on(TEN):
+            raise AwsError(
+                "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+                f"Maximum number of entries per request are 10. You have sent {len(entries)}.",
+            )
+        return entries
+
+    def _check(self, queue: Queue, attributes: Mapping[str, str]) -> None:
+        if "FifoQueue" in attributes and (str(attributes["FifoQueue"]) == "true") != queue.fifo:
+            raise AwsError(
+                "InvalidParameterValue",
+                "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end "
+                "with .fifo suffix and be 1 to 80 in length.",
+            )
+        policy = attributes.get("RedrivePolicy")
+        if policy and self._base.on(SAME_KIND):
+            dead_queue = json.loads(policy)["deadLetterTargetArn"]
+            if dead_queue.endswith(".fifo") != queue.fifo:
+                raise AwsError(
+                    "InvalidParameterValue",
+                    f"Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead-letter queue must be same "
+                    "type of queue as the source.",
+                )
+
+    def _changed(self, queue: Queue) -> None:
+        for watcher in self.watchers:
+            watcher(queue)
+
+    def _new_id(self) -> str:
+        return f"{next(self._sequence):08x}-0000-4000-8000-{self._base.random.getrandbits(48):012x}"
+
+
+def _shown(message: Message, queue: Queue, names: set[str]) -> dict[str, Any]:
+    """Show a message as ReceiveMessage does."""
+    system = {k: v for k, v in system_attributes(message, queue).items() if k in names or "All" in names}
+    shown: dict[str, Any] = {
+        "MessageId": message.id,
+        "ReceiptHandle": message.receipt,
+        "MD5OfBody": message.md5,
+        "Body": message.body,
+    }
+    if system:
+        shown["Attributes"] = system
+    if message.attributes:
+        shown["MessageAttributes"] = message.attributes
+    return shown
+
+
+def _missing() -> AwsError:
+    return AwsError("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
+
+
+def _expired(call: Call) -> AwsError:
+    return AwsError(
+        "InvalidParameterValue",
+        f"Value {call.params['ReceiptHandle']} for parameter ReceiptHandle is invalid. Reason: The receipt handle has "
+        "expired.",
+    )
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

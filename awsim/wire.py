@@ -1,0 +1,148 @@
+"""The transport under boto3: requests go to the world of this process, not to the network."""
+
+from __future__ import annotations
+
+import functools
+import io
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import boto3
+import botocore.loaders
+import botocore.session
+from botocore.awsrequest import AWSResponse
+from botocore.client import ClientCreator
+from botocore.config import Config
+from botocore.hooks import EventAliaser, NodeList, _PrefixTrie
+from botocore.httpsession import URLLib3Session
+
+from awsim.accounts import SECRET
+from awsim.gateway import Gateway
+from awsim.kernel import Kernel
+
+
+class _Request(Protocol):
+    method: str
+    url: str
+    headers: Any
+    body: Any
+
+
+class _Raw(io.BytesIO):
+    """What botocore expects of urllib3's response."""
+
+    def stream(self, amt: int = 1 << 16, **_: object) -> Iterator[bytes]:
+        while chunk := self.read(amt):
+            yield chunk
+
+
+@contextmanager
+def installed(gateway: Gateway, kernel: Kernel) -> Iterator[None]:
+    """While inside, every botocore client of this process talks to the world.
+
+    botocore's own checks, signing, retries and parsing stay in the path; only the socket is replaced. Sessions made
+    meanwhile share what they read of botocore's service models, the models made of it and the classes of clients made
+    of them: a function's cold start would else read EC2's again, which takes 0.15 s, and each role's client write 700
+    methods anew.
+    """
+
+    def send(_session: URLLib3Session, request: _Request) -> AWSResponse:
+        with kernel.turn():
+            status, headers, body = gateway.handle(request.method, request.url, request.headers, request.body)
+        return AWSResponse(request.url, status, headers, _Raw(body))
+
+    real_send, real_loader = URLLib3Session.send, botocore.session.create_loader
+    URLLib3Session.send, botocore.session.create_loader = send, _loader
+    for owner, name, _, ours in _SHARED:
+        setattr(owner, name, ours)
+    try:
+        yield
+    finally:
+        URLLib3Session.send, botocore.session.create_loader = real_send, real_loader
+        for owner, name, theirs, _ in _SHARED:
+            setattr(owner, name, theirs)
+
+
+_new_class = ClientCreator._create_client_class  # noqa: SLF001 - botocore has no door for it, nor for the next two
+_new_model = ClientCreator._load_service_model  # noqa: SLF001
+_new_alias = EventAliaser._alias_event_name  # noqa: SLF001
+_classes: dict[str, Any] = {}
+_models: dict[str, Any] = {}
+BARE = frozenset({"dynamodb", "ec2", "events", "kms", "sns", "sqs", "sts"})
+"""Services to whose client classes neither botocore nor boto3 adds anything that a session could change."""
+
+
+def _client_class(creator: Any, service: str, model: Any) -> Any:
+    """Make a client's class once for all sessions, where the classes are the same."""
+    if service not in BARE:
+        return _new_class(creator, service, model)
+    if service not in _classes:
+        _classes[service] = _new_class(creator, service, model)
+    return _classes[service]
+
+
+def _model(creator: Any, service: str, version: str | None = None) -> Any:
+    """Make a service's model once for all sessions: operations and shapes are worked out once in it, too."""
+    if service not in BARE or version is not None:
+        return _new_model(creator, service, version)
+    if service not in _models:
+        _models[service] = _new_model(creator, service)
+    return _models[service]
+
+
+@functools.cache
+def _alias(name: str) -> Any:
+    return _new_alias(EventAliaser(None), name)
+
+
+def _tree(_trie: Any, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what ``_PrefixTrie._recursive_copy`` does: each client copies all handlers of its session."""
+    return {key: _branch(value) for key, value in node.items()}
+
+
+def _branch(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {key: _branch(inner) for key, inner in value.items()}
+    return NodeList(*map(list, value)) if kind is NodeList else value
+
+
+_SHARED: tuple[tuple[Any, str, Any, Any], ...] = (
+    (ClientCreator, "_create_client_class", _new_class, _client_class),
+    (ClientCreator, "_load_service_model", _new_model, _model),
+    (EventAliaser, "_alias_event_name", _new_alias, lambda _aliaser, name: _alias(name)),
+    (_PrefixTrie, "_recursive_copy", _PrefixTrie._recursive_copy, _tree),  # noqa: SLF001
+)
+"""Owner and name of a method of botocore's, the method, and ours in its place."""
+
+
+@functools.cache
+def _loader(search_path: str | None = None) -> Any:
+    return botocore.loaders.create_loader(search_path)
+
+
+@functools.cache
+def botocore_session() -> Any:
+    """The one botocore session of the simulator's own clients."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
+    return session
+
+
+_making = threading.Lock()
+
+
+@functools.cache
+def client(service: str, region: str, key: str, token: str | None) -> Any:
+    """Make a boto3 client without retries; equal arguments give the same client, in later worlds too."""
+    with _making:
+        return boto3.session.Session(botocore_session=botocore_session()).client(
+            service,
+            region_name=region,
+            aws_access_key_id=key,
+            aws_secret_access_key=SECRET,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, ignore_configured_endpoint_urls=True),
+        )

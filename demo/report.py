@@ -1,0 +1,210 @@
+"""What is printed when it is over: what arrived, how long it took, what it cost, and which checks passed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from demo import bill, stage
+from demo.observer import Observer
+from demo.screen import Glyphs
+from demo.table import say_verdict
+from demo.verdict import Verdict
+
+STATES = {
+    "requested": "reques-\nted",
+    "checking": "check-\ning",
+    "waiting": "wait-\ning",
+    "opening": "open-\ning",
+    "copying": "copy-\ning",
+    "registering": "regis-\ntering",
+    "verifying": "veri-\nfying",
+    "publishing": "publi-\nshing",
+    "stopping": "stop-\nping",
+    "tidying": "tidy-\ning",
+}
+"""State -> how it is headed in a narrow column."""
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SELDOM = frozenset({"checking", "stopping", "tidying"})
+"""Shown only if some delivery was in them."""
+MOST_PROBLEMS = 10
+FIRST = 5
+SPREAD = (("shortest", 0.0), ("half of them", 0.5), ("nine in ten", 0.9), ("longest", 1.0))
+MOST_ROWS = 15
+"""With more targets than this the tables show some of them, and how the others spread."""
+
+
+def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
+    """Compose the end of the demo."""
+    return Group(
+        _arrivals(observer, verdict),
+        _times(observer),
+        *_checks(observer, verdict, glyphs),
+        Text(),
+        *_bill(observer),
+        _costs(observer),
+    )
+
+
+def print_report(console: Console, observer: Observer, verdict: Verdict, glyphs: Glyphs) -> None:
+    """Print the end of the demo, and one line that says it all."""
+    console.print(report(observer, verdict, glyphs))
+    say_verdict(console, verdict)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", border_style="dim")
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _arrivals(observer: Observer, verdict: Verdict) -> Table:
+    table = _table("Target", "New AMI, and the target's own key", "AWS calls", "Shares open")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    calls = _calls_by_account(observer)
+    shown = verdict.rows if len(verdict.rows) <= MOST_ROWS else verdict.rows[:FIRST]
+    for row in shown:
+        keys = [key.rsplit("/", 1)[-1] for key in row.keys]
+        table.add_row(
+            Text.assemble((row.way.name, "bold"), f"\n{row.way.account}"),
+            Text.assemble(
+                (", ".join(row.images) or "no AMI", "" if row.images else "red"),
+                ("\n" + "\n".join(keys) if keys else "\nno snapshot", "dim" if keys else "red"),
+            ),
+            f"{calls[row.way.account]}",
+            Text("some", style="bold red") if row.problems["open"] else Text("none", style="green"),
+        )
+    rest = verdict.rows[len(shown) :]
+    if rest:
+        arrived = sum(bool(row.images) for row in rest)
+        total = sum(calls[row.way.account] for row in rest)
+        still = sum(bool(row.problems["open"]) for row in rest)
+        table.add_row(f"{len(rest)} more", f"{arrived} AMIs", f"{total:,}", f"{still} some" if still else "none")
+    table.add_row(Text.assemble(("hub", "bold"), f"\n{stage.HUB}"), "", f"{calls[stage.HUB]:,}", "")
+    return table
+
+
+def _times(observer: Observer) -> Table:
+    deliveries = list(observer.deliveries.values())
+    visited = {state for one in deliveries for state in one.seconds}
+    shown = [state for state in STATES if state not in SELDOM or state in visited]
+    table = _table("Seconds\nin state", *(STATES[state] for state in shown), "all")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    rows = [
+        (observer.setting.name(one.place[0]), [*(one.seconds.get(state) for state in shown), one.seconds.total()])
+        for one in deliveries
+    ]
+    if len(rows) > MOST_ROWS:
+        columns = [
+            sorted(cell for cell in column if cell is not None) for column in zip(*(r for _, r in rows), strict=True)
+        ]
+        rows = [
+            (name, [column[round(part * (len(column) - 1))] if column else None for column in columns])
+            for name, part in SPREAD
+        ]
+    for name, cells in rows:
+        table.add_row(name, *("" if cell is None else f"{cell:,.0f}" for cell in cells))
+    return table
+
+
+def _checks(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> Iterator[Text]:
+    for claim, problems in _claims(observer, verdict):
+        if not problems:
+            yield Text.assemble((f"{glyphs.good} ", "bold green"), claim)
+            continue
+        yield Text.assemble((f"{glyphs.bad} failed: ", "bold red"), (claim, "bold"))
+        for problem in problems[:MOST_PROBLEMS]:
+            yield Text(f"    {problem}", style="red")
+        if len(problems) > MOST_PROBLEMS:
+            yield Text(f"    and {len(problems) - MOST_PROBLEMS} more", style="red")
+
+
+def _claims(observer: Observer, verdict: Verdict) -> Iterator[tuple[str, list[str]]]:
+    """Say what must hold, and what is wrong of it in all targets."""
+    count = len(verdict.rows)
+    many = WORDS[count] if count < len(WORDS) else str(count)
+
+    def each(promise: str) -> list[str]:
+        return [
+            f"{row.way.name} ({row.way.account}): {one}"
+            for row in verdict.rows
+            for one in row.problems.get(promise, ())
+        ]
+
+    yield f"delivered to {'the target' if count == 1 else f'all {many} targets'}", each("ended")
+    yield "one AMI in each, available, and owned by it", each("image")
+    yield "an instance of it would run there", each("launches")
+    yield "every snapshot encrypted under the target's own key", each("key")
+    yield "devices and sizes as in the source", each("devices")
+    yield "tags as in the source", each("tags")
+    yield "no snapshot left over", each("leftovers")
+    yield "nothing done for a target but what its mode takes", each("way")
+    yield "shares still open: none", [*each("open"), *verdict.whole["shares"]]
+    yield "the key's policy as its owner wrote it", [*verdict.whole["policy"]]
+    yield "no record is parked", [*verdict.whole["parked"]]
+    yield "no dead letter", [*verdict.whole["dead letters"]]
+    yield "the tag's value was understood", [*verdict.whole["refused"]]
+    if observer.setting.crashes:
+        yield "every crash that was asked for has struck", [*verdict.whole["crashes"]]
+
+
+def _bill(observer: Observer) -> Iterator[RenderableType]:
+    """Say how many calls were made to services whose rates run short, beside the fewest that it could have been."""
+    made = bill.add_up(observer.invocations, observer.calls)
+    fewest = bill.least(len(observer.setting.ways), len(observer.setting.staged.snapshots))
+    if len(observer.setting.ways) > MOST_ROWS:
+        table = _table("AWS calls", "made", "least\npossible", "polls and\nschedule")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for name in sorted({*made.calls, *made.scheduled_calls, *fewest}):
+            table.add_row(name, *(f"{part[name]:,}" for part in (made.calls, fewest, made.scheduled_calls)))
+        totals = (f"{part.total():,}" for part in (made.calls, fewest, made.scheduled_calls))
+        table.add_row("all", *totals, style="bold")
+        yield table
+    yield Text.assemble(
+        ("EC2, KMS, STS, SNS, EventBridge: ", "bold"),
+        f"{made.calls.total():,} calls; least possible {fewest.total():,}; scheduled {made.scheduled_calls.total():,}",
+    )
+
+
+def _costs(observer: Observer) -> Table:
+    world = observer.setting.world
+    ran = Counter(one.function.rsplit(f"{stage.REGION}-", 1)[-1] for one in observer.invocations)
+    ended = Counter(one.outcome for one in observer.invocations if one.outcome != "ok")
+    troubles = "".join(f"; {count} {outcome}" for outcome, count in ended.items())
+    lost, doubled, wakes = (
+        world.injections.happened[what] for what in ("events lost", "events doubled", "messages lost")
+    )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_row("Invocations", f"{_counted(ran)}{troubles}")
+    table.add_row("AWS calls", _counted(Counter(call.service for call in observer.calls)))
+    table.add_row("Events", f"{lost} lost, {doubled} doubled; {wakes} wakes lost")
+    table.add_row("By the sweep", f"{found_by_sweep(observer)} steps found that no event or wake had told of")
+    return table
+
+
+def _counted(parts: Counter[str]) -> str:
+    return f"{parts.total():,}: {', '.join(f'{name} {count:,}' for name, count in parts.most_common())}"
+
+
+def found_by_sweep(observer: Observer) -> int:
+    """Sum the service's own metric for work that the sweep found, as it stands in the logs."""
+    return int(sum(_number(metric.get("FoundBySweep", 0)) for one in observer.invocations for metric in one.metrics))
+
+
+def _number(value: Any) -> float:
+    return float(sum(value)) if isinstance(value, list) else float(value)
+
+
+def _calls_by_account(observer: Observer) -> Counter[str]:
+    return Counter(call.caller.account for call in observer.calls)

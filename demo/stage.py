@@ -1,0 +1,82 @@
+"""The scene that demo, sandbox and scenario tests begin with: a hub, three targets, a key, an AMI of two volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from awsim.cfn import Stack
+from awsim.world import World
+
+REGION = "us-east-1"
+HUB = "111111111111"
+TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"}
+"""Name -> account. ``hub`` and these are the names of the profiles, too."""
+EXTERNAL_ID = "only-the-hub-knows"
+HUB_TEMPLATE = Path("build/hub/template.yaml")
+TARGET_TEMPLATE = Path("deploy/target.yaml")
+WAKE_QUEUES = ("-act.fifo", "-settle.fifo")
+"""How the names of the queues end that carry wakes."""
+SIZES = (8, 100)
+"""GiB of the AMI's two volumes."""
+
+
+def targets_file(targets: Mapping[str, str]) -> str:
+    """Write a targets file: group ``prod`` is the target of that name, ``dev`` all others, ``default`` the first."""
+    names = {name: f'"{account}"' for name, account in targets.items()}
+    groups = {
+        "default": next(iter(names.values())),
+        "dev": ", ".join(account for name, account in names.items() if name != "prod"),
+        "prod": names.get("prod", ""),
+    }
+    listed = "".join(f"  {group}: [{accounts}]\n" for group, accounts in groups.items() if accounts)
+    return f"""\
+# Who may receive AMIs. Apply with: ami-promoter targets apply FILE
+defaults:
+  external_id: {EXTERNAL_ID}
+groups:
+{listed}"""
+
+
+TARGETS_FILE = targets_file(TARGETS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What stands in the world when the scene is set."""
+
+    hub: Stack
+    targets: dict[str, Stack]
+    """Account -> its stack."""
+    key: str
+    """ARN of the key that encrypts the AMI's snapshots, in the hub."""
+    image: str
+    """Id of the AMI, in the hub: available, not tagged yet."""
+    snapshots: tuple[str, ...]
+    """Ids of its snapshots, the root's first."""
+
+
+def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGETS) -> Stage:
+    """Deploy the hub from ``build/hub`` and each target from ``deploy/target.yaml``, and make a key and an AMI.
+
+    ``root`` is the repository, ``targets`` name -> account. Raises FileNotFoundError, saying what to run, when the
+    package is not built.
+    """
+    if not (root / HUB_TEMPLATE).exists():
+        raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
+    admitted = ",".join(targets.values())
+    given = {"TargetAccounts": admitted, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
+    hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", given)
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}
+    stacks = {
+        account: world.deploy(root / TARGET_TEMPLATE, account, REGION, "ami-promoter-target", given)
+        for account in targets.values()
+    }
+    key = world.client("kms", HUB, REGION).create_key(Description="golden images")["KeyMetadata"]["Arn"]
+    image = world.ec2.seed_image(
+        HUB, REGION, name="golden-2026-01", volumes=SIZES, key=key, tags={"Name": "golden", "team": "platform"}
+    )
+    (shown,) = world.client("ec2", HUB, REGION).describe_images(ImageIds=[image])["Images"]
+    snapshots = tuple(device["Ebs"]["SnapshotId"] for device in shown["BlockDeviceMappings"])
+    return Stage(hub, stacks, key, image, snapshots)

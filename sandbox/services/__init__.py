@@ -1,1 +1,0 @@
-"""The AWS services that the sandbox plays itself."""

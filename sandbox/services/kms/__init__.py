@@ -1,6 +1,0 @@
-"""KMS as this project needs it: keys, their policies, aliases, and grants that come and go late."""
-
-from sandbox.services.kms.records import Grant, Key
-from sandbox.services.kms.service import Kms
-
-__all__ = ["Grant", "Key", "Kms"]

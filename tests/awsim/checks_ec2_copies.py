@@ -1,0 +1,266 @@
+"""Checks of CopySnapshot: what is refused at once, what fails late, and what a copy has in common with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from awsim.services.ec2 import copies, keys, notices
+from awsim.world import World
+from tests.awsim.ec2_words import (
+    DEV,
+    HERE,
+    HOURS,
+    HUB,
+    PROD,
+    WEST,
+    a_snapshot,
+    copies_told,
+    copy,
+    ec2,
+    new_key,
+    refused,
+    register,
+    share,
+    shown_image,
+    shown_snapshot,
+    unshare,
+    wait,
+)
+
+
+def shared_first(world: World) -> None:
+    """A foreign snapshot that is not shared does not exist for CopySnapshot; a shared one does."""
+    snapshot = a_snapshot(world)
+
+    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    share(world, snapshot, PROD)
+    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot))
+    share(world, snapshot)
+    wait_for(world, copy(world, snapshot), "completed")
+
+
+def wait_for(world: World, snapshot: str, state: str, account: str = DEV) -> dict[str, Any]:
+    """Let a copy end, and assert how; returns it."""
+    wait(world, HOURS)
+    found = shown_snapshot(world, snapshot, account)
+    assert found["State"] == state, found
+    return found
+
+
+def share_to_the_end(world: World) -> None:
+    """A copy whose source is unshared meanwhile fails."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    mine = copy(world, snapshot)
+    unshare(world, snapshot)
+
+    found = wait_for(world, mine, "error")
+    assert found["StateMessage"] == "Source snapshot ID is not valid"
+
+
+def source_key(world: World) -> None:
+    """Without access to the source's key the call succeeds, and the copy ends in error."""
+    closed, open_ = new_key(world), new_key(world, users=(DEV,))
+    target = new_key(world, DEV)
+    for key, state in ((closed, "error"), (open_, "completed")):
+        snapshot = a_snapshot(world, key=key)
+        share(world, snapshot)
+        found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=target), state)
+        assert found.get("StateMessage", "") == ("" if state == "completed" else "Given key ID is not accessible")
+
+
+def target_key(world: World) -> None:
+    """A key of another account that does not admit the copier is accepted, and the copy ends in error."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    foreign = new_key(world, PROD)
+
+    found = wait_for(world, copy(world, snapshot, Encrypted=True, KmsKeyId=foreign), "error")
+    assert found["StateMessage"] == "Given key ID is not accessible"
+
+
+def keys_to_the_end(world: World) -> None:
+    """A key switched off while the copy runs lets it end in error."""
+    key = new_key(world, users=(DEV,))
+    snapshot = a_snapshot(world, key=key)
+    share(world, snapshot)
+    mine = copy(world, snapshot, Encrypted=True, KmsKeyId=new_key(world, DEV))
+    world.client("kms", HUB).disable_key(KeyId=key)
+
+    found = wait_for(world, mine, "error")
+    assert found["StateMessage"] == "Given key ID is not accessible"
+
+
+def key_checked_late(world: World) -> None:
+    """An alias that does not exist is accepted; soon the copy is in error."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    mine = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/no-such-key")
+
+    assert shown_snapshot(world, mine, DEV)["State"] == "pending"
+    wait(world, 30)
+    found = shown_snapshot(world, mine, DEV)
+    assert (found["State"], found.get("StateMessage")) == ("error", "Given key ID is not accessible")
+
+
+def source_completed(world: World) -> None:
+    """A pending snapshot cannot be copied."""
+    volume = ec2(world).create_volume(AvailabilityZone=f"{HERE}a", Size=8)["VolumeId"]
+    snapshot = ec2(world).create_snapshot(VolumeId=volume)["SnapshotId"]
+
+    refused("IncorrectState", lambda: copy(world, snapshot, HUB))
+    wait(world, 120)
+    wait_for(world, copy(world, snapshot, HUB), "completed", HUB)
+
+
+def source_region(world: World) -> None:
+    """The source is looked for in SourceRegion only; from there it can be copied into another Region."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+
+    refused("InvalidSnapshot.NotFound", lambda: copy(world, snapshot, SourceRegion=WEST))
+    there = copy(world, snapshot, region=WEST)
+    wait(world, HOURS)
+    assert shown_snapshot(world, there, DEV, WEST)["State"] == "completed"
+
+
+def takes_time(world: World) -> None:
+    """A copy is pending, grows, and is then completed; the demo can see how far it is."""
+    snapshot = a_snapshot(world, volumes=[20])
+    share(world, snapshot)
+    mine = copy(world, snapshot)
+
+    seen = []
+    for _ in range(3):
+        found = shown_snapshot(world, mine, DEV)
+        assert found["State"] == "pending"
+        seen.append(int(found["Progress"].removesuffix("%")))
+        wait(world, 100)
+    progress = world.ec2.progress()[0]
+    assert (progress.account, progress.source, progress.snapshot) == (DEV, snapshot, mine)
+    assert 0 <= seen[0] < seen[1] < seen[2] < progress.percent < 100
+    assert wait_for(world, mine, "completed")["Progress"] == "100%"
+    assert world.ec2.progress()[0].percent == 100
+
+
+def at_once(world: World) -> None:
+    """The 21st copy at once is refused, for that account and Region only."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    share(world, snapshot, PROD)
+    for _ in range(20):
+        copy(world, snapshot)
+
+    refused("ResourceLimitExceeded", lambda: copy(world, snapshot))
+    copy(world, snapshot, PROD)
+    copy(world, snapshot, region=WEST)
+    wait(world, HOURS)
+    copy(world, snapshot)
+
+
+def no_token(world: World) -> None:
+    """The same call again makes a second copy."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+
+    assert copy(world, snapshot) != copy(world, snapshot)
+
+
+def key_means_encrypted(world: World) -> None:
+    """KmsKeyId without Encrypted is refused, and so is Encrypted=false."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+
+    refused("InvalidParameterCombination", lambda: copy(world, snapshot, KmsKeyId="alias/any"))
+    refused("InvalidParameterValue", lambda: copy(world, snapshot, Encrypted=False))
+
+
+def stays_encrypted(world: World) -> None:
+    """An encrypted source gives a copy under aws/ebs unless a key is named; a plain one a plain copy unless asked."""
+    sealed = a_snapshot(world, key=new_key(world, users=(DEV,)))
+    plain = a_snapshot(world)
+    for snapshot in (sealed, plain):
+        share(world, snapshot)
+    key = new_key(world, DEV)
+    default = world.kms.describe(DEV, HERE, "alias/aws/ebs").arn
+
+    for snapshot, asked, expected in (
+        (sealed, {}, default),
+        (sealed, {"Encrypted": True, "KmsKeyId": key}, key),
+        (plain, {}, None),
+        (plain, {"Encrypted": True}, default),
+        (plain, {"Encrypted": True, "KmsKeyId": key}, key),
+    ):
+        found = wait_for(world, copy(world, snapshot, **asked), "completed")
+        assert (found.get("KmsKeyId"), found["Encrypted"]) == (expected, expected is not None), asked
+
+
+def leaves_tags(world: World) -> None:
+    """A copy has only the tags it was given, and a volume id that means nothing."""
+    snapshot = a_snapshot(world)
+    ec2(world).create_tags(Resources=[snapshot], Tags=[{"Key": "team", "Value": "images"}])
+    share(world, snapshot)
+    given = [{"Key": "ami-promoter:delivery", "Value": "d-1"}]
+    mine = copy(world, snapshot, TagSpecifications=[{"ResourceType": "snapshot", "Tags": given}])
+
+    found = shown_snapshot(world, mine, DEV)
+    assert found["Tags"] == given
+    assert found["VolumeId"] == "vol-ffffffff"
+    by_tag = [{"Name": "tag:ami-promoter:delivery", "Values": ["d-1"]}]
+    assert len(ec2(world, DEV).describe_snapshots(OwnerIds=["self"], Filters=by_tag)["Snapshots"]) == 1
+
+
+def loses_billing(world: World) -> None:
+    """An image registered from a copy of a Windows snapshot is billed as Linux: it has to be compared."""
+    snapshot = a_snapshot(world, Platform="windows", PlatformDetails="Windows", UsageOperation="RunInstances:0002")
+    share(world, snapshot)
+    mine = copy(world, snapshot)
+    wait_for(world, mine, "completed")
+
+    kept = shown_image(world, register(world, snapshot))
+    lost = shown_image(world, register(world, mine, DEV), DEV)
+    assert (kept["PlatformDetails"], kept["UsageOperation"]) == ("Windows", "RunInstances:0002")
+    assert (lost["PlatformDetails"], lost["UsageOperation"]) == ("Linux/UNIX", "RunInstances")
+
+
+def event(world: World) -> None:
+    """The copier, and nobody else, is told of the end, in the samples' spelling; of a failure too."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    good = copy(world, snapshot)
+    bad = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/none")
+    wait(world, HOURS)
+
+    found = {detail["snapshot_id"]: detail for detail in copies_told(world, DEV)}
+    assert set(found) == {f"arn:aws:ec2::{HERE}:snapshot/{good}", f"arn:aws:ec2::{HERE}:snapshot/{bad}"}
+    done = found[f"arn:aws:ec2::{HERE}:snapshot/{good}"]
+    assert done["source"] == f"arn:aws:ec2::{HERE}:snapshot/{snapshot}"
+    assert (done["result"], done["cause"], done["incremental"], done["transferType"]) == (
+        "succeeded",
+        "",
+        "false",
+        "standard",
+    )
+    assert found[f"arn:aws:ec2::{HERE}:snapshot/{bad}"]["result"] == "failed"
+    assert copies_told(world, HUB) == []
+
+
+CHECKS: dict[str, Callable[[World], None]] = {
+    copies.SHARED_FIRST.name: shared_first,
+    copies.SHARED_TO_THE_END.name: share_to_the_end,
+    copies.KEYS_TO_THE_END.name: keys_to_the_end,
+    copies.SOURCE_COMPLETED.name: source_completed,
+    copies.SOURCE_REGION.name: source_region,
+    copies.TAKES_TIME.name: takes_time,
+    copies.AT_ONCE.name: at_once,
+    copies.NO_TOKEN.name: no_token,
+    copies.KEY_MEANS_ENCRYPTED.name: key_means_encrypted,
+    copies.KEY_CHECKED_LATE.name: key_checked_late,
+    copies.STAYS_ENCRYPTED.name: stays_encrypted,
+    copies.LEAVES_TAGS.name: leaves_tags,
+    copies.LOSES_BILLING.name: loses_billing,
+    keys.SOURCE_KEY.name: source_key,
+    keys.TARGET_KEY.name: target_key,
+    notices.COPY_EVENT.name: event,
+}

@@ -1,0 +1,143 @@
+"""Checks of launching: the launch permission, the keys, and what an instance that cannot start says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from awsim.services.ec2 import instances
+from awsim.world import World
+from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key, refused, wait
+from tests.awsim.iam_words import allow, put_role
+
+NO_RIGHT = "Client.InternalError: Client error on launch"
+BAD_KEY = "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"
+
+AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+LAUNCHING = [
+    "Encrypt",
+    "Decrypt",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "DescribeKey",
+    "CreateGrant",
+]
+"""What Auto Scaling's guide grants its role [aws-facts 3]."""
+
+
+def run(world: World, image: str, account: str = DEV, **ebs: Any) -> dict[str, Any]:
+    """Launch an image through the API, wait, and return the instance."""
+    more: dict[str, Any] = {"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": ebs}]} if ebs else {}
+    client = ec2(world, account)
+    begun = client.run_instances(ImageId=image, MinCount=1, MaxCount=1, **more)["Instances"][0]
+    assert begun["State"]["Name"] == "pending"
+    wait(world, 60)
+    found = client.describe_instances(InstanceIds=[begun["InstanceId"]])["Reservations"][0]["Instances"][0]
+    assert isinstance(found, dict)
+    return found
+
+
+def permit(world: World, image: str) -> None:
+    """Let the other account launch an image of the hub."""
+    ec2(world).modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
+
+
+def permitted(world: World) -> None:
+    """A launch permission is needed, and enough for a plain image; its snapshots need no share."""
+    image = an_image(world)
+
+    refused("AuthFailure", lambda: run(world, image))
+    assert world.launch(DEV, HERE, image) == f"AuthFailure: Not authorized for images: [{image}]"
+    permit(world, image)
+    assert run(world, image)["State"]["Name"] == "running"
+    assert world.launch(DEV, HERE, image) == ""
+    refused("InvalidAMIID.NotFound", lambda: run(world, "ami-00000000000000000"))
+
+
+def available(world: World) -> None:
+    """A disabled image is not launched, by its owner neither; enabled again it is."""
+    image = an_image(world)
+    ec2(world).disable_image(ImageId=image)
+
+    refused("InvalidAMIID.Unavailable", lambda: run(world, image, HUB))
+    ec2(world).enable_image(ImageId=image)
+    assert run(world, image, HUB)["State"]["Name"] == "running"
+
+
+def source_key(world: World) -> None:
+    """Without the snapshot's key the instance is terminated and says why; a role needs the right in its policy too."""
+    closed, open_ = new_key(world), new_key(world, users=(DEV,))
+    sealed, usable = an_image(world, "sealed", key=closed), an_image(world, "usable", key=open_)
+    permit(world, sealed)
+    permit(world, usable)
+    put_role(world, "launcher", allow("ec2:RunInstances"), account=DEV)
+
+    found = run(world, sealed)
+    assert (found["State"]["Name"], found.get("StateReason")) == (
+        "terminated",
+        {"Code": "Client.InternalError", "Message": NO_RIGHT},
+    )
+    assert run(world, usable)["State"]["Name"] == "running"
+    assert world.launch(DEV, HERE, usable, by="launcher") == NO_RIGHT
+    put_role(world, "launcher", allow("ec2:RunInstances"), allow("kms:*", open_), account=DEV)
+    assert world.launch(DEV, HERE, usable, by="launcher") == ""
+    put_role(world, "launcher", allow("kms:*", open_), account=DEV)
+    assert world.launch(DEV, HERE, usable, by="launcher").startswith("UnauthorizedOperation")
+    linked_role(world, usable, open_)
+
+
+def linked_role(world: World, image: str, key: str) -> None:
+    """Auto Scaling's role launches a shared image once its own account has granted it the key, and not before.
+
+    An image of its own account under aws/ebs it launches as it is; one under a customer's key needs a grant as well.
+    """
+    world.iam.put_service_linked_role(DEV)
+    mine = new_key(world, DEV)
+    own = world.ec2.seed_image(DEV, HERE, name="own", key=mine)
+    default = world.ec2.seed_image(DEV, HERE, name="default", key="alias/aws/ebs")
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own, default)] == [
+        NO_RIGHT,
+        NO_RIGHT,
+        "",
+    ]
+
+    for arn in (key, mine):
+        world.client("kms", DEV).create_grant(
+            KeyId=arn, GranteePrincipal=f"arn:aws:iam::{DEV}:role/{AUTO_SCALING}", Operations=LAUNCHING
+        )
+    wait(world, 301)
+    assert [world.launch(DEV, HERE, ami, by=AUTO_SCALING) for ami in (image, own)] == ["", ""]
+
+
+def volume_key(world: World) -> None:
+    """A launch may name a key for the new volume, and needs it; what is not named is the account's default key."""
+    image = an_image(world, key=new_key(world, users=(DEV,)))
+    permit(world, image)
+    mine, others = new_key(world, DEV), new_key(world)
+
+    assert run(world, image, Encrypted=True, KmsKeyId=mine)["State"]["Name"] == "running"
+    assert run(world, image, Encrypted=True, KmsKeyId=others).get("StateReason", {}).get("Message") == NO_RIGHT
+    assert run(world, image, Encrypted=True, KmsKeyId="alias/none").get("StateReason", {}).get("Message") == NO_RIGHT
+    refused("InvalidParameterCombination", lambda: run(world, image, KmsKeyId=mine))
+
+
+def key_state(world: World) -> None:
+    """A key that is switched off has a reason of its own."""
+    key = new_key(world, users=(DEV,))
+    image = an_image(world, key=key)
+    permit(world, image)
+    world.client("kms", HUB).disable_key(KeyId=key)
+
+    assert run(world, image)["StateReason"]["Code"] == "Client.InvalidKMSKey.InvalidState"
+    assert world.launch(DEV, HERE, image) == BAD_KEY
+
+
+CHECKS: dict[str, Callable[[World], None]] = {
+    instances.PERMITTED.name: permitted,
+    instances.AVAILABLE.name: available,
+    instances.SOURCE_KEY.name: source_key,
+    instances.VOLUME_KEY.name: volume_key,
+    instances.KEY_STATE.name: key_state,
+}

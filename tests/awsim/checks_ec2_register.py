@@ -1,0 +1,284 @@
+"""Checks of RegisterImage: what it refuses, what it does not know, and what it takes from snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from botocore.exceptions import ClientError
+
+from awsim.services.ec2 import mappings, notices, register
+from awsim.world import World
+from tests.awsim.ec2_words import (
+    DEV,
+    HERE,
+    HUB,
+    a_snapshot,
+    an_image,
+    copy,
+    ec2,
+    new_key,
+    refused,
+    share,
+    shown_image,
+    snapshot_of,
+    told,
+    wait,
+)
+from tests.awsim.ec2_words import register as make
+
+
+def accepted(call: Callable[[], str]) -> str:
+    """Assert that a call is not refused, and return what it returns."""
+    try:
+        return call()
+    except ClientError as error:
+        raise AssertionError(f"was refused: {error}") from error
+
+
+def inherits_nothing(world: World) -> None:
+    """An image registered with another's snapshot has none of the other's attributes and tags."""
+    source = an_image(
+        world,
+        tags={"team": "images"},
+        Description="the source",
+        BootMode="uefi",
+        TpmSupport="v2.0",
+        ImdsSupport="v2.0",
+        uefi_data="QQ==",
+    )
+    made = make(world, snapshot_of(world, source))
+
+    found = shown_image(world, made)
+    absent = ("Description", "BootMode", "TpmSupport", "ImdsSupport", "SriovNetSupport", "Tags", "DeprecationTime")
+    assert [name for name in absent if name in found] == []
+    assert found["EnaSupport"] is False
+    attribute = ec2(world).describe_image_attribute(ImageId=made, Attribute="uefiData")
+    assert not attribute["UefiData"].get("Value")
+
+
+def bad_defaults(world: World) -> None:
+    """Architecture and virtualisation type must be said; gp3 has its own defaults."""
+    made = make(world, a_snapshot(world), Architecture=None, VirtualizationType=None)
+
+    found = shown_image(world, made)
+    assert (found["Architecture"], found["VirtualizationType"]) == ("i386", "paravirtual")
+    assert (found["RootDeviceType"], found["Hypervisor"], found["ImageType"]) == ("ebs", "xen", "machine")
+    assert found["ImageLocation"] == f"{HUB}/{found['Name']}"
+    ebs = found["BlockDeviceMappings"][0]["Ebs"]
+    assert (ebs["VolumeType"], ebs["VolumeSize"], ebs["DeleteOnTermination"]) == ("standard", 8, False)
+
+
+def name_form(world: World) -> None:
+    """Long and strange names are refused; all that the model allows is taken."""
+    snapshot = a_snapshot(world)
+
+    for name in ("a" * 129, "with:colon", "ümlaut", "two\nlines"):
+        refused("InvalidAMIName.Malformed", lambda name=name: make(world, snapshot, Name=name))
+    make(world, snapshot, Name="a(b)[c] d./-'@_" + "9" * 113)
+
+
+def name_unique(world: World) -> None:
+    """A name is taken in its account and Region until some time after deregistering."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    made = make(world, snapshot, Name="the one")
+
+    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    make(world, snapshot, DEV, Name="the one")
+    ec2(world).deregister_image(ImageId=made)
+    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+    wait(world, 90)
+    make(world, snapshot, Name="the one")
+
+
+def no_token(world: World) -> None:
+    """The same call again is refused for its name, not answered with the image there is."""
+    snapshot = a_snapshot(world)
+    make(world, snapshot, Name="the one")
+
+    refused("InvalidAMIName.Duplicate", lambda: make(world, snapshot, Name="the one"))
+
+
+def pending_first(world: World) -> None:
+    """A new image is pending, then available."""
+    made = make(world, a_snapshot(world))
+
+    assert shown_image(world, made)["State"] == "pending"
+    wait(world, 10)
+    assert shown_image(world, made)["State"] == "available"
+
+
+def image_event(world: World) -> None:
+    """Available and deregistered are told to the owner's bus, with an ARN without an account."""
+    made = make(world, a_snapshot(world))
+    wait(world, 10)
+    ec2(world).deregister_image(ImageId=made)
+
+    found = told(world, HUB, "EC2 AMI State Change")
+    assert [event["detail"]["State"] for event in found] == ["available", "deregistered"]
+    assert {event["resources"][0] for event in found} == {f"arn:aws:ec2:{HERE}::image/{made}"}
+    assert set(found[0]["detail"]) == {"RequestId", "ImageId", "State", "ErrorMessage"}
+
+
+def tpm_needs_uefi(world: World) -> None:
+    """NitroTPM goes with uefi, and cannot be had with uefi-preferred."""
+    snapshot = a_snapshot(world)
+
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0", BootMode="uefi-preferred"))
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, TpmSupport="v2.0"))
+    found = shown_image(world, make(world, snapshot, TpmSupport="v2.0", BootMode="uefi"))
+    assert (found["TpmSupport"], found["BootMode"]) == ("v2.0", "uefi")
+
+
+def hvm_only(world: World) -> None:
+    """ENA and SR-IOV need hvm, kernel and RAM disk need paravirtual."""
+    snapshot = a_snapshot(world)
+
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, EnaSupport=True))
+    refused(
+        "InvalidParameterCombination", lambda: make(world, snapshot, VirtualizationType=None, SriovNetSupport="simple")
+    )
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, KernelId="aki-00000001"))
+    found = shown_image(world, make(world, snapshot, EnaSupport=True, SriovNetSupport="simple"))
+    assert (found["EnaSupport"], found["SriovNetSupport"]) == (True, "simple")
+    paravirtual = make(world, snapshot, VirtualizationType="paravirtual", KernelId="aki-00000001")
+    assert shown_image(world, paravirtual)["KernelId"] == "aki-00000001"
+
+
+def known_values(world: World) -> None:
+    """Values that the model does not list, and UEFI data that is not base64, are refused."""
+    snapshot = a_snapshot(world)
+
+    for name, value in (
+        ("SriovNetSupport", "enhanced"),
+        ("TpmSupport", "v1.2"),
+        ("ImdsSupport", "v1.0"),
+        ("BootMode", "bios"),
+        ("Architecture", "sparc"),
+        ("UefiData", "not base64!"),
+        ("UefiData", "QUFB" * 16001),
+    ):
+        asked = {"BootMode": "uefi"} if name == "TpmSupport" else {}
+        refused("InvalidParameterValue", lambda more={**asked, name: value}: make(world, snapshot, **more))
+
+
+def billing_refused(world: World) -> None:
+    """Nobody may set billing products."""
+    refused("AuthFailure", lambda: make(world, a_snapshot(world), BillingProducts=["bp-1"]))
+
+
+def codes_from_snapshot(world: World) -> None:
+    """Product codes come with the snapshot, also by way of a copy."""
+    snapshot = a_snapshot(world, ProductCodes=[{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}])
+    share(world, snapshot)
+    mine = copy(world, snapshot)
+    wait(world, 4 * 3600)
+
+    codes = [{"ProductCodeId": "abc", "ProductCodeType": "marketplace"}]
+    assert shown_image(world, make(world, mine, DEV), DEV).get("ProductCodes") == codes
+    assert (
+        ec2(world).describe_snapshot_attribute(SnapshotId=snapshot, Attribute="productCodes")["ProductCodes"] == codes
+    )
+
+
+def has_root(world: World) -> None:
+    """The root device must be among the mappings, with a snapshot."""
+    snapshot = a_snapshot(world)
+
+    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName="/dev/sdq"))
+    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, RootDeviceName=None))
+
+
+def no_encrypted(world: World) -> None:
+    """Encrypted, of any value, and KmsKeyId are refused beside a snapshot."""
+    key = new_key(world)
+    snapshot = a_snapshot(world, key=key)
+
+    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": True}))
+    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"Encrypted": False}))
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"KmsKeyId": key}))
+    found = shown_image(world, make(world, snapshot))
+    assert found["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+
+
+def snapshot_ready(world: World) -> None:
+    """The snapshot must be there, usable by the caller, and completed."""
+    snapshot = a_snapshot(world)
+    refused("InvalidSnapshot.NotFound", lambda: make(world, "snap-00000000000000000"))
+    refused("InvalidSnapshot.NotFound", lambda: make(world, snapshot, DEV))
+    share(world, snapshot)
+    mine = copy(world, snapshot)
+
+    refused("IncorrectState", lambda: make(world, mine, DEV))
+    wait(world, 4 * 3600)
+    make(world, mine, DEV)
+
+
+def big_enough(world: World) -> None:
+    """A volume is as large as its snapshot, or larger."""
+    snapshot = a_snapshot(world, volumes=[20])
+
+    refused("InvalidBlockDeviceMapping", lambda: make(world, snapshot, ebs={"VolumeSize": 19}))
+    larger = shown_image(world, make(world, snapshot, ebs={"VolumeSize": 30}))
+    same = shown_image(world, make(world, snapshot))
+    sizes = [image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] for image in (larger, same)]
+    assert sizes == [30, 20]
+
+
+def iops_and_throughput(world: World) -> None:
+    """io1 and io2 need Iops, gp2 takes none, Throughput is gp3's."""
+    snapshot = a_snapshot(world)
+
+    refused("MissingParameter", lambda: make(world, snapshot, ebs={"VolumeType": "io2"}))
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs={"VolumeType": "gp2", "Iops": 300}))
+    wrong = {"VolumeType": "io1", "Iops": 300, "Throughput": 200}
+    refused("InvalidParameterCombination", lambda: make(world, snapshot, ebs=wrong))
+    right = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 250}
+    ebs = shown_image(world, make(world, snapshot, ebs=right))["BlockDeviceMappings"][0]["Ebs"]
+    assert {name: ebs[name] for name in right} == right
+
+
+def mapping_shape(world: World) -> None:
+    """A device is one thing, named once; ephemeral, no-device and blank mappings arrive as they were given."""
+    snapshot = a_snapshot(world)
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+    others = [
+        {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
+        {"DeviceName": "/dev/sdc", "NoDevice": ""},
+        {"DeviceName": "/dev/sdd", "Ebs": {"VolumeSize": 5, "VolumeType": "gp2", "DeleteOnTermination": True}},
+    ]
+
+    for wrong in (
+        {"DeviceName": "/dev/xvda", "VirtualName": "ephemeral0"},
+        {"DeviceName": "/dev/sdb", "VirtualName": "disk0"},
+        {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0", "Ebs": {"VolumeSize": 5}},
+        {"DeviceName": "/dev/sdb", "Ebs": {"VolumeType": "gp2"}},
+    ):
+        refused("InvalidBlockDeviceMapping", lambda bad=wrong: make(world, snapshot, BlockDeviceMappings=[root, bad]))
+    made = accepted(lambda: make(world, snapshot, BlockDeviceMappings=[root, *others]))
+    found = {m["DeviceName"]: m for m in shown_image(world, made)["BlockDeviceMappings"]}
+    assert found["/dev/sdb"] == others[0]
+    assert found["/dev/sdc"] == others[1]
+    assert found["/dev/sdd"]["Ebs"] == {**others[2]["Ebs"], "Encrypted": False}
+
+
+CHECKS: dict[str, Callable[[World], None]] = {
+    register.INHERITS_NOTHING.name: inherits_nothing,
+    register.BAD_DEFAULTS.name: bad_defaults,
+    register.NAME_FORM.name: name_form,
+    register.NAME_UNIQUE.name: name_unique,
+    register.NO_TOKEN.name: no_token,
+    register.PENDING_FIRST.name: pending_first,
+    register.TPM_NEEDS_UEFI.name: tpm_needs_uefi,
+    register.HVM_ONLY.name: hvm_only,
+    register.KNOWN_VALUES.name: known_values,
+    register.BILLING_REFUSED.name: billing_refused,
+    register.FROM_SNAPSHOT.name: codes_from_snapshot,
+    register.HAS_ROOT.name: has_root,
+    mappings.NO_ENCRYPTED.name: no_encrypted,
+    mappings.SNAPSHOT_READY.name: snapshot_ready,
+    mappings.BIG_ENOUGH.name: big_enough,
+    mappings.IOPS_THROUGHPUT.name: iops_and_throughput,
+    mappings.KNOWN_DEVICES.name: mapping_shape,
+    notices.IMAGE_EVENT.name: image_event,
+}

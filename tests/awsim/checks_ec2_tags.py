@@ -1,0 +1,105 @@
+"""Checks of tags and of what their changes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from awsim.services.ec2 import notices, tags
+from awsim.world import World
+from tests.awsim.ec2_words import (
+    DEV,
+    HERE,
+    HUB,
+    a_snapshot,
+    an_image,
+    copy,
+    ec2,
+    refused,
+    register,
+    share,
+    shown_image,
+    snapshot_of,
+    told,
+)
+
+
+def tag(world: World, resource: str, **values: str) -> None:
+    """Put tags on a resource of the hub."""
+    ec2(world).create_tags(Resources=[resource], Tags=[{"Key": key, "Value": value} for key, value in values.items()])
+
+
+def limit(world: World) -> None:
+    """50 tags fit, AWS's own aside; the 51st is refused, at creation too."""
+    image = an_image(world, tags={"aws:made-by": "aws", **{f"k{n}": "v" for n in range(49)}})
+    tag(world, image, k49="v")
+
+    refused("TagLimitExceeded", lambda: tag(world, image, k50="v"))
+    tag(world, image, k49="changed")
+    many = [{"Key": f"k{n}", "Value": "v"} for n in range(51)]
+    specification = [{"ResourceType": "image", "Tags": many}]
+    snapshot = snapshot_of(world, image)
+    refused("TagLimitExceeded", lambda: register(world, snapshot, TagSpecifications=specification))
+
+
+def reserved(world: World) -> None:
+    """aws: tags can be neither set nor removed; the rest of DeleteTags and DescribeTags works."""
+    image = an_image(world, tags={"aws:made-by": "aws", "promote": "dev", "team": "images"})
+    client = ec2(world)
+
+    refused("InvalidParameterValue", lambda: tag(world, image, **{"aws:mine": "x"}))
+    refused("InvalidParameterValue", lambda: client.delete_tags(Resources=[image], Tags=[{"Key": "aws:made-by"}]))
+    client.delete_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "other"}, {"Key": "team"}])
+    wanted = [{"Name": "resource-id", "Values": [image]}, {"Name": "tag:promote", "Values": ["d*"]}]
+    found = client.describe_tags(Filters=wanted)["Tags"]
+    assert found == [{"ResourceId": image, "ResourceType": "image", "Key": "promote", "Value": "dev"}]
+    client.delete_tags(Resources=[image])
+    assert shown_image(world, image)["Tags"] == [{"Key": "aws:made-by", "Value": "aws"}]
+
+
+def one_kind(world: World) -> None:
+    """RegisterImage tags images only, CopySnapshot snapshots only."""
+    snapshot = a_snapshot(world)
+    share(world, snapshot)
+    for_snapshot = [{"ResourceType": "snapshot", "Tags": [{"Key": "k", "Value": "v"}]}]
+    for_image = [{"ResourceType": "image", "Tags": [{"Key": "k", "Value": "v"}]}]
+
+    refused("InvalidParameterValue", lambda: register(world, snapshot, TagSpecifications=for_snapshot))
+    refused("InvalidParameterValue", lambda: copy(world, snapshot, TagSpecifications=for_image))
+
+
+def event(world: World) -> None:
+    """Each change is told once with all tags and the next version; a change of nothing is not; at creation too."""
+    image = an_image(world, tags={"team": "images"})
+    tag(world, image, promote="dev")
+    tag(world, image, promote="dev")
+    tag(world, image, promote="dev prod", other="x")
+    ec2(world).delete_tags(Resources=[image], Tags=[{"Key": "promote"}])
+    specification = [{"ResourceType": "image", "Tags": [{"Key": "born", "Value": "tagged"}]}]
+    made = register(world, snapshot_of(world, image), TagSpecifications=specification)
+
+    found = told(world, HUB, "Tag Change on Resource")
+    mine = {e["detail"]["version"]: e for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{image}"]}
+    assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == {
+        2: ["promote"],
+        3: ["other", "promote"],
+        4: ["promote"],
+    }
+    assert mine[3]["detail"]["tags"] == {"team": "images", "promote": "dev prod", "other": "x"}
+    assert mine[4]["detail"]["tags"] == {"team": "images", "other": "x"}
+    first = mine[2]
+    assert (first["source"], first["detail"]["service"], first["detail"]["resource-type"]) == (
+        "aws.tag",
+        "ec2",
+        "image",
+    )
+    born = [e["detail"]["tags"] for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{made}"]]
+    assert born == [{"born": "tagged"}]
+    assert told(world, DEV, "Tag Change on Resource") == []
+
+
+CHECKS: dict[str, Callable[[World], None]] = {
+    tags.MOST_TAGS.name: limit,
+    tags.RESERVED.name: reserved,
+    tags.ONE_KIND.name: one_kind,
+    notices.TAG_EVENT.name: event,
+}

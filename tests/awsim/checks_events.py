@@ -1,0 +1,188 @@
+"""Checks of EventBridge: patterns, buses, forwarding, dead letters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from awsim.services import events
+from awsim.services.buses import Bus, RuleTarget
+from awsim.world import World
+from tests.awsim.platform_words import DEV, HERE, HUB, PROD, a_queue, a_rule, admit, put, received, refused, wait
+
+TRUST = {"Statement": {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}}
+SERVICE = "events.amazonaws.com"
+
+
+def _inbound(world: World, account: str = HUB, *senders: str, role: str = "any") -> Bus:
+    """A bus that takes events of aws.ec2 from these accounts."""
+    bus = world.events.create(account, HERE, "inbound")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [f"arn:aws:iam::{sender}:root" for sender in senders]},
+        "Action": "events:PutEvents",
+        "Resource": bus.arn,
+        "Condition": {"StringEquals": {"events:source": "aws.ec2"}},
+    }
+    bus.policy = {"Version": "2012-10-17", "Statement": [statement]} if senders else None
+    return bus
+
+
+def _role(world: World, account: str, action: str = "events:PutEvents") -> str:
+    """A role with which EventBridge may put events anywhere."""
+    allowed = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}}
+    return str(world.iam.put_role(account, f"forward-{action[7:]}", TRUST, {"put": allowed}).arn)
+
+
+def _forward(world: World, account: str, bus: Bus, role: str | None) -> None:
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("hub", bus.arn, role), account=account)
+
+
+def _emit(world: World, account: str) -> None:
+    world.events.emit(account, HERE, "aws.ec2", "EBS Snapshot Notification", ["snap"], {"event": "copySnapshot"})
+    wait(world, 10)
+
+
+def _arrived(world: World, bus: Bus) -> list[Mapping[str, Any]]:
+    return [event for arn, event in world.events.seen if arn == bus.arn]
+
+
+def pattern(world: World) -> None:
+    """A rule's target gets the events that match, and no other."""
+    queue = a_queue(world)
+    admit(queue, SERVICE)
+    a_rule(world, {"source": ["ours"], "detail": {"state": ["done"]}}, RuleTarget("q", queue.arn))
+    put(world, {"state": "done"})
+    put(world, {"state": "begun"})
+    wait(world, 5)
+
+    assert [json.loads(body)["detail"] for body in received(world, queue)] == [{"state": "done"}]
+
+
+def bad_pattern(world: World) -> None:
+    """A pattern with a leaf that is no array, and one with an unknown operator, are refused."""
+    client = world.client("events", HUB)
+    for wrong in ({"source": "ours"}, {"source": [{"perfix": "aws."}]}):
+        refused(
+            "InvalidEventPatternException",
+            lambda wrong=wrong: client.put_rule(Name="r", EventPattern=json.dumps(wrong)),
+        )
+
+
+def reserved(world: World) -> None:
+    """Nobody can put an event that looks like one of AWS's own."""
+    assert put(world, {}, source="aws.ec2").get("ErrorCode") == "NotAuthorizedForSourceException"
+    wait(world, 5)
+    assert world.events.seen == []
+
+
+def ten(world: World) -> None:
+    """Eleven entries at once are refused."""
+    client = world.client("events", HUB)
+    entries = [{"Source": "ours", "DetailType": "Thing", "Detail": "{}"}] * 11
+    assert client.put_events(Entries=entries[:10])["FailedEntryCount"] == 0
+    refused("ValidationException", lambda: client.put_events(Entries=entries))
+
+
+def bus_policy(world: World) -> None:
+    """A bus takes nothing from an account that its policy does not name, whether a rule sends it or a call."""
+    bus = _inbound(world, HUB, DEV)
+    _forward(world, DEV, bus, _role(world, DEV))
+    _emit(world, DEV)
+    assert [event["account"] for event in _arrived(world, bus)] == [DEV]
+
+    client = world.client("events", PROD)
+    entry = {"Source": "ours", "DetailType": "Thing", "Detail": "{}", "EventBusName": bus.arn}
+    refused("AccessDeniedException", lambda: client.put_events(Entries=[entry]))
+
+
+def bus_role(world: World) -> None:
+    """A rule whose foreign bus has no role, or one that may not put events, sends nothing."""
+    bus = _inbound(world, HUB, DEV, PROD)
+    _forward(world, DEV, bus, None)
+    _forward(world, PROD, bus, _role(world, PROD, "events:PutRule"))
+    _emit(world, DEV)
+    _emit(world, PROD)
+
+    assert _arrived(world, bus) == []
+
+
+def put_targets(world: World) -> None:
+    """A foreign bus cannot be made a target before its policy admits the account."""
+    bus = _inbound(world)
+    client = world.client("events", DEV)
+    client.put_rule(Name="forward", EventPattern=json.dumps({"source": ["aws.ec2"]}))
+    target = {"Id": "hub", "Arn": bus.arn, "RoleArn": _role(world, DEV)}
+    refused("AccessDeniedException", lambda: client.put_targets(Rule="forward", Targets=[target]))
+
+    _inbound(world, HUB, DEV)
+    assert client.put_targets(Rule="forward", Targets=[target])["FailedEntryCount"] == 0
+
+
+def third_hop(world: World) -> None:
+    """What came from one account's rule is not passed on to a third account."""
+    hub, third = _inbound(world, HUB, DEV), _inbound(world, PROD, HUB)
+    _forward(world, DEV, hub, _role(world, DEV))
+    a_rule(world, {"source": ["aws.ec2"]}, RuleTarget("third", third.arn, _role(world, HUB)), bus=hub.arn)
+    _emit(world, DEV)
+
+    assert len(_arrived(world, hub)) == 1
+    assert _arrived(world, third) == []
+
+
+def origin(world: World) -> None:
+    """A forwarded event says where it comes from, not where it came to."""
+    bus = _inbound(world, HUB, DEV)
+    _forward(world, DEV, bus, _role(world, DEV))
+    _emit(world, DEV)
+
+    (event,) = _arrived(world, bus)
+    assert (event["account"], event["region"], event["resources"]) == (DEV, HERE, ["snap"])
+
+
+def hand_over(world: World) -> None:
+    """What cannot be handed to a target lies in the target's dead-letter queue, with the reason."""
+    dead_queue, closed = a_queue(world, "dead"), a_queue(world, "closed")
+    admit(dead_queue, SERVICE)
+    a_rule(world, {"source": ["ours"]}, RuleTarget("q", closed.arn, dead_letters=dead_queue.arn))
+    put(world, {"what": "it"})
+    wait(world, 5)
+
+    assert [json.loads(body)["detail"] for body in received(world, dead_queue)] == [{"what": "it"}]
+    assert dead_queue.messages[0].attributes["ERROR_CODE"]["StringValue"] == "AccessDenied"
+
+
+def standard_dead_letters(world: World) -> None:
+    """A FIFO queue cannot be a target's dead-letter queue."""
+    dead_queue, queue = a_queue(world, "dead.fifo"), a_queue(world)
+    client = world.client("events", HUB)
+    client.put_rule(Name="r", EventPattern=json.dumps({"source": ["ours"]}))
+    target = {"Id": "q", "Arn": queue.arn, "DeadLetterConfig": {"Arn": dead_queue.arn}}
+    refused("ValidationException", lambda: client.put_targets(Rule="r", Targets=[target]))
+
+
+def five(world: World) -> None:
+    """A sixth target is refused."""
+    queue = a_queue(world)
+    client = world.client("events", HUB)
+    client.put_rule(Name="r", EventPattern=json.dumps({"source": ["ours"]}))
+    targets = [{"Id": str(number), "Arn": queue.arn} for number in range(6)]
+    client.put_targets(Rule="r", Targets=targets[:5])
+    refused("LimitExceededException", lambda: client.put_targets(Rule="r", Targets=targets[5:]))
+
+
+CHECKS = {
+    events.PATTERN.name: pattern,
+    events.BAD_PATTERN.name: bad_pattern,
+    events.RESERVED.name: reserved,
+    events.TEN.name: ten,
+    events.BUS_POLICY.name: bus_policy,
+    events.BUS_ROLE.name: bus_role,
+    events.TARGETS_OF_FOREIGN_BUS.name: put_targets,
+    events.THIRD_HOP.name: third_hop,
+    events.ORIGIN.name: origin,
+    events.HAND_OVER.name: hand_over,
+    events.STANDARD_DEAD_LETTERS.name: standard_dead_letters,
+    events.FIVE.name: five,
+}

@@ -1,0 +1,311 @@
+"""Checks of IAM's evaluation, and of the gateway that asks it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from awsim import gateway, wire
+from awsim.iam import authorisation, ec2_needs, roles, service, service_linked
+from awsim.world import World
+from tests.awsim.iam_words import (
+    DEV,
+    HERE,
+    HUB,
+    allow,
+    allowed,
+    as_role,
+    document,
+    new_key,
+    put_role,
+    refused,
+    session,
+)
+
+TABLE = f"arn:aws:dynamodb:{HERE}:{HUB}:table/records"
+SNAPSHOTS = f"arn:aws:ec2:{HERE}::snapshot/*"
+
+
+def _read(table: str = "records") -> dict[str, object]:
+    return {"TableName": table, "Key": {"pk": {"S": "x"}}}
+
+
+def _a_table(world: World) -> None:
+    world.client("dynamodb", HUB).create_table(
+        TableName="records",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def _a_snapshot(world: World, **tags: str) -> str:
+    """Make a snapshot that no image stands on."""
+    ec2 = world.client("ec2", HUB)
+    image = world.ec2.seed_image(HUB, HERE, name=f"image-{len(world.calls)}")
+    source = ec2.describe_images(ImageIds=[image])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    snapshot = str(ec2.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=source)["SnapshotId"])
+    world.kernel.run(limit=timedelta(hours=4))
+    if tags:
+        ec2.create_tags(Resources=[snapshot], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    return snapshot
+
+
+def nothing_without_allow(world: World) -> None:
+    """A role may do what its policy allows on the resource that it names, and nothing else; root may do all."""
+    _a_table(world)
+    worker = as_role(world, "dynamodb", allow("dynamodb:getitem", TABLE))
+
+    allowed(lambda: worker.get_item(**_read()))
+    allowed(lambda: world.client("dynamodb", HUB).delete_item(**_read()))
+    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "no identity-based policy allows")
+    refused("AccessDeniedException", lambda: worker.get_item(**_read("others")), "table/others")
+
+
+def deny_wins(world: World) -> None:
+    """A Deny outweighs an Allow."""
+    _a_table(world)
+    worker = as_role(world, "dynamodb", allow("dynamodb:*"), allow("dynamodb:DeleteItem", TABLE, Effect="Deny"))
+
+    allowed(lambda: worker.get_item(**_read()))
+    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "explicit deny")
+
+
+def conditions_hold(world: World) -> None:
+    """An Allow whose condition does not hold allows nothing."""
+    only_ours = {"StringEquals": {"events:source": "ami-promoter"}}
+    worker = as_role(world, "events", allow("events:PutEvents", Condition=only_ours))
+    event = {"DetailType": "x", "Detail": "{}"}
+
+    allowed(lambda: worker.put_events(Entries=[{**event, "Source": "ami-promoter"}]))
+    refused("AccessDeniedException", lambda: worker.put_events(Entries=[{**event, "Source": "another"}]))
+
+
+def session_limits(world: World) -> None:
+    """A session policy takes away, and gives nothing."""
+    _a_table(world)
+    role = put_role(world, "worker", allow(["dynamodb:GetItem", "dynamodb:DeleteItem"], TABLE))
+    worker = session(world, "dynamodb", role, [document(allow(["dynamodb:GetItem", "dynamodb:PutItem"]))])
+
+    allowed(lambda: worker.get_item(**_read()))
+    refused("AccessDeniedException", lambda: worker.delete_item(**_read()), "no session policy allows")
+    refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
+
+
+def both_sides(world: World) -> None:
+    """Another account's queue opens only with its own policy and the caller's."""
+    owner = world.client("sqs", DEV)
+    url = owner.create_queue(QueueName="theirs")["QueueUrl"]
+    arn = f"arn:aws:sqs:{HERE}:{DEV}:theirs"
+    worker = as_role(world, "sqs", allow("sqs:SendMessage", arn))
+    idle = session(world, "sqs", put_role(world, "idle"))
+
+    refused(
+        "AccessDenied", lambda: worker.send_message(QueueUrl=url, MessageBody="x"), "no resource-based policy allows"
+    )
+    opened = {"Effect": "Allow", "Principal": {"AWS": HUB}, "Action": "sqs:SendMessage", "Resource": arn}
+    owner.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(document(opened))})
+    refused("AccessDenied", lambda: idle.send_message(QueueUrl=url, MessageBody="x"), "no identity-based policy allows")
+    allowed(lambda: worker.send_message(QueueUrl=url, MessageBody="x"))
+
+
+def unknown_refused(world: World) -> None:
+    """A call that the table of needs does not have is refused to a role that may do everything."""
+    worker = as_role(world, "dynamodb", allow("*"))
+
+    allowed(lambda: world.client("dynamodb", HUB).list_tables())
+    refused("AccessDeniedException", worker.list_tables, "does not know what this call needs")
+
+
+def tag_on_create(world: World) -> None:
+    """Copying with tags needs CreateTags for this very kind of creation, and for these tags."""
+    snapshot = _a_snapshot(world)
+    tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
+    copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot}
+    copying = allow("ec2:CopySnapshot", SNAPSHOTS)
+    wanted = {"ec2:CreateAction": "CopySnapshot", "aws:RequestTag/ami-promoter:hub": HUB}
+    tagging = allow("ec2:CreateTags", SNAPSHOTS, Condition={"StringEquals": wanted})
+
+    refused(
+        "UnauthorizedOperation", lambda: as_role(world, "ec2", copying).copy_snapshot(**copy, TagSpecifications=tags)
+    )
+    worker = as_role(world, "ec2", copying, tagging)
+    allowed(lambda: worker.copy_snapshot(**copy, TagSpecifications=tags))
+    tags[0]["Tags"] = [{"Key": "ami-promoter:hub", "Value": DEV}]
+    refused("UnauthorizedOperation", lambda: worker.copy_snapshot(**copy, TagSpecifications=tags), "ec2:CreateTags")
+    refused("UnauthorizedOperation", lambda: worker.create_tags(Resources=[snapshot], Tags=tags[0]["Tags"]))
+
+
+def source_too(world: World) -> None:
+    """CopySnapshot is asked on the source as well as on the new snapshot."""
+    mine, other = _a_snapshot(world), _a_snapshot(world)
+    new = "arn:aws:ec2:*::snapshot/${*}"
+    worker = as_role(world, "ec2", allow("ec2:CopySnapshot", [new, f"arn:aws:ec2:{HERE}::snapshot/{mine}"]))
+
+    allowed(lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=mine))
+    refused("UnauthorizedOperation", lambda: worker.copy_snapshot(SourceRegion=HERE, SourceSnapshotId=other), other)
+
+
+def copy_image_on_all(world: World) -> None:
+    """CopyImage is asked on the source and its snapshots, the new image and its snapshots; with tags CreateTags too."""
+    ec2, mine = world.client("ec2", HUB), world.ec2.seed_image(HUB, HERE, name="mine")
+    other = world.ec2.seed_image(HUB, HERE, name="other")
+    snapshot = ec2.describe_images(ImageIds=[mine])["Images"][0]["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    new = [f"arn:aws:ec2:{HERE}::image/${{*}}", f"arn:aws:ec2:{HERE}::snapshot/${{*}}"]
+    source = [f"arn:aws:ec2:{HERE}::image/{mine}", f"arn:aws:ec2:{HERE}::snapshot/{snapshot}"]
+    copying = allow("ec2:CopyImage", [*new, *source])
+    tagging = allow("ec2:CreateTags", new, Condition={"StringEquals": {"ec2:CreateAction": "CopyImage"}})
+    tags = [{"ResourceType": kind, "Tags": [{"Key": "k", "Value": "v"}]} for kind in ("image", "snapshot")]
+    asked = {"SourceRegion": HERE, "SourceImageId": mine, "TagSpecifications": tags}
+
+    for resource in (*new, *source):
+        part = allow("ec2:CopyImage", [arn for arn in (*new, *source) if arn != resource])
+        worker = as_role(world, "ec2", part, tagging)
+        refused("UnauthorizedOperation", lambda worker=worker: worker.copy_image(**asked, Name="refused"))
+    refused(
+        "UnauthorizedOperation",
+        lambda: as_role(world, "ec2", copying).copy_image(**asked, Name="refused"),
+        "CreateTags",
+    )
+    worker = as_role(world, "ec2", copying, tagging)
+    allowed(lambda: worker.copy_image(**asked, Name="allowed"))
+    refused(
+        "UnauthorizedOperation", lambda: worker.copy_image(**asked | {"SourceImageId": other}, Name="refused"), other
+    )
+
+
+def linked_role_protected(world: World) -> None:
+    """Nobody changes or deletes a service-linked role, and nobody but its service assumes it."""
+    world.iam.put_service_linked_role(HUB)
+    client, name = world.client("iam", HUB), "AWSServiceRoleForAutoScaling"
+    arn = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
+
+    assert client.get_role(RoleName=name)["Role"]["Arn"] == arn
+    refused("AccessDenied", lambda: world.client("sts", HUB).assume_role(RoleArn=arn, RoleSessionName="me"))
+    anything = json.dumps(document(allow("kms:*")))
+    refused(
+        "UnmodifiableEntity", lambda: client.put_role_policy(RoleName=name, PolicyName="mine", PolicyDocument=anything)
+    )
+    refused("UnmodifiableEntity", lambda: client.delete_role(RoleName=name), "only modifiable by AWS")
+
+
+def linked_role_once(world: World) -> None:
+    """A second role of a service needs a suffix, where the service takes one; making one needs a right of its own."""
+    linked = f"arn:aws:iam::{HUB}:role/aws-service-role/autoscaling.amazonaws.com/*"
+    worker = as_role(world, "iam", allow("iam:CreateServiceLinkedRole", linked), allow("iam:GetRole"))
+    service = "autoscaling.amazonaws.com"
+
+    refused("NoSuchEntity", lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
+    allowed(lambda: worker.create_service_linked_role(AWSServiceName=service))
+    allowed(lambda: worker.get_role(RoleName="AWSServiceRoleForAutoScaling"))
+    refused("InvalidInput", lambda: worker.create_service_linked_role(AWSServiceName=service), "has been taken")
+    more = allowed(lambda: worker.create_service_linked_role(AWSServiceName=service, CustomSuffix="blue"))
+    assert more["Role"]["RoleName"] == "AWSServiceRoleForAutoScaling_blue"
+    refused("AccessDenied", lambda: worker.create_service_linked_role(AWSServiceName="spot.amazonaws.com"))
+    root = world.client("iam", HUB)
+    refused(
+        "InvalidInput",
+        lambda: root.create_service_linked_role(AWSServiceName="spot.amazonaws.com", CustomSuffix="x"),
+    )
+
+
+def register_snapshots(world: World) -> None:
+    """RegisterImage is asked on the snapshots too, where conditions on their tags can hold."""
+    ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world)
+    worker = as_role(
+        world,
+        "ec2",
+        allow("ec2:RegisterImage", f"arn:aws:ec2:{HERE}::image/*"),
+        allow("ec2:RegisterImage", SNAPSHOTS, Condition={"StringEquals": {"ec2:ResourceTag/hub": HUB}}),
+    )
+
+    def register(name: str, snapshot: str) -> object:
+        mapping = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}
+        return worker.register_image(
+            Name=name,
+            RootDeviceName="/dev/xvda",
+            BlockDeviceMappings=[mapping],
+            VirtualizationType="hvm",
+            Architecture="x86_64",
+        )
+
+    allowed(lambda: register("ours", ours))
+    refused("UnauthorizedOperation", lambda: register("other", other), other)
+
+
+def resource_tags(world: World) -> None:
+    """What is not tagged as ours cannot be deleted, and the tag is the one on the resource now."""
+    ours, other = _a_snapshot(world, hub=HUB), _a_snapshot(world, hub=DEV)
+    ours_only = {"StringEquals": {"aws:ResourceTag/hub": HUB}}
+    worker = as_role(world, "ec2", allow("ec2:DeleteSnapshot", Condition=ours_only))
+
+    refused("UnauthorizedOperation", lambda: worker.delete_snapshot(SnapshotId=other), other)
+    allowed(lambda: worker.delete_snapshot(SnapshotId=ours))
+
+
+def expired(world: World) -> None:
+    """A session ends when its time is over, in every protocol's words."""
+    role = put_role(world, "worker", allow("*"))
+    _, key, _, token = world.accounts.issue(role, "short", expires=world.now + timedelta(minutes=15))
+
+    def calls() -> dict[str, object]:
+        clients = {name: wire.client(name, HERE, key, token) for name in ("sts", "kms", "ec2")}
+        return {
+            "ExpiredToken": clients["sts"].get_caller_identity,
+            "ExpiredTokenException": clients["kms"].list_keys,
+            "RequestExpired": clients["ec2"].describe_images,
+        }
+
+    for call in calls().values():
+        allowed(call)
+    world.kernel.run(limit=timedelta(minutes=15))
+    for code, call in calls().items():
+        refused(code, call)
+
+
+def inline_size(world: World) -> None:
+    """A role takes 10,240 characters of inline policies; white space does not count, a second policy does."""
+    client = world.client("iam", HUB)
+    put_role(world, "worker")
+    size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
+
+    def put(name: str, length: int) -> None:
+        text = json.dumps(document(allow("ec2:*", ["x" * (length - size)])), indent=4)
+        client.put_role_policy(RoleName="worker", PolicyName=name, PolicyDocument=text)
+
+    refused("LimitExceeded", lambda: put("one", 10_241), "for role worker")
+    allowed(lambda: put("one", 10_240))
+    refused("LimitExceeded", lambda: put("another", size), "for role worker")
+
+
+def dry_run(world: World) -> None:
+    """A dry run says whether one may, deletes nothing, and does not look at keys."""
+    snapshot = _a_snapshot(world)
+    worker = as_role(world, "ec2", allow(["ec2:DeleteSnapshot", "ec2:CopySnapshot"]))
+    idle = session(world, "ec2", put_role(world, "idle"))
+    copy = {"SourceRegion": HERE, "SourceSnapshotId": snapshot, "Encrypted": True, "KmsKeyId": new_key(world, DEV)}
+
+    refused("DryRunOperation", lambda: worker.delete_snapshot(SnapshotId=snapshot, DryRun=True))
+    refused("DryRunOperation", lambda: worker.copy_snapshot(**copy, DryRun=True))
+    refused("UnauthorizedOperation", lambda: idle.delete_snapshot(SnapshotId=snapshot, DryRun=True))
+    assert world.client("ec2", HUB).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+
+
+CHECKS = {
+    service.IDENTITY.name: nothing_without_allow,
+    service.DENY_WINS.name: deny_wins,
+    service.CONDITIONS.name: conditions_hold,
+    service.SESSION.name: session_limits,
+    service.BOTH_SIDES.name: both_sides,
+    authorisation.CLOSED.name: unknown_refused,
+    roles.INLINE_SIZE.name: inline_size,
+    ec2_needs.TAG_ON_CREATE.name: tag_on_create,
+    ec2_needs.SOURCE_TOO.name: source_too,
+    ec2_needs.COPY_IMAGE_ON_ALL.name: copy_image_on_all,
+    ec2_needs.REGISTER_SNAPSHOTS.name: register_snapshots,
+    ec2_needs.RESOURCE_TAGS.name: resource_tags,
+    service_linked.PROTECTED.name: linked_role_protected,
+    service_linked.ONCE.name: linked_role_once,
+    gateway.EXPIRED.name: expired,
+    gateway.DRY_RUN.name: dry_run,
+}

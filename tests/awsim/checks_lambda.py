@@ -1,0 +1,221 @@
+"""Checks of Lambda, and of the kernel and CloudFormation under it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+from botocore.exceptions import ClientError
+
+from awsim import kernel
+from awsim.api import AwsError
+from awsim.cfn import TemplateError, deployment, resources
+from awsim.services import lambda_
+from awsim.services.buses import RuleTarget
+from awsim.world import World
+from tests.awsim.platform_words import (
+    EVERYTHING,
+    HERE,
+    HUB,
+    LAMBDA,
+    a_function,
+    a_queue,
+    a_rule,
+    feed,
+    order,
+    put,
+    received,
+    run,
+    send,
+    wait,
+)
+
+
+def _refused(action: object, said: str) -> None:
+    """Assert that a deployment step is refused with these words."""
+    try:
+        action()  # type: ignore[operator]
+    except (AwsError, TemplateError, ClientError) as refused:
+        assert said in str(refused)  # noqa: PT017 - the rule switched off must end in an AssertionError
+        return
+    raise AssertionError(f"was not refused: {said}")
+
+
+def timeout(world: World) -> None:
+    """A function that takes longer than its timeout is stopped, and does not get to its next call."""
+    queue = a_queue(world)
+    function = a_function(world, timeout=3)
+    after = ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": "late"}]
+    invocation = run(world, function, ["sleep", 10], after)
+
+    assert (invocation.outcome, invocation.error) == ("timeout", "Task timed out after 3.00 seconds")
+    assert received(world, queue) == []
+
+
+def dead(world: World) -> None:
+    """A killed invocation makes no other call: not in a finally, and not after swallowing its own death."""
+    queue = a_queue(world)
+    function = a_function(world)
+
+    def sending(body: str) -> list[object]:
+        return ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": body}]
+
+    for when, heard in (("before", []), ("after", ["one"])):
+        crash = world.injections.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
+        invocation = run(
+            world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two")
+        )
+
+        assert crash.invocations == [invocation.id]
+        assert invocation.outcome == "crashed"
+        assert received(world, queue) == heard
+
+
+def permission(world: World) -> None:
+    """EventBridge cannot invoke a function whose policy does not let it."""
+    function = a_function(world, policy=EVERYTHING)
+    function.policy.clear()
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
+    put(world, {"steps": []})
+    wait(world, 10)
+
+    assert world.lambda_.invocations == []
+    assert "AccessDenied" in (world.events.deliveries[0].refused or "")
+
+
+def retries(world: World) -> None:
+    """An asynchronous invocation that fails is tried twice more, after one minute and after two."""
+    function = a_function(world)
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
+    put(world, {"steps": [["fail"]]})
+    wait(world, 600)
+
+    began = [invocation.began for invocation in world.lambda_.invocations]
+    assert [invocation.outcome for invocation in world.lambda_.invocations] == ["error"] * 3
+    assert [round((b - a).total_seconds() / 60) for a, b in pairwise(began)] == [1, 2]
+
+
+def dead_letters(world: World) -> None:
+    """An event that was given up on lies in the function's dead-letter queue, and with its story in its destination."""
+    dead_queue, story = a_queue(world, "dead"), a_queue(world, "story")
+    function = a_function(world, dead_letters=dead_queue.arn, on_failure=story.arn, retries=1)
+    a_rule(world, {"source": ["ours"]}, RuleTarget("f", function.arn))
+    put(world, {"steps": [["fail", "no way"]]})
+    wait(world, 600)
+
+    assert [json.loads(body)["detail"] for body in received(world, dead_queue)] == [{"steps": [["fail", "no way"]]}]
+    (told,) = [json.loads(body) for body in received(world, story)]
+    assert told["requestContext"]["approximateInvokeCount"] == 2
+    assert told["responsePayload"] == {"errorMessage": "RuntimeError: no way"}
+
+
+def dead_letter_rights(world: World) -> None:
+    """A function cannot have a dead-letter queue that its role may not send to."""
+    dead_queue = a_queue(world, "dead")
+    nothing = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}}
+    _refused(lambda: a_function(world, policy=nothing, dead_letters=dead_queue.arn), "permissions to call SendMessage")
+
+
+def apart(world: World) -> None:
+    """Two invocations at once do not see each other's memory; a later one uses an idle environment again."""
+    function = a_function(world)
+    pause = ["call", "sqs", "list_queues", {}]
+    pair = [
+        world.lambda_.start(function, {"steps": [["remember", name], pause, ["recall"]]}, lambda _: None)
+        for name in "ab"
+    ]
+    wait(world, 10)
+
+    assert [one.result["said"][-1] for one in pair] == [["a"], ["b"]]
+    later = run(world, function, ["count"])
+    assert (later.cold, later.result["said"]) == (False, [2])
+
+
+def concurrency(world: World) -> None:
+    """A mapping runs no more invocations at once than it may, and cannot be told to run one."""
+    queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
+    function = a_function(world)
+    most = 0
+
+    def look() -> bool:
+        nonlocal most
+        most = max(most, function.running)
+        return len(world.lambda_.invocations) == 6 and not function.running
+
+    feed(world, queue, function, concurrency=2)
+    for number in range(6):
+        send(world, queue, order(["sleep", 5]), group=str(number))
+    assert world.kernel.run(until=look)
+
+    assert most == 2
+    _refused(lambda: feed(world, queue, function, concurrency=1), "at least 2")
+
+
+def queue_rights(world: World) -> None:
+    """A queue cannot be connected to a function whose role may not delete from it."""
+    queue = a_queue(world, VisibilityTimeout="180")
+    some = ["sqs:ReceiveMessage", "sqs:GetQueueAttributes"]
+    policy = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": some, "Resource": queue.arn}}
+    _refused(lambda: feed(world, queue, a_function(world, policy=policy)), "permissions to call DeleteMessage")
+
+
+def visible(world: World) -> None:
+    """A queue whose visibility timeout is shorter than the function's timeout cannot be connected to it."""
+    queue = a_queue(world, VisibilityTimeout="29")
+    _refused(lambda: feed(world, queue, a_function(world)), "less than Function timeout")
+
+
+def fifo_limits(world: World) -> None:
+    """A FIFO queue cannot be read with a batching window, nor in batches of eleven."""
+    queue, function = a_queue(world, "q.fifo", VisibilityTimeout="180"), a_function(world)
+    _refused(lambda: feed(world, queue, function, window=1), "not supported for FIFO")
+    _refused(lambda: feed(world, queue, function, batch_size=11), "not supported for FIFO")
+
+
+def failed_stays(world: World) -> None:
+    """A message whose invocation failed comes again only when its visibility timeout has ended."""
+    queue, function = a_queue(world, VisibilityTimeout="180"), a_function(world)
+    feed(world, queue, function)
+    send(world, queue, order(["fail"]))
+    wait(world, 170)
+    assert len(world.lambda_.invocations) == 1
+
+    wait(world, 30)
+    assert len(world.lambda_.invocations) == 2
+    send(world, queue, order())
+    wait(world, 10)
+    assert len(queue.messages) == 1
+
+
+def named_once(world: World) -> None:
+    """A second stack, also in another Region, cannot make a role of the same name."""
+    properties = {"RoleName": "AmiCopyRole", "AssumeRolePolicyDocument": LAMBDA}
+    template = {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}}
+    for _ in range(2):  # the same stack again is an update
+        world.deploy(template, HUB, HERE, "one", {})
+    _refused(lambda: world.deploy(template, HUB, "us-west-2", "one", {}), "already exists")
+
+
+def long_values(world: World) -> None:
+    """A parameter's value of 4,097 characters is refused, and one of 4,096 is not."""
+    template = {"Parameters": {"P": {"Type": "CommaDelimitedList"}}, "Resources": {}}
+    world.deploy(template, HUB, HERE, "one", {"P": "x" * 4096})
+    _refused(lambda: world.deploy(template, HUB, HERE, "one", {"P": "x" * 4097}), "P: a parameter's value")
+
+
+CHECKS = {
+    lambda_.TIMEOUT.name: timeout,
+    kernel.DEAD.name: dead,
+    lambda_.PERMISSION.name: permission,
+    lambda_.RETRIES.name: retries,
+    lambda_.DEAD_LETTERS.name: dead_letters,
+    lambda_.DEAD_LETTER_RIGHTS.name: dead_letter_rights,
+    lambda_.APART.name: apart,
+    lambda_.CONCURRENCY.name: concurrency,
+    lambda_.QUEUE_RIGHTS.name: queue_rights,
+    lambda_.VISIBLE.name: visible,
+    lambda_.NO_WINDOW.name: fifo_limits,
+    lambda_.FAILED_STAYS.name: failed_stays,
+    deployment.LONG_VALUES.name: long_values,
+    resources.NAMED_ONCE.name: named_once,
+}

@@ -1,0 +1,140 @@
+"""Checks of Organizations: who may ask, and what the lists show."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from awsim.services import organizations
+from awsim.services.organizations import Organization
+from awsim.world import World
+from tests.awsim.iam_words import DEV, HUB, PROD, allowed, refused
+
+MANAGEMENT = "900000000000"
+
+
+def _scene(world: World) -> tuple[Organization, str, str, Any]:
+    """Make an organisation of an OU with one within it, DEV in the outer and PROD in the inner; time has passed."""
+    made = world.organizations.create(MANAGEMENT)
+    outer = world.organizations.add_unit(made, "workloads")
+    inner = world.organizations.add_unit(made, "production", outer)
+    for account, unit in ((HUB, made.root), (DEV, outer), (PROD, inner)):
+        world.organizations.add_account(made, account, unit)
+    _wait(world)
+    return made, outer, inner, world.client("organizations", MANAGEMENT)
+
+
+def _wait(world: World) -> None:
+    world.kernel.run(limit=timedelta(seconds=60))
+
+
+def _all(client: Any, operation: str, parent: str, what: str = "Accounts") -> list[dict[str, Any]]:
+    """Follow the tokens to the end."""
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        page = getattr(client, operation)(ParentId=parent, **more)
+        found += page[what]
+        if "NextToken" not in page:
+            return found
+        more = {"NextToken": page["NextToken"]}
+
+
+def _ids(client: Any, parent: str) -> list[str]:
+    return [account["Id"] for account in _all(client, "list_accounts_for_parent", parent)]
+
+
+def administrators(world: World) -> None:
+    """The hub is refused until it is a delegated administrator; it may always ask which organisation it is in."""
+    made, outer, _, _ = _scene(world)
+    hub = world.client("organizations", HUB)
+
+    for ask in (
+        lambda: hub.list_accounts_for_parent(ParentId=outer),
+        lambda: hub.describe_account(AccountId=DEV),
+        hub.list_roots,
+    ):
+        refused("AccessDeniedException", ask)
+    assert allowed(hub.describe_organization)["Organization"]["Id"] == made.id
+    world.organizations.delegate(made, HUB)
+    allowed(hub.list_roots)
+
+
+def direct(world: World) -> None:
+    """An OU's list does not hold the accounts and OUs of the OUs within it; the launch permission's question does."""
+    made, outer, inner, client = _scene(world)
+
+    assert _ids(client, outer) == [DEV]
+    assert _ids(client, inner) == [PROD]
+    units = _all(client, "list_organizational_units_for_parent", made.root, "OrganizationalUnits")
+    assert [unit["Arn"] for unit in units] == [made.arn_of(outer)]
+    assert world.organizations.contains(made.arn_of(outer), PROD)
+    assert not world.organizations.contains(made.arn_of(inner), DEV)
+    assert world.organizations.contains(made.arn, HUB)
+
+
+def pages(world: World) -> None:
+    """Of 45 accounts a page shows 20 at most, also where more are asked for."""
+    made, outer, _, client = _scene(world)
+    for number in range(44):
+        world.organizations.add_account(made, f"{600000000000 + number}", outer)
+    _wait(world)
+    first = client.list_accounts_for_parent(ParentId=outer, MaxResults=20)
+    page = client.list_accounts_for_parent(ParentId=outer, NextToken=first.get("NextToken", "from-0"))
+
+    assert len(page["Accounts"]) == 20
+    assert len(_ids(client, outer)) == 45
+
+
+def empty_pages(world: World) -> None:
+    """A page without accounts has a token, and the accounts come after it."""
+    _, outer, _, client = _scene(world)
+    first = client.list_accounts_for_parent(ParentId=outer)
+
+    assert first["Accounts"] == []
+    assert first["NextToken"]
+    assert _ids(client, outer) == [DEV]
+
+
+def states(world: World) -> None:
+    """Of a closed account ``State`` says so, where ``Status`` calls it suspended."""
+    made, outer, _, client = _scene(world)
+    world.organizations.close(made, DEV)
+    _wait(world)
+    (account,) = _all(client, "list_accounts_for_parent", outer)
+
+    assert (account.get("State"), account["Status"]) == ("CLOSED", "SUSPENDED")
+
+
+def late(world: World) -> None:
+    """An account that was moved shows in its old OU for a while, and then in the new one."""
+    made, outer, inner, client = _scene(world)
+    world.organizations.move(made, DEV, inner)
+
+    assert _ids(client, outer) == [DEV]
+    _wait(world)
+    assert (_ids(client, outer), _ids(client, inner)) == ([], [DEV, PROD])
+
+
+def strangers(world: World) -> None:
+    """What left the organisation, or never belonged to it, is not found."""
+    made, _, _, client = _scene(world)
+    world.organizations.remove(made, DEV)
+    _wait(world)
+
+    refused("AccountNotFoundException", lambda: client.describe_account(AccountId=DEV))
+    refused("ChildNotFoundException", lambda: client.list_parents(ChildId=DEV))
+    refused("ParentNotFoundException", lambda: client.list_accounts_for_parent(ParentId="ou-zzzz-00000000"))
+    assert allowed(lambda: client.describe_account(AccountId=PROD))["Account"]["State"] == "ACTIVE"
+    assert world.organizations.of(DEV) is None
+
+
+CHECKS = {
+    organizations.ADMINISTRATORS.name: administrators,
+    organizations.DIRECT.name: direct,
+    organizations.PAGES.name: pages,
+    organizations.EMPTY_PAGES.name: empty_pages,
+    organizations.STATES.name: states,
+    organizations.LATE.name: late,
+    organizations.STRANGERS.name: strangers,
+}

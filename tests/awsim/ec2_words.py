@@ -1,0 +1,118 @@
+"""What the checks of EC2 have in common: accounts, clients, seeds, and how a refusal is told from a success."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from awsim.world import World
+
+HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+HERE, WEST = "us-east-1", "us-west-2"
+HOURS = 4 * 3600
+
+
+def ec2(world: World, account: str = HUB, region: str = HERE) -> Any:
+    """Return an EC2 client of an account's root."""
+    return world.client("ec2", account, region)
+
+
+def wait(world: World, seconds: float) -> None:
+    """Let virtual time pass, and what is due happen."""
+    world.kernel.run(limit=timedelta(seconds=seconds))
+
+
+def refused(code: str, call: Callable[[], Any]) -> None:
+    """Assert that a call is refused with this code."""
+    found = None
+    try:
+        call()
+    except ClientError as error:
+        found = error.response["Error"]["Code"]
+    assert found == code, f"was not refused with {code}, but {found or 'accepted'}"
+
+
+def new_key(world: World, account: str = HUB, users: tuple[str, ...] = (), region: str = HERE) -> str:
+    """Make a key that its own account and these accounts may use, and return its ARN."""
+    who = [f"arn:aws:iam::{name}:root" for name in (account, *users)]
+    statement = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "kms:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    made = world.client("kms", account, region).create_key(Policy=policy)
+    return str(made["KeyMetadata"]["Arn"])
+
+
+def an_image(world: World, name: str = "golden", **details: Any) -> str:
+    """Make an image of the hub: one plain 8 GiB volume unless told otherwise."""
+    return world.ec2.seed_image(HUB, HERE, name=name, **details)
+
+
+def shown_image(world: World, image: str, account: str = HUB, **more: Any) -> dict[str, Any]:
+    """Return an image as an account sees it."""
+    found: dict[str, Any] = ec2(world, account).describe_images(ImageIds=[image], **more)["Images"][0]
+    return found
+
+
+def snapshot_of(world: World, image: str, device: str = "/dev/xvda") -> str:
+    """Return the snapshot behind a device of a hub's image."""
+    found = {m["DeviceName"]: m for m in shown_image(world, image)["BlockDeviceMappings"]}
+    return str(found[device]["Ebs"]["SnapshotId"])
+
+
+def a_snapshot(world: World, **details: Any) -> str:
+    """Make a snapshot of the hub by way of an image; ``key`` encrypts it."""
+    return snapshot_of(world, an_image(world, f"for-a-snapshot-{len(world.ec2.state.images.all())}", **details))
+
+
+def shown_snapshot(world: World, snapshot: str, account: str = HUB, region: str = HERE) -> dict[str, Any]:
+    """Return a snapshot as an account sees it."""
+    found: dict[str, Any] = ec2(world, account, region).describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+    return found
+
+
+def share(world: World, snapshot: str, account: str = DEV) -> None:
+    """Let an account use a snapshot of the hub."""
+    ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]})
+
+
+def unshare(world: World, snapshot: str, account: str = DEV) -> None:
+    """Take that back."""
+    ec2(world).modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Remove": [{"UserId": account}]})
+
+
+def copy(world: World, snapshot: str, account: str = DEV, region: str = HERE, **details: Any) -> str:
+    """Start a copy of a hub's snapshot and return its id."""
+    asked = {"SourceRegion": HERE, "SourceSnapshotId": snapshot} | details
+    return str(ec2(world, account, region).copy_snapshot(**asked)["SnapshotId"])
+
+
+def register(
+    world: World, snapshot: str, account: str = HUB, ebs: Mapping[str, Any] | None = None, **details: Any
+) -> str:
+    """Register an image with one snapshot as root; ``details`` replace or add parameters, None leaves one out."""
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot, **(ebs or {})}}
+    asked: dict[str, Any] = {
+        "Name": f"registered-{len(world.ec2.state.images.all())}",
+        "Architecture": "x86_64",
+        "VirtualizationType": "hvm",
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [root],
+    }
+    asked = {name: value for name, value in (asked | details).items() if value is not None}
+    return str(ec2(world, account).register_image(**asked)["ImageId"])
+
+
+def told(world: World, account: str, detail_type: str, region: str = HERE) -> list[dict[str, Any]]:
+    """Return the events of a type that have arrived on an account's default bus."""
+    wait(world, 120)
+    bus = f"arn:aws:events:{region}:{account}:event-bus/default"
+    return [dict(event) for arn, event in world.events.seen if arn == bus and event["detail-type"] == detail_type]
+
+
+def copies_told(world: World, account: str) -> list[dict[str, Any]]:
+    """Return the details of the copySnapshot events that an account got."""
+    events = told(world, account, "EBS Snapshot Notification")
+    return [event["detail"] for event in events if event["detail"]["event"] == "copySnapshot"]

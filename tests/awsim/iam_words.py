@@ -1,0 +1,93 @@
+"""What the checks of IAM, STS and KMS have in common: roles, their clients, and how a refusal is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from awsim import wire
+from awsim.world import World
+
+HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+HERE = "us-east-1"
+TRUST_HUB = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"},
+            "Action": "sts:AssumeRole",
+            "Condition": {
+                "StringEquals": {"sts:ExternalId": "secret-7"},
+                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/act"},
+            },
+        }
+    ],
+}
+"""A target's trust: the hub, its role ``act`` only, with the external id ``secret-7``."""
+
+
+def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
+    """Make an Allow statement (``Condition=...``, or ``Effect="Deny"``)."""
+    return {"Effect": "Allow", "Action": actions, "Resource": resource, **more}
+
+
+def document(*statements: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a policy document."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def put_role(world: World, name: str, *statements: Mapping[str, Any], account: str = HUB, trust: Any = None) -> str:
+    """Make a role with one inline policy, trusted by the Lambda service unless told otherwise; returns its ARN."""
+    lambda_ = document(
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    )
+    policies = {"inline": document(*statements)} if statements else {}
+    arn: str = world.iam.put_role(account, name, trust or lambda_, policies).arn
+    return arn
+
+
+def session(world: World, service: str, arn: str, policies: Sequence[Mapping[str, Any]] = ()) -> Any:
+    """Return a client with a session of a role."""
+    _, key, _, token = world.accounts.issue(arn, "a-session", policies=policies)
+    return wire.client(service, HERE, key, token)
+
+
+def as_role(world: World, service: str, *statements: Mapping[str, Any], account: str = HUB) -> Any:
+    """Return a client of a fresh role ``worker`` that has these statements."""
+    return session(world, service, put_role(world, "worker", *statements, account=account))
+
+
+def refused(code: str, call: Callable[[], Any], saying: str = "") -> None:
+    """Assert that a call is refused with this code, and in words that contain ``saying``."""
+    error: ClientError | None = None
+    try:
+        call()
+    except ClientError as caught:
+        error = caught
+    assert error is not None, f"was not refused with {code}"
+    assert error.response["Error"]["Code"] == code, error
+    assert saying in str(error), error
+
+
+def allowed(call: Callable[[], Any]) -> Any:
+    """Assert that a call is not refused; returns its answer."""
+    try:
+        return call()
+    except ClientError as error:
+        raise AssertionError(f"was refused: {error}") from error
+
+
+def new_key(world: World, account: str = HUB, policy: str | None = None) -> str:
+    """Make a key, under the default key policy unless another is given; returns its ARN."""
+    kms = world.client("kms", account)
+    made = kms.create_key(Policy=policy) if policy else kms.create_key()
+    return str(made["KeyMetadata"]["Arn"])
+
+
+def wait(world: World, seconds: float) -> None:
+    """Let virtual time pass, and what is due happen."""
+    world.kernel.run(limit=timedelta(seconds=seconds))

@@ -1,0 +1,145 @@
+"""What the checks of queues, events, topics and functions have in common."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from awsim.functions import EventSource, Function, Invocation
+from awsim.runtime import package
+from awsim.services import buses
+from awsim.services.queues import Queue
+from awsim.services.sns import Topic
+from awsim.world import World
+
+HUB, DEV, PROD = "111111111111", "222222222222", "333333333333"
+HERE = "us-east-1"
+PROBE = Path(__file__).parent / "fixtures" / "probe"
+LAMBDA = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+}
+EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+FIFO = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+
+
+def wait(world: World, seconds: float) -> None:
+    """Let virtual time pass, and what is due happen."""
+    world.kernel.run(limit=timedelta(seconds=seconds))
+
+
+def refused(code: str, call: Callable[[], Any]) -> None:
+    """Assert that a call is refused with this code."""
+    try:
+        call()
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == code, error  # noqa: PT017 - a rule switched off must end in an AssertionError
+        return
+    raise AssertionError(f"was not refused with {code}")
+
+
+def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:
+    """Make a queue of the hub; FIFO, with one memory for each group, if its name says so."""
+    return world.sqs.create(HUB, HERE, name, (FIFO if name.endswith(".fifo") else {}) | attributes)
+
+
+def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "") -> None:
+    """Send through the API; to a FIFO queue with a group and a deduplication id (the body, if none is given)."""
+    more = {"MessageGroupId": group, "MessageDeduplicationId": key or body} if queue.fifo else {}
+    world.client("sqs", HUB).send_message(QueueUrl=queue.url, MessageBody=body, **more)
+
+
+def received(world: World, queue: Queue, most: int = 10) -> list[str]:
+    """Receive through the API and return the bodies."""
+    return [message["Body"] for message in messages(world, queue, most)]
+
+
+def messages(world: World, queue: Queue, most: int = 10) -> list[dict[str, Any]]:
+    """Receive through the API."""
+    got = world.client("sqs", HUB).receive_message(QueueUrl=queue.url, MaxNumberOfMessages=most, AttributeNames=["All"])
+    found: list[dict[str, Any]] = got.get("Messages", [])
+    return found
+
+
+def admit(queue: Queue, service: str) -> None:
+    """Let a service send to a queue."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": service},
+        "Action": "sqs:SendMessage",
+        "Resource": queue.arn,
+    }
+    queue.attributes["Policy"] = json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+
+def a_function(world: World, name: str = "probe", account: str = HUB, **options: Any) -> Function:
+    """Deploy the probe, with a role that may do everything, callable by EventBridge and SNS."""
+    role = world.iam.put_role(account, name, LAMBDA, {"all": options.pop("policy", EVERYTHING)})
+    handler = options.pop("handler", "app.probe")
+    function = Function(name, account, HERE, role.arn, handler, package(PROBE), timeout=30)
+    for option, value in options.items():
+        setattr(function, option, value)
+    services = ["events.amazonaws.com", "sns.amazonaws.com"]
+    function.policy.append(
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": services},
+            "Action": "lambda:InvokeFunction",
+            "Resource": function.arn,
+        }
+    )
+    return world.lambda_.put(function)
+
+
+def feed(world: World, queue: Queue, function: Function, **options: Any) -> EventSource:
+    """Let a function read a queue, one message at a time unless told otherwise."""
+    window = options.pop("window", 0)
+    source = EventSource(
+        str(uuid.uuid5(uuid.NAMESPACE_URL, queue.arn)), queue.arn, function, **{"batch_size": 1, **options}
+    )
+    return world.lambda_.add_source(source, window)
+
+
+def run(world: World, function: Function, *steps: Sequence[Any]) -> Invocation:
+    """Invoke a function directly, wait until it has ended, and return the invocation."""
+    invocation = world.lambda_.start(function, {"steps": steps}, lambda _: None)
+    assert world.kernel.run(until=lambda: invocation.done, limit=timedelta(minutes=10))
+    return invocation
+
+
+def order(*steps: Sequence[Any]) -> str:
+    """A message that makes the probe do these steps."""
+    return json.dumps({"steps": steps})
+
+
+def a_rule(
+    world: World, pattern: Mapping[str, Any], *targets: buses.RuleTarget, bus: str = "", account: str = HUB
+) -> buses.EventRule:
+    """Make a rule on an account's default bus, or on the bus of this ARN."""
+    bus = bus or world.events.default(account, HERE).arn
+    made = world.events.put_rule(buses.EventRule(f"rule-{len(world.events.buses[bus].rules)}", bus, pattern))
+    for target in targets:
+        world.events.put_target(made, target, world.accounts.root(account))
+    return made
+
+
+def put(
+    world: World, detail: Mapping[str, Any], account: str = HUB, source: str = "ours", bus: str = ""
+) -> Mapping[str, Any]:
+    """Put one event through the API and return its entry in the answer."""
+    entry = {"Source": source, "DetailType": "Thing", "Detail": json.dumps(detail)} | (
+        {"EventBusName": bus} if bus else {}
+    )
+    answer: Mapping[str, Any] = world.client("events", account).put_events(Entries=[entry])["Entries"][0]
+    return answer
+
+
+def a_topic(world: World, name: str = "notices") -> Topic:
+    """Make a topic of the hub."""
+    return world.sns.create(HUB, HERE, name)

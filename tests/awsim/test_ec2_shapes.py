@@ -1,0 +1,89 @@
+"""Every answer of the simulator's EC2 has the shape that the SDK's model gives it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.model import ListShape, Shape, StructureShape
+
+from awsim.services.ec2.service import OPERATIONS
+from awsim.world import World
+from tests.awsim.ec2_words import HERE, HUB, shown_image
+
+AREAS = ("snapshots", "copies", "copy_image", "register", "images", "sharing", "tags", "launch")
+CHECKS: dict[str, Callable[[World], None]] = {
+    name: check
+    for area in AREAS
+    for name, check in importlib.import_module(f"tests.awsim.checks_ec2_{area}").CHECKS.items()
+}
+MODEL = botocore.session.get_session().get_service_model("ec2")
+TYPES = {"string": str, "boolean": bool, "integer": int, "long": int, "timestamp": datetime}
+SPELT_OTHERWISE = {"Platform"}
+"""Members whose real values are not those of the model: Platform is ``windows``, the model says ``Windows``."""
+
+
+def mismatches(value: object, shape: Shape, where: str) -> Iterator[str]:
+    """Say what a value has that its shape does not."""
+    if isinstance(shape, StructureShape):
+        assert isinstance(value, dict), where
+        for name, member in value.items():
+            if name not in shape.members:
+                yield f"{where}.{name} is unknown"
+            else:
+                yield from mismatches(member, shape.members[name], f"{where}.{name}")
+    elif isinstance(shape, ListShape):
+        assert isinstance(value, list), where
+        for item in value:
+            yield from mismatches(item, shape.member, where)
+    elif type(value) is not TYPES[shape.type_name]:
+        yield f"{where} is {value!r}, no {shape.type_name}"
+    elif where.rpartition(".")[2] not in SPELT_OTHERWISE and value not in (getattr(shape, "enum", None) or [value]):
+        yield f"{where} is {value!r}, none of {shape.enum}"
+
+
+def test_every_answer_has_its_models_shape() -> None:
+    """All answers given during all checks of EC2 have known members of the right types, and all operations are seen."""
+    answered, found = set(), set()
+    for check in CHECKS.values():
+        with World() as world:
+            check(world)
+            for call in world.calls:
+                if call.service == "ec2" and call.error is None:
+                    answered.add(call.operation)
+                    shape = MODEL.operation_model(call.operation).output_shape
+                    found |= set(mismatches(dict(call.result), shape, call.operation) if shape else call.result)
+
+    assert found == set()
+    assert OPERATIONS.keys() - answered == {
+        "DeleteVolume",
+        "DisableImageDeregistrationProtection",
+        "EnableImageDeregistrationProtection",
+    }
+
+
+def sample(shape: Shape) -> Any:
+    """Make a value of a shape, with all its members."""
+    if isinstance(shape, StructureShape):
+        return {name: sample(member) for name, member in shape.members.items()}
+    if isinstance(shape, ListShape):
+        return [sample(shape.member)]
+    if shape.type_name == "string":
+        return shape.enum[0] if getattr(shape, "enum", None) else "text"
+    return {"boolean": True, "integer": 7, "long": 7, "timestamp": datetime(2026, 1, 2, tzinfo=UTC)}[shape.type_name]
+
+
+COMPUTED = {"ImageId", "OwnerId", "CreationDate", "Public", "Tags", "BlockDeviceMappings", "DeprecationTime", "State"}
+
+
+@pytest.mark.parametrize("name", sorted(MODEL.shape_for("Image").members.keys() - COMPUTED))
+def test_every_member_of_an_image_can_be_seeded_and_arrives(world: World, name: str) -> None:
+    """Whatever member the SDK's model has, a seeded image can have it, and DescribeImages shows it."""
+    value = sample(MODEL.shape_for("Image").members[name])
+    image = world.ec2.seed_image(HUB, HERE, **({"name": "golden"} | {name: value}))
+
+    assert shown_image(world, image)[name] == value

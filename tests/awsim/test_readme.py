@@ -1,0 +1,48 @@
+"""What awsim's README says is so: its example runs, it names every part and every injection."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import awsim
+from awsim.injections import Injections
+from awsim.rules import Rule
+from tools import rules
+
+HERE = Path(awsim.__file__).parent
+README = (HERE / "README.md").read_text(encoding="utf-8")
+ASKED_BY_THE_WORLD = {"after", "arrivals", "as_of", "before", "calm", "loses", "twin"}
+
+
+def test_the_first_example_runs() -> None:
+    """As it stands there, without a line more."""
+    example = re.search(r"```python\n(.*?)```", README, re.DOTALL)
+    assert example is not None
+
+    exec(compile(example[1], "awsim/README.md", "exec"), {})  # noqa: S102 - our own text
+
+
+def test_every_part_is_named() -> None:
+    """Whoever opens the folder finds each module and package in the table of parts."""
+    modules = {f"`{path.name}`" for path in HERE.glob("*.py")} - {"`__init__.py`"}
+    packages = {f"`{path.parent.name}/`" for path in HERE.glob("*/__init__.py")}
+    parts = README[README.index("## Parts") : README.index("## Injections")]
+
+    assert {name for name in modules | packages if name not in parts and not name.startswith("`moto_")} == set()
+
+
+def test_every_injection_is_named() -> None:
+    """Whoever wants something to go wrong finds how."""
+    methods = {name for name, _ in inspect.getmembers(Injections, inspect.isfunction) if not name.startswith("_")}
+
+    assert {name for name in methods - ASKED_BY_THE_WORLD if f"`{name}`" not in README} == set()
+
+
+def test_a_rule_without_a_source_is_refused() -> None:
+    """The table of rules cannot be written with one in it."""
+    with pytest.raises(ValueError, match="does not end in a source"):
+        rules.split(Rule("sqs-example", "A queue is a queue."))

@@ -1,0 +1,49 @@
+"""Every rule of the simulator has a check, and every check can fail."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import awsim
+from awsim.rules import ALL
+from awsim.world import World
+
+Check = Callable[[World], None]
+
+
+def _checks() -> Iterator[tuple[str, Check]]:
+    for path in sorted(Path(__file__).parent.glob("checks_*.py")):
+        yield from importlib.import_module(f"tests.awsim.{path.stem}").CHECKS.items()
+
+
+def _import_all() -> None:
+    for module in pkgutil.walk_packages(awsim.__path__, "awsim."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+_import_all()
+CHECKS = list(_checks())
+
+
+def test_every_rule_has_exactly_one_check() -> None:
+    """A rule without a check, a check without a rule, and a rule checked twice are mistakes."""
+    assert sorted(name for name, _ in CHECKS) == sorted(ALL)
+
+
+@pytest.mark.parametrize(("name", "check"), CHECKS, ids=[name for name, _ in CHECKS])
+def test_rule_holds(world: World, name: str, check: Check) -> None:
+    """With all rules on, the world behaves as the rule says."""
+    check(world)
+
+
+@pytest.mark.parametrize(("name", "check"), CHECKS, ids=[name for name, _ in CHECKS])
+def test_check_fails_without_its_rule(world: World, name: str, check: Check) -> None:
+    """With the rule off, its check notices."""
+    with world.rules.off(ALL[name]), pytest.raises(AssertionError):
+        check(world)

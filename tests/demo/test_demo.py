@@ -1,0 +1,157 @@
+"""``make demo``: that it ends green with and without trouble, and that it can end red."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from awsim.world import World
+from demo import screen, setting, show, stage
+from demo.__main__ import run
+from demo.observer import Observer
+from demo.options import CrashOption, Options, parse
+from demo.verdict import judge
+
+ROOT = Path(__file__).parents[2]
+DEV = stage.TARGETS["dev"]
+LONGEST = 180
+
+
+def _demo(*words: str) -> tuple[int, str]:
+    """Run it as make does, its output in a pipe; returns exit status and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", *words],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def _a_terminal(width: int = 80, height: int = 24) -> Console:
+    """A terminal that can draw, whatever the one is that the tests run on."""
+    can = {"TERM": "xterm-256color"}
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, highlight=False, _environ=can)
+
+
+def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
+    """Plainly run it ends 0, with a line per happening, the table, and every claim looked up and found true."""
+    status, said = _demo()
+    rows = re.findall(r"^ (dev|test|prod) +(ami-0[0-9a-f]{16}) +\d+ +none", said, re.MULTILINE)
+    keys = re.findall(r"^ \d{12}  ([0-9a-f]{8}-[0-9a-f-]{27})", said, re.MULTILINE)
+
+    assert status == 0, said
+    assert [name for name, _ in rows] == list(stage.TARGETS)
+    assert len({image for _, image in rows}) == len(set(keys)) == 3
+    assert "✗" not in said
+    assert "✓ shares still open: none" in said
+    assert '--tags Key=promote,Value="dev 444444444444"' in said
+    assert "\x1b" not in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
+def test_the_sweep_alone_is_enough() -> None:
+    """With every event lost, and every wake but the sweep's own, it still ends 0; the sweep's finds are counted."""
+    status, said = _demo("--no-events", "--targets", "2")
+    lost, wakes = map(int, re.findall(r"(\d+) lost, 0 doubled; (\d+) wakes lost", said)[0])
+
+    assert status == 0, said
+    assert lost > 0
+    assert wakes > 0
+    assert int(re.findall(r"By the sweep +(\d+) steps", said)[0]) > 0
+    assert "on-target-event" not in said
+
+
+@pytest.mark.parametrize(
+    ("crash", "died", "first"),
+    [
+        ("act:CopySnapshot", "act is killed: crashed after CopySnapshot", "copies snap-"),
+        ("act:RegisterImage", "act is killed: crashed after RegisterImage", "registers ami-"),
+        ("settle:ModifySnapshotAttribute:3:before", "killed: crashed before ModifySnapshotAttribute", "registers ami-"),
+        ("settle:RevokeGrant:1:before", "settle is killed: crashed before RevokeGrant", "registers ami-"),
+    ],
+)
+def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str, first: str) -> None:
+    """Killed after CopySnapshot, after RegisterImage, or before either revoke: it ends 0, one AMI, nothing left."""
+    status, said = _demo("--crash", crash, "--targets", "1")
+
+    assert status == 0, said
+    assert -1 < said.index(first) < said.index(died)
+    assert "✓ every crash that was asked for has struck" in said
+
+
+def test_what_failed_is_told() -> None:
+    """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
+
+    def meddle(world: World) -> None:
+        world.ec2.state.deaf_removals = 1_000_000
+        world.ec2.seed_image(DEV, stage.REGION, name="not of ours", volumes=(8,))
+
+    console = Console(file=io.StringIO(), width=100)
+    status = run(Options(targets=1, crashes=(CrashOption("discover", "CopyImage"),)), console, meddle=meddle)
+    said = console.file.getvalue()
+
+    assert status == 1
+    assert "✗ failed: shares still open: none" in said
+    assert re.search(rf"snap-\w+ of {stage.HUB} in us-east-1 to UserId {DEV}", said)
+    assert re.search(rf"describe-snapshot-attribute: snap-\w+ to {DEV}", said)
+    assert f"dev ({DEV}): it has 2 AMIs" in said
+    assert "discover never came after CopyImage number 1" in said
+    assert "✓ no dead letter" in said
+    assert "Some checks failed" in said
+
+
+def test_a_terminal_shows_it_advancing() -> None:
+    """On a terminal the picture is drawn anew, with bars, until all is delivered; no frame is wider or higher."""
+    console = _a_terminal()
+    with World() as world:
+        ready = setting.copies(world, Options(targets=1))
+        observer = Observer(ready, detailed=True)
+        ready.tag()
+        show.live(observer, console, patience=0)
+        verdict = judge(observer, {("after", way.place): ready.launch(way) for way in ready.ways})
+    frames = console.file.getvalue().split("\x1b[?2026h")
+
+    assert verdict.good
+    assert len(frames) > 30
+    assert any("copying" in frame and "━─" in re.sub(r"\x1b\[[0-9;]*m", "", frame) for frame in frames)
+    assert "delivered" in frames[-1]
+    assert max(frame.count("\n") for frame in frames[:-1]) < console.height
+
+
+@pytest.mark.parametrize(("width", "height", "targets"), [(80, 24, 3), (100, 24, 12), (60, 16, 3)])
+def test_the_picture_fits(width: int, height: int, targets: int) -> None:
+    """As wide as the terminal and never higher; with more targets than fit, the rest is counted."""
+    console = _a_terminal(width, height)
+    with World() as world:
+        ready = setting.copies(world, Options(targets=targets))
+        observer = Observer(ready, detailed=True)
+        ready.tag()
+        world.kernel.run(until=lambda: observer.look() and len(observer.deliveries) == targets)
+        console.print(screen.Picture(observer))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue()).splitlines()
+
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    assert ("more, 0 of them delivered" in "".join(lines)) == (targets == 12 or height == 16)
+
+
+def test_bad_arguments_are_told_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """One message names every problem and its cure, and nothing is begun."""
+    with pytest.raises(SystemExit) as ended:
+        parse(["--targets", "0", "--crash", "act", "--crash", "actor:copy:0:during"])
+    said = capsys.readouterr().err
+
+    assert ended.value.code == 2
+    for problem in ("--targets 0", "--crash act: write it as", "no function 'actor'", "'copy'", "'0'", "'during'"):
+        assert problem in said

@@ -1,0 +1,54 @@
+"""``make sandbox``: a world that stays up for the real ``aws`` command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from demo import stage
+from tests.awsim.aws_words import LONGEST, aws
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_sandbox_stays_up_until_it_is_told(tmp_path: Path) -> None:
+    """``python -m demo.sandbox up`` says what to type, leaves its files, lets time run, and ends on a signal."""
+    for name in ("build", "deploy"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "demo.sandbox", "up", "--port", "0", "--factor", "60"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    lines: list[str] = []
+    try:
+        watchdog = threading.Timer(LONGEST, process.kill)
+        watchdog.start()
+        for line in process.stdout or ():
+            lines.append(line)
+            if "sweep" in line:
+                break
+        told = json.loads((tmp_path / ".sandbox" / "world.json").read_text())
+        variables = dict(
+            line.removeprefix("export ").rstrip().split("=", 1)
+            for line in (tmp_path / ".sandbox" / "env.sh").read_text().splitlines()
+        )
+        shown = aws(
+            {"PATH": os.environ["PATH"], **variables, "AWS_PAGER": ""}, "ec2", "describe-images", "--owners", "self"
+        )
+    finally:
+        process.terminate()
+        rest, _ = process.communicate(timeout=LONGEST)
+        watchdog.cancel()
+
+    assert told["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
+    assert [image["ImageId"] for image in shown["Images"]] == [told["image"]]
+    assert "create-tags" in "".join(lines)
+    assert "is down" in rest
+    assert process.returncode == 0

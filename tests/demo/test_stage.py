@@ -1,0 +1,66 @@
+"""The packaged hub and the target's template, deployed in the sandbox as they are."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from awsim.world import World
+from demo import stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def scene(world: World) -> stage.Stage:
+    """A hub and three targets."""
+    return stage.set_up(world, ROOT)
+
+
+def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
+    """Seven functions under their fixed names, each with its role; four queues in two pairs and one for dead events."""
+    assert sorted(function.name for function in world.lambda_.functions.values()) == [
+        f"ami-promoter-{stage.REGION}-{name}"
+        for name in ("act", "discover", "on-image-state", "on-tag-change", "on-target-event", "settle", "sweep")
+    ]
+    assert {function.role.rsplit("/", 1)[1] for function in world.lambda_.functions.values()} == {
+        function.name for function in world.lambda_.functions.values()
+    }
+    assert sorted(queue.name for queue in world.sqs.queues.values()) == [
+        f"ami-promoter-{stage.REGION}-{name}"
+        for name in ("act-dead.fifo", "act.fifo", "dead-events", "settle-dead.fifo", "settle.fifo")
+    ]
+    assert set(scene.targets) == set(stage.TARGETS.values())
+    assert all(f":{account}:" in stack.outputs["KeyArn"] for account, stack in scene.targets.items())
+
+
+def test_events_wake_the_functions_that_the_templates_name(world: World, scene: stage.Stage) -> None:
+    """A tag wakes on-tag-change, a target's events (over the inbound bus) on-target-event, and time the rest."""
+    hub = world.client("ec2", stage.HUB, stage.REGION)
+    hub.create_tags(Resources=[scene.image], Tags=[{"Key": "promote", "Value": "dev"}])
+    dev = stage.TARGETS["dev"]
+    world.events.emit(dev, stage.REGION, "aws.ec2", "EBS Snapshot Notification", [], {"event": "copySnapshot"})
+    world.kernel.run(limit=timedelta(minutes=6))
+
+    woken = {one.function.rsplit("-us-east-1-", 1)[1]: one.event for one in reversed(world.lambda_.invocations)}
+    assert {"on-tag-change", "on-target-event", "sweep", "discover"} <= set(woken)
+    assert woken["on-tag-change"]["detail"]["changed-tag-keys"] == ["promote"]
+    assert woken["on-target-event"]["account"] == dev
+    assert [delivery.refused for delivery in world.events.deliveries if delivery.refused] == []
+
+
+def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> None:
+    """Only the trigger's key is listened for."""
+    hub = world.client("ec2", stage.HUB, stage.REGION)
+    hub.create_tags(Resources=[scene.image], Tags=[{"Key": "colour", "Value": "red"}])
+    world.kernel.run(limit=timedelta(seconds=30))
+
+    assert world.lambda_.invocations == []
+
+
+def test_a_missing_package_is_told_with_its_cure(world: World, tmp_path: Path) -> None:
+    """Whoever has not built it is told how."""
+    with pytest.raises(FileNotFoundError, match="make package"):
+        stage.set_up(world, tmp_path)
