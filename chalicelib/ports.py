@@ -567,7 +567,10 @@ class TargetRoles(Protocol):
     """Roles in one target. May raise Refusal."""
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """Return those of its service-linked roles ("SERVICE/NAME") that are not there, as far as may be seen."""
+        """Return the roles that are not there, as far as may be seen.
+
+        Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
-TARGET_ROLES = {"Role": "target role", "ForwardRole": "target forwarding role"}
+TARGET_ROLES = {"Role": "target role", "GrantRole": "target grant role", "ForwardRole": "target forwarding role"}
 ORGANIZATION_ROLES = {"Role": "organization read role"}
 ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLES}
 """Templates for other accounts -> their roles, by logical id."""
@@ -31,14 +31,14 @@ INTRO = """\
 Who can do what, and why.
 `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's account.
 Each function has a role of its own with one hand-written policy (`.chalice/policies/`).
-The role in a target is in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`.
+The roles in a target are in `deploy/target.yaml`; the role in the organization's management account is in `deploy/organization.yaml`.
 
 - No function can write the applied file and the pause (table `ami-promoter-R-config`).
   Only `discover` can write the OUs' members (`-members`).
 - A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
 - Only `discover` can read an organization, and no function can change one.
-- Only `settle` can open or close a share.
-- Only `act` and `settle` can enter a target, `settle` for grants to service-linked roles.
+- Only `act` can copy and register in a target; only `settle` can open or close a share. No function can do both.
+  `settle` enters a target with a role that makes grants for service-linked roles and nothing else.
   Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
 - No function can make a snapshot public.
 - Only `settle` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
@@ -69,7 +69,9 @@ class Statement:
     resources: tuple[Any, ...]
     condition: Mapping[str, Any]
     denied: bool = False
-    """The actions are denied, and on all resources but these."""
+    """The actions are denied."""
+    all_but: bool = False
+    """On all resources but these."""
 
 
 def statements() -> Iterator[Statement]:
@@ -113,7 +115,7 @@ def page() -> str:
         cells = (
             f"{statement.sid} (**denies**)" if statement.denied else statement.sid,
             "<br>".join(f"`{action}`" for action in statement.actions),
-            ("all but " if statement.denied else "")
+            ("all but " if statement.all_but else "")
             + "<br>".join(f"`{_readable(resource, own)}`" for resource in statement.resources),
             "<br>".join(_conditions(statement.condition, own)),
             reason(statement, known) or "**nobody said**",
@@ -127,7 +129,8 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
         choices = written.get("Fn::If", [written])
         item = next(one for one in choices if isinstance(one, Mapping) and "Sid" in one)
         actions, denied = item["Action"], item["Effect"] == "Deny"
-        resources = _leaves(item["NotResource"]) if denied else item["Resource"]
+        all_but = "NotResource" in item
+        resources = _leaves(item["NotResource"]) if all_but else item["Resource"]
         yield Statement(
             role,
             item["Sid"],
@@ -135,6 +138,7 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
             tuple(resources if isinstance(resources, list) else [resources]),
             item.get("Condition", {}),
             denied,
+            all_but,
         )
 
 
@@ -169,6 +173,7 @@ def _readable(value: Any, own: str) -> str:
         "${HubAccountId}": "HUB",
         "${AWS::AccountId}": own,
         "${TargetRoleName}": "AmiCopyRole",
+        "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
         "${PolicyKeyArns}": "PolicyKeyArns",

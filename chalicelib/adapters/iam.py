@@ -9,6 +9,7 @@ from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal
+from chalicelib.core.targets import grant_role
 
 
 class AwsTargetRoles:
@@ -18,10 +19,11 @@ class AwsTargetRoles:
         self._sessions = sessions
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """See the port. Where IAM may not be asked, KMS says it when the grant is made."""
+        """See the port. Where IAM may not be asked, the refusal of the grant says it."""
         iam = self._sessions.client("iam", "roles", delivery)
+        copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         missing = []
-        for role in delivery.target.service_linked_roles:
+        for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
             try:
                 with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
                     iam.get_role(RoleName=role.rpartition("/")[2])

@@ -8,7 +8,7 @@ An audience is who one statement lets in, and is the last part of a share's ``ho
 
 - ``ACCOUNT``: the target's role, while it copies (with ``grantee: account`` any that the account lets);
 - ``ACCOUNT-share``: the whole account, so that its administrators pass it on (share mode);
-- ``ACCOUNT-roles``: the target's role may make grants on the key for the account's service-linked roles.
+- ``ACCOUNT-roles``: the target's grant role may make grants on the key for the account's service-linked roles.
 """
 
 from __future__ import annotations

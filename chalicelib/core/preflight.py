@@ -60,6 +60,22 @@ def sharing_faults(target: Target, now: int) -> tuple[Fault, ...]:
     )
 
 
+def roles_missing(where: str, target: Target, missing: Sequence[str]) -> tuple[Fault, ...]:
+    """Return the faults of a target that lacks service-linked roles ("SERVICE/NAME") or the role for their grants."""
+    return tuple(role_missing(where, it) if "/" in it else _grant_role_missing(where, target, it) for it in missing)
+
+
+def _grant_role_missing(where: str, target: Target, role: str) -> Fault:
+    names = ", ".join(one.rpartition("/")[2] for one in target.service_linked_roles)
+    return Fault(
+        "grant-role-missing",
+        where,
+        f"The account has no role {role}, with which the hub grants the key; so {names} could not launch the AMI.",
+        "Deploy this version's deploy/target.yaml there with CreateGrantRole=true; or, if no such service shall launch "
+        "it, write `service_linked_roles: []` in the targets file and apply it; then tag the AMI again.",
+    )
+
+
 def role_missing(where: str, role: str) -> Fault:
     """The fault of a target that has no such service-linked role ("SERVICE/NAME")."""
     service, _, name = role.rpartition("/")

@@ -25,6 +25,15 @@ ORGANISATION = "organization"
 """Name of the item that says which units the file names."""
 
 
+GRANT_ROLE = "-grants"
+"""Ends the name of the role that makes grants for service-linked roles; deploy/target.yaml makes it so."""
+
+
+def grant_role(copy_role: str) -> str:
+    """Name the role of a target that makes grants for service-linked roles, by the name of the one that copies."""
+    return f"{copy_role}{GRANT_ROLE}"
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One (account, Region) that may own an AMI, with its settings resolved from the targets file.
@@ -37,6 +46,7 @@ class Target:
     account: str
     region: str
     role_name: str = "AmiCopyRole"
+    """The role that copies; ``grant_role`` names the other one."""
     external_id: str = ""
     key: str = "alias/ami-promoter"
     mode: Literal["copy", "share"] = "copy"

@@ -182,7 +182,7 @@ class DeliveryExecutor:
         if delivery.target.service_linked_roles:
             missing = self._ports.roles.missing(delivery)
             if missing:
-                return ev.TargetUnfit(tuple(preflight.role_missing(delivery.where, role) for role in missing))
+                return ev.TargetUnfit(preflight.roles_missing(delivery.where, delivery.target, missing))
         if delivery.shared:
             ended = (*preflight.sharing_faults(delivery.target, self._clock()), *self._policy_faults(delivery))
             return ev.TargetUnfit(ended) if ended else ev.TargetReady("")

@@ -143,10 +143,28 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
 
+def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
+    """The role of that name today is another one for KMS: it may not retire the grant. The fault says what to do."""
+    share = a_share(scene.own)
+    ident = scene.door.open(share.resource, [share])[share.holder_key]
+    old = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants")
+    scene.world.iam.roles.drop(old.arn)
+    scene.world.iam.roles.put(DEV, "AmiCopyRole-grants", old.trust, old.policies)
+
+    with pytest.raises(Refusal) as stays:
+        scene.another().close(share.resource, [share])
+
+    assert (stays.value.why, stays.value.fault.code) == (Why.DENIED, "grant-not-retired")
+    assert f"aws kms revoke-grant --key-id {scene.own} --grant-id {ident}" in stays.value.fault.cure
+    scene.world.client("kms", DEV).revoke_grant(KeyId=scene.own, GrantId=ident)
+    scene.another().close(share.resource, [share])
+    assert scene.grants(scene.own) == []
+
+
 def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene):
     """The hub's key may let the account in late, and a role be made late; the target's own key waits for nobody."""
     late = refused(scene, a_share(scene.hubs))
-    scene.world.iam.roles.named(DEV, "AmiCopyRole").policies["ami-promoter"]["Statement"].clear()
+    scene.world.iam.roles.named(DEV, "AmiCopyRole-grants").policies["ami-promoter-grants"]["Statement"].clear()
     never = refused(scene, a_share(scene.own))
     scene.let_in()
 
@@ -179,7 +197,7 @@ def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):
 
 
 def test_the_session_can_do_nothing_else():
-    """One key, one grantee, the listed operations; within what AWS takes; revoking only on the account's own key."""
+    """One key, one grantee, the listed operations; within what AWS takes; retiring only on the account's own key."""
     partition = "arn:aws-us-gov"
     longest = f"{partition}:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}_{'x' * 35}"
     keys = [f"{partition}:kms:ap-southeast-10:{account}:key/mrk-{'0' * 32}" for account in (HUB, DEV)]
@@ -188,7 +206,7 @@ def test_the_session_can_do_nothing_else():
 
     assert max(len(policy_for_role(key, DEV, longest)) for key in keys) <= LIMIT
     assert [statement["Action"] for statement in hubs] == ["kms:CreateGrant"]
-    assert [statement["Action"] for statement in own] == ["kms:CreateGrant", ["kms:ListGrants", "kms:RevokeGrant"]]
+    assert [statement["Action"] for statement in own] == ["kms:CreateGrant", ["kms:ListGrants", "kms:RetireGrant"]]
     for statement, key in ((hubs[0], keys[0]), (own[0], keys[1])):
         assert statement["Resource"] == key
         assert statement["Condition"]["StringEquals"] == {"kms:GranteePrincipal": longest}

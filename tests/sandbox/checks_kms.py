@@ -432,6 +432,28 @@ def for_services(world: World) -> None:
     refused("AccessDeniedException", lambda: target.create_grant(**asked), "no identity-based policy")
 
 
+def retiring(world: World) -> None:
+    """Whom a grant names retires it without a policy; who may call RetireGrant by policy only what his account made."""
+    key = new_key(world)
+    role = _target_role(world, allow("kms:ListGrants"))
+    idle = put_role(world, "Idle", allow("kms:ListGrants"))
+    delegate = put_role(world, "Delegate", allow("kms:RetireGrant"))
+    mine, kept = _grant(world, key, RetiringPrincipal=TARGET), _grant(world, key)
+    refused("AccessDeniedException", partial(_retire, world, idle, key, kept))
+    refused("AccessDeniedException", partial(_retire, world, role, key, kept))
+    _retire(world, role, key, mine)
+    _retire(world, delegate, key, kept)
+    assert _listed(world, key) == []
+
+    dead = _grant(world, key, RetiringPrincipal=TARGET)
+    world.iam.roles.drop(TARGET)
+    refused("AccessDeniedException", partial(_retire, world, _target_role(world), key, dead))
+
+
+def _retire(world: World, role: str, key: str, grant: dict[str, Any]) -> None:
+    session(world, "kms", role).retire_grant(KeyId=key, GrantId=grant["GrantId"])
+
+
 CHECKS = {
     access.KEY_SIDE.name: key_side,
     access.CALLER_SIDE.name: caller_side,
@@ -460,4 +482,5 @@ CHECKS = {
     service.DISABLED.name: disabled,
     service.AT_HOME.name: at_home,
     service.FOR_SERVICES.name: for_services,
+    service.RETIRING.name: retiring,
 }

@@ -56,10 +56,10 @@ def for_roles(scene, key, account=HUB):
 
 
 def without(scene, account, *sids):
-    """Take statements out of the target role's policy there, as an older deploy/target.yaml lacks them."""
-    role = scene.world.iam.roles.named(account, "AmiCopyRole")
-    for document in role.policies.values():
-        document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
+    """Take statements out of the target roles' policies there, as an older deploy/target.yaml lacks them."""
+    for name in ("AmiCopyRole", "AmiCopyRole-grants"):
+        for document in scene.world.iam.roles.named(account, name).policies.values():
+            document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in sids]
 
 
 def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
@@ -112,7 +112,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
 def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     """TEST has no such role, which its checks say; DEV's deploy/target.yaml is an older one, which KMS says."""
     scene = begin(SHARE, roles=(DEV,))
-    without(scene, DEV, "LetServiceRolesUseHubKeys", "LookAtServiceRoles")
+    without(scene, DEV, "LetServiceRolesUseHubKeys", "LookForServiceRoles")
     scene.promote("dev")
 
     (missing,) = scene.delivery(TEST)["faults"]
@@ -127,8 +127,8 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     (denied,) = scene.delivery(DEV)["faults"]
     assert (denied["code"], denied["where"]) == ("service-linked-role-not-granted", f"account {DEV}, {REGION}")
     assert denied["what"] == (
-        f"{AUTO_SCALING} gets no grant on {scene.key}, as the target's role lacks kms:CreateGrant on it. CreateGrant "
-        f"was refused: AccessDeniedException: User: arn:aws:sts::{DEV}:assumed-role/AmiCopyRole/"
+        f"{AUTO_SCALING} gets no grant on {scene.key}, as the grant role there lacks kms:CreateGrant on it. "
+        f"CreateGrant was refused: AccessDeniedException: User: arn:aws:sts::{DEV}:assumed-role/AmiCopyRole-grants/"
         f"ami-promoter-service-roles is not authorized to perform: kms:CreateGrant on resource: {scene.key} because no "
         "identity-based policy allows the kms:CreateGrant action"
     )
@@ -137,6 +137,28 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     assert scene.world.shares_open() == []
+    scene.assert_laws()
+
+
+@pytest.mark.parametrize("how", [SHARE, COPY])
+def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, how):
+    """CreateGrantRole=false: nothing is opened, until the targets file says that no service shall launch it."""
+    scene = begin(how, roles=(DEV,))
+    scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole-grants")
+    scene.promote("")
+
+    (missing,) = scene.delivery(DEV)["faults"]
+    assert (missing["code"], missing["where"]) == ("grant-role-missing", f"account {DEV}, {REGION}")
+    assert missing["what"] == (
+        "The account has no role AmiCopyRole-grants, with which the hub grants the key; so "
+        f"{AUTO_SCALING} could not launch the AMI."
+    )
+    assert "`service_linked_roles: []`" in missing["cure"]
+    assert scene.world.shares_open() == []
+
+    scene.apply(targets_file(f"{SHARE}\n  service_linked_roles: []" if how == SHARE else "mode: copy"))
+    scene.tag("default")
+    scene.run_until_state("shared" if how == SHARE else "delivered")
     scene.assert_laws()
 
 

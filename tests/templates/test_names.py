@@ -70,18 +70,18 @@ def test_two_hubs_on_one_target_can_be_told_apart(target):
 
     assert {logical: name for logical, (_, name) in found.items()} == {
         "Role": {"Ref": "RoleName"},
+        "GrantRole": {"Fn::Sub": "${RoleName}-grants"},
         "Alias": {"Ref": "KeyAlias"},
     }
     assert not any(fixed(name) for _, name in found.values())
 
 
-def test_each_hub_is_let_into_its_own_role_only(target):
+def test_each_hub_is_let_into_its_own_roles_only(target):
     """Account, Region and external id of one hub stand in the trust; another's functions have other names."""
-    [trust] = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    for role in ("Role", "GrantRole"):
+        [trust] = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        principal = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
 
-    principals = trust["Condition"]["StringEquals"]["aws:PrincipalArn"]
-    assert len(principals) == 2
-    for principal in principals:
         assert {"HubAccountId", "HubRegion"} <= set(re.findall(r"\$\{(\w+)\}", principal["Fn::Sub"]))
 
 

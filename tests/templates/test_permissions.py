@@ -81,7 +81,7 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
     assert known[permissions.EVERY].keys() <= {it.sid for it in ALL}
 
 
-def test_only_act_and_settle_enter_targets_and_only_settle_opens_shares():
+def test_act_and_settle_enter_targets_by_a_role_each_and_only_settle_opens_shares():
     """No other function can do either, none can change IAM, and key policies are those of a parameter.
 
     ``discover`` enters the role that reads an organisation, and no other.
@@ -95,13 +95,13 @@ def test_only_act_and_settle_enter_targets_and_only_settle_opens_shares():
     entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions}
     assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
         "act": ["${TargetRoleName}"],
-        "settle": ["${TargetRoleName}"],
+        "settle": ["${TargetRoleName}-grants"],
         "discover": ["${OrganizationReadRoleName}"],
     }
     for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"):
         assert may[action] == {"settle"}
-    assert may["kms:RevokeGrant"] == {"settle", "target role"}
-    assert may["kms:CreateGrant"] == {"settle", "target role"}
+    assert may["kms:RevokeGrant"] == {"settle"}
+    assert may["kms:CreateGrant"] == {"settle", "target role", "target grant role"}
     assert may["kms:PutKeyPolicy"] == {"settle"}
     assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
         "({'Ref': 'PolicyKeyArns'},)"

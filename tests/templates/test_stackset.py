@@ -85,7 +85,7 @@ def test_two_regions_of_an_account_make_one_role_two_keys_and_forward_from_both(
             for region in REGIONS
         ]
 
-        assert [set(stack.outputs) for stack in stacks] == [{"RoleArn", "KeyArn"}, {"KeyArn"}]
+        assert [set(stack.outputs) for stack in stacks] == [{"RoleArn", "GrantRoleArn", "KeyArn"}, {"KeyArn"}]
         assert all({"ForwardRole", "CopyEnded", "ImageState"} <= set(stack.resources) for stack in stacks)
 
 
@@ -97,7 +97,7 @@ def test_a_hub_that_admits_nobody_can_be_served_without_events():
             world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "refused", {**GIVEN, "RoleName": "Other"})
         stack = world.deploy(TARGET, TARGET_ACCOUNT, "us-east-1", "target", {**GIVEN, "ForwardEvents": "false"})
 
-        assert set(stack.outputs) == {"RoleArn", "KeyArn"}
+        assert set(stack.outputs) == {"RoleArn", "GrantRoleArn", "KeyArn"}
         assert not {"ForwardRole", "CopyEnded", "ImageState"} & set(stack.resources)
 
 

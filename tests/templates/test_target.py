@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import pytest
+
 from chalicelib.core import key_policy
 from tools.template_checks import problems
 
-FOR_SERVICE_ROLES = ("LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys", "SeeAndEndGrantsOnOwnKeys")
+TRUSTED = {"Role": "act", "GrantRole": "settle"}
 
 
-def statements(target):
-    """What the role is allowed; not what is denied besides."""
-    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return [it for it in policy if "Fn::If" not in it]
+def statements(target, role="Role", effect="Allow"):
+    """What a role is allowed, or what it is denied in any case."""
+    policy = target["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return [it for it in policy if it.get("Effect") == effect]
 
 
-def test_only_two_roles_of_the_hub_with_the_external_id_may_enter(target):
-    """The trust names the hub's account and, as conditions, act's and settle's roles and the external id."""
-    statement, *others = target["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+@pytest.mark.parametrize(("role", "function"), TRUSTED.items())
+def test_only_one_role_of_the_hub_with_the_external_id_may_enter_each(target, role, function):
+    """The trust names the hub's account and, as conditions, one function's role and the external id."""
+    statement, *others = target["Resources"][role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
 
     assert others == []
     assert statement["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${HubAccountId}:root"}}
     assert statement["Condition"] == {
         "StringEquals": {
-            "aws:PrincipalArn": [
-                {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ami-promoter-${{HubRegion}}-{name}"}
-                for name in ("act", "settle")
-            ],
+            "aws:PrincipalArn": {
+                "Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ami-promoter-${{HubRegion}}-{function}"
+            },
             "sts:ExternalId": {"Ref": "ExternalId"},
         }
     }
@@ -63,12 +65,10 @@ def test_what_is_not_ours_cannot_be_removed_or_tagged(target):
 
 
 def test_keys_are_used_through_ec2_only(target):
-    """No KMS permission to use a key is usable by a direct call; grants are for AWS services or their roles."""
+    """No KMS permission of the role that copies is usable by a direct call; its grants are for AWS services."""
     policy = statements(target)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if statement["Sid"] in FOR_SERVICE_ROLES:
-            continue
         if any(it.startswith("kms:") and it != "kms:DescribeKey" for it in actions):
             assert statement["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
         if "kms:CreateGrant" in actions:
@@ -77,8 +77,7 @@ def test_keys_are_used_through_ec2_only(target):
 
 def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
     """Nobody else can get one through the role, and none with more operations than AWS lists for Auto Scaling."""
-    policy = statements(target)
-    by_sid = {it["Sid"]: it for it in policy}
+    by_sid = {it["Sid"]: it for it in statements(target, "GrantRole")}
     roles = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/*"}
 
     for name in ("LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys"):
@@ -87,9 +86,19 @@ def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
         assert condition["StringLike"] == {"kms:GranteePrincipal": roles}
         allowed = condition["ForAllValues:StringEquals"]["kms:GrantOperations"]
         assert sorted(allowed) == sorted(key_policy.FOR_ROLES)
-    ending = by_sid["SeeAndEndGrantsOnOwnKeys"]
-    assert ending["Action"] == ["kms:ListGrants", "kms:RevokeGrant"]
-    assert ending["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*"}
+    assert by_sid.pop("SeeGrantsOnOwnKeys")["Action"] == "kms:ListGrants"
+    assert list(by_sid) == ["LetServiceRolesUseOwnKeys", "LetServiceRolesUseHubKeys"], "it may do nothing else"
+
+
+def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_registered(target):
+    """Denied wherever EC2 says whose it is; what is only being made has no owner yet."""
+    [denied] = statements(target, effect="Deny")
+
+    assert denied["Action"] == ["ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage"]
+    assert denied["Condition"] == {
+        "StringNotEquals": {"ec2:Owner": [{"Ref": "HubAccountId"}, {"Ref": "AWS::AccountId"}]},
+        "Null": {"ec2:Owner": "false"},
+    }
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
@@ -127,6 +136,7 @@ def test_role_and_key_are_made_only_where_asked_for(target):
 
     assert conditional == {
         "Role": "WithRole",
+        "GrantRole": "WithGrantRole",
         "Key": "WithKey",
         "Alias": "WithKey",
         **dict.fromkeys(("ForwardRole", "CopyEnded", "ImageState"), "Forward"),

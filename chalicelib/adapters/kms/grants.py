@@ -60,17 +60,17 @@ class KeyGrants:
                 GranteePrincipal=share.grantee,
                 Operations=list(LAUNCH_OPERATIONS) if standing(share) else self._operations,
                 Name=self._name(resource, share),
+                **self._retiring(resource, share),
             )
         return {share.holder_key: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
         """See the port. A grant whose id we never learned is found by its name."""
         for share in shares:
-            with as_refusal("RevokeGrant", f"{self._where}, {key_of(resource)}"):
+            with as_refusal("ListGrants", self._where):
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
-                for grant_id in ids:
-                    with gone(*GRANT_GONE):
-                        self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+            for grant_id in ids:
+                self._end(resource, share, grant_id)
 
     def _grants(self, resource: str, share: Share) -> Iterator[str]:
         """Find the grant by id where that is known; else by name among those of its grantee."""
@@ -81,6 +81,15 @@ class KeyGrants:
                 for grant in page["Grants"]:
                     if share.grant_id or grant.get("Name") == self._name(resource, share):
                         yield grant["GrantId"]
+
+    def _end(self, resource: str, share: Share, grant_id: str) -> None:
+        """End one grant."""
+        with as_refusal("RevokeGrant", f"{self._where}, {key_of(resource)}"), gone(*GRANT_GONE):
+            self._owner(resource, share).revoke_grant(KeyId=key_of(resource), GrantId=grant_id)
+
+    def _retiring(self, _resource: str, _share: Share) -> Mapping[str, str]:
+        """Return the parameters that say who may retire a grant: nobody."""
+        return {}
 
     def _issuer(self, resource: str, _share: Share) -> Any:
         """Return the client that makes a grant."""

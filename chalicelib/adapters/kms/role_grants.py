@@ -1,8 +1,9 @@
 """The door for service-linked roles: a grant on a key, made from the target's account, for a role of a service there.
 
 The policies of such a role cannot be changed, so Auto Scaling's documentation lets somebody in its account make a grant
-[aws-facts 3, VERIFIED], also on a key of another account, whose owner has let that account in. Who lists and revokes
-it is the key's owner: the hub, or the target where the key is its own.
+[aws-facts 3, VERIFIED], also on a key of another account, whose owner has let that account in. The hub lists and
+revokes those on its own keys. On the target's own key the role that made one ends it as its retiring principal, and so
+needs no right to revoke what others granted there [KMS developer guide: retiring and revoking grants].
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chalicelib.adapters.kms.grants import LAUNCH_OPERATIONS, KeyGrants
-from chalicelib.adapters.refusals import STALE_CREDENTIALS, code_of
+from chalicelib.adapters.kms.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGrants
+from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
 from chalicelib.adapters.sts.session_policies import policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, preflight
@@ -20,6 +21,7 @@ from chalicelib.core.delivery.events import Why
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share
+from chalicelib.core.targets import grant_role
 from chalicelib.ports import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"
@@ -51,25 +53,42 @@ class RoleGrants(KeyGrants):
             super().close(resource, shares)
 
     def _issuer(self, resource: str, share: Share) -> Any:
-        """Return a client of the target's role, in the key's Region."""
+        """Return a client of the target's grant role, in the key's Region."""
         key = key_of(resource)
-        _, partition, _, region, *_ = key.split(":")
+        role, external_id = self._role(resource, share)
+        policy = policy_for_role(key, share.account, share.grantee)
+        return self._sessions.assumed("kms", key.split(":")[3], role, external_id, "ami-promoter-service-roles", policy)
+
+    def _role(self, resource: str, share: Share) -> tuple[str, str]:
+        """Return the grant role's ARN and its external id, as the applied file has them now."""
         live = self._targets.live(share.account)
         if live is None:
             raise Refusal(Why.ROLE, _left(share))
-        role, external_id = live
-        return self._sessions.assumed(
-            "kms",
-            region,
-            f"arn:{partition}:iam::{share.account}:role/{role}",
-            external_id,
-            "ami-promoter-service-roles",
-            policy_for_role(key, share.account, share.grantee),
-        )
+        copies_with, external_id = live
+        partition = key_of(resource).split(":")[1]
+        return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
 
     def _owner(self, resource: str, share: Share) -> Any:
-        """Return the hub's own client for the hub's keys, the target's role's for its own."""
+        """Return the hub's own client for the hub's keys, the grant role's for the target's own."""
         return self._issuer(resource, share) if addresses.at_home(resource) else super()._owner(resource, share)
+
+    def _retiring(self, resource: str, share: Share) -> Mapping[str, str]:
+        """On the target's own key: the role that makes the grant."""
+        return {"RetiringPrincipal": self._role(resource, share)[0]} if addresses.at_home(resource) else {}
+
+    def _end(self, resource: str, share: Share, grant_id: str) -> None:
+        """Retire it on the target's own key. A role that was made anew is not the one that may [aws-facts 3]."""
+        if not addresses.at_home(resource):
+            super()._end(resource, share, grant_id)
+            return
+        key = key_of(resource)
+        try:
+            with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
+                self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
+        except Refusal as refusal:
+            if code_of(refusal) not in DENIED or refusal.why is Why.ROLE:
+                raise
+            raise Refusal(Why.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
 
     def _name(self, resource: str, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
@@ -115,12 +134,23 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         return Fault(
             "service-linked-role-not-granted",
             self._where,
-            f"{name} gets no grant on {key_of(self._resource)}, as the target's role lacks kms:CreateGrant on it. "
+            f"{name} gets no grant on {key_of(self._resource)}, as the grant role there lacks kms:CreateGrant on it. "
             f"{refused.what}",
             f"Deploy this version's deploy/target.yaml there (with SourceKeyArns that name the hub's key, or empty), "
             f"and see that {let_in} lets the account in, and that no service control policy denies it; "
             "then tag the AMI again.",
         )
+
+
+def _not_retired(share: Share, key: str, grant_id: str, refused: Fault) -> Fault:
+    name = share.holder_key.rpartition("/")[2]
+    return Fault(
+        "grant-not-retired",
+        f"account {share.account}",
+        f"The grant of {name} on {key} stays: the grant role there may not retire it, as when it was deleted and "
+        f"made anew since. {refused.what}",
+        f"Revoke it there (aws kms revoke-grant --key-id {key} --grant-id {grant_id}); the service then finds it gone.",
+    )
 
 
 def _left(share: Share) -> Fault:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.key_policy import FOR_ROLES
+from chalicelib.core.targets import GRANT_ROLE
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 
@@ -62,7 +63,8 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "roles":
         # of a role that is not there IAM knows no path
         roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
-        statements = [_allow("iam:GetRole", [f"{roles}aws-service-role/*", f"{roles}AWSServiceRoleFor*"])]
+        names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
+        statements = [_allow("iam:GetRole", [f"{roles}{name}" for name in names])]
     elif work == "tidy":
         statements += [
             _allow(
@@ -75,7 +77,9 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
 def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     """Return the session policy for grants on one key to one service-linked role (ARN) of an account.
 
-    On a key of the account's own they are found again and revoked there; on the hub's, by the hub.
+    On a key of the account's own they are found again and retired there; on the hub's, the hub revokes them. The grant
+    role needs no policy to retire what names it as the retiring principal; that a session's policy must allow it is
+    assumed (docs/assumptions.md).
     """
     condition = {
         "StringEquals": {"kms:GranteePrincipal": grantee},
@@ -83,7 +87,7 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
     }
     statements = [_allow("kms:CreateGrant", key_arn, condition)]
     if key_arn.split(":")[4] == account:
-        statements.append(_allow(["kms:ListGrants", "kms:RevokeGrant"], key_arn))
+        statements.append(_allow(["kms:ListGrants", "kms:RetireGrant"], key_arn))
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
 
 

@@ -52,7 +52,7 @@ class TargetSessions:
         ``snapshots``: the sources to be copied. ``region``: "" for the target's. ``once``: the SDK does not retry.
         """
         account = delivery.target.account
-        role, external_id = self._role(account) or (delivery.target.role_name, delivery.target.external_id)
+        role, external_id = self.role(account) or (delivery.target.role_name, delivery.target.external_id)
         return self._sessions.assumed(
             service,
             region or delivery.target.region,
@@ -64,7 +64,7 @@ class TargetSessions:
             once=once,
         )
 
-    def _role(self, account: str) -> tuple[str, str] | None:
+    def role(self, account: str) -> tuple[str, str] | None:
         """Read role name and external id, once for the calls of one invocation."""
         now = self._sessions.now()
         if account not in self._roles or now >= self._roles[account][0]:

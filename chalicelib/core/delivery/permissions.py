@@ -23,6 +23,7 @@ from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, Share
 from chalicelib.core.key_policy import Access, Audience, access, holder_key
+from chalicelib.core.targets import grant_role
 
 POLICIES = "resource#policy#"
 
@@ -98,7 +99,7 @@ def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
     """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
 
     While copies run it is the target's ``role``, or (a fallback) its account; what stays is for the whole account,
-    whose administrators delegate it.
+    whose administrators delegate it, or for the role that makes grants for service-linked roles.
     """
     account = delivery.target.account
     match share.resource.split("#")[1]:
@@ -109,7 +110,8 @@ def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
         case _:
             for_roles = share.resource.startswith(POLICIES) and share.holder == holder_key(account, Audience.ROLES)
             whole = (share.stays and not for_roles) or delivery.target.grantee == "account"
-            return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{role}'}"
+            name = grant_role(role) if for_roles else role
+            return f"arn:{partition}:iam::{account}:{'root' if whole else f'role/{name}'}"
 
 
 def in_policies(delivery: Delivery, role: str, partition: str, hub: str) -> dict[str, list[Access]]:

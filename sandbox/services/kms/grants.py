@@ -160,6 +160,7 @@ class Grants:
             key_arn=key.arn,
             name=name,
             grantee_id=grantee_id,
+            retiring_id=role.id if (role := self._base.policies.roles.get(wanted["retiring"])) is not None else None,
             issuer=call.caller.account,
             created=call.at,
             works_from=call.at + (self._wait() if self._base.on(LATE) else timedelta()),

@@ -75,6 +75,8 @@ class Grant:
     grantee_id: str | None
     """Id of the role that the grantee was when the grant was made; None for accounts."""
     retiring: str | None
+    retiring_id: str | None
+    """Id of the role that the retiring principal was then; None for accounts and where there is none."""
     issuer: str
     """Account that issued it."""
     operations: frozenset[str]

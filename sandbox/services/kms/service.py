@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.api import AwsError, Call, Caller
 from sandbox.iam import refusal
 from sandbox.iam.match import Values
+from sandbox.iam.policy import Ask, Verdict
 from sandbox.parts import Base
 from sandbox.rules import rule
 from sandbox.services.kms import keys as key_store
@@ -30,6 +31,12 @@ FOR_SERVICES = rule(
     "kms-grant-is-for-aws-resource",
     "kms:GrantIsForAWSResource is true only for calls that an AWS service makes for its caller. "
     "[aws-facts 3, VERIFIED]",
+)
+RETIRING = rule(
+    "kms-retire-grant-by-those-it-names",
+    "A grant is retired by its retiring principal (a role made anew is another) and by a grantee who was granted that, "
+    "without any policy; by others of the account that issued it only where their policies allow kms:RetireGrant. "
+    "[KMS developer guide: retiring and revoking grants, VERIFIED; that a session policy limits it, too: UNVERIFIED]",
 )
 ABROAD = {"kms:DescribeKey", "kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"}
 UNUSED = {"kms:DescribeKey", "kms:ListGrants", "kms:RevokeGrant", "kms:RetireGrant"}
@@ -297,12 +304,24 @@ class Kms:
             grant = self.grants.get(key.arn, params["GrantId"])
         if grant is None:
             raise self.grants.missing(params.get("GrantId", "of that token"))
-        me = {caller.arn, caller.role_arn, f"arn:aws:iam::{caller.account}:root"}
-        by_grantee = grant.grantee in me and "RetireGrant" in grant.operations
-        if grant.retiring not in me and not by_grantee and grant.issuer != caller.account:
+        if not self._may_retire(call, grant):
             raise refusal(caller, "kms", "kms:RetireGrant", grant.key_arn, "because no grant allows it")
         self.grants.end(grant)
         return {}
+
+    def _may_retire(self, call: Call, grant: Grant) -> bool:
+        caller = call.caller
+        asked = Ask("kms:RetireGrant", grant.key_arn, self._base.policies.context(caller, call.region))
+        own, session = self._base.policies.identity(caller, asked)
+        if Verdict.DENY in {own, session} or session is Verdict.SILENT:
+            return False
+        me = {caller.arn, caller.role_arn, f"arn:aws:iam::{caller.account}:root"}
+        role = self._base.policies.roles.get(caller.role_arn)
+        same = grant.retiring_id is None or (role is not None and role.id == grant.retiring_id)
+        by_grantee = grant.grantee in me and "RetireGrant" in grant.operations
+        if (grant.retiring in me and same) or by_grantee or not self._base.on(RETIRING):
+            return True
+        return grant.issuer == caller.account and own is Verdict.ALLOW
 
     # --- permission ---
 

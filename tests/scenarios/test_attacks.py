@@ -1,0 +1,196 @@
+"""Attacks with a function's stolen credentials, each of which fails [docs/security.md, "What an attacker could do"].
+
+An attacker here has all that the Lambda service gives one function, writes calls and session policies of their own, and
+knows every name, id and external id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox import stage, wire
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, TEST, Scene
+from tests.scenarios.test_rights import client
+from tests.scenarios.test_service_roles import AUTO_SCALING, ROLE, SERVICE
+
+COPIES, GRANTS = "AmiCopyRole", "AmiCopyRole-grants"
+SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
+GRANT = ["Decrypt", "CreateGrant"]
+
+
+def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV, *, ask: str = "") -> Any:
+    """Assume a role in a target with a function's credentials, without any session policy."""
+    answer = client(scene, function, "sts").assume_role(
+        RoleArn=ask or f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
+    )["Credentials"]
+    return wire.client(service, REGION, answer["AccessKeyId"], answer["SessionToken"])
+
+
+def refused(call: Callable[[], Any]) -> None:
+    """AWS says that they may not."""
+    with pytest.raises(ClientError) as caught:
+        call()
+    assert caught.value.response["Error"]["Code"] in {
+        *("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError")
+    }, caught.value
+
+
+@pytest.fixture
+def delivered(scene: Scene) -> Scene:
+    """An AMI is delivered to DEV, with Auto Scaling's grant on the key there."""
+    scene.apply(f"""\
+defaults: {{external_id: {stage.EXTERNAL_ID}, service_linked_roles: [{AUTO_SCALING}]}}
+groups: {{default: ["{DEV}"]}}
+""")
+    scene.world.iam.put_service_linked_role(DEV, SERVICE)
+    scene.promote("")
+    assert scene.states() == {DEV: "delivered"}
+    return scene
+
+
+def theirs(scene: Scene) -> tuple[str, str]:
+    """A stranger's AMI and its snapshot, unencrypted, which they have shared with DEV."""
+    image = scene.world.ec2.seed_image(STRANGER, REGION, name="golden", volumes=(8,))
+    ec2 = scene.client("ec2", STRANGER)
+    (shown,) = ec2.describe_images(ImageIds=[image])["Images"]
+    snapshot: str = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]})
+    ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=[DEV]
+    )
+    return image, snapshot
+
+
+# --- who opens shares can make nothing in a target ---
+
+
+@pytest.mark.parametrize(
+    "function", ["settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
+)
+def test_only_act_enters_the_role_that_copies(scene, function):
+    """Hub and target at once is nobody: whoever opens a share has no way to use it."""
+    refused(lambda: entered(scene, function, COPIES, "ec2"))
+
+
+@pytest.mark.parametrize("function", ["act", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"])
+def test_only_settle_enters_the_role_that_makes_grants(scene, function):
+    """Nor does who copies grant anything."""
+    refused(lambda: entered(scene, function, GRANTS, "kms"))
+
+
+def test_settle_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
+    """It copies, registers, tags, shares, deletes and reads nothing there, whosever it is."""
+    scene, ours = delivered, delivered.image_in(DEV)
+    snapshot = ours["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2, (_, foreign) = entered(scene, "settle", GRANTS, "ec2"), theirs(scene)
+    golden = {"ResourceType": "snapshot", "Tags": [{"Key": "Approved", "Value": "yes"}]}
+
+    refused(lambda: ec2.copy_snapshot(SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[golden]))
+    refused(lambda: ec2.copy_image(SourceImageId=scene.image, SourceRegion=REGION, Name="golden"))
+    refused(
+        lambda: ec2.register_image(
+            Name="golden",
+            RootDeviceName="/dev/sda1",
+            BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}],
+        )
+    )
+    refused(lambda: ec2.create_tags(Resources=[snapshot], Tags=golden["Tags"]))
+    refused(lambda: ec2.deregister_image(ImageId=ours["ImageId"]))
+    refused(lambda: ec2.delete_snapshot(SnapshotId=snapshot))
+    refused(
+        lambda: ec2.modify_image_attribute(ImageId=ours["ImageId"], LaunchPermission={"Add": [{"UserId": STRANGER}]})
+    )
+    refused(lambda: ec2.describe_images(Owners=["self"]))
+    assert [image["ImageId"] for image in scene.images_in(DEV)] == [ours["ImageId"]]
+
+
+def test_settle_can_end_no_grant_of_others_on_a_targets_key(delivered):
+    """What it made there it may retire; it may revoke nothing, and retire nothing that another principal made."""
+    scene, key = delivered, delivered.delivery(DEV)["key"]
+    admin = scene.client("kms", DEV)
+    other = admin.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=["Decrypt"], Name="another")["GrantId"]
+    kms = entered(scene, "settle", GRANTS, "kms")
+    [ours] = [grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"] if grant["GrantId"] != other]
+
+    for grant in (other, ours):
+        refused(lambda grant=grant: kms.revoke_grant(KeyId=key, GrantId=grant))
+    refused(lambda: kms.retire_grant(KeyId=key, GrantId=other))
+    assert {grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"]} == {other, ours}
+
+
+def test_settle_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
+    """Nor use it itself, nor change what it is; neither in the target nor, by way of the target, in the hub."""
+    scene, kms = delivered, entered(delivered, "settle", GRANTS, "kms")
+    own = scene.delivery(DEV)["key"]
+    for key in (own, scene.key):
+        for grantee in (STRANGER, f"arn:aws:iam::{STRANGER}:root", f"arn:aws:iam::{DEV}:role/{GRANTS}", TEST):
+            refused(lambda key=key, to=grantee: kms.create_grant(KeyId=key, GranteePrincipal=to, Operations=GRANT))
+        refused(lambda key=key: kms.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=["Sign"]))
+        refused(lambda key=key: kms.describe_key(KeyId=key))
+    refused(lambda: kms.put_key_policy(KeyId=own, PolicyName="default", Policy="{}"))
+    refused(lambda: kms.disable_key(KeyId=own))
+    refused(lambda: kms.schedule_key_deletion(KeyId=own))
+
+
+# --- who copies opens nothing, and copies from the hub alone ---
+
+
+def test_act_copies_no_strangers_snapshot_into_a_target(scene):
+    """What somebody shares with the target is no source: EC2 says whose it is, and the role denies it."""
+    image, foreign = theirs(scene)
+    ec2 = entered(scene, "act", COPIES, "ec2")
+    ours = {"ResourceType": "snapshot", "Tags": [{"Key": HUB_TAG, "Value": HUB}]}
+
+    refused(lambda: ec2.copy_snapshot(SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[ours]))
+    refused(lambda: ec2.copy_image(SourceImageId=image, SourceRegion=REGION, Name="golden"))
+    refused(
+        lambda: ec2.register_image(
+            Name="golden",
+            RootDeviceName="/dev/sda1",
+            BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": foreign}}],
+        )
+    )
+    assert scene.images_in(DEV) == scene.snapshots_in(DEV) == []
+
+    policy = scene.world.iam.roles.named(DEV, COPIES).policies["ami-promoter"]
+    policy["Statement"] = [it for it in policy["Statement"] if it["Sid"] != "FromTheHubOrHereOnly"]
+    ec2.copy_snapshot(SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[ours])
+    assert scene.snapshots_in(DEV), "the attack works where nothing denies it"
+
+
+def test_act_removes_and_tags_nothing_of_a_targets_own(scene):
+    """What does not bear the hub's tag is not its business, and it cannot put the tag there."""
+    own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
+    (shown,) = scene.client("ec2", DEV).describe_images(ImageIds=[own])["Images"]
+    snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2 = entered(scene, "act", COPIES, "ec2")
+
+    for resource in (own, snapshot):
+        refused(lambda it=resource: ec2.create_tags(Resources=[it], Tags=[{"Key": HUB_TAG, "Value": HUB}]))
+    refused(lambda: ec2.deregister_image(ImageId=own))
+    refused(lambda: ec2.delete_snapshot(SnapshotId=snapshot))
+
+
+def test_act_opens_nothing(scene):
+    """No permission and no grant, in the hub or in a target."""
+    ec2, kms = client(scene, "act", "ec2"), client(scene, "act", "kms")
+    for to in (DEV, STRANGER):
+        refused(
+            lambda to=to: ec2.modify_snapshot_attribute(
+                SnapshotId=scene.snapshots[0], Attribute="createVolumePermission", OperationType="add", UserIds=[to]
+            )
+        )
+        refused(
+            lambda to=to: ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": to}]})
+        )
+        refused(lambda to=to: kms.create_grant(KeyId=scene.key, GranteePrincipal=to, Operations=GRANT))
+    there = entered(scene, "act", COPIES, "kms")
+    own = scene.stage.targets[DEV].outputs["KeyArn"]
+    for key in (own, scene.key):
+        refused(lambda key=key: there.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=GRANT))
+    refused(lambda: there.list_grants(KeyId=own))
+    assert scene.world.shares_open() == []
