@@ -160,7 +160,7 @@ class Records(Protocol):
         """Read such an item."""
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        """Read all such items of a partition."""
+        """Read all such items of a partition. One whose body is of another form has none: it hinders no other."""
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         """Delete such an item, if these of its attributes are still so."""

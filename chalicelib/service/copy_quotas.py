@@ -13,13 +13,12 @@ from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.errors import ParkRecord
 from chalicelib.ports import Records, SlotLeases, Stored, Telemetry
 from chalicelib.service.bell import Bell, Clock
+from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
+from chalicelib.service.runner import CALLS_OF_STEP
 
 ROUNDS = 5
 """Wakes that come while it works make it look again; after so many it wakes itself."""
-
-NEEDS_SECONDS = 16
-"""It looks at a delivery, or grants, only with so much time left: two SDK time-outs."""
 
 
 class CopyQuotas:
@@ -34,7 +33,7 @@ class CopyQuotas:
 
     def run(self, key: Key, *, time_left: Clock) -> None:
         """Grant what is free. ``time_left``: seconds that the invocation still has; the next one does the rest."""
-        read = self._records.begin
+        budget, read = Budget(time_left), self._records.begin
         for _ in range(ROUNDS):
             try:
                 stored = read(key)
@@ -44,9 +43,9 @@ class CopyQuotas:
             except ParkRecord as trouble:
                 self._rebuild(key, trouble)
             else:
-                if self._counted(stored, quota, time_left):
+                if self._counted(stored, quota, budget):
                     return
-            if time_left() < NEEDS_SECONDS:
+            if not budget.allows(CALLS_OF_STEP):
                 break
             read = self._records.read
         self._bell.ring(key, f"more:{self._clock()}")
@@ -61,24 +60,24 @@ class CopyQuotas:
         self._records.replace(COPY_QUOTAS.encode(fresh), self._clock())
         self._telemetry.mended(key, f"The copy quota's record was written anew. {trouble}")
 
-    def _counted(self, stored: Stored, quota: CopyQuota, time_left: Clock) -> bool:
+    def _counted(self, stored: Stored, quota: CopyQuota, budget: Budget) -> bool:
         """Count, grant, and write the record; False if time ran out, or somebody woke it meanwhile."""
         now = self._clock()
         leases = {lease.delivery: lease for lease in self._slots.leases(stored.key)}
         after = copy_quota.learn(quota, leases.values(), now)
-        in_time = self._look(stored.key, after.limit, leases, now, time_left)
-        in_time = in_time and self._grant(stored.key, after.limit, leases, now, time_left)
+        in_time = self._look(stored.key, after.limit, leases, now, budget)
+        in_time = in_time and self._grant(stored.key, after.limit, leases, now, budget)
         next_look = copy_quota.next_look(leases.values(), now)
         after = replace(after, full=next_look is not None, due_at=next_look if in_time else now)
         if after == quota and not stored.astir:
             return True
         return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
 
-    def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, budget: Budget) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""
         while doubtful := copy_quota.in_doubt(limit, leases.values(), now):
             for lease in doubtful:
-                if time_left() < NEEDS_SECONDS:
+                if not budget.allows(CALLS_OF_STEP):
                     return False
                 if self.goes_on(lease):
                     leases[lease.delivery] = replace(lease, until=now + pace.LEASE)
@@ -98,10 +97,10 @@ class CopyQuotas:
         delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
         return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
-    def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, budget: Budget) -> bool:
         """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
         for lease in copy_quota.grants(limit, leases.values(), now):
-            if time_left() < NEEDS_SECONDS:
+            if not budget.allows(CALLS_OF_STEP):
                 return False
             self._slots.grant(key, lease)
             leases[lease.delivery] = lease

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.entitlement import Entitlement, entitlement, launched_by
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
@@ -82,10 +83,10 @@ class LiveEntitlements:
 
     def _in_force(self, ami: str) -> str | None:
         """Return the value that was last understood: what runs goes on while another one that is not stands there."""
-        item = self._records.get(addresses.head(ami))
         try:
+            item = self._records.get(addresses.head(ami))
             return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
-        except (KeyError, TypeError, ValueError):
+        except (ParkRecord, KeyError, TypeError, ValueError):
             return None
 
     def _fault(

@@ -73,6 +73,8 @@ def test_what_lies_beside_a_record_bears_its_form(table):
 
     with pytest.raises(NewerSchema):
         DynamoRecords(table).get(key)
+    DynamoRecords(table).put(Key(key.pk, "image-2"), {"kind": "image", "body": "{}"})
+    assert ["body" in item for _, item in DynamoRecords(table).list(key.pk, "image")] == [False, True]
     assert "schema" not in DynamoRecords(table).get(Key("lookup#1", "delivery#0123"))
 
 

@@ -210,10 +210,17 @@ class DynamoRecords:
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
         item = self._table.get(key)
-        return None if item is None else self._formed(item)
+        if item is not None and "body" in item:
+            check(str(key), item.get("schema"), self._version)
+        return item
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+        found = []
+        for item in self._table.query(pk, prefix):
+            if item.get("schema", self._version) != self._version:
+                del item["body"]
+            found.append((Key(item["pk"], item["sk"]), item))
+        return found
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
         same = " AND ".join(f"{name} = :{name}" for name in attributes)
@@ -262,12 +269,6 @@ class DynamoRecords:
             return leads_on(self._stored(key, noted))
         except ParkRecord:
             return True
-
-    def _formed(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an item beside a record; its body, if it has one, must be in this version's form."""
-        if "body" in item:
-            check(f"{item['pk']} {item['sk']}", item.get("schema"), self._version)
-        return item
 
 
 def _a(kind: type[_T], value: Any) -> _T:
