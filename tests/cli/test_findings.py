@@ -478,7 +478,7 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_told(resourc
     ],
 )
 def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, receivers):
-    """Also what was there before us, what is closed or being closed, and a target's grant on its own key for its own role."""
+    """Also what was there before us, what is closed or being closed, and a grant on a target's own key."""
     made = a_share(**{"state": "open", **share})
     seen = view(a_delivery("shared"), made, receivers=receivers)
 
