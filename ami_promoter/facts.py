@@ -15,7 +15,7 @@ from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import OurImage, OurSnapshot
-from chalicelib.core.share import Holding
+from chalicelib.core.share import TRIES_BEFORE_ALARM, Holding
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -75,7 +75,14 @@ class LedgerShare:
     opened_at: int = 0
     version: int = 0
     fault: str = ""
+    tries: int = 0
+    """So many tries at the present step have not led on."""
     holdings: tuple[Holding, ...] = ()
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is being closed just now, which takes some minutes, and nothing is in the way."""
+        return self.state == "closing" and not self.fault and self.tries < TRIES_BEFORE_ALARM
 
     @property
     def kind(self) -> str:

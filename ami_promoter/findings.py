@@ -238,7 +238,7 @@ def _not_listed(view: View) -> Iterator[Finding]:
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
     for _, share in sorted(view.ledger.items()):
-        ours = share.may_be_open and not share.preexisting and not share.on_targets_key
+        ours = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
         if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
             strangers.setdefault(share.receiver, []).append(share)
     for receiver, shares in strangers.items():

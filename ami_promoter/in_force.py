@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ami_promoter.aws import Connection, Trouble
 from ami_promoter.receivers import Receivers, receivers
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, TargetsDamaged
 from chalicelib.core.faults import Fault
 
 
@@ -34,9 +34,22 @@ def in_force(connection: Connection) -> InForce:
             raise Trouble(str(trouble)) from trouble
     if file.fault is not None:
         where = f"account {connection.account}, {connection.region}, {file.fault.where}"
-        return InForce(faults=(replace(file.fault, code="not-seen", where=where),))
+        listed = _listed(table, connection)
+        also = " Of the targets, those that the file itself lists were asked." if listed.regions else ""
+        fault = replace(file.fault, code="not-seen", where=where, what=f"{file.fault.what}{also}")
+        return InForce(listed, faults=(fault,))
     found = receivers(file.directory, file.digest)
     return InForce(found, known=True, faults=tuple(_faults(found)))
+
+
+def _listed(table: TargetsTable, connection: Connection) -> Receivers:
+    """Return those whom the file itself lists, where whom the units have cannot be read; nobody if it is the file."""
+    with connection.telling("reading the applied targets"):
+        current = table.current()
+        try:
+            return Receivers() if current is None else receivers(table.directory(current), current.digest)
+        except TargetsDamaged:
+            return Receivers()
 
 
 def _faults(found: Receivers) -> Iterator[Fault]:

@@ -42,6 +42,7 @@ def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
         opened_at=_number(record.get("opened_at")),
         version=_number(item.get("version")),
         fault=str(fault.get("what", "")) if isinstance(fault, Mapping) else "",
+        tries=_number(record.get("tries")),
         holdings=holdings(record),
     )
 

@@ -45,6 +45,7 @@ from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.service.members import Members
+from chalicelib.service.one_trigger import OneTrigger
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
@@ -143,8 +144,10 @@ class Application:
         return Members(self._targets, book, reader, now, self._telemetry)
 
     @cached_property
-    def _source(self) -> HubSource:
-        return HubSource(self._sessions, self._settings.hub_account, self._settings.region, self._settings.trigger_tag)
+    def _source(self) -> OneTrigger:
+        settings = self._settings
+        source = HubSource(self._sessions, settings.hub_account, settings.region, settings.trigger_tag)
+        return OneTrigger(source, self._records, settings.trigger_tag)
 
     @cached_property
     def _notices(self) -> SnsNotices:

@@ -41,6 +41,9 @@ LAST_LOOK = 2 * pace.MINUTE
 POLICY_SHOWS_WITHIN = 1 * pace.MINUTE
 """So long a read may still show a key policy's statement that was removed [aws-facts 3: the time is UNVERIFIED]."""
 
+TRIES_BEFORE_ALARM = 5
+"""A share that so many tries have not closed is shown to a person."""
+
 ENDED_LONG_AGO = 1
 """The end of a share whose end is not known."""
 

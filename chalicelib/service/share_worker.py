@@ -31,8 +31,6 @@ from chalicelib.service.codecs import DELIVERIES, peek
 
 PASSES = 6
 RACES = 3
-TRIES_BEFORE_ALARM = 5
-"""A share that so many tries have not closed is shown to a person."""
 WRITTEN_AT_ONCE = 50
 """Shares that one transaction writes."""
 ONE_BY_ONE = 10
@@ -409,7 +407,7 @@ class ShareWorker:
         if s.state is State.CLOSING:
             if s.removed_at is None:
                 self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
-            if s.tries >= TRIES_BEFORE_ALARM and s.removed_at is None:
+            if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
                 self._telemetry.not_closing(resource, s.account, s.tries)
             return
         if s.closed_at is None:

@@ -9,6 +9,7 @@ from ami_promoter.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import OurImage, OurSnapshot
+from chalicelib.core.share import TRIES_BEFORE_ALARM
 from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -457,7 +458,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
 def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_told(resource, name, state):
     """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a mend."""
     receiver = OU if name == OU else DEV
-    share = a_share(state, STANDING, resource=resource, name=name, account=receiver)
+    share = a_share(state, STANDING, resource=resource, name=name, account=receiver, tries=TRIES_BEFORE_ALARM)
     seen = view(a_delivery("shared", ami=AMI), share, receivers=Receivers({"333333333333": frozenset({REGION})}))
 
     (one,) = [one for one in findings(seen) if one.code == "receiver-not-listed"]
@@ -478,11 +479,12 @@ def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_told(resourc
         ({}, Receivers(unread=("ou-ab12-11111111",))),
         ({"preexisting": True}, Receivers()),
         ({"state": "closed"}, Receivers()),
+        ({"state": "closing", "tries": 1}, Receivers()),
         ({"resource": addresses.role_resource(OWN_KEY, DEV).pk, "name": ROLE}, Receivers()),
     ],
 )
 def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, receivers):
-    """Also what was there before the service, what is closed, and a target's grant on its own key for its own role."""
+    """Also what was there before us, what is closed or being closed, and a grant on a target's own key."""
     made = a_share(**{"state": "open", **share})
     seen = view(a_delivery("shared"), made, receivers=receivers)
 

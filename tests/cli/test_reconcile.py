@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import boto3
 import pytest
+from chalicelib.adapters.members_table import MembersTable
 
 from ami_promoter.aws import Connection
 from ami_promoter.facts import Source
+from ami_promoter.in_force import in_force
 from ami_promoter.looking import Looking
 from ami_promoter.main import main
 from ami_promoter.publishing import Publisher
@@ -15,7 +17,7 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
-from chalicelib.core.organisation import Organisation
+from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.share import Share, State
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write
@@ -97,6 +99,21 @@ def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, cap
     assert " ".join(f"not-seen: {where}".split()) in " ".join(" ".join(lines).split())
     assert why in " ".join(" ".join(lines).split())
     assert not any("All is in order" in line for line in lines)
+
+
+def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):
+    """The members were changed by hand: it says so, judges nobody a stranger by it, and goes on with whom it knows."""
+    listed = {"333333333333": (Target("333333333333", "us-east-1"),)}
+    organisation = Organisation("o-a1b2c3d4e5", {OU: ("default",)})
+    apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organisation=organisation))
+    members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
+    members.publish(Membership(), Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}))
+    Table(client, f"{TABLE}-members").update(addresses.Key("members", "units"), "SET body = :body", {":body": "{}"})
+
+    seen = in_force(Connection("us-east-1"))
+
+    assert (seen.known, seen.receivers.places()) == (False, (("333333333333", "us-east-1"),))
+    assert [(fault.code, "were asked" in fault.what) for fault in seen.faults] == [("not-seen", True)]
 
 
 def test_everything_it_says_fits_80_columns(table, capsys):

@@ -23,6 +23,7 @@ from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, deliv
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
+from chalicelib.service.one_trigger import OneTrigger
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
@@ -136,7 +137,10 @@ class Hub:
         records = guard("records", self.stores.records)
         ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
         slots, rings = guard("slots", self.stores.slots), guard("rings", self.lanes)
-        source, targets = guard("source", TwinSource(cloud)), guard("targets", TwinTargets(cloud))
+        source, targets = (
+            guard("source", OneTrigger(TwinSource(cloud), self.stores.records, TRIGGER)),
+            guard("targets", TwinTargets(cloud)),
+        )
         notices = guard("notices", TwinNotices(cloud))
         doors = {
             "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),

@@ -13,6 +13,7 @@ from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Organisation
 from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.service.one_trigger import TRIGGER
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
@@ -357,6 +358,35 @@ def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_dat
     assert open_to(hub) == {A, B}
     pass_time(hub, 14 * HOUR)
     assert open_to(hub) == set()
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
+    """The stack's parameter was changed: no look is taken until it is put back; where nothing stands, it may change."""
+    hub = shared() if standing else Hub((A, B))
+    hub.cloud.make_image("ami-01", {"snap-01": True})
+    hub.stores.records.put(TRIGGER, {"kind": "trigger", "key": "the-old-one"})
+    before = open_to(hub)
+    old_tags = {ami: raw["Tags"] for ami, raw in hub.cloud.hub_images.items()}
+    for raw in hub.cloud.hub_images.values():
+        raw["Tags"] = []  # none bears the new one
+    hub.cloud.changed()
+    hub._wire()
+    hub.cloud.tag("ami-01", A)
+    pass_time(hub, DAY)
+    assert open_to(hub) == before
+    assert hub.outcomes().get(("ami-01", A)) == (None if standing else "delivered")
+    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.told if name == "hindered")
+    if not standing:
+        return
+
+    hub.stores.records.put(TRIGGER, {"kind": "trigger", "key": "promote"})
+    for ami, tags in old_tags.items():
+        hub.cloud.hub_images[ami]["Tags"] = tags
+    hub.cloud.tag(AMI, None)
+    hub._wire()
+    pass_time(hub, 2 * HOUR)
+    assert open_to(hub) == set(), "put back, a removed tag withdraws again"
 
 
 # --- what is ignored -------------------------------------------------------------------------------------------------

@@ -1,0 +1,74 @@
+"""Keeps what is shared where the stack's parameter names another trigger tag than the one it was shared by.
+
+No AMI bears the new tag, so every look would show a removed one, and all that stands would be withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from chalicelib.core.addresses import STANDING, Key
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Refusal
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage
+from chalicelib.core.kms_keys import KeyFacts
+from chalicelib.ports import HubCopy, Records, Source, Tagged, TagRead
+
+TRIGGER = Key("discovery", "trigger")
+"""The tag key that all looks have been by so far."""
+
+
+class OneTrigger:
+    """The port ``Source``. Refuses to read tags by a new key while anything stands that was shared by the old one."""
+
+    def __init__(self, source: Source, records: Records, key: str) -> None:
+        self._source = source
+        self._records = records
+        self._key = key
+        self._checked = False
+
+    def tag(self, ami: str) -> TagRead:
+        """See the port."""
+        self._check()
+        return self._source.tag(ami)
+
+    def tagged(self) -> Sequence[Tagged]:
+        """See the port."""
+        self._check()
+        return self._source.tagged()
+
+    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+        """See the port."""
+        return self._source.examine(ami)
+
+    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
+        """See the port."""
+        return self._source.keys(snapshots)
+
+    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+        """See the port."""
+        return self._source.copies(ami, region)
+
+    def _check(self) -> None:
+        """Compare the key with the one on record, once in an environment: another parameter brings new ones."""
+        if self._checked:
+            return
+        item = self._records.get(TRIGGER) or {}
+        known = item.get("key")
+        if known != self._key:
+            if isinstance(known, str) and self._records.list(STANDING, "ami-"):
+                raise Refusal(Why.THROTTLED, _changed(known, self._key))
+            self._records.put(TRIGGER, {"kind": "trigger", "key": self._key})
+        self._checked = True
+
+
+def _changed(known: str, key: str) -> Fault:
+    return Fault(
+        "trigger-tag-changed",
+        "parameter TriggerTagKey",
+        f"It is `{key}`, and AMIs are still shared by the tag `{known}`. No tag is looked at, so nothing is "
+        "withdrawn or promoted.",
+        f"Deploy with `TriggerTagKey={known}` again. To change it: remove that tag from all AMIs, wait until "
+        "`ami-promoter status` shows nothing shared, and deploy then.",
+    )
