@@ -1,0 +1,40 @@
+"""Reads promotions from the hub's tables, for every verb that shows or follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.promotions import shares, view
+
+
+def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
+    """Read one AMI's promotion as ``view.page`` shows it; None if there is none. May raise Trouble."""
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        record = reader.promotion(ami)
+        if record is None:
+            return None
+        children = reader.children(ami)
+        by_place = {(child["_item"]["sk"], "record"): child for child in children}
+        read = reader.many(by_place)
+        deliveries = [_placed(read[place], child) for place, child in by_place.items() if place in read]
+        places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _held(one)]
+        found = sorted(reader.many(places).items())
+    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
+    return view.page(record, deliveries, still, connection.now())
+
+
+def _placed(delivery: Record, child: Record) -> Record:
+    """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
+    ident = str(child["_item"]["sk"]).removeprefix("delivery#")
+    return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
+
+
+def _held(delivery: Record) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    for share in delivery.get("shares", ()):
+        if str(share.get("resource")).count("#") >= shares.RESOURCE:
+            yield str(share["resource"]), str(share.get("holder"))
