@@ -15,6 +15,8 @@ from ami_promoter.terminal.output import failed
 from ami_promoter.verbs import Clock, root
 from chalicelib.core.faults import Fault
 
+__all__ = ["main", "root"]
+
 PROGRAM = "ami-promoter"
 SHELLS = ("bash", "zsh", "fish")
 VERBS = (targets, status, wait, promote, retry, pausing, drain, reconcile, members, key_policy)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import calls, events, permissions, stackset, state_machine, templates_docs, what_is_copied
+from tools import calls, cli_docs, events, permissions, stackset, state_machine, templates_docs, what_is_copied
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +22,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/permissions.md": permissions.page,
     "deploy/target-stackset.yaml": stackset.page,
     "docs/parameters.md": templates_docs.page,
+    "docs/reference/cli.md": cli_docs.page,
     "docs/state-machine.md": state_machine.page,
     "docs/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }

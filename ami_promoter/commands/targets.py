@@ -35,8 +35,11 @@ COUNTS = {
     "accounts": js.number("how many accounts it lists"),
     "units": js.number("how many OUs and organizations its groups name; absent where none"),
 }
-TARGET = js.mapping("a target: account, region, and its settings", {})
-GROUP = js.mapping("a group's name and members", {})
+ACCOUNTS = js.several("accounts and units", js.text("an id"))
+SETTINGS = js.mapping("settings that change, each with its values `from` and `to`", {})
+TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
+GROUP = js.thing("a group", name=js.text("its name"), accounts=ACCOUNTS)
+PLACE = {"account": js.text("an account"), "region": js.text("a Region")}
 DIFFERENCE = js.thing(
     **js.HUB,
     digest=js.thing(
@@ -44,8 +47,23 @@ DIFFERENCE = js.thing(
         applied=js.perhaps(js.text("of what is in force; null: nothing")),
         file=js.text("of the file"),
     ),
-    targets=js.mapping("lists `added`, `removed` and `changed`", js.several("targets", TARGET)),
-    groups=js.mapping("lists `added`, `removed` and `changed`", js.several("groups", GROUP)),
+    targets=js.thing(
+        "what differs of targets",
+        added=js.several("only in the file", TARGET),
+        removed=js.several("only in force", TARGET),
+        changed=js.several("in both", js.thing("", **PLACE, settings=SETTINGS)),
+    ),
+    groups=js.thing(
+        "what differs of groups",
+        added=js.several("only in the file", GROUP),
+        removed=js.several("only in force", GROUP),
+        changed=js.several("in both", js.thing("", name=js.text("its name"), added=ACCOUNTS, removed=ACCOUNTS)),
+    ),
+    organization=SETTINGS,
+    by_unit=js.several(
+        "what differs for accounts that OUs bring",
+        js.thing("", group=js.text("a group"), region=js.text("a Region"), settings=SETTINGS),
+    ),
     applied=js.flag("whether the file is in force now"),
 )
 

@@ -112,7 +112,7 @@ def _plain(target: Target) -> dict[str, Any]:
 
 
 def to_json(change: Difference) -> dict[str, Any]:
-    """Give the same for a program; docs/targets.md describes it."""
+    """Give the same for a program; ``commands/targets.py`` has its schema."""
     return {
         "targets": {
             "added": [_plain(target) for target in change.added.values()],
