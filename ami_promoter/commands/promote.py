@@ -61,7 +61,7 @@ def promote(
     asking.look_again(connection, ami)
     paused = switch.Switch(connection).read()
     lines = [
-        f"{ami} is tagged {tag_key}={value!r} in account {connection.account}, {connection.region}{_means(meant)}."
+        f"{ami} is tagged {tag_key}={value or "'' (group `default`)"} in account {connection.account}, {connection.region}{_means(meant)}."
     ]
     lines += ["It bore that value already: what failed is tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]

@@ -124,7 +124,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
             cell(one["ami"]),
             state(one["state"] or "unknown"),
             page.age(one["since"], now),
-            cell("-" if one["value"] is None else f"`{one['value']}`"),
+            cell("-" if one["value"] is None else page.quoted(one["value"])),
             cell(page.counted(one["deliveries"])),
         )
         for one in listed

@@ -34,13 +34,13 @@ def show(data: Data, place: str, now: float, *, wide: bool = False) -> Iterator[
         yield _table(deliveries, now, wide=wide)
     for delivery in deliveries:
         yield from notes(delivery)
-    yield from _shares(data["open_shares"])
+    yield from _shares(data["open_shares"], now, wide=wide)
 
 
 def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
     """Say how the promotion as a whole stands."""
     yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
-    value = "no tag in force" if data["value"] is None else f"value `{data['value']}`"
+    value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
     yield Text.assemble(
         state(data["state"] or "unknown"),
         f" for {age(data['since'], now)}, ",
@@ -49,13 +49,18 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         cell(summary(data["deliveries"])),
     )
     if data["candidate"] is not None:
-        yield f"being examined: `{data['candidate']}`"
-    if data["why"]:
+        yield f"being examined: {quoted(data['candidate'])}"
+    if data["why"] and not data["faults"]:
         yield data["why"]
     if data["parked"]:
         yield f"parked: {data['parked']}"
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
+
+
+def quoted(value: str) -> str:
+    """Write a tag's value; an empty one in words."""
+    return f"`{value}`" if value else "empty (group `default`)"
 
 
 def summary(deliveries: Sequence[Data]) -> str:
@@ -150,8 +155,33 @@ def said(fault: Data) -> str:
     return f"{fault.get('what', '')} {fault.get('cure', '')}".strip()
 
 
-def _shares(open_shares: Sequence[Data]) -> Iterator[RenderableType]:
+def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
     yield ""
     yield f"Open shares: {len(open_shares) or 'none'}"
-    for share in open_shares:
-        yield Folded(shares.share_line(share), 2)
+    rows = [
+        (
+            cell(f"  {_resource(one['resource'], wide=wide)}"),
+            cell(one["account"]),
+            state(one["state"]),
+            age(one["opened_at"], now),
+            cell(shares.end(one) if wide else _end(one, now)),
+        )
+        for one in open_shares
+    ]
+    if rows:
+        yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+
+
+def _resource(name: str, *, wide: bool) -> str:
+    """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
+    kind, _, rest = name.partition("#")
+    return f"{kind} {short(rest.partition('#')[0], wide=wide)}"
+
+
+def _end(share: Data, now: float) -> str:
+    if share["preexisting"]:
+        return "stays: was there before"
+    latest = share["closes_at_the_latest"]
+    if latest == "-":
+        return "when withdrawn" if share["stays"] else "when no longer needed"
+    return f"{until(latest, now)} at the latest"

@@ -65,8 +65,14 @@ def _end(share: Record) -> int | None:
 
 def share_line(share: Mapping[str, Any]) -> str:
     """Show the same for a person."""
-    end = f"closes by {share['closes_at_the_latest']} at the latest"
-    if share["stays"]:
-        end = "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {end}"
-    end = "was there before us, stays" if share["preexisting"] else end
-    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end}"
+    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end(share)}"
+
+
+def end(share: Mapping[str, Any]) -> str:
+    """Say when a share closes."""
+    if share["preexisting"]:
+        return "was there before the service, stays"
+    latest = f"closes by {share['closes_at_the_latest']} at the latest"
+    if not share["stays"]:
+        return latest
+    return "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {latest}"

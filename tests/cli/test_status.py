@@ -130,14 +130,9 @@ def test_one_amis_deliveries(scene, capsys):
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
         "",
         "Open shares: 2",
-        (
-            "  key#arn:aws:kms:us-east-1:123456789012:key/k#222222222222 to 222222222222: closing, opened "
-            "2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at the latest"
-        ),
-        (
-            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at "
-            "the latest"
-        ),
+        "  RESOURCE         TO            STATE    FOR  CLOSES",
+        "  key k          222222222222  closing  9m   in 1d at the latest",
+        "  snapshot snap-1  222222222222  open     9m   in 1d at the latest",
     ]
 
 
@@ -217,6 +212,16 @@ def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, capsys):
     assert said.replace("\n", "").isprintable()
 
 
+def test_an_empty_value_is_no_blank(table, capsys):
+    """It means the group `default`."""
+    write(table, a_promotion(value=""))
+
+    main(["status", AMI])
+    main(["status"])
+
+    assert capsys.readouterr().out.count("empty (group `default`)") == 2
+
+
 def test_watching_ends_with_the_promotion(table, scene, capsys):
     """Where there is no terminal, a line for each change on standard error, and the page in the end."""
     record = addresses.promotion(AMI)
@@ -255,9 +260,10 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     said = lines(capsys)
     told = "The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml."
     assert f"{PROD} us-east-1: is tried again: {told}" in said
-    assert said[-2:] == [
+    assert said[-3:] == [
         "Open shares: 1",
-        f"  image#{AMI} to {PROD}: open, opened 2026-01-05T09:00:30Z, stays until it is withdrawn",
+        "  RESOURCE             TO            STATE  FOR  CLOSES",
+        f"  image ami-01234567…  {PROD}  open   9m   when withdrawn",
     ]
 
 
@@ -298,11 +304,11 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
 
     main(["status", AMI])
 
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[-1]
-        .endswith("open, opened 2026-01-05T09:00:00Z, was there before us, stays")
-    )
+    assert lines(capsys)[-1].endswith("stays: was there before")
+
+    main(["status", AMI, "--wide"])
+
+    assert lines(capsys)[-1].endswith("was there before the service, stays")
 
 
 def test_all_promotions(table, scene, capsys):
@@ -337,7 +343,6 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
     assert capsys.readouterr().out.splitlines()[1:] == [
         "running for 10m, no tag in force: no deliveries",
         "being examined: `dve`",
-        "The value was refused.",
         "parked: IllegalEvent: Counted in state over.",
         "  refused: The key alias/x is disabled. Enable it and tag the AMI again.",
         "",
