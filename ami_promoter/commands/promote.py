@@ -60,9 +60,9 @@ def promote(
     tag.write(value)
     asking.look_again(connection, ami)
     paused = switch.Switch(connection).read()
-    lines = [
-        f"{ami} is tagged {tag_key}={value or "'' (group `default`)"} in account {connection.account}, {connection.region}{_means(meant)}."
-    ]
+    said = repr(value) if value else "'' (group `default`)"
+    place = f"account {connection.account}, {connection.region}"
+    lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
     lines += ["It bore that value already: what failed is tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {switch.said(paused)}. It begins when somebody resumes."] if paused else []

@@ -131,7 +131,7 @@ def test_one_amis_deliveries(scene, capsys):
         "",
         "Open shares: 2",
         "  RESOURCE         TO            STATE    FOR  CLOSES",
-        "  key k          222222222222  closing  9m   in 1d at the latest",
+        "  key k            222222222222  closing  9m   in 1d at the latest",
         "  snapshot snap-1  222222222222  open     9m   in 1d at the latest",
     ]
 
