@@ -8,7 +8,21 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import get_completion_class
 
-from ami_promoter.commands import drain, key_policy, members, pausing, promote, reconcile, retry, status, targets, wait
+from ami_promoter.commands import (
+    drain,
+    history,
+    key_policy,
+    members,
+    pausing,
+    plan,
+    promote,
+    reconcile,
+    retry,
+    status,
+    targets,
+    wait,
+    where,
+)
 from ami_promoter.hub.aws import Trouble
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import failed
@@ -19,7 +33,7 @@ __all__ = ["main", "root"]
 
 PROGRAM = "ami-promoter"
 SHELLS = ("bash", "zsh", "fish")
-VERBS = (targets, status, wait, promote, retry, pausing, drain, reconcile, members, key_policy)
+VERBS = (targets, plan, status, wait, promote, history, where, retry, pausing, drain, reconcile, members, key_policy)
 """Modules; each adds its verbs to ``root`` when it is imported."""
 
 

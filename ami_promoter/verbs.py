@@ -102,6 +102,7 @@ def unknown_region(name: str) -> str:
 AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
 ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
+VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 
 region_option = click.option(

@@ -7,25 +7,23 @@ import click
 from ami_promoter.hub import asking, switch
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.tag import Tag
-from ami_promoter.promotions import waiting
+from ami_promoter.promotions import planned, planning, waiting
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Matching, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import Resolution
 
-VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
+MEMBERS = {
+    **planning.PLAN["properties"],
+    **waiting.PRINTS["properties"],
+    "named": js.number("how many targets the value names by the applied file; 0: it is not known yet"),
+    "paused": switch.SCHEMA,
+}
 PRINTS = js.some_of(
-    js.thing(
-        ami=js.text("the AMI"),
-        value=js.text("the value that it bears now"),
-        targets=js.number("how many targets that names by the applied file; 0: it is not known yet"),
-        blocked=js.several("accounts that it names and that cannot be served", js.FAULT),
-        paused=switch.SCHEMA,
-        **waiting.PRINTS["properties"],
-    ),
-    *("outcome", "why", "promotion"),
+    js.thing("with --dry-run what `plan` prints, with --wait also what `wait` prints", **MEMBERS),
+    *(MEMBERS.keys() - {"ami", "value"}),
 )
 
 
@@ -35,9 +33,18 @@ PRINTS = js.some_of(
 @click.option("--wait", is_flag=True, help="Wait until it has come out, as `wait` does.")
 @click.option("--watch", is_flag=True, help="The same, with a live view.")
 @click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
-    caller: Caller, ami: str, value: str, *, wait: bool, watch: bool, timeout: int | None, tag_key: str
+    caller: Caller,
+    ami: str,
+    value: str,
+    *,
+    wait: bool,
+    watch: bool,
+    timeout: int | None,
+    dry_run: bool,
+    tag_key: str,
 ) -> Report:
     """Tag an AMI, so that it is promoted to what VALUE names.
 
@@ -48,6 +55,8 @@ def promote(
         raise click.UsageError("--timeout has no effect without --wait.")
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; with --json use --wait.")
+    if dry_run:
+        return planned.report(caller, ami, value, tag_key)
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()
@@ -66,7 +75,7 @@ def promote(
     lines += ["It bore that value already: what failed is tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {switch.said(paused)}. It begins when somebody resumes."] if paused else []
-    data = {"ami": ami, "value": value, "targets": len(meant.targets), "paused": switch.to_json(paused)}
+    data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": switch.to_json(paused)}
     data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
     if not (wait or watch):
         return Report((*lines, f"`ami-promoter status {ami} --watch` shows what comes of it."), data)

@@ -15,12 +15,11 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.promotions import page, view
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
-from ami_promoter.promotions.reading import read_page
+from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, Caller, verb
-from chalicelib.core.faults import Fault
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
@@ -75,13 +74,6 @@ def status(caller: Caller, ami: str | None, *, watch: bool, failed: bool) -> Rep
         if caller.terminal:
             return Report()
     return around.of(Report(tuple(show(data)), {"promotion": data}))
-
-
-def unknown(ami: str, connection: Connection) -> Fault:
-    """Say that no promotion of an AMI is known."""
-    what = f"no promotion of it is known in {connection.place}."
-    cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
-    return Fault("unknown-ami", ami, what, cure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
 }
 """Of the members that the command line takes apart; it shows all others as they are."""
 
+PROMOTION_CHILDREN = {":promotion": "promotion#", ":delivery": "delivery#"}
+OPEN_STATES = ("opening", "open", "closing")
+"""States of a share in which its permission may be there."""
+
 Record = Mapping[str, Any]
 """A record's body, with the item that holds it as ``_item``."""
 
@@ -116,6 +120,16 @@ class Reader:
         """Read a promotion's notes of its deliveries."""
         return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
+    def made_from(self, image: str) -> list[tuple[str, Record]]:
+        """Find the deliveries that made an AMI, each with the source AMI. This reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND contains(body, :image)",
+            ExpressionAttributeValues=wire({**PROMOTION_CHILDREN, ":image": image}),
+        )
+        found = [_record(item) for page in pages for item in map(values, page["Items"])]
+        return [(str(one["_item"]["pk"]).removeprefix("promotion#"), one) for one in found if one.get("image") == image]
+
     def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Read many records by (pk, sk), consistently; those that are not there are left out."""
         left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
@@ -185,3 +199,61 @@ def _fits(name: str, value: Any) -> bool:
     if name == "cleanup":
         return isinstance(value, dict) and all(isinstance(value.get(one, []), list) for one in CLEANUP)
     return isinstance(value, SHAPES.get(name, object))
+
+
+class History:
+    """Reads what happened: the history beside records, and what is kept of shares that are closed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._reader = Reader(connection)
+        self._client = connection.dynamodb
+        self._name = connection.table
+        self._table = Table(connection.dynamodb, connection.table)
+
+    def promotion(self, ami: str) -> Record | None:
+        """Read one AMI's promotion; None if there is none."""
+        return self._reader.promotion(ami)
+
+    def children(self, ami: str | None, account: str | None) -> list[Record]:
+        """Read the marks of an AMI's deliveries, or of all deliveries to an account: that reads the whole table."""
+        found = (
+            self._reader.children(ami)
+            if ami
+            else self._scan("begins_with(pk, :promotion) AND begins_with(sk, :delivery)", PROMOTION_CHILDREN)
+        )
+        return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
+
+    def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of a record's history, the oldest first."""
+        yield from (
+            item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")
+        )
+
+    def shares_of(self, deliveries: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield the shares that these deliveries have held, open or closed, as their items."""
+        found = self._reader.many((f"delivery#{one}", "record") for one in deliveries)
+        held = {
+            (str(share.get("resource")), str(share.get("holder")))
+            for record in found.values()
+            for share in record.get("shares", ())
+            if str(share.get("resource")).count("#") > 1
+        }
+        for resource, holder in sorted(held):
+            yield from self._table.query(resource, f"closed#{holder}#")
+            open_now = self._table.get(addresses.share(addresses.Key(resource), holder))
+            if open_now and open_now.get("state") in OPEN_STATES:
+                yield open_now
+
+    def shares_to(self, account: str) -> Iterator[Mapping[str, Any]]:
+        """Yield every share that an account has or had. This reads the whole table."""
+        given = {":resource": "resource#", ":share": "share#", ":closed": "closed#", ":account": account}
+        which = "(begins_with(sk, :share) OR begins_with(sk, :closed))"
+        for item in self._scan(f"begins_with(pk, :resource) AND {which} AND account = :account", given):
+            if item["_item"]["sk"].startswith("closed#") or item["_item"].get("state") in OPEN_STATES:
+                yield item["_item"]
+
+    def _scan(self, expression: str, given: Mapping[str, Any]) -> Iterator[Record]:
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name, FilterExpression=expression, ExpressionAttributeValues=wire(given)
+        )
+        return (_record(item) for page in pages for item in map(values, page["Items"]))

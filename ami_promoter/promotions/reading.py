@@ -8,6 +8,7 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions import shares, view
+from chalicelib.core.faults import Fault
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
@@ -25,6 +26,13 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         found = sorted(reader.many(places).items())
     still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
     return view.page(record, deliveries, still, connection.now())
+
+
+def unknown(ami: str, connection: Connection) -> Fault:
+    """Say that no promotion of an AMI is known."""
+    what = f"no promotion of it is known in {connection.place}."
+    cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
+    return Fault("unknown-ami", ami, what, cure)
 
 
 def _placed(delivery: Record, child: Record) -> Record:

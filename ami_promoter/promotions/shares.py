@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.records import Record, holdings
+from ami_promoter.hub.records import OPEN_STATES, Record, holdings
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core import addresses, codec
 from chalicelib.core.share import Share, hard_end
 
-OPEN = ("opening", "open", "closing")
-"""States of a share in which its permission may be there."""
+OPEN = OPEN_STATES
 
 RESOURCE = 2
 """So many # are in the name of a resource at least."""
