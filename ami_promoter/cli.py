@@ -20,6 +20,7 @@ from ami_promoter.commands import (
     retry,
     status,
     targets,
+    verify,
     wait,
     where,
 )
@@ -33,7 +34,22 @@ __all__ = ["main", "root"]
 
 PROGRAM = "ami-promoter"
 SHELLS = ("bash", "zsh", "fish")
-VERBS = (targets, plan, status, wait, promote, history, where, retry, pausing, drain, reconcile, members, key_policy)
+VERBS = (
+    targets,
+    plan,
+    status,
+    wait,
+    promote,
+    history,
+    where,
+    verify,
+    retry,
+    pausing,
+    drain,
+    reconcile,
+    members,
+    key_policy,
+)
 """Modules; each adds its verbs to ``root`` when it is imported."""
 
 

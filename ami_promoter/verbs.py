@@ -103,6 +103,7 @@ AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0
 ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
 TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
 VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
+PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
 TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 
 region_option = click.option(

@@ -6,16 +6,14 @@ import click
 
 from ami_promoter.promotions import waiting
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Matching, ami_argument, tag_key_option, verb
-
-TARGET = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
+from ami_promoter.verbs import PLACE, Caller, ami_argument, tag_key_option, verb
 
 
 @verb("wait", prints=waiting.PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after so long.")
 @click.option(
-    "--target", "targets", type=TARGET, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @tag_key_option
 def wait(caller: Caller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
