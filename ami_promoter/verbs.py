@@ -18,6 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ami_promoter.hub import aws
+from ami_promoter.rights import Rights
 from ami_promoter.terminal.exits import MEANS, Exit
 from ami_promoter.terminal.output import emit
 from ami_promoter.terminal.report import Report
@@ -144,6 +145,7 @@ class Verb(click.Command):
 
     exits: Mapping[Exit, str]
     schema: Schema
+    rights: Rights
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Explain the exit statuses."""
@@ -155,11 +157,12 @@ def verb(
     name: str,
     *,
     prints: Schema,
+    needs: Rights,
     group: click.Group = root,
     exits: Mapping[Exit, str] | None = None,
     options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
 ) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
-    """Make a function a verb. ``prints`` is the schema of what it prints with ``--json``."""
+    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed."""
 
     def made(function: Callable[..., Report]) -> Callable[..., Report]:
         @click.pass_context
@@ -177,6 +180,7 @@ def verb(
         command = click.command(name, cls=Verb)(run)
         command.exits = {**MEANS, **(exits or {})}
         command.schema = prints
+        command.rights = needs
         group.add_command(command)
         return function
 

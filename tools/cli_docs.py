@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from ami_promoter.cli import root
 from ami_promoter.promotions.view import PAGE
+from ami_promoter.rights import READ, READ_ONLY, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
 from ami_promoter.verbs import AT_THE_HUB, Verb
@@ -41,7 +43,7 @@ What holds for every verb:
 def page() -> str:
     """Write the whole page."""
     verbs = [line for words, verb in _verbs(root) for line in _verb(words, verb)]
-    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_shared()))
+    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_shared(), *_needs()))
 
 
 def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
@@ -111,6 +113,44 @@ def _shared() -> Iterator[str]:
     yield "What `status`, `wait` and `promote` print of a promotion:\n"
     yield from _fields(PAGE)
     yield ""
+
+
+ON = {
+    "records": "the table `ami-promoter-R`",
+    "config": "`ami-promoter-R-config`",
+    "members": "`ami-promoter-R-members`",
+    "anything": "EC2, CloudTrail",
+    "keys": "the keys",
+    "tag": "the tag",
+}
+
+
+def _needs() -> Iterator[str]:
+    yield "## What each verb needs\n"
+    yield "The two policies to hand out are made of these: `deploy/cli-read-only.json` for those who look and plan,"
+    yield "`deploy/cli-operator.json` for those who do everything (with another trigger tag, edit its key)."
+    yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
+    yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
+    for words, verb in _verbs(root):
+        rows = dict(verb.rights.rows())
+        yield f"| `{words}` | {' | '.join(_actions(rows.get(name, ())) for name in ON)} |"
+    yield ""
+
+
+def _actions(actions: tuple[str, ...]) -> str:
+    reads = set(actions) >= READ.records
+    rest = [f"`{one.partition(':')[2] or one}`" for one in actions if not reads or one not in READ.records]
+    return ", ".join((["reads"] if reads else []) + rest)
+
+
+def read_only() -> str:
+    """Write the policy of those who look and plan."""
+    return json.dumps(policy([READ_ONLY]), indent=2) + "\n"
+
+
+def operator() -> str:
+    """Write the policy of those who may do everything."""
+    return json.dumps(policy(verb.rights for _, verb in _verbs(root)), indent=2) + "\n"
 
 
 def _row(parameter: click.Parameter) -> str:

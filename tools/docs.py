@@ -23,6 +23,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "deploy/target-stackset.yaml": stackset.page,
     "docs/parameters.md": templates_docs.page,
     "docs/reference/cli.md": cli_docs.page,
+    "deploy/cli-read-only.json": cli_docs.read_only,
+    "deploy/cli-operator.json": cli_docs.operator,
     "docs/state-machine.md": state_machine.page,
     "docs/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
 }

@@ -40,13 +40,7 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - A key policy can be changed by `settle` alone, and only those of the keys in the parameter `PolicyKeyArns`, which is
   empty unless you set it. Without it the statements that name it are not there.
 - `R`, `HUB` and `TARGET` stand for the hub's Region, the hub's account and the target's.
-- A person needs to read the status: `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan` on all three tables;
-  to apply targets: `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem` on `ami-promoter-R-config`;
-  to pause and resume: `dynamodb:GetItem` and `UpdateItem` on `ami-promoter-R-config`;
-  to drain besides: `Scan`, `BatchGetItem`, `GetItem` and `UpdateItem` on `ami-promoter-R`;
-  to accept departures: `dynamodb:GetItem` and `Query` on the other two, and `PutItem` on `ami-promoter-R-config`.
-- To check a key with `key-policy`, in the account that owns it: `kms:DescribeKey`, `GetKeyPolicy` and
-  `GetKeyRotationStatus`.
+- What a person needs for each verb of the command line is in [reference/cli.md](reference/cli.md).
 """
 
 

@@ -18,6 +18,7 @@ from ami_promoter.hub import switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions import shares
+from ami_promoter.rights import LOOK_AGAIN, READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -132,7 +133,12 @@ PRINTS = js.thing(
 )
 
 
-@verb("drain", prints=PRINTS, exits={Exit.UNFINISHED: "something is still under way, or a share is open"})
+@verb(
+    "drain",
+    needs=READ | SWITCH | LOOK_AGAIN,
+    prints=PRINTS,
+    exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
+)
 @click.option("--delete-copies", is_flag=True, help="Delete copies under way rather than let them end.")
 @click.option("--wait", is_flag=True, help="Return only when nothing is under way and no share is open.")
 @click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")

@@ -11,6 +11,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import History, Record
 from ami_promoter.promotions import timeline
 from ami_promoter.promotions.reading import unknown
+from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, Caller, verb
@@ -22,7 +23,7 @@ PRINTS = js.thing(
 Entry = Mapping[str, Any]
 
 
-@verb("history", prints=PRINTS)
+@verb("history", needs=READ, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
 @click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")

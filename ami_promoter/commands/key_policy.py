@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Account
+from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, Caller, Matching, root, verb
@@ -85,7 +86,7 @@ def key_policy() -> None:
     """Print what a key of your own must allow, or check a key."""
 
 
-@verb("target", group=key_policy, options=ANYWHERE, prints=PRINTS)
+@verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
 def target(caller: Caller, key: str | None, role_name: str) -> Report:
@@ -93,7 +94,7 @@ def target(caller: Caller, key: str | None, role_name: str) -> Report:
     return _answer(caller.account(), key, target_needs(role_name))
 
 
-@verb("hub", group=key_policy, options=ANYWHERE, prints=PRINTS)
+@verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
 def hub(caller: Caller, key: str | None) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""

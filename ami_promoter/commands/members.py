@@ -10,6 +10,7 @@ import click
 from ami_promoter.hub import organization
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.organization import some
+from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, Caller, verb
@@ -47,7 +48,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("members", prints=PRINTS)
+@verb("members", needs=READ | ACCEPT, prints=PRINTS)
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With accept: only this account.")
 def members(caller: Caller, action: str | None, account: str | None) -> Report:

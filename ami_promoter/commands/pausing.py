@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ami_promoter.hub import switch
+from ami_promoter.rights import READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Caller, Matching, verb
@@ -14,7 +15,7 @@ PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), 
 WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 
-@verb("pause", prints=PRINTS)
+@verb("pause", needs=READ | SWITCH, prints=PRINTS)
 @click.option("--why", type=WHY, help="A sentence for those who find it paused.")
 def pause(caller: Caller, why: str | None) -> Report:
     """Begin nothing new; what runs goes on to its end."""
@@ -27,7 +28,7 @@ def pause(caller: Caller, why: str | None) -> Report:
     return Report((f"{first} in {connection.place}: {switch.said(found)}.", WHAT_IT_MEANS), data)
 
 
-@verb("resume", prints=PRINTS)
+@verb("resume", needs=READ | SWITCH, prints=PRINTS)
 def resume(caller: Caller) -> Report:
     """Lift the pause."""
     connection = caller.connect()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ami_promoter.promotions import planned, planning
+from ami_promoter.rights import EXAMINE, READ
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
 
 
-@verb("plan", prints=planning.PLAN, exits=planned.EXITS)
+@verb("plan", needs=READ | EXAMINE, prints=planning.PLAN, exits=planned.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option

@@ -8,6 +8,7 @@ from ami_promoter.hub import asking, switch
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.tag import Tag
 from ami_promoter.promotions import planned, planning, waiting
+from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
@@ -27,7 +28,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("promote", prints=PRINTS, exits=waiting.EXITS)
+@verb("promote", needs=READ | EXAMINE | LOOK_AGAIN | TAG, prints=PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE)
 @click.option("--wait", is_flag=True, help="Wait until it has come out, as `wait` does.")
@@ -95,7 +96,11 @@ def _means(meant: Resolution) -> str:
     return f", which names {count} target{'' if count == 1 else 's'}"
 
 
-@verb("cancel", prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it bore the tag")))
+@verb(
+    "cancel",
+    needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
+    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it bore the tag")),
+)
 @ami_argument
 @tag_key_option
 def cancel(caller: Caller, ami: str, tag_key: str) -> Report:

@@ -18,6 +18,7 @@ from ami_promoter.reconcile.facts import View
 from ami_promoter.reconcile.findings import Finding, Remove, findings
 from ami_promoter.reconcile.looking import Looking
 from ami_promoter.reconcile.mending import Mender
+from ami_promoter.rights import ASK_TARGETS, MEND, READ, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
@@ -62,6 +63,7 @@ RECORD = Matching(
 
 @verb(
     "reconcile",
+    needs=READ | SEE_OPEN | ASK_TARGETS | MEND,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "something is not in order and not put right yet, or could not be looked at"},
 )

@@ -8,6 +8,7 @@ import click
 
 from ami_promoter.hub import asking
 from ami_promoter.hub.records import Reader
+from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, Caller, ami_argument, verb
@@ -26,7 +27,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("retry", prints=PRINTS)
+@verb("retry", needs=READ | LOOK_AGAIN, prints=PRINTS)
 @ami_argument
 @click.option("--account", type=ACCOUNT, help="Only this account.")
 @click.option(

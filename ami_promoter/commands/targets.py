@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.records import Reader, standing
+from ami_promoter.promotions import shares
+from ami_promoter.rights import APPLY, NOTHING, READ
 from ami_promoter.targets_file.compiler import Hub, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import Applied, Publisher
@@ -64,6 +68,7 @@ DIFFERENCE = js.thing(
         "what differs for accounts that OUs bring",
         js.thing("", group=js.text("a group"), region=js.text("a Region"), settings=SETTINGS),
     ),
+    withdraws=js.several("standing shares that end with the targets that are removed", shares.SCHEMA),
     applied=js.flag("whether the file is in force now"),
 )
 
@@ -75,6 +80,7 @@ def targets() -> None:
 
 @verb(
     "validate",
+    needs=NOTHING,
     group=targets,
     options=(region_option, profile_option, hub_account_option, json_option, wide_option),
     prints=js.some_of(js.thing(valid=js.flag("always true"), digest=js.text("names the content"), **COUNTS), "units"),
@@ -86,7 +92,7 @@ def validate(caller: Caller, file: str) -> Report:
     return Report(faults=(source,)) if isinstance(source, Fault) else _validate(source, file, caller)
 
 
-@verb("diff", group=targets, prints=DIFFERENCE)
+@verb("diff", needs=READ, group=targets, prints=DIFFERENCE)
 @file_argument
 def diff(caller: Caller, file: str) -> Report:
     """Show what applying the file would change."""
@@ -95,6 +101,7 @@ def diff(caller: Caller, file: str) -> Report:
 
 @verb(
     "apply",
+    needs=READ | APPLY,
     group=targets,
     prints=js.some_of(
         js.thing(**DIFFERENCE["properties"], version=js.number("the version in force; absent with --dry-run")),
@@ -122,7 +129,7 @@ def _publish(caller: Caller, name: str, *, dry_run: bool, yes: bool) -> Report:
     wanted = compile_targets(source, name, Hub(caller.region, connection.account))
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
-    report = _difference(connection, applied, wanted)
+    report = _withdrawn(connection, _difference(connection, applied, wanted))
     if dry_run:
         return report
     gone = report.data["targets"]["removed"]
@@ -141,7 +148,7 @@ def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> R
             report.lines, faults=(Fault("targets-removes", "targets apply", what, "Add --yes if you mean it."),)
         )
     show(report.lines, console())
-    withdrawn = "What is shared with them is withdrawn; what they own stays theirs."
+    withdrawn = "What is shared with them is withdrawn, as listed; what they own stays theirs."
     if click.confirm(f"This removes {count}. {withdrawn} Apply it?"):
         return None
     return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
@@ -175,6 +182,18 @@ def _difference(connection: Connection, applied: Applied, wanted: Directory) -> 
     digests = {"applied": applied.current.digest if applied.current else None, "file": digest_of(to_items(wanted))}
     data = {"account": connection.account, "region": connection.region, "table": connection.table, "digest": digests}
     return Report(tuple(lines), {**data, **to_json(change), "applied": False})
+
+
+def _withdrawn(connection: Connection, report: Report) -> Report:
+    """Say which standing shares end with the targets that go. This reads the whole table, so only if any goes."""
+    gone = {(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
+    if not gone:
+        return replace(report, data={**report.data, "withdraws": []})
+    with connection.telling("reading which shares stand"):
+        found = sorted(Reader(connection).under_way().items())
+    ends = [shares.open_share(share["_item"]["pk"], share) for share in standing(found, gone)]
+    lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
+    return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})
 
 
 def _heading(connection: Connection, applied: Applied) -> Iterator[str]:

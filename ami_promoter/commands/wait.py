@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ami_promoter.promotions import waiting
+from ami_promoter.rights import FIND_AMI, READ
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import PLACE, Caller, ami_argument, tag_key_option, verb
 
 
-@verb("wait", prints=waiting.PRINTS, exits=waiting.EXITS)
+@verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after so long.")
 @click.option(

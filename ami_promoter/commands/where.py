@@ -13,6 +13,7 @@ from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
+from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
@@ -47,7 +48,7 @@ TARGET = Matching(
 )
 
 
-@verb("where", prints=WHERE)
+@verb("where", needs=READ, prints=WHERE)
 @ami_argument
 def where(caller: Caller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
@@ -61,7 +62,7 @@ def where(caller: Caller, ami: str) -> Report:
     return Report(tuple(_lines(found)), found)
 
 
-@verb("resolve", prints=js.thing(images=js.several("one for each target, by account and Region", COPY)))
+@verb("resolve", needs=READ, prints=js.thing(images=js.several("one for each target, by account and Region", COPY)))
 @ami_argument
 @click.argument("target", type=TARGET)
 def resolve(caller: Caller, ami: str, target: str) -> Report:

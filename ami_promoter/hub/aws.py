@@ -165,8 +165,8 @@ _CURES: Mapping[tuple[str, ...], str] = {
     ("ResourceNotFoundException",): (
         "There is no such table: see that account and Region are the hub's, and that the hub stack is deployed there."
     ),
-    ("AccessDeniedException", "AccessDenied"): (
-        "Use a role that may do this; docs/permissions.md lists what the commands need."
+    ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation"): (
+        "Use a role that may do this; docs/reference/cli.md lists what each verb needs."
     ),
     ("NotFoundException",): "There is no such key: see that its name, the Region and the account are right.",
     ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (

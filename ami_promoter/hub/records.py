@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ami_promoter.hub.aws import Connection, Trouble
@@ -156,6 +156,17 @@ def holdings(share: Record) -> tuple[Holding, ...]:
     stored = share["_item"].get("holdings", ())
     read = (Holding.read(text) for text in (stored if isinstance(stored, (set, frozenset)) else ()))
     return tuple(sorted((holding for holding in read if holding is not None), key=str))
+
+
+def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection[tuple[str, str]]) -> list[Record]:
+    """Return the shares among records by (pk, sk) that are open on purpose for targets at these (account, Region)."""
+    return [
+        share
+        for (_, sk), share in found
+        if sk.startswith("share#")
+        and share.get("state") in OPEN_STATES
+        and any(one.stands and (one.account, one.region) in places for one in holdings(share))
+    ]
 
 
 def cancelled_by(record: Record) -> str:

@@ -160,7 +160,7 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
     yield f"Open shares: {len(open_shares) or 'none'}"
     rows = [
         (
-            cell(f"  {_resource(one['resource'], wide=wide)}"),
+            cell(f"  {shares.named(one['resource'], wide=wide)}"),
             cell(one["account"]),
             state(one["state"]),
             age(one["opened_at"], now),
@@ -170,12 +170,6 @@ def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[
     ]
     if rows:
         yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
-
-
-def _resource(name: str, *, wide: bool) -> str:
-    """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
-    kind, _, rest = name.partition("#")
-    return f"{kind} {short(rest.partition('#')[0], wide=wide)}"
 
 
 def _end(share: Data, now: float) -> str:

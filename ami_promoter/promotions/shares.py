@@ -7,6 +7,7 @@ from typing import Any
 
 from ami_promoter.hub.records import OPEN_STATES, Record, holdings
 from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
 from chalicelib.core import addresses, codec
 from chalicelib.core.share import Share, hard_end
@@ -75,3 +76,9 @@ def end(share: Mapping[str, Any]) -> str:
     if not share["stays"]:
         return latest
     return "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {latest}"
+
+
+def named(resource: str, *, wide: bool = True) -> str:
+    """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
+    kind, _, rest = resource.partition("#")
+    return f"{kind} {short(rest.partition('#')[0], wide=wide)}"

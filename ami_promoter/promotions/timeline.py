@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.promotions.shares import named
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import moment, span
@@ -130,8 +131,7 @@ def words(what: str, *, wide: bool = False) -> str:
 
 
 def _share(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
-    kind, _, rest = one["resource"].partition("#")
-    resource = f"{kind} {short(rest.partition('#')[0], wide=wide)}"
+    resource = named(one["resource"], wide=wide)
     lasted = "open" if one["seconds"] is None else f"{span(one['seconds'])} ({one['seconds']} s)"
     opened = one["opened_at"].removesuffix("Z").replace("T", " ")
     return (

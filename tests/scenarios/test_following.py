@@ -188,6 +188,25 @@ def test_a_target_that_goes_is_asked_for(scene):
     assert scene.cli("targets", "apply", "--yes", str(file))[0] == 0
 
 
+def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
+    """The difference lists each standing share that ends; then it ends."""
+    shared = f'accounts: {{"{TEST}": {{mode: share, service_linked_roles: []}}}}\n'
+    scene.apply(targets_file() + shared)
+    scene.launches |= {TEST}
+    scene.tag(TEST)
+    scene.run_until_state("shared", TEST)
+    file = scene._directory / "narrow.yaml"
+    file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
+
+    _, told = run(scene, "targets", "diff", str(file))
+    said = scene.cli("targets", "apply", "--yes", str(file))[1]
+
+    kinds = sorted(one["resource"].partition("#")[0] for one in told["withdraws"])
+    assert (kinds[0], len(kinds)) == ("image", 2)
+    assert f"Withdraws from {TEST}: image {scene.image}" in said
+    scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)
+
+
 def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkeypatch):
     """The file lists that account: it says that the tables are not there."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
