@@ -18,7 +18,7 @@ from ami_promoter.targets_file.compiler import Hub, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import Applied, Publisher
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import console, show
+from ami_promoter.terminal.output import Whole, console, show, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import (
     Caller,
@@ -117,6 +117,44 @@ def apply(caller: Caller, file: str, *, dry_run: bool, yes: bool) -> Report:
     A target that is removed loses what is shared with it, so you are asked first; without a terminal --yes is needed.
     """
     return _publish(caller, file, dry_run=dry_run, yes=yes)
+
+
+@verb(
+    "show",
+    group=targets,
+    needs=READ,
+    prints=js.thing(
+        **js.HUB,
+        version=js.perhaps(js.number("the version in force; null: nothing was applied")),
+        digest=js.perhaps(js.text("names the content")),
+        applied_at=js.perhaps(js.text("when (ISO 8601 in UTC)")),
+        applied_by=js.perhaps(js.text("the ARN of who applied it")),
+        damaged=js.flag("whether the items in force are not what was applied"),
+        text=js.perhaps(js.text("the file as it was applied, comments and all; null: not kept")),
+    ),
+)
+def show_applied(caller: Caller) -> Report:
+    """Show the targets file in force, as it was applied.
+
+    Its text is printed as it is, so `ami-promoter targets show > FILE` brings it back; the rest goes to standard error.
+    """
+    connection = caller.connect()
+    publisher = Publisher(connection)
+    applied = publisher.applied()
+    current = applied.current
+    if current is None:
+        nothing = dict.fromkeys(("version", "digest", "applied_at", "applied_by", "text"))
+        data = {**connection.named, **nothing, "damaged": False}
+        return Report((f"Nothing has been applied yet in {connection.place}.",), data)
+    text = publisher.text(current)
+    told = {"version": current.generation, "digest": current.digest, "applied_at": current.applied_at}
+    more = {"applied_by": current.applied_by, "damaged": applied.damaged, "text": text}
+    by = f"applied {current.applied_at} by {current.applied_by}"
+    if not caller.as_json:
+        tell(f"Version {current.generation} in {connection.place}, {by}.")
+    warnings = ("the items in force are not what was applied: apply the file again.",) if applied.damaged else ()
+    lines = (text or "").splitlines()
+    return Report(tuple(map(Whole, lines)), {**connection.named, **told, **more}, warnings=warnings)
 
 
 def _publish(caller: Caller, name: str, *, dry_run: bool, yes: bool) -> Report:

@@ -55,6 +55,19 @@ class Publisher:
             except TargetsDamaged:
                 return Applied(current, Directory(), damaged=True)
 
+    def text(self, current: Current) -> str | None:
+        """Return the text of the file that was applied as this version; None if it was not kept. May raise Trouble."""
+        with self._connection.telling("reading the applied targets"):
+            found = self._client.get_item(
+                TableName=self._connection.config_table,
+                Key={"pk": {"S": partition(current.version)}, "sk": {"S": "source"}},
+                ConsistentRead=True,
+            ).get("Item")
+        try:
+            return gzip.decompress(found["text"]["B"]).decode() if found else None
+        except (KeyError, OSError, ValueError):
+            return None
+
     def publish(self, before: Applied, wanted: Directory, source: str, at: str) -> Current:
         """Bring ``wanted`` into force if ``before`` is still what is in force; raises Trouble otherwise.
 

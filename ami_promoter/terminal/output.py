@@ -81,6 +81,17 @@ class Folded:
             yield Text(line, no_wrap=True, overflow="ignore")
 
 
+class Whole:
+    """A line that is never folded: a program may read it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = printable(text)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """See rich."""
+        yield Text(self._text, no_wrap=True, overflow="ignore")
+
+
 def state(word: str) -> Text:
     """Color a state; the word itself says it without."""
     return cell(word, COLORS.get(word, ""))

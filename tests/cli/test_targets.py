@@ -434,3 +434,39 @@ def test_the_example_is_valid(capsys):
     assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
 
     assert "is valid" in capsys.readouterr().out
+
+
+def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monkeypatch):
+    """Its text alone on standard output, unfolded, so that it can be applied again; who and when beside it."""
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["targets", "show"]) == 0
+    assert "Nothing has been applied yet" in capsys.readouterr().out
+    text = f"# reviewed, and a long line: {'x' * 60}\n{FILE}"
+    main(["targets", "apply", file(text)])
+    capsys.readouterr()
+
+    assert main(["targets", "show"]) == 0
+
+    out, err = capsys.readouterr()
+    assert out == text
+    assert err.startswith("Version 1 in account")
+    main(["targets", "show", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["version"], told["text"], told["damaged"]) == (1, text, False)
+
+
+def test_what_was_changed_by_hand_is_said(client, file, capsys):
+    """A warning beside the text."""
+    main(["targets", "apply", file(FILE)])
+    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
+    client.update_item(
+        TableName=CONFIG,
+        Key=key,
+        UpdateExpression="SET body = :body",
+        ExpressionAttributeValues={":body": {"S": '["999999999999"]'}},
+    )
+
+    assert main(["targets", "show"]) == 0
+
+    assert "the items in force are not what was applied" in capsys.readouterr().err
