@@ -9,6 +9,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from ami_promoter.commands import (
+    doctor,
     drain,
     history,
     key_policy,
@@ -43,6 +44,7 @@ VERBS = (
     history,
     where,
     verify,
+    doctor,
     retry,
     pausing,
     drain,

@@ -16,7 +16,7 @@ class Rights:
     config: frozenset[str] = field(default_factory=frozenset)
     members: frozenset[str] = field(default_factory=frozenset)
     anything: frozenset[str] = field(default_factory=frozenset)
-    """EC2's and CloudTrail's reads, which know no resources."""
+    """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
     keys: frozenset[str] = field(default_factory=frozenset)
     tag: frozenset[str] = field(default_factory=frozenset)
     """On images, of the trigger's tag alone."""
@@ -55,6 +55,16 @@ SEE_OPEN = Rights(
         }
     ),
     keys=frozenset({"kms:ListGrants"}),
+)
+SEE_HEALTH = Rights(
+    anything=frozenset(
+        {
+            "lambda:ListEventSourceMappings",
+            "sns:ListSubscriptionsByTopic",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+        }
+    )
 )
 MEND = Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),

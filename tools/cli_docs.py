@@ -119,7 +119,7 @@ ON = {
     "records": "the table `ami-promoter-R`",
     "config": "`ami-promoter-R-config`",
     "members": "`ami-promoter-R-members`",
-    "anything": "EC2, CloudTrail",
+    "anything": "other reads",
     "keys": "the keys",
     "tag": "the tag",
 }

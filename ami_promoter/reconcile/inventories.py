@@ -54,6 +54,7 @@ class Inventories:
                 self._ask(place, run)
         found: dict[Place, Target] = {}
         until = self._clock() + self._patience
+        told = -1
         while left := [place for place in places if place not in found]:
             if answers := self._answers(left, run):
                 found |= answers
@@ -66,7 +67,9 @@ class Inventories:
                     "sweep and `act` run (docs/operating.md)."
                 )
                 return found | {place: Target(trouble=why) for place in left if place not in found}
-            self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
+            if len(found) != told:
+                self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
+                told = len(found)
             self._sleep(POLL)
         return found
 

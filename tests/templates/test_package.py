@@ -141,7 +141,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
         ("boto3-1.44.8.dist-info", None, "boto3 1.44.8 is missing"),
         ("app.py", None, "app.py is missing"),
         (None, "sandbox/world.py", "sandbox must not ship"),
-        (None, "ami_promoter/main.py", "ami_promoter must not ship"),
+        (None, "ami_promoter/cli.py", "ami_promoter must not ship"),
         (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship"),
     ],
 )
