@@ -48,7 +48,8 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
     failed = [one for one in named if one["state"] == "failed" or one["parked"]]
     stopped = [one for one in named if one["state"] in STOPPED]
     if failed or data["faults"]:
-        accounts = f"{len(data['faults'])} accounts cannot be served" if data["faults"] else ""
+        count = len(data["faults"])
+        accounts = f"{count} account{'' if count == 1 else 's'} cannot be served" if count else ""
         some = f"{len(failed)} of {len(named)} deliveries failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:
