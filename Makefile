@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package demo demo-all sandbox test lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
+.PHONY: help setup package wheel demo demo-all sandbox test lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -44,6 +44,12 @@ sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile fo
 	@$(BIN)/python -m demo.sandbox
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
+
+wheel: $(VENV) ## Build the command line as a wheel for pipx: build/wheel/
+	@rm -rf build/wheel build/lib build/bdist.*
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@rm -rf build/lib build/bdist.*
+	@ls build/wheel/*.whl
 
 lint: $(VENV) ## Look for faults and check the format (ruff)
 	$(BIN)/ruff check .

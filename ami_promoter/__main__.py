@@ -2,6 +2,6 @@
 
 import sys
 
-from ami_promoter.main import main
+from ami_promoter.cli import main
 
 sys.exit(main())

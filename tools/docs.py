@@ -13,7 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chalicelib.core.image_members import MEMBERS
-from tools import calls, events, permissions, rules, stackset, state_machine, templates_docs, what_is_copied
+from tools import (
+    calls,
+    cli_docs,
+    events,
+    permissions,
+    rules,
+    stackset,
+    state_machine,
+    templates_docs,
+    what_is_copied,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +35,9 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/parameters.md": templates_docs.page,
     "docs/reference/state-machines.md": state_machine.page,
     "docs/reference/what-is-copied.md": lambda: what_is_copied.page(MEMBERS),
+    "docs/reference/cli.md": cli_docs.page,
+    "deploy/cli-read-only.json": cli_docs.read_only,
+    "deploy/cli-operator.json": cli_docs.operator,
 }
 """A file's path and what makes its whole text."""
 RUN: Mapping[str, Callable[[], str]] = {"docs/reference/calls.md": calls.page}

@@ -444,11 +444,13 @@ class Lambda:
         return {"Policy": json.dumps({"Version": "2012-10-17", "Id": "default", "Statement": function.policy})}
 
     def _list_sources(self, call: Call) -> Mapping[str, Any]:
-        arn = call.params.get("EventSourceArn")
+        arn, name = call.params.get("EventSourceArn"), call.params.get("FunctionName")
         own = [
             s
             for s in self.sources.values()
-            if (s.function.account, s.function.region) == (call.caller.account, call.region) and arn in {None, s.queue}
+            if (s.function.account, s.function.region) == (call.caller.account, call.region)
+            and arn in {None, s.queue}
+            and name in {None, s.function.name, s.function.arn}
         ]
         return {"EventSourceMappings": [_shown(source) for source in own]}
 

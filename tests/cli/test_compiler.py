@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_promoter.compiler import Hub, compile_targets, duration, seconds
+from ami_promoter.targets_file.compiler import Hub, compile_targets, duration, seconds
 from chalicelib.core.targets import Directory, Target
 
 GOLDEN = Path(__file__).parent / "golden"

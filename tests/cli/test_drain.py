@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from ami_promoter.arguments import parse
-from ami_promoter.aws import Connection
-from ami_promoter.drain import POLL, Drain, drained
-from ami_promoter.main import main
-from ami_promoter.pausing import SWITCH
+from ami_promoter.cli import main
+from ami_promoter.commands.drain import POLL, Drain, drained
+from ami_promoter.hub.aws import Connection
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.verbs import Clock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, share
+from chalicelib.core.addresses import SWITCH
 from chalicelib.core.delivery import events, machine
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
 from chalicelib.core.targets import Target
@@ -128,7 +129,7 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
     record = put(table, a_delivery("222222222222", State.WAITING))
     connection = Connection(REGION)
 
-    drained(parse(["drain"]), Drain(connection, clock=lambda: NINE))
+    drained(Drain(connection, Clock(now=lambda: NINE)))
 
     assert table.get(record.key)["ring_at"] <= NINE + 60
 
@@ -146,7 +147,7 @@ def test_what_is_left_is_told(table, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "Promotions are paused; `ami-promoter resume` lifts it.",
         "Asked to end: 0 deliveries.",
-        "Under way: 1 copying. Open shares: 1.",
+        "Deliveries under way: 1 copying. Open shares: 1.",
         (
             "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:00Z, closes by 2026-01-06T10:00:00Z "
             "at the latest"
@@ -162,7 +163,7 @@ def test_a_drained_hub(table, capsys):
 
     assert main(["drain"]) == 0
 
-    assert capsys.readouterr().out.splitlines()[-1] == "Drained: nothing is under way and no share is open."
+    assert capsys.readouterr().out.splitlines()[-1] == "Drained: no delivery is under way and no share is open."
 
 
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
@@ -180,7 +181,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
             f"Stays with the target, on its own key: {resource.removeprefix('resource#')} to 333333333333: open, "
             "opened 2026-01-05T09:00:00Z, stays until it is withdrawn"
         ),
-        "Drained: nothing is under way and no share is open.",
+        "Drained: no delivery is under way and no share is open.",
     ]
 
 
@@ -225,11 +226,11 @@ class Time:
             self.steps.pop(0)()
 
 
-def wait(time, *options):
+def wait(time, timeout=None):
     """Run ``drain --wait`` in this time."""
     lines = []
-    drain = Drain(Connection(REGION), time.sleep, lambda: time.now, lines.append)
-    return drained(parse(["drain", "--wait", *options]), drain), lines
+    drain = Drain(Connection(REGION), Clock(time.sleep, lambda: time.now), lines.append)
+    return drained(drain, wait=True, timeout=timeout), lines
 
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
@@ -246,10 +247,13 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
 
     report, lines = wait(time)
 
-    assert not report.unfinished
+    assert report.exit is Exit.OK
     assert report.data["drained"] is True
     assert time.slept == [POLL] * 3
-    assert lines == ["Under way: 1 waiting. Open shares: 1.", "Under way: nothing. Open shares: 1."]
+    assert lines == [
+        "Deliveries under way: 1 waiting. Open shares: 1.",
+        "Deliveries under way: none. Open shares: 1.",
+    ]
 
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
@@ -272,9 +276,9 @@ def test_waiting_can_be_given_up(table):
     put(table, a_delivery("222222222222", State.COPYING))
     time = Time()
 
-    report, _ = wait(time, "--timeout", "2")
+    report, _ = wait(time, timeout=2)
 
-    assert report.unfinished
+    assert report.exit is Exit.UNFINISHED
     assert sum(time.slept) == 120
     assert report.data["under_way"] == {"copying": 1}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from ami_promoter.facts import Grant, LedgerShare, Source, Statement, Target, View
-from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
-from ami_promoter.receivers import Receivers
-from ami_promoter.trail import Change
+from ami_promoter.hub.receivers import Receivers
+from ami_promoter.reconcile.facts import Grant, LedgerShare, Source, Statement, Target, View
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
+from ami_promoter.reconcile.trail import Change
 from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import OurImage, OurSnapshot

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ami_promoter.aws import Connection
-from ami_promoter.facts import Target
-from ami_promoter.in_force import in_force
-from ami_promoter.inventories import Inventories
-from ami_promoter.publishing import Publisher
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.in_force import in_force
+from ami_promoter.reconcile.facts import Target
+from ami_promoter.reconcile.inventories import Inventories
+from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table

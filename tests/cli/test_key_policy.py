@@ -7,9 +7,9 @@ import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from ami_promoter import policies
-from ami_promoter.key_policy import hub_needs, target_needs
-from ami_promoter.main import main
+from ami_promoter.cli import main
+from ami_promoter.commands.key_policy import hub_needs, target_needs
+from ami_promoter.hub import policies
 
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from ami_promoter import ledger_facts
-from ami_promoter.facts import Grant, Source, source_of
-from ami_promoter.records import Reader
+from ami_promoter.hub.records import Reader
+from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile.facts import Grant, Source, source_of
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses, key_policy

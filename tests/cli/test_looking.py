@@ -5,11 +5,11 @@ import time
 import boto3
 import pytest
 
-from ami_promoter.aws import Connection
-from ami_promoter.facts import Source
-from ami_promoter.findings import findings
-from ami_promoter.looking import Looking
-from ami_promoter.progress import EVERY, Progress
+from ami_promoter.hub.aws import Connection
+from ami_promoter.reconcile.facts import Source
+from ami_promoter.reconcile.findings import findings
+from ami_promoter.reconcile.looking import Looking
+from ami_promoter.terminal.progress import EVERY, Progress
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords

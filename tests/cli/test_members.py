@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ami_promoter.compiler import Hub, compile_targets
-from ami_promoter.main import main
+from ami_promoter.cli import main
+from ami_promoter.targets_file.compiler import Hub, compile_targets
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.departures import Book, Left, Missing, Trouble
 from chalicelib.core.faults import Fault

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from ami_promoter.aws import Connection
-from ami_promoter.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
-from ami_promoter.mending import MOVED_ON, SLICE, Mender
-from ami_promoter.publishing import Publisher
+from ami_promoter.hub.aws import Connection
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
+from ami_promoter.reconcile.mending import MOVED_ON, SLICE, Mender
+from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords

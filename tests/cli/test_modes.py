@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.compiler import Hub, compile_targets
+from ami_promoter.targets_file.compiler import Hub, compile_targets
 from chalicelib.core.targets import Directory
 
 DEV, HUB = "222222222222", "999999999999"

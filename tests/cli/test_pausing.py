@@ -5,9 +5,9 @@ from itertools import count
 
 import pytest
 
-from ami_promoter.aws import Connection
-from ami_promoter.main import main
-from ami_promoter.pausing import SWITCH, Switch
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.switch import SWITCH, Switch
 from chalicelib.adapters.dynamo.table import Table
 
 TABLE, REGION = "ami-promoter-us-east-1", "us-east-1"

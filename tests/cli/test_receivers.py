@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.receivers import Receivers, receivers
+from ami_promoter.hub.receivers import Receivers, receivers
 from chalicelib.core.organisation import Membership, Unit
 from chalicelib.core.targets import Directory, Target
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from chalicelib.adapters.members_table import MembersTable
 
-from ami_promoter.aws import Connection
-from ami_promoter.facts import Source
-from ami_promoter.in_force import in_force
-from ami_promoter.looking import Looking
-from ami_promoter.main import main
-from ami_promoter.publishing import Publisher
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.in_force import in_force
+from ami_promoter.reconcile.facts import Source
+from ami_promoter.reconcile.looking import Looking
+from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import addresses
@@ -64,8 +64,7 @@ def test_all_is_in_order(applied, capsys):
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            f"Looked at account 123456789012, us-east-1, table {TABLE}; the",
-            "targets were left out (--hub-only).",
+            (f"Looked at account 123456789012, us-east-1, table {TABLE}; the targets were left out (--hub-only)."),
             "All is in order in the hub.",
         ],
     )
@@ -116,8 +115,9 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     assert [(fault.code, "were asked" in fault.what) for fault in seen.faults] == [("not-seen", True)]
 
 
-def test_everything_it_says_fits_80_columns(table, capsys):
-    """Whatever is wrong; a name that is longer stands alone."""
+def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
+    """Whatever is wrong; a name that is longer stands alone, to be copied whole."""
+    monkeypatch.setenv("COLUMNS", "80")
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
     apply(Directory({}, {"333333333333": (Target("333333333333", "us-east-1"),)}))
@@ -137,7 +137,7 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
     status, lines = said(capsys, "reconcile", "--hub-only")
 
     assert status == 4
-    assert lines[2:] == [
+    assert lines[1:] == [
         f"due-date-lost: {DELIVERY}",
         "    It is copying and stands in no index: nobody will ever look at it again.",
         "    --apply makes it due",
@@ -153,7 +153,7 @@ def test_it_does_it_when_it_is_told_to(table, applied, capsys):
     status, lines = said(capsys, "reconcile", "--hub-only", "--apply")
 
     assert status == 0
-    assert lines[4:] == [
+    assert lines[3:] == [
         "    makes it due: done",
         "Records under way that look again now: 1.",
         "All of it is put right, or on its way: the functions do the rest within minutes.",
@@ -196,7 +196,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
 
     _, lines = said(capsys, "reconcile", "--hub-only")
 
-    assert [line for line in lines if not line.startswith(" ")][2:-1] == [
+    assert [line for line in lines if not line.startswith(" ")][1:-1] == [
         f"due-date-lost: {DELIVERY}",
         f"unreadable: {other}",
     ]
@@ -205,9 +205,8 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
 @pytest.mark.parametrize(
     ("value", "words", "code"),
     [
-        (None, [], "its tag was removed, or never took effect"),
+        (None, [], "no value of its tag is in force"),
         ("dev", ["--account", "222222222222"], "it has no delivery to account 222222222222"),
-        ("dev", ["--accept", "ami-00000000000000001"], "it is not said in which account the AMI is"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):
@@ -228,6 +227,23 @@ def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, c
 
     assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and goes on."])
     assert "retry" in records.read(key).hints
+
+
+def test_an_accepted_ami_needs_its_account(table, capsys):
+    """Exit status 2: the call is wrong."""
+    assert main(["retry", AMI, "--accept", "ami-00000000000000001"]) == 2
+
+    assert "--accept needs an account" in capsys.readouterr().err
+
+
+def test_a_value_that_is_examined_still_is_told_from_one_that_was_removed(table, capsys):
+    """Right after the tag was written nothing has begun that could be tried again."""
+    record = {"ami": AMI, "value": None, "candidate": "dev", "state": "resolving"}
+    DynamoRecords(table).create(Write(addresses.promotion(AMI), "resolving", record, NINE), NINE)
+
+    assert main(["retry", AMI]) == 1
+
+    assert "its value is examined still, and nothing has begun yet." in capsys.readouterr().err
 
 
 def test_an_unknown_ami_cannot_be_tried_again(table):

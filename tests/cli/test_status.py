@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import time_machine
 
-from ami_promoter.aws import Connection, Trouble
-from ami_promoter.main import main
-from ami_promoter.records import Reader
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.records import Reader
+from ami_promoter.verbs import Clock
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -34,8 +36,9 @@ TROUBLE = Fault("no-role", f"account {PROD}", "The role AmiCopyRole cannot be as
 
 @pytest.fixture
 def table(client):
-    """The hub's table as the service's adapters see it."""
-    return Table(client, TABLE)
+    """The hub's table as the service's adapters see it, at 09:10."""
+    with time_machine.travel(NINE + 600, tick=False):
+        yield Table(client, TABLE)
 
 
 def write(table, record):
@@ -82,7 +85,7 @@ def scene(table):
         shares=(delivery.Share(SNAPSHOT, PROD), delivery.Share(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION))),
         copies=(
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
-            delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", progress=40),
+            delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", tries=1, intended_at=NINE + 240, progress=40),
         ),
         trouble=TROUBLE,
     )
@@ -104,35 +107,138 @@ def scene(table):
     return under_way.id
 
 
+def lines(capsys):
+    """What was printed, without the spaces that fill a table's last column."""
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
 def test_one_amis_deliveries(scene, capsys):
-    """Where each stands and since when, what came of it, what is wrong and what to do, and what is open."""
+    """Where each stands and since when, how far its copies are, what is wrong and what to do, and what is open."""
     assert main(["status", AMI]) == 0
 
-    assert capsys.readouterr().out.splitlines() == [
+    assert lines(capsys) == [
         f"{AMI} golden in {PLACE}",
-        "running since 2026-01-05T09:00:00Z, value `dev`: 1 delivered, 1 failed, 1 running",
+        "running for 10m, value `dev`: 1 copying, 1 delivered, 1 failed",
         "",
-        "ACCOUNT       REGION     STATE      SINCE                 NEW AMI                COPIES  KEY",
-        "111111111111  us-east-1  failed     2026-01-05T09:01:00Z  -                      -       -",
-        "222222222222  us-east-1  copying    2026-01-05T09:01:00Z  -                      1/2     -",
-        (
-            "333333333333  us-east-1  delivered  2026-01-05T09:01:00Z  ami-0aaaaaaaaaaaaaaaa  1/1     "
-            "arn:aws:kms:us-east-1:333333333333:key/k"
-        ),
+        "TARGET                  STATE      FOR       LOOKS  AMI OR PROGRESS",
+        "111111111111 us-east-1  failed     9m",
+        "222222222222 us-east-1  copying    9m        -",
+        f"  snap-1                completed                   {'━' * 10} 100 %",
+        f"  snap-2                pending    ~9m left         {'━' * 4}{' ' * 8}40 %",
+        "333333333333 us-east-1  delivered  9m               ami-0aaaaaaaaaaaaaaaa",
         "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again.",
         "111111111111 us-east-1: left behind: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
         "",
         "Open shares: 2",
-        (
-            "  key#arn:aws:kms:us-east-1:123456789012:key/k#222222222222 to 222222222222: closing, opened "
-            "2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at the latest"
-        ),
-        (
-            "  snapshot#snap-1 to 222222222222: open, opened 2026-01-05T09:00:30Z, closes by 2026-01-06T10:00:00Z at "
-            "the latest"
-        ),
+        "  RESOURCE         TO            STATE    FOR  CLOSES",
+        "  key k            222222222222  closing  9m   in 1d at the latest",
+        "  snapshot snap-1  222222222222  open     9m   in 1d at the latest",
     ]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_it_fits_the_terminal(scene, capsys, monkeypatch, columns):
+    """Nothing but an ARN is longer than a line."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    main(["status", AMI])
+
+    said = lines(capsys)
+    assert [line for line in said if len(line) > columns and "arn:" not in line] == []
+
+
+def test_only_what_failed(scene, capsys):
+    """For one AMI, or for all: the failed delivery with its cause and cure, and not the others."""
+    assert main(["status", AMI, "--failed"]) == 0
+    one = capsys.readouterr().out
+    assert main(["status", "--failed"]) == 0
+    every = capsys.readouterr().out
+
+    for said in (one, every):
+        assert "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again." in said
+        assert "333333333333" not in said
+
+
+def test_nothing_failed(client, capsys):
+    """It says so."""
+    assert main(["status", "--failed"]) == 0
+
+    assert capsys.readouterr().out == f"Nothing failed, is refused or parked in {PLACE}.\n"
+
+
+def test_what_is_being_removed_is_not_left_behind(table, capsys):
+    """Only once a delivery has ended is anything of it left behind."""
+    tidying = a_delivery(DEV, delivery.State.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
+    write(table, a_promotion())
+    write(table, tidying)
+    DynamoChildren(table).add(AMI, a_child(tidying, "running"))
+
+    main(["status", AMI])
+
+    assert "left behind" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "why", "said"),
+    [
+        ("1:drain", "dev", "", "An operator drained the hub."),
+        ("1:cancel:x:1", "dev", "", "The tag's value and the applied targets file name it no longer."),
+        ("1:cancel:x:1", None, "Its tag was removed.", "Its tag was removed."),
+    ],
+)
+def test_why_a_delivery_was_cancelled(table, capsys, hint, value, why, said):
+    """By an operator, by another value, or by the tag's end."""
+    gone = a_delivery(DEV, delivery.State.CANCELLED)
+    write(table, a_promotion(value=value, why=why))
+    write(table, gone)
+    DynamoChildren(table).add(AMI, a_child(gone, "cancelled"))
+    DynamoRecords(table).note(gone.key, {"cancel": hint}, NINE)
+
+    main(["status", AMI])
+
+    assert f"{DEV} us-east-1: cancelled: {said}" in capsys.readouterr().out
+
+
+def test_a_name_cannot_move_the_cursor_or_forge_a_line(table, capsys):
+    """Escapes, line ends and signs that turn the writing are shown as such."""
+    write(table, a_promotion(image_name="gold\x1b[2J\u202een\nfake: all is well", value="dev\x07"))
+
+    main(["status", AMI])
+    main(["status"])
+
+    said = capsys.readouterr().out
+    assert r"gold\x1b[2J\u202een\nfake: all is well" in said
+    assert r"`dev\x07`" in said
+    assert said.replace("\n", "").isprintable()
+
+
+def test_an_empty_value_is_no_blank(table, capsys):
+    """It means the group `default`."""
+    write(table, a_promotion(value=""))
+
+    main(["status", AMI])
+    main(["status"])
+
+    assert capsys.readouterr().out.count("empty (group `default`)") == 2
+
+
+def test_watching_ends_with_the_promotion(table, scene, capsys):
+    """Where there is no terminal, a line for each change on standard error, and the page in the end."""
+    record = addresses.promotion(AMI)
+
+    def over(_seconds):
+        body = json.loads(table.get(record)["body"]) | {"state": "over"}
+        table.update(record, "SET body = :body", {":body": json.dumps(body)})
+
+    assert main(["status", AMI, "--watch"], Clock(sleep=over)) == 0
+
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"{state}, 111111111111 us-east-1 failed, 222222222222 us-east-1 copying 40 %, 333333333333 us-east-1 delivered"
+        for state in ("running", "over")
+    ]
+    assert "over for 10m, value `dev`" in out
 
 
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
@@ -150,12 +256,13 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
 
     assert main(["status", AMI]) == 0
 
-    said = capsys.readouterr().out.splitlines()
+    said = lines(capsys)
     told = "The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml."
     assert f"{PROD} us-east-1: is tried again: {told}" in said
-    assert said[-2:] == [
+    assert said[-3:] == [
         "Open shares: 1",
-        f"  image#{AMI} to {PROD}: open, opened 2026-01-05T09:00:30Z, stays until it is withdrawn",
+        "  RESOURCE             TO            STATE  FOR  CLOSES",
+        f"  image ami-01234567…  {PROD}  open   9m   when withdrawn",
     ]
 
 
@@ -163,7 +270,7 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
     """`--json` gives the same as data."""
     assert main(["status", AMI, "--json"]) == 0
 
-    data = json.loads(capsys.readouterr().out)
+    data = json.loads(capsys.readouterr().out)["promotion"]
     assert (data["ami"], data["state"], data["value"], data["since"]) == (AMI, "running", "dev", "2026-01-05T09:00:00Z")
     by_account = {delivery["account"]: delivery for delivery in data["deliveries"]}
     assert by_account[DEV]["faults"] == [FAULT.to_json()]
@@ -173,6 +280,9 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
         "state": "pending",
         "copy": "snap-6",
         "progress": 40,
+        "tries": 1,
+        "began_at": "2026-01-05T09:04:00Z",
+        "seconds_left": 540,
     }
     assert by_account["333333333333"]["image"] == "ami-0aaaaaaaaaaaaaaaa"
     shown = data["open_shares"]
@@ -211,11 +321,11 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
 
     main(["status", AMI])
 
-    assert (
-        capsys.readouterr()
-        .out.splitlines()[-1]
-        .endswith("open, opened 2026-01-05T09:00:00Z, was there before us, stays")
-    )
+    assert lines(capsys)[-1].endswith("stays: was there before")
+
+    main(["status", AMI, "--wide"])
+
+    assert lines(capsys)[-1].endswith("was there before the service, stays")
 
 
 def test_all_promotions(table, scene, capsys):
@@ -224,11 +334,11 @@ def test_all_promotions(table, scene, capsys):
 
     assert main(["status"]) == 0
 
-    assert capsys.readouterr().out.splitlines() == [
+    assert lines(capsys) == [
         f"Promotions in {PLACE}:",
-        "AMI                    STATE    SINCE                 VALUE  DELIVERIES",
-        "ami-0fedcba9876543210  over     2026-01-05T09:01:00Z  -      no deliveries",
-        "ami-0123456789abcdef0  running  2026-01-05T09:00:00Z  dev    1 delivered, 1 failed, 1 running",
+        "AMI                    STATE    FOR  VALUE  DELIVERIES",
+        "ami-0fedcba9876543210  over     9m   -      no deliveries",
+        "ami-0123456789abcdef0  running  10m  `dev`  1 delivered, 1 failed, 1 running",
     ]
 
 
@@ -248,11 +358,10 @@ def test_refused_and_parked_promotions_say_why(table, capsys):
     assert main(["status", AMI]) == 0
 
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "running since 2026-01-05T09:00:00Z, no tag in force: no deliveries",
+        "running for 10m, no tag in force: no deliveries",
         "being examined: `dve`",
-        "The value was refused.",
         "parked: IllegalEvent: Counted in state over.",
-        "The key alias/x is disabled. Enable it and tag the AMI again.",
+        "  refused: The key alias/x is disabled. Enable it and tag the AMI again.",
         "",
         "",
         "Open shares: none",
@@ -297,7 +406,7 @@ def test_hundreds_of_deliveries(table, capsys):
 
     assert main(["status", AMI, "--json"]) == 0
 
-    assert len(json.loads(capsys.readouterr().out)["deliveries"]) == 150
+    assert len(json.loads(capsys.readouterr().out)["promotion"]["deliveries"]) == 150
 
 
 class Reluctant:

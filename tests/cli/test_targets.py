@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ami_promoter.aws import Connection, Trouble
-from ami_promoter.compiler import Hub, compile_targets
-from ami_promoter.main import main
-from ami_promoter.publishing import KEEP, Publisher
+from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.targets_file.publishing import KEEP, Publisher
 from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
 
 HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
@@ -204,7 +204,7 @@ def test_two_who_apply_at_once(client):
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
-        f"{PLACE}: somebody else has applied a targets file in the meantime, and theirs is in force; nothing of yours "
+        f"{PLACE}: somebody else has applied a targets file in the meantime: theirs is in force, nothing of yours "
         "is. Look at `ami-promoter targets diff FILE`, then apply again."
     )
     assert Publisher(connection).applied().directory == compiled(FILE)
@@ -236,7 +236,7 @@ def test_a_crash_before_the_pointer_moves_changes_nothing(client):
 def test_only_the_last_versions_are_kept(client, file):
     """Old ones go, with every item of theirs, also those of an apply that never ended."""
     for number in range(KEEP + 3):
-        assert main(["targets", "apply", file(f'accounts: {{"{number:012d}": {{}}}}')]) == 0
+        assert main(["targets", "apply", "--yes", file(f'accounts: {{"{number:012d}": {{}}}}')]) == 0
 
     partitions = {item["pk"]["S"] for item in contents(client)} - {"targets"}
     notes = {item["sk"]["S"] for item in contents(client) if item["pk"]["S"] == "targets"} - {"current"}
@@ -248,7 +248,7 @@ def test_only_the_last_versions_are_kept(client, file):
 def test_an_older_file_can_be_brought_back(client, file):
     """Rolling back is applying the old file: it becomes a new version."""
     for text in (FILE, OTHER, FILE):
-        assert main(["targets", "apply", file(text)]) == 0
+        assert main(["targets", "apply", "--yes", file(text)]) == 0
 
     applied = Publisher(Connection("us-east-1")).applied()
     assert applied.current is not None
@@ -283,7 +283,7 @@ def test_a_thousand_accounts_are_applied_and_read_back(client, file):
     accounts = [f"{number:012d}" for number in range(1, 1001)]
     text = f"groups: {{default: {json.dumps(accounts)}}}\n"
 
-    assert main(["targets", "apply", file(text)]) == 0
+    assert main(["targets", "apply", "--yes", file(text)]) == 0
 
     assert [target.account for target in TargetsTable(client, CONFIG, MEMBERS).read().resolve("").targets] == accounts
 
@@ -378,7 +378,7 @@ def test_credentials_of_another_account_are_refused(client, file, capsys):
     assert main(["targets", "apply", file(FILE), "--hub-account", "222222222222"]) == 3
 
     assert capsys.readouterr().err == (
-        f"ami-promoter: the credentials are those of account {HUB} (arn:aws:sts::{HUB}:user/moto), and --hub-account "
+        f"ami-promoter: credentials: they are those of account {HUB} (arn:aws:sts::{HUB}:user/moto), and --hub-account "
         "says 222222222222. Use credentials of the hub.\n"
     )
     assert contents(client) == []
@@ -434,3 +434,39 @@ def test_the_example_is_valid(capsys):
     assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
 
     assert "is valid" in capsys.readouterr().out
+
+
+def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monkeypatch):
+    """Its text alone on standard output, unfolded, so that it can be applied again; who and when beside it."""
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["targets", "show"]) == 0
+    assert "Nothing has been applied yet" in capsys.readouterr().out
+    text = f"# reviewed, and a long line: {'x' * 60}\n{FILE}"
+    main(["targets", "apply", file(text)])
+    capsys.readouterr()
+
+    assert main(["targets", "show"]) == 0
+
+    out, err = capsys.readouterr()
+    assert out == text
+    assert err.startswith("Version 1 in account")
+    main(["targets", "show", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["version"], told["text"], told["damaged"]) == (1, text, False)
+
+
+def test_what_was_changed_by_hand_is_said(client, file, capsys):
+    """A warning beside the text."""
+    main(["targets", "apply", file(FILE)])
+    current = TargetsTable(client, CONFIG, MEMBERS).current()
+    key = {"pk": {"S": partition(current.version)}, "sk": {"S": "group#default"}}
+    client.update_item(
+        TableName=CONFIG,
+        Key=key,
+        UpdateExpression="SET body = :body",
+        ExpressionAttributeValues={":body": {"S": '["999999999999"]'}},
+    )
+
+    assert main(["targets", "show"]) == 0
+
+    assert "the items in force are not what was applied" in capsys.readouterr().err

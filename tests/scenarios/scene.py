@@ -10,16 +10,20 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
+import jsonschema
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 
-from ami_promoter.main import main
+from ami_promoter.cli import main
+from ami_promoter.terminal.schema import FAILURE
+from ami_promoter.verbs import Clock, root
 from awsim.api import Call
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
@@ -88,17 +92,22 @@ class Scene:
         return self.world.client(service, account, REGION)
 
     def cli(self, *words: str) -> tuple[int, str, str]:
-        """Run ``ami-promoter`` as the hub's administrator; returns exit status, output and errors."""
+        """Run ``ami-promoter`` as the hub's administrator; returns exit status, output and errors.
+
+        Where it waits, virtual time runs. With ``--json`` the output is of the shape that its verb says.
+        """
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            status = main([*words, "--region", REGION])
+            status = main([*words, "--region", REGION], Clock(sleep=self.wait))
+        if "--json" in words:
+            conforms(words, json.loads(out.getvalue()), status)
         return status, out.getvalue(), err.getvalue()
 
     def apply(self, text: str) -> None:
         """Apply a targets file."""
         file = self._directory / "targets.yaml"
         file.write_text(text, encoding="utf-8")
-        status, out, err = self.cli("targets", "apply", str(file))
+        status, out, err = self.cli("targets", "apply", "--yes", str(file))
         assert status == 0, out + err
 
     def tag(self, value: str, image: str = "", key: str = TRIGGER) -> None:
@@ -206,7 +215,7 @@ class Scene:
     def status(self, image: str = "") -> dict[str, Any]:
         """What ``ami-promoter status AMI --json`` shows; empty where it knows of no promotion."""
         status, out, _ = self.cli("status", image or self.image, "--json")
-        return json.loads(out) if status == 0 else {}
+        return json.loads(out)["promotion"] if status == 0 else {}
 
     def delivery(self, account: str, image: str = "") -> dict[str, Any]:
         """One delivery of it; empty if there is none."""
@@ -463,6 +472,18 @@ class Watch:
                 self.problems.append(f"{call.at:%H:%M:%S}: {count} live copies for {pair}")
         running = Counter(s.owner for s in self._world.ec2.state.snapshots.all() if s.origin and s.state == "pending")
         self.peak |= running
+
+
+def conforms(words: Sequence[str], told: Any, status: int) -> None:
+    """Assert that what a verb printed for a program has the documented shape."""
+    command: Any = root
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        command = command.commands[word]
+    schema = FAILURE if "exit_status" in told else command.schema
+    jsonschema.validate(told, schema)
+    assert told.get("exit_status", status) == status
 
 
 def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:

@@ -17,7 +17,8 @@ def ask(scene, *words):
 def test_promote_and_cancel_write_and_remove_the_tag(scene):
     """What is promoted is copied as ever; what is cancelled ends, and nothing is left of it."""
     scene.world.ec2.pace.copy = 600
-    assert ask(scene, "promote", scene.image, DEV) == {"ami": scene.image, "value": DEV}
+    asked = ask(scene, "promote", scene.image, DEV)
+    assert (asked["ami"], asked["value"], asked["named"]) == (scene.image, DEV, 1)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
 
     assert ask(scene, "cancel", scene.image)["changed"]

@@ -167,7 +167,7 @@ def test_a_dependency_that_cannot_be_had_stops_the_build(source: Path):
         ("app.py", None, "app.py is missing"),
         ("botocore", None, "botocore does not describe ec2"),
         (None, "awsim/world.py", "awsim must not ship"),
-        (None, "ami_promoter/main.py", "ami_promoter must not ship"),
+        (None, "ami_promoter/cli.py", "ami_promoter must not ship"),
         (None, "chalicelib/__pycache__/a.cpython-311.pyc", "a.cpython-311.pyc must not ship"),
     ],
 )

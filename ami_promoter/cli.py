@@ -1,0 +1,89 @@
+"""The command ``ami-promoter``: its verbs, and what becomes of a call that is wrong or that AWS refuses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import get_completion_class
+
+from ami_promoter.commands import (
+    doctor,
+    drain,
+    history,
+    key_policy,
+    members,
+    pausing,
+    plan,
+    promote,
+    reconcile,
+    retry,
+    status,
+    targets,
+    verify,
+    wait,
+    where,
+)
+from ami_promoter.hub.aws import Trouble
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import failed
+from ami_promoter.verbs import Clock, root
+from chalicelib.core.faults import Fault
+
+__all__ = ["main", "root"]
+
+PROGRAM = "ami-promoter"
+SHELLS = ("bash", "zsh", "fish")
+VERBS = (
+    targets,
+    plan,
+    status,
+    wait,
+    promote,
+    history,
+    where,
+    verify,
+    doctor,
+    retry,
+    pausing,
+    drain,
+    reconcile,
+    members,
+    key_policy,
+)
+"""Modules; each adds its verbs to ``root`` when it is imported."""
+
+
+@root.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell, to be sourced by it."""
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.UsageError(f"Click has no completion for {shell}.")
+    click.echo(made(root, {}, PROGRAM, "_AMI_PROMOTER_COMPLETE").source())
+
+
+def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+    """Run the command line and return its exit status; ``argv`` is without the program's name."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    try:
+        return int(root.main(words, PROGRAM, standalone_mode=False, obj=clock) or Exit.OK)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        asked.show()
+        return Exit.USAGE
+    except click.ClickException as wrong:
+        return failed([_usage(wrong)], Exit.USAGE, as_json=as_json)
+    except Trouble as trouble:
+        return failed([trouble.fault], Exit.AWS, as_json=as_json)
+    except (click.Abort, KeyboardInterrupt):
+        what = "stopped; what was begun in AWS goes on by itself."
+        return failed([Fault("interrupted", "you", what, "")], Exit.INTERRUPTED, as_json=as_json)
+
+
+def _usage(wrong: click.ClickException) -> Fault:
+    context = wrong.ctx if isinstance(wrong, click.UsageError) else None
+    where = context.command_path if context else PROGRAM
+    return Fault("usage", where, wrong.format_message(), f"`{where} --help` shows how it is called.")

@@ -1,0 +1,222 @@
+"""The verb ``drain``: pause, bring every delivery to its end, and see every share closed.
+
+What stays shared is withdrawn. Grants for service roles on a target's own key stay: its AMIs need them.
+
+It changes nothing in AWS: it leaves the same hint on a delivery's record as a removed tag does, and the service stops,
+tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import click
+
+from ami_promoter.hub import switch
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.promotions import shares
+from ami_promoter.rights import LOOK_AGAIN, READ, SWITCH
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller, Clock, verb
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.model import ENDED, State
+
+POLL = 30
+"""Seconds between two looks with ``--wait``."""
+
+WHY = "drain"
+
+NOTHING_RUNS = (State.REQUESTED, State.CHECKING, State.WAITING, State.SHARED)
+"""States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
+
+NOTHING_BEGUN = ("requested", "resolving")
+"""The same of a promotion."""
+
+Place = tuple[str, str]
+Found = Mapping[Place, Record]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is under way now, and what is parked; and every share that may be open, but those from before us.
+
+    ``kept`` are the grants on targets' own keys, which nobody is to close.
+    """
+
+    running: Found
+    parked: Found
+    shares: Found
+    kept: Found
+    promotions: Found
+    """Those that have not ended. Paused, one that has begun nothing waits for `resume`, and hinders nobody."""
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing moves any longer and no door is open. What is parked moves no longer."""
+        return not self.running and not self.shares
+
+
+class Drain:
+    """Drains one hub. ``tell`` gets a line when something has changed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock,
+        tell: Callable[[str], None] = tell,
+    ) -> None:
+        self._connection = connection
+        self._reader = Reader(connection)
+        self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
+        self._clock = clock
+        self._tell = tell
+        self.switch = switch.Switch(connection, clock.now)
+        self.cancelled: set[tuple[str, int]] = set()
+        """Deliveries with their episodes."""
+
+    def pause(self) -> None:
+        """Let nothing new begin."""
+        self.switch.turn(paused=True, why=WHY)
+
+    def look(self) -> View:
+        """Read the whole table: there is no index of what is under way."""
+        with self._connection.telling("reading what is under way"):
+            return _view(self._reader.under_way())
+
+    def cancel(self, view: View, *, delete_copies: bool) -> None:
+        """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
+        with self._connection.telling("asking deliveries to end (asked again, it goes on where it stopped)"):
+            for (pk, _), delivery in view.running.items():
+                if delete_copies or delivery.get("state") in NOTHING_RUNS:
+                    episode = int(delivery.get("episode", 0))
+                    self._records.make_due(Key(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
+                    self.cancelled.add((pk, episode))
+
+    def wait(self, view: View, *, delete_copies: bool, limit: int | None) -> View:
+        """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
+        until = None if limit is None else self._clock.now() + limit
+        said = ""
+        while not view.drained and (until is None or self._clock.now() < until):
+            if (now := counts(view)) != said:
+                self._tell(now)
+                said = now
+            self._clock.sleep(POLL)
+            view = self._again(view)
+            if view.drained:
+                view = self.look()
+            self.cancel(view, delete_copies=delete_copies)
+        return view
+
+    def _again(self, view: View) -> View:
+        """Read again what was under way: cheaper than the whole table."""
+        with self._connection.telling("reading what is under way"):
+            return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept, *view.promotions]))
+
+
+PRINTS = js.thing(
+    paused=switch.SCHEMA,
+    cancelled=js.number("deliveries that were asked to end"),
+    promotions=js.mapping("promotions that have not ended, by state", js.number("how many")),
+    under_way=js.mapping("deliveries that have not ended, by state", js.number("how many")),
+    parked=js.several("records that are left alone", js.thing(delivery=js.text("its id"), why=js.text("why"))),
+    open_shares=js.several("what is open", shares.SCHEMA),
+    kept=js.several("grants on targets' own keys, which stay", shares.SCHEMA),
+    drained=js.flag("whether nothing is under way and nothing open"),
+)
+
+
+@verb(
+    "drain",
+    needs=READ | SWITCH | LOOK_AGAIN,
+    prints=PRINTS,
+    exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
+)
+@click.option("--delete-copies", is_flag=True, help="Delete copies under way rather than let them end.")
+@click.option("--wait", is_flag=True, help="Return only when nothing is under way and no share is open.")
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
+def drain(caller: Caller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
+    """Pause, bring what runs to its end, and close every share."""
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout has no effect without --wait.")
+    return drained(Drain(caller.connect(), caller.clock), delete_copies=delete_copies, wait=wait, timeout=timeout)
+
+
+def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, timeout: int | None = None) -> Report:
+    """Carry out the verb; may raise Trouble."""
+    drain.pause()
+    view = drain.look()
+    drain.cancel(view, delete_copies=delete_copies)
+    if wait:
+        limit = None if timeout is None else timeout * 60
+        view = drain.wait(view, delete_copies=delete_copies, limit=limit)
+    left = [shares.open_share(pk, share) for (pk, _), share in sorted(view.shares.items())]
+    kept = [shares.open_share(pk, share) for (pk, _), share in sorted(view.kept.items())]
+    data = {
+        "paused": switch.to_json(drain.switch.read()),
+        "cancelled": len(drain.cancelled),
+        "promotions": _by_state(view.promotions.values()),
+        "under_way": _by_state(view.running.values()),
+        "parked": [{"delivery": d.get("id"), "why": d["_item"]["parked"]} for d in view.parked.values()],
+        "open_shares": left,
+        "kept": kept,
+        "drained": view.drained,
+    }
+    lines = [
+        "Promotions are paused; `ami-promoter resume` lifts it.",
+        f"Asked to end: {_some(len(drain.cancelled), 'delivery', 'deliveries')}.",
+        counts(view),
+        *(f"  {shares.share_line(share)}" for share in left),
+    ]
+    lines += [f"Stays with the target, on its own key: {shares.share_line(share)}" for share in kept]
+    lines += [f"Parked, and left so: delivery {d.get('id')}: {d['_item']['parked']}" for d in view.parked.values()]
+    held = [it for it in view.promotions.values() if it.get("state") in NOTHING_BEGUN]
+    lines += [f"Waits for `resume`: {it['_item']['pk']} is {it.get('state')}, and has begun nothing." for it in held]
+    done = "Drained: no delivery is under way and no share is open."
+    lines.append(done if view.drained else "Not drained yet: run it again, or with --wait.")
+    return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)
+
+
+def counts(view: View) -> str:
+    """Say how much is left, in a line."""
+    states = ", ".join(f"{count} {state}" for state, count in _by_state(view.running.values()).items())
+    return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
+
+
+def _view(found: Found) -> View:
+    records = {place: it for place, it in found.items() if place[1] == "record"}
+    deliveries = {place: it for place, it in records.items() if _is(place, "delivery") and it.get("state") not in ENDED}
+    open_ = {
+        place: it
+        for place, it in found.items()
+        if place[1].startswith("share#") and it.get("state") in shares.OPEN and not it.get("preexisting")
+    }
+    kept = {place: it for place, it in open_.items() if shares.of_target(place[0]) and shares.stays(it)}
+    return View(
+        running={place: it for place, it in deliveries.items() if not it["_item"].get("parked")},
+        parked={place: it for place, it in deliveries.items() if it["_item"].get("parked")},
+        shares={place: it for place, it in open_.items() if place not in kept},
+        kept=kept,
+        promotions={
+            place: it for place, it in records.items() if _is(place, "promotion") and it.get("state") != "over"
+        },
+    )
+
+
+def _is(place: Place, kind: str) -> bool:
+    return place[0].startswith(f"{kind}#")
+
+
+def _by_state(deliveries: Iterable[Record]) -> dict[str, int]:
+    return dict(sorted(Counter(str(delivery.get("state")) for delivery in deliveries).items()))
+
+
+def _some(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

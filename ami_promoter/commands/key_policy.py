@@ -1,0 +1,248 @@
+"""The verbs ``key-policy target`` and ``key-policy hub``: what a key of your own must allow, and whether it does.
+
+Run with credentials of the account that owns the key: no others may read its policy. Nothing is changed.
+The role's own policy is not looked at; the templates write it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError
+
+from ami_promoter.hub import policies
+from ami_promoter.hub.aws import Account
+from ami_promoter.rights import CHECK_KEY
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import ANYWHERE, Caller, Matching, root, verb
+from chalicelib.core.faults import Fault
+from chalicelib.core.kms_keys import KeyFacts
+
+THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one role must be allowed, in one statement; ``role`` is its name, ``condition`` the narrowest that works."""
+
+    sid: str
+    role: str
+    actions: tuple[str, ...]
+    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def target_needs(role: str) -> tuple[Need, ...]:
+    """What the role in a target needs on the key that encrypts the copies."""
+    use = (
+        "kms:Decrypt",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+    )
+    return (
+        Need("AmiPromoterLooksAtTheKey", role, ("kms:DescribeKey",)),
+        Need("AmiPromoterEncryptsThroughEc2", role, use, THROUGH_EC2),
+        Need("AmiPromoterLetsEbsUseTheKey", role, ("kms:CreateGrant",), {**FOR_AWS, **THROUGH_EC2}),
+    )
+
+
+def hub_needs(region: str) -> tuple[Need, ...]:
+    """What the hub's functions need on the key that encrypts the source."""
+    act, settle = (f"ami-promoter-{region}-{name}" for name in ("act", "settle"))
+    return (
+        Need("AmiPromoterLooksAtTheKey", act, ("kms:DescribeKey",)),
+        Need("AmiPromoterOpensAndClosesTheKey", settle, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
+    )
+
+
+PRINTS = js.some_of(
+    js.thing(
+        account=js.text("the account of the credentials"),
+        region=js.text("the Region"),
+        key=js.text("ARN of the key; absent, as the next three, where none was named"),
+        state=js.text("its state"),
+        rotation=js.perhaps(js.flag("whether KMS rotates it; null: not known")),
+        allowed=js.mapping("what the policy says, by action", js.text("a verdict")),
+        statements=js.several("statements that the key policy needs, or lacks", js.mapping("a statement", {})),
+    ),
+    *("key", "state", "rotation", "allowed"),
+)
+KEY = Matching(
+    "key", "(arn:[a-z0-9-]+:kms:.+|alias/[A-Za-z0-9/_-]+|[a-z0-9-]{20,40})", "a key's ARN, its id, or alias/NAME"
+)
+ROLE = Matching("name", "[A-Za-z0-9+=,.@_-]{1,64}", "a role's name, without a path")
+key_argument = click.argument("key", type=KEY, required=False)
+
+
+@root.group("key-policy")
+def key_policy() -> None:
+    """Print what a key of your own must allow, or check a key."""
+
+
+@verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
+@key_argument
+@click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
+def target(caller: Caller, key: str | None, role_name: str) -> Report:
+    """Print what a target's own key must allow, or check KEY with the target's credentials."""
+    return _answer(caller.account(), key, target_needs(role_name))
+
+
+@verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
+@key_argument
+def hub(caller: Caller, key: str | None) -> Report:
+    """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
+    return _answer(caller.account(), key, hub_needs(caller.region))
+
+
+def _answer(account: Account, key: str | None, needs: Sequence[Need]) -> Report:
+    """Print the statements, or check a key; may raise Trouble."""
+    statements = [statement(need, account) for need in needs]
+    if key:
+        return _check(key, account, needs, statements)
+    head = f"Add these to the key policy in {account.place}, unless it leaves the decision to IAM anyway"
+    text = json.dumps(statements, indent=2).splitlines()
+    lines = (f"{head} (Principal: the account, Action: kms:*).", "", *text)
+    return Report(lines, {"account": account.account, "region": account.region, "statements": statements})
+
+
+def statement(need: Need, account: Account) -> dict[str, Any]:
+    """Write the statement that a key policy needs.
+
+    The account with a condition on the role's name, not the role: one that is made anew would else be shut out, and
+    one that is not there yet could not be named.
+    """
+    arn = f"arn:{account.partition}:iam::{account.account}"
+    return {
+        "Sid": need.sid,
+        "Effect": "Allow",
+        "Principal": {"AWS": f"{arn}:root"},
+        "Action": list(need.actions),
+        "Resource": "*",
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": f"{arn}:role/{need.role}"}, **need.condition},
+    }
+
+
+def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequence[Mapping[str, Any]]) -> Report:
+    kms = account.client("kms")
+    with account.telling(f"looking at the key {key}"):
+        facts = KeyFacts.from_describe(kms.describe_key(KeyId=key)["KeyMetadata"])
+    if faults := tuple(_unfit(facts, account)):
+        return Report(faults=faults)
+    with account.telling(f"reading the policy of the key {facts.arn}"):
+        document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
+    rotates = _rotates(kms, facts.arn, account)
+    answers = [answer for need in needs for answer in _asked(need, document, account)]
+    lacking = [answer for answer in answers if answer.verdict in (policies.MISSING, policies.DENIED)]
+    wanted = [one for one in statements if one["Sid"] in {answer.need.sid for answer in lacking}]
+    data = {
+        "account": account.account,
+        "region": account.region,
+        "key": facts.arn,
+        "state": facts.state,
+        "rotation": rotates,
+        "allowed": {answer.action: answer.verdict for answer in answers},
+        "statements": wanted,
+    }
+    lines = [f"{facts.arn} is {facts.state}, rotation {'on' if rotates else 'off or not known'}."]
+    lines += [f"  {answer.action.ljust(38)} {answer.verdict} {answer.by}".rstrip() for answer in answers]
+    if wanted:
+        lines += ["", "Add to its key policy:", *json.dumps(wanted, indent=2).splitlines()]
+    else:
+        lines.append("Its key policy lets the service use it as far as a policy can be read.")
+    warnings = [
+        f"{facts.arn}: {line}" for line in (*_unclear(answers), *_dead(document), *_unrotated(facts, rotates=rotates))
+    ]
+    return Report(tuple(lines), data, tuple(_lack(facts.arn, answer) for answer in lacking), tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the policy says of one action, and by which statement."""
+
+    need: Need
+    action: str
+    verdict: str
+    by: str
+
+
+def _asked(need: Need, document: Mapping[str, Any], account: Account) -> Iterator[_Answer]:
+    root = f"arn:{account.partition}:iam::{account.account}"
+    for action in need.actions:
+        request = policies.Request(
+            action=action,
+            principals=(f"{root}:role/{need.role}", f"{root}:root", account.account),
+            context={
+                "aws:PrincipalArn": f"{root}:role/{need.role}",
+                "aws:PrincipalAccount": account.account,
+                "kms:CallerAccount": account.account,
+                **({"kms:ViaService": f"ec2.{account.region}.amazonaws.com"} if "StringLike" in need.condition else {}),
+                **({"kms:GrantIsForAWSResource": "true"} if "Bool" in need.condition else {}),
+            },
+        )
+        verdict, sid = policies.judge(document, request)
+        yield _Answer(need, action, verdict, f"({sid})" if sid else "")
+
+
+def _unclear(answers: Iterable[_Answer]) -> Iterator[str]:
+    for answer in answers:
+        if answer.verdict == policies.UNCLEAR:
+            yield f"whether {answer.action} is allowed depends on a condition that cannot be judged here {answer.by}."
+
+
+def _dead(document: Mapping[str, Any]) -> Iterator[str]:
+    """A principal that was deleted shows as its bare id, and makes the next change of the policy fail."""
+    for one in policies.statements(document):
+        for principal in policies.principals(one):
+            if principal.startswith(("AROA", "AIDA")):
+                sid = one.get("Sid", "a statement without Sid")
+                yield f"{sid} names {principal}, which exists no longer; take it out before you change the policy."
+
+
+def _unrotated(key: KeyFacts, *, rotates: bool | None) -> Iterator[str]:
+    if rotates is not True:
+        said = "is off" if rotates is False else "could not be read"
+        yield f"rotation {said}. Turn it on: aws kms enable-key-rotation --key-id {key.arn}"
+
+
+def _lack(key: str, answer: _Answer) -> Fault:
+    role = answer.need.role
+    if answer.verdict == policies.DENIED:
+        cure = "Take the denial back, or make an exception for the role."
+        return Fault("key-policy-denies", key, f"{answer.action} is denied to {role} {answer.by}.", cure)
+    what = f"no statement lets {role} do {answer.action}."
+    return Fault("key-policy-lacks", key, what, f"Add the statement {answer.need.sid} shown above.")
+
+
+def _unfit(key: KeyFacts, account: Account) -> Iterator[Fault]:
+    """Why no policy could help."""
+    if key.account != account.account:
+        cure = "Use credentials of the account that owns the key; no others may read its policy."
+        yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account.account}.", cure)
+    if key.manager == "AWS":
+        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
+        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
+    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
+        what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
+        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
+    if not key.enabled or key.state != "Enabled":
+        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
+        yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)
+
+
+def _rotates(kms: Any, arn: str, account: Account) -> bool | None:
+    """Whether KMS renews the key's material by itself; None where that cannot be known (imported, own key store)."""
+    try:
+        with account.telling("reading the key's rotation"):
+            return bool(kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"])
+    except Exception as trouble:
+        cause = trouble.__cause__
+        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "UnsupportedOperationException":
+            return None
+        raise

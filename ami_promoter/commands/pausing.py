@@ -1,0 +1,39 @@
+"""The verbs ``pause`` and ``resume``."""
+
+from __future__ import annotations
+
+import click
+
+from ami_promoter.hub import switch
+from ami_promoter.rights import READ, SWITCH
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller, Matching, verb
+
+WHAT_IT_MEANS = "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it."
+PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), paused=switch.SCHEMA)
+WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
+
+
+@verb("pause", needs=READ | SWITCH, prints=PRINTS)
+@click.option("--why", type=WHY, help="A sentence for those who find it paused.")
+def pause(caller: Caller, why: str | None) -> Report:
+    """Begin nothing new; what runs goes on to its end."""
+    connection = caller.connect()
+    turned = switch.Switch(connection)
+    changed = turned.turn(paused=True, why=why or "")
+    found = turned.read() or {}
+    first = "Paused" if changed else "Nothing to do, it was paused before"
+    data = {**connection.named, "changed": changed, "paused": switch.to_json(found)}
+    return Report((f"{first} in {connection.place}: {switch.said(found)}.", WHAT_IT_MEANS), data)
+
+
+@verb("resume", needs=READ | SWITCH, prints=PRINTS)
+def resume(caller: Caller) -> Report:
+    """Lift the pause."""
+    connection = caller.connect()
+    changed = switch.Switch(connection).turn(paused=False, why="")
+    line = "Resumed: what was held back begins" if changed else "Nothing to do, nothing is paused"
+    more = " within a quarter of an hour." if changed else "."
+    data = {**connection.named, "changed": changed, "paused": None}
+    return Report((f"{line} in {connection.place}{more}",), data)

@@ -1,0 +1,118 @@
+"""The verbs ``promote`` and ``cancel``: they write and remove the tag, so that there is one trigger to guard."""
+
+from __future__ import annotations
+
+import click
+
+from ami_promoter.hub import asking, switch
+from ami_promoter.hub.in_force import applied_file
+from ami_promoter.hub.tag import Tag
+from ami_promoter.promotions import planned, planning, waiting
+from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import console, show
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Resolution
+
+MEMBERS = {
+    **planning.PLAN["properties"],
+    **waiting.PRINTS["properties"],
+    "named": js.number("how many targets the value names by the applied file; 0: it is not known yet"),
+    "paused": switch.SCHEMA,
+}
+PRINTS = js.some_of(
+    js.thing("with --dry-run what `plan` prints, with --wait also what `wait` prints", **MEMBERS),
+    *(MEMBERS.keys() - {"ami", "value"}),
+)
+
+
+@verb("promote", needs=READ | EXAMINE | LOOK_AGAIN | TAG, prints=PRINTS, exits=waiting.EXITS)
+@ami_argument
+@click.argument("value", type=VALUE)
+@click.option("--wait", is_flag=True, help="Wait until it has come out, as `wait` does.")
+@click.option("--watch", is_flag=True, help="The same, with a live view.")
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
+@tag_key_option
+def promote(
+    caller: Caller,
+    ami: str,
+    value: str,
+    *,
+    wait: bool,
+    watch: bool,
+    timeout: int | None,
+    dry_run: bool,
+    tag_key: str,
+) -> Report:
+    """Tag an AMI, so that it is promoted to what VALUE names.
+
+    VALUE: names of groups and ids of accounts, e.g. "dev prod"; '' means the group `default`. It is checked against
+    the applied targets file first: a name that the file does not have is refused, and the AMI is not tagged.
+    """
+    if timeout is not None and not (wait or watch):
+        raise click.UsageError("--timeout has no effect without --wait.")
+    if watch and caller.as_json:
+        raise click.UsageError("--watch is for a terminal; with --json use --wait.")
+    if dry_run:
+        return planned.report(caller, ami, value, tag_key)
+    connection = caller.connect()
+    tag = Tag(connection, tag_key, ami)
+    before = tag.read()
+    if isinstance(before, Fault):
+        return Report(faults=(before,))
+    meant = applied_file(connection).resolve(value)
+    if meant.faults:
+        return Report(faults=meant.faults)
+    seen = waiting.version(connection, ami)
+    tag.write(value)
+    asking.look_again(connection, ami)
+    paused = switch.Switch(connection).read()
+    said = repr(value) if value else "'' (group `default`)"
+    place = f"account {connection.account}, {connection.region}"
+    lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
+    lines += ["It bore that value already: what failed is tried again."] if before == value else []
+    lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
+    lines += [f"Paused {switch.said(paused)}. It begins when somebody resumes."] if paused else []
+    data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": switch.to_json(paused)}
+    data["blocked"] = [fault.to_json() for fault in meant.blocked.values()]
+    if not (wait or watch):
+        return Report((*lines, f"`ami-promoter status {ami} --watch` shows what comes of it."), data)
+    if not caller.as_json:
+        show(lines, console())
+    wanted = waiting.Wanted(
+        limit=None if timeout is None else timeout * 60.0, watch=watch, after=seen if before == value else None
+    )
+    waited = waiting.wait(connection, caller, ami, tag_key, wanted)
+    return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
+
+
+def _means(meant: Resolution) -> str:
+    if meant.waits is not None:
+        return ", which names accounts of an organization that has not been read yet"
+    count = len(meant.targets)
+    return f", which names {count} target{'' if count == 1 else 's'}"
+
+
+@verb(
+    "cancel",
+    needs=READ | FIND_AMI | LOOK_AGAIN | UNTAG,
+    prints=js.thing(ami=js.text("the AMI"), changed=js.flag("whether it bore the tag")),
+)
+@ami_argument
+@tag_key_option
+def cancel(caller: Caller, ami: str, tag_key: str) -> Report:
+    """Remove an AMI's tag: what runs is cancelled, what was delivered stays."""
+    connection = caller.connect()
+    tag = Tag(connection, tag_key, ami)
+    before = tag.read()
+    if isinstance(before, Fault):
+        return Report(faults=(before,))
+    if before is None:
+        return Report((f"Nothing to do: {ami} bears no tag {tag_key}.",), {"ami": ami, "changed": False})
+    tag.remove()
+    asking.look_again(connection, ami)
+    ends = "what runs is cancelled and what is shared is withdrawn within minutes, what was delivered stays."
+    return Report((f"{ami} bears the tag {tag_key} no longer: {ends}",), {"ami": ami, "changed": True})

@@ -1,0 +1,206 @@
+"""The verb ``reconcile``: what there is in AWS against what the records and the ledger say, and putting that right.
+
+Without ``--apply`` nothing is changed but that `act` is asked for a look at each target.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.reconcile.facts import View
+from ami_promoter.reconcile.findings import Finding, Remove, findings
+from ami_promoter.reconcile.looking import Looking
+from ami_promoter.reconcile.mending import Mender
+from ami_promoter.rights import ASK_TARGETS, MEND, READ, SEE_OPEN
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import Folded, tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller, Matching, verb
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.faults import Fault
+
+PRINTS = js.some_of(
+    js.thing(
+        **js.HUB,
+        applied=js.flag("whether --apply was given"),
+        targets=js.thing("targets", seen=js.number("that answered"), asked=js.number("that were asked")),
+        hub_only=js.flag("whether the targets were left out"),
+        woken=js.number("records under way that look again"),
+        found=js.several(
+            "what differs",
+            js.thing(
+                code=js.text("a stable name"),
+                where=js.text("the place"),
+                what=js.text("what differs"),
+                wrong=js.flag("whether it is anything to mend"),
+                mend=js.perhaps(js.text("what --apply does; null: it is for a person")),
+                result=js.perhaps(js.text("what became of that")),
+            ),
+        ),
+        in_order=js.flag("whether nothing is left to mend"),
+        unparked=js.text("with --unpark, which prints nothing else: the record"),
+    ),
+    *("account", "region", "table", "applied", "targets", "hub_only", "woken", "found", "in_order", "unparked"),
+)
+KEYS = Matching("arn,arn", "arn:[a-z0-9-]+:kms:.+", "ARNs of keys, with commas between")
+RECORD = Matching(
+    "key",
+    "(promotion|delivery|quota|resource|inventory)#.+",
+    "a record's key, like delivery#0123456789abcdef0123",
+)
+
+
+@verb(
+    "reconcile",
+    needs=READ | SEE_OPEN | ASK_TARGETS | MEND,
+    prints=PRINTS,
+    exits={Exit.UNFINISHED: "something is not in order and not put right yet, or could not be looked at"},
+)
+@click.option("--apply", is_flag=True, help="Put right what can be; otherwise it is only shown.")
+@click.option("--key", "keys", type=KEYS, default=None, help="Look at these keys of the hub, too.")
+@click.option(
+    "--since",
+    type=click.IntRange(1, 9999),
+    metavar="HOURS",
+    default=48,
+    show_default=True,
+    help="How far back to ask CloudTrail who shared what.",
+)
+@click.option("--hub-only", is_flag=True, help="Do not look into the targets.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 999),
+    metavar="MINUTES",
+    default=5,
+    show_default=True,
+    help="Go on when no target has answered for so long.",
+)
+@click.option("--unpark", type=RECORD, help="Let one parked record go on, and do nothing else.")
+def reconcile(
+    caller: Caller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None
+) -> Report:
+    """Compare AWS with the records, and put right what differs."""
+    connection = caller.connect()
+    if unpark:
+        return _unpark(connection, unpark)
+    patience = timeout * 60
+    name = f"{int(time.time())}-{uuid.uuid4().hex[:8]}"
+    looking = Looking(
+        connection,
+        tell,
+        keys=tuple(key for key in (keys or "").split(",") if key),
+        since=since * 3600,
+        patience=patience,
+    )
+    view = looking.look(name, targets=not hub_only)
+    found = findings(view)
+    outcome: dict[Finding, str] = {}
+    woken = 0
+    if apply:
+        mender = Mender(connection, name, patience)
+        woken = _wake_all(view, mender)
+        outcome = {one: mender.mend(one.mend) for one in found if one.mend is not None}
+        orders = {one.mend: one for one in found if isinstance(one.mend, Remove)}
+        outcome |= {orders[order]: result for order, result in mender.remove(tuple(orders)).items()}
+    return _report(connection, view, found, outcome, woken, apply=apply, hub_only=hub_only)
+
+
+def _wake_all(view: View, mender: Mender) -> int:
+    """Let every record look again that has something under way: after a restore each is behind the truth."""
+    moving = [
+        record["_item"]["pk"]
+        for kind in ("promotion", "delivery")
+        for record in view.of_kind(kind)
+        if record["_item"].get("state") not in (*ENDED, "over") and not record["_item"].get("parked")
+    ]
+    for pk in moving:
+        mender.wake(pk)
+    return len(moving)
+
+
+def _report(
+    connection: Connection,
+    view: View,
+    found: Sequence[Finding],
+    outcome: Mapping[Finding, str],
+    woken: int,
+    *,
+    apply: bool,
+    hub_only: bool,
+) -> Report:
+    wrong = [one for one in found if one.wrong]
+    left = [one for one in wrong if outcome.get(one) != "done"]
+    seen = sum(not target.trouble for target in view.targets.values())
+    asked = "the targets were left out (--hub-only)" if hub_only else f"{seen} of {len(view.targets)} targets answered"
+    lines: list[RenderableType] = [f"Looked at {connection.place}; {asked}."]
+    lines += [line for one in found for line in _lines(one, outcome.get(one), apply=apply)]
+    if apply:
+        lines.append(f"Records under way that look again now: {woken}.")
+    lines.append(_summary(wrong, left, apply=apply, hub_only=hub_only))
+    data = {
+        "account": connection.account,
+        "region": connection.region,
+        "table": connection.table,
+        "applied": apply,
+        "targets": {"seen": seen, "asked": len(view.targets)},
+        "hub_only": hub_only,
+        "woken": woken,
+        "found": [_to_json(one, outcome.get(one)) for one in found],
+        "in_order": not left,
+    }
+    return Report(tuple(lines), data, exit=Exit.UNFINISHED if left else Exit.OK)
+
+
+def _summary(wrong: Sequence[Finding], left: Sequence[Finding], *, apply: bool, hub_only: bool) -> str:
+    if not wrong:
+        return "All is in order in the hub." if hub_only else "All is in order."
+    if not left:
+        return "All of it is put right, or on its way: the functions do the rest within minutes."
+    unseen = sum(one.code == "not-seen" for one in left)
+    blind = f" {unseen} of them could not be looked at, so what is there is not known." if unseen else ""
+    if apply:
+        return f"Left: {len(left)}, for a person or for the next run.{blind}"
+    mendable = sum(one.mend is not None for one in wrong)
+    return f"Of {len(wrong)}, {mendable} can be put right: run it with --apply.{blind}"
+
+
+def _lines(one: Finding, result: str | None, *, apply: bool) -> Iterator[RenderableType]:
+    yield f"{one.code}: {one.where}"
+    yield Folded(one.what, 4)
+    if one.does:
+        done = f": {result}" if result else ""
+        yield Folded(f"{'' if apply else '--apply '}{one.does}{done}", 4)
+
+
+def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "where": one.where,
+        "what": one.what,
+        "wrong": one.wrong,
+        "mend": None if one.mend is None else type(one.mend).__name__,
+        "result": result,
+    }
+
+
+def _unpark(connection: Connection, pk: str) -> Report:
+    """Let one parked record go on."""
+    key = Key(pk)
+    with connection.telling("letting the record go on"):
+        freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(time.time()))
+    if not freed:
+        what = f"no record of that name is parked in {connection.place}."
+        cure = "`ami-promoter reconcile` lists those that are."
+        return Report(faults=(Fault("not-parked", pk, what, cure),))
+    return Report((f"{pk} goes on within a minute.",), {"unparked": pk})

@@ -1,0 +1,82 @@
+"""The verb ``retry``: another try for what failed, and for what is parked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ami_promoter.hub import asking
+from ami_promoter.hub.records import Reader
+from ami_promoter.rights import LOOK_AGAIN, READ
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import ACCOUNT, AMI, Caller, ami_argument, verb
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+
+AGAIN = ("failed", "cancelled", "withdrawn")
+PRINTS = js.some_of(
+    js.thing(
+        ami=js.text("the source AMI"),
+        unparked=js.several("records that were parked and go on", js.text("a record's key")),
+        again=js.several("deliveries that are tried again", js.text("an id")),
+        accepted=js.text("with --accept: the AMI"),
+    ),
+    "accepted",
+)
+
+
+@verb("retry", needs=READ | LOOK_AGAIN, prints=PRINTS)
+@ami_argument
+@click.option("--account", type=ACCOUNT, help="Only this account.")
+@click.option(
+    "--accept",
+    "accepted",
+    type=AMI,
+    help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
+)
+def retry(caller: Caller, ami: str, account: str | None, accepted: str | None) -> Report:
+    """Try an AMI's failed deliveries again, and let what is parked go on."""
+    if accepted and not account:
+        raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
+    connection = caller.connect()
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        promotion = reader.promotion(ami)
+        children = reader.children(ami)
+    promote = f"Write `ami-promoter promote {ami} VALUE`."
+    if promotion is None:
+        return _refused("unknown-ami", ami, f"no promotion of it is known in {connection.place}.", promote)
+    if promotion.get("value") is None and not promotion["_item"].get("parked"):
+        return _refused("no-value", ami, *_no_value(promotion, promote))
+    wanted = [child for child in children if account in (None, child.get("account"))]
+    if account and not wanted:
+        what = f"it has no delivery to account {account}."
+        return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
+    deliveries = [addresses.delivery(child["delivery"]) for child in wanted]
+    freed = asking.unpark(connection, [addresses.promotion(ami), *deliveries])
+    again = [child for child in wanted if child.get("state") in AGAIN]
+    if accepted:
+        asking.accept(connection, [child["delivery"] for child in wanted], accepted)
+    if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
+        asking.look_again(connection, ami, account or "")
+    lines = [f"{key} was parked, and goes on." for key in freed]
+    lines += [f"Account {account}: {accepted} is taken for the delivery's own."] if accepted else []
+    lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
+    data: dict[str, Any] = {"accepted": accepted} if accepted else {}
+    data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
+    return Report(tuple(lines) or (f"Nothing to do: nothing of {ami} has failed, and nothing is parked.",), data)
+
+
+def _no_value(promotion: Any, promote: str) -> tuple[str, str]:
+    """Tell a tag that was removed from one that is examined still, or was refused."""
+    if promotion.get("state") in ("requested", "resolving", "expanding") or promotion.get("candidate") is not None:
+        return "its value is examined still, and nothing has begun yet.", "Wait, or see `ami-promoter status`."
+    if promotion.get("faults"):
+        return "its value was refused, and never took effect.", promote
+    return "no value of its tag is in force.", promote
+
+
+def _refused(code: str, where: str, what: str, cure: str) -> Report:
+    return Report(faults=(Fault(code, where, what, cure),))

@@ -1,0 +1,156 @@
+"""The verb ``status``: how promotions stand, read from the service's tables as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub import organization, switch
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from ami_promoter.promotions import page, view
+from ami_promoter.promotions.following import follow, states
+from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.promotions.reading import read_page, unknown
+from ami_promoter.rights import READ
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import cell, state, table
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import AMI, Caller, verb
+
+MANY = 200
+"""So many promotions with trouble are looked into by `status --failed`."""
+LISTED = js.thing("", **view.PROMOTION, deliveries=js.mapping("deliveries by state", js.number("how many")))
+PAUSED = {"paused": switch.SCHEMA, "organization": js.several("what is wrong with it", js.text("a sentence"))}
+PRINTS = js.some_of(
+    js.thing(
+        **PAUSED,
+        promotions=js.several("without AMI: all of them, the newest first", LISTED),
+        parked=js.several("without AMI: records left alone", js.thing(record=js.text("its key"), why=js.text("why"))),
+        failed=js.several("with --failed, without AMI: the pages of promotions in trouble", view.PAGE),
+        promotion=view.PAGE,
+    ),
+    *("promotions", "parked", "failed", "promotion"),
+)
+
+
+@verb("status", needs=READ, prints=PRINTS)
+@click.argument("ami", type=AMI, required=False)
+@click.option("--watch", is_flag=True, help="Look again and again until it is over; Ctrl-C ends only the looking.")
+@click.option("--failed", is_flag=True, help="Only what failed, is refused, was cancelled or is parked, with the cure.")
+def status(caller: Caller, ami: str | None, *, watch: bool, failed: bool) -> Report:
+    """List the promotions, or show one AMI's deliveries.
+
+    A bar shows how far a copy is; LOOKS says when the service looks at a delivery again at the latest.
+    """
+    if watch and caller.as_json:
+        raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
+    if watch and not ami:
+        raise click.UsageError("--watch needs an AMI.")
+    connection = caller.connect()
+    around = _around(connection)
+    if not ami:
+        return around.of(_failed(connection) if failed else _all(connection))
+    data = read_page(connection, ami)
+    if data is None:
+        return around.of(Report(faults=(unknown(ami, connection),)))
+
+    def show(seen: Mapping[str, Any]) -> list[RenderableType]:
+        shown = _only_failed(seen) if failed else seen
+        return list(page.show(shown, connection.place, connection.now(), wide=caller.wide))
+
+    if watch:
+        first = data
+        data = follow(
+            lambda: read_page(connection, ami) or first,
+            lambda seen: seen["state"] == "over" or bool(seen["parked"]),
+            caller.clock,
+            show=show,
+            changes=lambda seen: ", ".join(states(seen)),
+        )
+        if caller.terminal:
+            return Report()
+    return around.of(Report(tuple(show(data)), {"promotion": data}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What holds for all promotions, and is said first."""
+
+    paused: Mapping[str, Any] | None
+    organization: Sequence[str]
+
+    def of(self, report: Report) -> Report:
+        first = [f"Paused {switch.said(self.paused)}. Nothing new is begun."] if self.paused else []
+        said = [*first, *self.organization]
+        lines = (*said, "", *report.lines) if said else report.lines
+        data = {**report.data, "paused": switch.to_json(self.paused), "organization": list(self.organization)}
+        return Report(lines, data, report.faults)
+
+
+def _around(connection: Connection) -> _Around:
+    with connection.telling("reading the records"):
+        said = tuple(organization.trouble_lines(connection))
+    return _Around(switch.Switch(connection).read(), said)
+
+
+def _all(connection: Connection) -> Report:
+    reader, now = Reader(connection), connection.now()
+    with connection.telling("reading the records"):
+        found = sorted(reader.promotions(), key=lambda pair: pair[0].get("since", 0), reverse=True)
+        parked = reader.parked()
+    listed = [{**view.promotion(record), "deliveries": view.counts(children)} for record, children in found]
+    said = [f"Parked, and left alone: {pk}: {why}" for pk, why in parked.items()]
+    data = {"promotions": listed, "parked": [{"record": pk, "why": why} for pk, why in parked.items()]}
+    if not listed:
+        return Report((f"No promotion is known in {connection.place}.", *said), data)
+    return Report((f"Promotions in {connection.place}:", _list(listed, now), *said), data)
+
+
+def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
+    rows = [
+        (
+            cell(one["ami"]),
+            state(one["state"] or "unknown"),
+            page.age(one["since"], now),
+            cell("-" if one["value"] is None else page.quoted(one["value"])),
+            cell(page.counted(one["deliveries"])),
+        )
+        for one in listed
+    ]
+    return table(("AMI", "STATE", "FOR", "VALUE", "DELIVERIES"), rows, folds=("VALUE", "DELIVERIES"))
+
+
+def _failed(connection: Connection) -> Report:
+    """Show every promotion in trouble with its faults: enough to begin with at night."""
+    everything = _all(connection)
+    bad = [
+        one["ami"]
+        for one in everything.data["promotions"]
+        if one["why"] or one["parked"] or set(one["deliveries"]) - {*GOOD, "running"}
+    ]
+    seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
+    pages = [one for one in map(_only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
+    lines: list[RenderableType] = []
+    for one in pages:
+        lines += [*page.head(one, connection.place, connection.now()), *_notes(one), ""]
+    parked = everything.data["parked"]
+    lines += [f"Parked, and left alone: {one['record']}: {one['why']}" for one in parked]
+    if len(bad) > MANY:
+        lines.append(f"{len(bad) - MANY} older promotions in trouble are not shown.")
+    lines += [] if pages or parked else [f"Nothing failed, is refused or parked in {connection.place}."]
+    return Report(tuple(lines), {"failed": pages, "parked": parked})
+
+
+def _notes(data: Mapping[str, Any]) -> Iterator[RenderableType]:
+    for one in data["deliveries"]:
+        yield from page.notes(one)
+
+
+def _only_failed(data: Mapping[str, Any]) -> dict[str, Any]:
+    bad = [one for one in data["deliveries"] if one["state"] in view.BAD or one["faults"] or one["parked"]]
+    return {**data, "deliveries": bad}

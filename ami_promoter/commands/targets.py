@@ -1,0 +1,272 @@
+"""The verbs ``targets validate``, ``diff`` and ``apply``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.records import Reader, standing
+from ami_promoter.promotions import shares
+from ami_promoter.rights import APPLY, NOTHING, READ
+from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.targets_file.difference import difference, to_json, to_text
+from ami_promoter.targets_file.publishing import Applied, Publisher
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import Whole, console, show, tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import (
+    Caller,
+    hub_account_option,
+    json_option,
+    profile_option,
+    region_option,
+    root,
+    verb,
+    wide_option,
+)
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import Directory, digest_of, to_items
+
+file_argument = click.argument("file", type=click.Path())
+COUNTS = {
+    "groups": js.number("how many groups the file has"),
+    "accounts": js.number("how many accounts it lists"),
+    "units": js.number("how many OUs and organizations its groups name; absent where none"),
+}
+ACCOUNTS = js.several("accounts and units", js.text("an id"))
+SETTINGS = js.mapping("settings that change, each with its values `from` and `to`", {})
+TARGET = js.mapping("a target: `account`, `region` and every setting; durations are in seconds", {})
+GROUP = js.thing("a group", name=js.text("its name"), accounts=ACCOUNTS)
+PLACE = {"account": js.text("an account"), "region": js.text("a Region")}
+DIFFERENCE = js.thing(
+    **js.HUB,
+    digest=js.thing(
+        "names of contents: equal names, equal contents",
+        applied=js.perhaps(js.text("of what is in force; null: nothing")),
+        file=js.text("of the file"),
+    ),
+    targets=js.thing(
+        "what differs of targets",
+        added=js.several("only in the file", TARGET),
+        removed=js.several("only in force", TARGET),
+        changed=js.several("in both", js.thing("", **PLACE, settings=SETTINGS)),
+    ),
+    groups=js.thing(
+        "what differs of groups",
+        added=js.several("only in the file", GROUP),
+        removed=js.several("only in force", GROUP),
+        changed=js.several("in both", js.thing("", name=js.text("its name"), added=ACCOUNTS, removed=ACCOUNTS)),
+    ),
+    organization=SETTINGS,
+    by_unit=js.several(
+        "what differs for accounts that OUs bring",
+        js.thing("", group=js.text("a group"), region=js.text("a Region"), settings=SETTINGS),
+    ),
+    withdraws=js.several("standing shares that end with the targets that are removed", shares.SCHEMA),
+    applied=js.flag("whether the file is in force now"),
+)
+
+
+@root.group("targets")
+def targets() -> None:
+    """Check, compare and apply the targets file: who may receive AMIs."""
+
+
+@verb(
+    "validate",
+    needs=NOTHING,
+    group=targets,
+    options=(region_option, profile_option, hub_account_option, json_option, wide_option),
+    prints=js.some_of(js.thing(valid=js.flag("always true"), digest=js.text("names the content"), **COUNTS), "units"),
+)
+@file_argument
+def validate(caller: Caller, file: str) -> Report:
+    """Check a targets file without asking AWS."""
+    source = _read(file)
+    return Report(faults=(source,)) if isinstance(source, Fault) else _validate(source, file, caller)
+
+
+@verb("diff", needs=READ, group=targets, prints=DIFFERENCE)
+@file_argument
+def diff(caller: Caller, file: str) -> Report:
+    """Show what applying the file would change."""
+    return _publish(caller, file, dry_run=True, yes=False)
+
+
+@verb(
+    "apply",
+    needs=READ | APPLY,
+    group=targets,
+    prints=js.some_of(
+        js.thing(**DIFFERENCE["properties"], version=js.number("the version in force; absent with --dry-run")),
+        "version",
+    ),
+)
+@file_argument
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask before a target is removed.")
+def apply(caller: Caller, file: str, *, dry_run: bool, yes: bool) -> Report:
+    """Check the file, show what changes, and bring it into force.
+
+    A target that is removed loses what is shared with it, so you are asked first; without a terminal --yes is needed.
+    """
+    return _publish(caller, file, dry_run=dry_run, yes=yes)
+
+
+@verb(
+    "show",
+    group=targets,
+    needs=READ,
+    prints=js.thing(
+        **js.HUB,
+        version=js.perhaps(js.number("the version in force; null: nothing was applied")),
+        digest=js.perhaps(js.text("names the content")),
+        applied_at=js.perhaps(js.text("when (ISO 8601 in UTC)")),
+        applied_by=js.perhaps(js.text("the ARN of who applied it")),
+        damaged=js.flag("whether the items in force are not what was applied"),
+        text=js.perhaps(js.text("the file as it was applied, comments and all; null: not kept")),
+    ),
+)
+def show_applied(caller: Caller) -> Report:
+    """Show the targets file in force, as it was applied.
+
+    Its text is printed as it is, so `ami-promoter targets show > FILE` brings it back; the rest goes to standard error.
+    """
+    connection = caller.connect()
+    publisher = Publisher(connection)
+    applied = publisher.applied()
+    current = applied.current
+    if current is None:
+        nothing = dict.fromkeys(("version", "digest", "applied_at", "applied_by", "text"))
+        data = {**connection.named, **nothing, "damaged": False}
+        return Report((f"Nothing has been applied yet in {connection.place}.",), data)
+    text = publisher.text(current)
+    told = {"version": current.generation, "digest": current.digest, "applied_at": current.applied_at}
+    more = {"applied_by": current.applied_by, "damaged": applied.damaged, "text": text}
+    by = f"applied {current.applied_at} by {current.applied_by}"
+    if not caller.as_json:
+        tell(f"Version {current.generation} in {connection.place}, {by}.")
+    warnings = ("the items in force are not what was applied: apply the file again.",) if applied.damaged else ()
+    lines = (text or "").splitlines()
+    return Report(tuple(map(Whole, lines)), {**connection.named, **told, **more}, warnings=warnings)
+
+
+def _publish(caller: Caller, name: str, *, dry_run: bool, yes: bool) -> Report:
+    source = _read(name)
+    if isinstance(source, Fault):
+        return Report(faults=(source,))
+    connection = caller.connect()
+    publisher = Publisher(connection)
+    applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
+    wanted = compile_targets(source, name, Hub(caller.region, connection.account))
+    if not isinstance(wanted, Directory):
+        return Report(faults=wanted)
+    report = _withdrawn(connection, _difference(connection, applied, wanted))
+    if dry_run:
+        return report
+    gone = report.data["targets"]["removed"]
+    if gone and not yes and (refused := _asked(report, gone, as_json=caller.as_json)):
+        return refused
+    return _apply(publisher, connection, applied, wanted, source, report)
+
+
+def _asked(report: Report, gone: list[Mapping[str, str]], *, as_json: bool) -> Report | None:
+    """Ask whether targets may be removed; return the refusal where the answer is no, or nobody can be asked."""
+    places = ", ".join(f"{target['account']} {target['region']}" for target in gone)
+    count = "1 target" if len(gone) == 1 else f"{len(gone)} targets"
+    if as_json or not sys.stdin.isatty():
+        what = f"applying it removes {count}: {places}. What is shared with a removed target is withdrawn."
+        return Report(
+            report.lines, faults=(Fault("targets-removes", "targets apply", what, "Add --yes if you mean it."),)
+        )
+    show(report.lines, console())
+    withdrawn = "What is shared with them is withdrawn, as listed; what they own stays theirs."
+    if click.confirm(f"This removes {count}. {withdrawn} Apply it?"):
+        return None
+    return Report(faults=(Fault("targets-removes", "targets apply", "not applied.", ""),))
+
+
+def _read(name: str) -> str | Fault:
+    try:
+        return Path(name).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        what = f"byte {error.start + 1} is not UTF-8."
+        return Fault("targets-file", name, what, "Save the file as UTF-8.")
+    except OSError as error:
+        what = f"the file cannot be read: {error.strerror}."
+        return Fault("targets-file", name, what, "See that the name is right and that you may read it.")
+
+
+def _validate(source: str, name: str, caller: Caller) -> Report:
+    wanted = compile_targets(source, name, Hub(caller.region, caller.hub_account))
+    if not isinstance(wanted, Directory):
+        return Report(faults=wanted)
+    lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
+    if caller.hub_account is None:
+        lines.append("Whether the hub's own account is among them was not checked: give --hub-account to check it.")
+    return Report(tuple(lines), {"valid": True, "digest": digest_of(to_items(wanted)), **_counts(wanted)})
+
+
+def _difference(connection: Connection, applied: Applied, wanted: Directory) -> Report:
+    change = difference(applied.directory, wanted)
+    lines = list(_heading(connection, applied))
+    lines += list(to_text(change)) or ["No difference."]
+    digests = {"applied": applied.current.digest if applied.current else None, "file": digest_of(to_items(wanted))}
+    data = {"account": connection.account, "region": connection.region, "table": connection.table, "digest": digests}
+    return Report(tuple(lines), {**data, **to_json(change), "applied": False})
+
+
+def _withdrawn(connection: Connection, report: Report) -> Report:
+    """Say which standing shares end with the targets that go. This reads the whole table, so only if any goes."""
+    gone = {(target["account"], target["region"]) for target in report.data["targets"]["removed"]}
+    if not gone:
+        return replace(report, data={**report.data, "withdraws": []})
+    with connection.telling("reading which shares stand"):
+        found = sorted(Reader(connection).under_way().items())
+    ends = [shares.open_share(share["_item"]["pk"], share) for share in standing(found, gone)]
+    lines = [f"Withdraws from {one['account']}: {shares.named(one['resource'])}" for one in ends]
+    return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})
+
+
+def _heading(connection: Connection, applied: Applied) -> Iterator[str]:
+    if applied.current is None:
+        yield f"Nothing has been applied yet in {connection.place}."
+        return
+    by = f"applied {applied.current.applied_at} by {applied.current.applied_by}"
+    yield f"Compared with version {applied.current.generation} in {connection.place}, {by}:"
+    if applied.damaged:
+        yield "The items of that version were changed by hand or by another version; all of them count as new."
+
+
+def _apply(
+    publisher: Publisher, connection: Connection, applied: Applied, wanted: Directory, source: str, report: Report
+) -> Report:
+    warnings: tuple[str, ...] = ()
+    current = applied.current
+    if current and not applied.damaged and current.digest == digest_of(to_items(wanted)):
+        last = f"Nothing to apply: version {current.generation} in {connection.place} is the same."
+    else:
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        current = publisher.publish(applied, wanted, source, now)
+        last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
+    try:
+        publisher.clean(current)
+    except Trouble as trouble:
+        warnings = (str(trouble),)
+    return Report((*report.lines, last), {**report.data, "applied": True, "version": current.generation}, (), warnings)
+
+
+def _size(directory: Directory) -> str:
+    return ", ".join(f"{count} {name[:-1] if count == 1 else name}" for name, count in _counts(directory).items())
+
+
+def _counts(directory: Directory) -> dict[str, int]:
+    units = len(directory.organisation.units) if directory.organisation else 0
+    counts = {"groups": len(directory.groups), "accounts": len(directory.accounts)}
+    return {**counts, "units": units} if units else counts

@@ -1,0 +1,116 @@
+"""The verb ``verify``: what a careful person checks by hand after a promotion."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, holdings
+from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.promotions.reading import read_page, unknown
+from ami_promoter.reconcile import verifying
+from ami_promoter.reconcile.hub_reading import Candidates, HubReading
+from ami_promoter.reconcile.inventories import Inventories
+from ami_promoter.rights import ASK_TARGETS, READ, SEE_OPEN
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import cell, table, tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import PLACE, Caller, ami_argument, verb
+from chalicelib.core.faults import Fault
+
+PRINTS = js.thing(
+    ami=js.text("the source AMI"),
+    checks=js.several("what was checked, by account and Region", verifying.CHECK),
+    skipped=js.mapping("deliveries that are neither delivered nor shared, by state", js.number("how many")),
+    passed=js.flag("whether every check passed"),
+)
+EXITS = {
+    Exit.OK: "every check passed",
+    Exit.UNFINISHED: "none failed, and some could not be made",
+    Exit.FAILED: "a check failed",
+}
+
+
+@verb("verify", needs=READ | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS)
+@ami_argument
+@click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 999),
+    metavar="MINUTES",
+    default=5,
+    show_default=True,
+    help="Go on when no target has answered for so long.",
+)
+def verify(caller: Caller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
+    """Check that what was delivered is there, and that nothing is open.
+
+    The service looks into each target: is the AMI available, are its snapshots completed. In the hub: is nothing of
+    the source open to it that nothing needs. That the copy is the same image was compared when it was delivered.
+    """
+    connection = caller.connect()
+    page = read_page(connection, ami)
+    if page is None:
+        return Report(faults=(unknown(ami, connection),))
+    named = [one for one in page["deliveries"] if not targets or {one["account"], _place(one)} & set(targets)]
+    if not named:
+        what = f"it has no delivery to {', '.join(targets) or 'anybody'}."
+        return Report(faults=(Fault("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them."),))
+    good = [one for one in named if one["state"] in GOOD]
+    inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
+    asked = [(one["account"], one["region"]) for one in good if one["state"] == "delivered"]
+    seen = _seen(connection, ami, inventories.ask(asked, f"verify-{uuid.uuid4().hex[:12]}"))
+    checks = [check for one in good for check in verifying.checks(one, seen)]
+    verdicts = {check["passed"] for check in checks}
+    status = Exit.FAILED if False in verdicts else Exit.UNFINISHED if None in verdicts else Exit.OK
+    skipped: dict[str, int] = {}
+    for one in named:
+        if one not in good:
+            skipped[one["state"]] = skipped.get(one["state"], 0) + 1
+    data = {"ami": ami, "checks": checks, "skipped": skipped, "passed": status is Exit.OK}
+    return Report(tuple(_lines(checks, skipped, status)), data, exit=status)
+
+
+def _place(delivery: Mapping[str, Any]) -> str:
+    return f"{delivery['account']}/{delivery['region']}"
+
+
+def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verifying.Seen:
+    """Read what is open in the hub, and what of that is held."""
+    reading = HubReading(connection, tell)
+    sources, keys = reading.there(Candidates(images={ami}))
+    grants, read = reading.grants(keys)
+    permissions = reading.permissions(sources)
+    with connection.telling("reading the ledger"):
+        held = {
+            (pk, str(share.get("account")))
+            for (pk, sk), share in Reader(connection).under_way().items()
+            if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
+        }
+    unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
+    return verifying.Seen(targets, permissions, grants, read, unread, frozenset(held))
+
+
+def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], status: Exit) -> Iterator[RenderableType]:
+    words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
+    rows = [
+        (
+            cell(f"{one['account']} {one['region']}"),
+            cell(one["check"]),
+            words[one["passed"]],
+            cell(f"{one['what']} {one['cure']}".strip()),
+        )
+        for one in checks
+    ]
+    if rows:
+        yield table(("TARGET", "CHECK", "", "WHAT"), rows, folds=("TARGET", "WHAT"))
+    for state, count in sorted(skipped.items()):
+        yield f"Not checked: {count} {state}."
+    bad = sum(one["passed"] is not True for one in checks)
+    yield "All checks passed." if status is Exit.OK else f"{bad} of {len(checks)} checks did not pass."

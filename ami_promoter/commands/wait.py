@@ -1,0 +1,27 @@
+"""The verb ``wait``: for pipelines, until a promotion has come out."""
+
+from __future__ import annotations
+
+import click
+
+from ami_promoter.promotions import waiting
+from ami_promoter.rights import FIND_AMI, READ
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import PLACE, Caller, ami_argument, tag_key_option, verb
+
+
+@verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
+@ami_argument
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after so long.")
+@click.option(
+    "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
+)
+@tag_key_option
+def wait(caller: Caller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
+    """Wait until a promotion has come out, for a pipeline.
+
+    Changes are written to standard error. The tag's present value counts: what an earlier one brought does not.
+    """
+    connection = caller.connect()
+    limit = None if timeout is None else timeout * 60.0
+    return waiting.wait(connection, caller, ami, tag_key, waiting.Wanted(targets=targets, limit=limit))

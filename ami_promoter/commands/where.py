@@ -1,0 +1,155 @@
+"""The verbs ``where`` and ``resolve``: from a source to its copies, and from a copy back to its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.in_force import applied_file
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.promotions.outcome import GOOD
+from ami_promoter.promotions.reading import unknown
+from ami_promoter.rights import READ
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import cell, state, table
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller, Matching, ami_argument, verb
+from chalicelib.core.faults import Fault
+
+COPY = js.thing(
+    "one target",
+    account=js.text("its account"),
+    region=js.text("its Region"),
+    state=js.text("delivered, shared, running, failed, cancelled or withdrawn"),
+    image=js.perhaps(js.text("the AMI that is used there; null: none (any longer)")),
+    own=js.flag("whether it is the target's own; false: it is the hub's, shared"),
+)
+WHERE = js.thing(
+    source=js.text("the source AMI"),
+    name=js.text("its name"),
+    account=js.text("the hub's account"),
+    region=js.text("the hub's Region"),
+    asked=js.thing(
+        "the AMI that was asked for",
+        ami=js.text("its id"),
+        account=js.text("whose it is"),
+        region=js.text("where it is"),
+    ),
+    copies=js.several("by account and Region", COPY),
+)
+TARGET = Matching(
+    "target",
+    "[0-9]{12}(/[a-z0-9-]+)?|[A-Za-z][A-Za-z0-9._-]{0,62}",
+    "an account's id, ACCOUNT/REGION, or a group's name",
+)
+
+
+@verb("where", needs=READ, prints=WHERE)
+@ami_argument
+def where(caller: Caller, ami: str) -> Report:
+    """Show an AMI's source and all its copies.
+
+    AMI: the source, or a copy in whatever account: for a copy the whole table of records is read.
+    """
+    connection = caller.connect()
+    found = _find(connection, ami)
+    if isinstance(found, Fault):
+        return Report(faults=(found,))
+    return Report(tuple(_lines(found)), found)
+
+
+@verb("resolve", needs=READ, prints=js.thing(images=js.several("one for each target, by account and Region", COPY)))
+@ami_argument
+@click.argument("target", type=TARGET)
+def resolve(caller: Caller, ami: str, target: str) -> Report:
+    """Print the AMI ids that TARGET uses for the source AMI, one a line, for scripts.
+
+    TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of its targets has none, nothing
+    is printed, and the exit status is 1.
+    """
+    connection = caller.connect()
+    found = _find(connection, ami)
+    if isinstance(found, Fault):
+        return Report(faults=(found,))
+    places = _places(connection, target, found["copies"])
+    if isinstance(places, Fault):
+        return Report(faults=(places,))
+    there = {(one["account"], one["region"]): one for one in found["copies"] if one["image"]}
+    if missing := [place for place in places if place not in there]:
+        named = ", ".join(" ".join(place) for place in missing)
+        what, cure = f"it is not delivered to {named}.", f"`ami-promoter status {found['source']}` says why."
+        return Report(faults=(Fault("not-delivered", ami, what, cure),))
+    images = [there[place] for place in places]
+    return Report(tuple(str(one["image"]) for one in images), {"images": images})
+
+
+def _find(connection: Connection, ami: str) -> dict[str, Any] | Fault:
+    """Find the promotion that an AMI belongs to: its own, or the one that made it."""
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        promotion, source = reader.promotion(ami), ami
+        asked = {"ami": ami, "account": connection.account, "region": connection.region}
+        if promotion is None:
+            made = reader.made_from(ami)
+            if not made:
+                return unknown(ami, connection)
+            source, child = made[0]
+            promotion = reader.promotion(source)
+            asked |= {"account": str(child.get("account")), "region": str(child.get("region"))}
+        children = reader.children(source)
+    return {
+        "source": source,
+        "name": str((promotion or {}).get("image_name", "")),
+        "account": connection.account,
+        "region": connection.region,
+        "asked": asked,
+        "copies": sorted((_copy(one, source) for one in children), key=lambda one: (one["account"], one["region"])),
+    }
+
+
+def _copy(child: Record, source: str) -> dict[str, Any]:
+    is_there = child.get("state") in GOOD
+    own = child.get("state") != "shared"
+    image = (child.get("image") or None) if own else source
+    return {
+        "account": str(child.get("account")),
+        "region": str(child.get("region")),
+        "state": str(child.get("state")),
+        "image": image if is_there else None,
+        "own": own,
+    }
+
+
+def _places(connection: Connection, target: str, copies: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]] | Fault:
+    """Return the targets that a word means."""
+    account, _, region = target.partition("/")
+    if not account.isdigit():
+        meant = applied_file(connection).resolve(target)
+        if not meant.understood:
+            return next(iter(meant.faults), meant.waits) or Fault("unknown-group", target, "it is not known.", "")
+        return [(one.account, one.region) for one in meant.targets]
+    if region:
+        return [(account, region)]
+    named = [(one["account"], one["region"]) for one in copies if one["account"] == account]
+    return named or Fault("not-delivered", target, "the AMI has no delivery there.", "See `ami-promoter where`.")
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    asked = found["asked"]
+    if asked["ami"] != found["source"]:
+        yield f"{asked['ami']} in account {asked['account']}, {asked['region']} is a copy."
+    yield f"Source: {found['source']} {found['name']} in account {found['account']}, {found['region']}"
+    rows = [
+        (
+            cell(f"{one['account']} {one['region']}"),
+            state(one["state"]),
+            cell(f"{one['image'] or '-'}{'' if one['own'] else ' (the hub shares its own)'}"),
+        )
+        for one in found["copies"]
+    ]
+    if rows:
+        yield table(("TARGET", "STATE", "AMI"), rows, folds=("AMI",))

@@ -1,0 +1,1 @@
+"""The hub's tables and AWS, read and written under the caller's credentials."""

@@ -1,0 +1,40 @@
+"""Asks an AMI's record to look again, and parked records to go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from ami_promoter.hub.aws import Connection
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import ACCEPTED
+from chalicelib.ports import MadeDue
+
+
+def look_again(connection: Connection, ami: str, account: str = "") -> bool:
+    """Make an AMI's record look at its tag within a minute, as at a new event; False if there is none.
+
+    ``account``: only its failed deliveries there start anew.
+    """
+    asked = {"retry": f"{time.time_ns()}:{account}"}
+    with connection.telling("asking the record to look again (the tag is written all the same)"):
+        return _records(connection).make_due(addresses.promotion(ami), int(time.time()), asked) is not MadeDue.NONE
+
+
+def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:
+    """Write on each of an account's deliveries that a person has compared the AMI; in other Regions none is found."""
+    with connection.telling(f"accepting {image}"):
+        for ident in deliveries:
+            _records(connection).note(addresses.delivery(ident), {ACCEPTED: image}, int(time.time()))
+
+
+def unpark(connection: Connection, keys: Iterable[addresses.Key]) -> list[addresses.Key]:
+    """Let parked records go on; return those that were parked."""
+    with connection.telling("letting parked records go on"):
+        return [key for key in keys if _records(connection).unpark(key, int(time.time()))]
+
+
+def _records(connection: Connection) -> DynamoRecords:
+    return DynamoRecords(Table(connection.dynamodb, connection.table))

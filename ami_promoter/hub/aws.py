@@ -1,0 +1,178 @@
+"""The rim towards AWS: connections under the caller's credentials, and AWS's refusals in words for a person.
+
+AWS_ENDPOINT_URL, profiles and the other usual settings hold, as boto3 reads them.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConfigParseError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProfileNotFound,
+)
+
+from chalicelib.core.faults import Fault
+
+
+class Trouble(Exception):
+    """AWS refused or could not be reached, or somebody was faster. ``fault`` says where, what and what to do."""
+
+    def __init__(self, what: str, where: str = "", cure: str = "", code: str = "aws") -> None:
+        self.fault = Fault(code, where, what, cure)
+        super().__init__(str(self.fault).removeprefix(": ").rstrip())
+
+
+@functools.cache
+def regions() -> tuple[str, ...]:
+    """Return every Region that the SDK knows, of all partitions. Nothing goes out to the network."""
+    session = botocore.session.Session()
+    known = (session.get_available_regions("ec2", partition) for partition in session.get_available_partitions())
+    return tuple(sorted(name for names in known for name in names))
+
+
+def region(profile: str | None = None) -> str | None:
+    """Return the Region that the environment or the profile says; None if nothing does. May raise Trouble."""
+    with _telling("AWS configuration", "reading it"):
+        return os.environ.get("AWS_REGION") or boto3.Session(profile_name=profile).region_name
+
+
+class Account:
+    """An account and Region under the caller's credentials. Asks STS at once who the caller is; may raise Trouble."""
+
+    def __init__(self, region: str, profile: str | None = None) -> None:
+        self.region = region
+        self.account = "unknown"
+        self._ahead = 0.0
+        self._config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
+        with _telling("AWS configuration", "reading it"):
+            self._session = boto3.Session(region_name=region, profile_name=profile)
+        self._session.events.register("after-call", self._heard)
+        with self.telling("asking STS who is calling"):
+            identity = self.client("sts").get_caller_identity()
+        self.account = identity["Account"]
+        self.caller = identity["Arn"]
+
+    def now(self) -> float:
+        """Return the time (epoch seconds) by AWS's clock: that of its last answer, which a laptop's may differ from."""
+        return time.time() + self._ahead
+
+    def _heard(self, http_response: Any, **_rest: Any) -> None:
+        """Compare clocks; an answer without a date says nothing."""
+        try:
+            told = parsedate_to_datetime(http_response.headers["Date"]).timestamp()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
+        self._ahead = told - time.time()
+
+    @property
+    def place(self) -> str:
+        """Account and Region, for messages."""
+        return f"account {self.account}, {self.region}"
+
+    @property
+    def partition(self) -> str:
+        """``aws``, ``aws-cn`` or ``aws-us-gov``."""
+        return str(self.caller).split(":")[1]
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Make a client of a service, in this Region or another."""
+        return self._session.client(service, region_name=region, config=self._config)
+
+    @contextmanager
+    def telling(self, doing: str) -> Iterator[None]:
+        """Turn an error of AWS's into Trouble that says what was being done, where, and what may help."""
+        with _telling(self.place, doing):
+            yield
+
+
+class Connection(Account):
+    """The hub's tables under the caller's credentials. Refuses those of another account than ``hub``.
+
+    ``table`` is the table of the records; those of the targets file and of the members bear its name and a suffix.
+    """
+
+    def __init__(
+        self, region: str, table: str | None = None, hub: str | None = None, profile: str | None = None
+    ) -> None:
+        self.table = table or f"ami-promoter-{region}"
+        self.config_table = f"{self.table}-config"
+        self.members_table = f"{self.table}-members"
+        super().__init__(region, profile)
+        if hub and self.account != hub:
+            what = f"they are those of account {self.account} ({self.caller}), and --hub-account says {hub}."
+            raise Trouble(what, "credentials", "Use credentials of the hub.", "other-account")
+        self.dynamodb = self.client("dynamodb")
+
+    @property
+    def place(self) -> str:
+        """Account, Region and table, for messages."""
+        return f"{super().place}, table {self.table}"
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The same for a program."""
+        return {"account": self.account, "region": self.region, "table": self.table}
+
+
+@contextmanager
+def _telling(place: str, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise Trouble(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    """Return AWS's code of a refusal, or the SDK's name of what failed."""
+    said = error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
+    return str(said or type(error).__name__)
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+def _cure(error: ClientError | BotoCoreError) -> str:
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        return next((cure for codes, cure in _CURES.items() if code in codes), "If it lasts, look up the code above.")
+    if isinstance(error, NoCredentialsError):
+        return "Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`."
+    if isinstance(error, ProfileNotFound):
+        return "See `aws configure list-profiles`, and --profile or AWS_PROFILE."
+    if isinstance(error, ConfigParseError):
+        return "Mend that file: each profile is a line `[profile NAME]`, with lines `name = value` below."
+    if isinstance(error, EndpointConnectionError):
+        return "See that the network reaches it, and that AWS_ENDPOINT_URL (if set) and the Region are right."
+    return "See that profile, credentials and Region are right: `aws sts get-caller-identity` must work."
+
+
+_CURES: Mapping[tuple[str, ...], str] = {
+    ("ResourceNotFoundException",): (
+        "There is no such table: see that account and Region are the hub's, and that the hub stack is deployed there."
+    ),
+    ("AccessDeniedException", "AccessDenied", "UnauthorizedOperation"): (
+        "Use a role that may do this; docs/reference/cli.md lists what each verb needs."
+    ),
+    ("NotFoundException",): "There is no such key: see that its name, the Region and the account are right.",
+    ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"): (
+        "The credentials have expired or are no longer valid: sign in again."
+    ),
+    ("ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"): (
+        "AWS is throttling: wait a minute and run the command again."
+    ),
+}

@@ -1,0 +1,73 @@
+"""Reads how the hub itself is: its workers, its queues of dead letters, who hears its notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub.aws import Connection
+
+WORKERS = ("act", "settle")
+DEAD = ("act-dead.fifo", "settle-dead.fifo", "dead-events")
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was seen; a member that is None could not be read, and ``unread`` says why, by the member's name."""
+
+    sources: Mapping[str, Mapping[str, str]] | None = None
+    """Worker -> UUID of its event source mapping -> its state."""
+    dead: Mapping[str, int] | None = None
+    """Queue -> messages in it."""
+    subscriptions: Mapping[str, str] | None = None
+    """Endpoint -> ARN of the subscription, or what SNS says instead while it is not confirmed."""
+    topic: str = ""
+    """ARN of the topic of the notices."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(connection: Connection) -> Health:
+    """Read it; what is refused is left out and told."""
+    prefix, unread = f"ami-promoter-{connection.region}", {}
+    topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
+
+    def tried(name: str, ask: Callable[[], _T]) -> _T | None:
+        try:
+            return ask()
+        except (ClientError, BotoCoreError) as error:
+            unread[name] = str(error)
+            return None
+
+    return Health(
+        tried("sources", lambda: {name: _mappings(connection, f"{prefix}-{name}") for name in WORKERS}),
+        tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
+        tried("subscriptions", lambda: _subscriptions(connection, topic)),
+        topic,
+        unread,
+    )
+
+
+def _mappings(connection: Connection, function: str) -> dict[str, str]:
+    pages = connection.client("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+    return {one["UUID"]: str(one["State"]) for page in pages for one in page["EventSourceMappings"]}
+
+
+def _waiting(connection: Connection, queue: str) -> int:
+    sqs: Any = connection.client("sqs")
+    url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    name = "ApproximateNumberOfMessages"
+    return int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
+
+def _subscriptions(connection: Connection, topic: str) -> dict[str, str]:
+    pages = connection.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    return {
+        f"{one['Protocol']} {one['Endpoint']}": str(one["SubscriptionArn"])
+        for page in pages
+        for one in page["Subscriptions"]
+    }

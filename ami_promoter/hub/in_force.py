@@ -1,0 +1,73 @@
+"""Reads what is in force just now: the applied targets file, with the accounts that the organization's units have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.receivers import Receivers, receivers
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
+from chalicelib.core.errors import Misconfigured, TargetsDamaged
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import AppliedFile
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """``known``: ``receivers`` are all there are, so that absence from them means something.
+
+    ``faults`` say what could not be read, and why a target may not have been asked.
+    """
+
+    receivers: Receivers = field(default_factory=Receivers)
+    known: bool = False
+    faults: tuple[Fault, ...] = ()
+
+
+def _table(connection: Connection) -> TargetsTable:
+    hub = (connection.account, connection.region)
+    return TargetsTable(connection.dynamodb, connection.config_table, connection.members_table, hub)
+
+
+def applied_file(connection: Connection) -> AppliedFile:
+    """Read the applied targets file with the membership; may raise Trouble."""
+    with connection.telling("reading the applied targets, and which accounts the organization's units have"):
+        try:
+            return _table(connection).read()
+        except Misconfigured as trouble:
+            raise Trouble(str(trouble), connection.place, code="misconfigured") from trouble
+
+
+def in_force(connection: Connection) -> InForce:
+    """Read who may receive anything; may raise Trouble."""
+    file = applied_file(connection)
+    if file.fault is not None:
+        where = f"account {connection.account}, {connection.region}, {file.fault.where}"
+        listed = _listed(_table(connection), connection)
+        also = " Of the targets, those that the file itself lists were asked." if listed.regions else ""
+        fault = replace(file.fault, code="not-seen", where=where, what=f"{file.fault.what}{also}")
+        return InForce(listed, faults=(fault,))
+    found = receivers(file.directory, file.digest)
+    return InForce(found, known=True, faults=tuple(_faults(found)))
+
+
+def _listed(table: TargetsTable, connection: Connection) -> Receivers:
+    """Return those whom the file itself lists, where whom the units have cannot be read; nobody if it is the file."""
+    with connection.telling("reading the applied targets"):
+        current = table.current()
+        try:
+            return Receivers() if current is None else receivers(table.directory(current), current.digest)
+        except TargetsDamaged:
+            return Receivers()
+
+
+def _faults(found: Receivers) -> Iterator[Fault]:
+    if found.unread:
+        what = f"Nobody has read yet which accounts {', '.join(found.unread)} has, so its targets were not asked."
+        cure = "`discover` reads it every five minutes: run the command again; `ami-promoter status` says what fails."
+        yield Fault("not-seen", "organization", what, cure)
+    elif not found.regions:
+        what = "It names no account, and the OUs that it names have none just now, so no target was asked."
+        cure = "See `ami-promoter members`, or name accounts and apply the file."
+        yield Fault("not-seen", "targets file", what, cure)

@@ -1,0 +1,86 @@
+"""Whom OUs and the organization bring into groups, as discovery has last read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.terminal.report import moment
+from chalicelib.adapters.dynamo.members_table import MembersTable
+from chalicelib.adapters.dynamo.targets_table import TargetsTable
+from chalicelib.core.departures import Book
+from chalicelib.core.errors import Misconfigured, Refusal
+from chalicelib.core.organisation import Membership, Organisation
+
+
+def table(connection: Connection) -> MembersTable:
+    """Return the hub's table of members."""
+    return MembersTable(connection.dynamodb, connection.members_table, connection.config_table)
+
+
+def trouble_lines(connection: Connection) -> Iterator[str]:
+    """Say for ``status`` what is wrong with the organisation, if anything is."""
+    named, membership, book = read(connection)
+    if named is not None:
+        yield from troubles(to_json(named, membership, book))
+
+
+def read(connection: Connection) -> tuple[Organisation | None, Membership, Book]:
+    """Read what the applied file names, who is in it, and what discovery has noted; may raise Trouble."""
+    try:
+        tables = (connection.config_table, connection.members_table)
+        members = table(connection)
+        named = TargetsTable(connection.dynamodb, *tables).organisation()
+        return (None, Membership(), Book()) if named is None else (named, members.membership(), members.book()[0])
+    except Refusal as refusal:
+        raise Trouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
+    except Misconfigured as trouble:
+        raise Trouble(str(trouble), connection.place, code="misconfigured") from trouble
+
+
+def to_json(named: Organisation, membership: Membership, book: Book) -> dict[str, Any]:
+    """Give it for a program."""
+    return {
+        "organization": named.id,
+        "back_fill": named.back_fill,
+        "most_leaving": named.most_leaving,
+        "units": [
+            {
+                "id": unit,
+                "groups": list(groups),
+                "accounts": list(membership.units[unit].accounts) if unit in membership.units else None,
+                "read_at": moment(book.read_at.get(unit)),
+                "trouble": book.troubles[unit].fault.to_json() if unit in book.troubles else None,
+                "troubled_since": moment(book.troubles[unit].since) if unit in book.troubles else None,
+            }
+            for unit, groups in named.units.items()
+        ],
+        "missing": [
+            {"unit": one.unit, "account": one.account, "since": moment(one.since), "evidence": one.evidence}
+            for one in book.missing.values()
+        ],
+        "held": {group: list(accounts) for group, accounts in book.held.items()},
+        "left": [
+            {"at": moment(one.at), "account": one.account, "group": one.group, "why": one.why} for one in book.left
+        ],
+    }
+
+
+def troubles(data: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is wrong with it, of what ``to_json`` returned."""
+    for unit in data["units"]:
+        if unit["trouble"] is not None:
+            said = f"{unit['trouble']['where']}: {unit['trouble']['what']} {unit['trouble']['cure']}"
+            yield f"{unit['id']} cannot be read since {unit['troubled_since']}: {said}"
+    for group, accounts in data["held"].items():
+        yield (
+            f"Too many left `{group}` at once (more than {data['most_leaving']}): {some(accounts)}. They stay targets "
+            "until `ami-promoter members accept`."
+        )
+
+
+def some(accounts: list[str]) -> str:
+    """Name accounts, the first twenty."""
+    shown = " ".join(accounts[:20]) + (" …" if len(accounts) > 20 else "")
+    return f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}{': ' if shown else ''}{shown}"

@@ -1,0 +1,269 @@
+"""The service's records, as the command line reads them: plain dicts, so that a version apart shows what it can."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from ami_promoter.hub.aws import Connection, Trouble
+from chalicelib.adapters.dynamo.table import Table, values, wire
+from chalicelib.core import addresses
+from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.image import SourceImage
+from chalicelib.core.share import Holding
+
+TRIES = 8
+"""For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
+
+LISTS = ("copies", "faults", "shares")
+CLEANUP = ("leftovers", "to_delete", "unproven")
+SHAPES: Mapping[str, type | tuple[type, ...]] = {
+    "entered": dict,
+    "episode": int,
+    "since": int,
+    "target": dict,
+    "trouble": (dict, type(None)),
+}
+"""Of the members that the command line takes apart; it shows all others as they are."""
+
+PROMOTION_CHILDREN = {":promotion": "promotion#", ":delivery": "delivery#"}
+OPEN_STATES = ("opening", "open", "closing")
+"""States of a share in which its permission may be there."""
+
+Record = Mapping[str, Any]
+"""A record's body, with the item that holds it as ``_item``."""
+
+
+class Reader:
+    """Reads records; bodies become dicts, with the item's own attributes beside them as ``_item``."""
+
+    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = connection.dynamodb
+        self._place = connection.place
+        self._name = connection.table
+        self._table = Table(connection.dynamodb, connection.table)
+        self._sleep = sleep
+
+    def promotions(self) -> Iterator[tuple[Record, list[Record]]]:
+        """Every promotion with its children. There is no index of them: this reads the whole table."""
+        found: dict[str, tuple[list[Record], list[Record]]] = {}
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="begins_with(pk, :promotion) AND (sk = :record OR begins_with(sk, :delivery))",
+            ExpressionAttributeValues=wire({":promotion": "promotion#", ":record": "record", ":delivery": "delivery#"}),
+        )
+        for page in pages:
+            for item in map(values, page["Items"]):
+                records, children = found.setdefault(item["pk"], ([], []))
+                (records if item["sk"] == "record" else children).append(_record(item))
+        return ((record, children) for records, children in found.values() for record in records)
+
+    def parked(self) -> dict[str, str]:
+        """Every record that is parked, of whatever kind, and why. This reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="sk = :record AND attribute_exists(parked)",
+            ExpressionAttributeValues=wire({":record": "record"}),
+        )
+        items = [values(item) for page in pages for item in page["Items"]]
+        return {item["pk"]: str(item["parked"]) for item in sorted(items, key=lambda item: str(item["pk"]))}
+
+    def under_way(self) -> dict[tuple[str, str], Record]:
+        """What has not ended of promotions and deliveries, and every share, by (pk, sk).
+
+        This reads the whole table, consistently.
+        """
+        ended = {f":{state}": str(state) for state in sorted(ENDED)}
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression=(
+                f"(begins_with(pk, :delivery) AND sk = :record AND NOT #state IN ({', '.join(ended)})) "
+                "OR (begins_with(pk, :promotion) AND sk = :record AND NOT #state = :over) "
+                "OR (begins_with(pk, :resource) AND begins_with(sk, :share))"
+            ),
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues=wire(
+                {":delivery": "delivery#", ":promotion": "promotion#", ":record": "record", ":over": "over"}
+                | {":resource": "resource#", ":share": "share#"}
+                | ended
+            ),
+            ConsistentRead=True,
+        )
+        return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
+
+    def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
+        """Read what a filter lets through, page by page, consistently; ``#state`` may stand in the filter.
+
+        A body that is damaged is left out and the record has ``unreadable``. ``tell`` gets, after each page, how many
+        items DynamoDB has looked at so far.
+        """
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression=expression,
+            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeValues=wire(given),
+            ConsistentRead=True,
+        )
+        seen = 0
+        for page in pages:
+            yield from map(_tolerant, map(values, page["Items"]))
+            seen += int(page.get("ScannedCount", 0))
+            tell(seen)
+
+    def promotion(self, ami: str) -> Record | None:
+        """Read one AMI's promotion; None if there is none."""
+        item = self._table.get(addresses.promotion(ami))
+        return None if item is None else _record(item)
+
+    def source_image(self, ami: str) -> SourceImage | None:
+        """Read what was known of a source when it was examined; None where that is not there, or damaged."""
+        item = self._table.get(addresses.source_image(ami))
+        try:
+            return None if item is None else SourceImage.from_json(json.loads(item["body"]))
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def children(self, ami: str) -> list[Record]:
+        """Read a promotion's notes of its deliveries."""
+        return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
+
+    def made_from(self, image: str) -> list[tuple[str, Record]]:
+        """Find the deliveries that made an AMI, each with the source AMI. This reads the whole table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name,
+            FilterExpression="begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND contains(body, :image)",
+            ExpressionAttributeValues=wire({**PROMOTION_CHILDREN, ":image": image}),
+        )
+        found = [_record(item) for page in pages for item in map(values, page["Items"])]
+        return [(str(one["_item"]["pk"]).removeprefix("promotion#"), one) for one in found if one.get("image") == image]
+
+    def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """Read many records by (pk, sk), consistently; those that are not there are left out."""
+        left = [wire({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(wanted)]
+        found: dict[tuple[str, str], Record] = {}
+        attempt = 0
+        while left:
+            batch, left = left[:100], left[100:]
+            answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": batch, "ConsistentRead": True}})
+            for item in map(values, answer["Responses"].get(self._name, ())):
+                found[item["pk"], item["sk"]] = _tolerant(item)
+            unread = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+            attempt = attempt + 1 if unread else 0
+            if attempt > TRIES:
+                what = "DynamoDB leaves items unread, try after try."
+                raise Trouble(what, self._place, "Run the command again later.", "items-unread")
+            if unread:
+                self._sleep(min(0.1 * 2**attempt, 5))
+            left = [*unread, *left]
+        return found
+
+
+def holdings(share: Record) -> tuple[Holding, ...]:
+    """Return who holds a share; what cannot be read holds nothing."""
+    stored = share["_item"].get("holdings", ())
+    read = (Holding.read(text) for text in (stored if isinstance(stored, (set, frozenset)) else ()))
+    return tuple(sorted((holding for holding in read if holding is not None), key=str))
+
+
+def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection[tuple[str, str]]) -> list[Record]:
+    """Return the shares among records by (pk, sk) that are open on purpose for targets at these (account, Region)."""
+    return [
+        share
+        for (_, sk), share in found
+        if sk.startswith("share#")
+        and share.get("state") in OPEN_STATES
+        and any(one.stands and (one.account, one.region) in places for one in holdings(share))
+    ]
+
+
+def cancelled_by(record: Record) -> str:
+    """Return who asked a delivery to end: ``drain`` for an operator's, "" for the tag, the file or the organization."""
+    return "drain" if str(record["_item"].get("in:cancel", "")).endswith(":drain") else ""
+
+
+def _tolerant(item: Mapping[str, Any]) -> Record:
+    """Read an item; one whose body is damaged is ``unreadable``, and has what stands beside the body."""
+    try:
+        dict(json.loads(item.get("body", "{}")))
+    except (TypeError, ValueError):
+        return {**_record(item), "unreadable": True}
+    return _record(item)
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    """Read an item. Of one whose body cannot be read, its own attributes are shown: a person must find it."""
+    try:
+        body = dict(json.loads(item.get("body", "{}")))
+    except (TypeError, ValueError):
+        body = {}
+    own = {name: item[name] for name in ("state", "account", "preexisting") if name in item}
+    return {**own, **{name: value for name, value in body.items() if _fits(name, value)}, "_item": item}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a member has the shape in which the command line takes it apart; one that has not is left out."""
+    if name in LISTS:
+        return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    if name == "cleanup":
+        return isinstance(value, dict) and all(isinstance(value.get(one, []), list) for one in CLEANUP)
+    return isinstance(value, SHAPES.get(name, object))
+
+
+class History:
+    """Reads what happened: the history beside records, and what is kept of shares that are closed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._reader = Reader(connection)
+        self._client = connection.dynamodb
+        self._name = connection.table
+        self._table = Table(connection.dynamodb, connection.table)
+
+    def promotion(self, ami: str) -> Record | None:
+        """Read one AMI's promotion; None if there is none."""
+        return self._reader.promotion(ami)
+
+    def children(self, ami: str | None, account: str | None) -> list[Record]:
+        """Read the marks of an AMI's deliveries, or of all deliveries to an account: that reads the whole table."""
+        found = (
+            self._reader.children(ami)
+            if ami
+            else self._scan("begins_with(pk, :promotion) AND begins_with(sk, :delivery)", PROMOTION_CHILDREN)
+        )
+        return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
+
+    def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of a record's history, the oldest first."""
+        yield from (
+            item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")
+        )
+
+    def shares_of(self, deliveries: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+        """Yield the shares that these deliveries have held, open or closed, as their items."""
+        found = self._reader.many((f"delivery#{one}", "record") for one in deliveries)
+        held = {
+            (str(share.get("resource")), str(share.get("holder")))
+            for record in found.values()
+            for share in record.get("shares", ())
+            if str(share.get("resource")).count("#") > 1
+        }
+        for resource, holder in sorted(held):
+            yield from self._table.query(resource, f"closed#{holder}#")
+            open_now = self._table.get(addresses.share(addresses.Key(resource), holder))
+            if open_now and open_now.get("state") in OPEN_STATES:
+                yield open_now
+
+    def shares_to(self, account: str) -> Iterator[Mapping[str, Any]]:
+        """Yield every share that an account has or had. This reads the whole table."""
+        given = {":resource": "resource#", ":share": "share#", ":closed": "closed#", ":account": account}
+        which = "(begins_with(sk, :share) OR begins_with(sk, :closed))"
+        for item in self._scan(f"begins_with(pk, :resource) AND {which} AND account = :account", given):
+            if item["_item"]["sk"].startswith("closed#") or item["_item"].get("state") in OPEN_STATES:
+                yield item["_item"]
+
+    def _scan(self, expression: str, given: Mapping[str, Any]) -> Iterator[Record]:
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._name, FilterExpression=expression, ExpressionAttributeValues=wire(given)
+        )
+        return (_record(item) for page in pages for item in map(values, page["Items"]))

@@ -1,0 +1,36 @@
+"""Examines an AMI of the hub as the service does, under the caller's credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ami_promoter.hub.aws import Connection, Trouble
+from chalicelib.adapters.ec2.hub_images import HubSource
+from chalicelib.adapters.sts.sessions import Sessions
+from chalicelib.core.errors import Refusal
+from chalicelib.core.image import SourceImage
+from chalicelib.core.kms_keys import KeyFacts
+
+
+class CallersSessions(Sessions):
+    """The caller's own clients, where the service has those of its functions."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.region, connection.now)
+        self._connection = connection
+
+    def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
+        """See Sessions; ``once`` makes no difference, as nothing is changed."""
+        del once
+        return self._connection.client(service, region or None)
+
+
+def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+    """Read an AMI, its snapshots and their keys; None if the hub owns no such AMI. May raise Trouble."""
+    source = HubSource(CallersSessions(connection), connection.account, connection.region, tag_key)
+    try:
+        return source.examine(ami)
+    except Refusal as refusal:
+        fault = refusal.fault
+        raise Trouble(fault.what, fault.where, fault.cure, fault.code) from refusal

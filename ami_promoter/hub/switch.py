@@ -1,0 +1,76 @@
+"""The switch that pauses the hub: one item in the operators' table, read by the functions before anything new is begun.
+
+The item: pk ``switches``, sk ``promotions``; ``paused`` (true or false), ``by`` (ARN of the caller), ``at`` (epoch
+seconds) and ``why`` (text). No item means not paused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.addresses import SWITCH
+
+SCHEMA = js.perhaps(
+    js.thing(
+        "null: not paused",
+        since=js.time("when"),
+        by=js.text("the ARN of who paused it"),
+        why=js.text("what they wrote"),
+    )
+)
+"""Of what ``to_json`` returns."""
+
+
+class Switch:
+    """The switch of one hub, under the caller's credentials."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], float] = time.time) -> None:
+        self._connection = connection
+        self._table = Table(connection.dynamodb, connection.config_table)
+        self._clock = clock
+
+    def read(self) -> Mapping[str, Any] | None:
+        """Return the switch as it is if it says paused; None otherwise."""
+        with self._connection.telling("reading whether promotions are paused"):
+            item = self._table.get(SWITCH)
+        return item if item and item.get("paused") else None
+
+    def turn(self, *, paused: bool, why: str) -> bool:
+        """Turn it, and write down who did; False if it stands so already, and then nothing is written."""
+        given = {
+            ":kind": "switch",
+            ":paused": paused,
+            ":by": self._connection.caller,
+            ":at": int(self._clock()),
+            ":why": why,
+            ":other": not paused,
+        }
+        turned = "paused = :other" + (" OR attribute_not_exists(paused)" if paused else "")
+        with self._connection.telling("turning the switch (promotions go on as before)"):
+            done = self._table.update(
+                SWITCH,
+                "SET kind = :kind, paused = :paused, #by = :by, #at = :at, why = :why",
+                given,
+                names={"#by": "by", "#at": "at"},
+                condition=turned,
+            )
+        return done is not None
+
+
+def said(item: Mapping[str, Any]) -> str:
+    """Say when, by whom and why it was paused."""
+    why = f": {item['why']}" if item.get("why") else ""
+    return f"since {moment(item.get('at'))}, by {item.get('by', 'nobody known')}{why}"
+
+
+def to_json(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Give the same for a program; None if it is not paused."""
+    if item is None:
+        return None
+    return {"since": moment(item.get("at")), "by": item.get("by"), "why": item.get("why", "")}

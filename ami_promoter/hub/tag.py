@@ -1,0 +1,36 @@
+"""The trigger's tag on an AMI of the hub."""
+
+from __future__ import annotations
+
+from ami_promoter.hub.aws import Connection
+from chalicelib.core.faults import Fault
+
+
+class Tag:
+    """One AMI's tag ``key``, read and written under the caller's credentials."""
+
+    def __init__(self, connection: Connection, key: str, ami: str) -> None:
+        self._connection = connection
+        self._ec2 = connection.client("ec2")
+        self.key = key
+        self._ami = ami
+
+    def read(self) -> str | Fault | None:
+        """Return its value, None without the tag; a fault if the hub owns no such AMI."""
+        with self._connection.telling(f"looking at {self._ami}"):
+            wanted = [{"Name": "image-id", "Values": [self._ami]}]
+            found = self._ec2.describe_images(Owners=["self"], Filters=wanted, IncludeDisabled=True)["Images"]
+        if not found:
+            what = f"account {self._connection.account} owns no such AMI in {self._connection.region}."
+            return Fault("unknown-ami", self._ami, what, "See that the id, the profile and the Region are the hub's.")
+        return next((str(one["Value"]) for one in found[0].get("Tags", ()) if one["Key"] == self.key), None)
+
+    def write(self, value: str) -> None:
+        """Set it."""
+        with self._connection.telling(f"tagging {self._ami}"):
+            self._ec2.create_tags(Resources=[self._ami], Tags=[{"Key": self.key, "Value": value}])
+
+    def remove(self) -> None:
+        """Take it away."""
+        with self._connection.telling(f"removing the tag of {self._ami}"):
+            self._ec2.delete_tags(Resources=[self._ami], Tags=[{"Key": self.key}])

@@ -1,0 +1,1 @@
+"""Promotions and deliveries as a person looks at them."""

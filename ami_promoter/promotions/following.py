@@ -1,0 +1,64 @@
+"""Looks at something again and again until it is over, and shows what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+
+from ami_promoter.terminal.output import Folded, console, tell
+from ami_promoter.verbs import Clock
+
+A_LOOK = 3
+"""Seconds between two looks of a person who watches."""
+A_POLL = 15
+"""Seconds between two looks of a pipeline that waits."""
+
+_T = TypeVar("_T")
+
+
+def follow(
+    look: Callable[[], _T],
+    over: Callable[[_T], bool],
+    clock: Clock,
+    *,
+    show: Callable[[_T], list[RenderableType]] | None = None,
+    changes: Callable[[_T], str] = lambda _: "",
+    limit: float | None = None,
+) -> _T:
+    """Look until it is over, or ``limit`` seconds have passed; return what was seen last.
+
+    ``show`` draws it anew on a terminal. Elsewhere, or without it, ``changes`` makes a line for standard error, which
+    is written when it differs from the last.
+    """
+    out = console()
+    live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
+    every = A_LOOK if show else A_POLL
+    end = None if limit is None else clock.now() + limit
+    said = ""
+    with live or nullcontext():
+        while True:
+            seen = look()
+            if live and show:
+                live.update(Group(*(Folded(x) if isinstance(x, str) else x for x in show(seen))), refresh=True)
+            elif (line := changes(seen)) and line != said:
+                tell(line)
+                said = line
+            if over(seen) or (end is not None and clock.now() >= end):
+                return seen
+            clock.sleep(every if end is None else max(0.1, min(every, end - clock.now())))
+
+
+def states(data: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what a line of changes says of a promotion."""
+    if data is None:
+        yield "not seen yet"
+        return
+    yield str(data["state"])
+    for one in data["deliveries"]:
+        moving = [copy["progress"] or 0 for copy in one["copies"] if copy["state"] == "pending"]
+        percent = f" {min(moving)} %" if moving else ""
+        yield f"{one['account']} {one['region']} {one['state']}{percent}"

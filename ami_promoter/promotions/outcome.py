@@ -1,0 +1,64 @@
+"""How a promotion has come out, for those who wait for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ami_promoter.terminal.exits import Exit
+
+GOOD = ("delivered", "shared")
+STOPPED = ("cancelled", "withdrawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``exit``: None while it has not come out yet. ``why`` says in a sentence what decided it, or is waited for."""
+
+    exit: Exit | None
+    why: str
+
+
+def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[str] = ()) -> Outcome:
+    """Judge a promotion, or only its ``targets`` ("ACCOUNT" or "ACCOUNT/REGION").
+
+    ``data`` is what ``view.page`` shows, with ``seen_value``; None where there is no record yet. ``tag`` is the value
+    of the AMI's tag as EC2 has it now: while the record has not seen that one, what it says is of an earlier value.
+    """
+    if data is None:
+        return Outcome(None, "The service has not seen the tag yet.")
+    if data["parked"]:
+        return Outcome(Exit.FAILED, f"Its record is parked: {data['parked']}")
+    if tag != data["seen_value"]:
+        return Outcome(None, "The service has not seen the tag as it is now yet.")
+    if tag is not None and data["refused"]:
+        return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
+    named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
+    over = data["state"] == "over"
+    if targets and (missing := [one for one in targets if not any(_names([one], d) for d in named)]) and over:
+        return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
+    moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
+    if (not targets and not over) or moving or (targets and missing):
+        return Outcome(None, f"{len(moving)} of {len(named)} deliveries have not ended yet.")
+    return _ended(data, named)
+
+
+def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outcome:
+    failed = [one for one in named if one["state"] == "failed" or one["parked"]]
+    stopped = [one for one in named if one["state"] in STOPPED]
+    if failed or data["faults"]:
+        count = len(data["faults"])
+        accounts = f"{count} account{'' if count == 1 else 's'} cannot be served" if count else ""
+        some = f"{len(failed)} of {len(named)} deliveries failed" if failed else ""
+        return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
+    if stopped:
+        return Outcome(Exit.CANCELLED, f"{len(stopped)} of {len(named)} deliveries were cancelled or withdrawn.")
+    if not named:
+        return Outcome(Exit.CANCELLED, data["why"] or "Nothing was asked for.")
+    one = len(named) == 1
+    return Outcome(Exit.OK, f"{'The delivery' if one else f'All {len(named)} deliveries'} arrived.")
+
+
+def _names(targets: Sequence[str], delivery: Mapping[str, Any]) -> bool:
+    return bool({delivery["account"], f"{delivery['account']}/{delivery['region']}"} & set(targets))

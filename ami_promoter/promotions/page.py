@@ -1,0 +1,181 @@
+"""One promotion on a terminal of 80 columns or more. Pure: from the data of ``view`` to what rich prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ami_promoter.promotions import shares
+from ami_promoter.promotions.view import BAD
+from ami_promoter.terminal.output import Folded, cell, short, state, table
+from ami_promoter.terminal.report import span
+
+BARS = 24
+"""So many copies are shown one by one; beyond that (and without --wide) each delivery has one bar."""
+BAR = 10
+"""Columns of a bar."""
+
+Data = Mapping[str, Any]
+
+
+def show(data: Data, place: str, now: float, *, wide: bool = False) -> Iterator[RenderableType]:
+    """Yield a page's lines; ``now`` is in epoch seconds."""
+    yield from head(data, place, now)
+    yield ""
+    deliveries = data["deliveries"]
+    if deliveries:
+        yield _table(deliveries, now, wide=wide)
+    for delivery in deliveries:
+        yield from notes(delivery)
+    yield from _shares(data["open_shares"], now, wide=wide)
+
+
+def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
+    """Say how the promotion as a whole stands."""
+    yield Text.assemble((data["ami"], "bold"), " ", cell(data["name"]), f" in {place}")
+    value = "no tag in force" if data["value"] is None else f"value {quoted(data['value'])}"
+    yield Text.assemble(
+        state(data["state"] or "unknown"),
+        f" for {age(data['since'], now)}, ",
+        cell(value),
+        ": ",
+        cell(summary(data["deliveries"])),
+    )
+    if data["candidate"] is not None:
+        yield f"being examined: {quoted(data['candidate'])}"
+    if data["why"] and not data["faults"]:
+        yield data["why"]
+    if data["parked"]:
+        yield f"parked: {data['parked']}"
+    for fault in data["faults"]:
+        yield Folded(f"refused: {said(fault)}", 2)
+
+
+def quoted(value: str) -> str:
+    """Write a tag's value; an empty one in words."""
+    return f"`{value}`" if value else "empty (group `default`)"
+
+
+def summary(deliveries: Sequence[Data]) -> str:
+    """Count deliveries by state, in a line."""
+    return counted(Counter(str(one["state"]) for one in deliveries))
+
+
+def counted(states: Mapping[str, int]) -> str:
+    """Write counts by state in a line."""
+    return ", ".join(f"{count} {name}" for name, count in sorted(states.items())) or "no deliveries"
+
+
+def age(moment: str, now: float) -> str:
+    """Write how long ago an ISO 8601 moment was; a dash stays a dash."""
+    return "-" if moment == "-" else span(now - datetime.fromisoformat(moment).timestamp())
+
+
+def until(moment: str, now: float) -> str:
+    """Write in how long a moment is."""
+    if moment == "-":
+        return "-"
+    left = datetime.fromisoformat(moment).timestamp() - now
+    return f"in {span(left)}" if left >= 1 else "now"
+
+
+def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
+    each = wide or sum(len(one["copies"]) for one in deliveries if not one["image"]) <= BARS
+    rows: list[Sequence[RenderableType]] = []
+    for one in deliveries:
+        looks = "" if one["image"] or one["state"] in BAD else until(one["next_look"], now)
+        name: list[RenderableType] = [
+            cell(f"{one['account']} {one['region']}"),
+            state(one["state"]),
+            age(one["since"], now),
+            looks,
+        ]
+        running = [] if one["image"] or one["state"] in BAD else one["copies"]
+        rows.append((*name, _result(one, wide=wide) if one["image"] or not running or each else _bar(running)))
+        for copy in running if each else ():
+            label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
+            tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
+            rows.append((label, cell(copy["state"] or "-", "dim"), _left(copy), tries, _bar([copy])))
+    return table(("TARGET", "STATE", "FOR", "LOOKS", "AMI OR PROGRESS"), rows, folds=("TARGET",))
+
+
+def _result(delivery: Data, *, wide: bool) -> RenderableType:
+    if not delivery["image"]:
+        tries = delivery["tries"]
+        return cell(f"try {tries + 1}" if tries and delivery["state"] not in BAD else "")
+    key = f" {short(delivery['key'], wide=wide)}" if wide and delivery["key"] else ""
+    return cell(f"{delivery['image']}{key}")
+
+
+def _bar(copies: Sequence[Data]) -> RenderableType:
+    """Draw how far copies are; the number says it without the bar."""
+    percent = sum(_percent(copy) for copy in copies) // len(copies)
+    row = Table.grid(padding=(0, 1, 0, 0))
+    row.add_row(ProgressBar(100, percent, width=BAR), f"{percent:3} %")
+    return row
+
+
+def _percent(copy: Data) -> int:
+    if copy["state"] == "completed":
+        return 100
+    return copy["progress"] if isinstance(copy["progress"], int) else 0
+
+
+def _left(copy: Data) -> str:
+    return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
+
+
+def notes(delivery: Data) -> Iterator[RenderableType]:
+    """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
+    place = f"{delivery['account']} {delivery['region']}: "
+    by = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
+    if delivery["method_why"] or delivery["method"] == "image":
+        yield f"{place}by {by}: {delivery['method_why'] or 'the targets file says so.'}"
+    if delivery["parked"]:
+        yield f"{place}parked: {delivery['parked']}"
+    if delivery["cancelled_because"]:
+        yield f"{place}{delivery['state']}: {delivery['cancelled_because']}"
+    for fault in delivery["faults"]:
+        yield f"{place}{said(fault)}"
+    if delivery["waits_for"] and not delivery["faults"] and not delivery["image"]:
+        yield f"{place}is tried again: {said(delivery['waits_for'])}"
+    for leftover in delivery["leftovers"]:
+        yield f"{place}left behind: {leftover}"
+
+
+def said(fault: Data) -> str:
+    """Write a fault without its place."""
+    return f"{fault.get('what', '')} {fault.get('cure', '')}".strip()
+
+
+def _shares(open_shares: Sequence[Data], now: float, *, wide: bool) -> Iterator[RenderableType]:
+    yield ""
+    yield f"Open shares: {len(open_shares) or 'none'}"
+    rows = [
+        (
+            cell(f"  {shares.named(one['resource'], wide=wide)}"),
+            cell(one["account"]),
+            state(one["state"]),
+            age(one["opened_at"], now),
+            cell(shares.end(one) if wide else _end(one, now)),
+        )
+        for one in open_shares
+    ]
+    if rows:
+        yield table(("  RESOURCE", "TO", "STATE", "FOR", "CLOSES"), rows, folds=("  RESOURCE", "CLOSES"))
+
+
+def _end(share: Data, now: float) -> str:
+    if share["preexisting"]:
+        return "stays: was there before"
+    latest = share["closes_at_the_latest"]
+    if latest == "-":
+        return "when withdrawn" if share["stays"] else "when no longer needed"
+    return f"{until(latest, now)} at the latest"

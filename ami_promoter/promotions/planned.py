@@ -1,0 +1,49 @@
+"""Reads what ``planning`` needs; ``plan`` and ``promote --dry-run`` share it."""
+
+from __future__ import annotations
+
+from ami_promoter.hub.in_force import applied_file
+from ami_promoter.hub.records import Reader
+from ami_promoter.hub.source import examine
+from ami_promoter.hub.tag import Tag
+from ami_promoter.promotions import planning
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller
+from chalicelib.core.faults import Fault
+
+EXITS = {
+    Exit.OK: "nothing stands against it",
+    Exit.FAILED: "a check fails: the source or an account is refused, or is not known yet",
+}
+
+
+def report(caller: Caller, ami: str, value: str | None, tag_key: str) -> Report:
+    """Plan; may raise Trouble."""
+    connection = caller.connect()
+    tag = Tag(connection, tag_key, ami).read()
+    if isinstance(tag, Fault):
+        return Report(faults=(tag,))
+    wanted = tag if value is None else value
+    if wanted is None:
+        what, cure = f"it bears no tag `{tag_key}`.", f"Write `ami-promoter plan {ami} VALUE`."
+        return Report(faults=(Fault("no-tag", ami, what, cure),))
+    meant = applied_file(connection).resolve(wanted, in_force=value is None)
+    if meant.faults:
+        return Report(faults=meant.faults)
+    examined = examine(connection, ami, tag_key)
+    if examined is None:
+        return Report(faults=(Fault("unknown-ami", ami, "it is gone.", "Name an AMI that the hub owns."),))
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        children = reader.children(ami)
+        found = reader.many((f"delivery#{child['delivery']}", "record") for child in children if "delivery" in child)
+    states = {
+        f"{one['target']['account']}/{one['target']['region']}": str(one.get("state"))
+        for one in found.values()
+        if {"account", "region"} <= set(one.get("target", {}))
+    }
+    now = connection.now()
+    data = planning.plan(ami, wanted, meant, examined, states, connection.account, tag_key, now)
+    lines = tuple(planning.show(data, connection.place, wide=caller.wide))
+    return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)

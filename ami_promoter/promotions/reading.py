@@ -1,0 +1,72 @@
+"""Reads promotions from the hub's tables, for every verb that shows or follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.promotions import shares, view
+from chalicelib.core import codec
+from chalicelib.core.delivery import permissions
+from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
+from chalicelib.core.faults import Fault
+from chalicelib.core.image import SourceImage
+
+
+def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
+    """Read one AMI's promotion as ``view.page`` shows it; None if there is none. May raise Trouble."""
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        record = reader.promotion(ami)
+        if record is None:
+            return None
+        children = reader.children(ami)
+        by_place = {(child["_item"]["sk"], "record"): child for child in children}
+        read = reader.many(by_place)
+        deliveries = [_placed(read[place], child) for place, child in by_place.items() if place in read]
+        source = reader.source_image(ami)
+        held = (
+            place for one in deliveries for place in (_over(one, source) if one.get("state") in ENDED else _held(one))
+        )
+        places = [(resource, f"share#{holder}") for resource, holder in held]
+        found = sorted(reader.many(places).items())
+    still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
+    return view.page(record, deliveries, still, connection.now())
+
+
+def unknown(ami: str, connection: Connection) -> Fault:
+    """Say that no promotion of an AMI is known."""
+    what = f"no promotion of it is known in {connection.place}."
+    cure = "Tag it in the hub, or wait: a tag whose event was lost is found within five minutes."
+    return Fault("unknown-ami", ami, what, cure)
+
+
+def _placed(delivery: Record, child: Record) -> Record:
+    """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
+    ident = str(child["_item"]["sk"]).removeprefix("delivery#")
+    return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
+
+
+def _shares(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
+    return _over(delivery, source) if delivery.get("state") in ENDED else _held(delivery)
+
+
+def _held(delivery: Record) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that it holds or has held; damaged ones are left out."""
+    for share in delivery.get("shares", ()):
+        if str(share.get("resource")).count("#") >= shares.RESOURCE:
+            yield str(share["resource"]), str(share.get("holder"))
+
+
+def _over(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
+    """(resource, holder_key) of the shares that an ended delivery can have held: it has no list of its own."""
+    try:
+        over = codec.decode(Delivery, {name: value for name, value in delivery.items() if name != "_item"})
+    except ValueError:  # damaged
+        return
+    snapshots = () if source is None else snapshots_of(source)
+    for share in permissions.needed(replace(over, snapshots=snapshots)):
+        yield share.resource, share.holder

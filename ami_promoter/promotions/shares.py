@@ -1,0 +1,84 @@
+"""Shares of the ledger, as a person looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ami_promoter.hub.records import OPEN_STATES, Record, holdings
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import short
+from ami_promoter.terminal.report import moment
+from chalicelib.core import addresses, codec
+from chalicelib.core.share import Share, hard_end
+
+OPEN = OPEN_STATES
+
+RESOURCE = 2
+"""So many # are in the name of a resource at least."""
+
+SCHEMA = js.thing(
+    "a share that may be open",
+    resource=js.text("kind and name of the resource: `snapshot#snap-...`, `key#ARN#ACCOUNT`, `image#ami-...`"),
+    account=js.perhaps(js.text("who may use it")),
+    state=js.perhaps(js.text("opening, open or closing")),
+    opened_at=js.time("when it was opened"),
+    preexisting=js.flag("whether it was there before the service, which then leaves it open"),
+    holdings=js.several("who needs it, and for what", js.mapping("a holding", {})),
+    stays=js.flag("whether somebody needs it beyond the copies"),
+    closes_at_the_latest=js.time("when it is closed whoever needs it"),
+)
+
+
+def open_share(pk: str, share: Record) -> dict[str, Any]:
+    """Show a share for a program."""
+    return {
+        "resource": pk.removeprefix("resource#"),
+        "account": share.get("account"),
+        "state": share.get("state"),
+        "opened_at": moment(share.get("opened_at")),
+        "preexisting": share.get("preexisting", False),
+        "holdings": codec.encode(holdings(share)),
+        "stays": stays(share),
+        "closes_at_the_latest": moment(_end(share)),
+    }
+
+
+def stays(share: Record) -> bool:
+    """Whether somebody holds it beyond copies, so that it is open on purpose."""
+    return any(holding.stands for holding in holdings(share))
+
+
+def of_target(pk: str) -> bool:
+    """Whether it is a grant on a target's own key: its AMIs need it, and it is the target's to revoke."""
+    return pk.count("#") >= RESOURCE and addresses.at_home(pk)
+
+
+def _end(share: Record) -> int | None:
+    """When it closes whoever holds it, in epoch seconds; None: not before its holder lets it go."""
+    end = share["_item"].get("hard_close_at")
+    if not stays(share):
+        return end if isinstance(end, int) else None
+    read = Share("", "", "", holdings=frozenset(holdings(share)), hard_close_at=end if isinstance(end, int) else 0)
+    return hard_end(read) or None
+
+
+def share_line(share: Mapping[str, Any]) -> str:
+    """Show the same for a person."""
+    return f"{share['resource']} to {share['account']}: {share['state']}, opened {share['opened_at']}, {end(share)}"
+
+
+def end(share: Mapping[str, Any]) -> str:
+    """Say when a share closes."""
+    if share["preexisting"]:
+        return "was there before the service, stays"
+    latest = f"closes by {share['closes_at_the_latest']} at the latest"
+    if not share["stays"]:
+        return latest
+    return "stays until it is withdrawn" if share["closes_at_the_latest"] == moment(None) else f"stays; {latest}"
+
+
+def named(resource: str, *, wide: bool = True) -> str:
+    """Write a resource's name: its kind, and the id of the snapshot, AMI or key."""
+    kind, _, rest = resource.partition("#")
+    return f"{kind} {short(rest.partition('#')[0], wide=wide)}"

@@ -1,0 +1,171 @@
+"""Promotions and deliveries as a person, or a program, looks at them. Pure: from records to data.
+
+What stands in a record is read here and in ``hub/records.py``, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ami_promoter.hub.records import Record, cancelled_by
+from ami_promoter.promotions import shares
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+from chalicelib.core.delivery.model import ENDED
+
+BAD = ("failed", "cancelled", "withdrawn")
+"""States of deliveries from which nothing arrived, or no longer is there."""
+
+_COPY = js.thing(
+    "one snapshot's copy",
+    source=js.perhaps(js.text("the source snapshot")),
+    state=js.perhaps(js.text("wanted, intended, pending, completed or error")),
+    copy=js.perhaps(js.text("the copy in the target; null: not known yet")),
+    progress=js.perhaps(js.number("percent, as EC2 last said")),
+    tries=js.number("how often it was begun"),
+    began_at=js.time("when it was last begun"),
+    seconds_left=js.perhaps(js.number("an estimate by its pace so far; null: none can be made")),
+)
+_DELIVERY = js.thing(
+    "one target's part",
+    id=js.perhaps(js.text("names the delivery in records, tags and notices")),
+    account=js.perhaps(js.text("the target's account")),
+    region=js.perhaps(js.text("the target's Region")),
+    state=js.text(
+        "requested, checking, waiting, opening, copying, ... delivered, shared, failed, cancelled, withdrawn"
+    ),
+    since=js.time("since when it is in this state"),
+    tries=js.number("tries of the present step that did not get on"),
+    next_look=js.time("when the service looks at it again at the latest"),
+    method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage)"),
+    method_why=js.text("why, where the service chose"),
+    image=js.perhaps(js.text("the AMI in the target; null: none yet")),
+    key=js.perhaps(js.text("ARN of the target's key; null: not known yet")),
+    copies=js.several("its copies", _COPY),
+    cancelled_because=js.text("why it was cancelled or withdrawn; empty where it was not"),
+    faults=js.FAULTS,
+    waits_for=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
+    leftovers=js.several("what it made and could not remove; only once it has ended", js.text("an id")),
+    parked=js.text("why its record is left alone; empty: it is not"),
+)
+PROMOTION = {
+    "ami": js.text("the source AMI"),
+    "name": js.text("its name"),
+    "state": js.perhaps(js.text("requested, resolving, expanding, running or over")),
+    "since": js.time("since when it is in this state"),
+    "value": js.perhaps(js.text("the tag's value in force; null: none")),
+    "candidate": js.perhaps(js.text("a value that is being examined")),
+    "why": js.text("why it stands as it does; empty: nothing to say"),
+    "parked": js.text("why its record is left alone; empty: it is not"),
+}
+PAGE = js.thing(
+    "one promotion with its deliveries",
+    **PROMOTION,
+    seen_value=js.perhaps(js.text("the tag's value when the service last looked; null: no tag")),
+    refused=js.flag("whether the value that the tag has now is refused"),
+    faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
+    deliveries=js.several("by account and Region", _DELIVERY),
+    open_shares=js.several("what is open for it now", shares.SCHEMA),
+)
+
+
+def promotion(record: Record) -> dict[str, Any]:
+    """Show a promotion."""
+    said = bool(record.get("faults")) or record.get("value") is None
+    return {
+        "ami": record["_item"]["pk"].removeprefix("promotion#"),
+        "name": record.get("image_name", ""),
+        "state": record.get("state"),
+        "since": moment(record.get("since")),
+        "value": record.get("value"),
+        "candidate": record.get("candidate"),
+        "why": record.get("why", "") if said else "",
+        "parked": record["_item"].get("parked", ""),
+    }
+
+
+def counts(children: Sequence[Record]) -> dict[str, int]:
+    """Count a promotion's deliveries by state."""
+    return dict(sorted(Counter(str(child.get("state")) for child in children).items()))
+
+
+def page(
+    record: Record, deliveries: Sequence[Record], open_shares: Sequence[Mapping[str, Any]], now: float
+) -> dict[str, Any]:
+    """Show a promotion with its deliveries."""
+    return {
+        **promotion(record),
+        "seen_value": record.get("seen_value"),
+        "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
+        "faults": record.get("faults", []),
+        "deliveries": sorted((delivery(one, record, now) for one in deliveries), key=_place),
+        "open_shares": list(open_shares),
+    }
+
+
+def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
+    return str(shown["account"]), str(shown["region"])
+
+
+def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
+    """Show a delivery of the promotion ``of``; ``now`` is in epoch seconds."""
+    target, state, cleanup = record.get("target", {}), record.get("state", ""), record.get("cleanup", {})
+    item = record["_item"]
+    ended = state in ENDED
+    return {
+        "id": record.get("id"),
+        "account": target.get("account"),
+        "region": target.get("region"),
+        "state": state,
+        "since": moment(record.get("entered", {}).get(state)),
+        "tries": _whole(record.get("tries")),
+        "next_look": moment(item.get("due_at")),
+        "method": record.get("method", "snapshots"),
+        "method_why": record.get("method_why", ""),
+        "image": record.get("image"),
+        "key": record.get("key_arn") or None,
+        "copies": [_copy(one, now) for one in record.get("copies", ())],
+        "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
+        "faults": record.get("faults", []),
+        "waits_for": None if ended else record.get("trouble") or record.get("blocked"),
+        "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])] if ended else [],
+        "parked": item.get("parked", ""),
+    }
+
+
+def _copy(copy: Mapping[str, Any], now: float) -> dict[str, Any]:
+    began = copy.get("intended_at")
+    return {
+        **{name: copy.get(name) for name in ("source", "state", "copy", "progress")},
+        "tries": _whole(copy.get("tries")),
+        "began_at": moment(began),
+        "seconds_left": seconds_left(copy.get("state"), copy.get("progress"), began, now),
+    }
+
+
+def seconds_left(state: Any, progress: Any, began: Any, now: float) -> int | None:
+    """Estimate how long a copy takes still, by its pace so far; None where it has not got on yet, or is over.
+
+    EC2 says percent only, and the pace changes: an estimate, no promise.
+    """
+    if state != "pending" or not isinstance(progress, int) or not isinstance(began, int):
+        return None
+    if not 0 < progress < 100 or now <= began:
+        return None
+    return round((now - began) * (100 - progress) / progress)
+
+
+def _because(record: Record, of: Record) -> str:
+    if cancelled_by(record) == "drain":
+        return "An operator drained the hub."
+    if record.get("expired") is True:
+        return "The date `until` of the targets file has come."
+    if of.get("value") is None:
+        return str(of.get("why") or "Its tag was removed.")
+    return "The tag's value and the applied targets file name it no longer."
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,127 @@
+"""Waits for a promotion to come out; ``wait`` and ``promote --wait`` share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.hub import switch
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from ami_promoter.hub.tag import Tag
+from ami_promoter.promotions import page, view
+from ami_promoter.promotions.following import follow, states
+from ami_promoter.promotions.outcome import Outcome, outcome
+from ami_promoter.promotions.reading import read_page
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Caller
+from chalicelib.core.faults import Fault
+
+LATEST = 10 * 60
+"""Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
+SAME_VALUE = 2 * 60
+"""Seconds in which a record that is asked to look again has done so, where the tag's value stays the same."""
+
+EXITS = {
+    Exit.OK: "everything that was waited for was delivered, or shared",
+    Exit.UNFINISHED: "it timed out; the promotion goes on",
+    Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
+    Exit.CANCELLED: "nothing failed, and a delivery was cancelled or withdrawn",
+}
+NAMES = {
+    Exit.OK: "delivered",
+    Exit.UNFINISHED: "timed-out",
+    Exit.FAILED: "failed",
+    Exit.CANCELLED: "cancelled",
+}
+PRINTS = js.some_of(
+    js.thing(
+        outcome=js.text(f"one of {', '.join(NAMES.values())}"),
+        why=js.text("what decided it"),
+        promotion=view.PAGE,
+    ),
+    "promotion",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
+
+    ``after``: the record's version before it was asked to look again; what it says counts once it has moved on.
+    """
+
+    targets: tuple[str, ...] = ()
+    limit: float | None = None
+    watch: bool = False
+    after: int | None = None
+
+
+def version(connection: Connection, ami: str) -> int:
+    """Return the version of an AMI's record; 0 if there is none."""
+    with connection.telling("reading the records"):
+        record = Reader(connection).promotion(ami)
+    return 0 if record is None else int(record["_item"].get("version", 0))
+
+
+def wait(connection: Connection, caller: Caller, ami: str, tag_key: str, wanted: Wanted) -> Report:
+    """Wait, and say how it came out; may raise Trouble."""
+    tag = Tag(connection, tag_key, ami)
+    first = tag.read()
+    if isinstance(first, Fault):
+        return Report(faults=(first,))
+    data = read_page(connection, ami)
+    if data is None and first is None:
+        cure = f"Write `ami-promoter promote {ami} VALUE`."
+        return Report(
+            faults=(Fault("no-tag", ami, f"it bears no tag `{tag_key}`, and never has been promoted.", cure),)
+        )
+    if paused := switch.Switch(connection).read():
+        tell(f"Paused {switch.said(paused)}. Nothing new is begun until `ami-promoter resume`.")
+    begun = caller.clock.now()
+
+    def look() -> tuple[Mapping[str, Any] | None, Outcome]:
+        seen, value = read_page(connection, ami), tag.read()
+        asked = wanted.after is not None and caller.clock.now() < begun + SAME_VALUE
+        if asked and version(connection, ami) <= (wanted.after or 0):
+            return seen, Outcome(None, "The service has not looked again yet.")
+        if isinstance(value, Fault):
+            value = None  # the AMI is gone: its tag went with it
+        if seen is None and caller.clock.now() > begun + LATEST:
+            why = f"The service has not seen the tag in {LATEST // 60} minutes: is it running?"
+            return seen, Outcome(Exit.UNFINISHED, why)
+        return seen, outcome(seen, value, wanted.targets)
+
+    def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
+        if seen[0] is None:
+            return [seen[1].why]
+        return list(page.show(seen[0], connection.place, connection.now(), wide=caller.wide))
+
+    last, found = follow(
+        look,
+        lambda seen: seen[1].exit is not None,
+        caller.clock,
+        show=show if wanted.watch else None,
+        changes=lambda seen: ", ".join(states(seen[0])),
+        limit=wanted.limit,
+    )
+    return _report(ami, last, found)
+
+
+def _report(ami: str, data: Mapping[str, Any] | None, found: Outcome) -> Report:
+    exit_ = Exit.UNFINISHED if found.exit is None else found.exit
+    lines = [f"{ami}: {NAMES[exit_]}. {found.why}"]
+    for one in (data or {}).get("deliveries", ()):
+        if one["image"] and one["state"] == "delivered":
+            lines.append(f"{one['account']} {one['region']}: {one['image']}")
+        lines += [str(line) for line in page.notes(one)] if one["state"] in view.BAD else []
+    if exit_ is not Exit.OK:
+        lines.append(f"`ami-promoter status {ami}` shows more.")
+    more = {} if data is None else {"promotion": data}
+    return Report(tuple(lines), {"outcome": NAMES[exit_], "why": found.why, **more}, exit=exit_)

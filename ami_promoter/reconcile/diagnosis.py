@@ -1,0 +1,174 @@
+"""What is wrong with a hub and its targets, each with its likely cause and the command that mends it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ami_promoter.hub.health import Health
+from ami_promoter.reconcile.facts import Place, Target
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+from chalicelib.core.faults import Fault
+
+LATE = 30 * 60
+"""Seconds after which a record that is due and was not looked at says that the sweep, or its worker, stands still."""
+SHOWN = 5
+"""So many overdue records are named."""
+
+FINDING = js.thing(
+    "one check",
+    where=js.text("`hub`, or ACCOUNT/REGION"),
+    check=js.text("targets-file, pause, organization, parked, overdue, workers, dead-letters, notices; or target"),
+    passed=js.perhaps(js.flag("null: it could not be looked at")),
+    what=js.text("what was seen"),
+    cure=js.text("what to do, with the command; empty where it passed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read of a hub; times are epoch seconds."""
+
+    region: str
+    now: float
+    file: Fault | None
+    """What is wrong with the applied targets file; None: nothing."""
+    paused: str
+    """Since when, by whom and why it is paused; "" if it is not."""
+    organization: Sequence[str]
+    parked: Mapping[str, str]
+    due: Mapping[str, int]
+    """Record that has not ended -> when it is due."""
+    health: Health
+
+
+def hub(facts: Facts) -> list[dict[str, Any]]:
+    """Check the hub itself."""
+    every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
+    every += [*_workers(facts), *_dead(facts), *_notices(facts)]
+    return [{"where": "hub", **one} for one in every]
+
+
+def targets(found: Mapping[Place, Target]) -> list[dict[str, Any]]:
+    """Check what each target answered: the service has assumed its role there and listed what is ours."""
+    return [
+        {
+            "where": "/".join(place),
+            **(
+                _bad("target", target.trouble, "Mend that, and run this again.")
+                if target.trouble
+                else _good("target", "The service may assume its role and look: it answered.")
+            ),
+        }
+        for place, target in sorted(found.items())
+    ]
+
+
+def _good(check: str, what: str) -> dict[str, Any]:
+    return {"check": check, "passed": True, "what": what, "cure": ""}
+
+
+def _bad(check: str, what: str, cure: str) -> dict[str, Any]:
+    return {"check": check, "passed": False, "what": what, "cure": cure}
+
+
+def _unread(check: str, why: str) -> dict[str, Any]:
+    cure = "Use a role that may read it (docs/reference/cli.md); and see that the hub stack is deployed here."
+    return {"check": check, "passed": None, "what": why, "cure": cure}
+
+
+def _file(facts: Facts) -> dict[str, Any]:
+    if facts.file is not None:
+        return _bad("targets-file", facts.file.what, facts.file.cure)
+    return _good("targets-file", "One is in force, and whole.")
+
+
+def _paused(facts: Facts) -> dict[str, Any]:
+    if facts.paused:
+        return _bad("pause", f"Paused {facts.paused}. Nothing new begins.", "`ami-promoter resume` lifts it.")
+    return _good("pause", "Not paused.")
+
+
+def _organization(facts: Facts) -> Iterator[dict[str, Any]]:
+    for one in facts.organization:
+        yield _bad("organization", one, "See `ami-promoter members`, and docs/operating.md.")
+    if not facts.organization:
+        yield _good("organization", "Nothing hinders reading the organization, or the file names no OU.")
+
+
+def _parked(facts: Facts) -> Iterator[dict[str, Any]]:
+    for record, why in facts.parked.items():
+        cure = f"Mend the cause, then: ami-promoter reconcile --unpark '{record}'"
+        yield _bad("parked", f"{record} is left alone: {why}", cure)
+    if not facts.parked:
+        yield _good("parked", "No record is parked.")
+
+
+def _overdue(facts: Facts) -> dict[str, Any]:
+    late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
+    if not late:
+        return _good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
+    first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
+    named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
+    more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
+    function = f"ami-promoter-{facts.region}-sweep"
+    cure = (
+        "Is the sweep's rule ENABLED, its concurrency above 0, is it failing? "
+        f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
+    )
+    return _bad("overdue", f"Nobody has looked at {named}{more}.", cure)
+
+
+def _workers(facts: Facts) -> Iterator[dict[str, Any]]:
+    if facts.health.sources is None:
+        yield _unread("workers", facts.health.unread.get("sources", ""))
+        return
+    for worker, mappings in facts.health.sources.items():
+        off = {uuid: state for uuid, state in mappings.items() if state not in ("Enabled", "Enabling", "Creating")}
+        if not mappings:
+            yield _bad(
+                "workers", f"`{worker}` has no event source mapping: it hears no wakes.", "Deploy the hub again."
+            )
+        for uuid, state in off.items():
+            cure = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
+            yield _bad("workers", f"The queue of `{worker}` is {state.lower()}: it hears no wakes.", cure)
+        if mappings and not off:
+            yield _good("workers", f"`{worker}` reads its queue.")
+
+
+def _dead(facts: Facts) -> Iterator[dict[str, Any]]:
+    if facts.health.dead is None:
+        yield _unread("dead-letters", facts.health.unread.get("dead", ""))
+        return
+    full = {queue: count for queue, count in facts.health.dead.items() if count}
+    for queue, count in full.items():
+        cure = "Read one, mend its cause, and move them back: docs/operating.md#dead-letters"
+        yield _bad("dead-letters", f"{count} in {queue}.", cure)
+    if not full:
+        yield _good("dead-letters", "None.")
+
+
+def _notices(facts: Facts) -> Iterator[dict[str, Any]]:
+    if facts.health.subscriptions is None:
+        yield _unread("notices", facts.health.unread.get("subscriptions", ""))
+        return
+    waiting = [who for who, arn in facts.health.subscriptions.items() if not arn.startswith("arn:")]
+    topic = f"--topic-arn {facts.health.topic} --region {facts.region}"
+    subscribe = f"aws sns subscribe {topic} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
+    if not facts.health.subscriptions:
+        yield _bad("notices", "Nobody has subscribed: a failed delivery is told to nobody.", subscribe)
+    for who in waiting:
+        yield _bad(
+            "notices",
+            f"{who} has not confirmed its subscription.",
+            "Follow the link in SNS's message, or subscribe again.",
+        )
+    if facts.health.subscriptions and not waiting:
+        yield _good("notices", f"{len(facts.health.subscriptions)} subscribed.")
+
+
+def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:
+    """Return the findings with this verdict."""
+    return [one for one in found if one["passed"] is passed]

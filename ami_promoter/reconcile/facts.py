@@ -1,0 +1,218 @@
+"""What `reconcile` knows about one hub: plain values that the comparison (`findings`) works on.
+
+`looking` reads them from AWS and the table. How the ledger stores a share, and how grants and statements are named,
+is known by `ledger_facts` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ami_promoter.hub.receivers import Receivers
+from ami_promoter.hub.records import Record
+from ami_promoter.reconcile.trail import Change
+from chalicelib.core import addresses
+from chalicelib.core.faults import Fault
+from chalicelib.core.inventory import OurImage, OurSnapshot
+from chalicelib.core.share import TRIES_BEFORE_ALARM, Holding
+
+Place = tuple[str, str]
+"""Account and Region."""
+
+OPEN = ("opening", "open", "closing")
+"""States of a share whose permission may be there."""
+
+ROLE_PATH = ":role/aws-service-role/"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """A snapshot or AMI of the hub. ``region``: where it is; "" is the hub's own Region."""
+
+    id: str
+    region: str = ""
+
+    def __str__(self) -> str:
+        """As a message shows it."""
+        return f"{self.id} in {self.region}" if self.region else self.id
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is an AMI."""
+        return self.id.startswith("ami-")
+
+    @property
+    def resource(self) -> str:
+        """The ledger's name of its permissions."""
+        if self.is_image:
+            return addresses.image_resource(self.id).pk
+        return addresses.snapshot_resource(self.id, self.region).pk
+
+
+def source_of(resource: str) -> Source | None:
+    """Return the snapshot or AMI that a resource of the ledger is about; None for a key."""
+    if not resource.startswith(("resource#snapshot#", "resource#image#")):
+        return None
+    name, _, region = resource.split("#", 2)[2].partition("@")
+    return Source(name, region)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerShare:
+    """One share as the ledger has it. Times are epoch seconds, 0: unknown.
+
+    ``intended_at`` is the time in its grant's name, where it is a grant.
+    """
+
+    resource: str
+    holder_key: str
+    account: str
+    state: str
+    preexisting: bool = False
+    intended_at: int = 0
+    grant_id: str = ""
+    opened_at: int = 0
+    version: int = 0
+    fault: str = ""
+    tries: int = 0
+    """So many tries at the present step have not led on."""
+    holdings: tuple[Holding, ...] = ()
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it is being closed just now, which takes some minutes, and nothing is in the way."""
+        return self.state == "closing" and not self.fault and self.tries < TRIES_BEFORE_ALARM
+
+    @property
+    def kind(self) -> str:
+        """What it stands on: snapshot, image, key, policy or role."""
+        return self.resource.split("#")[1]
+
+    @property
+    def key(self) -> str:
+        """ARN of the KMS key that it stands on; "" for a snapshot or AMI."""
+        return addresses.key_of(self.resource)
+
+    @property
+    def may_be_open(self) -> bool:
+        """Whether its permission may be there."""
+        return self.state in OPEN
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is open for longer than copies run."""
+        return self.state == "open" and any(holding.stands for holding in self.holdings)
+
+    @property
+    def receiver(self) -> str:
+        """Whom it lets in: an account id or, of an AMI, possibly the ARN of an OU or organization."""
+        return self.holder_key if self.kind == "image" else self.account
+
+    @property
+    def on_targets_key(self) -> bool:
+        """Whether it is a grant on a target's own key for that target's own service-linked role: no share at all."""
+        return addresses.at_home(self.resource)
+
+    def __str__(self) -> str:
+        """What is open, for a message."""
+        source = source_of(self.resource)
+        if source is not None:
+            return f"{'launch permission of' if source.is_image else 'snapshot'} {source}"
+        return f"{'statement in the policy of' if self.kind == 'policy' else 'grant on'} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant on a key of the hub that bears our name. One for a service-linked role belongs to no single delivery."""
+
+    key_arn: str
+    id: str
+    delivery: str
+    intended_at: int
+    account: str
+    grantee: str
+
+    @property
+    def resource(self) -> str:
+        """The ledger's name of what it stands on."""
+        place = addresses.role_resource if ROLE_PATH in self.grantee else addresses.key_resource
+        return place(self.key_arn, self.account).pk
+
+    @property
+    def holder_key(self) -> str:
+        """Its entry in the ledger."""
+        return self.delivery or self.grantee.partition(ROLE_PATH)[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Statements of ours, by their Sid, in a key's policy: one access of one account.
+
+    ``principal`` is the ARN they let in; ``whole``: all statements of the access are there.
+    """
+
+    key_arn: str
+    holder_key: str
+    account: str
+    principal: str
+    whole: bool = True
+
+    @property
+    def resource(self) -> str:
+        """The ledger's name of what it stands on."""
+        return addresses.policy_resource(self.key_arn).pk
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What bears our tags in one target; ``trouble``: why it could not be seen."""
+
+    images: tuple[OurImage, ...] = ()
+    snapshots: tuple[OurSnapshot, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that was read, at ``now`` (epoch seconds)."""
+
+    now: int
+    hub: str
+    items: Mapping[tuple[str, str], Record] = field(default_factory=dict)
+    """Records and children by (pk, sk): those under way, and those that something else here names."""
+    ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
+    """(resource, holder_key) -> share: those that may be open or are held, and those that something here names."""
+    permissions: Mapping[Source, frozenset[str]] = field(default_factory=dict)
+    """Accounts and, of an AMI, OUs and organizations; "all" where it is public. Absent: not read."""
+    grants: tuple[Grant, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    granted_keys: frozenset[str] = frozenset()
+    """Keys whose grants were read to the end."""
+    policy_keys: frozenset[str] = frozenset()
+    """Keys whose policy was read."""
+    changes: Mapping[tuple[Source, str], Change] = field(default_factory=dict)
+    """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
+    once_open: frozenset[tuple[Source, str]] = frozenset()
+    """(snapshot or AMI, receiver) whose ledger entry is lost, and whose history says that we had it open."""
+    targets: Mapping[Place, Target] = field(default_factory=dict)
+    receivers: Receivers | None = None
+    """Who may receive anything; None: not known, and a trouble says why."""
+    troubles: tuple[Fault, ...] = ()
+    """What else could not be seen, and why."""
+
+    def record(self, pk: str) -> Record | None:
+        """Read a record."""
+        return self.items.get((pk, "record"))
+
+    def delivery(self, ident: str) -> Record | None:
+        """Read a delivery's record."""
+        return self.record(addresses.delivery(ident).pk)
+
+    def of_kind(self, kind: str) -> Iterator[Record]:
+        """All records of a kind."""
+        return (it for (pk, sk), it in self.items.items() if sk == "record" and pk.startswith(f"{kind}#"))
+
+    def share(self, resource: str, holder_key: str) -> LedgerShare | None:
+        """Read a share."""
+        return self.ledger.get((resource, holder_key))

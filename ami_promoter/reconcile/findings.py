@@ -1,0 +1,487 @@
+"""What is not as it should be: records, ledger and AWS compared. Pure: a view in, findings out, each with its mend.
+
+What may be closed: a grant is ours by its name and issuer, a statement in a key's policy by its Sid. A permission of a
+snapshot or AMI bears no name; it is ours only if the ledger or a ledger entry's history says that we opened it, or if
+CloudTrail says that our function was the last to add it. Whatever else is open stays open, and is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ami_promoter.hub.records import Record
+from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile.facts import Grant, LedgerShare, Place, Source, Statement, Target, View, source_of
+from ami_promoter.reconcile.shown import Shown
+from ami_promoter.reconcile.trail import Change
+from chalicelib.core import addresses, pace
+from chalicelib.core.delivery.model import ENDED, State
+from chalicelib.core.share import Holding, ghost_name
+
+LATER = pace.HOUR
+"""A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
+YOUNG = 10 * pace.MINUTE
+"""A copy that started so lately may have an intent that this view has not seen."""
+SHOWN_WITHIN = 5 * pace.MINUTE
+"""A share that opened so lately may not show yet: grants may take so long [aws-facts 3], permissions less."""
+NAMED = 3
+"""So many shares and deliveries a message names."""
+NAMED_BY = 12
+"""So many characters of a digest a message shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Make a record due, so that its lane looks. ``resource``: make the record if there is none."""
+
+    pk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Know:
+    """Put an open permission into the ledger as ours, so that its lane closes it once nobody holds it."""
+
+    resource: str
+    holder_key: str
+    account: str
+    wait: int
+    """Seconds before it may close although nobody holds it."""
+    grantee: str = ""
+    intended_at: int = 0
+    """Of a grant: the time in its name."""
+    grant_id: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Write a share that shows no longer as closed: its lane opens it again for those who hold it."""
+
+    resource: str
+    holder_key: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Take a holding out of a share: its delivery has ended, or does not exist."""
+
+    resource: str
+    holder_key: str
+    holding: Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End what lets somebody in whom the applied file does not contain: cancel the deliveries that hold the shares.
+
+    A delivery to an account that the file does contain goes on, and only lets these shares go. ``holdings``:
+    (resource, holder_key, holding).
+    """
+
+    receiver: str
+    holdings: tuple[tuple[str, str, Holding], ...]
+    resources: tuple[str, ...]
+    """All resources that are concerned, to be looked at at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndChild:
+    """Tell a promotion how a delivery ended that it waits for in vain."""
+
+    ami: str
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Let `act` delete a copy, under the role in its account, after a look of its own."""
+
+    account: str
+    region: str
+    snapshot: str
+    delivery: str
+
+
+Mend = Wake | Know | Reopen | LetGo | Withdraw | EndChild | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was found. Without a mend it is for a person; ``wrong`` False: only worth knowing."""
+
+    code: str
+    where: str
+    what: str
+    mend: Mend | None = None
+    does: str = ""
+    """What the mend does, in words."""
+    wrong: bool = True
+
+
+def findings(view: View) -> tuple[Finding, ...]:
+    """Compare everything; what comes first should be mended first."""
+    shown = Shown(view)
+    return (
+        *_unseen(view),
+        *_records(view),
+        *_holdings(view),
+        *_not_listed(view),
+        *_permissions(view),
+        *_missing(view, shown),
+        *_grants(view),
+        *_statements(view),
+        *(one for place, target in sorted(view.targets.items()) for one in _target(view, place, target)),
+    )
+
+
+def _unseen(view: View) -> Iterator[Finding]:
+    for fault in view.troubles:
+        yield Finding("not-seen", fault.where, f"{fault.what} {fault.cure}".strip())
+    for (account, region), target in sorted(view.targets.items()):
+        if target.trouble:
+            yield Finding("not-seen", f"account {account}, {region}", target.trouble)
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+def _records(view: View) -> Iterator[Finding]:
+    moving = {share.resource for share in view.ledger.values() if share.may_be_open and not share.stands}
+    for (pk, sk), it in sorted(view.items.items()):
+        if sk != "record":
+            continue
+        item = it["_item"]
+        if item.get("parked"):
+            what = f"It is parked: {item['parked']}"
+            yield Finding("parked", pk, f"{what} When the cause is gone: `ami-promoter reconcile --unpark '{pk}'`.")
+        elif it.get("unreadable"):
+            yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", Wake(pk), "")
+        elif (pk in moving or _moves(pk, it)) and not ("ring_at" in item and "due_shard" in item):
+            what = f"It is {item.get('state')} and stands in no index: nobody will ever look at it again."
+            yield Finding("due-date-lost", pk, what, Wake(pk), "makes it due")
+    for pk in sorted(moving):
+        if (pk, "record") not in view.items:
+            what = "It has an open share and its record is lost: nobody will ever look at it again."
+            yield Finding("due-date-lost", pk, what, Wake(pk), "makes it anew, and due")
+    for (pk, sk), child in sorted(view.items.items()):
+        if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
+            yield from _child(view, pk, child)
+
+
+def _moves(pk: str, it: Record) -> bool:
+    """Whether something is left to be done for a promotion or delivery."""
+    kind, state = pk.partition("#")[0], str(it["_item"].get("state"))
+    if kind == "delivery":
+        return state not in ENDED and not _rests(it, state)
+    return kind == "promotion" and state != "over"
+
+
+def _rests(delivery: Record, state: str) -> bool:
+    """Whether it is shared without an end: nothing is due until somebody withdraws it."""
+    return state == State.SHARED and not delivery.get("target", {}).get("until")
+
+
+def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
+    promotion, delivery = view.record(pk), view.delivery(str(child["delivery"]))
+    if promotion is None or promotion["_item"].get("state") == "expanding":
+        return
+    where = f"{pk.removeprefix('promotion#')} to account {child.get('account')}"
+    mend = EndChild(pk.removeprefix("promotion#"), str(child["delivery"]))
+    if delivery is None:
+        what = f"The record of its delivery {child['delivery']} is lost, and the promotion waits for it."
+        yield Finding("delivery-lost", where, what, mend, "calls it failed; then `ami-promoter retry` starts it anew")
+    elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
+        what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
+        yield Finding("end-not-told", where, what, mend, "tells it")
+
+
+# --- the ledger and the hub ------------------------------------------------------------------------------------------
+
+
+def running(view: View, delivery: str) -> bool:
+    """Whether there is such a delivery and it has not ended."""
+    record = view.delivery(delivery)
+    return record is not None and record["_item"].get("state") not in ENDED
+
+
+def alive(record: Record | None, episode: int) -> bool:
+    """Whether a delivery is still in the episode in which it became a holder."""
+    if record is None or record["_item"].get("state") in ENDED:
+        return False
+    return bool(record.get("unreadable")) or record.get("episode") == episode
+
+
+def holds(resource: str, holding: Holding, record: Record | None) -> bool:
+    """Whether a delivery may hold a share as it says: while it lives, and on the target's own key with its AMI.
+
+    There one that was delivered holds for all AMIs (``own_keys``); what of a lost record was delivered nobody knows.
+    """
+    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == State.DELIVERED):
+        return holding.stands
+    return alive(record, holding.episode)
+
+
+def _holdings(view: View) -> Iterator[Finding]:
+    for (resource, holder_key), share in sorted(view.ledger.items()):
+        for holding in share.holdings:
+            if not holds(resource, holding, view.delivery(holding.delivery)):
+                who = f"Delivery {holding.delivery} holds it (episode {holding.episode})"
+                what = f"{who}, and has ended or does not exist."
+                mend = LetGo(resource, holder_key, holding)
+                yield Finding("held-by-nobody", _where(share), what, mend, "lets it go")
+
+
+def _not_listed(view: View) -> Iterator[Finding]:
+    """Shares of ours that are open to somebody whom neither the applied file nor a unit that it names contains."""
+    strangers: dict[str, list[LedgerShare]] = {}
+    file = view.receivers.digest if view.receivers else ""
+    for _, share in sorted(view.ledger.items()):
+        ours = share.may_be_open and not share.is_going and not share.preexisting and not share.on_targets_key
+        if ours and view.receivers is not None and view.receivers.contain(share.receiver) is False:
+            strangers.setdefault(share.receiver, []).append(share)
+    for receiver, shares in strangers.items():
+        held = [(s.resource, s.holder_key, holding) for s in shares for holding in s.holdings]
+        deliveries = sorted({holding.delivery for _, _, holding in held})
+        by = f"Held by {_some([_delivery(view, one) for one in deliveries])}." if deliveries else "Nobody holds them."
+        failed = next((f" The last try to close one failed: {s.fault}" for s in shares if s.fault), "")
+        who = "this account nor an OU that has it" if ":" not in receiver else "it"
+        what = (
+            f"{_count(len(shares), 'share')} of ours may be open to it: {_some(list(map(str, shares)))}. "
+            f"The applied targets file (digest {file[:NAMED_BY]}) does not contain "
+            f"{who}: somebody narrowed the file, or it left its OU, and the service has not withdrawn them. "
+            f"{by}{failed} If it is to keep them, add it to the file and apply that."
+        )
+        if ":" in receiver:
+            what += " Deliveries to accounts that the file contains get a permission of their own by `retry AMI`."
+        mend = Withdraw(receiver, tuple(held), tuple(sorted({share.resource for share in shares})))
+        does = "cancels these deliveries; the service closes the shares" if held else "lets the service look at once"
+        yield Finding("receiver-not-listed", _receiver(receiver), what, mend, does)
+
+
+def _permissions(view: View) -> Iterator[Finding]:
+    """Open permissions that the ledger does not know for open and ours."""
+    for source, receivers in sorted(view.permissions.items()):
+        for receiver in sorted(receivers):
+            share = view.share(source.resource, receiver)
+            if share is not None and share.may_be_open and not share.preexisting:
+                continue
+            where = f"{source} to {_receiver(receiver)}"
+            change = view.changes.get((source, receiver))
+            added = change is not None and change.added and change.ours
+            if receiver != "all" and (added or (source, receiver) in view.once_open):
+                wait = LATER if source.is_image or _may_copy(view, source, receiver) else 0
+                version = 0 if share is None else share.version
+                witness = f"CloudTrail: we added it at {change.at}" if change else "its history says that we opened it"
+                yield Finding(
+                    "open-unknown",
+                    where,
+                    f"It is open and ours ({witness}), and the ledger says {_said(share)}.",
+                    Know(source.resource, receiver, receiver, wait, version=version),
+                    _closes(wait),
+                )
+            else:
+                yield Finding("open-not-ours", where, _whose(share, change), wrong=False)
+
+
+def _whose(share: LedgerShare | None, change: Change | None) -> str:
+    if share is not None and share.preexisting:
+        return "It was shared before the service came, and stays."
+    if share is None and change is None:
+        return "Nothing says that we opened it: it stays."
+    by = f" {change.by} added it at {change.at}." if change is not None and change.added else ""
+    return f"The ledger says {_said(share)}, and nothing says that we opened it since.{by} It stays."
+
+
+def _missing(view: View, shown: Shown) -> Iterator[Finding]:
+    """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
+    for share in sorted(shown.missing(), key=lambda one: (one.resource, one.holder_key)):
+        needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
+        if not needed or view.now < share.opened_at + SHOWN_WITHIN:
+            continue
+        source = source_of(share.resource)
+        change = view.changes.get((source, share.receiver)) if source else None
+        if share.preexisting or (change is not None and not change.added and not change.ours):
+            by = f": {change.by} removed it at {change.at}" if change else ""
+            what = f"A delivery needs it, and somebody else took it away{by}. It stays so."
+            yield Finding("taken-away", _where(share), what)
+            continue
+        mend = Reopen(share.resource, share.holder_key, share.version)
+        what = "The ledger says it is open, and a delivery needs it; it does not show."
+        if not source:
+            what += f" See in CloudTrail who called {'PutKeyPolicy' if share.kind == 'policy' else 'RevokeGrant'}."
+        does = "opens it again, for as long as it is needed"
+        yield Finding("open-only-in-ledger", _where(share), what, mend, does)
+
+
+def _grants(view: View) -> Iterator[Finding]:
+    """Grants of our name that the ledger does not know for open."""
+    for grant in view.grants:
+        share = view.share(grant.resource, grant.holder_key)
+        other = view.share(grant.resource, ghost_name(grant.id))
+        if _knows(share, grant) or _knows(other, grant):
+            continue
+        at_work = running(view, grant.delivery) if grant.delivery else _may_share(view, grant.account)
+        own = share is None or not share.may_be_open
+        wait = LATER if at_work or (grant.delivery and _copies_of(view, grant)) else 0
+        holder_key, known = (grant.holder_key, share) if own else (ghost_name(grant.id), other)
+        whose = f"delivery {grant.delivery}" if grant.delivery else f"for {grant.holder_key}"
+        yield Finding(
+            "open-unknown",
+            f"{grant.key_arn}, grant {grant.id} to account {grant.account}",
+            f"It bears our name ({whose}), and the ledger says {_said(share)}.",
+            Know(
+                grant.resource,
+                holder_key,
+                grant.account,
+                wait,
+                grant.grantee,
+                grant.intended_at,
+                grant.id,
+                0 if known is None else known.version,
+            ),
+            _closes(wait),
+        )
+
+
+def _statements(view: View) -> Iterator[Finding]:
+    """Statements of ours in keys' policies that the ledger does not know for open."""
+    for statement in view.statements:
+        share = view.share(statement.resource, statement.holder_key)
+        if share is not None and share.may_be_open and not share.preexisting:
+            continue
+        where = f"{statement.key_arn}, policy statement for account {statement.account}"
+        if share is not None and share.preexisting:
+            yield Finding("open-not-ours", where, _whose(share, None), wrong=False)
+            continue
+        wait = LATER if _may_use_key(view, statement) else 0
+        version = 0 if share is None else share.version
+        yield Finding(
+            "open-unknown",
+            where,
+            f"It bears a Sid of ours ({statement.holder_key}), and the ledger says {_said(share)}.",
+            Know(
+                statement.resource,
+                statement.holder_key,
+                statement.account,
+                wait,
+                statement.principal,
+                version=version,
+            ),
+            _closes(wait),
+        )
+
+
+def _may_share(view: View, account: str) -> bool:
+    """Whether a delivery to the account has not ended, so that it may hold what the ledger has forgotten."""
+    deliveries = view.of_kind("delivery")
+    return any(
+        it["_item"].get("state") not in ENDED and it.get("target", {}).get("account") == account for it in deliveries
+    )
+
+
+def _knows(share: LedgerShare | None, grant: Grant) -> bool:
+    return share is not None and share.may_be_open and ledger_facts.is_of(share, grant)
+
+
+def _may_copy(view: View, source: Source, account: str) -> bool:
+    """Whether a copy of the snapshot may be running in the account: seen, not to be seen, or about to be made."""
+    places = _places_of(view, account)
+    if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
+        return True
+    return any(
+        it["_item"].get("state") not in ENDED
+        and it.get("target", {}).get("account") == account
+        and any(one.get("id") == source.id for one in it.get("snapshots", ()))
+        for it in view.of_kind("delivery")
+    )
+
+
+def _copies_of(view: View, grant: Grant) -> bool:
+    places = _places_of(view, grant.account)
+    return places is None or any(
+        s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots
+    )
+
+
+def _may_use_key(view: View, statement: Statement) -> bool:
+    """Whether a copy under way in the account may need the key: a statement does not say for which copies it is."""
+    places = _places_of(view, statement.account)
+    if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
+        return True
+    return _may_share(view, statement.account)
+
+
+def _places_of(view: View, account: str) -> list[Target] | None:
+    """Return an account's targets; None where one could not be seen, or none was looked at."""
+    places = [target for (where, _), target in view.targets.items() if where == account]
+    return None if not places or any(target.trouble for target in places) else places
+
+
+# --- targets ---------------------------------------------------------------------------------------------------------
+
+
+def _target(view: View, place: Place, target: Target) -> Iterator[Finding]:
+    account, region = place
+    for image in target.images:
+        record = view.delivery(image.delivery)
+        where = f"{image.id} in account {account}, {region}"
+        if record is None:
+            what = f"We made it from {image.source} (delivery {image.delivery}), and no record knows it."
+            yield Finding("image-unknown", where, f"{what} It is its owner's, and stays.", wrong=False)
+        elif record["_item"].get("state") in ENDED and record.get("image") != image.id:
+            what = f"We made it, and its delivery {image.delivery} is {record['_item']['state']} without it."
+            yield Finding("image-unknown", where, f"{what} It stays; its owner may deregister it.")
+    for snapshot in target.snapshots:
+        if snapshot.used or running(view, snapshot.delivery) or view.now < snapshot.started_at + YOUNG:
+            continue
+        record = view.delivery(snapshot.delivery)
+        if record is not None and snapshot.id in _known(record):
+            continue
+        where = f"{snapshot.id} in account {account}, {region}"
+        what = f"A copy of {snapshot.source} ({snapshot.state}) that no AMI uses and no record knows."
+        mend = Remove(account, region, snapshot.id, snapshot.delivery) if snapshot.delivery else None
+        yield Finding("copy-orphaned", where, what, mend, "deletes it" if mend else "")
+
+
+def _known(delivery: Record) -> set[str]:
+    """Snapshots that a delivery knows for its own."""
+    copies = {copy.get("copy") for copy in delivery.get("copies", ())}
+    cleanup = delivery.get("cleanup", {})
+    return {str(it) for it in (*copies, *cleanup.get("to_delete", ()), *cleanup.get("leftovers", ())) if it}
+
+
+def _said(share: LedgerShare | None) -> str:
+    return "nothing" if share is None else share.state
+
+
+def _where(share: LedgerShare) -> str:
+    return f"{share} to {_receiver(share.receiver)}"
+
+
+def _receiver(receiver: str) -> str:
+    """Name an account, an OU or organization by its ARN, or everybody."""
+    return receiver if ":" in receiver else "everybody" if receiver == "all" else f"account {receiver}"
+
+
+def _delivery(view: View, ident: str) -> str:
+    record = view.delivery(ident)
+    if record is None:
+        return f"delivery {ident} (its record is lost)"
+    return f"delivery {ident} (AMI {record.get('ami', '?')}, {record['_item'].get('state')})"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _closes(wait: int) -> str:
+    if not wait:
+        return "closes it"
+    return "takes it into the ledger; it closes when its delivery lets it go, or in an hour if none holds it"

@@ -1,0 +1,155 @@
+"""Reads what the hub has open, with the caller's credentials: permissions, grants and key policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.reconcile import ledger_facts
+from ami_promoter.reconcile.facts import Grant, Source, Statement
+from ami_promoter.terminal.progress import Progress
+from chalicelib.core import key_policy
+from chalicelib.core.faults import Fault
+
+VALUES = 200
+"""EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
+
+GONE = ("InvalidSnapshot.NotFound", "InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+KEY_GONE = "NotFoundException"
+AGAIN = "Mend that, and run the command again."
+
+
+@dataclass(slots=True)
+class Candidates:
+    """What may be open somewhere: ids by Region ("" is the hub's own), and ARNs of keys."""
+
+    images: set[str] = field(default_factory=set)
+    """AMIs in the hub's Region, whose launch permissions and snapshots are looked at."""
+    snapshots: dict[str, set[str]] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+
+    def add_snapshots(self, region: str, ids: Iterable[str]) -> None:
+        """Add snapshots of a Region."""
+        self.snapshots.setdefault(region, set()).update(ids)
+
+
+class HubReading:
+    """Reads one hub; ``faults`` say what could not be read."""
+
+    def __init__(self, connection: Connection, tell: Callable[[str], None]) -> None:
+        self._connection = connection
+        self._tell = tell
+        self.faults: list[Fault] = []
+
+    def there(self, candidates: Candidates) -> tuple[list[Source], set[str]]:
+        """Return those of the candidates that the hub owns, and the keys of the hub that they are under."""
+        found: list[Source] = []
+        keys = set(candidates.keys)
+        with self._connection.telling("describing source images and snapshots"):
+            for image in self._described("", "images", candidates.images):
+                found.append(Source(image["ImageId"]))
+                devices = image.get("BlockDeviceMappings", ())
+                candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
+            for region, ids in sorted(candidates.snapshots.items()):
+                for raw in self._described(region, "snapshots", ids):
+                    found.append(Source(raw["SnapshotId"], region))
+                    keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
+        return sorted(found), {key for key in keys if key.split(":")[4:5] == [self._connection.account]}
+
+    def _described(self, region: str, what: str, ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
+        """Describe images or snapshots of the hub: unknown ids in a filter are left out, and are no error."""
+        images = what == "images"
+        given: dict[str, Any] = {"Owners": ["self"], "IncludeDisabled": True} if images else {"OwnerIds": ["self"]}
+        pages = self._ec2(region).get_paginator(f"describe_{what}")
+        ordered, progress = sorted(ids), Progress(self._tell, f"Describing {what} of the hub")
+        for start in range(0, len(ordered), VALUES):
+            some = [{"Name": "image-id" if images else "snapshot-id", "Values": ordered[start : start + VALUES]}]
+            for page in pages.paginate(Filters=some, **given):
+                yield from page["Images" if images else "Snapshots"]
+            progress.at(start, len(ordered))
+
+    def permissions(self, sources: Iterable[Source]) -> dict[Source, frozenset[str]]:
+        """Read who may use each snapshot and launch each AMI; what cannot be read is left out, and told."""
+        found: dict[Source, frozenset[str]] = {}
+        ordered = list(sources)
+        progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
+        for number, source in enumerate(ordered):
+            progress.at(number, len(ordered))
+            try:
+                found[source] = self._open_to(source)
+            except (ClientError, BotoCoreError) as error:
+                if code(error) not in GONE:
+                    self.faults.append(
+                        Fault("not-seen", str(source), f"Who may use it cannot be read: {error}.", AGAIN)
+                    )
+        return found
+
+    def _open_to(self, source: Source) -> frozenset[str]:
+        ec2 = self._ec2(source.region)
+        if source.is_image:
+            answer = ec2.describe_image_attribute(ImageId=source.id, Attribute="launchPermission")
+            return frozenset(value for entry in answer.get("LaunchPermissions", ()) for value in entry.values())
+        answer = ec2.describe_snapshot_attribute(SnapshotId=source.id, Attribute="createVolumePermission")
+        return frozenset(entry.get("UserId") or "all" for entry in answer["CreateVolumePermissions"])
+
+    def grants(self, keys: Iterable[str]) -> tuple[tuple[Grant, ...], frozenset[str]]:
+        """Return the grants of our name on these keys, and which keys were read to the end."""
+        found: list[Grant] = []
+        read: set[str] = set()
+        hub, region = self._connection.account, self._connection.region
+        for key in self._each(keys, "Reading the grants on keys"):
+            try:
+                for page in self._kms(key).get_paginator("list_grants").paginate(KeyId=key):
+                    ours = (ledger_facts.grant_of(key, raw, hub, region) for raw in page["Grants"])
+                    found += [grant for grant in ours if grant is not None]
+                read.add(key)
+            except (ClientError, BotoCoreError) as error:
+                self._unread(key, error, "grants", "kms:ListGrants")
+        return tuple(found), frozenset(read)
+
+    def statements(self, keys: Iterable[str]) -> tuple[tuple[Statement, ...], frozenset[str]]:
+        """Return our statements in the policies of these keys, and which policies were read."""
+        found: list[Statement] = []
+        read: set[str] = set()
+        hub = key_policy.hub_mark(self._connection.account, self._connection.region)
+        for key in self._each(keys, "Reading the policies of keys"):
+            try:
+                text = self._kms(key).get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+            except (ClientError, BotoCoreError) as error:
+                self._unread(key, error, "policy", "kms:GetKeyPolicy")
+                continue
+            ours = ledger_facts.statements_of(key, text, hub)
+            if isinstance(ours, str):
+                self.faults.append(Fault("not-seen", key, f"Our statements cannot be found: {ours}", AGAIN))
+                continue
+            found += ours
+            read.add(key)
+        return tuple(found), frozenset(read)
+
+    def _each(self, keys: Iterable[str], what: str) -> Iterator[str]:
+        ordered, progress = sorted(keys), Progress(self._tell, what)
+        for number, key in enumerate(ordered):
+            progress.at(number, len(ordered))
+            yield key
+
+    def _unread(self, key: str, error: Exception, what: str, right: str) -> None:
+        """Say that something of a key cannot be read; of a key that was deleted nothing is open."""
+        if code(error) == KEY_GONE:
+            return
+        cure = f"You need {right} on this key (docs/operations/reconcile.md). {AGAIN}"
+        self.faults.append(Fault("not-seen", key, f"Its {what} cannot be read: {error}.", cure))
+
+    def _ec2(self, region: str) -> Any:
+        return self._connection.client("ec2", region or None)
+
+    def _kms(self, key: str) -> Any:
+        return self._connection.client("kms", key.split(":")[3])
+
+
+def code(error: Exception) -> str:
+    """Return AWS's code of an error; "" where it is none of AWS's."""
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""

@@ -1,0 +1,102 @@
+"""Asks what is ours in each target, and reads the answers.
+
+The roles in targets trust the service alone, so `act` looks there: it is asked by a note on the target's record, and
+its answer is read from the table.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.records import Reader
+from ami_promoter.reconcile.facts import Place, Target
+from ami_promoter.terminal.progress import Progress
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, codec
+from chalicelib.core.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.ports import Write
+
+POLL = 5
+"""Seconds between two looks for the answers of targets."""
+
+
+class Inventories:
+    """Asks the targets of one hub. ``patience``: seconds without any new answer after which it goes on without."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        tell: Callable[[str], None],
+        patience: int,
+        sleep: Callable[[float], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._tell = tell
+        self._patience = patience
+        self._sleep = sleep or time.sleep
+        self._clock = clock or time.time
+        self._reader = Reader(connection)
+        self._table = Table(connection.dynamodb, connection.table)
+        self._records = DynamoRecords(self._table)
+
+    def ask(self, places: Sequence[Place], run: str) -> dict[Place, Target]:
+        """Ask each of these targets to be looked at, and wait for the answers; ``run`` names this look."""
+        progress = Progress(self._tell, "Asking for a look at targets", self._clock)
+        with self._connection.telling("asking for a look at the targets"):
+            for number, place in enumerate(places):
+                progress.at(number, len(places))
+                self._ask(place, run)
+        found: dict[Place, Target] = {}
+        until = self._clock() + self._patience
+        told = -1
+        while left := [place for place in places if place not in found]:
+            if answers := self._answers(left, run):
+                found |= answers
+                until = self._clock() + self._patience
+            if len(found) == len(places):
+                break
+            if self._clock() > until:
+                why = (
+                    "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
+                    "sweep and `act` run (docs/operations/runbook.md)."
+                )
+                return found | {place: Target(trouble=why) for place in left if place not in found}
+            if len(found) != told:
+                self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
+                told = len(found)
+            self._sleep(POLL)
+        return found
+
+    def _ask(self, place: Place, run: str) -> None:
+        record, now = Inventory(*place), int(self._clock())
+        body = codec.encode(record)
+        body.pop("hints")
+        self._records.create(Write(record.key, record.state.value, body, now), now)
+        self._records.make_due(record.key, now, {LOOK: run})
+
+    def _answers(self, places: Iterable[Place], run: str) -> dict[Place, Target]:
+        """Read the answers that have come since."""
+        keys = {addresses.inventory(*place): place for place in places}
+        with self._connection.telling("reading what was found in targets"):
+            records = self._reader.many([(key.pk, key.sk) for key in keys])
+            return {
+                place: self._target(key, record)
+                for key, place in keys.items()
+                if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
+            }
+
+    def _target(self, key: addresses.Key, record: Mapping[str, Any]) -> Target:
+        if record.get("fault"):
+            return Target(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
+        pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
+        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
+        return Target(
+            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
+            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+        )

@@ -1,0 +1,120 @@
+"""How the ledger stores a share, and how grants and policy statements of ours are named, as facts for `reconcile`.
+
+The only module of the command line's comparison that knows these forms. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ami_promoter.hub.records import Record, holdings
+from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, Statement
+from chalicelib.core import key_policy
+from chalicelib.core.key_policy import Access, Audience
+from chalicelib.core.share import GRANT_PREFIX
+
+OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
+"""A DynamoDB filter: shares that may be open, or that somebody holds."""
+
+OVER = {":closed": "closed", ":refused": "refused"}
+"""The filter's values."""
+
+_NAME = f"{GRANT_PREFIX}(?P<region>[a-z0-9-]+):%s:(?P<intended_at>[0-9]+)"
+_GRANT = re.compile(_NAME % "(?P<delivery>[0-9a-f]{20})")
+_ROLE_GRANT = re.compile(_NAME % r"(?P<delivery>)[^:\s]+/[^:\s]+")
+_SID_ACCOUNT = re.compile("To([0-9]{12})(?:Copies|Account|Roles)")
+
+
+def share_of(pk: str, sk: str, record: Record) -> LedgerShare:
+    """Read one share from its item; what is damaged in it is as if it were not there."""
+    item = record["_item"]
+    fault = record.get("fault")
+    return LedgerShare(
+        resource=pk,
+        holder_key=sk.removeprefix("share#"),
+        account=str(record.get("account") or item.get("account") or _account(pk, sk.removeprefix("share#"))),
+        state=str(record.get("state") or item.get("state")),
+        preexisting=record.get("preexisting") is True,
+        intended_at=_number(record.get("intended_at") or item.get("intended_at")),
+        grant_id=str(record.get("grant_id") or item.get("grant_id") or ""),
+        opened_at=_number(record.get("opened_at")),
+        version=_number(item.get("version")),
+        fault=str(fault.get("what", "")) if isinstance(fault, Mapping) else "",
+        tries=_number(record.get("tries")),
+        holdings=holdings(record),
+    )
+
+
+def had_open(entry: Mapping[str, Any]) -> bool:
+    """Whether the last entry of a share's history says that it was open, and ours."""
+    return entry.get("state") in ("opening", "open", "closing") and entry.get("preexisting") is False
+
+
+def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant | None:
+    """Read a grant that `ListGrants` shows on a key; None where it is not ours by its name and its issuer.
+
+    The name says the Region of its hub: ``region`` is that of this one. The hub issues those for targets, and an
+    account those for its own service-linked roles.
+    """
+    grantee = str(raw.get("GranteePrincipal", ""))
+    account = grantee.split(":")[4] if grantee.count(":") > 4 else grantee
+    of_role = ROLE_PATH in grantee
+    named = (_ROLE_GRANT if of_role else _GRANT).fullmatch(str(raw.get("Name", "")))
+    issuer = f"::{account if of_role else hub}:"
+    if not named or named["region"] != region or issuer not in str(raw.get("IssuingAccount", "")):
+        return None
+    arn = str(raw.get("KeyId", key))
+    return Grant(
+        arn if arn.startswith("arn:") else key,
+        str(raw["GrantId"]),
+        named["delivery"],
+        int(named["intended_at"]),
+        account,
+        grantee,
+    )
+
+
+def is_of(share: LedgerShare, grant: Grant) -> bool:
+    """Whether the ledger's share is this grant: by its id or, while that was never heard, by its name's time."""
+    return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
+
+
+def statements_of(key: str, text: str, hub: str) -> tuple[Statement, ...] | str:
+    """Find our statements in a key's policy; or say why it cannot be read. ``hub``: see ``key_policy.hub_mark``."""
+    document = key_policy.read(key, text, hub)
+    if not isinstance(document, key_policy.Document):
+        return document.what
+    accounts = sorted({named[1] for sid in document.sids if (named := _SID_ACCOUNT.search(sid))})
+    accesses = [Access(account, audience, "", hub) for account in accounts for audience in Audience]
+    return tuple(
+        Statement(
+            key,
+            access.holder_key,
+            access.account,
+            next(_principals(document, access), ""),
+            whole=access.sids <= document.sids,
+        )
+        for access in accesses
+        if document.shows(access)
+    )
+
+
+def _principals(document: key_policy.Document, access: Access) -> Iterator[str]:
+    """Yield whom the statements of an access let in: the role that the condition names, or else the account."""
+    for part in document.policy.parts:
+        if part.sid in access.sids:
+            condition = part.value.get("Condition")
+            equal = condition.get("ArnEquals") if isinstance(condition, dict) else None
+            role = equal.get("aws:PrincipalArn") if isinstance(equal, dict) else None
+            yield from [role] if isinstance(role, str) else sorted(part.principals)
+
+
+def _account(pk: str, holder_key: str) -> str:
+    """Find the account in a share's name, where its item was damaged."""
+    return pk.rpartition("#")[2] if pk.startswith(("resource#key#", "resource#role#")) else holder_key.partition("-")[0]
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,207 @@
+"""Puts right what ``reconcile`` found, by notes on records and by the ledger's entries. The functions change AWS.
+
+Each mend reads what it changes once more, and leaves alone what has moved on meanwhile. Each may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.in_force import in_force
+from ami_promoter.hub.receivers import Receivers
+from ami_promoter.hub.records import Reader
+from ami_promoter.reconcile.facts import Place
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, Withdraw, alive, holds
+from ami_promoter.reconcile.inventories import POLL
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.ledger import DynamoLedger
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core import addresses, pace
+from chalicelib.core.addresses import Key
+from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.inventory import REMOVE
+from chalicelib.core.share import Holding, Share, State
+from chalicelib.ports import Write
+
+BY = "ami-promoter reconcile"
+MOVED_ON = "left alone: it has moved on meanwhile"
+SLICE = 200
+"""So many removals in one item: some 20 KB, written anew after each."""
+PUT_RIGHT_END = 2 * pace.HOUR
+"""The last hour of a share that is put into the ledger; a holder that comes moves it on."""
+
+
+class Mender:
+    """Mends in one hub; ``run`` names the run, so that repeating it is harmless."""
+
+    def __init__(self, connection: Connection, run: str, patience: int) -> None:
+        self._connection = connection
+        self._run = run
+        self._patience = patience
+        self._reader = Reader(connection)
+        self._table = Table(connection.dynamodb, connection.table)
+        self._records = DynamoRecords(self._table)
+        self._ledger = DynamoLedger(self._table)
+        self._children = DynamoChildren(self._table)
+
+    def mend(self, mend: Mend) -> str:
+        """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
+        with self._connection.telling("putting things right (run again, it goes on where it stopped)"):
+            match mend:
+                case Wake(pk):
+                    self.wake(pk)
+                    return "done"
+                case Know():
+                    return self._know(mend)
+                case Reopen(resource, holder_key, version):
+                    return self._reopen(resource, holder_key, version)
+                case LetGo(resource, holder_key, holding):
+                    return self._let_go(resource, holder_key, holding)
+                case Withdraw():
+                    return self._withdraw(mend)
+                case EndChild(ami, delivery):
+                    return self._end_child(ami, delivery)
+                case Remove():
+                    return "not done"
+
+    def wake(self, pk: str) -> None:
+        """Make a record due within a minute, whatever it waits for; a resource's is made if it is lost."""
+        now = int(time.time())
+        if pk.startswith("resource#"):
+            self._records.create(Write(Key(pk), "open", {"resource": pk}, now), now)
+        self._records.make_due(Key(pk), now)
+
+    def _share(self, resource: str, holder_key: str) -> Share | None:
+        return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
+
+    def _know(self, mend: Know) -> str:
+        now = int(time.time())
+        before = self._share(mend.resource, mend.holder_key)
+        if before is None:
+            before = Share(
+                mend.resource, mend.holder_key, mend.account, mend.grantee, hard_close_at=now + PUT_RIGHT_END
+            )
+        if before.version != mend.version:
+            return MOVED_ON
+        known = replace(
+            before,
+            state=State.OPEN,
+            grant_id=mend.grant_id,
+            grantee=before.grantee or mend.grantee,
+            preexisting=False,
+            seen_at=None,
+            intended_at=mend.intended_at or now,
+            opened_at=now,
+            closed_at=None,
+            closed_blind=False,
+            fault=None,
+            answered=before.asked,
+            tries=0,
+            next_try=now + mend.wait,
+        )
+        if not self._ledger.put_right(known, f"found open, and ours ({BY})", now):
+            return MOVED_ON
+        self.wake(mend.resource)
+        return "done"
+
+    def _reopen(self, resource: str, holder_key: str, version: int) -> str:
+        now = int(time.time())
+        before = self._share(resource, holder_key)
+        if before is None or before.version != version or before.state is not State.OPEN:
+            return MOVED_ON
+        gone = replace(before, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
+        if not self._ledger.put_right(gone, f"found closed ({BY})", now):
+            return MOVED_ON
+        self.wake(resource)
+        return "done"
+
+    def _let_go(self, resource: str, holder_key: str, holding: Holding) -> str:
+        place = (addresses.delivery(holding.delivery).pk, "record")
+        if holds(resource, holding, self._reader.many([place]).get(place)):
+            return MOVED_ON
+        self._ledger.release(resource, holder_key, holding)
+        self.wake(resource)
+        return "done"
+
+    def _withdraw(self, mend: Withdraw) -> str:
+        """End what lets a receiver in, unless the applied file contains it by now."""
+        force = in_force(self._connection)
+        if not force.known or force.receivers.contain(mend.receiver) is not False:
+            return MOVED_ON
+        for resource, holder_key, holding in mend.holdings:
+            self._end(resource, holder_key, holding, force.receivers)
+        for resource in mend.resources:
+            self.wake(resource)
+        return "done"
+
+    def _end(self, resource: str, holder_key: str, holding: Holding, receivers: Receivers) -> None:
+        """Cancel a delivery that holds a share; one to an account that the file contains only lets the share go."""
+        key = addresses.delivery(holding.delivery)
+        record = self._reader.many([(key.pk, key.sk)]).get((key.pk, key.sk))
+        target = {} if record is None else record.get("target", {})
+        goes_on = record is not None and receivers.contain(str(target.get("account")))
+        if goes_on or not alive(record, holding.episode):
+            self._ledger.release(resource, holder_key, holding)
+        else:
+            self._records.make_due(key, int(time.time()), {"cancel": f"{holding.episode}:reconcile"})
+
+    def _end_child(self, ami: str, delivery: str) -> str:
+        child = next((one for one in self._children.all(ami) if one.delivery == delivery), None)
+        place = (addresses.delivery(delivery).pk, "record")
+        record = self._reader.many([place]).get(place)
+        state = "failed" if record is None else str(record["_item"].get("state"))
+        if child is None or child.state != "running" or state not in ENDED:
+            return MOVED_ON
+        image = str(record.get("image") or "") if record is not None and state == "delivered" else ""
+        self._children.end(ami, replace(child, state=state, image=image))
+        self._records.make_due(addresses.promotion(ami), int(time.time()))
+        return "done"
+
+    def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
+        """Let `act` delete these copies, and wait for what came of each, as long as any answer comes."""
+        places: dict[Place, list[Remove]] = {}
+        for order in orders:
+            places.setdefault((order.account, order.region), []).append(order)
+        results: dict[Remove, str] = dict.fromkeys(orders, "asked for; not answered yet: run it again later")
+        with self._connection.telling("asking for copies to be deleted"):
+            for place, some in places.items():
+                self._order(place, some)
+        waiting, until, answered = dict(places), time.time() + self._patience, 0
+        while waiting and time.time() < until:
+            answers = {place: self._answers(place, len(some)) for place, some in waiting.items()}
+            for place, found in answers.items():
+                results |= {one: _outcome(found[one.snapshot]) for one in waiting[place] if one.snapshot in found}
+            waiting = {place: some for place, some in waiting.items() if len(answers[place]) < len(some)}
+            if (now := sum("not answered" not in result for result in results.values())) > answered:
+                answered, until = now, time.time() + self._patience
+            if waiting:
+                time.sleep(POLL)
+        return results
+
+    def _order(self, place: Place, some: Sequence[Remove]) -> None:
+        """Write the order beside the target's inventory, in slices that fit into an item, and then ask."""
+        key = addresses.inventory(*place)
+        slices = [some[start : start + SLICE] for start in range(0, len(some), SLICE)]
+        for number, part in enumerate(slices):
+            body = json.dumps([{"snapshot": one.snapshot, "delivery": one.delivery} for one in part])
+            item = {"kind": "order", "slices": len(slices), "body": body}
+            self._records.put(addresses.inventory_order(key, self._run, number), item)
+        self._records.make_due(key, int(time.time()), {REMOVE: self._run})
+
+    def _answers(self, place: Place, ordered: int) -> dict[str, str]:
+        """Read what became of copies so far."""
+        key = addresses.inventory(*place)
+        numbers = range(-(-ordered // SLICE))
+        with self._connection.telling("reading what became of copies"):
+            items = [self._table.get(addresses.inventory_order(key, self._run, number)) for number in numbers]
+        order = [one for item in items if item is not None for one in json.loads(item["body"])]
+        return {one["snapshot"]: one["result"] for one in order if "result" in one}
+
+
+def _outcome(result: str | None) -> str:
+    return "done" if result == "" else f"not done: {result or 'no answer'}"

@@ -1,0 +1,109 @@
+"""What each verb needs to be allowed in the account whose credentials it runs with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Actions, by what they are on; DynamoDB's without their service's name."""
+
+    records: frozenset[str] = field(default_factory=frozenset)
+    config: frozenset[str] = field(default_factory=frozenset)
+    members: frozenset[str] = field(default_factory=frozenset)
+    anything: frozenset[str] = field(default_factory=frozenset)
+    """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
+    keys: frozenset[str] = field(default_factory=frozenset)
+    tag: frozenset[str] = field(default_factory=frozenset)
+    """On images, of the trigger's tag alone."""
+
+    def __or__(self, other: Rights) -> Rights:
+        """Both."""
+        return Rights(*(getattr(self, name) | getattr(other, name) for name in NAMES))
+
+    def rows(self) -> Iterable[tuple[str, tuple[str, ...]]]:
+        """Yield (on what, actions), for what there is."""
+        for name in NAMES:
+            if actions := getattr(self, name):
+                yield name, tuple(sorted(actions))
+
+
+NAMES = ("records", "config", "members", "anything", "keys", "tag")
+_READ = frozenset({"BatchGetItem", "GetItem", "Query", "Scan"})
+
+NOTHING = Rights()
+READ = Rights(records=_READ, config=_READ, members=_READ)
+LOOK_AGAIN = Rights(records=frozenset({"UpdateItem"}))
+FIND_AMI = Rights(anything=frozenset({"ec2:DescribeImages"}))
+EXAMINE = Rights(
+    anything=frozenset({"ec2:DescribeImages", "ec2:DescribeImageAttribute", "ec2:DescribeSnapshots"}),
+    keys=frozenset({"kms:DescribeKey"}),
+)
+SWITCH = Rights(config=frozenset({"UpdateItem"}))
+ASK_TARGETS = Rights(records=frozenset({"PutItem", "UpdateItem"}))
+SEE_OPEN = Rights(
+    anything=frozenset(
+        {
+            "ec2:DescribeImages",
+            "ec2:DescribeImageAttribute",
+            "ec2:DescribeSnapshots",
+            "ec2:DescribeSnapshotAttribute",
+        }
+    ),
+    keys=frozenset({"kms:ListGrants"}),
+)
+SEE_HEALTH = Rights(
+    anything=frozenset(
+        {
+            "lambda:ListEventSourceMappings",
+            "sns:ListSubscriptionsByTopic",
+            "sqs:GetQueueAttributes",
+            "sqs:GetQueueUrl",
+        }
+    )
+)
+MEND = Rights(
+    records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),
+    anything=frozenset({"cloudtrail:LookupEvents"}),
+    keys=frozenset({"kms:GetKeyPolicy"}),
+)
+APPLY = Rights(config=frozenset({"BatchWriteItem", "PutItem"}))
+ACCEPT = Rights(config=frozenset({"PutItem"}))
+CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus"}))
+TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
+UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
+
+READ_ONLY = READ | EXAMINE | CHECK_KEY
+"""Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
+
+_TABLES = {"records": "", "config": "-config", "members": "-members"}
+
+
+def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
+    """Write an IAM policy that allows these, for hubs in whatever Region of the account."""
+    needed = reduce(Rights.__or__, every, NOTHING)
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": f"Table{name.capitalize()}",
+            "Effect": "Allow",
+            "Action": sorted(f"dynamodb:{action}" for action in getattr(needed, name)),
+            "Resource": f"arn:*:dynamodb:*:*:table/ami-promoter-*{suffix}",
+        }
+        for name, suffix in _TABLES.items()
+    ]
+    statements += [
+        {"Sid": "Look", "Effect": "Allow", "Action": sorted(needed.anything), "Resource": "*"},
+        {"Sid": "LookAtKeys", "Effect": "Allow", "Action": sorted(needed.keys), "Resource": "arn:*:kms:*:*:key/*"},
+        {
+            "Sid": "WriteTheTag",
+            "Effect": "Allow",
+            "Action": sorted(needed.tag),
+            "Resource": "arn:*:ec2:*::image/*",
+            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}},
+        },
+    ]
+    return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}

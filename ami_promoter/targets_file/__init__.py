@@ -1,0 +1,1 @@
+"""The targets file: read, checked, compiled, compared and applied."""

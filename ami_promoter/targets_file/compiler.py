@@ -1,0 +1,363 @@
+"""From a targets file's text to a directory of targets, or to every fault in it at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.exceptions import UnknownRegionError
+
+from ami_promoter.targets_file import document, modes, shape, units
+from ami_promoter.targets_file.document import Document, Path
+from chalicelib.core.faults import Fault
+from chalicelib.core.image_names import template_faults
+from chalicelib.core.targets import Directory, Target
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+BOUNDS: Mapping[str, tuple[int, int, str]] = {
+    "queue_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
+    "copy_deadline": (5 * MINUTE, 14 * DAY, "5m to 14d"),
+    "linger": (0, 24 * HOUR, "0 to 24h"),
+}
+"""Shortest and longest of each duration, in seconds and in words."""
+
+
+_BUILT_IN: Mapping[str, Any] = {
+    field.name: field.default_factory() if field.default_factory is not MISSING else field.default
+    for field in fields(Target)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where the service runs. ``account`` may be unknown when a file is checked without AWS."""
+
+    region: str
+    account: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A setting's value, and where in the file it stands."""
+
+    value: Any
+    path: Path
+
+
+_Block = Mapping[str, _Setting]
+
+
+def compile_targets(text: str, name: str, hub: Hub) -> Directory | tuple[Fault, ...]:
+    """Check and resolve a file called ``name``; faults come all at once, in the order of their lines."""
+    read, faults = document.read(text, name)
+    if read.data is None and faults:
+        return tuple(faults)
+    data, misshapen = shape.check(read)
+    compiler = _Compiler(read, hub)
+    directory = compiler.directory(data)
+    found = [*faults, *misshapen, *compiler.faults]
+    if not found and not directory.accounts and not directory.by_unit:
+        found = [shape.names_nobody(read)]
+    return tuple(sorted(found, key=_position)) if found else directory
+
+
+def duration(length: int) -> str:
+    """Seconds in their largest whole unit: 5400 is ``90m``, 86400 is ``24h``."""
+    for unit, size in (("h", HOUR), ("m", MINUTE)):
+        if length and length % size == 0:
+            return f"{length // size}{unit}"
+    return f"{length}s" if length else "0"
+
+
+def seconds(text: str | int) -> int:
+    """``1d12h`` and the like in seconds; what is no duration raises ValueError."""
+    units = {"d": DAY, "h": HOUR, "m": MINUTE, "s": 1}
+    if not re.fullmatch("0|([0-9]+[dhms])+", str(text)):
+        raise ValueError(f"{text!r} is no duration")
+    return sum(int(number) * units[unit] for number, unit in re.findall("([0-9]+)([dhms])", str(text)))
+
+
+class _Compiler:
+    """Resolves a well-shaped document; what has a fault is told in ``faults`` and otherwise passed over."""
+
+    def __init__(self, read: Document, hub: Hub) -> None:
+        self._document = read
+        self._hub = hub
+        self.faults: list[Fault] = []
+
+    def directory(self, data: Mapping[str, Any]) -> Directory:
+        defaults = self._block(data.get("defaults", {}), ("defaults",))
+        groups = {name: group if isinstance(group, dict) else {} for name, group in data.get("groups", {}).items()}
+        organization = data.get("organization", {})
+        everybody = {name: self._members(name, value, organization) for name, value in data.get("groups", {}).items()}
+        self.faults += units.faults(self._document, organization, everybody)
+        members = units.accounts_only(everybody)
+        blocks = {
+            name: defaults | self._block({k: v for k, v in group.items() if k != "members"}, ("groups", name))
+            for name, group in groups.items()
+        }
+        own = {
+            account: self._block(block, ("accounts", account)) for account, block in data.get("accounts", {}).items()
+        }
+        groups_of: dict[str, list[str]] = {account: [] for account in own}
+        for name, mentions in members.items():
+            for account in mentions:
+                groups_of.setdefault(account, []).append(name)
+        inherited = {
+            account: {name: blocks[name] for name in names} or {"": defaults} for account, names in groups_of.items()
+        }
+        resolved = {
+            account: {**next(iter(above.values())), **own.get(account, {})} for account, above in inherited.items()
+        }
+        self._refuse_hub(resolved.get(self._hub.account or ""), own, members)
+        built_in = {**_BUILT_IN, "regions": (self._hub.region,), "by_way_of_hub": False}
+        lost = _misshapen(self._document.data, data)
+        with_units = units.groups_with_units(everybody)
+        open_to_all = {f"all accounts of `{name}`": blocks[name] for name in with_units}
+        for account, block in {**resolved, **open_to_all}.items():
+            places = {name: (setting.value, setting.path) for name, setting in block.items()}
+            found = modes.misfits(self._document, account, places, self._hub.account, self._hub.region)
+            self.faults += [fault for fault in found if fault not in self.faults]
+        self.faults += _conflicts(self._document, members, inherited, own, lost, built_in)
+        self.faults += _foreign_keys(self._document, {**resolved, **open_to_all}, self._hub.region)
+        accounts = {account: tuple(self._targets(account, block)) for account, block in resolved.items()}
+        by_unit = {name: tuple(self._targets("", blocks[name])) for name in with_units}
+        self._need_hub(accounts, resolved)
+        self._need_hub(by_unit, blocks)
+        return Directory(
+            {name: tuple(sorted(mentions)) for name, mentions in everybody.items()},
+            accounts,
+            by_unit,
+            {
+                account: {name: tuple(self._targets(account, {**blocks[name], **block})) for name in with_units}
+                for account, block in own.items()
+                if with_units
+            },
+            units.organisation(organization, everybody),
+        )
+
+    def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:
+        """Each member once, with its place; units by their ids."""
+        below: Path = ("groups", name, "members") if isinstance(group, dict) else ("groups", name)
+        listed = group.get("members") or [] if isinstance(group, dict) else group
+        found: dict[str, Path] = {}
+        for index, member in enumerate(listed):
+            if member is None:  # it has had its fault
+                continue
+            account = units.named(member, organization)
+            if account in found:
+                what = f"{account} stands in group `{name}` a second time."
+                self._fault("targets-member-twice", (*below, index), what, "Delete one, or correct the id.")
+            else:
+                found[account] = (*below, index)
+        return found
+
+    def _block(self, block: Any, path: Path) -> dict[str, _Setting]:
+        settings: dict[str, _Setting] = {}
+        for name, value in (block or {}).items():
+            here = (*path, name)
+            if name in BOUNDS:
+                value = self._duration(name, value, here)  # noqa: PLW2901 - the same thing in seconds
+            elif name == "regions":
+                value = self._regions(value, here)  # noqa: PLW2901 - the same list, checked
+            elif name == "service_linked_roles":
+                value = self._roles(value, here)  # noqa: PLW2901 - the same list, with their services
+            elif name == "until":
+                value = self._day(value, here)  # noqa: PLW2901 - the same day in seconds
+            elif name == "ami_name":
+                self.faults += _name_faults(value, self._document.where(here))
+            settings[name] = _Setting(value, here)
+        return settings
+
+    def _duration(self, name: str, value: str | int, path: Path) -> int:
+        least, most, words = BOUNDS[name]
+        length = seconds(value)
+        if not least <= length <= most:
+            self._fault("targets-duration", path, f"`{name}` cannot be `{value}`.", f"Write {words}.")
+        return length
+
+    def _roles(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
+        roles: list[str] = []
+        for index, name in enumerate(listed):
+            if name is None:  # it has had its fault
+                continue
+            role = modes.role(name)
+            if role is None:
+                what = f"the service that `{name}` belongs to is not known."
+                cure = f"Write it in front: `SERVICE.amazonaws.com/{name}` (aws iam list-roles shows it in the path)."
+                self._fault("targets-role", (*path, index), what, cure)
+            elif role in roles:
+                self._fault("targets-role", (*path, index), f"`{name}` stands here twice.", "Delete one.")
+            else:
+                roles.append(role)
+        return tuple(sorted(roles))
+
+    def _day(self, text: str, path: Path) -> int:
+        day = modes.day(text)
+        if day is None:
+            self._fault("targets-day", path, f"there is no day {text}.", 'Write a day in quotes, like `"2027-06-30"`.')
+        return day or 0
+
+    def _regions(self, listed: list[str | None], path: Path) -> tuple[str, ...]:
+        """Check the names against those that the SDK knows: it could not call any other."""
+        known = _regions_beside(self._hub.region)
+        before = len(self.faults)
+        for index, region in enumerate(listed):
+            if region is None:  # it has had its fault
+                continue
+            if region in listed[:index]:
+                self._fault("targets-region", (*path, index), f"`{region}` stands here twice.", "Delete one.")
+            elif region not in known:
+                what = f"`{region}` is no Region that this version knows beside the hub's {self._hub.region}."
+                close = get_close_matches(region, known, n=1)
+                cure = f"Did you mean `{close[0]}`?" if close else "Write a Region's name, like `eu-central-1`."
+                self._fault("targets-region", (*path, index), what, cure)
+        if len(self.faults) > before:  # what has a fault brings forth no others
+            return (self._hub.region,)
+        return tuple(sorted({region for region in listed if region is not None}))
+
+    def _refuse_hub(
+        self, block: _Block | None, own: Mapping[str, _Block], members: Mapping[str, Mapping[str, Path]]
+    ) -> None:
+        """Refuse the hub in its own Region, wherever it is named; another Region of it is as good as any."""
+        hub = self._hub.account or ""
+        if block is None or self._hub.region not in _regions_of(block, self._hub.region):
+            return
+        places: list[Path] = [mentions[hub] for mentions in members.values() if hub in mentions]
+        places += [("accounts", account) for account in own if account == hub]
+        for path in places:
+            what = f"{hub} is the hub itself, which owns the AMI already in {self._hub.region}."
+            cure = "Take it out, or name its other Regions alone under `accounts`: `regions: [REGION]`."
+            self._fault("targets-hub", path, what, cure)
+
+    def _targets(self, account: str, block: _Block) -> Iterator[Target]:
+        apart = ("regions", "key", "by_way_of_hub")
+        settings = {name: setting.value for name, setting in block.items() if name not in apart}
+        between = "by_way_of_hub" in block and block["by_way_of_hub"].value and account != self._hub.account
+        for region in _regions_of(block, self._hub.region):
+            key = _key_in(block, region)
+            keyed: dict[str, Any] = {} if key is None else {"key": key}
+            by_way_of = (self._hub.account or "") if between and region != self._hub.region else ""
+            yield Target(account=account, region=region, by_way_of=by_way_of, **modes.filled(settings), **keyed)
+
+    def _need_hub(self, accounts: Mapping[str, tuple[Target, ...]], resolved: Mapping[str, _Block]) -> None:
+        """Refuse what is to go by way of the hub to a Region that the hub itself does not get AMIs in."""
+        there = {target.region for target in accounts.get(self._hub.account or "", ())}
+        for account, targets in accounts.items():
+            for region in sorted({t.region for t in targets if t.by_way_of} - there):
+                what = f"{account} gets AMIs in {region} by way of the hub, which is no target there itself."
+                cure = f'Write `"{self._hub.account}": {{regions: [{region}]}}` under `accounts`.'
+                self._fault("targets-hub-copy", resolved[account]["by_way_of_hub"].path, what, cure)
+
+    def _fault(self, code: str, path: Path, what: str, cure: str) -> None:
+        self.faults.append(Fault(code, self._document.where_key(path), what, cure))
+
+
+def _name_faults(template: str, where: str) -> Iterator[Fault]:
+    for fault in template_faults(template):
+        yield replace(fault, where=where, what=f"`ami_name`: {fault.what[0].lower()}{fault.what[1:]}")
+
+
+def _conflicts(
+    read: Document,
+    members: Mapping[str, Mapping[str, Path]],
+    inherited: Mapping[str, Mapping[str, _Block]],
+    own: Mapping[str, _Block],
+    lost: set[str],
+    built_in: Mapping[str, Any],
+) -> Iterator[Fault]:
+    """Find accounts whose groups disagree: one fault for each setting and set of groups, not one for each account."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for account, above in inherited.items():
+        passed_over = own.get(account, {}).keys() | lost
+        for setting in {name: None for block in above.values() for name in block if name not in passed_over}:
+            values = [block[setting].value if setting in block else built_in.get(setting) for block in above.values()]
+            if any(value != values[0] for value in values):
+                found.setdefault((setting, tuple(above)), []).append(account)
+    for (setting, groups), accounts in found.items():
+        above = inherited[accounts[0]]
+        said = " and ".join(f"`{group}` ({_written(read, above[group], setting, built_in)})" for group in groups)
+        what = f"`{setting}` is not decided for {_some(accounts)}: the groups {said} differ."
+        cure = f"Say `{setting}` under `accounts`, make the groups agree, or leave one group."
+        yield Fault("targets-conflict", read.where(members[groups[-1]][accounts[0]]), what, cure)
+
+
+def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
+    """Name the settings of defaults and groups that were left out for a fault: they can conflict with nothing."""
+    if not isinstance(written, dict):
+        return set()
+    pairs = [(written.get("defaults"), good.get("defaults"))]
+    if isinstance(written.get("groups"), dict):
+        pairs += [(block, good.get("groups", {}).get(name)) for name, block in written["groups"].items()]
+    return {
+        setting
+        for before, after in pairs
+        if isinstance(before, dict)
+        for setting in set(before) - set(after if isinstance(after, dict) else ())
+    }
+
+
+def _written(read: Document, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
+    if setting not in block:
+        value: Any = built_in.get(setting)
+        return f"{duration(value) if setting in BOUNDS else _plainly(value) or 'nothing'}, the default"
+    return read.raw.get(block[setting].path) or _plainly(block[setting].value) or "none"
+
+
+def _plainly(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={one}" for key, one in value.items())
+    return ", ".join(value) if isinstance(value, tuple) else str(value or "")
+
+
+def _foreign_keys(read: Document, resolved: Mapping[str, _Block], hub_region: str) -> Iterator[Fault]:
+    """Find key ARNs of another account or Region than those they are to serve."""
+    strangers: dict[tuple[Path, str], list[str]] = {}
+    for account, block in resolved.items():
+        for region in _regions_of(block, hub_region):
+            key = _key_in(block, region) or ""
+            if key.startswith("arn:") and key.split(":")[3:5] != [region, account]:
+                own = isinstance(block["key"].value, Mapping)
+                path = (*block["key"].path, region) if own else block["key"].path
+                strangers.setdefault((path, region), []).append(account)
+    for (path, region), accounts in strangers.items():
+        what = f"this key would serve {_some(accounts)}, but is not of that account and {region}."
+        cure = "Write an alias, which each account and Region resolves for itself; or say each one's ARN under "
+        cure += "`accounts`, by Region where there are several: `key: {REGION: ARN}`."
+        yield Fault("targets-key", read.where(path), what, cure)
+
+
+def _regions_of(block: _Block, hub_region: str) -> tuple[str, ...]:
+    return block["regions"].value if "regions" in block else (hub_region,)
+
+
+def _key_in(block: _Block, region: str) -> str | None:
+    """Return the key for a Region; None: the built-in one, also where the block has keys for other Regions only."""
+    value = block["key"].value if "key" in block else None
+    return value.get(region) if isinstance(value, Mapping) else value
+
+
+@cache
+def _regions_beside(hub_region: str) -> frozenset[str]:
+    """Return the Regions of the hub's partition."""
+    session = botocore.session.get_session()
+    try:
+        partition = session.get_partition_for_region(hub_region)
+    except UnknownRegionError:
+        return frozenset({hub_region})
+    return frozenset(session.get_available_regions("ec2", partition)) | {hub_region}
+
+
+def _some(accounts: list[str]) -> str:
+    shown = ", ".join(accounts[:3])
+    return f"{shown} and {len(accounts) - 3} more" if len(accounts) > 3 else shown
+
+
+def _position(fault: Fault) -> tuple[int, int]:
+    line, column = fault.where.rsplit(":", 2)[1:]
+    return int(line), int(column)

@@ -1,0 +1,92 @@
+"""What settings of a targets file mean in each mode: which go together, and what is filled in where none is said."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ami_promoter.targets_file.document import Document, Path
+from chalicelib.core.faults import Fault
+
+AUTO_SCALING = "AWSServiceRoleForAutoScaling"
+
+SERVICES: Mapping[str, str] = {
+    AUTO_SCALING: "autoscaling.amazonaws.com",
+    "AWSServiceRoleForEC2Spot": "spot.amazonaws.com",
+    "AWSServiceRoleForEC2SpotFleet": "spotfleet.amazonaws.com",
+    "AWSServiceRoleForEC2Fleet": "ec2fleet.amazonaws.com",
+    "AWSServiceRoleForBatch": "batch.amazonaws.com",
+    "AWSServiceRoleForAmazonEKSNodegroup": "eks-nodegroup.amazonaws.com",
+}
+"""Service-linked roles that launch instances, by name, and the services that they belong to."""
+
+ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
+"""Settings that say something in share mode alone."""
+
+
+def role(name: str) -> str | None:
+    """Return "SERVICE/NAME" for a role as it is written; None where its service is not known and not said."""
+    if "/" in name:
+        return name
+    service = SERVICES.get(name)
+    if service is None and name.startswith(f"{AUTO_SCALING}_"):  # Auto Scaling's may bear a suffix of one's own
+        service = SERVICES[AUTO_SCALING]
+    return None if service is None else f"{service}/{name}"
+
+
+def day(text: str) -> int | None:
+    """Return the beginning of a day in UTC, in epoch seconds; None where there is no such day."""
+    try:
+        return int(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp())
+    except ValueError:
+        return None
+
+
+def written(until: int) -> str:
+    """Write such a moment as its day."""
+    return dt.datetime.fromtimestamp(until, dt.UTC).date().isoformat() if until else ""
+
+
+def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what share mode means where nothing is said: a statement in the key's policy, Auto Scaling's role."""
+    if settings.get("mode") != "share":
+        return dict(settings)
+    return {"key_access": "policy", "service_linked_roles": (role(AUTO_SCALING),), **settings}
+
+
+def misfits(
+    read: Document, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
+) -> Iterator[Fault]:
+    """Find what an account's settings, each with its place, cannot mean together. What ``defaults`` say is for all."""
+    said = {name: value for name, (value, _) in settings.items()}
+    shared = said.get("mode") == "share"
+    regions = said.get("regions", (hub_region,))
+    if shared:
+        yield from _sharing(read, account, settings, hub_account, hub_region)
+    for name in () if shared else ONLY_SHARED:
+        if name in settings and settings[name][1][0] != "defaults" and said[name] not in (False, "account"):
+            what = f"`{name}` says nothing for {account}, which gets a copy."
+            yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: share`.")
+    if said.get("by_way_of_hub") and said.get("copy_method", "snapshots") != "snapshots":
+        what = f"by way of the hub only snapshots are copied, and {account} has another `copy_method`."
+        yield _fault(read, settings["copy_method"][1], what, "Write `copy_method: snapshots` for it.")
+    if said.get("by_way_of_hub") and regions == (hub_region,) and settings["by_way_of_hub"][1][0] != "defaults":
+        what = f"`by_way_of_hub` says nothing for {account}, which gets AMIs in the hub's own Region only."
+        yield _fault(read, settings["by_way_of_hub"][1], what, "Leave it out, or write `regions`.")
+
+
+def _sharing(
+    read: Document, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
+) -> Iterator[Fault]:
+    if account == hub_account:
+        what = f"{account} is the hub itself, which needs no share of what it owns."
+        yield _fault(read, settings["mode"][1], what, "Write `mode: copy` for it, under `accounts`.")
+    regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
+    if regions != (hub_region,):
+        what = f"an AMI can be shared in its own Region only, which is {hub_region}; {account} is to have it elsewhere."
+        yield _fault(read, path, what, "Leave `regions` out, or write `mode: copy`.")
+
+
+def _fault(read: Document, path: Path, what: str, cure: str) -> Fault:
+    return Fault("targets-mode", read.where_key(path), what, cure)

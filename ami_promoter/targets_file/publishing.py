@@ -1,0 +1,158 @@
+"""Bringing a compiled targets file into force: items first, then one conditional put of the pointer.
+
+Whatever happens before that put changes nothing for the service; after it, the new file is in force as a whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ami_promoter.hub.aws import Connection, Trouble
+from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
+from chalicelib.core.errors import TargetsDamaged
+from chalicelib.core.targets import Directory, digest_of, to_items
+
+KEEP = 5
+"""So many versions stay in the table, the one in force included."""
+
+TRIES = 8
+"""For items that DynamoDB leaves unprocessed: then the command gives up, within half a minute."""
+
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What is in force. ``damaged`` says that its items were tampered with, and then ``directory`` is empty."""
+
+    current: Current | None
+    directory: Directory
+    damaged: bool = False
+
+
+class Publisher:
+    """Reads and replaces what is in force. ``sleep`` waits between tries."""
+
+    def __init__(self, connection: Connection, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._connection = connection
+        self._client = connection.dynamodb
+        self._sleep = sleep
+
+    def applied(self) -> Applied:
+        """Read what is in force; may raise Trouble."""
+        table = self._read()
+        with self._connection.telling("reading the applied targets"):
+            current = table.current()
+            if current is None:
+                return Applied(None, Directory())
+            try:
+                return Applied(current, table.directory(current))
+            except TargetsDamaged:
+                return Applied(current, Directory(), damaged=True)
+
+    def text(self, current: Current) -> str | None:
+        """Return the text of the file that was applied as this version; None if it was not kept. May raise Trouble."""
+        with self._connection.telling("reading the applied targets"):
+            found = self._client.get_item(
+                TableName=self._connection.config_table,
+                Key={"pk": {"S": partition(current.version)}, "sk": {"S": "source"}},
+                ConsistentRead=True,
+            ).get("Item")
+        try:
+            return gzip.decompress(found["text"]["B"]).decode() if found else None
+        except (KeyError, OSError, ValueError):
+            return None
+
+    def publish(self, before: Applied, wanted: Directory, source: str, at: str) -> Current:
+        """Bring ``wanted`` into force if ``before`` is still what is in force; raises Trouble otherwise.
+
+        ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
+        """
+        items = to_items(wanted)
+        generation = before.current.generation + 1 if before.current else 1
+        after = Current(generation, digest_of(items), at, self._connection.caller)
+        with self._connection.telling("writing the new targets (those in force are unchanged)"):
+            self._put(POINTERS, f"version#{after.version}", {"begun_at": {"S": at}})
+            self._write([{"PutRequest": {"Item": item}} for item in _items(after.version, items, source)])
+            self._flip(before.current, after)
+        return after
+
+    def clean(self, current: Current) -> None:
+        """Delete all but the last few versions; a version's note goes last, so that a crash forgets nothing."""
+        with self._connection.telling("deleting old versions (the new targets are in force all the same)"):
+            notes = [key["sk"]["S"] for key in self._keys(POINTERS) if key["sk"]["S"].startswith("version#")]
+            for note in notes:
+                old = note.removeprefix("version#")
+                if int(old.partition("#")[0]) <= current.generation - KEEP:
+                    self._write([{"DeleteRequest": {"Key": key}} for key in self._keys(partition(old))])
+                    self._write([{"DeleteRequest": {"Key": {"pk": {"S": POINTERS}, "sk": {"S": note}}}}])
+
+    def _read(self) -> TargetsTable:
+        return TargetsTable(self._client, self._connection.config_table, self._connection.members_table)
+
+    def _flip(self, before: Current | None, after: Current) -> None:
+        pointer = {
+            "generation": {"N": str(after.generation)},
+            "digest": {"S": after.digest},
+            "applied_at": {"S": after.applied_at},
+            "applied_by": {"S": after.applied_by},
+        }
+        unchanged: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if before is not None:
+            unchanged = {
+                "ConditionExpression": "generation = :seen",
+                "ExpressionAttributeValues": {":seen": {"N": str(before.generation)}},
+            }
+        try:
+            self._put(POINTERS, CURRENT, pointer, **unchanged)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            if self._read().current() == after:
+                return  # the SDK sent it twice, and the first had taken effect
+            what = "somebody else has applied a targets file in the meantime: theirs is in force, nothing of yours is."
+            cure = "Look at `ami-promoter targets diff FILE`, then apply again."
+            raise Trouble(what, self._connection.place, cure, "targets-raced") from error
+
+    def _put(self, pk: str, sk: str, attributes: Item, **condition: Any) -> None:
+        item = {"pk": {"S": pk}, "sk": {"S": sk}, **attributes}
+        self._client.put_item(TableName=self._connection.config_table, Item=item, **condition)
+
+    def _keys(self, pk: str) -> Iterator[Item]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._connection.config_table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": pk}},
+            ProjectionExpression="pk, sk",
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from page["Items"]
+
+    def _write(self, requests: Sequence[Item]) -> None:
+        """Write in batches; what DynamoDB leaves unprocessed is sent again, with growing waits."""
+        table = self._connection.config_table
+        for start in range(0, len(requests), 25):
+            rest = list(requests[start : start + 25])
+            for attempt in range(TRIES):
+                rest = self._client.batch_write_item(RequestItems={table: rest})["UnprocessedItems"].get(table, [])
+                if not rest:
+                    break
+                self._sleep(min(0.1 * 2**attempt, 5))
+            else:
+                what = "DynamoDB leaves items unwritten, try after try. The targets in force are unchanged."
+                cure = "Wait a minute and run the command again."
+                raise Trouble(what, self._connection.place, cure, "items-unwritten")
+
+
+def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:
+    pk = {"S": partition(version)}
+    for sk, body in items.items():
+        yield {"pk": pk, "sk": {"S": sk}, "body": {"S": body}}
+    yield {"pk": pk, "sk": {"S": "source"}, "text": {"B": gzip.compress(source.encode(), mtime=0)}}

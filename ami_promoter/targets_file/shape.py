@@ -1,0 +1,152 @@
+"""Does a document have the shape that targets.schema.json describes? Every fault, with its place and cure."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+
+from ami_promoter.targets_file.document import Document, Path, unquoted
+from chalicelib.core.faults import Fault
+
+
+def check(document: Document) -> tuple[Mapping[str, Any], list[Fault]]:
+    """Return what has the right shape, and a fault for everything that has not."""
+    if document.data is None:
+        return {}, [names_nobody(document)]
+    faults: dict[tuple[str, str], Fault] = {}
+    good = {"": copy.deepcopy(document.data)}
+    for error in _validator().iter_errors(document.data):
+        for path, fault in _faults(document, error):
+            faults.setdefault((fault.where, fault.code), fault)
+            _drop(good, path)
+    data = good.get("")
+    return data if isinstance(data, dict) else {}, list(faults.values())
+
+
+def names_nobody(document: Document) -> Fault:
+    """The fault of a file that is empty, or as good as."""
+    cure = 'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.'
+    return Fault("targets-empty", document.where(()), "the file names no account.", cure)
+
+
+@cache
+def schema() -> Mapping[str, Any]:
+    """The schema as it is shipped."""
+    text = files("ami_promoter.targets_file").joinpath("targets.schema.json").read_text(encoding="utf-8")
+    parsed: Mapping[str, Any] = json.loads(text)
+    return parsed
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _faults(document: Document, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
+    """Say one finding of the validator in a person's words, with the path of what is not to be used."""
+    path: Path = tuple(error.absolute_path)
+    rule: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    instance: Any = error.instance
+    cure = rule.get("errorMessage", "")
+    if "propertyNames" in error.absolute_schema_path:
+        path = (*path, str(instance))
+        yield path, Fault("targets-name", document.where_key(path), f"`{instance}` cannot stand here.", cure)
+    elif error.validator in ("additionalProperties", "unevaluatedProperties"):
+        known = _known(rule)
+        for key in instance:
+            if key not in known:
+                here = (*path, key)
+                yield (
+                    here,
+                    Fault(
+                        "targets-unknown-key", document.where_key(here), f"`{key}` is no key here.", _hint(key, known)
+                    ),
+                )
+    elif error.validator == "required":
+        group = path[0] == "groups"
+        what = f"group `{path[-1]}` has no `members`." if group else f"`{path[-1]}` has no `id`."
+        code = "targets-no-members" if group else "targets-organization"
+        yield path, Fault(code, document.where_key(path), what, cure)
+    elif error.validator == "not":
+        what = f"`{_shown(document, path)}` does not work in this version."
+        yield path, Fault("targets-not-yet", document.where_key(path), what, cure)
+    elif isinstance(instance, int) and _fits_quoted(document.raw[path], rule):
+        yield path, unquoted(document.raw[path], document.where(path))
+    else:
+        what = f"{_name(path)} cannot be {_value(document, path)}."
+        yield path, Fault("targets-value", document.where(path), what, cure)
+
+
+def _fits_quoted(raw: str, rule: Mapping[str, Any]) -> bool:
+    return rule.get("type") == "string" and re.search(rule.get("pattern", ""), raw) is not None
+
+
+def _known(schema_of_object: Mapping[str, Any]) -> set[str]:
+    known = set(schema_of_object.get("properties", ()))
+    if "$ref" in schema_of_object:
+        known |= set(schema()["$defs"]["settingKeys"]["properties"])
+    return known
+
+
+def _hint(key: str, known: set[str]) -> str:
+    close = get_close_matches(key, known, n=1)
+    return (
+        f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{name}`' for name in sorted(known))}."
+    )
+
+
+def _shown(document: Document, path: Path) -> str:
+    """What stands in the file at a path: a key of a mapping, or a list's element."""
+    if isinstance(path[-1], str):
+        return path[-1]
+    if path in document.raw:
+        return document.raw[path]
+    element = _at(document.data, path)
+    return next(iter(element), "{}") if isinstance(element, dict) else "[…]"
+
+
+def _name(path: Path) -> str:
+    """Name what a value belongs to: the nearest key above it."""
+    key = next((step for step in reversed(path) if isinstance(step, str)), None)
+    if key is None:
+        return "the file"
+    return f"`{key}`" if isinstance(path[-1], str) else f"an element of `{key}`"
+
+
+def _value(document: Document, path: Path) -> str:
+    if path in document.raw:
+        text = document.raw[path]
+        return f"`{text if len(text) <= 60 else text[:57] + '…'}`" if text else "empty"
+    value = _at(document.data, path)
+    kind = "a mapping" if isinstance(value, dict) else "a list"
+    return kind if value else f"an empty {kind.removeprefix('a ')}"
+
+
+def _at(data: Any, path: Path) -> Any:
+    for step in path:
+        data = data[step]
+    return data
+
+
+def _drop(good: dict[str, Any], path: Path) -> None:
+    """Take out what stands at a path; a list keeps its length, so that later paths stay true."""
+    parent: Any = good
+    steps: Path = ("", *path)
+    for step in steps[:-1]:
+        if isinstance(parent, dict):
+            parent = parent.get(step)
+        else:
+            parent = parent[step] if isinstance(parent, list) and isinstance(step, int) else None
+    last = steps[-1]
+    if isinstance(parent, dict):
+        parent.pop(last, None)
+    elif isinstance(parent, list) and isinstance(last, int):
+        parent[last] = None

@@ -1,0 +1,71 @@
+"""OUs, the root and the organisation as members of groups: what a file says of them, and what is wrong in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ami_promoter.targets_file.document import Document, Path
+from chalicelib.core.faults import Fault
+from chalicelib.core.organisation import Organisation, is_unit
+
+WHOLE = "organization"
+"""What a group may say for the organisation itself."""
+
+Members = Mapping[str, Mapping[str, Path]]
+"""Group -> its members, each with its place in the file."""
+
+
+def named(member: str, block: Mapping[str, Any]) -> str:
+    """Return a member's plain name: an ARN's id, and the organisation's id for ``organization``."""
+    if member == WHOLE:
+        return str(block.get("id", WHOLE))
+    return member.rpartition("/")[2] if member.startswith("arn:") else member
+
+
+def accounts_only(members: Members) -> Members:
+    """Leave the units out."""
+    return {name: {one: path for one, path in mentions.items() if not _unit(one)} for name, mentions in members.items()}
+
+
+def groups_with_units(members: Members) -> list[str]:
+    """Name the groups that have a unit."""
+    return [name for name, mentions in members.items() if any(map(_unit, mentions))]
+
+
+def organisation(block: Mapping[str, Any], members: Members) -> Organisation | None:
+    """Return what the file says of the organisation; None where no group names a unit."""
+    units: dict[str, list[str]] = {}
+    for name, mentions in sorted(members.items()):
+        for one in filter(is_unit, mentions):
+            units.setdefault(one, []).append(name)
+    if not units or "id" not in block:
+        return None
+    settings = {name: block[name] for name in ("read_role", "external_id", "back_fill") if name in block}
+    if "most_leaving" in block:
+        settings["most_leaving"] = str(block["most_leaving"])
+    return Organisation(block["id"], {unit: tuple(groups) for unit, groups in sorted(units.items())}, **settings)
+
+
+def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterator[Fault]:
+    """Find units without an organisation, and those of another one than the file names."""
+    mine = block.get("id")
+    for mentions in members.values():
+        for one, path in mentions.items():
+            if not _unit(one):
+                continue
+            written = read.raw[path]
+            theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
+            if mine is None:
+                what = f"`{written}` stands for accounts of an organisation, and the file does not say of which."
+                cure = "Write `organization: {id: o-...}` beside `groups`, with the organisation's id."
+            elif theirs != mine:
+                what = f"`{written}` is of organisation {theirs}, and the file names {mine}."
+                cure = "Correct the one or the other; a file has one organisation."
+            else:
+                continue
+            yield Fault("targets-organization", read.where_key(path), what, cure)
+
+
+def _unit(member: str) -> bool:
+    return member == WHOLE or is_unit(member)

@@ -1,0 +1,27 @@
+"""Exit statuses: what a script may rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit status of every verb; which of them a verb has, and what they mean there, its ``--help`` says."""
+
+    OK = 0
+    FAULT = 1
+    USAGE = 2
+    AWS = 3
+    UNFINISHED = 4
+    FAILED = 5
+    CANCELLED = 6
+    INTERRUPTED = 130
+
+
+MEANS = {
+    Exit.OK: "done, or nothing to do",
+    Exit.FAULT: "what was given is wrong, such as a file, a value, or an AMI that is not known; nothing was changed",
+    Exit.USAGE: "the call itself is wrong; nothing was changed",
+    Exit.AWS: "AWS refused or could not be reached; run it again, everything may be repeated",
+}
+"""What every verb's statuses mean, unless it says otherwise."""

@@ -1,0 +1,164 @@
+"""Prints a report: for a person by rich, for a program as JSON.
+
+Names, tag values and AWS's messages are other people's: their control characters (and those that turn the direction
+of writing) are shown as escapes, so that nobody moves the cursor or forges a line. NO_COLOR and COLUMNS hold, as rich
+reads them. Where the output is no terminal, lines are not folded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.terminal.report import Report
+from chalicelib.core.faults import Fault
+
+UNFOLDED = 10_000
+"""Columns where the output is no terminal."""
+SHORT = 8
+"""Digits of a short id."""
+COLORS = {
+    "delivered": "green",
+    "shared": "green",
+    "completed": "green",
+    "failed": "red",
+    "refused": "red",
+    "error": "red",
+    "cancelled": "yellow",
+    "withdrawn": "yellow",
+    "waiting": "yellow",
+    "copying": "cyan",
+    "pending": "cyan",
+}
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Make a console for standard output, or another stream."""
+    out = sys.stdout if stream is None else stream
+    if hasattr(out, "reconfigure"):
+        out.reconfigure(errors="replace")  # a terminal that cannot write a character shows "?"
+    made = Console(file=out, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = UNFOLDED
+    return made
+
+
+def printable(text: str) -> str:
+    r"""Write characters that are no visible ones as escapes: ``\x1b``, ``\n``, ``\u202e``."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def cell(text: object, style: str = "") -> Text:
+    """Make a piece of text that came from elsewhere fit to print."""
+    return Text(printable(str(text)), style=style)
+
+
+class Folded:
+    """A line that is folded between words, and indented. A word that is too long, an ARN, stays whole, to be copied."""
+
+    def __init__(self, text: str, by: int = 0) -> None:
+        self._text = " " * by + printable(text)
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """See rich."""
+        indent = self._text[: len(self._text) - len(self._text.lstrip())]
+        width = max(options.max_width, len(indent) + 1)
+        folded = textwrap.wrap(
+            self._text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        for line in folded or [""]:
+            yield Text(line, no_wrap=True, overflow="ignore")
+
+
+class Whole:
+    """A line that is never folded: a program may read it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = printable(text)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """See rich."""
+        yield Text(self._text, no_wrap=True, overflow="ignore")
+
+
+def state(word: str) -> Text:
+    """Color a state; the word itself says it without."""
+    return cell(word, COLORS.get(word, ""))
+
+
+def short(ident: str, *, wide: bool) -> str:
+    """Shorten an AWS id, or an ARN to the short form of its last part; ``wide`` leaves it whole."""
+    if wide:
+        return ident
+    name = ident.rpartition("/")[2]
+    kind, dash, digits = name.partition("-")
+    if kind in ("ami", "snap"):
+        return name if len(digits) <= SHORT + 1 else f"{kind}{dash}{digits[:SHORT]}…"
+    return name if len(name) <= SHORT + 4 else f"{name[:SHORT]}…"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[RenderableType]], *, folds: Sequence[str] = ()) -> Table:
+    """Make a table without lines. Columns in ``folds`` give way where a terminal is narrow; the others stay whole."""
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for name in head:
+        made.add_column(name, no_wrap=name not in folds, overflow="fold")
+    for row in rows:
+        made.add_row(*(cell(one) if isinstance(one, str) else one for one in row))
+    return made
+
+
+def show(lines: Iterable[RenderableType], to: Console) -> None:
+    """Print a report's lines."""
+    for line in lines:
+        to.print(Folded(line) if isinstance(line, str) else line, crop=False)
+
+
+def tell(line: str) -> None:
+    """Say on standard error how far something is."""
+    show([line], console(sys.stderr))
+
+
+def write_json(data: Any) -> None:
+    """Print for a program. Everything but ASCII is escaped."""
+    print(json.dumps(data, indent=2))
+
+
+def emit(report: Report, *, as_json: bool) -> Exit:
+    """Print a report and return its exit status."""
+    if report.faults and as_json:
+        write_json(failure(report.faults, report.status))
+    elif as_json:
+        write_json(report.data)
+    else:
+        show(report.lines, console())
+    errors = console(sys.stderr)
+    show((f"ami-promoter: warning: {warning}" for warning in report.warnings), errors)
+    if report.faults:
+        show((str(fault) for fault in report.faults), errors)
+        count = "1 fault" if len(report.faults) == 1 else f"{len(report.faults)} faults"
+        show([f"{count}; nothing was changed."], errors)
+    return report.status
+
+
+def failed(faults: Sequence[Fault], status: Exit, *, as_json: bool) -> Exit:
+    """Print why a verb was not carried out: a call that is wrong, or AWS."""
+    if as_json:
+        write_json(failure(faults, status))
+    show((f"ami-promoter: {fault}" for fault in faults), console(sys.stderr))
+    return status
+
+
+def failure(faults: Sequence[Fault], status: Exit) -> dict[str, Any]:
+    """Build the document that every verb prints with ``--json`` instead of its own where it could not do its work."""
+    return {"faults": [fault.to_json() for fault in faults], "exit_status": int(status)}

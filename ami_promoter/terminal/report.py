@@ -1,0 +1,55 @@
+"""What a verb has to say, to a person and to a program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import RenderableType
+
+from ami_promoter.terminal.exits import Exit
+from chalicelib.core.faults import Fault
+
+FOREVER = 10**11
+"""No record of ours is of a later time (the year 5138); one that says so was damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Lines for a person, the same as ``data`` for a program, and what was wrong with what was given.
+
+    A line that is a string is printed with its control characters made visible; other renderables are printed as they
+    are, and whoever builds one uses ``output.cell`` for text that came from elsewhere.
+    """
+
+    lines: tuple[RenderableType, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[str, ...] = ()
+    exit: Exit = Exit.OK
+    """The exit status; with faults it is at least FAULT."""
+
+    @property
+    def status(self) -> Exit:
+        """The exit status."""
+        return Exit.FAULT if self.faults and self.exit is Exit.OK else self.exit
+
+
+def moment(epoch: int | None) -> str:
+    """Write epoch seconds as ISO 8601 in UTC; a dash where there is no such time."""
+    if not isinstance(epoch, int) or not 0 < epoch < FOREVER:
+        return "-"
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def span(seconds: float) -> str:
+    """Write a duration in its two largest units: ``45s``, ``3m``, ``2h 5m``, ``3d 4h``. Negative ones are ``0s``."""
+    whole = max(0, int(seconds))
+    days, hours, minutes = whole // 86400, whole % 86400 // 3600, whole % 3600 // 60
+    if days:
+        return f"{days}d {hours}h" if hours else f"{days}d"
+    if hours:
+        return f"{hours}h {minutes}m" if minutes else f"{hours}h"
+    return f"{minutes}m" if minutes else f"{whole}s"

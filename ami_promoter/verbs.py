@@ -1,0 +1,198 @@
+"""What every verb has in common: its options, its exit statuses, and the shape of what it prints.
+
+A verb is a function from a ``Caller`` and its own parameters to a ``Report``; ``verb`` makes a Click command of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from ami_promoter.hub import aws
+from ami_promoter.rights import Rights
+from ami_promoter.terminal.exits import MEANS, Exit
+from ami_promoter.terminal.output import emit
+from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Real time; a test brings its own."""
+
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the options say of the hub and of the terminal. Asks AWS nothing by itself."""
+
+    region: str
+    profile: str | None = None
+    table: str | None = None
+    hub_account: str | None = None
+    as_json: bool = False
+    wide: bool = False
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether a person looks at standard output."""
+        return sys.stdout.isatty()
+
+    def connect(self) -> aws.Connection:
+        """Connect to the hub's tables; may raise Trouble."""
+        return aws.Connection(self.region, self.table, self.hub_account, self.profile)
+
+    def account(self) -> aws.Account:
+        """Connect to the caller's account, hub or not; may raise Trouble."""
+        return aws.Account(self.region, self.profile)
+
+
+class Matching(click.ParamType[str]):
+    """A text of a certain form; ``wanted`` says which."""
+
+    def __init__(self, name: str, pattern: str, wanted: str) -> None:
+        self.name = name
+        self._pattern = pattern
+        self._wanted = wanted
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click."""
+        if not re.fullmatch(self._pattern, value):
+            self.fail(f"{value!r} is not {self._wanted}.", param, ctx)
+        return value
+
+
+class RegionName(click.ParamType[str]):
+    """A Region that the SDK knows; others are refused before anything goes out to the network."""
+
+    name = "region"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See Click."""
+        if fault := unknown_region(value):
+            self.fail(fault, param, ctx)
+        return value
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """See Click."""
+        return [CompletionItem(name) for name in aws.regions() if name.startswith(incomplete)]
+
+
+def unknown_region(name: str) -> str:
+    """Say what is wrong with a Region's name; "" where the SDK knows it."""
+    known = aws.regions()
+    if name in known:
+        return ""
+    close = get_close_matches(name, known, n=2)
+    cure = f"Did you mean {' or '.join(close)}?" if close else "Write a Region's name, like us-east-1."
+    return f"{name!r} is no Region that the AWS SDK knows. {cure}"
+
+
+AMI = Matching("ami", "ami-([0-9a-f]{8}|[0-9a-f]{17})", "an AMI's id, like ami-0123456789abcdef0")
+ACCOUNT = Matching("id", "[0-9]{12}", "an account's id of 12 digits")
+TABLE = Matching("name", "[A-Za-z0-9_.-]{3,247}", "a table's name: 3 to 247 letters, digits, `_`, `.` or `-`")
+VALUE = Matching("value", "(?s).{0,256}", "group names and account ids, at most 256 characters")
+PLACE = Matching("account", "[0-9]{12}(/[a-z0-9-]+)?", "an account's id, or ACCOUNT/REGION")
+TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
+
+region_option = click.option(
+    "--region",
+    type=RegionName(),
+    help="The hub's Region. Otherwise AWS_REGION, AWS_DEFAULT_REGION or the profile says it.",
+)
+profile_option = click.option("--profile", help="A profile of the AWS configuration. Otherwise AWS_PROFILE.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+wide_option = click.option("--wide", is_flag=True, help="Print ids and ARNs whole.")
+table_option = click.option(
+    "--table",
+    type=TABLE,
+    help="The service's table of records. Otherwise ami-promoter-REGION; the others are named by it.",
+)
+hub_account_option = click.option(
+    "--hub-account", type=ACCOUNT, help="The hub's account: credentials of another are refused."
+)
+tag_key_option = click.option(
+    "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The trigger's tag key, as the stack says it."
+)
+ami_argument = click.argument("ami", type=AMI)
+ANYWHERE = (region_option, profile_option, json_option, wide_option)
+AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, json_option, wide_option)
+
+
+@click.group("ami-promoter", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ami-promoter")
+def root() -> None:
+    """Promote AMIs to other accounts: tag one, and watch it arrive.
+
+    Every verb prints JSON with --json. `ami-promoter VERB --help` shows a verb's options and exit statuses.
+    """
+
+
+class Verb(click.Command):
+    """A command with its exit statuses and the schema of its JSON."""
+
+    exits: Mapping[Exit, str]
+    schema: Schema
+    rights: Rights
+
+    def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Explain the exit statuses."""
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(int(status)), self.exits[status]) for status in sorted(self.exits)])
+
+
+def verb(
+    name: str,
+    *,
+    prints: Schema,
+    needs: Rights,
+    group: click.Group = root,
+    exits: Mapping[Exit, str] | None = None,
+    options: Sequence[Callable[[Any], Any]] = AT_THE_HUB,
+) -> Callable[[Callable[..., Report]], Callable[..., Report]]:
+    """Make a function a verb: ``prints`` is the schema of its JSON, ``needs`` what its caller must be allowed."""
+
+    def made(function: Callable[..., Report]) -> Callable[..., Report]:
+        @click.pass_context
+        @functools.wraps(function)
+        def run(ctx: click.Context, /, **given: Any) -> Exit:
+            common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
+            as_json, wide = given.pop("as_json"), given.pop("wide")
+            clock = ctx.obj or Clock()
+            common["region"] = _region(common["region"], common["profile"])
+            caller = Caller(**common, as_json=as_json, wide=wide, clock=clock)
+            return emit(function(caller, **given), as_json=as_json)
+
+        for option in reversed(options):
+            option(run)
+        command = click.command(name, cls=Verb)(run)
+        command.exits = {**MEANS, **(exits or {})}
+        command.schema = prints
+        command.rights = needs
+        group.add_command(command)
+        return function
+
+    return made
+
+
+def _region(given: str | None, profile: str | None) -> str:
+    """Return the hub's Region; a fault of the call where nothing says it, or what says it is no Region."""
+    found = given or aws.region(profile)
+    if found is None:
+        what = "Nothing says the hub's Region: neither --region nor AWS_REGION nor a profile. Write --region REGION."
+        raise click.UsageError(what)
+    if given is None and (fault := unknown_region(found)):
+        raise click.UsageError(f"The Region of AWS_REGION, AWS_DEFAULT_REGION or the profile: {fault}")
+    return found

@@ -1,0 +1,206 @@
+"""How the command is called, what it says when it is called wrongly, and the shape of what it prints."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+
+import click
+import jsonschema
+import pytest
+
+from ami_promoter.cli import main
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.exits import Exit
+from ami_promoter.verbs import Verb, root
+
+AMI = "ami-0123456789abcdef0"
+WRONG = {
+    "sttus": "ami-promoter: No such command 'sttus'. Did you mean 'status'?",
+    "targets aply x": "ami-promoter targets: No such command 'aply'. Did you mean 'apply'?",
+    "status --jsno": "ami-promoter status: No such option '--jsno'. Did you mean '--json'?",
+    "status --region us-est-1": "'us-est-1' is no Region that the AWS SDK knows. Did you mean us-west-1 or us-east-1?",
+    "status --region US": "'US' is no Region that the AWS SDK knows. Write a Region's name, like us-east-1.",
+    "status i-123": "'i-123' is not an AMI's id, like ami-0123456789abcdef0.",
+    "status --table a": "'a' is not a table's name: 3 to 247 letters",
+    "drain now": "ami-promoter drain: Got unexpected extra argument",
+    "drain --timeout 5": "--timeout has no effect without --wait.",
+    "drain --wait --timeout 0": "0 is not in the range 1<=x<=99999.",
+    f"promote {AMI}": "Missing argument 'VALUE'.",
+    f"promote {AMI} dev prod": "Got unexpected extra argument (prod)",
+    f"promote {AMI} dev --timeout 5": "--timeout has no effect without --wait.",
+    f"promote {AMI} dev --watch --json": "--watch is for a terminal",
+    f"wait {AMI} --target x": "'x' is not an account's id, or ACCOUNT/REGION.",
+    f"status {AMI} --watch --json": "--watch is for a terminal",
+    "status --watch": "--watch needs an AMI.",
+    "members --account 111111111111": "--account goes with `members accept`.",
+    "reconcile --unpark x": "'x' is not a record's key",
+    "key-policy target x": "'x' is not a key's ARN, its id, or alias/NAME.",
+}
+
+
+def verbs(group=root, words=()):
+    """Yield every verb with its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from verbs(command, (*words, name))
+        elif isinstance(command, Verb):
+            yield (*words, name), command
+
+
+@pytest.fixture
+def region(environment):
+    """The Region is known, and nothing of AWS can be reached."""
+    environment.setenv("AWS_REGION", "us-east-1")
+    environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
+    """Exit status 2, before anything goes out to the network."""
+    assert main(line.split()) == Exit.USAGE
+
+    said = capsys.readouterr().err
+    assert WRONG[line] in said
+    assert "--help` shows how it is called." in said
+
+
+@pytest.mark.parametrize("line", ["status --json --region us-est-1", "sttus --json", "status --verson --json"])
+def test_a_wrong_call_is_told_to_a_program_too(line, environment, capsys):
+    """`--json` prints the fault, as every verb does that could not do its work."""
+    assert main(line.split()) == Exit.USAGE
+
+    told = json.loads(capsys.readouterr().out)
+    jsonschema.validate(told, js.FAILURE)
+    assert (told["exit_status"], told["faults"][0]["code"]) == (2, "usage")
+
+
+def test_what_aws_refuses_is_told_to_a_program_too(aws, capsys):
+    """Exit status 3: where, what, and what to do, each by itself."""
+    assert main(["status", "--json"]) == Exit.AWS
+
+    told = json.loads(capsys.readouterr().out)
+    jsonschema.validate(told, js.FAILURE)
+    (fault,) = told["faults"]
+    assert (told["exit_status"], fault["code"]) == (3, "ResourceNotFoundException")
+    assert fault["cure"].startswith("There is no such table")
+
+
+def test_an_unknown_ami_is_told_to_a_program_too(client, capsys):
+    """Exit status 1."""
+    assert main(["status", AMI, "--json"]) == Exit.FAULT
+
+    told = json.loads(capsys.readouterr().out)
+    jsonschema.validate(told, js.FAILURE)
+    assert (told["exit_status"], told["faults"][0]["code"]) == (1, "unknown-ami")
+
+
+@pytest.mark.parametrize("words", [["status"], ["pause"], ["targets", "diff", "x"], ["key-policy", "hub"]])
+@pytest.mark.parametrize("option", [True, False])
+def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option):
+    """By option or variable, for every verb: no traceback, and what to do."""
+    file("groups: {}", "x")
+    if not option:
+        environment.setenv("AWS_PROFILE", "nobody")
+
+    assert main([*words, *(["--profile", "nobody"] if option else [])]) == Exit.AWS
+
+    assert capsys.readouterr().err == (
+        "ami-promoter: AWS configuration: reading it failed: The config profile (nobody) could not be found. "
+        "See `aws configure list-profiles`, and --profile or AWS_PROFILE.\n"
+    )
+
+
+def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys):
+    """It names the file."""
+    config = tmp_path / "config"
+    config.write_text("[profile x\nregion", encoding="utf-8")
+    environment.setenv("AWS_CONFIG_FILE", str(config))
+
+    assert main(["status"]) == Exit.AWS
+
+    said = capsys.readouterr().err
+    assert str(config) in said
+    assert "Mend that file" in said
+
+
+def test_without_a_region_anywhere_it_says_how_to_give_one(environment, capsys):
+    """Neither option nor environment nor profile: a fault of the call."""
+    assert main(["status"]) == Exit.USAGE
+
+    assert "neither --region nor AWS_REGION nor a profile. Write --region REGION." in capsys.readouterr().err
+
+
+def test_a_misspelt_region_of_the_environment_is_refused_as_well(environment, capsys):
+    """It says where it comes from."""
+    environment.setenv("AWS_REGION", "us-est-1")
+
+    assert main(["status"]) == Exit.USAGE
+
+    assert "The Region of AWS_REGION, AWS_DEFAULT_REGION or the profile: 'us-est-1'" in capsys.readouterr().err
+
+
+def test_the_version(capsys):
+    """That of the installed package."""
+    assert main(["--version"]) == 0
+
+    assert capsys.readouterr().out == f"ami-promoter, version {version('ami-promoter')}\n"
+
+
+@pytest.mark.parametrize("words", [words for words, _ in verbs()], ids=" ".join)
+def test_each_verb_explains_itself(words, capsys):
+    """Its use, its options, and each exit status; readable at 80 columns."""
+    assert main([*words, "--help"]) == 0
+
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: ami-promoter {' '.join(words)}")
+    assert "--json" in said
+    assert "Exit status:\n  0" in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes(shell, capsys):
+    """The script that the shell sources asks the program itself."""
+    assert main(["completion", shell]) == 0
+
+    assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
+
+
+def test_what_a_shell_is_told():
+    """Verbs, and Regions, from the command tree."""
+    said = [complete("ami-promoter sta", 1), complete("ami-promoter status --region us-e", 3)]
+
+    assert said == [["plain,status"], ["plain,us-east-1", "plain,us-east-2"]]
+
+
+def complete(line, at):
+    """Ask as bash does."""
+    asked = {**os.environ, "_AMI_PROMOTER_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(at)}
+    script = "import sys; sys.argv[0] = 'ami-promoter'; from ami_promoter.cli import main; main()"
+    run = subprocess.run([sys.executable, "-c", script], env=asked, capture_output=True, text=True, check=False)
+    return run.stdout.split()
+
+
+def test_every_verb_says_what_it_prints():
+    """A schema, in which every member is described."""
+    for words, verb in verbs():
+        jsonschema.Draft202012Validator.check_schema(verb.schema)
+        assert [name for name, one in verb.schema["properties"].items() if not one.get("description")] == [], words
+
+
+def test_colors_are_left_out_where_nobody_wants_them(environment, client):
+    """NO_COLOR holds even where colors are forced."""
+    forced = {**os.environ, "FORCE_COLOR": "1", "AWS_REGION": "us-east-1"}
+    script = "from ami_promoter.terminal.output import console, state; console().print(state('failed'))"
+
+    def run(**more):
+        done = subprocess.run([sys.executable, "-c", script], env={**forced, **more}, capture_output=True, check=True)
+        return done.stdout.decode()
+
+    colored, plain = run(), run(NO_COLOR="1")
+
+    assert re.search("\x1b.*31m", colored)
+    assert "31m" not in plain

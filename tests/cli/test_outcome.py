@@ -1,0 +1,57 @@
+"""How a promotion has come out, for those who wait for it."""
+
+import pytest
+
+from ami_promoter.promotions.outcome import outcome
+from ami_promoter.terminal.exits import Exit
+
+DEV, PROD = "111111111111", "222222222222"
+FAULT = {"code": "c", "where": "w", "what": "It is wrong.", "cure": "Mend it."}
+
+
+def a_page(*states, state="over", **changes):
+    """Build what `view.page` shows: deliveries to DEV, then PROD, in these states."""
+    deliveries = [
+        {"account": account, "region": "us-east-1", "state": one, "parked": ""}
+        for account, one in zip((DEV, PROD), states, strict=False)
+    ]
+    page = {"parked": "", "seen_value": "dev", "refused": False, "faults": [], "state": state, "why": ""}
+    return {**page, "deliveries": deliveries, **changes}
+
+
+@pytest.mark.parametrize(
+    ("page", "tag", "targets", "expected", "says"),
+    [
+        (None, "dev", (), None, "not seen the tag yet"),
+        (a_page("delivered"), "other", (), None, "not seen the tag as it is now"),
+        (a_page("delivered", "shared"), "dev", (), Exit.OK, "All 2 deliveries arrived."),
+        (a_page("delivered"), "dev", (), Exit.OK, "The delivery arrived."),
+        (a_page("delivered", "copying", state="running"), "dev", (), None, "1 of 2 deliveries have not ended"),
+        (a_page("delivered", "copying", state="running"), "dev", (DEV,), Exit.OK, "arrived"),
+        (a_page("delivered", "copying", state="running"), "dev", (f"{PROD}/us-east-1",), None, "1 of 1"),
+        (a_page("delivered", "failed"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
+        (a_page("failed", "cancelled"), "dev", (), Exit.FAILED, "1 of 2 deliveries failed."),
+        (a_page("delivered", "cancelled"), "dev", (), Exit.CANCELLED, "1 of 2 deliveries were cancelled"),
+        (a_page("withdrawn", seen_value=None), None, (), Exit.CANCELLED, "withdrawn"),
+        (a_page(seen_value=None, why="Its tag was removed."), None, (), Exit.CANCELLED, "Its tag was removed."),
+        (a_page("delivered"), "dev", (PROD,), Exit.FAILED, f"There is no delivery to {PROD}."),
+        (a_page("delivered", state="expanding"), "dev", (PROD,), None, "have not ended"),
+        (a_page("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
+        (a_page("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot be served"),
+        (a_page(parked="IllegalEvent"), "dev", (), Exit.FAILED, "parked: IllegalEvent"),
+    ],
+)
+def test_how_it_came_out(page, tag, targets, expected, says):
+    """Failed goes before cancelled; what the tag's present value has not been seen for is not judged."""
+    found = outcome(page, tag, targets)
+
+    assert found.exit is expected
+    assert says in found.why
+
+
+def test_a_parked_delivery_is_a_failure():
+    """It goes on only when a person lets it: nobody waits for that."""
+    page = a_page("copying", state="over")
+    page["deliveries"][0]["parked"] = "IllegalEvent"
+
+    assert outcome(page, "dev").exit is Exit.FAILED

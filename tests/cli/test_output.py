@@ -1,0 +1,123 @@
+"""What is printed: escapes made visible, short ids, durations, events in plain words."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from ami_promoter.promotions import timeline
+from ami_promoter.promotions.view import seconds_left
+from ami_promoter.terminal.output import Folded, printable, short, show
+from ami_promoter.terminal.report import moment, span
+
+ARN = "arn:aws:kms:us-east-1:111111111111:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"
+
+
+def printed(line, columns):
+    """Print a line on a terminal of so many columns."""
+    out = io.StringIO()
+    show([line], Console(file=out, width=columns))
+    return out.getvalue().splitlines()
+
+
+@given(st.text())
+def test_whatever_a_name_holds_is_visible(text):
+    """No control character, no line end and no sign that turns the writing is printed."""
+    assert printable(text).isprintable()
+
+
+@given(st.text(max_size=300), st.integers(20, 200))
+def test_a_line_is_folded_between_words(text, columns):
+    """Nothing gets lost but spaces; only a word that is too long is longer than the line."""
+    lines = printed(text, columns)
+
+    assert "".join("".join(lines).split()) == "".join(printable(text).split())
+    assert all(len(line) <= columns or len(line.split()) == 1 for line in lines)
+
+
+def test_an_indented_line_stays_indented():
+    """Where it is folded, too."""
+    out = io.StringIO()
+
+    show([Folded("one two three", 4)], Console(file=out, width=12))
+
+    assert out.getvalue().splitlines() == ["    one two", "    three"]
+
+
+@pytest.mark.parametrize(
+    ("ident", "shown"),
+    [
+        ("snap-0123456789abcdef0", "snap-01234567…"),
+        ("ami-0123456789abcdef0", "ami-01234567…"),
+        ("snap-1", "snap-1"),
+        (ARN, "9a1c841d…"),
+        ("alias/mine", "mine"),
+    ],
+)
+def test_short_ids(ident, shown):
+    """Whole with --wide."""
+    assert short(ident, wide=False) == shown
+    assert short(ident, wide=True) == ident
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-5, "0s"), (0, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (7500, "2h 5m"), (100000, "1d 3h")],
+)
+def test_durations(seconds, shown):
+    """The two largest units."""
+    assert span(seconds) == shown
+
+
+@pytest.mark.parametrize("epoch", [None, 0, -1, 10**12, "soon"])
+def test_a_time_that_cannot_be(epoch):
+    """A dash."""
+    assert moment(epoch) == "-"
+
+
+@pytest.mark.parametrize(
+    ("state", "progress", "began", "expected"),
+    [
+        ("pending", 25, 100, 300),
+        ("pending", 0, 100, None),
+        ("pending", 100, 100, None),
+        ("completed", 25, 100, None),
+        ("pending", None, 100, None),
+        ("pending", 25, None, None),
+        ("pending", 25, 500, None),
+    ],
+)
+def test_the_time_left(state, progress, began, expected):
+    """By the pace so far, at second 200; None where there is none yet."""
+    assert seconds_left(state, progress, began, 200) == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("opening is intended", "opening is intended"),
+        ("SharesOpened {}", "shares opened"),
+        ('CopyStarted {"source": "snap-0123456789abcdef0", "copy": "None"}', "copy started: source snap-01234567…"),
+        ('KeySeen {"arn": "' + ARN + '"}', "key seen: arn 9a1c841d…"),
+        (
+            (
+                "CopiesSeen {\"copies\": \"(SeenCopy(copy='snap-1', source='snap-2', state='error', progress=4, "
+                "message='Given key ID is not accessible', "
+            ),
+            "copies seen: snap-1 error 4 %: Given key ID is not accessible",
+        ),
+        ('Odd {"cut off', 'odd: "cut off'),
+    ],
+)
+def test_events_in_plain_words(what, said):
+    """Also one that another version wrote, or that was cut off."""
+    assert timeline.words(what) == said
+
+
+def test_a_damaged_share_is_shown_all_the_same():
+    """What is not known is a dash."""
+    shown = timeline.share({"pk": "resource#snapshot#snap-1", "sk": "closed#1#2", "body": "{", "account": "1" * 12})
+
+    assert (shown["resource"], shown["opened_at"], shown["seconds"]) == ("snapshot#snap-1", "-", None)

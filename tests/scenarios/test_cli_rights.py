@@ -1,0 +1,117 @@
+"""Each verb works with just the rights that its documentation names, and the two policies do what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ami_promoter.rights import policy
+from tests.scenarios.scene import DEV, HUB, Scene
+
+ROOT = Path(__file__).resolve().parents[2]
+AWS = 3
+READING = (
+    "status",
+    "status AMI",
+    "status --failed",
+    "wait AMI",
+    "plan AMI dev",
+    "promote AMI dev --dry-run",
+    "history AMI",
+    f"history --account {DEV}",
+    "where AMI",
+    "resolve AMI dev",
+    "members",
+    "targets diff FILE",
+)
+CHANGING = (
+    "pause",
+    "resume",
+    "targets apply --yes FILE",
+    "promote AMI dev",
+    "retry AMI",
+    "verify AMI",
+    "doctor",
+    "members accept",
+    "reconcile",
+    "cancel AMI",
+    "drain",
+)
+
+
+@pytest.fixture
+def scene(scene: Scene) -> Scene:
+    """One AMI is delivered to two accounts."""
+    scene.promote("dev")
+    return scene
+
+
+@pytest.fixture
+def become(scene, monkeypatch):
+    """Go on with a role of the hub that has this policy and nothing else."""
+
+    def become(document):
+        trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+        whole = {"Version": "2012-10-17", "Statement": [trust]}
+        scene.world.iam.put_role(HUB, "Person", whole, {"only": document})
+        _, key, secret, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/Person", "person")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+
+    return become
+
+
+def run(scene, line):
+    """Run a verb: exit status and everything it said."""
+    file = str(scene._directory / "targets.yaml")
+    words = [{"AMI": scene.image, "FILE": file}.get(word, word) for word in line.split()]
+    status, out, err = scene.cli(*words)
+    return status, out + err
+
+
+def deployed(name):
+    """Read a policy as it is handed out."""
+    return json.loads((ROOT / "deploy" / name).read_text())
+
+
+def test_each_verb_needs_just_what_it_says(scene, become):
+    """With its own rights alone AWS refuses it nothing."""
+    from ami_promoter.verbs import root  # noqa: PLC0415 - the tree is whole once the command line was used
+
+    for line in (*READING, *CHANGING):
+        first, second = (*line.split(), "")[:2]
+        command = root.commands[first]
+        verb = command.commands[second] if hasattr(command, "commands") else command
+        become(policy([verb.rights]))
+
+        status, said = run(scene, line)
+
+        assert (status == AWS, "AccessDenied" in said or "not authorized" in said) == (False, False), line + said
+
+
+def test_who_only_reads_changes_nothing(scene, become):
+    """Every verb that reads works; every one that changes anything is refused, and says so."""
+    become(deployed("cli-read-only.json"))
+
+    for line in READING:
+        status, said = run(scene, line)
+        assert status == 0, line + said
+    for line in ("pause", "promote AMI dev", "cancel AMI", "retry AMI --account 222222222222 --accept ami-00000001"):
+        status, said = run(scene, line)
+        assert status == AWS, line + said
+        assert "docs/reference/cli.md" in said
+    assert scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0]["Tags"]
+
+
+def test_who_operates_may_tag_with_the_trigger_alone(scene, become):
+    """Every verb works, and no other tag can be written."""
+    become(deployed("cli-operator.json"))
+
+    for line in (*READING, *CHANGING):
+        status, said = run(scene, line)
+        assert status in (0, 4, 5), line + said
+    status, said = run(scene, "promote AMI dev --tag-key owner")
+    assert (status, "tagging" in said) == (AWS, True)

@@ -1,0 +1,141 @@
+"""``doctor``: what hinders promotions is named with its cure, before anybody misses an AMI."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+
+HEALTHY, FAULT, USAGE, NOT_SEEN, SICK = 0, 1, 2, 4, 5
+
+
+@pytest.fixture
+def scene(scene):
+    """Somebody has subscribed to the notices: all is well then."""
+    scene.client("sqs").create_queue(QueueName="team")
+    arn = f"arn:aws:sqs:{REGION}:{HUB}:team"
+    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
+    scene.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return scene
+
+
+def doctor(scene, *words):
+    """Run it: exit status, and what did not pass by (where, check)."""
+    status, out, _ = scene.cli("doctor", *words, "--json")
+    told = json.loads(out)
+    bad = {(one["where"], one["check"]): one for one in told.get("findings", ()) if one["passed"] is not True}
+    return status, bad, told
+
+
+def test_a_healthy_hub(scene):
+    """Every check passes; each target of the file has answered."""
+    status, bad, told = doctor(scene)
+
+    assert (status, bad, told["healthy"]) == (HEALTHY, {}, True)
+    asked = {one["where"] for one in told["findings"] if one["check"] == "target"}
+    assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
+    assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
+    scene.assert_laws()
+
+
+def test_a_target_without_the_role(scene):
+    """The cause and the cure, before anything is promoted there; others are not asked if one is named."""
+    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+
+    status, bad, _ = doctor(scene)
+
+    assert (status, bad.keys()) == (SICK, {(f"{TEST}/{REGION}", "target")})
+    assert "AmiCopyRole" in bad[f"{TEST}/{REGION}", "target"]["what"]
+    assert doctor(scene, "--account", DEV)[0] == HEALTHY
+    assert doctor(scene, "--group", "dev")[0] == SICK
+    assert doctor(scene, "--group", "prod")[0] == HEALTHY
+
+
+def test_what_an_operator_left(scene):
+    """Paused, and a worker's queue switched off: each with the command that turns it on again."""
+    scene.cli("pause", "--why", "KMS outage")
+    mapping = scene.client("lambda").list_event_source_mappings(FunctionName=f"ami-promoter-{REGION}-settle")
+    (source,) = mapping["EventSourceMappings"]
+    scene.client("lambda").update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+    scene.wait(120)
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "pause"), ("hub", "workers")})
+    assert "KMS outage" in bad["hub", "pause"]["what"]
+    assert f"--uuid {source['UUID']} --enabled" in bad["hub", "workers"]["cure"]
+
+
+def test_a_parked_record_and_its_dead_letter(scene):
+    """Named with what lets it go on."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    pk = f"delivery#{scene.delivery(DEV)['id']}"
+    scene.client("dynamodb").update_item(
+        TableName=scene.stage.hub.outputs["TableName"],
+        Key={"pk": {"S": pk}, "sk": {"S": "record"}},
+        UpdateExpression="SET body = :body",
+        ExpressionAttributeValues={":body": {"S": "{"}},
+    )
+    scene.run_until(lambda: scene.record(pk).get("parked"))
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert status == SICK
+    assert bad["hub", "parked"]["cure"].endswith(f"ami-promoter reconcile --unpark '{pk}'")
+
+
+def test_a_sweep_that_stands_still(scene):
+    """What is long due and nobody has looked at says so."""
+    scene.world.ec2.pace.copy = 7200
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    for name in ("sweep", "act", "discover"):
+        scene.client("lambda").put_function_concurrency(
+            FunctionName=f"ami-promoter-{REGION}-{name}", ReservedConcurrentExecutions=0
+        )
+    scene.wait(3600)
+
+    _, bad, _ = doctor(scene, "--hub-only")
+
+    assert f"delivery#{scene.delivery(DEV)['id']}" in bad["hub", "overdue"]["what"]
+    assert "get-function-concurrency" in bad["hub", "overdue"]["cure"]
+
+
+def test_nobody_hears_the_notices(scene):
+    """The command that subscribes, with the topic's own ARN."""
+    sns = scene.client("sns")
+    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
+    for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        sns.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "notices")})
+    assert topic in bad["hub", "notices"]["cure"]
+
+
+def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
+    """Nothing failed, and some could not be looked at: a status of its own, and which right is missing."""
+    from ami_promoter.rights import ASK_TARGETS, READ, policy  # noqa: PLC0415 - used here alone
+
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+    whole = {"Version": "2012-10-17", "Statement": [trust]}
+    scene.world.iam.put_role(HUB, "Person", whole, {"only": policy([READ, ASK_TARGETS])})
+    _, key, _, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/Person", "person")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert status == NOT_SEEN
+    assert bad.keys() == {("hub", "workers"), ("hub", "dead-letters"), ("hub", "notices")}
+
+
+def test_calls_that_make_no_sense(scene):
+    """A group that there is not; targets that are not to be looked at."""
+    assert doctor(scene, "--group", "dve")[2]["faults"][0]["code"] == "unknown-group"
+    assert doctor(scene, "--hub-only", "--group", "dev")[0] == USAGE

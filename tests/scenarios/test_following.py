@@ -1,0 +1,217 @@
+"""``promote --wait``, ``wait`` and ``status``: what a pipeline and a person see of a promotion."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+
+DELIVERED, FAULT, AWS, TIMED_OUT, FAILED, CANCELLED = 0, 1, 3, 4, 5, 6
+
+
+def run(scene, *words):
+    """Run a verb for a program: exit status and what it printed."""
+    status, out, _ = scene.cli(*words, "--json")
+    return status, json.loads(out)
+
+
+def without_role(scene, account):
+    """Take the role of a target away, so that its delivery fails at its deadline."""
+    scene.apply(targets_file(queue="10m"))
+    scene.world.iam.roles.drop(f"arn:aws:iam::{account}:role/AmiCopyRole")
+
+
+def test_promote_and_wait_until_all_is_delivered(scene):
+    """Exit status 0, with each target's AMI; changes are told on standard error meanwhile."""
+    status, out, err = scene.cli("promote", scene.image, "dev", "--wait")
+
+    assert status == DELIVERED
+    said = out.splitlines()
+    assert said[0].endswith(", which names 2 targets.")
+    assert f"{scene.image}: delivered. All 2 deliveries arrived." in said
+    for account in (DEV, TEST):
+        assert f"{account} us-east-1: {scene.image_in(account)['ImageId']}" in said
+    assert "copying" in err
+    scene.assert_laws()
+
+
+def test_waiting_for_what_is_over_ends_at_once(scene):
+    """A pipeline that is run again sees what there is."""
+    scene.promote("dev")
+
+    status, told = run(scene, "wait", scene.image)
+
+    assert (status, told["outcome"]) == (DELIVERED, "delivered")
+    assert {one["state"] for one in told["promotion"]["deliveries"]} == {"delivered"}
+
+
+def test_a_tag_written_by_others_is_waited_for(scene):
+    """The record is behind the tag at first: what an earlier value brought does not count."""
+    scene.promote(DEV)
+    scene.tag(f"{DEV} {TEST}")
+
+    status, told = run(scene, "wait", scene.image)
+
+    assert status == DELIVERED
+    assert len(told["promotion"]["deliveries"]) == 2
+
+
+def test_a_failed_delivery(scene):
+    """Exit status 5 and the cause; a target that was delivered is no failure."""
+    without_role(scene, TEST)
+
+    status, told = run(scene, "promote", scene.image, "dev", "--wait")
+
+    assert (status, told["outcome"]) == (FAILED, "failed")
+    assert told["why"] == "1 of 2 deliveries failed."
+    assert run(scene, "wait", scene.image, "--target", DEV)[0] == DELIVERED
+    assert run(scene, "wait", scene.image, "--target", f"{TEST}/us-east-1")[0] == FAILED
+    assert run(scene, "wait", scene.image, "--target", PROD) == (
+        FAILED,
+        {**run(scene, "wait", scene.image, "--target", PROD)[1], "why": f"There is no delivery to {PROD}."},
+    )
+    said = scene.cli("status", "--failed")[1]
+    assert f"{TEST} us-east-1: " in said
+    assert "AmiCopyRole" in said
+    assert f"{DEV} us-east-1" not in said
+
+
+def test_retrying_a_failed_delivery_by_the_same_value(scene):
+    """The record has not looked again yet when the waiting begins: its old end does not count."""
+    iam, arn = scene.world.iam, f"arn:aws:iam::{TEST}:role/AmiCopyRole"
+    role = iam.roles.get(arn)
+    without_role(scene, TEST)
+    scene.promote("dev")
+    iam.put_role(TEST, role.name, role.trust, role.policies)
+
+    status, told = run(scene, "promote", scene.image, "dev", "--wait")
+
+    assert (status, told["outcome"]) == (DELIVERED, "delivered")
+
+
+def test_it_times_out_and_the_promotion_goes_on(scene):
+    """Exit status 4."""
+    scene.world.ec2.pace.copy = 3600
+
+    status, told = run(scene, "promote", scene.image, DEV, "--wait", "--timeout", "5")
+
+    assert (status, told["outcome"]) == (TIMED_OUT, "timed-out")
+    (copying,) = told["promotion"]["deliveries"]
+    assert copying["state"] == "copying"
+    assert all(copy["seconds_left"] > 0 for copy in copying["copies"] if copy["progress"])
+    scene.run_until_over(seconds=3 * 3600)
+
+
+def test_a_promotion_that_somebody_cancels(scene):
+    """Exit status 6; `status` says why."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    scene.untag()
+
+    status, told = run(scene, "wait", scene.image)
+
+    assert (status, told["outcome"]) == (CANCELLED, "cancelled")
+    assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "said"),
+    [("dve", "unknown-group", "Did you mean `dev`?"), (PROD[:-1] + "0", "unknown-account", ""), ("12", "trigger-", "")],
+)
+def test_a_wrong_value_is_refused_before_anything_is_tagged(scene, value, code, said):
+    """With the nearest right name, and nothing happens."""
+    status, told = run(scene, "promote", scene.image, value)
+
+    assert status == FAULT
+    assert told["faults"][0]["code"].startswith(code)
+    assert said in told["faults"][0]["cure"]
+    assert scene.nothing_happened()
+    tags = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0].get("Tags", [])
+    assert "promote" not in {tag["Key"] for tag in tags}
+
+
+def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
+    """A wrong value by hand: waiting fails at once, with the reason. After a good one nothing of it is left."""
+    scene.tag("dve prd")
+
+    status, told = run(scene, "wait", scene.image)
+    refused = scene.cli("status", scene.image)[1]
+
+    assert status == FAILED
+    assert "`dve`" in told["why"]
+    assert refused.count("refused: ") == 2
+
+    scene.tag(DEV)
+    assert run(scene, "wait", scene.image)[0] == DELIVERED
+    after = scene.cli("status", scene.image)[1]
+    assert "refused" not in after
+    assert "dve" not in after
+
+
+def test_promoting_while_paused_says_so(scene):
+    """It is tagged all the same, and begins when somebody resumes; draining names what waits."""
+    assert scene.cli("pause", "--why", "KMS outage")[0] == 0
+
+    status, out, _ = scene.cli("promote", scene.image, DEV)
+
+    assert status == 0
+    assert "KMS outage. It begins when somebody resumes." in out
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
+    _, told = run(scene, "drain")
+    assert told["promotions"] == {"resolving": 1}
+    said = scene.cli("drain")[1]
+    assert f"Waits for `resume`: promotion#{scene.image} is resolving, and has begun nothing." in said
+
+    assert scene.cli("resume")[0] == 0
+    assert run(scene, "wait", scene.image)[0] == DELIVERED
+
+
+def test_nothing_to_wait_for(scene):
+    """An AMI without a tag, and one that there is not: a fault at once rather than a time-out."""
+    assert run(scene, "wait", scene.image)[1]["faults"][0]["code"] == "no-tag"
+    assert run(scene, "wait", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
+
+
+def test_a_target_that_goes_is_asked_for(scene):
+    """Where nobody can be asked, `targets apply` needs --yes; nothing is applied without it."""
+    file = scene._directory / "narrow.yaml"
+    file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
+
+    status, told = run(scene, "targets", "apply", str(file))
+
+    assert (status, told["faults"][0]["code"]) == (FAULT, "targets-removes")
+    assert TEST in told["faults"][0]["what"]
+    assert run(scene, "targets", "diff", str(file))[1]["targets"]["removed"][0]["account"] == TEST
+    assert scene.cli("targets", "apply", "--yes", str(file))[0] == 0
+
+
+def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
+    """The difference lists each standing share that ends; then it ends."""
+    shared = f'accounts: {{"{TEST}": {{mode: share, service_linked_roles: []}}}}\n'
+    scene.apply(targets_file() + shared)
+    scene.launches |= {TEST}
+    scene.tag(TEST)
+    scene.run_until_state("shared", TEST)
+    file = scene._directory / "narrow.yaml"
+    file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
+
+    _, told = run(scene, "targets", "diff", str(file))
+    said = scene.cli("targets", "apply", "--yes", str(file))[1]
+
+    kinds = sorted(one["resource"].partition("#")[0] for one in told["withdraws"])
+    assert (kinds[0], len(kinds)) == ("image", 2)
+    assert f"Withdraws from {TEST}: image {scene.image}" in said
+    scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)
+
+
+def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkeypatch):
+    """The file lists that account: it says that the tables are not there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
+
+    status, told = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))
+
+    assert status == AWS
+    assert "account and Region are the hub's" in told["faults"][0]["cure"]

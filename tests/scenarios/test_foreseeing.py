@@ -1,0 +1,185 @@
+"""``plan``, ``history``, ``where`` and ``resolve``: what would happen, what happened, and what came of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, REGION, TEST, targets_file
+
+FAULT, FAILED = 1, 5
+
+
+def run(scene, *words):
+    """Run a verb for a program: exit status and what it printed."""
+    status, out, _ = scene.cli(*words, "--json")
+    return status, json.loads(out)
+
+
+def does(told):
+    """Account -> what a plan does there."""
+    return {one["account"]: one["does"] for one in told["targets"]}
+
+
+# --- plan ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_what_then_happens(scene):
+    """Target by target with its copies and calls; nothing changes, and the promotion makes just these calls."""
+    status, told = run(scene, "plan", scene.image, "dev")
+
+    assert (status, told["ready"]) == (0, True)
+    assert does(told) == {DEV: "new", TEST: "new"}
+    one = told["targets"][0]
+    assert (one["mode"], one["method"], one["key"]) == ("copy", "snapshots", "alias/ami-promoter")
+    assert one["calls"] == {"CopySnapshot": 2, "RegisterImage": 1}
+    assert one["gib"] == sum(scene.world.ec2.state.snapshots.get(s).size for s in scene.snapshots)
+    assert one["ami_name"].startswith("golden-2026-01")
+    assert scene.nothing_happened()
+
+    scene.promote("dev")
+
+    assert len(scene.calls("RegisterImage")) == sum(one["calls"]["RegisterImage"] for one in told["targets"])
+    assert {i["Name"] for a in (DEV, TEST) for i in scene.images_in(a)} == {one["ami_name"] for one in told["targets"]}
+
+
+def test_a_plan_tells_what_is_there_from_what_ends(scene):
+    """What is delivered is left alone; what the value names no longer stays, or is cancelled."""
+    scene.promote("dev")
+    assert does(run(scene, "plan", scene.image, f"{DEV} {PROD}")[1]) == {
+        DEV: "there already",
+        TEST: "stays",
+        PROD: "new",
+    }
+    scene.world.ec2.pace.copy = 600
+    scene.tag("dev prod")
+    scene.run_until_state("copying", PROD)
+
+    assert does(run(scene, "plan", scene.image, "dev")[1])[PROD] == "cancelled"
+    assert does(run(scene, "plan", scene.image)[1])[PROD] == "under way"
+
+
+def test_a_plan_names_what_withdraws(scene):
+    """A standing share that the value names no longer."""
+    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
+    scene.launches |= {DEV}
+    scene.tag(DEV)
+    scene.run_until_state("shared")
+
+    told = run(scene, "plan", scene.image, PROD)[1]
+
+    assert does(told) == {DEV: "withdrawn", PROD: "new"}
+    assert run(scene, "plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
+
+
+def test_a_source_that_would_be_refused(scene):
+    """Exit status 5, each failed check with its cure, before anybody has tagged it."""
+    plain = scene.seed("under-the-aws-key", key="alias/aws/ebs")
+
+    status, told = run(scene, "plan", plain, "dev")
+    said = scene.cli("promote", plain, "dev", "--dry-run")[1]
+
+    assert (status, told["ready"]) == (FAILED, False)
+    assert {fault["code"] for fault in told["faults"]} == {"source-snapshot-aws-ebs-key"}
+    assert "FAILED source-snapshot-aws-ebs-key: " in said
+    assert scene.nothing_happened()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["dve"], "unknown-group"), ([], "no-tag")],
+)
+def test_a_plan_without_a_value_that_is_understood(scene, words, code):
+    """A wrong value, or none: a fault."""
+    status, told = run(scene, "plan", scene.image, *words)
+
+    assert (status, told["faults"][0]["code"]) == (FAULT, code)
+
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_step_and_each_share_with_its_seconds(scene):
+    """From the tag to the AMI; of an account alone no other is shown."""
+    scene.promote("dev")
+    scene.wait(600)
+
+    _, told = run(scene, "history", scene.image)
+    _, of_dev = run(scene, "history", "--account", DEV)
+
+    steps = [what.partition(" ")[0] for one in told["entries"] for what in one["what"]]
+    assert {"TagSeen", "SharesOpened", "CopyStarted", "ImageRegistered"} <= set(steps)
+    assert [one["at"] for one in told["entries"]] == sorted(one["at"] for one in told["entries"])
+    assert {one["account"] for one in told["shares"]} == {DEV, TEST}
+    assert len(told["shares"]) == 6  # two snapshots and the key, for each of two
+    assert all(one["seconds"] > 0 for one in told["shares"])
+    assert {one["account"] for one in of_dev["entries"]} == {DEV}
+    assert of_dev["shares"] == [one for one in told["shares"] if one["account"] == DEV]
+    said = scene.cli("history", scene.image)[1]
+    assert f"{DEV} us-east-1:" in said
+    assert "image registered: image ami-" in said
+    assert "Shares: 6, 0 open" in said
+    assert "slots asked" not in said
+    assert "slots asked" in scene.cli("history", scene.image, "--all")[1]
+
+
+def test_what_is_open_has_no_seconds_yet(scene):
+    """In mid-copy."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag(DEV)
+    scene.run_until_state("copying")
+
+    _, told = run(scene, "history", scene.image)
+
+    assert [one["seconds"] for one in told["shares"]] == [None] * 3
+
+
+def test_no_history(scene):
+    """An AMI that is not known is a fault, an account for which nothing was done is none; neither: a wrong call."""
+    assert run(scene, "history", scene.image)[1]["faults"][0]["code"] == "unknown-ami"
+    assert run(scene, "history", "--account", PROD) == (0, {"entries": [], "shares": []})
+    assert run(scene, "history")[0] == 2
+
+
+# --- where and resolve -----------------------------------------------------------------------------------------------
+
+
+def test_from_source_to_copies_and_back(scene):
+    """The same answer, whichever of the AMIs is asked for."""
+    scene.promote("dev")
+    copies = {account: scene.image_in(account)["ImageId"] for account in (DEV, TEST)}
+
+    _, of_source = run(scene, "where", scene.image)
+    _, of_copy = run(scene, "where", copies[TEST])
+
+    assert {one["account"]: one["image"] for one in of_source["copies"]} == copies
+    assert (of_copy["source"], of_copy["copies"]) == (scene.image, of_source["copies"])
+    assert of_copy["asked"] == {"ami": copies[TEST], "account": TEST, "region": REGION}
+    assert f"{copies[TEST]} in account {TEST}, us-east-1 is a copy." in scene.cli("where", copies[TEST])[1]
+    assert run(scene, "where", "ami-00000000000000000")[1]["faults"][0]["code"] == "unknown-ami"
+
+
+def test_ids_for_a_script(scene):
+    """One a line, for a group, an account, or one Region of it; if one is missing, nothing but a fault."""
+    scene.promote("dev")
+    copies = [scene.image_in(account)["ImageId"] for account in (DEV, TEST)]
+
+    assert scene.cli("resolve", scene.image, "dev") == (0, "".join(f"{one}\n" for one in copies), "")
+    assert scene.cli("resolve", scene.image, TEST)[1] == f"{copies[1]}\n"
+    assert scene.cli("resolve", copies[0], f"{TEST}/us-east-1")[1] == f"{copies[1]}\n"
+    for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
+        status, told = run(scene, "resolve", scene.image, target)
+        assert (status, told["faults"][0]["code"]) == (FAULT, code)
+
+
+def test_what_is_shared_is_the_hubs_own(scene):
+    """The target launches the hub's AMI itself."""
+    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
+    scene.launches |= {DEV}
+    scene.tag(DEV)
+    scene.run_until_state("shared")
+    scene.settle()
+
+    assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"
+    assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]

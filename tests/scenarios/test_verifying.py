@@ -1,0 +1,101 @@
+"""``verify``: what a careful person checks by hand, asked for in one word."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.scenarios.scene import DEV, PROD, TEST, targets_file
+
+PASSED, FAULT, NOT_SEEN, FAILED = 0, 1, 4, 5
+
+
+@pytest.fixture
+def delivered(scene):
+    """Two targets own the AMI, and nothing is open."""
+    scene.promote("dev")
+    scene.wait(300)
+    return scene
+
+
+def verify(scene, *words):
+    """Run it: exit status, and by account the checks that did not pass."""
+    status, out, _ = scene.cli("verify", scene.image, *words, "--json")
+    told = json.loads(out)
+    bad = {}
+    for one in told.get("checks", ()):
+        if one["passed"] is not True:
+            bad.setdefault(one["account"], {})[one["check"]] = one
+    return status, bad, told
+
+
+def test_all_is_there_and_nothing_is_open(delivered):
+    """Six checks for each target; nothing is changed by them."""
+    before = len(delivered.world.shares_open())
+
+    status, bad, told = verify(delivered)
+
+    assert (status, bad, told["passed"]) == (PASSED, {}, True)
+    assert len(told["checks"]) == 12
+    assert len(delivered.world.shares_open()) == before
+    assert "All checks passed." in delivered.cli("verify", delivered.image)[1]
+    delivered.assert_laws()
+
+
+def test_an_ami_that_somebody_deregistered(delivered):
+    """It is named with its cure; the other target passes, and so does --target."""
+    image = delivered.image_in(DEV)["ImageId"]
+    delivered.client("ec2", DEV).deregister_image(ImageId=image)
+
+    status, bad, _ = verify(delivered)
+
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"image"})
+    assert image in bad[DEV]["image"]["what"]
+    assert "CloudTrail" in bad[DEV]["image"]["cure"]
+    assert verify(delivered, "--target", TEST)[0] == PASSED
+    assert "FAILED" in delivered.cli("verify", delivered.image)[1]
+
+
+def test_a_target_that_cannot_be_looked_at(delivered):
+    """Nothing failed, and not all is known: a status of its own."""
+    delivered.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+
+    status, bad, _ = verify(delivered)
+
+    assert (status, bad.keys(), bad[TEST].keys()) == (NOT_SEEN, {TEST}, {"answers"})
+    assert "AmiCopyRole" in bad[TEST]["answers"]["what"]
+
+
+def test_what_somebody_shared_by_hand(delivered):
+    """A permission and a grant that nobody needs: each is found, and only for its account."""
+    delivered.share_before(DEV, delivered.snapshots[0])
+
+    status, bad, _ = verify(delivered)
+
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"snapshot-permissions"})
+    assert delivered.snapshots[0] in bad[DEV]["snapshot-permissions"]["what"]
+
+
+def test_what_is_shared_on_purpose(scene):
+    """A launch permission and a key grant that stand for as long as the AMI is shared."""
+    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
+    scene.launches |= {DEV}
+    scene.tag(DEV)
+    scene.run_until_state("shared")
+
+    status, bad, told = verify(scene)
+
+    assert (status, bad) == (PASSED, {})
+    assert {one["check"]: one["what"] for one in told["checks"]}["launch-permission"] == "Open on purpose."
+
+
+def test_what_is_not_delivered_is_not_checked(scene):
+    """It is counted; a target without a delivery, and an AMI that is not known, are faults."""
+    scene.world.ec2.pace.copy = 600
+    scene.tag(DEV)
+    scene.run_until_state("copying")
+
+    assert verify(scene)[2]["skipped"] == {"copying": 1}
+    assert verify(scene, "--target", PROD)[2]["faults"][0]["code"] == "no-delivery"
+    assert scene.cli("verify", "ami-00000000000000000")[0] == FAULT

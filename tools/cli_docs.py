@@ -1,0 +1,186 @@
+"""The reference of the command line, as ``docs/reference/cli.md`` shows it: from the command tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from ami_promoter.cli import root
+from ami_promoter.promotions.view import PAGE
+from ami_promoter.rights import READ, READ_ONLY, policy
+from ami_promoter.terminal.exits import MEANS
+from ami_promoter.terminal.schema import FAILURE
+from ami_promoter.verbs import AT_THE_HUB, Verb
+
+A_PROMOTION = "A promotion"
+INTRO = """\
+# Command line
+
+This page is generated from the command tree (`make docs`); `ami-promoter VERB --help` says the same.
+
+Install it with [pipx](https://pipx.pypa.io), from a clone of this repository or from a wheel (`make wheel`):
+
+    pipx install .
+    pipx install build/wheel/ami_promoter-*.whl
+
+Bash completes verbs, options and Regions after `eval "$(ami-promoter completion bash)"`.
+`zsh` and `fish` are known as well.
+
+What holds for every verb:
+
+- The AWS SDK's settings hold: `AWS_PROFILE`, `AWS_REGION`, `AWS_ENDPOINT_URL`, and what `aws configure` has written.
+- Ids are short where a table would be too wide for 80 columns; `--wide` writes them whole.
+  Where the output is no terminal, lines are not folded; `COLUMNS` says another width.
+- `NO_COLOR` leaves colors out. Nothing is said by color alone.
+- Characters that would move the cursor or turn the direction of writing are shown as escapes, such as `\\x1b`.
+- Every verb may be repeated. Where one is stopped, running it again goes on.
+"""
+
+
+def page() -> str:
+    """Write the whole page."""
+    verbs = [line for words, verb in _verbs(root) for line in _verb(words, verb)]
+    return "\n".join((INTRO, *_common(), *_contents(), *verbs, *_shared(), *_needs()))
+
+
+def _verbs(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from _verbs(command, (*words, name))
+        elif isinstance(command, Verb):
+            yield " ".join((*words, name)), command
+
+
+def _common() -> Iterator[str]:
+    yield "## What every verb has\n"
+    yield "| option | |\n| --- | --- |"
+
+    def every() -> None:
+        """Carry the options."""
+
+    for option in AT_THE_HUB:
+        option(every)
+    for parameter in every.__click_params__:  # type: ignore[attr-defined]  # Click's own place for them
+        yield _row(parameter)
+    yield "\n| exit status | |\n| --- | --- |"
+    yield from (f"| {int(status)} | {says} |" for status, says in MEANS.items())
+    yield "\nWith `--json`, a verb that could not do its work (exit statuses 1, 2, 3 and 130) prints instead:\n"
+    yield from _fields(FAILURE)
+    yield ""
+
+
+def _contents() -> Iterator[str]:
+    yield "## Verbs\n\n| verb | what it does |\n| --- | --- |"
+    for words, verb in _verbs(root):
+        yield f"| [`{words}`](#{words.replace(' ', '-')}) | {_first(verb)} |"
+    yield "| `completion SHELL` | Prints the completion script of bash, zsh or fish. |"
+    yield ""
+
+
+def _first(verb: Verb) -> str:
+    return (verb.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _verb(words: str, verb: Verb) -> Iterator[str]:
+    context = click.Context(verb, info_name=f"ami-promoter {words}")
+    yield f"### {words}\n"
+    yield f"    {verb.get_usage(context).removeprefix('Usage: ')}\n"
+    yield (verb.help or "").replace("\b\n", "") + "\n"
+    common = {"region", "profile", "table", "hub_account", "as_json", "wide"}
+    own = [one for one in verb.params if one.name not in common and isinstance(one, click.Option)]
+    if own:
+        yield "| option | |\n| --- | --- |"
+        yield from map(_row, own)
+        yield ""
+    lacks = sorted(common - {one.name for one in verb.params} - {""})
+    if lacks:
+        yield f"It has no {' and no '.join(f'`--{name}`'.replace('_', '-') for name in lacks)}.\n"
+    special = {status: says for status, says in sorted(verb.exits.items()) if MEANS.get(status) != says}
+    if special:
+        yield "| exit status | beside those of every verb |\n| --- | --- |"
+        yield from (f"| {int(status)} | {says} |" for status, says in special.items())
+        yield ""
+    yield "`--json` prints:\n"
+    yield from _fields(verb.schema)
+    yield ""
+
+
+def _shared() -> Iterator[str]:
+    yield f"## {A_PROMOTION}\n"
+    yield "What `status`, `wait` and `promote` print of a promotion:\n"
+    yield from _fields(PAGE)
+    yield ""
+
+
+ON = {
+    "records": "the table `ami-promoter-R`",
+    "config": "`ami-promoter-R-config`",
+    "members": "`ami-promoter-R-members`",
+    "anything": "other reads",
+    "keys": "the keys",
+    "tag": "the tag",
+}
+
+
+def _needs() -> Iterator[str]:
+    yield "## What each verb needs\n"
+    yield "The two policies to hand out are made of these: `deploy/cli-read-only.json` for those who look and plan,"
+    yield "`deploy/cli-operator.json` for those who do everything (with another trigger tag, edit its key)."
+    yield f"*reads* stands for {', '.join(f'`{one}`' for one in sorted(READ.records))}.\n"
+    yield f"| verb | {' | '.join(ON.values())} |\n| --- |{' --- |' * len(ON)}"
+    for words, verb in _verbs(root):
+        rows = dict(verb.rights.rows())
+        yield f"| `{words}` | {' | '.join(_actions(rows.get(name, ())) for name in ON)} |"
+    yield ""
+
+
+def _actions(actions: tuple[str, ...]) -> str:
+    reads = set(actions) >= READ.records
+    rest = [f"`{one.partition(':')[2] or one}`" for one in actions if not reads or one not in READ.records]
+    return ", ".join((["reads"] if reads else []) + rest)
+
+
+def read_only() -> str:
+    """Write the policy of those who look and plan."""
+    return json.dumps(policy([READ_ONLY]), indent=2) + "\n"
+
+
+def operator() -> str:
+    """Write the policy of those who may do everything."""
+    return json.dumps(policy(verb.rights for _, verb in _verbs(root)), indent=2) + "\n"
+
+
+def _row(parameter: click.Parameter) -> str:
+    assert isinstance(parameter, click.Option)  # noqa: S101 - only these have a help text
+    metavar = "" if parameter.is_flag else f" {parameter.make_metavar(click.Context(root))}"
+    default = f" Default: `{parameter.default}`." if parameter.show_default else ""
+    return f"| `{parameter.opts[0]}{metavar}` | {(parameter.help or '').replace('|', chr(92) + '|')}{default} |"
+
+
+def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield "| member | type | what it is |\n| --- | --- | --- |"
+    for path, one, needed in _walk(schema, ""):
+        kind = one.get("type", "anything")
+        kinds = " or ".join(kind) if isinstance(kind, list) else kind
+        more = f"; see [{A_PROMOTION}](#a-promotion)" if PAGE in (one, one.get("items")) and path else ""
+        yield f"| `{path}` | {kinds}{'' if needed else ', optional'} | {one.get('description', '')}{more} |"
+
+
+def _walk(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    for name, one in schema.get("properties", {}).items():
+        here = f"{path}.{name}" if path else name
+        yield here, one, name in schema["required"]
+        yield from _inside(one, here)
+
+
+def _inside(one: Mapping[str, Any], here: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    if one is PAGE:
+        return
+    yield from _walk(one, here)
+    if items := one.get("items"):
+        yield from _inside(items, f"{here}[]")
+    if values := one.get("additionalProperties"):
+        yield from _inside(values, f"{here}.NAME")
