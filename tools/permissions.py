@@ -44,18 +44,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `settle` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
 
-## People
-
-| to | needs |
-| --- | --- |
-| read the status | `dynamodb:GetItem`, `BatchGetItem`, `Query` and `Scan` on all three tables |
-| apply a targets file | `dynamodb:GetItem`, `Query`, `PutItem` and `BatchWriteItem` on `ami-promoter-R-config` |
-| pause and resume | `dynamodb:GetItem` and `UpdateItem` on `ami-promoter-R-config` |
-| drain | these, and `Scan`, `BatchGetItem`, `GetItem` and `UpdateItem` on `ami-promoter-R` |
-| show members | `dynamodb:GetItem` and `Query` on all three tables |
-| accept departures | these, and `PutItem` on `ami-promoter-R-config` |
-| check a key with `key-policy` | in the key's account: `kms:DescribeKey`, `GetKeyPolicy` and `GetKeyRotationStatus` |
-| reconcile | see [reconcile](../operations/reconcile.md#what-it-checks) |
+What a person needs for each verb of the command line is in [its reference](cli.md).
 """
 
 
