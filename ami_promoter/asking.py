@@ -106,7 +106,7 @@ def _retry(connection: Connection, ami: str, account: str, accepted: str) -> Rep
     again = [child for child in wanted if child.get("state") in AGAIN]
     if accepted:
         _accept(connection, [addresses.delivery(child["delivery"]) for child in wanted], accepted)
-    if again:
+    if again or addresses.promotion(ami) in freed:  # its value is resolved anew: its plan may be what was damaged
         _nudge(connection, ami, account)
     lines = [f"{key} was parked, and goes on." for key in freed]
     lines += [f"Account {account}: {accepted} is taken for the delivery's own."] if accepted else []

@@ -36,7 +36,6 @@ from chalicelib.core.organisation import Organisation
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import PermissionAdapter
-from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
@@ -46,6 +45,7 @@ from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.service.members import Members
+from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Runner
@@ -102,7 +102,7 @@ class Application:
         hub = (self._settings.hub_account, self._settings.region)
         tags = TagPass(self._records, self._targets, self._bell, now, *hub)
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
-        standing = StandingPass(self._records, ports, self._bell, now, self._telemetry)
+        standing = StandingPass(self._records, ports, self._bell, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
 
@@ -207,9 +207,9 @@ class Application:
         return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._bell, now, self._telemetry)
 
     @cached_property
-    def baseline_notice(self) -> BaselineNotice:
+    def own_notices(self) -> OwnNotices:
         """See Services."""
-        return BaselineNotice(self._records, self._notices, now)
+        return OwnNotices(self._records, self._notices, now)
 
     @cached_property
     def _ledger(self) -> DynamoLedger:

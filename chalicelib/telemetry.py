@@ -38,13 +38,11 @@ class PowertoolsTelemetry:
         self._metrics = _metrics
 
     def did(self, key: Key, state: str, command: object, event: object) -> None:
-        """See the port."""
         refused = "fault" in getattr(event, "__dataclass_fields__", {})
         log = self._logger.warning if refused else self._logger.info
         log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
 
     def moved(self, key: Key, before: str, after: str, cause: str) -> None:
-        """See the port."""
         self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause)
         if before == after:
             return
@@ -55,20 +53,16 @@ class PowertoolsTelemetry:
             self._count(ENDINGS[after])
 
     def old_news(self, key: Key, what: str) -> None:
-        """See the port."""
         self._logger.info("old news", record=key.pk, what=what)
 
     def parked(self, key: Key, why: str) -> None:
-        """See the port."""
         self._logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
     def mended(self, key: Key, what: str) -> None:
-        """See the port."""
         self._logger.warning("mended", record=key.pk, what=what)
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:
-        """See the port."""
         extra: Any = fields
         self._logger.info("share", resource=resource, target_account=account, what=what, **extra)
         if what in SHARES:
@@ -79,26 +73,21 @@ class PowertoolsTelemetry:
         self._seconds("OldestOpenShareSeconds", oldest_seconds)
 
     def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
-        """See the port."""
         self._logger.error("grants outlive ours", resource=resource, target_account=account, grants=list(found))
         self._count("GrantsOutliving", len(found))
 
     def not_closing(self, resource: str, account: str, tries: int) -> None:
-        """See the port."""
         self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
         self._count("SharesStillOpen")
 
     def hindered(self, what: str, why: str) -> None:
-        """See the port."""
         self._logger.warning("hindered", work=what, why=why)
 
     def closed_blind(self, resource: str, account: str) -> None:
-        """See the port."""
         self._logger.error("share closed blind", resource=resource, target_account=account)
         self._count("SharesClosedBlind")
 
     def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
-        """See the port."""
         log = self._logger.error if held or troubles else self._logger.info
         log("organisation", joined=joined, left=left, held=held, troubles=dict(troubles))
         self._count("AccountsJoined", joined)
@@ -107,7 +96,6 @@ class PowertoolsTelemetry:
         self._count("UnitsUnreadable", len(troubles))
 
     def left(self, account: str, group: str, why: str) -> None:
-        """See the port."""
         self._logger.warning("account left", target_account=account, group=group, why=why)
 
     def session(self, role: str, packed: int) -> None:
@@ -116,11 +104,9 @@ class PowertoolsTelemetry:
         self._metrics.add_metric(name="PackedPolicySize", unit=MetricUnit.Percent, value=packed)
 
     def discovered(self) -> None:
-        """See the port."""
         self._count("Discoveries")
 
     def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
-        """See the port."""
         self._logger.info("swept", rung=rung, due=due)
         self._count("Sweeps")
         self._count("RecordsDue", due)

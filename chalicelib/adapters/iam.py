@@ -19,7 +19,7 @@ class AwsTargetRoles:
         self._sessions = sessions
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
-        """See the port. Where IAM may not be asked, the refusal of the grant says it."""
+        """Where IAM may not be asked, the refusal of the grant says it."""
         iam = self._sessions.client("iam", "roles", delivery)
         copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
         missing = []

@@ -46,7 +46,6 @@ class AwsOrganisation:
         self._where = f"organisation {named.id}, read by {reader}"
 
     def unit(self, unit: str) -> UnitFound:
-        """See the port."""
         whole = self._organisation()
         if unit.startswith("ou-"):
             answer = self._ask("describe_organizational_unit", unit, OrganizationalUnitId=unit)
@@ -58,7 +57,6 @@ class AwsOrganisation:
         return UnitFound(whole["Arn"], roots)
 
     def page(self, step: Step) -> Page:
-        """See the port."""
         more = {"NextToken": step.token} if step.token else {}
         if step.what == "accounts":
             answer = self._ask("list_accounts_for_parent", step.parent, ParentId=step.parent, **more)
@@ -70,7 +68,6 @@ class AwsOrganisation:
         return Page(found, answer.get("NextToken") or "")
 
     def whereabouts(self, account: str) -> Whereabouts:
-        """See the port."""
         self._organisation()
         try:
             state = self._ask("describe_account", account, AccountId=account)["Account"].get("State", "unknown")

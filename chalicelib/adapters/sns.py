@@ -25,7 +25,7 @@ class SnsNotices:
         self._bus = bus
 
     def publish(self, notice: Mapping[str, Any]) -> None:
-        """See the port. The topic comes last: whatever is tried again, people get their mail once."""
+        """The topic comes last: whatever is tried again, people get their mail once."""
         self._put_event(notice)
         with as_refusal("Publish", self._topic_arn):
             self._sessions.own("sns").publish(

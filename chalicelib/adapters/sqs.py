@@ -38,15 +38,12 @@ class SqsRings:
         self._side_by_side = side_by_side or SideBySide()
 
     def ring(self, key: Key, cause: str) -> None:
-        """See the port."""
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
-        """See the port."""
         self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **_message(wake))
 
     def ring_all(self, wakes: Batch) -> Sequence[Key]:
-        """See the port."""
         queues: dict[str, list[tuple[Key, str]]] = {}
         for key, cause in wakes:
             queues.setdefault(self._queue(key), []).append((key, cause))

@@ -122,6 +122,11 @@ def baseline_notice() -> Key:
     return Key("baseline#hub")
 
 
+def withdrawal(delivery: str, episode: int) -> Key:
+    """What the notice of a withdrawal is to say in the place of a delivery that cannot, until it is out."""
+    return Key(f"withdrawal#{delivery}#{episode}")
+
+
 def standing_links(ami: str) -> str:
     """Name the partition of the links to an AMI's standing holdings."""
     return f"standing#{ami}"

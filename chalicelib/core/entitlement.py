@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.core import addresses
+from chalicelib.core import addresses, pace
 from chalicelib.core.faults import Fault
+from chalicelib.core.key_policy import Audience
+from chalicelib.core.key_policy import holder_key as named
 from chalicelib.core.targets import AppliedFile, Resolution, Target
 
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
@@ -29,22 +31,22 @@ class Entitlement:
     targets: Mapping[str, Target] = field(default_factory=dict)
     blocked: Mapping[str, Fault] = field(default_factory=dict)
 
-    def may_open(self, place: str, resource: str, holder_key: str, *, standing: bool) -> bool:
-        """Whether a share may be opened for a target ("account/region").
+    def may_open(self, place: str, resource: str, holder_key: str, now: int, *, standing: bool) -> bool:
+        """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
 
         ``holder_key`` says which permission on the resource it is; ``standing``: for as long as the AMI is shared.
         """
         target = self.targets.get(place)
         if target is None:
             return False
-        return not standing or _standing_fits(target, resource, holder_key)
+        return not standing or _stands(target, resource, holder_key, now)
 
     def may_keep(self, place: str, resource: str, holder_key: str, now: int) -> bool:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
         if target is None:
             return place.partition("/")[0] in self.blocked
-        return (target.until == 0 or now < target.until) and _standing_fits(target, resource, holder_key)
+        return _stands(target, resource, holder_key, now)
 
     def ends(self, now: int) -> list[int]:
         """Return the dates (epoch seconds) after ``now`` at which targets may keep nothing any longer."""
@@ -85,14 +87,26 @@ def launched_by(target: Target) -> str:
     return target.unit if target.launch_permission == "group" and target.unit else target.account
 
 
-def _standing_fits(target: Target, resource: str, holder_key: str) -> bool:
+def end_in_force(target: Target, now: int) -> int:
+    """Return until when (epoch seconds) a target may keep what stands, to be asked anew by then; 0: no longer.
+
+    One without an end is asked about once a day: nothing is open without a date at which somebody looks.
+    """
+    if target.until and now >= target.until:
+        return 0
+    return min(target.until or now + pace.DAY, now + pace.DAY)
+
+
+def _stands(target: Target, resource: str, holder_key: str, now: int) -> bool:
     """Whether the target's settings, as they are now, include this standing share."""
     kind = resource.split("#")[1]
     if kind == "role" and holder_key not in target.service_linked_roles:
         return False
     if addresses.at_home(resource):  # it serves the target's own AMI on the target's own key, in either mode
         return True
-    if target.mode != "share":
+    if target.mode != "share" or 0 < target.until <= now:
+        return False
+    if kind == "policy" and not target.service_linked_roles and holder_key == named(target.account, Audience.ROLES):
         return False
     if kind == "image":
         return holder_key == launched_by(target)

@@ -97,6 +97,37 @@ def summary(promotion: Promotion, children: Iterable[Child], now: int) -> dict[s
     }
 
 
+def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """Build the terminal message for a delivery whose own record cannot: parked, or damaged.
+
+    ``withdrawn``: what is known of it without that record. The id is that of the delivery's own message, should that
+    ever come.
+    """
+    delivery, episode = withdrawn["delivery"], withdrawn["episode"]
+    where = f"account {withdrawn['account']}, {withdrawn['region']}"
+    what = (
+        "What was shared with it is withdrawn. The delivery's record is parked or cannot be read, so it says no more."
+    )
+    cure = 'See `ami-promoter status`, and "Parked records" in docs/operating.md.'
+    return {
+        "schema": SCHEMA,
+        "id": digest(delivery, str(episode), WITHDRAWN),
+        "event": WITHDRAWN,
+        "at": now,
+        **withdrawn,
+        "source_name": "",
+        "groups": [],
+        "image_name": "",
+        "outcome": "withdrawn",
+        "image": None,
+        "key": None,
+        "copies": [],
+        "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
+        "leftovers": [],
+        "seconds": 0,
+    }
+
+
 def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int) -> dict[str, Any]:
     """Build the one notice of a new hub: what was tagged before it first looked waits for a new tag event."""
     listed = list(images)

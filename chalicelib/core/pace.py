@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 MINUTE = 60
 HOUR = 3600
+DAY = 24 * HOUR
 
 POLLS: Sequence[int] = (1 * MINUTE, 2 * MINUTE, 4 * MINUTE, 8 * MINUTE, 15 * MINUTE)
 """Between two looks at something that AWS is doing; an event usually comes first."""

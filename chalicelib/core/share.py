@@ -223,6 +223,8 @@ class Share:
     """What stands among the holdings and cannot be read: it holds nothing, is reported once, and is taken out."""
     hard_close_at: int = 0
     """The end of those that hold it for copies; only ever moved to later."""
+    later_end: int = 0
+    """The later date that the applied file has given since to those who hold it as standing; 0: none."""
     version: int = 0
     """Of the share worker's side, for its conditional write."""
 
@@ -273,14 +275,24 @@ def standing(share: Share) -> bool:
 
 def hard_end(share: Share) -> int:
     """When the share must close although somebody holds it; 0: never, as it stands until its holder releases it."""
-    ends = [holding.until for holding in share.holdings if holding.stands]
-    if 0 in ends:
+    stand = _standing_ends(share)
+    if 0 in stand:
         return 0
-    if len(ends) < len(share.holdings):
+    ends = [*stand, share.later_end] if stand else []
+    if len(stand) < len(share.holdings):
         ends.append(share.hard_close_at or ENDED_LONG_AGO)
-    elif not ends:
+    elif not stand:
         ends.append(share.hard_close_at)
     return max(ends)
+
+
+def first_end(share: Share) -> int:
+    """Return the latest end that those who hold it as standing knew when they came (0: none)."""
+    return max(_standing_ends(share), default=0)
+
+
+def _standing_ends(share: Share) -> list[int]:
+    return [holding.until for holding in share.holdings if holding.stands]
 
 
 def overdue(share: Share, now: int) -> bool:

@@ -192,7 +192,7 @@ class AppliedFile:
         None, where the file cannot be used: nobody can tell then.
         """
         everybody = _Everybody(self.directory)
-        return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.knows(one))
+        return frozenset() if self.fault else frozenset(one for one in accounts if not everybody.has_settings(one))
 
 
 def resolve(value: str, directory: Directory, digest: str = "", *, in_force: bool = False) -> Resolution:
@@ -261,6 +261,10 @@ class _Everybody:
 
     def knows(self, account: str) -> bool:
         return account in self._directory.accounts or account in self._groups
+
+    def has_settings(self, account: str) -> bool:
+        brought = any(self.ways[name][account] for name in self._groups.get(account, ()))
+        return account in self._directory.accounts or brought
 
     def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
         """Name the units of these groups (``every``: of all) that have never been read."""

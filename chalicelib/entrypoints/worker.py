@@ -15,15 +15,15 @@ from chalicelib.core import wakes
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.wakes import Wake
 from chalicelib.ports import Records, Telemetry
-from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.grant_audit import GrantAudit, is_audit
+from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
 
-OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline")
+OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
 """Kinds of records that ``act`` works on. One of these is parked when its tries are over."""
 OF_SETTLE = ("resource",)
 
@@ -37,37 +37,30 @@ class Services(Protocol):
     @property
     def deliveries(self) -> Runner[Any, Any, Any]:
         """Of deliveries."""
-        ...
 
     @property
     def promotions(self) -> Runner[Any, Any, Any]:
         """Of promotions."""
-        ...
 
     @property
     def copy_quotas(self) -> CopyQuotas:
         """Of copy quotas."""
-        ...
 
     @property
     def inventories(self) -> Runner[Any, Any, Any]:
         """Of inventories."""
-        ...
 
     @property
-    def baseline_notice(self) -> BaselineNotice:
-        """Of the notice that a new hub sends."""
-        ...
+    def own_notices(self) -> OwnNotices:
+        """Of notices that no promotion or delivery sends."""
 
     @property
     def share_worker(self) -> ShareWorker:
         """Of resources with shares."""
-        ...
 
     @property
     def grant_audit(self) -> GrantAudit:
         """Of a key's child grants."""
-        ...
 
 
 class Worker:
@@ -120,8 +113,8 @@ class Worker:
                 services.promotions.run(key, wake.cause, time_left=time_left)
             case "quota":
                 services.copy_quotas.run(key, time_left=time_left)
-            case "baseline":
-                services.baseline_notice.run(key)
+            case "baseline" | "withdrawal":
+                services.own_notices.run(key)
             case "inventory":
                 services.inventories.run(key, wake.cause, time_left=time_left)
             case _ if is_audit(key):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from chalicelib.core import addresses, codec, copy_quota
+from chalicelib.core import addresses, codec, copy_quota, inventory
 from chalicelib.core.addresses import Key
 from chalicelib.core.copy_quota import CopyQuota
 from chalicelib.core.delivery import commands as delivery_commands
@@ -27,7 +27,7 @@ from chalicelib.service.runner import Codec, Items, R
 T = TypeVar("T")
 
 
-class DeliveryCodec:
+class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.Event]):
     """Of deliveries."""
 
     def decode(self, stored: Stored) -> Delivery:
@@ -65,7 +65,7 @@ class DeliveryCodec:
         ]
 
 
-class PromotionCodec:
+class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_events.Event]):
     """Of promotions."""
 
     def decode(self, stored: Stored) -> Promotion:
@@ -75,10 +75,6 @@ class PromotionCodec:
     def encode(self, record: Promotion) -> Write:
         """Return it as it is to be stored."""
         return Write(record.key, record.state.value, _body(record), record.due_at)
-
-    def intent_items(self, _record: Promotion, _commands: Sequence[promotion_commands.Command]) -> Items:
-        """Nothing goes with a promotion's intents."""
-        return ()
 
     def result_items(self, record: Promotion, results: Sequence[promotion_events.Event]) -> Items:
         """The head is written with whatever may change it, so it is never older than the record."""
@@ -112,7 +108,7 @@ class CopyQuotaCodec:
         return Write(quota.key, copy_quota.state(quota), codec.encode(quota), quota.due_at)
 
 
-class InventoryCodec:
+class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):
     """Of inventories."""
 
     def decode(self, stored: Stored) -> Inventory:
@@ -122,14 +118,6 @@ class InventoryCodec:
     def encode(self, record: Inventory) -> Write:
         """Return it as it is to be stored."""
         return Write(record.key, record.state.value, _body(record), record.due_at)
-
-    def intent_items(self, _record: Inventory, _commands: Sequence[object]) -> Items:
-        """Nothing goes with an inventory's intents."""
-        return ()
-
-    def result_items(self, _record: Inventory, _results: Sequence[object]) -> Items:
-        """What was found is put beside the record before its result."""
-        return ()
 
 
 DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuotaCodec()

@@ -14,6 +14,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
+from chalicelib.core.entitlement import end_in_force
 from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
@@ -157,6 +158,8 @@ class DeliveryExecutor:
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 trouble = self._remove(delivery, plan)
                 return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
+            case do.LookAtEnd():
+                return self._look_at_end(delivery)
             case do.TellOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
@@ -353,6 +356,16 @@ class DeliveryExecutor:
         pairs = tuple((sources[device], copy) for device, copy in by_device.items())
         extras = tuple(sorted({one.copy for one in found.ours} - set(by_device.values())))
         return ev.ImageSeen("available", (*differences, *wrong), copies=pairs, extras=extras)
+
+    def _look_at_end(self, delivery: Delivery) -> ev.EndSeen:
+        """Ask the file as applied now; one that cannot be read is asked for a day, then the old date counts."""
+        now = self._clock()
+        resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
+        if not resolution.understood:
+            waits = now < delivery.target.until + pace.LAST_LOOK
+            return ev.EndSeen(now + pace.POLLS[-1] if waits else 0)
+        live = next((one for one in resolution.targets if one.place == delivery.target.place), None)
+        return ev.EndSeen(end_in_force(live, now) if live else 0)
 
     def _tell(self, delivery: Delivery, *, publish: bool) -> ev.Event:
         if publish:

@@ -17,6 +17,8 @@ from chalicelib.service.tag_pass import Heads, TagPass, read_heads
 
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
+KEPT = 40
+"""Seconds that a pass leaves to each that comes behind it, where there are so many: a new file may move everything."""
 
 
 class Discover:
@@ -43,9 +45,11 @@ class Discover:
         passes: list[Callable[[Clock], None]] = [self._over_tags, self._over_standing, self._over_members]
         first, refused = self._clock() // PERIOD % len(passes), False
         failed: Exception | None = None
-        for one in (*passes[first:], *passes[:first]):
+        for number, one in enumerate((*passes[first:], *passes[:first]), start=1):
+            keep = KEPT * (len(passes) - number)
+            keep = keep if time_left() > keep + KEPT else 0
             try:
-                one(time_left)
+                one(_all_but(keep, time_left))
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
                 self._telemetry.hindered("discover", str(refusal))
                 refused = True
@@ -71,3 +75,7 @@ class Discover:
 
     def _over_members(self, time_left: Clock) -> None:
         self._members.run(time_left=time_left)
+
+
+def _all_but(seconds: int, time_left: Clock) -> Clock:
+    return lambda: time_left() - seconds

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import USELESS, Entitlement, entitlement, launched_by
-from chalicelib.core.errors import ParkRecord
+from chalicelib.core.delivery.events import Why
+from chalicelib.core.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
+from chalicelib.core.errors import ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share
@@ -22,7 +23,6 @@ from chalicelib.service.codecs import DELIVERIES, peek
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""
-NOT_NOW = "not-entitled-now"
 CURE = "See what the tag names (`ami-promoter status`) and what the applied targets file contains; then tag it again."
 
 
@@ -41,7 +41,7 @@ class LiveEntitlements:
         self._region = region
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
-        """See the port. A share may be opened if one of those who hold it is entitled to it."""
+        """A share may be opened if one of those who hold it is entitled to it."""
         applied = self._targets.read()
         strangers = applied.strangers(holding.account for share in shares for holding in share.holdings)
         asked: dict[str, tuple[TagRead, Entitlement | Fault]] = {}
@@ -55,7 +55,7 @@ class LiveEntitlements:
                 if holding.ami not in asked:
                     asked[holding.ami] = self._ask(holding.ami, applied)
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
-                if fault is not None and fault.code == NOT_NOW and holding.account in strangers:
+                if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
                     what = f"The applied targets file does not contain account {holding.account}."
                     fault = _stranger(share, what)
                 if fault is None:
@@ -66,6 +66,19 @@ class LiveEntitlements:
                 into = refused if lasting else waits
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
         return Judgement(refused, waits)
+
+    def end(self, resource: str, share: Share) -> int:
+        """The latest of its holders' counts."""
+        now, ends, applied = self._clock(), [0], self._targets.read()
+        for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+            _, entitled = self._ask(holding.ami, applied)
+            if isinstance(entitled, Fault):
+                raise Refusal(Why.THROTTLED, entitled)
+            place = f"{holding.account}/{holding.region}"
+            target = entitled.targets.get(place)
+            if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
+                ends.append(end_in_force(target, now))
+        return max(ends)
 
     def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
         read = self._read(ami)
@@ -104,7 +117,7 @@ class LiveEntitlements:
             return entitled
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
-        if not entitled.may_open(place, resource, share.holder_key, standing=standing):
+        if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
             return entitled.blocked.get(holding.account) or _not_now(share, holding)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
@@ -152,4 +165,4 @@ def _stranger(share: Share, what: str) -> Fault:
 
 def _not_now(share: Share, holding: Holding) -> Fault:
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault(NOT_NOW, f"{share.resource}, {share.account}", what, CURE)
+    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)

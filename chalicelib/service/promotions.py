@@ -143,20 +143,36 @@ class PromotionExecutor:
             addresses.places(promotion.ami, plan, number): compact(_sorted_out(listed[start : start + LISTED]))
             for number, start in enumerate(range(0, max(len(listed), 1), LISTED))
         }
-        there = {key for key, _ in self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#")}
+        found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#")
+        there = {key: item.get("body") for key, item in found}
         for key, body in items.items():
-            if key not in there:
+            if there.get(key) != body:  # it is new, or was damaged
                 self._records.put(key, {"kind": "plan", "body": body})
         return plan
 
     def _plan(self, promotion: Promotion, plan: str) -> Plan:
-        """Read whom a plan names."""
+        """Read whom a plan names. One that is damaged names whom the value in force names by the file as it is now."""
         if not plan:
             return NOBODY
+        try:
+            return self._read_plan(promotion, plan)
+        except Unreadable:
+            named = self._ports.targets.read().resolve(promotion.value or "", in_force=True)
+            if not named.understood:
+                raise
+            places = (
+                child.place for child in self._ports.children.all(promotion.ami) if child.account in named.blocked
+            )
+            return Plan(frozenset(named.places), frozenset(places))
+
+    def _read_plan(self, promotion: Promotion, plan: str) -> Plan:
         found = self._records.list(addresses.promotion(promotion.ami).pk, f"plan#{plan}#places#")
         if not found:
-            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record.")
-        lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
+            raise Unreadable(f"{promotion.key}: its plan {plan} is not on record. {_anew(promotion)}")
+        try:
+            lists = [parsed(item, f"{promotion.key}: its plan {plan}") for _, item in found]
+        except Unreadable as trouble:
+            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
         wanted = frozenset(place for one in lists for place in one["wanted"])
         return Plan(wanted, frozenset(place for one in lists for place in one["kept"]))
 
@@ -202,7 +218,10 @@ class PromotionExecutor:
 
     def _chunk(self, promotion: Promotion, plan: str, number: int) -> list[tuple[Target, tuple[str, ...]]]:
         item = self._records.get(addresses.plan(promotion.ami, plan, number))
-        planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
+        try:
+            planned = parsed(item, f"{promotion.key}: chunk {number} of its plan {plan}")
+        except Unreadable as trouble:
+            raise Unreadable(f"{trouble} {_anew(promotion)}") from None
         return [(codec.decode(Target, one["target"]), tuple(one["groups"])) for one in planned]
 
     def _expand(self, promotion: Promotion, plan: str, cursor: int, budget: Budget) -> ev.Event:
@@ -322,6 +341,10 @@ class PromotionExecutor:
         if children and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
         return ev.SummaryNotified(any(child.state == State.SHARED for child in children))
+
+
+def _anew(promotion: Promotion) -> str:
+    return f"`ami-promoter retry {promotion.ami}` resolves the tag's value and writes the plan anew."
 
 
 def _sorted_out(listed: Sequence[tuple[str, bool]]) -> dict[str, list[str]]:

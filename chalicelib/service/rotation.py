@@ -1,4 +1,7 @@
-"""A pass over many things that may run out of time: the next one goes on behind the last thing that was dealt with."""
+"""A pass over many things that may run out of time: the next one goes on behind the last thing that was dealt with.
+
+It also goes on behind one that failed, which would stop it at the same place each time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from chalicelib.service.budget import Budget
 
 
 class Rotation:
-    """One pass, by name. Its cursor is an item of its own, written only where time ran out."""
+    """One pass, by name. Its cursor is an item of its own, written only where it did not come to the end."""
 
     def __init__(self, records: Records, name: str) -> None:
         self._records = records
@@ -33,7 +36,15 @@ class Rotation:
         ordered = sorted(names, key=lambda name: (name <= cursor, name))
         for start in range(0, len(ordered), size):
             if start and not budget.allows(calls):
-                self._records.put(self._key, {"kind": "cursor", "after": ordered[start - 1]})
+                self._stopped_behind(ordered[start - 1])
                 return False
-            act(ordered[start : start + size])
+            some = ordered[start : start + size]
+            try:
+                act(some)
+            except Exception:
+                self._stopped_behind(some[-1])
+                raise
         return True
+
+    def _stopped_behind(self, name: str) -> None:
+        self._records.put(self._key, {"kind": "cursor", "after": name})

@@ -34,17 +34,14 @@ class Record(Protocol):
     @property
     def key(self) -> Key:
         """Where it is stored."""
-        ...
 
     @property
     def state(self) -> StrEnum:
         """What it waits for."""
-        ...
 
     @property
     def due_at(self) -> int | None:
         """When somebody must look at it again (epoch seconds)."""
-        ...
 
 
 R = TypeVar("R", bound=Record)
@@ -75,7 +72,6 @@ class Executor(Protocol[R_contra, C_contra, E_co]):
 
     def perform(self, record: R_contra, command: C_contra, budget: Budget) -> E_co:
         """Carry out one command, or a slice of it; whatever a target's trouble is, it comes back as an event."""
-        ...
 
 
 class Codec(Protocol[R, C_contra, E_contra]):
@@ -83,19 +79,17 @@ class Codec(Protocol[R, C_contra, E_contra]):
 
     def decode(self, stored: Stored) -> R:
         """Read a record, its hints beside it. Raises Unreadable."""
-        ...
 
     def encode(self, record: R) -> Write:
         """Return the record as it is to be stored, without its hints."""
-        ...
 
-    def intent_items(self, record: R, commands: Sequence[C_contra]) -> Items:
+    def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
         """Return items to write together with the intents."""
-        ...
+        return ()
 
-    def result_items(self, record: R, results: Sequence[E_contra]) -> Items:
+    def result_items(self, _record: R, _results: Sequence[E_contra]) -> Items:
         """Return items to write together with the results."""
-        ...
+        return ()
 
 
 @contextmanager

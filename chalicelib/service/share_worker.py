@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core import addresses, share
+from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.delivery.events import Why
@@ -23,7 +23,7 @@ from chalicelib.core.errors import LostRace, ParkRecord, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject
-from chalicelib.ports import Entitlements, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
+from chalicelib.ports import Entitlements, Judgement, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
@@ -40,6 +40,10 @@ ONE_BY_ONE = 10
 CALLS_FOR_ONE = 2
 CALLS_FOR_MANY = 6
 """A key's policy is read, read again and put, and read back."""
+CALLS_TO_ASK = 5
+"""Who is entitled by one AMI's tag: the applied file, the membership, the AMI, its snapshots, its promotion's head."""
+FOR_ASKING = 0.6
+"""The part of the time left in which that is asked."""
 FOR_INTENTS = 0.4
 """The part of the time left in which intents are written: their results must be written, too."""
 
@@ -246,9 +250,25 @@ class ShareWorker:
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
-        """Keep back who may not hold it: what promotion and delivery say is not believed. May raise Refusal."""
+        """Keep back who may not hold it: what promotion and delivery say is not believed.
+
+        Each AMI takes questions of its own; whoever there is no time to ask for is left for the next slice.
+        """
+        judged = Judgement()
+        part, asked = budget.part(FOR_ASKING), list[Share]()
+        for number, some in enumerate(_by_amis(opening)):
+            if number and not part.allows(CALLS_TO_ASK):
+                break
+            try:
+                more = self._entitlements.judge(book.resource, some)
+            except Refusal as refusal:  # of one AMI; it says nothing of the others
+                happened = f"not opened: {refusal.fault.what}"
+                book.save_some([self._blocked(s, refusal) for s in some], happened, budget)
+                continue
+            judged = Judgement({**judged.refused, **more.refused}, {**judged.waits, **more.waits})
+            asked += some
+        opening = asked
         elsewhere = {s.holder_key: _to_a_stranger(s) for s in opening if _is_elsewhere(s)}
-        judged = self._entitlements.judge(book.resource, opening)
         reasons, now = {**judged.refused, **elsewhere}, self._clock()
         refused = [share.refused(s, reasons[s.holder_key], now) for s in opening if s.holder_key in reasons]
         what = f"refused: {', '.join(sorted({fault.code for fault in reasons.values()}))}"
@@ -309,6 +329,7 @@ class ShareWorker:
 
     def _close(self, door: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
+        closing = self._not_prolonged(book, closing)
         now = self._clock()
         begun = [s for s in closing if s.state is State.CLOSING]
         begun += book.save_some(
@@ -330,6 +351,26 @@ class ShareWorker:
         for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
 
+    def _not_prolonged(self, book: _Book, closing: Sequence[Share]) -> list[Share]:
+        """Keep open what stands where the file as applied now gives a later date than the one that has come.
+
+        Where that cannot be told, it is asked again for a day: an outage withdraws nothing.
+        """
+        now, prolonged = self._clock(), list[Share]()
+        for s in closing:
+            if s.state is not State.OPEN or not share.standing(s):
+                continue
+            try:
+                end = self._entitlements.end(book.resource, s)
+            except Refusal:
+                end = min(now + pace.POLLS[-1], share.first_end(s) + pace.LAST_LOOK)
+            if end > now:
+                prolonged.append(replace(s, later_end=end))
+        if prolonged:
+            book.save(prolonged, "the applied file gives it a later date, or cannot be read now")
+        names = {s.holder_key for s in prolonged}
+        return [s for s in closing if s.holder_key not in names]
+
     def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
         """Let all grants of the key be looked through, once the last share of an account there has closed.
 
@@ -343,8 +384,15 @@ class ShareWorker:
             self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
 
     def _removed(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        """Remove what bears no name; whether it is gone, later looks say."""
-        door.close(resource, some)
+        """Remove what bears no name; whether it is gone, later looks say.
+
+        A refusal matters while something shows: EC2 itself takes all launch permissions of an AMI that is disabled.
+        """
+        try:
+            door.close(resource, some)
+        except Refusal as refusal:
+            if refusal.why is Why.THROTTLED or door.showing(resource, some):
+                raise
         return [share.removed(s, self._clock()) for s in some]
 
     def _looked_at(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
@@ -405,6 +453,14 @@ def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:
         room = min(room, alone)
     if batch:
         yield batch
+
+
+def _by_amis(shares: Sequence[Share]) -> Iterable[list[Share]]:
+    """Put those together that are held for the same AMIs, longest waiting first."""
+    found: dict[frozenset[str], list[Share]] = {}
+    for s in shares:
+        found.setdefault(frozenset(holding.ami for holding in s.holdings), []).append(s)
+    return found.values()
 
 
 def _is_elsewhere(s: Share) -> bool:

@@ -19,16 +19,18 @@ from chalicelib.core.delivery.model import State as DeliveryState
 from chalicelib.core.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import State
+from chalicelib.core.promotion.model import Child, State
 from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
-from chalicelib.service.codecs import PROMOTIONS, peek
+from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
 
 CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
+AT_ONCE = 20
+"""Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * pace.HOUR
 
 
@@ -45,7 +47,10 @@ class StandingPorts:
 class StandingPass:
     """One pass over all AMIs that have standing shares."""
 
-    def __init__(self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(
+        self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry, hub: str
+    ) -> None:
+        self._hub = hub
         self._records = records
         self._ports = ports
         self._bell = bell
@@ -77,7 +82,7 @@ class StandingPass:
             if now < _time(mark, "tag_since") + pace.ABSENCE:
                 return
             if self._close_all(ami, tag, entitled, applied.generation, budget):
-                again_at = min([now + DAY, *entitled.ends(now)])
+                again_at = min([now + pace.DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
@@ -88,23 +93,26 @@ class StandingPass:
         return None if read.image_state is None or read.image_state in USELESS else read.value
 
     def _close_all(self, ami: str, tag: str | None, entitled: Entitlement, generation: str, budget: Budget) -> bool:
-        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read once more.
+        """Release what is not entitled; True if all of it was looked at. Tag, file and membership are read anew for it.
 
         What has changed since is compared by the next pass.
         """
         now = self._clock()
         held = [one for one in self._ports.ledger.standing(ami) if not addresses.at_home(one.resource)]
         ends = [one for one in held if not entitled.may_keep(_place(one), one.resource, one.holder_key, now)]
-        moved = tag is not None and self._ports.targets.generation() != generation  # without a tag no file counts
-        if ends and (moved or self._reads(ami) != tag):
-            return False
         for number, one in enumerate(ends):
             if number and not budget.allows(CALLS):
+                return False
+            if number % AT_ONCE == 0 and self._has_moved(ami, tag, generation):
                 return False
             self._end(ami, one, entitled)
         if not held:
             self._forget(ami)
         return True
+
+    def _has_moved(self, ami: str, tag: str | None, generation: str) -> bool:
+        """Whether the comparison is out of date: tag, or file and membership, which without a tag count for nothing."""
+        return (tag is not None and self._ports.targets.generation() != generation) or self._reads(ami) != tag
 
     def _end(self, ami: str, one: StandingHolding, entitled: Entitlement) -> None:
         """End one delivery's hold on one share. The delivery is asked to end first: else it might hold it again."""
@@ -122,20 +130,25 @@ class StandingPass:
         self._mark_child(ami, held.delivery)
 
     def _mark_child(self, ami: str, delivery: str) -> None:
-        """Tell the promotion in the place of a delivery that cannot: one that is parked, or cannot be read."""
-        try:
-            stored = self._records.read(addresses.delivery(delivery))
-            if stored is not None and not stored.parked:
-                return
-        except ParkRecord:
-            pass
+        """Tell promotion and owners in the place of a delivery that cannot: one that is parked, or cannot be read."""
+        if peek(self._records, addresses.delivery(delivery), DELIVERIES) is not None:
+            return
         try:
             children = self._ports.children.all(ami)
         except ParkRecord:  # the promotion's trouble: it holds up no removal
             return
         for child in children:
             if child.delivery == delivery and child.state == DeliveryState.SHARED:
+                self._tell(ami, child)
                 self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
+
+    def _tell(self, ami: str, child: Child) -> None:
+        """Let `act` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
+        key, now = addresses.withdrawal(child.delivery, child.episode), self._clock()
+        known = {name: getattr(child, name) for name in ("delivery", "episode", "account", "region")}
+        body = {**known, "hub": self._hub, "source_image": ami}
+        self._records.create(Write(key, "open", body, now), now)
+        self._bell.ring(key, "withdrawn")
 
     def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from chalicelib.core import addresses, codec
 from chalicelib.core.addresses import HEADS, Key
+from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.core.promotion.model import Promotion
@@ -40,13 +42,14 @@ Heads = Mapping[str, Head]
 
 def read_heads(records: Records) -> Heads:
     """Read the heads of all promotions. One that cannot be read, also for its form, hides no other."""
-    found = {}
-    for key, item in records.list_readable(HEADS, "ami-"):
-        try:
-            found[key.sk] = codec.decode(Head, json.loads(item["body"]), str(key))
-        except (KeyError, TypeError, ValueError):
-            found[key.sk] = DAMAGED
-    return found
+    return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
+
+
+def _head(key: Key, item: Mapping[str, Any]) -> Head:
+    try:
+        return codec.decode(Head, json.loads(item["body"]), str(key))
+    except (KeyError, TypeError, ValueError):
+        return DAMAGED
 
 
 class TagPass:
@@ -81,7 +84,7 @@ class TagPass:
 
         def known(some: list[str]) -> None:
             for ami in some:
-                self._move(ami, moves[ami], tagged.get(ami), generation)
+                self._move(ami, moves[ami], tagged.get(ami), heads.get(ami), generation)
 
         def new(some: list[str]) -> None:
             self._start([tagged[ami] for ami in some], budget)
@@ -93,11 +96,17 @@ class TagPass:
             ("starts", starts, AT_ONCE, new),
         ]
         turns = [turn for turn in turns if turn[1]]
+        failed: Exception | None = None
         for number, (name, amis, size, act) in enumerate(turns, start=1):
             part = budget if number == len(turns) else budget.part(A_PART)
-            Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
+            try:
+                Rotation(self._records, name).go_in_slices(amis, size, act, part, CALLS)
+            except Exception as trouble:  # noqa: BLE001 - one AMI's trouble keeps no other back; it is raised below
+                failed = failed or trouble
+        if failed is not None:
+            raise failed
 
-    def _move(self, ami: str, step: Move, one: Tagged | None, generation: str) -> None:
+    def _move(self, ami: str, step: Move, one: Tagged | None, was: Head | None, generation: str) -> None:
         minute = self._clock() // 60
         key = addresses.promotion(ami)
         match step:
@@ -106,7 +115,16 @@ class TagPass:
             case Move.RESOLVE:
                 self._bell.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
             case Move.FORGET:
-                self._records.forget(addresses.head(ami), {"kind": "head"})
+                self._forget(addresses.head(ami), was)
+
+    def _forget(self, key: Key, was: Head | None) -> None:
+        """Take a head away, unless it has been written anew since it was read; one of a newer form stays."""
+        try:
+            item = self._records.get(key)
+        except ParkRecord:
+            return
+        if item is not None and _head(key, item) == was:
+            self._records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
 
     def _look(self, key: Key, value: str) -> None:
         minute = self._clock() // 60
@@ -151,14 +169,22 @@ class TagPass:
         )
         if not left:
             return
-        now = self._clock()
-        found = [ami for ami, head in read_heads(self._records).items() if ami in tagged and head.waits]
+        now, there = self._clock(), read_heads(self._records)
+        if any(self._is_new(ami) for ami in tagged.keys() - there.keys()):
+            return  # another run wrote just then: what is left now would be promoted as if it were tagged anew
+        found = [ami for ami, head in there.items() if ami in tagged and head.waits]
         if found:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
             notice = Write(addresses.baseline_notice(), "open", body, now)
             self._records.create(notice, now)
             self._bell.ring(notice.key, "baseline")
         self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
+
+    def _is_new(self, ami: str) -> bool:
+        try:
+            return self._records.read(addresses.promotion(ami)) is None
+        except ParkRecord:
+            return False
 
     def _leave_some(self, tagged: Sequence[Tagged]) -> None:
         now = self._clock()

@@ -203,6 +203,16 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
     assert "ring_at" not in table.get(addresses.promotion(AMI))
 
 
+def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, capsys):
+    """It goes on with that wish on its record: its plan may be what was damaged."""
+    key, records = addresses.promotion(AMI), DynamoRecords(table)
+    records.create(Write(key, "expanding", {"ami": AMI, "value": "dev"}, None), NINE)
+    records.park(key, "its plan cannot be read", NINE)
+
+    assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and goes on."])
+    assert "retry" in records.read(key).hints
+
+
 def test_an_unknown_ami_cannot_be_tried_again(table):
     """There is no record of it."""
     assert main(["retry", AMI]) == 1

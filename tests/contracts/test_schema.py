@@ -131,8 +131,12 @@ def test_a_promotion_parks_on_a_newer_note_of_a_delivery(table):
 
 def test_everything_that_is_decoded_bears_its_form(table):
     """A new kind of item with a body and without a form would be read by any later version as if it were its own."""
-    DynamoRecords(table).create(Write(DELIVERY, "copying", {}, NOW), NOW)
-    DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
+    records, beside = DynamoRecords(table), {"kind": "head", "body": "{}"}
+    records.create(Write(DELIVERY, "copying", {}, NOW), NOW)
+    assert records.save(
+        records.read(DELIVERY), Write(DELIVERY, "copying", {}, NOW), (), NOW, [(addresses.head(AMI), beside)]
+    )
+    records.put(addresses.source_image(AMI), {"kind": "image", "body": "{}"})
     DynamoLedger(table).hold(RESOURCE, a_share(), copying("0123"))
     DynamoChildren(table).add(AMI, Child("0123", "222222222222", "us-east-1", 1, "running"))
 

@@ -118,6 +118,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.LeftoversSeen(("snap-0ac",), (), FAULT),
     ev.LeftoversSeen((), (), unproven=("ami-0x",)),
     ev.CancelAsked(),
+    ev.EndSeen(0),
+    ev.EndSeen(NOW + 10**6),
     ev.DeadlinePassed(),
     ev.ToldWaiting(),
     ev.OutcomeTold(),

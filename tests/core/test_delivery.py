@@ -489,7 +489,7 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
 
 
 def test_a_missing_role_is_waited_for_with_one_notice():
-    """First refusal: one notice; then it looks again, until the queue deadline names the refusal as the cause."""
+    """First refusal: one notice; then it looks again, once more after the queue deadline, which names the refusal."""
     refused = ev.Refused("CheckTarget", ev.Why.ROLE, FAULT)
     checking = evolving.evolve(a_delivery(), refused, NOW)
     assert machine.outstanding(checking, NOW) == (do.TellWaiting(),)
@@ -500,7 +500,9 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 
     again = evolving.evolve(told, refused, NOW + 60)
     assert do.TellWaiting() not in machine.outstanding(again, NOW + 7200)
-    over = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
+    late = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
+    assert machine.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)
+    over = evolving.evolve(late, refused, NOW + 24 * 3600)
     assert FAULT.what in over.faults[0].what
     assert "deploy/target.yaml" in over.faults[0].cure
     assert over.ending is State.FAILED

@@ -134,6 +134,8 @@ class Cloud:
     nature: Nature = field(default_factory=Nature)
     emit: Callable[[dict[str, Any]], None] = lambda event: None
     now: int = START
+    applied: AppliedFile | None = None
+    """What is read instead of the directory, where that cannot be."""
     paused: bool = False
     """An operator has paused new promotions."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -570,6 +572,8 @@ class TwinTargets:
     def read(self):
         """See the port."""
         directory = self._cloud.directory
+        if self._cloud.applied is not None:
+            return self._cloud.applied
         if self._read.directory is not directory:
             self._read = AppliedFile(directory, digest_of(to_items(directory)))
         return self._read

@@ -21,6 +21,10 @@ class ListedOnly:
     def __init__(self, listed: Callable[[Collection[str]], Collection[str]]) -> None:
         self._listed = listed
 
+    def end(self, _resource: str, _share: Share) -> int:
+        """See the port. What has an end ends."""
+        return 0
+
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port."""
         listed = self._listed({s.account for s in shares})

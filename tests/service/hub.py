@@ -16,7 +16,6 @@ from chalicelib.core.targets import Directory, Target
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Entitlements
-from chalicelib.service.baseline import BaselineNotice
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
@@ -24,6 +23,7 @@ from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, deliv
 from chalicelib.service.discover import Discover
 from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.grant_audit import GrantAudit
+from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, PromotionPorts
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
@@ -175,10 +175,10 @@ class Hub:
         self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
         tags = TagPass(records, targets, bell, clock, HUB, REGION)
         standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, children), bell, clock, told
+            records, StandingPorts(ledger, source, targets, children), bell, clock, told, HUB
         )
         self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
-        self.baseline_notice = BaselineNotice(records, notices, clock)
+        self.own_notices = OwnNotices(records, notices, clock)
 
     # --- what there is -----------------------------------------------------------------------------------------------
 

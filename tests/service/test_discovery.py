@@ -257,3 +257,76 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
     assert sorted(ran) == ["members", "standing", "tags"]
     assert "discovered" not in {name for name, _ in telemetry.told}
+
+
+def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
+    """Its record is too large, say: the others that have moved are woken with the next run, and new ones at once."""
+    records, rings = looked_once(), Rings()
+    amis = [f"ami-{number:02d}" for number in range(6)]
+    for ami in amis:
+        with_head(records, ami, replace(IN_FORCE, known=("other",)))
+    real = records.note
+
+    def note(key, *given, **named):
+        if key.pk == "promotion#ami-00":
+            raise ValueError("Item size has exceeded the maximum allowed size")
+        return real(key, *given, **named)
+
+    records.note = note
+    found = [Tagged(ami, "dev") for ami in (*amis, "ami-new")]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Item size"):
+            a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+
+    assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(rings.woken)
+
+
+def test_a_head_that_was_written_anew_is_not_forgotten():
+    """The AMI is tagged again while a pass runs that has read its head before."""
+    records, rings = looked_once(), Rings()
+    with_head(records, "ami-0a")
+    heads = read_heads(records)
+    anew = replace(IN_FORCE, moving=True)
+    records.put(addresses.head("ami-0a"), {"kind": "head", "body": json.dumps(codec.encode(anew))})
+
+    a_pass(records, rings).run([], heads, time_left=lambda: 30)
+    assert read_heads(records) == {"ami-0a": anew}
+
+    with_head(records, "ami-0a")
+    a_pass(records, rings).run([], read_heads(records), time_left=lambda: 30)
+    assert read_heads(records) == {}
+
+
+def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
+    """Two first runs at once refuse each other's transactions: nobody is promoted who was only left out."""
+    records, rings = MemoryRecords(), Rings()
+    real = records.create_all
+    refused = iter([True, True, False])
+    records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)
+    found = [Tagged("ami-0a", "dev")]
+    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    assert records.get(BASELINE) is None
+
+    for _ in range(2):
+        records.create_all = real
+        a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    assert records.get(BASELINE) is not None
+    assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is State.OVER
+    assert rings.woken == ["baseline#hub"]
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(239, [159, 42, 82]), (60, [60, 2, 2])])
+def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left):
+    """A new file moves every AMI, say: what is to be withdrawn does not wait for all of those."""
+    now, seen = [0], []
+
+    class Busy(One):
+        def run(self, *_found, time_left):
+            seen.append(time_left())
+            while len(seen) < 2 and time_left() > 2:
+                now[0] += 1
+
+    source = TwinSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    passes = tuple(Busy([], name) for name in ("tags", "standing", "members"))
+    Discover(MemoryRecords(), source, passes, lambda: NOW, Quiet()).run(time_left=lambda: seconds - now[0])
+    assert seen == left

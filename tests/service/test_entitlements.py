@@ -413,3 +413,19 @@ def test_a_head_of_a_newer_form_hinders_nobody_whom_the_tag_names():
 
     asked.records.get = newer
     assert asked.answer(share()) == "may"
+
+
+def test_nothing_is_opened_to_stand_past_the_files_date():
+    """A date that was brought forward counts where a share is opened, too; copies have no such date."""
+    asked = Asked(mode="share", until=1)
+    assert asked.answer(standing(IMAGE)) == "waits"
+    assert Asked(mode="share", until=asked.cloud.now + 1).answer(standing(IMAGE)) == "may"
+
+
+def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
+    """The account's own statement in the key's policy is another share."""
+    policy = addresses.policy_resource(source_key(0)).pk
+    for roles, answer in (((), "waits"), ((ROLE,), "may")):
+        asked = Asked(mode="share", key_access="policy", service_linked_roles=roles)
+        assert asked.answer(standing(policy, name=f"{A}-roles")) == answer
+        assert asked.answer(standing(policy, name=f"{A}-share")) == "may"

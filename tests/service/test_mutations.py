@@ -57,6 +57,10 @@ class EntitlesEverybody:
         """See the class."""
         return Judgement()
 
+    def end(self, _resource, _share):
+        """What has an end ends."""
+        return 0
+
 
 class NeverCloses(ShareWorker):
     """Takes a permission for closed without having closed it."""

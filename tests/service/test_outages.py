@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from chalicelib.core.delivery.events import Why
+from chalicelib.core.delivery.machine import QUEUE_LOOK
 from tests.service.cloud import Nature, refusal, target_key
 from tests.service.gate import Killed, Trouble
 from tests.service.hub import Hub
@@ -115,6 +116,67 @@ def assert_delivered_after(hub: Hub, hours: int) -> None:
     assert hub.cloud.grants == {}
     told = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
     assert told == ["delivery.delivered"], "its owner is told, however late"
+
+
+def waits_for_a_slot(copying: int) -> Hub:
+    """Two AMIs for one account: the first one's twenty copies take all its slots for so long, and the second waits."""
+    hub = Hub((A,), nature=Nature(copying=(*(copying,) * 20, 60)), target={"copy_deadline": 48 * HOUR})
+    for ami, snapshots in ((AMI, range(20)), ("ami-01", (20,))):
+        hub.cloud.make_image(ami, {f"snap-{number:02x}": True for number in snapshots})
+        hub.cloud.tag(ami, A)
+        hub.run(until=hub.cloud.now + HOUR)
+    assert hub.outcomes() == {(AMI, A): "copying", ("ami-01", A): "waiting"}
+    return hub
+
+
+def test_a_slot_that_became_free_while_nothing_of_ours_ran_is_taken_however_late():
+    """Its queue deadline passed in the outage: looked at again, the slot is there."""
+    hub = waits_for_a_slot(5 * HOUR)
+    off(hub, 26 * HOUR)
+    hub.run()
+
+    assert set(hub.outcomes().values()) == {"delivered"}, hub.faults()
+
+
+def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
+    """It asks once more, and waits for the quota's answer for some minutes only."""
+    hub = waits_for_a_slot(40 * HOUR)
+    end = hub.cloud.now + 23 * HOUR
+    hub.run(until=end - 60)
+    assert hub.outcomes()["ami-01", A] == "waiting"
+    hub.run(until=end + QUEUE_LOOK + 120)
+
+    assert hub.outcomes()["ami-01", A] == "failed"
+    assert [fault.partition(":")[0] for fault in hub.faults()] == ["deadline-waiting"]
+
+
+@pytest.mark.parametrize("ends", ["in the outage", "never"])
+def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
+    """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
+    hub = a_hub()
+    missing = Trouble("target.keys", "describe", refusal(Why.ROLE, "AccessDenied"), times=FOR_EVER)
+    hub.gate.troubles = [missing]
+    until_state(hub, "checking", 3)
+    if ends == "never":
+        off(hub, 26 * HOUR)
+    else:
+        off(hub, 20 * HOUR)
+        hub.gate.troubles = []
+        off(hub, 6 * HOUR)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == ("failed" if ends == "never" else "delivered"), hub.faults()
+    assert {fault.partition(":")[0] for fault in hub.faults()} <= {"deadline-checking", "aws-AccessDenied"}
+
+
+def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
+    """`act` was off from the first moment on."""
+    hub = a_hub()
+    until_state(hub, "requested", 0)
+    off(hub, 26 * HOUR)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
 
 
 def test_copies_that_are_still_running_after_a_deadline_fail_after_that_look():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core import addresses
-from tests.service.cloud import REGION, START
+from tests.service.cloud import REGION, START, Nature
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS
 from tests.service.weather import LOST, Weather
@@ -63,6 +63,54 @@ def test_a_promotion_passes_by_a_delivery_that_cannot_be_read():
     assert bad.parked
     assert promotion is not None
     assert not promotion.parked
+
+
+def spoil_plan(hub: Hub) -> None:
+    """Damage all that says whom the promotion's value names, and its settings."""
+    items = hub.stores.records.items
+    for key in [key for key in items if key.sk.startswith("plan#")]:
+        hub.stores.records.put(key, {"kind": "plan", "body": "{"})
+
+
+def retry(hub: Hub, ami: str) -> None:
+    """What `ami-promoter retry` does."""
+    key = addresses.promotion(ami)
+    assert hub.stores.records.unpark(key, hub.cloud.now)
+    hub.stores.records.note(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+
+
+def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():
+    """It was parked before its deliveries were written; unparked alone it would be parked again."""
+    hub = a_hub(1)
+    hub.cloud.paused = True
+    hub.cloud.tag("ami-00", "default")
+    hub.run(until=START + 600)
+    spoil_plan(hub)
+    hub.cloud.paused = False
+    hub.run(until=START + HOUR)
+    seen = hub.stores.seen(addresses.promotion("ami-00"))
+    assert seen is not None
+    assert "`ami-promoter retry ami-00`" in seen.parked
+    retry(hub, "ami-00")
+    hub.run()
+
+    assert hub.outcomes() == {("ami-00", BAD): "delivered", ("ami-00", GOOD): "delivered"}
+
+
+def test_a_promotion_goes_on_though_its_plan_is_damaged():
+    """Whom its value names the file says as well; and whom the tag then no longer names is cancelled."""
+    hub = a_hub(1, nature=Nature(copying=(4 * HOUR,)))
+    hub.cloud.tag("ami-00", "default")
+    hub.run(until=START + HOUR)
+    spoil_plan(hub)
+    hub.run(until=START + 2 * HOUR)
+    hub.cloud.tag("ami-00", GOOD)
+    hub.run()
+
+    assert hub.outcomes() == {("ami-00", BAD): "cancelled", ("ami-00", GOOD): "delivered"}
+    seen = hub.stores.seen(addresses.promotion("ami-00"))
+    assert seen is not None
+    assert (seen.parked, seen.state) == ("", "over")
 
 
 def test_a_copy_quota_that_cannot_be_read_is_written_anew():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,10 @@ from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Organisation
 from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
+from tests.service.gate import Killed
 from tests.service.hub import Hub
 from tests.service.organisation import ARN, OU, WHOLE, A, B, C, Organised
 
@@ -43,6 +46,21 @@ def pass_time(hub, seconds):
 def open_to(hub) -> set[str]:
     """Who may launch the AMI, or use its key."""
     return {who for _, who in hub.cloud.launches} | {grantee.split(":")[4] for grantee in hub.cloud.grants.values()}
+
+
+@contextmanager
+def outage(hub, function):
+    """`act` or `settle` dies whenever it is invoked."""
+    real = hub._act
+
+    def act(message):
+        if function == ("settle" if message.key.kind == "resource" else "act"):
+            raise Killed
+        real(message)
+
+    hub._act = act
+    yield
+    hub._act = real
 
 
 def disable_key(hub):
@@ -119,6 +137,33 @@ def test_what_the_tag_names_no_longer_is_withdrawn_whatever_else_is_wrong(troubl
     pass_time(hub, HOUR)
 
     assert open_to(hub) == ({A} if value else set())
+
+
+def park_delivery(hub):
+    """It waits for a person."""
+    hub.watchful = False
+    hub.stores.records.park(hub.delivery_key(AMI, B), "for a test", hub.cloud.now)
+
+
+@pytest.mark.parametrize("trouble", [TROUBLES["damaged delivery"], park_delivery], ids=["damaged", "parked"])
+@pytest.mark.parametrize("value", [A, None])
+def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble, value):
+    """The pass closes what was shared, and has the notice sent; one of the delivery's own, later, has the same id."""
+    hub = shared()
+    before = hub.stores.records.records[hub.delivery_key(AMI, B)].body
+    trouble(hub)
+    hub.cloud.tag(AMI, value)
+    pass_time(hub, 2 * HOUR)
+    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len(told) == 1
+    assert open_to(hub) == ({A} if value else set())
+    key = hub.delivery_key(AMI, B)
+    hub.stores.records.records[key].body = before
+    hub.stores.records.unpark(key, hub.cloud.now)
+    pass_time(hub, 2 * HOUR)
+
+    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len({one["id"] for one in told}) == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
@@ -265,6 +310,55 @@ def test_a_date_that_the_file_brings_forward_ends_what_is_shared():
     assert ends == ["delivery.shared"] * 2 + ["delivery.withdrawn"] * 2
 
 
+def move_end(hub, until):
+    """The file that is applied now gives another date; 0: none."""
+    directory = hub.cloud.directory
+    accounts = {one: (replace(targets[0], until=until),) for one, targets in directory.accounts.items()}
+    hub.cloud.directory = replace(directory, accounts=accounts)
+
+
+@pytest.mark.parametrize("off", ["nothing", "act", "settle"])
+@pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
+def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):
+    """Told by an hour before the old date; also where a function was off around that date."""
+    hub = shared(until=START + 6 * HOUR)
+    pass_time(hub, 4 * HOUR)
+    move_end(hub, later)
+    with outage(hub, off):
+        pass_time(hub, 6 * HOUR)
+    pass_time(hub, 40 * HOUR)
+    assert open_to(hub) == {A, B}
+    assert set(hub.outcomes().values()) == {"shared"}
+    move_end(hub, START + 60 * HOUR)
+    pass_time(hub, 10 * HOUR)
+
+    assert open_to(hub) == set()
+    assert set(hub.outcomes().values()) == {"withdrawn"}
+    told = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
+    assert len(told) == 2
+
+
+@pytest.mark.parametrize("off", ["nothing", "act"])
+def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
+    """The record and the ledger know the later date by which it was shared; no function needs to be told of another."""
+    hub = shared(until=START + 60 * HOUR)
+    move_end(hub, START + 6 * HOUR)
+    with outage(hub, off):
+        pass_time(hub, 6 * HOUR)
+    assert open_to(hub) == set()
+
+
+def test_a_file_that_cannot_be_read_keeps_what_is_shared_for_a_day_after_its_date():
+    """That is no evidence; but nothing is open without end."""
+    hub = shared(until=START + 6 * HOUR)
+    unreadable = AppliedFile(fault=Fault("targets-damaged", "there", "It is damaged.", "Apply it again."))
+    hub.cloud.applied = unreadable
+    pass_time(hub, 20 * HOUR)
+    assert open_to(hub) == {A, B}
+    pass_time(hub, 14 * HOUR)
+    assert open_to(hub) == set()
+
+
 # --- what is ignored -------------------------------------------------------------------------------------------------
 
 
@@ -367,3 +461,23 @@ def test_what_a_promotion_notes_in_a_newer_form_holds_up_no_removal():
     pass_time(hub, 900)
 
     assert hub.stores.ledger.standing(AMI) == []
+
+
+def test_a_tag_that_is_put_back_while_many_are_withdrawn_stops_that():
+    """Tag, file and membership are read anew for every twenty, however long a pass takes."""
+    hub = shared(tuple(str(200_000_000_001 + number) for number in range(15)))
+    hub.watchful, hub.gate.watch = False, lambda *_: None
+    standing, heads = hub._discover._standing, read_heads(hub.stores.records)
+    standing.run([], heads, time_left=lambda: 30)
+    hub.cloud.now += 60
+    source = standing._ports.source._port
+    reads, real = [], source.tag
+
+    def tag(ami):
+        reads.append(ami)
+        return replace(real(ami), value=None) if len(reads) == 1 else real(ami)
+
+    source.tag = tag
+    standing.run([], heads, time_left=lambda: 30)
+
+    assert len(hub.stores.ledger.standing(AMI)) == 2 * 15 - AT_ONCE

@@ -15,10 +15,11 @@ from chalicelib.core.errors import LostRace, Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls
+from chalicelib.ports import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import a_delivery
 from tests.fakes import copying
-from tests.service.slow_aws import ACCOUNT, START, SlowResource
+from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
 
 KEY = addresses.key_resource("arn:aws:kms:us-east-1:111111111111:key/k", ACCOUNT)
 SNAPSHOT = addresses.snapshot_resource("snap-0a")
@@ -60,6 +61,51 @@ def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
     assert key.permissions.there == set()
     assert not key.shares
     assert key.killed == 0
+
+
+class AsksOfEachAmi:
+    """Who is entitled, at five calls for each AMI; of one of them AWS refuses to say anything."""
+
+    def __init__(self, resource: SlowResource, untold: str = ""):
+        self.resource, self.untold = resource, untold
+
+    def judge(self, _resource, shares):
+        """See the port."""
+        amis = {holding.ami for one in shares for holding in one.holdings}
+        for _ in range(5 * len(amis)):
+            self.resource.spend()
+        if self.untold in amis:
+            raise refusal("aws-InvalidAMIID.Malformed")
+        return Judgement()
+
+
+def held_for_amis(count: int, seconds: float, untold: str = "") -> SlowResource:
+    """A key with a grant for each of so many AMIs."""
+    key = SlowResource(KEY, seconds, batch=1)
+    key.worker._entitlements = AsksOfEachAmi(key, untold)
+    for number, name in enumerate(deliveries(count)):
+        holding = replace(copying(name, ACCOUNT), ami=f"ami-{number:02d}")
+        wanted = Share(KEY.pk, name, ACCOUNT, ROLE, hard_close_at=START + 10**7)
+        key.stores.ledger.hold(KEY.pk, wanted, holding)
+    key._note()
+    return key
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0])
+def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
+    """Ten AMIs at once, whose grants are on one key: asking for all of them may take longer than a run."""
+    key = held_for_amis(10, seconds)
+    key.run_on()
+    assert (key.states(), key.killed) == ({State.OPEN: 10}, 0)
+
+
+def test_an_ami_of_which_nothing_is_told_keeps_no_other_from_opening():
+    """Its own share is refused."""
+    key = held_for_amis(3, 0.1, "ami-01")
+    key.run_on()
+    assert {one.holder_key: one.state for one in key.shares} == dict(
+        zip(deliveries(3), (State.OPEN, State.REFUSED, State.OPEN), strict=True)
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.1, 2.0])
@@ -285,6 +331,22 @@ def test_a_permission_is_closed_when_two_looks_miss_it():
         snapshot.run()
         ends.append((snapshot.states()[State.CLOSING], snapshot.permissions.calls["showing"] - looks))
     assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
+    """EC2 takes the launch permissions of an AMI that is disabled, and then refuses to change them."""
+    image = SlowResource(AMI)
+    image.hold(accounts(3))
+    image.run_on()
+    if not there:
+        image.permissions.there.clear()
+    disabled = refusal("aws-OperationNotPermitted")
+    image.permissions.refuses = lambda what, _shares: disabled if what == "close" else None
+    image.release(accounts(3))
+    image.run_on(20)
+
+    assert image.states() == ({State.CLOSING: 3} if there else {})
 
 
 @pytest.mark.parametrize("after", [59, 119])

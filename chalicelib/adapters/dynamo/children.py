@@ -23,7 +23,6 @@ class DynamoChildren:
         self._version = version
 
     def add(self, ami: str, child: Child) -> bool:
-        """See the port."""
         added = self._table.update(
             addresses.child(ami, child.delivery),
             "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes",
@@ -43,7 +42,7 @@ class DynamoChildren:
         return True
 
     def end(self, ami: str, child: Child) -> bool:
-        """See the port. The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
+        """The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
         ended = self._table.update(
             addresses.child(ami, child.delivery),
             "SET #schema = :schema, body = :body, running = :no",
@@ -70,7 +69,6 @@ class DynamoChildren:
         return True
 
     def ask_again(self, ami: str, delivery: str, episode: int) -> None:
-        """See the port."""
         self._table.update(
             addresses.child(ami, delivery),
             "SET asked_again = :episode",
@@ -79,7 +77,6 @@ class DynamoChildren:
         )
 
     def all(self, ami: str) -> Sequence[Child]:
-        """See the port."""
         return [self._child(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def _child(self, item: dict[str, Any]) -> Child:

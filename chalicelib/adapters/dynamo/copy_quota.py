@@ -18,7 +18,7 @@ class DynamoSlotLeases:
         self._table = table
 
     def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
-        """See the port. A new episode starts afresh: what the last one was granted is over."""
+        """A new episode starts afresh: what the last one was granted is over."""
         key = addresses.slot(quota, wish.delivery)
         if wish.over:
             self._table.delete(
@@ -59,16 +59,13 @@ class DynamoSlotLeases:
         return wish if item is None else self._lease(item)
 
     def leases(self, quota: Key) -> Sequence[SlotLease]:
-        """See the port."""
         return [self._lease(item) for item in self._table.query(quota.pk, "slot#")]
 
     def lease(self, quota: Key, delivery: str) -> SlotLease | None:
-        """See the port."""
         item = self._table.get(addresses.slot(quota, delivery))
         return None if item is None else self._lease(item)
 
     def grant(self, quota: Key, lease: SlotLease) -> None:
-        """See the port."""
         self._table.update(
             addresses.slot(quota, lease.delivery),
             "SET granted = :granted, lease_until = :until",
@@ -77,7 +74,6 @@ class DynamoSlotLeases:
         )
 
     def drop(self, quota: Key, lease: SlotLease) -> None:
-        """See the port."""
         self._table.delete(
             addresses.slot(quota, lease.delivery),
             "(episode = :episode OR NOT attribute_type(episode, :number)) "

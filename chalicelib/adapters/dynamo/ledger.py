@@ -59,7 +59,7 @@ class DynamoLedger:
     # --- holdings ----------------------------------------------------------------------------------------------------
 
     def hold(self, resource: str, share: Share, holding: Holding) -> None:
-        """See the port. The end is moved on first: a death in between must not leave a holding past its end."""
+        """The end is moved on first: a death in between must not leave a holding past its end."""
         if holding.stands:
             self._table.put(_link_key(resource, share.holder_key, holding), _link(holding))
         key = addresses.share(Key(resource), share.holder_key)
@@ -90,7 +90,6 @@ class DynamoLedger:
         )
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
-        """See the port."""
         key = addresses.share(Key(resource), holder_key)
         try:
             self._release(key, holding)
@@ -118,22 +117,19 @@ class DynamoLedger:
             self._table.update(key, "DELETE holdings :holdings", {":holdings": texts}, condition="attribute_exists(pk)")
 
     def standing(self, ami: str) -> Sequence[StandingHolding]:
-        """See the port."""
         return [_standing(ami, item) for item in self._table.query(addresses.standing_links(ami), "resource#")]
 
     # --- shares ------------------------------------------------------------------------------------------------------
 
     def shares(self, resource: str) -> Sequence[Share]:
-        """See the port."""
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        """See the port."""
         keys = [addresses.share(Key(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
         return [self._share(item) for item in self._table.get_all(keys)]
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
-        """See the port. What is written before a race is lost stays, and is true."""
+        """What is written before a race is lost stays, and is true."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes = []
             for share in shares[start : start + PER_TRANSACTION]:
@@ -154,7 +150,7 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def put_right(self, share: Share, happened: str, now: int) -> bool:
-        """See the port. Holdings stay as they are, and so does an end that is there."""
+        """Holdings stay as they are, and so does an end that is there."""
         update = self._table.update_request(
             addresses.share(Key(share.resource), share.holder_key),
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
@@ -174,7 +170,6 @@ class DynamoLedger:
         return self._table.transact([{"Update": update}, self._history(share, happened, now)])
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
-        """See the port."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
@@ -198,7 +193,6 @@ class DynamoLedger:
                 raise LostRace(shares[start].resource)
 
     def was_open(self, resource: str, names: str = "") -> bool:
-        """See the port."""
         return self._table.any(resource, f"closed#{names}")
 
     def _given(self, share: Share) -> dict[str, Any]:

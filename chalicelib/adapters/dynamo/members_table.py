@@ -53,7 +53,6 @@ class MembersTable:
         self._name = table
 
     def membership(self) -> Membership:
-        """See the port."""
         for _ in range(TRIES):
             item = self._table.get(CURRENT)
             if item is None:
@@ -90,7 +89,6 @@ class MembersTable:
         return {unit: trouble.fault for unit, trouble in self.book()[0].troubles.items()}
 
     def publish(self, before: Membership, after: Membership) -> bool:
-        """See the port."""
         old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
         changed = [
             {"Put": self._table.put_request(Key(MEMBERS, sk), {"body": body})}
@@ -107,7 +105,6 @@ class MembersTable:
         return self._table.transact([{"Update": pointer}, *changed])
 
     def book(self) -> tuple[Book, int]:
-        """See the port."""
         item = self._table.get(BOOK)
         if item is None:
             return Book(), 0
@@ -119,7 +116,6 @@ class MembersTable:
             ) from error
 
     def save(self, book: Book, version: int) -> bool:
-        """See the port."""
         body = json.dumps(codec.encode(book), separators=(",", ":"))
         if version == 0:
             return self._table.put(BOOK, {"version": 1, "body": body}, absent=True)
@@ -128,7 +124,6 @@ class MembersTable:
         return self._table.update(BOOK, expression, given, condition="version = :before") is not None
 
     def accepted(self, now: int) -> frozenset[str]:
-        """See the port."""
         item = self._config.get(ACCEPTED)
         return frozenset(json.loads(item["body"])) if item and item["at"] > now - DAY else frozenset()
 

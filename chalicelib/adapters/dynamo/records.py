@@ -46,21 +46,17 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: Key) -> Stored | None:
-        """See the port."""
         item = self._table.update(key, "REMOVE rung", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
         return None if item is None else self._stored(key, item)
 
     def read(self, key: Key) -> Stored | None:
-        """See the port."""
         item = self._table.get(key)
         return None if item is None else self._stored(key, item)
 
     def create(self, write: Write, now: int) -> bool:
-        """See the port."""
         return self._table.put(write.key, self._item(write, now), absent=True)
 
     def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
-        """See the port."""
         writes, owners = [], []
         for write, beside in new:
             writes.append({"Put": self._table.put_request(write.key, self._item(write, now), absent=True)})
@@ -69,7 +65,6 @@ class DynamoRecords:
         return {owners[place] for place in self._table.refused(writes)}
 
     def replace(self, write: Write, now: int) -> None:
-        """See the port."""
         self._table.put(write.key, self._item(write, now))
 
     def _item(self, write: Write, now: int) -> dict[str, Any]:
@@ -96,7 +91,6 @@ class DynamoRecords:
         now: int,
         also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
     ) -> bool:
-        """See the port."""
         given: dict[str, Any] = {
             ":schema": self._version,
             ":state": after.state,
@@ -135,7 +129,6 @@ class DynamoRecords:
         return self._table.transact(writes)
 
     def park(self, key: Key, why: str, now: int) -> None:
-        """See the port."""
         self._table.update(
             key,
             "SET parked = :why, parked_at = :now REMOVE ring_at, due_shard",
@@ -144,7 +137,6 @@ class DynamoRecords:
         )
 
     def unpark(self, key: Key, now: int) -> bool:
-        """See the port."""
         freed = self._table.update(
             key,
             "SET ring_at = :now, due_shard = :shard REMOVE parked, parked_at",
@@ -154,7 +146,7 @@ class DynamoRecords:
         return freed is not None
 
     def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
-        """See the port. What a wake that is lost would have done, the sweep does."""
+        """What a wake that is lost would have done, the sweep does."""
         marks = ["rung = if_not_exists(rung, :now)"]
         try:
             old = self._leave(key, hints, marks, {":now": now}, due=now)
@@ -181,7 +173,6 @@ class DynamoRecords:
     def note(
         self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
-        """See the port."""
         noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
         return noted is not None or self._table.get(key) is not None
 
@@ -213,7 +204,6 @@ class DynamoRecords:
         )
 
     def mark_rung(self, key: Key, now: int) -> bool:
-        """See the port."""
         marked = self._table.update(
             key,
             "SET rung = :now",
@@ -223,7 +213,6 @@ class DynamoRecords:
         return marked is not None
 
     def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
-        """See the port."""
         self._table.put(key, self._with_form(attributes))
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -231,16 +220,13 @@ class DynamoRecords:
         return {**attributes, "schema": self._version} if "body" in attributes else attributes
 
     def get(self, key: Key) -> Mapping[str, Any] | None:
-        """See the port."""
         item = self._table.get(key)
         return None if item is None else self._formed(item)
 
     def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        """See the port."""
         return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
 
     def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        """See the port."""
         return [(Key(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
 
     def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -250,12 +236,11 @@ class DynamoRecords:
             return {name: value for name, value in item.items() if name != "body"}
 
     def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
-        """See the port."""
         same = " AND ".join(f"{name} = :{name}" for name in attributes)
         self._table.delete(key, same, {f":{name}": value for name, value in attributes.items()})
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
-        """See the port. What somebody wrote into an item by hand must not stop the sweep for all others."""
+        """What somebody wrote into an item by hand must not stop the sweep for all others."""
         place = f"due#{shard}"
         start = None
         if after is not None:

@@ -72,7 +72,7 @@ class TargetsTable:
         self._read = AppliedFile()
 
     def read(self) -> AppliedFile:
-        """See the port. What was read before serves as long as the same file and membership are in force.
+        """What was read before serves as long as the same file and membership are in force.
 
         The membership is read after the file: an account that leaves meanwhile is not read as one that is in.
         """
@@ -94,7 +94,6 @@ class TargetsTable:
         return self._read
 
     def generation(self) -> str:
-        """See the port."""
         current = self.current()
         if current is None:
             return AppliedFile().generation

@@ -31,7 +31,7 @@ class HubSource:
         self._trigger_tag = trigger_tag
 
     def tag(self, ami: str) -> TagRead:
-        """See the port. A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong."""
+        """A stranger's AMI that the hub has tagged is shown: ``examine`` then says what is wrong."""
         found = self._image(ami)
         self._last = (ami, self._sessions.now(), found)
         if found is None:
@@ -51,11 +51,9 @@ class HubSource:
         )
 
     def keys(self, snapshots: Collection[str]) -> frozenset[str]:
-        """See the port."""
         return frozenset(raw["KmsKeyId"] for raw in self._snapshots(sorted(snapshots)) if raw.get("KmsKeyId"))
 
     def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
-        """See the port."""
         known, at, raw = self._last
         if known != ami or self._sessions.now() - at > FRESH:
             raw = self._image(ami)
@@ -72,7 +70,6 @@ class HubSource:
         return read, {arn: facts for arn in source_keys(read) if (facts := self._key(arn))}
 
     def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
-        """See the port."""
         filters = [
             {"Name": "tag:ami-promoter:hub", "Values": [self._account]},
             {"Name": "tag:ami-promoter:promotion", "Values": [ami]},
@@ -86,7 +83,6 @@ class HubSource:
             }
 
     def tagged(self) -> Sequence[Tagged]:
-        """See the port."""
         pages = self._sessions.own("ec2").get_paginator("describe_images")
         filters = [{"Name": "tag-key", "Values": [self._trigger_tag]}]
         with as_refusal("DescribeImages", self._where):

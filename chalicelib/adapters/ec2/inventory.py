@@ -39,7 +39,6 @@ class AwsInventory:
         self._hub = hub
 
     def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
-        """See the port."""
         where = _where(account, region)
         ec2 = self._client("look", account, region, "inventory")
         asked: dict[str, Any] = {
@@ -63,7 +62,7 @@ class AwsInventory:
         return InventoryPage(snapshots=snapshots, cursor=answer.get("NextToken") or "")
 
     def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
-        """See the port. EC2 itself refuses a snapshot that an AMI uses."""
+        """EC2 itself refuses a snapshot that an AMI uses."""
         where = f"{_where(account, region)}, {snapshot}"
         ec2 = self._client("tidy", account, region, delivery)
         ours = [

@@ -25,7 +25,6 @@ class LaunchPermissions:
         self._where = where
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with as_refusal("DescribeImageAttribute", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
             answer = self._sessions.own("ec2").describe_image_attribute(
                 ImageId=_image_of(resource), Attribute="launchPermission"
@@ -35,13 +34,12 @@ class LaunchPermissions:
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port."""
         with as_refusal("ModifyImageAttribute (add)", f"{self._where}, {_image_of(resource)}"):
             self._modify(resource, "Add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port. An AMI that was deregistered or disabled has lost its permissions already."""
+        """An AMI that was deregistered or disabled has lost its permissions already."""
         with as_refusal("ModifyImageAttribute (remove)", f"{self._where}, {_image_of(resource)}"), gone(*IMAGE_GONE):
             self._modify(resource, "Remove", shares)
 

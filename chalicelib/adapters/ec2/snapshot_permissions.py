@@ -24,7 +24,6 @@ class SnapshotPermissions:
         self._where = where
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with as_refusal("DescribeSnapshotAttribute", self._where), gone(*SNAPSHOT_GONE):
             answer = self._sessions.own("ec2", region=_region_of(resource)).describe_snapshot_attribute(
                 SnapshotId=_snapshot_of(resource), Attribute="createVolumePermission"
@@ -34,13 +33,11 @@ class SnapshotPermissions:
         return frozenset()
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port."""
         with as_refusal("ModifySnapshotAttribute (add)", f"{self._where}, {_snapshot_of(resource)}"):
             self._modify(resource, "add", shares)
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         with (
             as_refusal("ModifySnapshotAttribute (remove)", f"{self._where}, {_snapshot_of(resource)}"),
             gone(*SNAPSHOT_GONE),

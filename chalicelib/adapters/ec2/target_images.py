@@ -26,7 +26,6 @@ class AwsTargetImages:
         self._hub_region = hub_region
 
     def register(self, delivery: Delivery, image: SourceImage) -> str:
-        """See the port."""
         ec2 = self._sessions.client("ec2", "register", delivery, once=True)
         copies = {copy.source: copy.copy for copy in delivery.copies if copy.copy}
         tags = image_tags(delivery, image, self._trigger_tag, delivery.nonce())
@@ -37,7 +36,7 @@ class AwsTargetImages:
         return registered
 
     def copy(self, delivery: Delivery, image: SourceImage) -> str:
-        """See the port. Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
+        """Tags do not cross accounts, so all are given here; the snapshots' own follow when it is there.
 
         The SDK's retry is harmless: the same client token makes no second AMI [VERIFIED]. The token is the try's nonce.
         """
@@ -60,11 +59,10 @@ class AwsTargetImages:
         return copied
 
     def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """See the port. A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
+        """A deregistered AMI shows for a while, and keeps its name as long [aws-facts 5]."""
         return self._images(delivery, {"Name": "name", "Values": [delivery.image_name]})
 
     def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
-        """See the port."""
         return self._images(delivery, {"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]})
 
     def _images(self, delivery: Delivery, by: Mapping[str, Any]) -> tuple[ShownImage, ...]:
@@ -76,7 +74,6 @@ class AwsTargetImages:
         return tuple(_shown(raw) for raw in found)
 
     def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
-        """See the port."""
         ec2 = self._sessions.client("ec2", "register", delivery)
         with self._sessions.as_refusal("DescribeImages", delivery.where):
             found = ec2.describe_images(
@@ -94,14 +91,12 @@ class AwsTargetImages:
         return SeenImage(found[0], attributes)
 
     def deprecate(self, delivery: Delivery, at: str) -> None:
-        """See the port."""
         with self._sessions.as_refusal("EnableImageDeprecation", delivery.where):
             self._sessions.client("ec2", "register", delivery).enable_image_deprecation(
                 ImageId=delivery.image, DeprecateAt=at
             )
 
     def deregister(self, delivery: Delivery, image: str) -> None:
-        """See the port."""
         with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
             ec2 = self._sessions.client("ec2", "tidy", delivery)
             unless_gone(partial(ec2.deregister_image, ImageId=image))

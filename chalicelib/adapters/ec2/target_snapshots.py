@@ -27,7 +27,6 @@ class AwsTargetSnapshots:
         self._hub_region = hub_region
 
     def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
-        """See the port."""
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "look", delivery).get_paginator("describe_snapshots")
             filters = [{"Name": f"tag:{register.DELIVERY_TAG}", "Values": [delivery.id]}]
@@ -36,7 +35,7 @@ class AwsTargetSnapshots:
             )
 
     def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
-        """See the port. By filter: by id, one that is gone would make EC2 refuse them all."""
+        """By filter: by id, one that is gone would make EC2 refuse them all."""
         with self._sessions.as_refusal("DescribeSnapshots", delivery.where):
             pages = self._sessions.client("ec2", "register", delivery).get_paginator("describe_snapshots")
             filters = [
@@ -48,7 +47,6 @@ class AwsTargetSnapshots:
             )
 
     def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
-        """See the port."""
         ec2 = self._sessions.client("ec2", "copy", delivery, _session_snapshots(delivery, source.id), once=True)
         tags = snapshot_tags(delivery, source, self._trigger_tag, delivery.nonce(source.id))
         with self._sessions.as_refusal("CopySnapshot", f"{delivery.where}, {source.id}"):
@@ -64,7 +62,7 @@ class AwsTargetSnapshots:
         return copied
 
     def tag(self, delivery: Delivery, image: SourceImage) -> None:
-        """See the port. Tagging again changes nothing."""
+        """Tagging again changes nothing."""
         sources = {snapshot.id: snapshot for snapshot in image.snapshots}
         ec2 = self._sessions.client("ec2", "retag", delivery)
         for copy in delivery.copies:
@@ -73,7 +71,6 @@ class AwsTargetSnapshots:
                 ec2.create_tags(Resources=[copy.copy], Tags=tag_list(tags))
 
     def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
-        """See the port."""
         ec2 = self._sessions.client("ec2", "tidy", delivery)
         for snapshot in snapshots:
             with self._sessions.as_refusal("DeleteSnapshot", f"{delivery.where}, {snapshot}"):

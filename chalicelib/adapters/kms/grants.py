@@ -47,12 +47,11 @@ class KeyGrants:
         self._operations = list(operations)
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with as_refusal("ListGrants", self._where):
             return frozenset(share.holder_key for share in shares if any(self._grants(resource, share)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port. The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
+        """The same name and parameters return the same grant [aws-facts 3, VERIFIED]: safe to repeat."""
         (share,) = shares
         with as_refusal("CreateGrant", f"{self._where}, {key_of(resource)}"):
             answer = self._issuer(resource, share).create_grant(
@@ -65,7 +64,7 @@ class KeyGrants:
         return {share.holder_key: answer["GrantId"]}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port. A grant whose id we never learned is found by its name."""
+        """A grant whose id we never learned is found by its name."""
         for share in shares:
             with as_refusal("ListGrants", self._where):
                 ids = [share.grant_id] if share.grant_id else list(self._grants(resource, share))
@@ -112,7 +111,6 @@ class GrantListing:
         self._where = where
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
-        """See the port."""
         with as_refusal("ListGrants", f"{self._where}, {key_arn}"):
             kms = self._sessions.own("kms", region=region_in(key_arn))
             begin = {"Marker": marker} if marker else {}

@@ -61,17 +61,15 @@ class PolicyStatements:
         self._where = f"account {hub} (hub), {region}"
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         document = self._unless_gone(key_of(resource))
         return frozenset(s.holder_key for s in shares if document is not None and document.shows(self._access(s)))
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port. What stands there already is not put again: safe to repeat."""
+        """What stands there already is not put again: safe to repeat."""
         self._edit(resource, self._read(key_of(resource)), shares, ())
         return {}
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         document = self._unless_gone(key_of(resource))
         if document is not None:
             self._edit(resource, document, (), shares)

@@ -38,17 +38,14 @@ class RoleGrants(KeyGrants):
         self._hub = hub
 
     def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
-        """See the port."""
         with _placed(self._sessions, resource, shares):
             return super().showing(resource, shares)
 
     def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
-        """See the port."""
         with _placed(self._sessions, resource, shares, opening=True):
             return super().open(resource, shares)
 
     def close(self, resource: str, shares: Sequence[Share]) -> None:
-        """See the port."""
         with _placed(self._sessions, resource, shares):
             super().close(resource, shares)
 

@@ -23,7 +23,6 @@ class AwsTargetKeys:
         self._hub_region = hub_region
 
     def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
-        """See the port."""
         kms = self._sessions.client("kms", "look", delivery)
         try:
             with self._sessions.as_refusal("DescribeKey", delivery.where):
@@ -34,7 +33,6 @@ class AwsTargetKeys:
             return None, refusal.fault.what
 
     def source_keys(self, delivery: Delivery) -> dict[str, str]:
-        """See the port."""
         if delivery.target.key_access != "none":
             return {}
         region = delivery.target.region if delivery.via else self._hub_region
@@ -52,7 +50,7 @@ class AwsTargetKeys:
         return seen
 
     def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
-        """See the port. Under the function's own role."""
+        """Under the function's own role."""
         read: dict[str, str | Fault] = {}
         for key in keys:
             try:

@@ -118,6 +118,11 @@ class FindLeftovers:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtEnd:
+    """Read from the applied file until when the AMI may be shared: the date that was known has come."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellWaiting:
     """One notice that the target's role cannot be assumed yet."""
 
@@ -148,6 +153,7 @@ Command = (
     | VerifyImage
     | CarryDeprecation
     | FindLeftovers
+    | LookAtEnd
     | TellWaiting
     | TellOutcome
 )

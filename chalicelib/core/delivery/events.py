@@ -246,12 +246,20 @@ class ToldWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSeen:
+    """Until when (epoch seconds) it may be shared, as the applied file says now; 0: no longer."""
+
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeTold:
     """The terminal notice is out and the promotion knows."""
 
 
 Event = (
     Refused
+    | EndSeen
     | CancelAsked
     | DeadlinePassed
     | TargetReady

@@ -11,9 +11,19 @@ from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods, permissions, proof
-from chalicelib.core.delivery.machine import TRANSITIONS, WORKING, begun, deadline, due_at, late, slots_text
+from chalicelib.core.delivery.machine import (
+    QUEUE_LOOK,
+    QUEUEING,
+    TRANSITIONS,
+    WORKING,
+    begun,
+    deadline,
+    due_at,
+    late,
+    slots_text,
+)
 from chalicelib.core.delivery.methods import forget
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, ImageRequest, SlotRequest, State
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
@@ -107,8 +117,10 @@ def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
+    if not event.copies and (overdue := _queued_out(delivery, now)):
+        return fail(delivery, now, overdue)
     if not event.copies:
-        return again(delivery, now, pace.step(pace.POLLS, delivery.tries))
+        return again(delivery, now, _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
@@ -124,7 +136,7 @@ def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
-    wait = pace.step(pace.POLLS, delivery.slots.asks)
+    wait = _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.slots.asks))
     told = slots_text(delivery, event.wanted, event.done, event.limited_at)
     asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
@@ -139,9 +151,23 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
     """Go on with what was granted; copies of an earlier try that run already need no slot of their own."""
     leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
-    if delivery.state is not State.WAITING or (wanting and granted <= begun(delivery)):
+    lacks = wanting and granted <= begun(delivery)
+    if delivery.state is State.WAITING and lacks and (overdue := _queued_out(delivery, now)):
+        return fail(leased, now, overdue)
+    if delivery.state is not State.WAITING or lacks:
         return leased
     return to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
+
+
+def _queued_out(delivery: Delivery, now: int) -> Fault | None:
+    """Return the fault of a queue deadline after which it has been looked for long enough."""
+    return delivery.overdue if now >= delivery.overdue_at + QUEUE_LOOK else None
+
+
+def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
+    """Return a wait (seconds) that ends no later than the looks that follow a queue deadline."""
+    queued_out = delivery.overdue is not None and delivery.state in QUEUEING
+    return min(wait, max(delivery.overdue_at + QUEUE_LOOK - now, 0)) if queued_out else wait
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -462,36 +488,27 @@ def _small(over: Delivery) -> Delivery:
     `status` needs to find its shares follows from the source and from how it was to be copied.
     """
     made = over.copies if over.ending is None else ()
-    return Delivery(
-        id=over.id,
-        hub=over.hub,
-        ami=over.ami,
-        target=over.target,
-        episode=over.episode,
-        created_at=over.created_at,
-        image_name=over.image_name,
+    return replace(
+        over,
+        source_name="",
+        groups=(),
         snapshots=(),
-        asked_by=over.asked_by,
-        state=over.state,
         entered={over.state: over.entered[over.state]},
-        key_arn=over.key_arn,
         copies=tuple(Copy(copy.source, copy.state, copy.copy) for copy in made),
-        attempts=over.attempts,
         shares=tuple(share for share in over.shares if share.stays),
-        kept=over.kept,
-        method=over.method,
-        method_why=over.method_why,
-        launched_by=over.launched_by,
-        via=over.via,
-        via_copies=over.via_copies,
-        via_key=over.via_key,
-        expired=over.expired,
-        cleanup=over.cleanup,
-        image=over.image,
-        faults=over.faults,
-        ending=over.ending,
-        hints=over.hints,
+        slots=SlotRequest(),
+        request=ImageRequest(),
+        trouble=None,
+        hard_close_at=None,
+        heard={},
     )
+
+
+@_apply.register
+def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
+    if event.until > now:
+        return replace(delivery, ends_at=event.until)
+    return end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -514,6 +531,8 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
     if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
         return to(delivery, State.CHECKING, now, trouble=event.fault)
+    if event.why is ev.Why.ROLE and delivery.overdue is not None and delivery.state is State.CHECKING:
+        return fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
         return again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
@@ -577,8 +596,6 @@ def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state is State.SHARED:
-        return end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
     if delivery.state is State.STOPPING:
         return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
     if delivery.state is State.TIDYING:
@@ -595,6 +612,8 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
     never_begun = methods.of(delivery).whole and delivery.state is State.REGISTERING and not begun
     if delivery.state in WORKING and not never_begun:
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
+    if delivery.state in QUEUEING:
+        return replace(delivery.with_slots(next_ask=now), overdue=fault, overdue_at=now, next_try=now, tries=0)
     return fail(delivery, now, fault)
 
 

@@ -23,14 +23,23 @@ _END = frozenset({S.STOPPING, S.TIDYING})
 WORKING = frozenset({S.COPYING, S.REGISTERING, S.VERIFYING})
 """States whose deadline acts only after a look at the target that was taken since, and shows the work unfinished."""
 
+QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
+"""States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
+
+QUEUE_LOOK = 10 * pace.MINUTE
+"""For so long after the queue deadline it is looked for a slot, or a copy of the hub's own.
+
+After an outage both come of other records, which have to look first; the copy quota looks every five minutes.
+"""
+
 TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     S.REQUESTED: {
-        ev.HubCopySeen: frozenset({S.REQUESTED}),
+        ev.HubCopySeen: frozenset({S.REQUESTED}) | _END,
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.REQUESTED, S.CHECKING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.REQUESTED, S.TIDYING}),
     },
     S.CHECKING: {
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
@@ -38,14 +47,14 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.Refused: frozenset({S.CHECKING}) | _END,
         ev.ToldWaiting: frozenset({S.CHECKING}),
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.CHECKING, S.TIDYING}),
     },
     S.WAITING: {
-        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}),
-        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}),
+        ev.SlotsAsked: frozenset({S.WAITING, S.OPENING}) | _END,
+        ev.SlotsSeen: frozenset({S.WAITING, S.OPENING}) | _END,
         ev.Refused: frozenset({S.WAITING}) | _END,
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.DeadlinePassed: frozenset({S.WAITING, S.TIDYING}),
     },
     S.OPENING: {
         ev.SlotsAsked: frozenset({S.OPENING}),
@@ -121,7 +130,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
     },
     S.SHARED: {
         ev.CancelAsked: _END,
-        ev.DeadlinePassed: _END,
+        ev.EndSeen: frozenset({S.SHARED}) | _END,
     },
     S.WITHDRAWN: {},
     S.DELIVERED: {},
@@ -172,7 +181,7 @@ def deadline(delivery: Delivery) -> int | None:
         case S.TIDYING | S.PUBLISHING:
             return max(entered[delivery.state], released_from(delivery)) + pace.TIDYING_DEADLINE
         case S.SHARED:
-            return delivery.target.until or None
+            return delivery.ends_at or delivery.target.until or None
         case _:
             return None
 
@@ -212,7 +221,8 @@ def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
     if wish is not None and _can_cancel(delivery):
         return (ev.CancelAsked(expired=wish.startswith(EXPIRED)),)
     last = deadline(delivery)
-    if last is not None and now >= last and not _past_caring(delivery) and not waits_for_shares(delivery):
+    judged = not _past_caring(delivery) and not waits_for_shares(delivery)
+    if last is not None and now >= last and state is not S.SHARED and judged:
         return (ev.DeadlinePassed(),)
     return ()
 
@@ -312,6 +322,9 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
             return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
+        case S.SHARED:
+            end = deadline(delivery)
+            return (do.LookAtEnd(),) if end is not None and now >= end else ()
         case S.PUBLISHING:
             waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)

@@ -214,6 +214,8 @@ class Delivery:
     """Source snapshot to the hub's copy of it, once it is there."""
     via_key: str = ""
     """The hub's key that those are encrypted under."""
+    ends_at: int = 0
+    """The later date that the applied file has given since it was shared (epoch seconds); asked anew by then."""
     expired: bool = False
     """Whether its shares were withdrawn at the date of the targets file."""
     opened_at: int | None = None

@@ -1,4 +1,4 @@
-"""The notice of the baseline: once, when a hub has looked for the first time."""
+"""Notices that no promotion or delivery sends: the hub's baseline, and a withdrawal for a delivery that cannot tell."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from chalicelib.ports import Notices, Records, Write
 from chalicelib.service.bell import Clock
 
 
-class BaselineNotice:
-    """Sends it. A record that says what is to be said is due until it is out."""
+class OwnNotices:
+    """Sends them. A record that says what is to be said is due until it is out."""
 
     def __init__(self, records: Records, out: Notices, clock: Clock) -> None:
         self._records = records
@@ -22,5 +22,9 @@ class BaselineNotice:
         if stored is None or stored.parked or stored.body.get("sent"):
             return
         body, now = stored.body, self._clock()
-        self._out.publish(notices.baseline(body["hub"], body["region"], body["images"], body["count"], now))
-        self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("baseline notified",), now)
+        if key.kind == "baseline":
+            notice = notices.baseline(body["hub"], body["region"], body["images"], body["count"], now)
+        else:
+            notice = notices.withdrawn_unsaid(body, now)
+        self._out.publish(notice)
+        self._records.save(stored, Write(key, "open", {**body, "sent": now}, None), ("notified",), now)
