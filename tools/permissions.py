@@ -44,9 +44,7 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 - Only `settle` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
 
-## People
-
-[The command line](cli.md) says what a person needs for each verb.
+What a person needs for each verb of the command line is in [its reference](cli.md).
 """
 
 
