@@ -50,7 +50,7 @@ EXITS = {
 def doctor(
     caller: Caller, groups: tuple[str, ...], accounts: tuple[str, ...], *, hub_only: bool, timeout: int
 ) -> Report:
-    """Find what hinders promotions, each with its cure.
+    """Find what blocks promotions, each with its cure.
 
     In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices. In each
     target of the applied file: whether the service may assume its role there; it is asked, and answers in seconds.

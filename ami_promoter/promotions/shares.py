@@ -26,7 +26,7 @@ SCHEMA = js.thing(
     preexisting=js.flag("whether it was there before the service, which then leaves it open"),
     holdings=js.several("who needs it, and for what", js.mapping("a holding", {})),
     stays=js.flag("whether somebody needs it beyond the copies"),
-    closes_at_the_latest=js.time("when it is closed whoever needs it"),
+    closes_at_the_latest=js.time("when it is closed in any case"),
 )
 
 

@@ -33,7 +33,7 @@ ENTRY = js.thing(
     account=js.text("of a delivery: the account; else empty"),
     region=js.text("of a delivery: the Region; else empty"),
     state=js.text("the state after it"),
-    what=js.several("what was heard, intended or done", js.text("an event with its members, or a sentence")),
+    what=js.several("the event, intent or result", js.text("an event with its members, or a sentence")),
 )
 SHARE = js.thing(
     "one share that is open or was",

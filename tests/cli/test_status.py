@@ -305,7 +305,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
 
     main(["status", AMI])
 
-    assert f"snapshot#{snapshot} to {PROD}: closing" in capsys.readouterr().out.splitlines()[-1]
+    assert capsys.readouterr().out.splitlines()[-1].split()[:4] == ["snapshot", snapshot, PROD, "closing"]
 
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):

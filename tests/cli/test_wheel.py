@@ -15,7 +15,7 @@ def test_the_wheel_has_the_command_and_what_it_reads(tmp_path):
     source.mkdir()
     for name in ("pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(ROOT / name, source)
-    for name in ("ami_promoter", "chalicelib", "sandbox", "tools"):
+    for name in ("ami_promoter", "chalicelib", "awsim", "demo", "tools"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(source)], check=True, capture_output=True)
