@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     except Trouble as trouble:
         return failed([trouble.fault], Exit.AWS, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
-        what = "stopped; what was begun in AWS goes on by itself."
-        return failed([Fault("interrupted", "you", what, "")], Exit.INTERRUPTED, as_json=as_json)
+        what = "what was begun in AWS goes on by itself."
+        return failed([Fault("interrupted", "stopped", what, "")], Exit.INTERRUPTED, as_json=as_json)
 
 
 def _usage(wrong: click.ClickException) -> Fault:

@@ -128,6 +128,8 @@ tag_key_option = click.option(
 )
 ami_argument = click.argument("ami", type=AMI)
 ANYWHERE = (region_option, profile_option, json_option, wide_option)
+COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")
+"""Parameters that ``Caller`` has; the others are a verb's own."""
 AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, json_option, wide_option)
 
 
@@ -178,6 +180,7 @@ def verb(
         for option in reversed(options):
             option(run)
         command = click.command(name, cls=Verb)(run)
+        command.params.sort(key=lambda one: one.name in COMMON)  # a verb's own options come first in its help
         command.exits = {**MEANS, **(exits or {})}
         command.schema = prints
         command.rights = needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from ami_promoter.promotions.view import PAGE
 from ami_promoter.rights import READ, READ_ONLY, policy
 from ami_promoter.terminal.exits import MEANS
 from ami_promoter.terminal.schema import FAILURE
-from ami_promoter.verbs import AT_THE_HUB, Verb
+from ami_promoter.verbs import AT_THE_HUB, COMMON, Verb
 
 A_PROMOTION = "A promotion"
 INTRO = """\
@@ -81,21 +82,24 @@ def _contents() -> Iterator[str]:
 
 
 def _first(verb: Verb) -> str:
-    return (verb.help or "").partition("\n\n")[0].replace("\n", " ")
+    return _help(verb).partition("\n\n")[0].replace("\n", " ")
+
+
+def _help(verb: Verb) -> str:
+    return inspect.cleandoc(verb.help or "")
 
 
 def _verb(words: str, verb: Verb) -> Iterator[str]:
     context = click.Context(verb, info_name=f"ami-promoter {words}")
     yield f"### {words}\n"
     yield f"    {verb.get_usage(context).removeprefix('Usage: ')}\n"
-    yield (verb.help or "").replace("\b\n", "") + "\n"
-    common = {"region", "profile", "table", "hub_account", "as_json", "wide"}
-    own = [one for one in verb.params if one.name not in common and isinstance(one, click.Option)]
+    yield _help(verb) + "\n"
+    own = [one for one in verb.params if one.name not in COMMON and isinstance(one, click.Option)]
     if own:
         yield "| option | |\n| --- | --- |"
         yield from map(_row, own)
         yield ""
-    lacks = sorted(common - {one.name for one in verb.params} - {""})
+    lacks = sorted(set(COMMON) - {one.name for one in verb.params})
     if lacks:
         yield f"It has no {' and no '.join(f'`--{name}`'.replace('_', '-') for name in lacks)}.\n"
     special = {status: says for status, says in sorted(verb.exits.items()) if MEANS.get(status) != says}

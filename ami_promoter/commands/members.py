@@ -30,7 +30,7 @@ PRINTS = js.some_of(
                 accounts=js.perhaps(js.several("whom it has; null: not read yet", js.text("an account"))),
                 read_at=js.time("when it was last read"),
                 trouble=js.perhaps(js.FAULT),
-                troubled_since=js.time("since when it cannot be read"),
+                troubled_since=js.perhaps(js.time("since when it cannot be read")),
             ),
         ),
         missing=js.several(
@@ -52,7 +52,7 @@ PRINTS = js.some_of(
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With accept: only this account.")
 def members(caller: Caller, action: str | None, account: str | None) -> Report:
-    """Show which accounts OUs bring into groups, who left, and what cannot be read.
+    """Show whom OUs bring into groups, and who left.
 
     `members accept` lets accounts go that left a group at once, more than may go without a person.
     """

@@ -104,7 +104,10 @@ def _means(meant: Resolution) -> str:
 @ami_argument
 @tag_key_option
 def cancel(caller: Caller, ami: str, tag_key: str) -> Report:
-    """Remove an AMI's tag: what runs is cancelled, what was delivered stays."""
+    """Remove an AMI's tag; what was delivered stays.
+
+    What runs is cancelled, and what is shared is withdrawn.
+    """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)
     before = tag.read()

@@ -37,7 +37,7 @@ PRINTS = js.some_of(
     help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
 )
 def retry(caller: Caller, ami: str, account: str | None, accepted: str | None) -> Report:
-    """Try an AMI's failed deliveries again, and let what is parked go on."""
+    """Try failed deliveries again; free what is parked."""
     if accepted and not account:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
     connection = caller.connect()

@@ -75,7 +75,7 @@ DIFFERENCE = js.thing(
 
 @root.group("targets")
 def targets() -> None:
-    """Check, compare and apply the targets file: who may receive AMIs."""
+    """Check, compare and apply the targets file."""
 
 
 @verb(

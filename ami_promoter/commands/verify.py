@@ -49,7 +49,7 @@ EXITS = {
     help="Go on when no target has answered for so long.",
 )
 def verify(caller: Caller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
-    """Check that what was delivered is there, and that nothing is open.
+    """Check that all arrived, and that nothing is open.
 
     The service looks into each target: is the AMI available, are its snapshots completed. In the hub: is nothing of
     the source open to it that nothing needs. That the copy is the same image was compared when it was delivered.

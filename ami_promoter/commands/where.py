@@ -66,10 +66,10 @@ def where(caller: Caller, ami: str) -> Report:
 @ami_argument
 @click.argument("target", type=TARGET)
 def resolve(caller: Caller, ami: str, target: str) -> Report:
-    """Print the AMI ids that TARGET uses for the source AMI, one a line, for scripts.
+    """Print the AMI ids of a target, for scripts.
 
-    TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of its targets has none, nothing
-    is printed, and the exit status is 1.
+    One a line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of its targets has
+    none, nothing is printed, and the exit status is 1.
     """
     connection = caller.connect()
     found = _find(connection, ami)

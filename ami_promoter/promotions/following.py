@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 
+from ami_promoter.hub.aws import Trouble
 from ami_promoter.terminal.output import Folded, console, tell
 from ami_promoter.verbs import Clock
 
@@ -16,6 +17,9 @@ A_LOOK = 3
 """Seconds between two looks of a person who watches."""
 A_POLL = 15
 """Seconds between two looks of a pipeline that waits."""
+
+MISSES = 5
+"""So many looks in a row may be refused."""
 
 _T = TypeVar("_T")
 
@@ -38,10 +42,10 @@ def follow(
     live = Live(console=out, auto_refresh=False, vertical_overflow="crop") if show and out.is_terminal else None
     every = A_LOOK if show else A_POLL
     end = None if limit is None else clock.now() + limit
-    said = ""
+    said, patient = "", _Patience(look, clock, every)
     with live or nullcontext():
         while True:
-            seen = look()
+            seen = patient.look()
             if live and show:
                 live.update(Group(*(Folded(x) if isinstance(x, str) else x for x in show(seen))), refresh=True)
             elif (line := changes(seen)) and line != said:
@@ -50,6 +54,31 @@ def follow(
             if over(seen) or (end is not None and clock.now() >= end):
                 return seen
             clock.sleep(every if end is None else max(0.1, min(every, end - clock.now())))
+
+
+class _Patience(Generic[_T]):
+    """Looks again where AWS refuses a later look, a few times: a wait of hours outlives an outage of a minute."""
+
+    def __init__(self, look: Callable[[], _T], clock: Clock, every: float) -> None:
+        self._look = look
+        self._clock = clock
+        self._every = every
+        self._seen = False
+
+    def look(self) -> _T:
+        """Look; raises the Trouble of a first look, and of one that fails again and again."""
+        for left in range(MISSES if self._seen else 0, -1, -1):
+            try:
+                seen = self._look()
+            except Trouble as trouble:
+                if not left:
+                    raise
+                tell(f"{trouble} Looking again.")
+                self._clock.sleep(self._every)
+            else:
+                self._seen = True
+                return seen
+        raise AssertionError  # the loop returns or raises
 
 
 def states(data: Mapping[str, Any] | None) -> Iterator[str]:

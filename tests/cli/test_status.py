@@ -241,6 +241,19 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
     assert "over for 10m, value `dev`" in out
 
 
+def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
+    """Ctrl-C: a status of its own, and no traceback."""
+
+    def stop(_seconds):
+        raise KeyboardInterrupt
+
+    assert main(["status", AMI, "--watch"], Clock(sleep=stop)) == 130
+
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "ami-promoter: stopped: what was begun in AWS goes on by itself."
+    )
+
+
 def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     """Why one share is not open yet, as the delivery has read in the ledger; and which one is open on purpose."""
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"

@@ -1,0 +1,69 @@
+"""Looking again and again until it is over."""
+
+import pytest
+
+from ami_promoter.hub.aws import Trouble
+from ami_promoter.promotions.following import A_POLL, MISSES, follow
+from ami_promoter.verbs import Clock
+
+
+class Time:
+    """A clock that moves by sleeping."""
+
+    def __init__(self):
+        self.at = 0.0
+        self.clock = Clock(self.sleep, lambda: self.at)
+
+    def sleep(self, seconds):
+        """Move on."""
+        self.at += seconds
+
+
+def looks(*answers):
+    """Answer one after the other; a Trouble is raised."""
+    left = list(answers)
+
+    def look():
+        answer = left.pop(0)
+        if isinstance(answer, Trouble):
+            raise answer
+        return answer
+
+    return look
+
+
+def test_it_looks_until_it_is_over(capsys):
+    """A line for each change, and none for what stays the same."""
+    time = Time()
+
+    seen = follow(looks("a", "a", "b", "c"), lambda it: it == "c", time.clock, changes=str)
+
+    assert (seen, time.at) == ("c", 3 * A_POLL)
+    assert capsys.readouterr().err.splitlines() == ["a", "b", "c"]
+
+
+def test_it_gives_up_on_time():
+    """To the second, with what was seen last."""
+    time = Time()
+
+    assert follow(lambda: "a", lambda _: False, time.clock, limit=100) == "a"
+    assert time.at == pytest.approx(100)
+
+
+def test_an_outage_of_a_minute_is_outlived(capsys):
+    """Later looks may be refused a few times in a row; it says so."""
+    outage = [Trouble("throttled.", "DynamoDB")] * MISSES
+
+    assert follow(looks("a", *outage, "b"), lambda it: it == "b", Time().clock) == "b"
+
+    assert capsys.readouterr().err.splitlines() == ["DynamoDB: throttled. Looking again."] * MISSES
+
+
+def test_what_is_refused_again_and_again_is_told():
+    """And so is a first look: the call itself is wrong then."""
+    refused = Trouble("no.", "DynamoDB")
+
+    with pytest.raises(Trouble):
+        follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, Time().clock)
+    with pytest.raises(Trouble):
+        follow(looks(refused), lambda _: False, Time().clock)
