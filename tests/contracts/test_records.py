@@ -298,6 +298,18 @@ def test_a_record_of_a_newer_version_or_a_damaged_one_is_not_guessed_at(store):
         store.records.read(KEY)
 
 
+@pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
+def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
+    """So that its worker sets it aside for a person, whoever comes."""
+    store.records.create(write(), NOW)
+    store.table.update(KEY, "SET version = :w", {":w": "nonsense"})
+
+    assert store.records.make_due(KEY, NOW) is MadeDue.SEND
+    assert store.records.note(KEY, {"a": "1"}, NOW)
+    with pytest.raises(Unreadable):
+        store.records.begin(KEY)
+
+
 def test_records_spread_over_the_shards():
     """No single index partition takes every write."""
     shards = {shard_of(Key(f"delivery#{n}")) for n in range(100)}

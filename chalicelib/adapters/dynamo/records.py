@@ -151,9 +151,9 @@ class DynamoRecords:
         try:
             old = self._leave(key, hints, marks, {":now": now}, due=now)
         except ClientError:
-            if isinstance((self._table.get(key) or {}).get("version", 0), int):
+            if not self._cannot_be_counted(key):
                 raise
-            return MadeDue.SEND  # its version is damaged: the wake lets its worker park it
+            return MadeDue.SEND  # the wake lets its worker park it
         if old is None:
             return MadeDue.NONE
         lost, soon = now - pace.RING_LOST, now + pace.RING_LOST
@@ -173,8 +173,17 @@ class DynamoRecords:
     def note(
         self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
-        noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
+        try:
+            noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
+        except ClientError:
+            if not self._cannot_be_counted(key):
+                raise
+            return True
         return noted is not None or self._table.get(key) is not None
+
+    def _cannot_be_counted(self, key: Key) -> bool:
+        """Whether a record's version is damaged."""
+        return not isinstance((self._table.get(key) or {}).get("version", 0), int)
 
     def _leave(
         self,
