@@ -25,8 +25,6 @@ from tests.reliability.soak import STORMY, play
 
 SWEPT = 15 * 60
 """Seconds within which the sweep and discovery alone end each scenario: five minutes to be found, then looks."""
-SWEPT_AFTER_A_REMOVAL = 16 * 60
-"""A removed tag and a closed share are believed on two looks each, and only the sweep wakes whoever looks again."""
 AT_ONCE_SECONDS = 40
 """Nothing to be waited for but AWS itself, and no look that comes after a minute."""
 SEEDS = (20260105, 1)
@@ -53,8 +51,7 @@ def test_every_event_is_lost(machine, scenario):
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
 def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
-    seconds = SWEPT_AFTER_A_REMOVAL if scenario is CANCELLED else SWEPT
-    ended(machine, scenario, NOTHING_COMES, seconds, "events lost", "messages lost")
+    ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "messages lost")
 
 
 def test_every_ring_but_the_sweeps_is_lost(machine):
