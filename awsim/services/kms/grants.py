@@ -60,7 +60,7 @@ DEFAULT_PAGE, LARGEST_PAGE = 50, 100
 NAMES = re.compile(r"[a-zA-Z0-9:/_-]{1,256}")
 
 
-class KeyGrants:
+class GrantStore:
     """All grants of a world, by key."""
 
     def __init__(self, base: Base) -> None:

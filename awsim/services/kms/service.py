@@ -14,7 +14,7 @@ from awsim.parts import Base
 from awsim.rules import rule
 from awsim.services.kms import keys as key_store
 from awsim.services.kms.access import KeyDecisions
-from awsim.services.kms.grants import GONE, KeyGrants
+from awsim.services.kms.grants import GONE, GrantStore
 from awsim.services.kms.keys import KeyStore
 from awsim.services.kms.records import KmsGrant, KmsKey
 
@@ -54,7 +54,7 @@ class Kms:
     def __init__(self, base: Base) -> None:
         self._base = base
         self.keys = KeyStore(base)
-        self.grants = KeyGrants(base)
+        self.grants = GrantStore(base)
         self._access = KeyDecisions(base, self.grants.by_key, self.keys.policies)
 
     def operations(self) -> Mapping[str, Callable[[Call], Result]]:
