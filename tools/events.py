@@ -98,12 +98,21 @@ What that leaves open is in [assumptions.md](assumptions.md).
 OUT = f"""
 ## Events out
 
-Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the hub's default event bus.
+Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the event bus of that name.
+Nobody but `act` may publish to the topic or put events on the bus.
+Their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 It is told at least once: a crash may double it, and `id` tells the repeat.
 One exception: a terminal notice that was refused for two hours is given up, so that the delivery can end.
 The body is bounded: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
 The examples below were made by the code that makes the notices.
+
+**A notice is news, not proof.**
+Before you launch or approve an AMI for it, look at the AMI (`aws ec2 describe-images --image-ids IMAGE`).
+Its `OwnerId` must be your own account; with `mode: share`, the hub's.
+If it is your own, its tags `ami-promoter:hub` and `ami-promoter:source-image` must name the notice's hub and AMI.
+Whoever may tag in your account can write such tags.
+So keep the right to write keys that begin with `ami-promoter:` to the service's role.
 
 | field | type | meaning |
 | --- | --- | --- |

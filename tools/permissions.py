@@ -20,6 +20,8 @@ ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLE
 """Templates for other accounts -> their roles, by logical id."""
 NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
 EVERY = "every function"
+ATTACHED = {"EnterAdmittedAccounts": "act and settle", "GrantOnSourceKeys": "settle"}
+"""Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
 
 INTRO = """\
 # Permissions
@@ -72,6 +74,9 @@ def statements() -> Iterator[Statement]:
     for function, settings in config["stages"]["hub"]["lambda_functions"].items():
         document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         yield from _parse(function, document)
+    extras = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))["Resources"]
+    for name, functions in ATTACHED.items():
+        yield from _parse(functions, extras[name]["Properties"]["PolicyDocument"])
     for file, roles in ELSEWHERE.items():
         template = yaml_parse((ROOT / "deploy" / file).read_text(encoding="utf-8"))
         for name, role in roles.items():
@@ -99,7 +104,7 @@ def page() -> str:
     for statement in statements():
         if statement.role != role:
             role = statement.role
-            text += f"\n## {role if role in NOT_FUNCTIONS else f'Function `{role}`'}\n\n"
+            text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
         own = "HUB"
         if statement.role in NOT_FUNCTIONS:
@@ -116,6 +121,13 @@ def page() -> str:
     return text
 
 
+def _heading(role: str, *, denied: bool) -> str:
+    if role in NOT_FUNCTIONS:
+        return role
+    named = " and ".join(f"`{one}`" for one in role.split(" and "))
+    return f"What {named} may not do at all" if denied else f"Function {named}"
+
+
 def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
     for written in document["Statement"]:
         choices = written.get("Fn::If", [written])
@@ -128,10 +140,16 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
             item["Sid"],
             tuple(actions if isinstance(actions, list) else [actions]),
             tuple(resources if isinstance(resources, list) else [resources]),
-            item.get("Condition", {}),
+            _condition(item.get("Condition", {})),
             denied,
             all_but,
         )
+
+
+def _condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a condition; of one that only a parameter brings, what it is then."""
+    given: Mapping[str, Any] = condition.get("Fn::If", (None, condition))[1]
+    return given
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -139,6 +157,8 @@ def _leaves(value: Any) -> list[Any]:
     match value:
         case {"Fn::Split": [_, whole]} | {"Fn::Join": [_, whole]}:
             return _leaves(whole)
+        case {"Fn::Sub": [text, {"Admitted": _}]}:
+            return [text.replace("Admitted", name) for name in ("AWS::AccountId", "TargetAccounts")]
         case list():
             return [leaf for one in value for leaf in _leaves(one)]
     return [value]
@@ -168,6 +188,8 @@ def _readable(value: Any, own: str) -> str:
         "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
+        "${TargetAccounts}": "TargetAccounts",
+        "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",
     }.items():
         value = value.replace(name, short)

@@ -39,6 +39,13 @@ RESOURCE_TAGS = rule(
     "[Service authorization reference, EC2: condition keys]",
 )
 
+ATTRIBUTE = rule(
+    "ec2-modify-image-attribute-names-attribute",
+    "ModifyImageAttribute has ec2:Attribute, the member that is changed. ModifySnapshotAttribute has none, though it "
+    "is listed there, too. [EC2 user guide: condition keys, ec2:Attribute; for snapshots and for the letters' case "
+    "UNVERIFIED]",
+)
+
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
@@ -152,6 +159,9 @@ def _share(world: World, call: Call) -> Iterator[Need]:
         if groups:
             context[f"ec2:{verb.lower()}/group"] = groups
     kind = "SnapshotId" if "SnapshotId" in call.params else "ImageId"
+    if kind == "ImageId" and world.rules.on(ATTRIBUTE):
+        written = (name for name in ("LaunchPermission", "Description", "ImdsSupport") if name in call.params)
+        context["ec2:attribute"] = str(call.params.get("Attribute") or next(written, ""))
     yield _on(world, call, call.operation, call.params[kind], context)
 
 

@@ -29,6 +29,11 @@ CALLER_TOO = rule(
     "A principal of another account, or one whom the trust names only by its account, also needs sts:AssumeRole in its "
     "own policies. [IAM user guide: cross-account roles]",
 )
+WHOSE = rule(
+    "sts-assume-role-says-whose-role",
+    "AssumeRole has aws:ResourceOrgID, the organisation of the role's account; none where that is in no organisation. "
+    "[IAM user guide: global condition keys; for AssumeRole UNVERIFIED, though others' policies rely on it]",
+)
 SESSION_SIZE = rule(
     "sts-session-policy-2048-characters",
     "Inline session policies have at most 2,048 characters of plain text. [aws-facts 6, VERIFIED]",
@@ -133,6 +138,9 @@ class Sts:
             raise no
         context = world.iam.context(caller, call.region)
         context["sts:rolesessionname"] = call.params["RoleSessionName"]
+        theirs = world.organizations.of(role.account)
+        if theirs is not None and world.rules.on(WHOSE):
+            context["aws:resourceorgid"] = theirs.id
         if "ExternalId" in call.params:
             context["sts:externalid"] = call.params["ExternalId"]
         ask = Ask("sts:AssumeRole", arn, context)
