@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from tools import reach
+
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
@@ -51,6 +53,15 @@ The tables are generated from these files (`make docs`); the reasons stand in `.
 - To check a key with `key-policy`, in the account that owns it: `kms:DescribeKey`, `GetKeyPolicy` and
   `GetKeyRotationStatus`.
 """
+
+REACH = """
+## What stolen credentials reach
+
+Whoever runs code in a function has its role; this is what the role reaches, whatever the function's own code would do.
+A "no" is tried with that function's credentials in a test (`tests/scenarios/test_reach.py`).
+How far a "yes" goes is in the function's table below.
+
+{table}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +110,10 @@ def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str 
 
 def page() -> str:
     """Return the text of docs/permissions.md."""
-    known = reasons()
-    text, role = INTRO, ""
-    for statement in statements():
+    known, every = reasons(), list(statements())
+    functions = list(dict.fromkeys(it.role for it in every if it.role not in NOT_FUNCTIONS and not it.denied))
+    text, role = INTRO + REACH.format(table=reach.table(functions, every)), ""
+    for statement in every:
         if statement.role != role:
             role = statement.role
             text += f"\n## {_heading(role, denied=statement.denied)}\n\n"

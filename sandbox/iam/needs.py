@@ -6,15 +6,19 @@ shows as a refusal and not as a hole. [Service authorization reference, per serv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from moto.dynamodb.models import dynamodb_backends
 
 from sandbox.iam import ec2_needs
 from sandbox.iam.need import Need, Needs
+from sandbox.rules import rule as declare
 
 if TYPE_CHECKING:
     from sandbox.api import Call
+    from sandbox.iam.match import Values
     from sandbox.world import World
 
 
@@ -44,23 +48,48 @@ def _table_arn(call: Call, name: str, index: str | None = None) -> str:
     return f"{arn}/index/{index}" if index else arn
 
 
+LEADING = declare(
+    "dynamodb-leading-keys",
+    "dynamodb:LeadingKeys are the partition keys of the items that a call reads or writes; a Scan has none. "
+    "[aws-facts, later reading, VERIFIED; for each operation of a transaction UNVERIFIED]",
+)
+
+
+def _leading(world: World, call: Call, name: str, items: Iterable[Mapping[str, Any]]) -> dict[str, Values]:
+    """Condition keys of a call on these items (or keys) of a table."""
+    known = dynamodb_backends[call.caller.account][call.region].tables.get(name.rpartition("/")[2])
+    if known is None or not world.rules.on(LEADING):
+        return {}
+    found = [str(next(iter(item[known.hash_key_attr].values()))) for item in items if known.hash_key_attr in item]
+    return {"dynamodb:leadingkeys": found} if found else {}
+
+
 def _table(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
-        return [Need(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
+    def rule(world: World, call: Call) -> list[Need]:
+        name, index = call.params["TableName"], call.params.get("IndexName")
+        items = [call.params[part] for part in ("Item", "Key") if part in call.params]
+        return [Need(action, _table_arn(call, name, index), _leading(world, call, name, items))]
 
     return rule
 
 
-def _transaction(_world: World, call: Call) -> Iterator[Need]:
+def _transaction(world: World, call: Call) -> Iterator[Need]:
     actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
     for item in call.params["TransactItems"]:
         for kind, body in item.items():
-            yield Need(f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"]))
+            name = body["TableName"]
+            context = _leading(world, call, name, [body.get("Item") or body.get("Key") or {}])
+            yield Need(f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, name), context)
 
 
 def _batch(action: str) -> Needs:
-    def rule(_world: World, call: Call) -> list[Need]:
-        return [Need(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
+    def rule(world: World, call: Call) -> Iterator[Need]:
+        for name, asked in call.params["RequestItems"].items():
+            if isinstance(asked, dict):
+                items = asked.get("Keys", [])
+            else:
+                items = [part.get("Item") or part["Key"] for one in asked for part in one.values()]
+            yield Need(action, _table_arn(call, name), _leading(world, call, name, items))
 
     return rule
 

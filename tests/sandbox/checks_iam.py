@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sandbox import gateway, iam, wire
 from sandbox.api import AwsError
-from sandbox.iam import ec2_needs, roles, service_linked
+from sandbox.iam import ec2_needs, needs, roles, service_linked
 from sandbox.world import World
 from tests.sandbox.iam_words import (
     DEV,
@@ -279,6 +279,25 @@ def inline_size(world: World) -> None:
     refused("LimitExceeded", lambda: put("another", size), "for role worker")
 
 
+def leading_keys(world: World) -> None:
+    """A policy can leave a role some partition keys of a table, whichever call it makes."""
+    _a_table(world)
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["mine"]}}
+    client = as_role(world, "dynamodb", allow("dynamodb:*", TABLE, Condition=own))
+    mine, theirs = ({"pk": {"S": key}} for key in ("mine", "theirs"))
+
+    allowed(lambda: client.put_item(TableName="records", Item=mine))
+    allowed(lambda: client.get_item(TableName="records", Key=mine))
+    code = "AccessDeniedException"
+    refused(code, lambda: client.put_item(TableName="records", Item=theirs))
+    refused(code, lambda: client.delete_item(TableName="records", Key=theirs))
+    refused(code, lambda: client.batch_get_item(RequestItems={"records": {"Keys": [mine, theirs]}}))
+    refused(code, lambda: client.batch_write_item(RequestItems={"records": [{"PutRequest": {"Item": theirs}}]}))
+    refused(
+        code, lambda: client.transact_write_items(TransactItems=[{"Put": {"TableName": "records", "Item": theirs}}])
+    )
+
+
 def managed_size(world: World) -> None:
     """A managed policy takes 6,144 characters, and leaves a role's inline policies what they may have."""
     arn = put_role(world, "worker")
@@ -334,6 +353,7 @@ CHECKS = {
     iam.SESSION.name: session_limits,
     iam.BOTH_SIDES.name: both_sides,
     iam.CLOSED.name: unknown_refused,
+    needs.LEADING.name: leading_keys,
     roles.INLINE_SIZE.name: inline_size,
     roles.MANAGED_SIZE.name: managed_size,
     ec2_needs.ATTRIBUTE.name: modify_image_attribute,
