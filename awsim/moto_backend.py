@@ -31,6 +31,16 @@ def reset() -> None:
     BackendDict.reset()
 
 
+class Tables:
+    """The tables of DynamoDB, as far as policies ask about their items."""
+
+    def partition_key(self, account: str, region: str, table: str) -> str | None:
+        """See ``iam.need.TableFacts``."""
+        by_account: Any = backends.get_backend("dynamodb")
+        known = by_account[account][region].tables.get(table)
+        return None if known is None else str(known.hash_key_attr)
+
+
 def handle(request: AwsRequest, account: str) -> Response:
     """Let moto answer a request as that account. Raises AwsError for what moto does not have."""
     service = request.service

@@ -59,9 +59,9 @@ class World:
         self.injections = Injections(kernel)
         self.iam = Iam(kernel, self.rules)
         base = Base(seed, kernel, kernel.random, self.rules, self.iam, self.accounts, self.injections)
-        self.sts = Sts(base)
-        self.kms = Kms(base)
         self.organizations = Organizations(base)
+        self.sts = Sts(base, self.organizations)
+        self.kms = Kms(base)
         self.sqs = Sqs(base)
         self.lambda_ = Lambda(base, kernel, self.sqs)
         self.sqs.watchers.append(self.lambda_.queue_changed)
@@ -83,7 +83,7 @@ class World:
             self.organizations,
         )
         """What the simulator plays itself; everything else is moto's."""
-        facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations)
+        facts = Facts(self.rules, self.iam.roles, self.ec2, self.organizations, moto_backend.Tables())
         policies = {
             "sqs": self.sqs.resource_policy,
             "sns": self.sns.resource_policy,

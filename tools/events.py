@@ -102,12 +102,21 @@ The samples follow AWS's documentation and were not recorded in a live account; 
 OUT = f"""
 ## Events out
 
-Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the hub's default event bus.
+Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the event bus of that name.
+Nobody but `act` may publish to the topic or put events on the bus.
+Their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 The service sends it at least once: a crash can double it, and `id` identifies the repeat.
 One exception: if AWS refuses a delivery's last notice for two hours, the service gives it up, so that the delivery can end.
 The body has a limited size: lists are cut as the table says, and each text of a fault at {notices.MAX_TEXT} characters.
 The code that makes the notices made the examples below.
+
+**A notice is news, not proof.**
+Before you launch or approve an AMI for it, look at the AMI (`aws ec2 describe-images --image-ids IMAGE`).
+Its `OwnerId` must be your own account; with `mode: share`, the hub's.
+If it is your own, its tags `ami-promoter:hub` and `ami-promoter:source-image` must name the notice's hub and AMI.
+Everybody who can tag in your account can write such tags.
+So reserve the right to write keys that begin with `ami-promoter:` for the service's role.
 
 | field | type | meaning |
 | --- | --- | --- |

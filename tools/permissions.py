@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from tools import reach
+
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / ".chalice" / "policies"
 REASONS = POLICIES / "reasons.yaml"
@@ -20,6 +22,8 @@ ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLE
 """Templates for other accounts -> their roles, by logical id."""
 NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
 EVERY = "every function"
+ATTACHED = {"EnterAdmittedAccounts": "act and settle", "GrantOnSourceKeys": "settle"}
+"""Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
 
 INTRO = """\
 # Permissions
@@ -47,6 +51,15 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
 What a person needs for each verb of the command line is in [its reference](cli.md).
 """
 
+REACH = """
+## What stolen credentials reach
+
+An attacker who runs code in a function has its role; this is what the role reaches, whatever the function's own code does.
+A "no" is tried with that function's credentials in a test (`tests/scenarios/test_reach.py`).
+How far a "yes" goes is in the function's table below.
+
+{table}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -69,6 +82,9 @@ def statements() -> Iterator[Statement]:
     for function, settings in config["stages"]["hub"]["lambda_functions"].items():
         document = json.loads((ROOT / ".chalice" / settings["iam_policy_file"]).read_text(encoding="utf-8"))
         yield from _parse(function, document)
+    extras = yaml_parse((ROOT / ".chalice" / "extras.yaml").read_text(encoding="utf-8"))["Resources"]
+    for name, functions in ATTACHED.items():
+        yield from _parse(functions, extras[name]["Properties"]["PolicyDocument"])
     for file, roles in ELSEWHERE.items():
         template = yaml_parse((ROOT / "deploy" / file).read_text(encoding="utf-8"))
         for name, role in roles.items():
@@ -91,12 +107,13 @@ def reason(statement: Statement, known: Mapping[str, Mapping[str, str]]) -> str 
 
 def page() -> str:
     """Return the text of docs/reference/permissions.md."""
-    known = reasons()
-    text, role = INTRO, ""
-    for statement in statements():
+    known, every = reasons(), list(statements())
+    functions = list(dict.fromkeys(it.role for it in every if it.role not in NOT_FUNCTIONS and not it.denied))
+    text, role = INTRO + REACH.format(table=reach.table(functions, every)), ""
+    for statement in every:
         if statement.role != role:
             role = statement.role
-            text += f"\n## {role if role in NOT_FUNCTIONS else f'Function `{role}`'}\n\n"
+            text += f"\n## {_heading(role, denied=statement.denied)}\n\n"
             text += "| statement | actions | on | only if | why |\n| --- | --- | --- | --- | --- |\n"
         own = "HUB"
         if statement.role in NOT_FUNCTIONS:
@@ -113,6 +130,13 @@ def page() -> str:
     return text
 
 
+def _heading(role: str, *, denied: bool) -> str:
+    if role in NOT_FUNCTIONS:
+        return role
+    named = " and ".join(f"`{one}`" for one in role.split(" and "))
+    return f"What {named} may not do at all" if denied else f"Function {named}"
+
+
 def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
     for written in document["Statement"]:
         choices = written.get("Fn::If", [written])
@@ -125,10 +149,16 @@ def _parse(role: str, document: Mapping[str, Any]) -> Iterator[Statement]:
             item["Sid"],
             tuple(actions if isinstance(actions, list) else [actions]),
             tuple(resources if isinstance(resources, list) else [resources]),
-            item.get("Condition", {}),
+            _condition(item.get("Condition", {})),
             denied,
             all_but,
         )
+
+
+def _condition(condition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a condition; of one that only a parameter brings, what it is then."""
+    given: Mapping[str, Any] = condition.get("Fn::If", (None, condition))[1]
+    return given
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -136,6 +166,8 @@ def _leaves(value: Any) -> list[Any]:
     match value:
         case {"Fn::Split": [_, whole]} | {"Fn::Join": [_, whole]}:
             return _leaves(whole)
+        case {"Fn::Sub": [text, {"Admitted": _}]}:
+            return [text.replace("Admitted", name) for name in ("AWS::AccountId", "TargetAccounts")]
         case list():
             return [leaf for one in value for leaf in _leaves(one)]
     return [value]
@@ -165,6 +197,8 @@ def _readable(value: Any, own: str) -> str:
         "${RoleName}": "AmiCopyRole",
         "${OrganizationReadRoleName}": "AmiOrganizationRead",
         "${SourceKeyArns}": "SourceKeyArns",
+        "${TargetAccounts}": "TargetAccounts",
+        "${OrganizationId}": "OrganizationId (if it is given)",
         "${PolicyKeyArns}": "PolicyKeyArns",
     }.items():
         value = value.replace(name, short)

@@ -238,6 +238,14 @@ def _policy(place: _Place, given: Properties) -> Made:
     return Made(place.generated)
 
 
+@_type("AWS::IAM::ManagedPolicy", "PolicyDocument Roles Description")
+def _managed_policy(place: _Place, given: Properties) -> Made:
+    for name in given["Roles"]:
+        arn = f"arn:aws:iam::{place.stack.account}:role/{name}"
+        place.world.iam.roles.attach(arn, place.generated, given["PolicyDocument"])
+    return Made(f"arn:aws:iam::{place.stack.account}:policy/{place.generated}")
+
+
 @_type(
     "AWS::KMS::Key",
     "KeyPolicy Description EnableKeyRotation Tags KeySpec KeyUsage Enabled PendingWindowInDays MultiRegion "

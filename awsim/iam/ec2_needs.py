@@ -36,6 +36,13 @@ RESOURCE_TAGS = rule(
     "[Service authorization reference, EC2: condition keys]",
 )
 
+ATTRIBUTE = rule(
+    "ec2-modify-image-attribute-names-attribute",
+    "ModifyImageAttribute has ec2:Attribute, the member that is changed. ModifySnapshotAttribute has none, though it "
+    "is listed there, too. [EC2 user guide: condition keys, ec2:Attribute; for snapshots and for the letters' case "
+    "UNVERIFIED]",
+)
+
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
@@ -154,6 +161,9 @@ def _share(facts: Facts, call: Call) -> Iterator[NeededPermission]:
         if groups:
             context[f"ec2:{verb.lower()}/group"] = groups
     kind = "SnapshotId" if "SnapshotId" in call.params else "ImageId"
+    if kind == "ImageId" and facts.rules.on(ATTRIBUTE):
+        written = (name for name in ("LaunchPermission", "Description", "ImdsSupport") if name in call.params)
+        context["ec2:attribute"] = str(call.params.get("Attribute") or next(written, ""))
     yield _on(facts, call, call.operation, call.params[kind], context)
 
 

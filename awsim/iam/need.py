@@ -52,6 +52,14 @@ class OrganizationFacts(Protocol):
         ...
 
 
+class TableFacts(Protocol):
+    """Tables, as far as policies ask about their items."""
+
+    def partition_key(self, account: str, region: str, table: str) -> str | None:
+        """Return the name of a table's partition key; None if there is no such table."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the table of needs may ask."""
@@ -60,6 +68,7 @@ class Facts:
     roles: Roles
     ec2: Ec2Facts
     organizations: OrganizationFacts
+    tables: TableFacts
 
 
 Needs = Callable[[Facts, Call], Iterable[NeededPermission]]

@@ -6,12 +6,15 @@ shows as a refusal and not as a hole. [Service authorization reference, per serv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from awsim.api import Call
 from awsim.iam import ec2_needs
+from awsim.iam.match import Values
 from awsim.iam.need import Facts, NeededPermission, Needs
+from awsim.rules import rule as declare
 
 
 def of(facts: Facts, call: Call) -> list[NeededPermission] | None:
@@ -40,25 +43,50 @@ def _table_arn(call: Call, name: str, index: str | None = None) -> str:
     return f"{arn}/index/{index}" if index else arn
 
 
+LEADING = declare(
+    "dynamodb-leading-keys",
+    "dynamodb:LeadingKeys are the partition keys of the items that a call reads or writes; a Scan has none. "
+    "[aws-facts, later reading, VERIFIED; for each operation of a transaction UNVERIFIED]",
+)
+
+
+def _leading(facts: Facts, call: Call, name: str, items: Iterable[Mapping[str, Any]]) -> dict[str, Values]:
+    """Condition keys of a call on these items (or keys) of a table."""
+    key = facts.tables.partition_key(call.caller.account, call.region, name.rpartition("/")[2])
+    if key is None or not facts.rules.on(LEADING):
+        return {}
+    found = [str(next(iter(item[key].values()))) for item in items if key in item]
+    return {"dynamodb:leadingkeys": found} if found else {}
+
+
 def _table(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
-        return [NeededPermission(action, _table_arn(call, call.params["TableName"], call.params.get("IndexName")))]
+    def rule(facts: Facts, call: Call) -> list[NeededPermission]:
+        name, index = call.params["TableName"], call.params.get("IndexName")
+        items = [call.params[part] for part in ("Item", "Key") if part in call.params]
+        return [NeededPermission(action, _table_arn(call, name, index), _leading(facts, call, name, items))]
 
     return rule
 
 
-def _transaction(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
+def _transaction(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     actions = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
     for item in call.params["TransactItems"]:
         for kind, body in item.items():
+            name = body["TableName"]
+            context = _leading(facts, call, name, [body.get("Item") or body.get("Key") or {}])
             yield NeededPermission(
-                f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, body["TableName"])
+                f"dynamodb:{actions.get(kind, 'ConditionCheckItem')}", _table_arn(call, name), context
             )
 
 
 def _batch(action: str) -> Needs:
-    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
-        return [NeededPermission(action, _table_arn(call, name)) for name in call.params["RequestItems"]]
+    def rule(facts: Facts, call: Call) -> Iterator[NeededPermission]:
+        for name, asked in call.params["RequestItems"].items():
+            if isinstance(asked, dict):
+                items = asked.get("Keys", [])
+            else:
+                items = [part.get("Item") or part["Key"] for one in asked for part in one.values()]
+            yield NeededPermission(action, _table_arn(call, name), _leading(facts, call, name, items))
 
     return rule
 

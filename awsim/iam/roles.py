@@ -17,7 +17,15 @@ INLINE_SIZE = rule(
     "iam-inline-policies-10240",
     "All inline policies of one role together may have 10,240 characters, white space not counted. [IAM quotas]",
 )
+MANAGED_SIZE = rule(
+    "iam-managed-policy-6144",
+    "A customer managed policy may have 6,144 characters, white space not counted; it does not count as an inline "
+    "policy of the roles that it is attached to. [IAM quotas]",
+)
 LONGEST = 10_240
+LONGEST_MANAGED = 6_144
+MANAGED = "managed:"
+"""Begins the name of a policy that is attached to a role, among its policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +101,16 @@ class Roles:
         self._check_size(role.name, policies)
         self._roles[arn] = replace(role, policies=policies)
 
+    def attach(self, arn: str, name: str, document: Document) -> None:
+        """Attach a customer managed policy, or its new version. Raises AwsError: LimitExceeded."""
+        size = _size(document)
+        if size > LONGEST_MANAGED and self._rules.on(MANAGED_SIZE):
+            raise AwsError("LimitExceeded", f"Cannot exceed quota for PolicySize: {LONGEST_MANAGED}; {name} has {size}")
+        role = self._roles[arn]
+        self._roles[arn] = replace(role, policies={**role.policies, MANAGED + name: policy.parse(document)})
+
     def _check_size(self, name: str, policies: Mapping[str, Document]) -> None:
-        size = sum(len("".join(json.dumps(document).split())) for document in policies.values())
+        size = sum(_size(document) for one, document in policies.items() if not one.startswith(MANAGED))
         if size > LONGEST and self._rules.on(INLINE_SIZE):
             raise AwsError("LimitExceeded", f"Maximum policy size of {LONGEST} bytes exceeded for role {name}")
 
@@ -117,3 +133,7 @@ class Roles:
     def _new_id(self, arn: str) -> str:
         self._made += 1
         return "AROA" + hashlib.sha256(f"{arn}/{self._made}".encode()).hexdigest()[:17].upper()
+
+
+def _size(document: Document) -> int:
+    return len("".join(json.dumps(document).split()))

@@ -11,6 +11,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call
 from awsim.iam import Role, policy, refusal
+from awsim.iam.need import OrganizationFacts
 from awsim.iam.policy import Ask, Kind, PolicyVerdict, Who
 from awsim.parts import Base
 from awsim.rules import rule
@@ -24,6 +25,11 @@ CALLER_TOO = rule(
     "sts-caller-needs-assume-role",
     "A principal of another account, or one whom the trust names only by its account, also needs sts:AssumeRole in its "
     "own policies. [IAM user guide: cross-account roles]",
+)
+WHOSE = rule(
+    "sts-assume-role-says-whose-role",
+    "AssumeRole has aws:ResourceOrgID, the organisation of the role's account; none where that is in no organisation. "
+    "[IAM user guide: global condition keys; for AssumeRole UNVERIFIED, though others' policies rely on it]",
 )
 SESSION_SIZE = rule(
     "sts-session-policy-2048-characters",
@@ -60,8 +66,9 @@ class Sts:
     packed_per_character = 0.09
     """Percent of the packed limit that a character of a session policy takes."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, organizations: OrganizationFacts) -> None:
         self._base = base
+        self._organizations = organizations
 
     def operations(self) -> Mapping[str, Callable[[Call], Mapping[str, Any]]]:
         """What it answers; see awsim.api.Service."""
@@ -129,6 +136,9 @@ class Sts:
             raise no
         context = policies.context(caller, call.region)
         context["sts:rolesessionname"] = call.params["RoleSessionName"]
+        theirs = self._organizations.id_of(role.account)
+        if theirs is not None and self._base.on(WHOSE):
+            context["aws:resourceorgid"] = theirs
         if "ExternalId" in call.params:
             context["sts:externalid"] = call.params["ExternalId"]
         ask = Ask("sts:AssumeRole", arn, context)

@@ -6,7 +6,8 @@ import json
 from datetime import timedelta
 
 from awsim import gateway, wire
-from awsim.iam import authorisation, ec2_needs, roles, service, service_linked
+from awsim.api import AwsError
+from awsim.iam import authorisation, ec2_needs, needs, roles, service, service_linked
 from awsim.world import World
 from tests.awsim.iam_words import (
     DEV,
@@ -278,6 +279,60 @@ def inline_size(world: World) -> None:
     refused("LimitExceeded", lambda: put("another", size), "for role worker")
 
 
+def leading_keys(world: World) -> None:
+    """A policy can leave a role some partition keys of a table, whichever call it makes."""
+    _a_table(world)
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["mine"]}}
+    client = as_role(world, "dynamodb", allow("dynamodb:*", TABLE, Condition=own))
+    mine, theirs = ({"pk": {"S": key}} for key in ("mine", "theirs"))
+
+    allowed(lambda: client.put_item(TableName="records", Item=mine))
+    allowed(lambda: client.get_item(TableName="records", Key=mine))
+    code = "AccessDeniedException"
+    refused(code, lambda: client.put_item(TableName="records", Item=theirs))
+    refused(code, lambda: client.delete_item(TableName="records", Key=theirs))
+    refused(code, lambda: client.batch_get_item(RequestItems={"records": {"Keys": [mine, theirs]}}))
+    refused(code, lambda: client.batch_write_item(RequestItems={"records": [{"PutRequest": {"Item": theirs}}]}))
+    refused(
+        code, lambda: client.transact_write_items(TransactItems=[{"Put": {"TableName": "records", "Item": theirs}}])
+    )
+
+
+def managed_size(world: World) -> None:
+    """A managed policy takes 6,144 characters, and leaves a role's inline policies what they may have."""
+    arn = put_role(world, "worker")
+    size = len("".join(json.dumps(document(allow("ec2:*", [""]))).split()))
+
+    def attach(length: int) -> None:
+        world.iam.roles.attach(arn, "list", document(allow("ec2:*", ["x" * (length - size)])))
+
+    said = ""
+    try:
+        attach(6145)
+    except AwsError as error:
+        said = error.code
+    assert said == "LimitExceeded"
+    attach(6144)
+    text = json.dumps(document(allow("ec2:*", ["x" * (10_240 - size)])))
+    allowed(lambda: world.client("iam", HUB).put_role_policy(RoleName="worker", PolicyName="one", PolicyDocument=text))
+
+
+def modify_image_attribute(world: World) -> None:
+    """A policy can limit ModifyImageAttribute to one attribute; for snapshots the key is absent."""
+    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=(8,))
+    (shown,) = world.client("ec2", HUB).describe_images(ImageIds=[image])["Images"]
+    snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    only = {"StringEqualsIgnoreCase": {"ec2:Attribute": ["launchPermission", "createVolumePermission"]}}
+    ec2 = session(world, "ec2", put_role(world, "sharer", allow("ec2:Modify*", Condition=only)))
+
+    allowed(lambda: ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": DEV}]}))
+    code = "UnauthorizedOperation"
+    refused(code, lambda: ec2.modify_image_attribute(ImageId=image, Description={"Value": "evil"}))
+    refused(code, lambda: ec2.modify_image_attribute(ImageId=image, Attribute="description", Value="evil"))
+    change = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
+    refused(code, lambda: ec2.modify_snapshot_attribute(SnapshotId=snapshot, **change))
+
+
 def dry_run(world: World) -> None:
     """A dry run says whether one may, deletes nothing, and does not look at keys."""
     snapshot = _a_snapshot(world)
@@ -298,7 +353,10 @@ CHECKS = {
     service.SESSION.name: session_limits,
     service.BOTH_SIDES.name: both_sides,
     authorisation.CLOSED.name: unknown_refused,
+    needs.LEADING.name: leading_keys,
     roles.INLINE_SIZE.name: inline_size,
+    roles.MANAGED_SIZE.name: managed_size,
+    ec2_needs.ATTRIBUTE.name: modify_image_attribute,
     ec2_needs.TAG_ON_CREATE.name: tag_on_create,
     ec2_needs.SOURCE_TOO.name: source_too,
     ec2_needs.COPY_IMAGE_ON_ALL.name: copy_image_on_all,

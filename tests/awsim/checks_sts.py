@@ -13,6 +13,7 @@ from tests.awsim.iam_words import (
     DEV,
     HERE,
     HUB,
+    PROD,
     TRUST_HUB,
     allow,
     allowed,
@@ -111,6 +112,21 @@ def duration(world: World) -> None:
     allowed(_assume(root, DurationSeconds=900))
 
 
+def whose(world: World) -> None:
+    """A role of an account in no organisation, or in another, has no such id: a policy can refuse to enter it."""
+    people = world.organizations
+    ours, theirs = people.create(HUB), people.create("900000000000")
+    people.add_account(ours, DEV)
+    people.add_account(theirs, PROD)
+    elsewhere = allow("sts:AssumeRole", Effect="Deny", Condition={"StringNotEquals": {"aws:ResourceOrgID": ours.id}})
+    act = _scene(world, allow("sts:AssumeRole"), elsewhere)
+
+    allowed(_assume(act))
+    for account in (PROD, "999999999999"):
+        arn = put_role(world, "AmiCopyRole", account=account, trust=TRUST_HUB)
+        refused("AccessDenied", _assume(act, RoleArn=arn))
+
+
 CHECKS = {
     sts.TRUST.name: trust,
     sts.CALLER_TOO.name: caller_too,
@@ -118,4 +134,5 @@ CHECKS = {
     sts.PACKED_SIZE.name: packed_size,
     sts.CHAINING.name: chaining,
     sts.DURATION.name: duration,
+    sts.WHOSE.name: whose,
 }

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 
 from awsim import wire
 from demo import stage
-from tests.scenarios.scene import DEV, HUB, HUB_TAG, REGION, STRANGER, TEST, Scene
+from tests.scenarios.platform import ROOT
+from tests.scenarios.scene import DEV, HUB, HUB_TAG, PROD, REGION, STRANGER, TEST, Scene
 from tests.scenarios.test_rights import client
 from tests.scenarios.test_service_roles import AUTO_SCALING, ROLE, SERVICE
 
@@ -23,10 +24,10 @@ SLR = f"arn:aws:iam::{DEV}:role/{ROLE}"
 GRANT = ["Decrypt", "CreateGrant"]
 
 
-def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV, *, ask: str = "") -> Any:
+def entered(scene: Scene, function: str, role: str, service: str, account: str = DEV) -> Any:
     """Assume a role in a target with a function's credentials, without any session policy."""
     answer = client(scene, function, "sts").assume_role(
-        RoleArn=ask or f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
+        RoleArn=f"arn:aws:iam::{account}:role/{role}", RoleSessionName="thief", ExternalId=stage.EXTERNAL_ID
     )["Credentials"]
     return wire.client(service, REGION, answer["AccessKeyId"], answer["SessionToken"])
 
@@ -195,3 +196,127 @@ def test_act_opens_nothing(scene):
         refused(lambda key=key: there.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=GRANT))
     refused(lambda: there.list_grants(KeyId=own))
     assert scene.world.shares_open() == []
+
+
+# --- how far settle reaches in the hub ---
+
+
+def test_settle_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
+    """Neither to a role of the thief's own choice nor to a user, in a listed account or another."""
+    kms = client(scene, "settle", "kms")
+    thief = scene.world.iam.put_role(STRANGER, "thief", {"Version": "2012-10-17", "Statement": []}).arn
+    evil = scene.world.iam.put_role(DEV, "evil", {"Version": "2012-10-17", "Statement": []}).arn
+
+    for to in (
+        thief,
+        evil,
+        f"arn:aws:iam::{DEV}:user/somebody",
+        f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-settle",
+    ):
+        refused(lambda to=to: kms.create_grant(KeyId=scene.key, GranteePrincipal=to, Operations=GRANT))
+    made = kms.create_grant(KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:role/{COPIES}", Operations=GRANT)
+    kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
+
+
+def test_settle_reaches_no_key_that_source_key_arns_does_not_name(scene):
+    """With the parameter a key for anything else of the hub is out of reach; what is promoted goes on as before."""
+    payroll = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
+    to = f"arn:aws:iam::{DEV}:role/{COPIES}"
+    other = scene.client("kms").create_grant(KeyId=payroll, GranteePrincipal=to, Operations=["Decrypt"])["GrantId"]
+    redeploy(scene, SourceKeyArns=scene.key)
+    kms = client(scene, "settle", "kms")
+
+    refused(lambda: kms.create_grant(KeyId=payroll, GranteePrincipal=to, Operations=GRANT))
+    refused(lambda: kms.list_grants(KeyId=payroll))
+    refused(lambda: kms.revoke_grant(KeyId=payroll, GrantId=other))
+    scene.promote("")
+    assert scene.states() == {DEV: "delivered"}
+
+
+def test_settle_changes_nothing_of_an_image_but_who_may_use_it(scene):
+    """And makes neither it nor a snapshot public."""
+    ec2 = client(scene, "settle", "ec2")
+    change = {"SnapshotId": scene.snapshots[0], "Attribute": "createVolumePermission", "OperationType": "add"}
+
+    refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, Description={"Value": "golden"}))
+    refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, Attribute="description", Value="golden"))
+    refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"Group": "all"}]}))
+    refused(lambda: ec2.modify_snapshot_attribute(**change, GroupNames=["all"]))
+    refused(lambda: ec2.reset_snapshot_attribute(SnapshotId=scene.snapshots[0], Attribute="createVolumePermission"))
+    refused(lambda: ec2.deregister_image(ImageId=scene.image))
+    refused(lambda: ec2.create_tags(Resources=[scene.image], Tags=[{"Key": "promote", "Value": DEV}]))
+    assert scene.world.shares_open() == []
+
+
+# --- which accounts are entered ---
+
+
+def redeploy(scene: Scene, **given: str) -> None:
+    """Give the hub's stack other parameters."""
+    before = {"TargetAccounts": f"{DEV},{TEST}", "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*"}
+    parameters = {name: value for name, value in {**before, **given}.items() if value}
+    scene.world.deploy(ROOT / stage.HUB_TEMPLATE, HUB, REGION, "ami-promoter", parameters)
+
+
+def trusting(scene: Scene, account: str) -> None:
+    """Roles of the expected names in an account, which let the hub's whole account in and whatever it presents."""
+    hub = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
+    for name in (COPIES, GRANTS):
+        scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
+
+
+@pytest.mark.parametrize(("function", "role"), [("act", COPIES), ("settle", GRANTS)])
+def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, role):
+    """A role of the expected name elsewhere is out of reach, whatever it trusts."""
+    trusting(scene, STRANGER)
+
+    refused(lambda: entered(scene, function, role, "ec2", STRANGER))
+    entered(scene, function, role, "ec2", TEST)
+
+
+@pytest.mark.parametrize(("function", "role"), [("act", COPIES), ("settle", GRANTS)])
+def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role):
+    """Those that it has, those that are listed besides, and the hub's own; not those of another or of none."""
+    people = scene.world.organizations
+    ours, theirs = people.create("900000000000"), people.create("900000000001")
+    for account in (HUB, DEV):
+        people.add_account(ours, account)
+    people.add_account(theirs, PROD)
+    redeploy(scene, TargetAccounts=TEST, OrganizationId=ours.id)
+    for account in (HUB, PROD, STRANGER):
+        trusting(scene, account)
+
+    for account in (DEV, TEST, HUB):
+        entered(scene, function, role, "ec2", account)
+    for account in (PROD, STRANGER):
+        refused(lambda account=account: entered(scene, function, role, "ec2", account))
+
+
+# --- who tells ---
+
+
+OTHERS = ("settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+
+
+@pytest.mark.parametrize("who", [*OTHERS, HUB, DEV])
+def test_nobody_but_act_tells_of_a_delivery(scene, who):
+    """No other function, not the hub's administrators, and no target: neither on the topic nor on the bus."""
+    bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
+    forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": bus}
+    events, sns = (
+        client(scene, who, service) if who in OTHERS else scene.client(service, who) for service in ("events", "sns")
+    )
+
+    refused(lambda: events.put_events(Entries=[forged]))
+    refused(lambda: sns.publish(TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"))
+
+
+def test_what_is_forged_on_the_default_bus_is_not_where_notices_are(scene):
+    """Anybody of the hub may put it there; consumers listen to the bus of the notices, which hears act alone."""
+    forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}"}
+    scene.client("events").put_events(Entries=[forged])
+    scene.promote("")
+
+    notices = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
+    heard = [event for bus, event in scene.world.events.seen if bus == notices]
+    assert [event["detail"].get("source_image") for event in heard] == [scene.image] * len(heard) != []

@@ -62,7 +62,7 @@ def test_the_hubs_event_bus_hears_the_same(scene):
     """With the same body, from ``ami-promoter``."""
     scene.promote("")
 
-    home = scene.world.events.default(HUB, REGION).arn
+    home = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
     heard = [event for bus, event in scene.world.events.seen if bus == home and event["source"] == "ami-promoter"]
     assert {e["detail-type"]: e["detail"] for e in heard} == {body["event"]: body for body in scene.notices()}
     scene.assert_laws()

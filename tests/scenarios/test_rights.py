@@ -108,6 +108,13 @@ def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, 
     )
 
 
+def test_the_sweep_writes_its_own_place_and_no_record(scene):
+    """No share, no promotion and no delivery: its rights on the table of records are for one partition key."""
+    assert_refused(scene, "sweep", {name for name, (table, _) in forgeries(scene).items() if table == RECORDS})
+
+    client(scene, "sweep", "dynamodb").put_item(TableName=RECORDS, Item=item("sweep", "place", body="{}"))
+
+
 def test_discovery_writes_the_members_and_nothing_that_operators_write(scene):
     """Whom the units have it reads from the organization; file, switches and accepted departures are not its own."""
     assert_refused(scene, "discover", {name for name, (table, _) in forgeries(scene).items() if table == CONFIG})

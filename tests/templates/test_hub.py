@@ -116,10 +116,16 @@ def test_deleting_the_stack_keeps_the_table_and_the_logs(hub):
     assert kept == {"AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
 
 
+def inbound(hub):
+    """The policies of the bus to which targets send."""
+    every = resources(hub, "AWS::Events::EventBusPolicy")
+    return {name: it for name, it in every.items() if it["EventBusName"] == {"Ref": "InboundBus"}}
+
+
 def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
     """Without an organisation or accounts nobody may send; never anybody without a condition on who they are."""
-    policies = resources(hub, "AWS::Events::EventBusPolicy")
-    conditions = {it["Condition"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"}
+    policies = inbound(hub)
+    conditions = {hub["Resources"][name]["Condition"] for name in policies}
 
     assert conditions == {"HasOrganization", "HasAccounts"}
     for policy in policies.values():
@@ -131,7 +137,7 @@ def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
 
 def test_only_hints_about_copies_and_images_may_be_sent(hub):
     """Every entry of a call must be one of the two events; a call without source and detail-type is refused."""
-    for policy in resources(hub, "AWS::Events::EventBusPolicy").values():
+    for policy in inbound(hub).values():
         tests = policy["Statement"]["Condition"]
         assert tests["ForAllValues:StringEquals"] == {
             "events:source": "aws.ec2",
@@ -142,16 +148,28 @@ def test_only_hints_about_copies_and_images_may_be_sent(hub):
 
 def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
     """They may subscribe a queue, a function or a stream, and nothing else; never anybody without a condition."""
-    policy = hub["Resources"]["NoticesForOthers"]
-    statements = [one["Fn::If"][1] for one in policy["Properties"]["PolicyDocument"]["Statement"]]
+    denied, *others = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
 
-    assert policy["Condition"] == "HasSubscribers"
-    for statement in statements:
+    assert denied["Effect"] == "Deny"
+    assert [one["Fn::If"][0] for one in others] == ["HasSubscriberOrganization", "HasSubscriberAccounts"]
+    for statement in (one["Fn::If"][1] for one in others):
         tests = statement["Condition"]["StringEquals"]
         assert statement["Action"] == "sns:Subscribe"
         assert statement["Resource"] == {"Ref": "Notices"}
         assert tests["sns:Protocol"] == ["sqs", "lambda", "firehose"]
         assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "SubscriberOrganizationId"}
+
+
+def test_only_act_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
+    """Every other principal is denied, whatever its own policies allow; the functions tell on no other bus."""
+    topic = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
+    bus = hub["Resources"]["NoticesBusPolicy"]["Properties"]["Statement"]
+
+    for statement, action in ((topic, "sns:Publish"), (bus, "events:PutEvents")):
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", action)
+        assert statement["Condition"] == {"StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ActRole", "Arn"]}}}
+    for function in resources(hub, "AWS::Lambda::Function").values():
+        assert function["Environment"]["Variables"]["AMI_PROMOTER_EVENT_BUS"] == {"Ref": "NoticesBus"}
 
 
 def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
@@ -202,6 +220,12 @@ GOOD_AND_BAD = [
         "PolicyKeyArns",
         ["", "arn:aws:kms:eu-west-1:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
         ["*", "alias/x", "arn:aws:kms:*:123456789012:key/*", "arn:aws:iam::123456789012:root"],
+    ),
+    (
+        "hub",
+        "SourceKeyArns",
+        ["", "arn:aws:kms:*:123456789012:key/*", f"arn:aws:kms:eu-west-1:123456789012:key/mrk-{'a' * 32}"],
+        ["*", "alias/x", "arn:aws:iam::123456789012:root"],
     ),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
     ("target", "HubAccountId", ["012345678901"], ["", "12345678901", "1234-5678-9012"]),

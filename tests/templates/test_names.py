@@ -32,6 +32,7 @@ PROMISED = {
     "DeadEvents": "ami-promoter-R-dead-events",
     "InboundBus": "ami-promoter-R-inbound",
     "Notices": "ami-promoter-R-notices",
+    "NoticesBus": "ami-promoter-R-notices",
     "Dashboard": "ami-promoter-R",
 }
 

@@ -31,9 +31,9 @@ def arns(resource: object) -> Iterator[str]:
         return
     if isinstance(resource, dict):
         resource = resource.get("Fn::Sub", "arn:aws:kms:eu-west-1:123456789012:key/of-the-parameter")
-    text = str(resource).replace("${AWS::Partition}", "aws")
+    text = str(resource).replace("${AWS::Partition}", "aws").replace("arn:*:", "arn:aws:")
     text = re.sub(r"\$\{(AWS::Region|HubRegion)\}", "eu-west-1", text)
-    yield re.sub(r"\$\{(AWS::AccountId|HubAccountId)\}", "123456789012", text)
+    yield re.sub(r"\$\{(AWS::AccountId|HubAccountId|TargetAccounts)\}", "123456789012", text)
 
 
 def fits(arn: str, form: str) -> bool:
@@ -88,11 +88,11 @@ def test_act_and_settle_enter_targets_by_a_role_each_and_only_settle_opens_share
     """
     may: dict[str, set[str]] = {}
     for it in ALL:
-        for action in it.actions:
+        for action in it.actions if not it.denied else ():
             may.setdefault(action, set()).add(it.role)
 
     assert may["sts:AssumeRole"] == {"act", "settle", "discover"}
-    entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions}
+    entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions and not it.denied}
     assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
         "act": ["${TargetRoleName}"],
         "settle": ["${TargetRoleName}-grants"],
@@ -141,10 +141,17 @@ def test_who_hears_events_may_wake_and_look_up_and_nothing_else():
 
 @pytest.mark.parametrize("action", ["ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"])
 def test_no_snapshot_or_image_can_be_made_public(action: str):
-    """The only permission to share one refuses the group "all"."""
+    """The only permission to share one refuses the group "all", and every other attribute."""
     [sharing] = [it for it in ALL if action in it.actions]
 
-    assert sharing.condition == {"StringNotEquals": {"ec2:Add/group": "all"}}
+    attribute = {
+        "ec2:ModifySnapshotAttribute": "createVolumePermission",
+        "ec2:ModifyImageAttribute": "launchPermission",
+    }
+    assert sharing.condition == {
+        "StringNotEquals": {"ec2:Add/group": "all"},
+        "StringEqualsIgnoreCaseIfExists": {"ec2:Attribute": attribute[action]},
+    }
 
 
 def test_the_documented_permissions_are_those_in_force():

@@ -47,15 +47,19 @@ SHORTEST = ",".join([f"arn:aws:kms:*:{HUB}:key/*"] * (VALUE // 33))
 """Short ARNs make many quotes and commas in a policy."""
 
 
-def sizes(path: Path, **given: str) -> Iterator[tuple[str, int]]:
-    """Each role of a template with the size of its policies, in the partition and Region with the longest names."""
+ACCOUNTS = [f"{number:012d}" for number in range(170)]
+
+
+def sizes(path: Path, kind: str = "AWS::IAM::Role", **given: str) -> Iterator[tuple[str, int]]:
+    """Each role or managed policy with the size of its policies, in the partition and Region with the longest names."""
     body = read(path)
     with World() as world:
         at = _Deployment(world, body, Stack("s", HUB, LONG_REGION), _parameters(body, given), path.parent)
         at._values["AWS::Partition"] = LONG_PARTITION
         for name, resource in body["Resources"].items():
-            if resource["Type"] == "AWS::IAM::Role":
-                policies = at.value(resource["Properties"]["Policies"])
+            if resource["Type"] == kind:
+                properties = resource["Properties"]
+                policies = at.value(properties.get("Policies", [properties]))
                 yield name, sum(len("".join(json.dumps(it["PolicyDocument"]).split())) for it in policies)
 
 
@@ -99,13 +103,22 @@ def test_fifty_keys_can_be_named_and_too_many_are_refused_before_anything_is_mad
             world.deploy(TARGET, DEV, REGION, "target", {**given, "SourceKeyArns": ",".join([*named, *named])})
 
 
-def test_at_most_230_accounts_may_send_events(hub):
+def test_at_most_170_accounts_may_be_targets(hub):
     """As ARNs of their roots, as AWS keeps them, they fit into the policy of the bus; more are refused."""
     declared = hub["Parameters"]["TargetAccounts"]
-    accounts = [f"{number:012d}" for number in range(230)]
     policies = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Events::EventBusPolicy"]
     rest = sum(len(json.dumps(policy)) for policy in policies)
 
-    assert len(",".join(accounts)) == declared["MaxLength"]
-    assert rest + sum(len(f'"arn:{LONG_PARTITION}:iam::{account}:root",') for account in accounts) <= BUS
+    assert len(",".join(ACCOUNTS)) == declared["MaxLength"]
+    assert rest + sum(len(f'"arn:{LONG_PARTITION}:iam::{account}:root",') for account in ACCOUNTS) <= BUS
     assert roles.LONGEST == ROLE
+
+
+@pytest.mark.parametrize("listed", [keys(VALUE), SHORTEST], ids=["longest ARNs", "shortest ARNs"])
+def test_what_is_listed_fits_into_the_policies_that_deny_all_else(listed):
+    """A managed policy takes 6,144 characters, and each list has one of its own."""
+    given = {"TargetAccounts": ",".join(ACCOUNTS), "OrganizationId": f"o-{'a' * 32}", "SourceKeyArns": listed}
+    found = dict(sizes(PACKAGE / "template.yaml", kind="AWS::IAM::ManagedPolicy", **given))
+
+    assert sorted(found) == ["EnterAdmittedAccounts", "GrantOnSourceKeys"]
+    assert max(found.values()) <= roles.LONGEST_MANAGED

@@ -1,0 +1,124 @@
+"""Each "no" of the table of what stolen credentials reach (docs/permissions.md), tried in the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TRIGGER, Scene
+from tests.scenarios.test_attacks import COPIES, GRANTS, entered, refused
+from tests.scenarios.test_rights import CONFIG, MEMBERS, RECORDS, client, item, writes
+from tools import permissions
+from tools.reach import OWN, ROWS, YES, reach
+
+EVERY = list(permissions.statements())
+FUNCTIONS = ("act", "settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+
+Calls = list[Callable[[], Any]]
+
+
+def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
+    """Return the calls that would do what a row names, by the row."""
+    ec2, kms, sns, iam = (client(scene, function, service) for service in ("ec2", "kms", "sns", "iam"))
+    dynamodb, sqs = client(scene, function, "dynamodb"), client(scene, function, "sqs")
+    organizations, events = client(scene, function, "organizations"), client(scene, function, "events")
+    snapshot, account = scene.snapshots[0], f"arn:aws:iam::{DEV}:root"
+    share = {"Attribute": "createVolumePermission", "OperationType": "add", "UserIds": [DEV]}
+    volume = [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}]
+    put = {
+        table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS, RECORDS)
+    }
+    bus = f"{RECORDS}-notices"
+    told = {"Source": "ami-promoter", "DetailType": "x", "Detail": "{}", "EventBusName": bus}
+    wakes = {
+        queue: partial(
+            sqs.send_message,
+            QueueUrl=scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-{queue}.fifo")["QueueUrl"],
+            MessageBody="{}",
+            MessageGroupId="x",
+            MessageDeduplicationId="x",
+        )
+        for queue in ("act", "settle")
+    }
+    grant = kms_grant(scene)
+    calls: list[Calls] = [
+        [partial(ec2.modify_snapshot_attribute, SnapshotId=snapshot, **share)],
+        [partial(ec2.modify_image_attribute, ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})],
+        [partial(kms.create_grant, KeyId=scene.key, GranteePrincipal=account, Operations=["Decrypt"])],
+        [partial(kms.revoke_grant, KeyId=scene.key, GrantId=grant)],
+        [partial(kms.put_key_policy, KeyId=scene.key, PolicyName="default", Policy="{}")],
+        [partial(decrypt, scene, function)],
+        [partial(entered, scene, function, COPIES, "ec2")],
+        [partial(entered, scene, function, GRANTS, "kms")],
+        [partial(organizations.list_accounts_for_parent, ParentId="r-abcd")],
+        put[CONFIG],
+        put[MEMBERS],
+        put[RECORDS],
+        [partial(dynamodb.get_item, TableName=RECORDS, Key={"pk": {"S": "x"}, "sk": {"S": "x"}})],
+        [wakes["act"]],
+        [wakes["settle"]],
+        [
+            partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
+            partial(events.put_events, Entries=[told]),
+        ],
+        [ec2.describe_images],
+        [
+            partial(ec2.create_tags, Resources=[scene.image], Tags=[{"Key": TRIGGER, "Value": STRANGER}]),
+            partial(ec2.copy_snapshot, SourceSnapshotId=snapshot, SourceRegion=REGION),
+            partial(ec2.copy_image, SourceImageId=scene.image, SourceRegion=REGION, Name="golden"),
+            partial(ec2.register_image, Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=volume),
+            partial(ec2.deregister_image, ImageId=scene.image),
+            partial(ec2.delete_snapshot, SnapshotId=snapshot),
+        ],
+        [partial(iam.put_role_policy, RoleName=f"{RECORDS}-{function}", PolicyName="more", PolicyDocument="{}")],
+    ]
+    return {row.what: tried for row, tried in zip(ROWS, calls, strict=True)}
+
+
+def kms_grant(scene: Scene) -> str:
+    """Somebody's grant on the hub's key."""
+    made = scene.client("kms").create_grant(
+        KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{STRANGER}:root", Operations=["Decrypt"]
+    )
+    return str(made["GrantId"])
+
+
+def decrypt(scene: Scene, function: str) -> None:
+    """Let EC2 decrypt with the hub's key for a session of the function's role. Raises ClientError if it may not."""
+    caller, *_ = scene.world.credentials(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", "thief")
+    allowed, why = scene.world.kms.may_use(caller, "kms:Decrypt", scene.key)
+    if not allowed:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": why}}, "Decrypt")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_the_table_says_no_to_is_refused(scene, function):
+    """Every call that would do it, with the credentials that Lambda gives the function."""
+    tried = attempts(scene, function)
+    before = scene.world.shares_open()
+
+    for row in ROWS:
+        for call in tried[row.what] if reach(row, function, EVERY) != YES else ():
+            refused(call)
+    assert scene.world.shares_open() == before
+
+
+def test_the_table_says_yes_where_a_function_has_its_business():
+    """The table can say both; nobody tags or makes anything in the hub, uses a key or changes a role."""
+    said = {row.what: {it for it in FUNCTIONS if reach(row, it, EVERY) == YES} for row in ROWS}
+
+    assert said["share a snapshot of the hub"] == said["enter the role that makes grants, in a target"] == {"settle"}
+    assert said["enter the role that copies, in a target"] == said["tell of a delivery"] == {"act"}
+    assert said["write records: deliveries, shares, history"] == {"act", "settle", "discover"}
+    assert said["write whom the OUs have"] == said["read the organization"] == {"discover"}
+    assert [what for what, who in said.items() if not who] == [
+        "use a key of the hub",
+        "write the applied file and the switches",
+        "tag, copy, make or delete an image or snapshot of the hub",
+        "change a role or a function",
+    ]
+    assert reach(next(row for row in ROWS if row.what.startswith("write records")), "sweep", EVERY) == OWN

@@ -1,0 +1,86 @@
+"""What each function's stolen credentials reach: a table from the policies, for ``docs/permissions.md``.
+
+A test tries every "no" of it with the function's own credentials (tests/scenarios/test_reach.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tools.permissions import Statement
+
+YES, OWN, NO = "yes", "one key", "no"
+"""What a cell says; OWN: of a table the items under one partition key, named in the policy."""
+
+WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Something that an attacker may want, and the actions of which any one would do."""
+
+    what: str
+    actions: Sequence[str]
+    ends: str = ""
+    """How the resource's ARN ends, where not every one of the action counts."""
+
+
+ROWS = (
+    Reach("share a snapshot of the hub", ("ec2:ModifySnapshotAttribute",)),
+    Reach("let others launch an AMI of the hub", ("ec2:ModifyImageAttribute",)),
+    Reach("grant the use of a key of the hub", ("kms:CreateGrant",)),
+    Reach("revoke a grant on a key of the hub", ("kms:RevokeGrant",)),
+    Reach("change a key's policy (`PolicyKeyArns`)", ("kms:PutKeyPolicy",)),
+    Reach("use a key of the hub", ("kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom")),
+    Reach("enter the role that copies, in a target", ("sts:AssumeRole",), "/${TargetRoleName}"),
+    Reach("enter the role that makes grants, in a target", ("sts:AssumeRole",), "/${TargetRoleName}-grants"),
+    Reach("read the organization", ("organizations:ListAccountsForParent",)),
+    Reach("write the applied file and the switches", WRITES, "-config"),
+    Reach("write whom the OUs have", WRITES, "-members"),
+    Reach("write records: deliveries, shares, history", WRITES, "table/ami-promoter-${AWS::Region}"),
+    Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), "table/ami-promoter-${AWS::Region}"),
+    Reach("wake `act`", ("sqs:SendMessage",), "-act.fifo"),
+    Reach("wake `settle`", ("sqs:SendMessage",), "-settle.fifo"),
+    Reach("tell of a delivery", ("sns:Publish", "events:PutEvents")),
+    Reach("read images and their tags", ("ec2:DescribeImages",)),
+    Reach(
+        "tag, copy, make or delete an image or snapshot of the hub",
+        (
+            "ec2:CreateTags",
+            "ec2:CopySnapshot",
+            "ec2:CopyImage",
+            "ec2:RegisterImage",
+            "ec2:DeregisterImage",
+            "ec2:DeleteSnapshot",
+        ),
+    ),
+    Reach("change a role or a function", ("iam:PutRolePolicy", "iam:PassRole", "lambda:UpdateFunctionCode")),
+)
+
+
+def reach(row: Reach, function: str, every: Sequence[Statement]) -> str:
+    """Return what a function's policy says of a row: YES, OWN or NO. Denials take away nothing that a row is about."""
+    found = [it for it in every if it.role == function and not it.denied and _applies(row, it)]
+    if not found:
+        return NO
+    return OWN if all("dynamodb:LeadingKeys" in str(it.condition) for it in found) else YES
+
+
+def table(functions: Sequence[str], every: Sequence[Statement]) -> str:
+    """Write the table, a row for each thing and a column for each function."""
+    lines = [["", *(f"`{it}`" for it in functions)], ["---"] * (len(functions) + 1)]
+    lines += [[row.what, *(reach(row, function, every) for function in functions)] for row in ROWS]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _applies(row: Reach, statement: Statement) -> bool:
+    matches = any(str(arn).endswith(row.ends) for arn in _arns(statement))
+    return matches and bool(set(row.actions) & set(statement.actions))
+
+
+def _arns(statement: Statement) -> Iterator[str]:
+    for resource in statement.resources:
+        yield from resource["Fn::If"][1:] if isinstance(resource, dict) and "Fn::If" in resource else [str(resource)]
