@@ -78,7 +78,7 @@ class Drain:
         self._records = DynamoRecords(Table(connection.dynamodb, connection.table))
         self._clock = clock
         self._tell = tell
-        self.switch = switch.Switch(connection, clock.now)
+        self.switch = switch.Switch(connection)
         self.cancelled: set[tuple[str, int]] = set()
         """Deliveries with their episodes."""
 

@@ -62,7 +62,7 @@ def members(caller: Caller, action: str | None, account: str | None) -> Report:
     with connection.telling("reading whom the organization's units have"):
         named, membership, book = organization.read(connection)
     if action:
-        return _accept(connection, book, account, caller.clock.now())
+        return _accept(connection, book, account, connection.now())
     if named is None:
         return Report(("The targets file in force names no OU.",), {"organization": None, "units": [], "held": {}})
     data = organization.to_json(named, membership, book)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import Applied, Publisher
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Whole, console, show, tell
-from ami_promoter.terminal.report import Report
+from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
     Caller,
     hub_account_option,
@@ -252,7 +251,7 @@ def _apply(
     if current and not applied.damaged and current.digest == digest_of(to_items(wanted)):
         last = f"Nothing to apply: version {current.generation} in {connection.place} is the same."
     else:
-        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        now = moment(int(connection.now()))
         current = publisher.publish(applied, wanted, source, now)
         last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
     try:

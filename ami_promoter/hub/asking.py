@@ -20,20 +20,20 @@ def look_again(connection: Connection, ami: str, account: str = "") -> bool:
     """
     asked = {"retry": f"{time.time_ns()}:{account}"}
     with connection.telling("asking the record to look again (the tag is written all the same)"):
-        return _records(connection).make_due(addresses.promotion(ami), int(time.time()), asked) is not MadeDue.NONE
+        return _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked) is not MadeDue.NONE
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:
     """Write on each of an account's deliveries that a person has compared the AMI; in other Regions none is found."""
     with connection.telling(f"accepting {image}"):
         for ident in deliveries:
-            _records(connection).note(addresses.delivery(ident), {ACCEPTED: image}, int(time.time()))
+            _records(connection).note(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
 
 
 def unpark(connection: Connection, keys: Iterable[addresses.Key]) -> list[addresses.Key]:
     """Let parked records go on; return those that were parked."""
     with connection.telling("letting parked records go on"):
-        return [key for key in keys if _records(connection).unpark(key, int(time.time()))]
+        return [key for key in keys if _records(connection).unpark(key, int(connection.now()))]
 
 
 def _records(connection: Connection) -> DynamoRecords:

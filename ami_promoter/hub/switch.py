@@ -6,7 +6,6 @@ seconds) and ``why`` (text). No item means not paused.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,10 +29,10 @@ SCHEMA = js.perhaps(
 class Switch:
     """The switch of one hub, under the caller's credentials."""
 
-    def __init__(self, connection: Connection, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, connection: Connection, clock: Callable[[], float] | None = None) -> None:
         self._connection = connection
         self._table = Table(connection.dynamodb, connection.config_table)
-        self._clock = clock
+        self._clock = clock or connection.now
 
     def read(self) -> Mapping[str, Any] | None:
         """Return the switch as it is if it says paused; None otherwise."""

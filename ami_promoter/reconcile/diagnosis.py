@@ -158,7 +158,7 @@ def _notices(facts: Facts) -> Iterator[dict[str, Any]]:
     topic = f"--topic-arn {facts.health.topic} --region {facts.region}"
     subscribe = f"aws sns subscribe {topic} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
     if not facts.health.subscriptions:
-        yield _bad("notices", "Nobody has subscribed: a failed delivery is told to nobody.", subscribe)
+        yield _bad("notices", "There is no subscriber: nobody gets the notice of a failed delivery.", subscribe)
     for who in waiting:
         yield _bad(
             "notices",

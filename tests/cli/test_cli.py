@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import click
 import jsonschema
 import pytest
 
 from ami_promoter.cli import main
+from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.verbs import Verb, root
@@ -204,3 +206,14 @@ def test_colors_are_left_out_where_nobody_wants_them(environment, client):
 
     assert re.search("\x1b.*31m", colored)
     assert "31m" not in plain
+
+
+def test_the_time_is_that_of_awss_last_answer(aws):
+    """A laptop whose clock is wrong writes and shows right times; an answer without a date changes nothing."""
+    connection = Connection("us-east-1")
+
+    connection._heard(SimpleNamespace(headers={"Date": "Mon, 05 Jan 2026 09:00:00 GMT"}))
+    connection._heard(SimpleNamespace(headers={}))
+    connection._heard(SimpleNamespace(headers={"Date": "soon"}))
+
+    assert connection.now() == pytest.approx(1767603600, abs=5)

@@ -71,9 +71,9 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
     assert scene.states() == {DEV: "shared", TEST: "shared"}
     assert [scale_out(scene, account) for account in (DEV, TEST)] == ["", ""]
     assert sorted(for_roles(scene, scene.key)) == [(f"arn:aws:iam::{it}:role/{ROLE}", it) for it in (DEV, TEST)]
-    _, out, _ = scene.cli("status", scene.image)
-    assert out.count(f"role#{scene.key}#{DEV} to {DEV}: open") == 1
-    assert "stays until it is withdrawn" in out
+    shown = [it for it in scene.status()["open_shares"] if it["resource"] == f"role#{scene.key}#{DEV}"]
+    assert [(it["account"], it["state"], it["stays"]) for it in shown] == [(DEV, "open", True)]
+    assert "when withdrawn" in scene.cli("status", scene.image)[1]
 
     scene.tag(TEST)  # DEV is dropped
     scene.run_until_state("withdrawn")
