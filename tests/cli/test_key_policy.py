@@ -78,17 +78,13 @@ def test_what_a_key_of_the_hub_must_allow(aws, capsys):
     assert settle["Action"] == ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
 
 
-FOR_SERVICE_ROLES = ("LetServiceRolesUseOwnKeys", "SeeAndEndGrantsOnOwnKeys")
-"""Needed of a key only where the targets file names service-linked roles: docs/guide/targets-file.md."""
-
-
 def test_they_are_what_the_roles_may_do():
     """Key policy and role policy name the same actions: the role's in deploy/target.yaml and the hub's functions'."""
     target = yaml_parse((ROOT / "deploy" / "target.yaml").read_text())["Resources"]["Role"]["Properties"]
     own = {
         action
         for one in target["Policies"][0]["PolicyDocument"]["Statement"]
-        if "Own" in one.get("Sid", "") and "Key" in one["Sid"] and one["Sid"] not in FOR_SERVICE_ROLES
+        if "Own" in one.get("Sid", "") and "Key" in one["Sid"]
         for action in (one["Action"] if isinstance(one["Action"], list) else [one["Action"]])
     }
     assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == own
