@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.targets import grant_role
 
 

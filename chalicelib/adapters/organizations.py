@@ -12,9 +12,8 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Whereabouts
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.listing import DEEPEST, Page, Step
 from chalicelib.core.organisation import Organisation

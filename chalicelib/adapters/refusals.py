@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 
 STALE_CREDENTIALS = frozenset(

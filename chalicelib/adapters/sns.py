@@ -8,8 +8,7 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.notices import LISTS, attributes, subject
 

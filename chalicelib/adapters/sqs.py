@@ -10,8 +10,7 @@ from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import wakes
 from chalicelib.core.addresses import Key, digest
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.wakes import Wake
 

@@ -17,8 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.core import addresses, pace
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
 
 GRANT_PREFIX = "ami-promoter:"

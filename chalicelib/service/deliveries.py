@@ -15,7 +15,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
 from chalicelib.core.entitlement import end_in_force
-from chalicelib.core.errors import ParkRecord, Refusal
+from chalicelib.core.errors import ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
@@ -297,22 +297,22 @@ class DeliveryExecutor:
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
-            if refusal.why is not ev.Why.NAME_TAKEN:
+            if refusal.why is not Why.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.ours:
                 return ev.ImageRegistered(named.ours)
             for fault in _unproven(delivery, named):
-                raise Refusal(ev.Why.DENIED, fault) from refusal
+                raise Refusal(Why.DENIED, fault) from refusal
             if named.stranger is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
-                raise Refusal(ev.Why.NOT_YET, free) from refusal
+                raise Refusal(Why.NOT_YET, free) from refusal
             what = (
                 f"The name {delivery.image_name!r} belongs to {named.stranger}, "
                 "which this service did not make for this AMI."
             )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
-            raise Refusal(ev.Why.DENIED, fault) from refusal
+            raise Refusal(Why.DENIED, fault) from refusal
 
     def _verify(self, delivery: Delivery) -> ev.Event:
         image = self._image(delivery)

@@ -10,9 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from chalicelib.core import addresses, codec
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
-from chalicelib.core.errors import ParkRecord, Refusal
+from chalicelib.core.errors import ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.share import Holding, Purpose, Share

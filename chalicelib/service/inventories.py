@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 
 from chalicelib.core import addresses, codec, inventory
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.errors import Refusal, StaleCursor
+from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.inventory import Inventory
 from chalicelib.ports import Records, TargetInventory
 from chalicelib.service.budget import Budget

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chalicelib.core import departures, pace
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book
-from chalicelib.core.errors import LostRace, Refusal
+from chalicelib.core.errors import LostRace, Refusal, Why
 from chalicelib.core.listing import Crawl
 from chalicelib.core.organisation import Membership, Organisation
 from chalicelib.ports import Applied, MembersBook, OrganisationReader, Telemetry

@@ -18,8 +18,7 @@ from dataclasses import replace
 from chalicelib.core import addresses, pace, share
 from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import LostRace, ParkRecord, Refusal
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
 from chalicelib.core.share_refusals import Subject, most_calls, subject

@@ -12,8 +12,7 @@ import pytest
 from awsim.world import World
 from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
 from chalicelib.core.addresses import policy_resource
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.share import Share, State
 from tests.fakes import MemoryLedger
 

@@ -15,9 +15,8 @@ from awsim.world import World
 from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery, Snapshot
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.targets import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving
 from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, Snapshot, State
+from chalicelib.core.errors import Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import Target
 
@@ -70,10 +71,10 @@ def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
 
 
 EVENTS: tuple[ev.Event, ...] = (
-    *(ev.Refused("Step", why, FAULT) for why in ev.Why),
-    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in ev.Why),
-    ev.Refused("RegisterImage", ev.Why.THROTTLED, FAULT, unknown=True),
-    ev.Refused("DeleteSnapshots", ev.Why.DENIED, FAULT),
+    *(ev.Refused("Step", why, FAULT) for why in Why),
+    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in Why),
+    ev.Refused("RegisterImage", Why.THROTTLED, FAULT, unknown=True),
+    ev.Refused("DeleteSnapshots", Why.DENIED, FAULT),
     ev.TargetReady(TARGET_KEY),
     ev.TargetReady(TARGET_KEY, "ami-0b"),
     ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),

@@ -27,7 +27,7 @@ from chalicelib.core.delivery.model import (
     SlotRequest,
     State,
 )
-from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 from tests.fakes import copying
@@ -404,7 +404,7 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
 def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    unheard = ev.Refused("StartCopy", ev.Why.THROTTLED, FAULT, "snap-0a", unknown=True)
+    unheard = ev.Refused("StartCopy", Why.THROTTLED, FAULT, "snap-0a", unknown=True)
 
     assert evolving.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
 
@@ -490,7 +490,7 @@ def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
 
 def test_a_missing_role_is_waited_for_with_one_notice():
     """First refusal: one notice; then it looks again, once more after the queue deadline, which names the refusal."""
-    refused = ev.Refused("CheckTarget", ev.Why.ROLE, FAULT)
+    refused = ev.Refused("CheckTarget", Why.ROLE, FAULT)
     checking = evolving.evolve(a_delivery(), refused, NOW)
     assert machine.outstanding(checking, NOW) == (do.TellWaiting(),)
 
@@ -511,7 +511,7 @@ def test_a_missing_role_is_waited_for_with_one_notice():
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour has nothing to do with the twenty-fourth."""
     copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
-    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", ev.Why.THROTTLED, FAULT), NOW)
+    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", Why.THROTTLED, FAULT), NOW)
     looked = evolving.evolve(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
     passed = evolving.evolve(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
     over = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
@@ -543,7 +543,7 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
     delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2)
-    after = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    after = evolving.evolve(delivery, ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
@@ -552,7 +552,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
     delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2)
-    refused = evolving.evolve(delivery, ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a"), NOW)
+    refused = evolving.evolve(delivery, ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a"), NOW)
     after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
 
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)

@@ -11,6 +11,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, proof
 from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, SlotRequest, State
+from chalicelib.core.errors import Why
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
@@ -159,17 +160,17 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     """Nothing bears it: an AMI of many snapshots may be refused for hours, and its record must not grow by that."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    refused = ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
+    refused = ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
     assert [one.source for one in evolving.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
-    unheard = evolving.evolve(delivery, replace(refused, why=ev.Why.THROTTLED, unknown=True), NOW)
+    unheard = evolving.evolve(delivery, replace(refused, why=Why.THROTTLED, unknown=True), NOW)
     assert unheard.attempts == delivery.attempts
 
 
 def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two at once: by the time the one is refused the other may have made a copy, whose nonce must not be forgotten."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    late = ev.Refused("StartCopy", ev.Why.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
+    late = ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
     whole = a_delivery(State.REGISTERING, request=ImageRequest(NOW))
 
     assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core import addresses, pace, share
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import TRANSITIONS, Event, Holding, Purpose, Share, State, grant_name
 from tests.fakes import copying, sharing

@@ -12,6 +12,7 @@ from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods
 from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
+from chalicelib.core.errors import Why
 from chalicelib.core.faults import Fault
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
 from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume
@@ -72,7 +73,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI, or its storage: EC2's words are told after ten minutes."""
     after = after_events(
         a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
-        (ev.Refused("RegisterImage", ev.Why.NOT_YET, FAULT), at),
+        (ev.Refused("RegisterImage", Why.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
@@ -81,7 +82,7 @@ def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
-    taken = ev.Refused("RegisterImage", ev.Why.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
+    taken = ev.Refused("RegisterImage", Why.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
     after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
 
     assert after.state is State.REGISTERING
@@ -90,7 +91,7 @@ def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
 
 def test_too_many_copies_are_waited_for():
     """300 at once: until the copy deadline."""
-    after = after_events(a_whole(State.REGISTERING), (ev.Refused("RegisterImage", ev.Why.LIMIT, FAULT), 5000))
+    after = after_events(a_whole(State.REGISTERING), (ev.Refused("RegisterImage", Why.LIMIT, FAULT), 5000))
 
     assert after.state is State.REGISTERING
     assert machine.deadline(after) == NOW + after.target.copy_deadline

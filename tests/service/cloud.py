@@ -17,8 +17,8 @@ from typing import Any
 
 from chalicelib.core import addresses, register
 from chalicelib.core import share as shares_
-from chalicelib.core.delivery.events import SeenCopy, ShownImage, Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.delivery.events import SeenCopy, ShownImage
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.image import read_image
 from chalicelib.core.kms_keys import KeyFacts, source_keys

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.core import codec
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book, Whereabouts
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.listing import Page, Step
 from chalicelib.core.organisation import Membership, Organisation

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core import addresses
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share, State
 from chalicelib.ports import SeenGrant, Write

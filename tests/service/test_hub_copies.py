@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
+from chalicelib.core.errors import Why
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.targets import Target
 from chalicelib.service import hub_copies
@@ -44,7 +45,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     gate = SlowGate(one_slice=frozenset({"act"}))
     hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
     hub.gate.watch = lambda *_: None  # the laws know nothing of an AMI of the hub's in another Region
-    denied = refusal(ev.Why.THROTTLED, "RequestLimitExceeded")
+    denied = refusal(Why.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(
         Trouble("target.keys", "describe", denied, 10**9)
     )  # how it goes on from there is no matter here

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core import addresses
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal, StaleCursor
+from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
 from chalicelib.ports import Write

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Why
 from chalicelib.core.share import Share, State
 from chalicelib.core.targets import Directory, Target
 from chalicelib.ports import Write

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core import addresses
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import Book, Missing, to_ask
+from chalicelib.core.errors import Why
 from chalicelib.core.targets import Directory, Target
 from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.machine import QUEUE_LOOK
+from chalicelib.core.errors import Why
 from tests.service.cloud import Nature, refusal, target_key
 from tests.service.gate import Killed, Trouble
 from tests.service.hub import Hub

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Why
 from tests.service.cloud import START, refusal
 from tests.service.gate import Trouble
 from tests.service.scenes import ACCOUNTS, Scene, all_delivered

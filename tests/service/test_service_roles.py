@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core import addresses
-from chalicelib.core.delivery.events import Why
+from chalicelib.core.errors import Why
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import Trouble
 from tests.service.world import FOR_EVER, HOUR, Shape, World

@@ -8,10 +8,9 @@ import pytest
 
 from chalicelib.core import addresses, share
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Share as Needed
 from chalicelib.core.delivery.model import State as Stage
-from chalicelib.core.errors import LostRace, Refusal
+from chalicelib.core.errors import LostRace, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Holding, Purpose, Share, State
 from chalicelib.core.share_refusals import most_calls

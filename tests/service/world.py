@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core import addresses
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import State
 from chalicelib.core.entitlement import launched_by
+from chalicelib.core.errors import Why
 from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.targets import AppliedFile, Directory, Target
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key

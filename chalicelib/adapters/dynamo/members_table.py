@@ -25,9 +25,8 @@ from typing import Any
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core import codec
 from chalicelib.core.addresses import Key
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.departures import DAY, Book
-from chalicelib.core.errors import Misconfigured, Refusal
+from chalicelib.core.errors import Misconfigured, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.organisation import Membership, Unit, text_digest
 

@@ -8,8 +8,7 @@ from typing import Any
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import image, register
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.image import SourceImage
 from chalicelib.core.kms_keys import KeyFacts, source_keys
 from chalicelib.ports import HubCopy, Tagged, TagRead

@@ -11,9 +11,8 @@ from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import register
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal, StaleCursor
+from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.inventory import InventoryPage, OurImage, OurSnapshot, Part
 from chalicelib.core.targets import Target

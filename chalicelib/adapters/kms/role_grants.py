@@ -17,8 +17,7 @@ from chalicelib.adapters.sts.session_policies import policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core import addresses, preflight
 from chalicelib.core.addresses import key_of
-from chalicelib.core.delivery.events import Why
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.share import Share
 from chalicelib.core.targets import grant_role

@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping
 from chalicelib.adapters.kms.key_policies import as_policy_refusal
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.delivery.events import Why
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal
+from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.kms_keys import KeyFacts
 

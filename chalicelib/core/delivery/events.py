@@ -3,25 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from chalicelib.core.errors import Why
 from chalicelib.core.faults import Fault
-
-
-class Why(StrEnum):
-    """The kinds of refusal that are worth telling apart."""
-
-    THROTTLED = "throttled"
-    """A rate, an outage, a time-out: ask again soon."""
-    NOT_YET = "not-yet"
-    """Something we opened is not true there yet."""
-    LIMIT = "limit"
-    """Too many copies at once."""
-    NAME_TAKEN = "name-taken"
-    ROLE = "role"
-    """The role cannot be assumed: missing, wrong trust, wrong external id all look the same."""
-    DENIED = "denied"
-    """Anything else that asking again will not mend."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from chalicelib.core.delivery.machine import (
 from chalicelib.core.delivery.methods import forget
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, ImageRequest, SlotRequest, State
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
-from chalicelib.core.errors import IllegalEvent
+from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
 
 VERIFY_TRIES = 3
@@ -521,7 +521,7 @@ def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
 def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
-    if event.step == do.DeleteSnapshots.__name__ and event.why is ev.Why.DENIED:
+    if event.step == do.DeleteSnapshots.__name__ and event.why is Why.DENIED:
         left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
         return delivery.with_cleanup(leftovers=left, to_delete=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
@@ -532,9 +532,9 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
-    if event.why is ev.Why.ROLE and delivery.state is State.REQUESTED:
+    if event.why is Why.ROLE and delivery.state is State.REQUESTED:
         return to(delivery, State.CHECKING, now, trouble=event.fault)
-    if event.why is ev.Why.ROLE and delivery.overdue is not None and delivery.state is State.CHECKING:
+    if event.why is Why.ROLE and delivery.overdue is not None and delivery.state is State.CHECKING:
         return fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
@@ -545,16 +545,16 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
-    if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is ev.Why.THROTTLED:
+    if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is Why.THROTTLED:
         return pace.RETRIES
-    if event.why is ev.Why.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+    if event.why is Why.ROLE or (delivery.overdue is not None and event.step in LOOKS):
         return pace.POLLS
     if delivery.overdue is not None:
         return ()
-    if event.why is ev.Why.LIMIT:
+    if event.why is Why.LIMIT:
         return pace.POLLS
     method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
-    if event.why is ev.Why.NOT_YET and method.may_come_true(delivery, event, now):
+    if event.why is Why.NOT_YET and method.may_come_true(delivery, event, now):
         return pace.NOT_YET
     return ()
 
@@ -575,19 +575,19 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     delivery = forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
     waits = {
-        ev.Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
-        ev.Why.LIMIT: pace.MINUTE,
-        ev.Why.ROLE: pace.step(pace.POLLS, copy.tries - 1),
+        Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
+        Why.LIMIT: pace.MINUTE,
+        Why.ROLE: pace.step(pace.POLLS, copy.tries - 1),
     }
-    if event.why is ev.Why.NOT_YET and early:
-        waits[ev.Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
+    if event.why is Why.NOT_YET and early:
+        waits[Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
     if event.why not in waits:
         return fail(
             each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
         )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
     delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.why is ev.Why.LIMIT else delivery.slots.limited_at
+    limited = now if event.why is Why.LIMIT else delivery.slots.limited_at
     return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
 
