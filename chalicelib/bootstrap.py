@@ -32,7 +32,7 @@ from chalicelib.adapters.sns import SnsNotices
 from chalicelib.adapters.sqs import SqsRings
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.organisation import Organisation
+from chalicelib.core.targets.organization import Organisation
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import PermissionAdapter

@@ -11,21 +11,21 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage, SourceSnapshot
-from chalicelib.core.inventory import InventoryPage, Part
-from chalicelib.core.kms_keys import KeyFacts
-from chalicelib.core.listing import Page, Step
-from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.images.image import SourceImage, SourceSnapshot
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Holding, Share
-from chalicelib.core.targets import AppliedFile
-from chalicelib.core.wakes import Wake
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.wakes import Wake
+from chalicelib.core.sharing.share import Holding, Share
+from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.core.targets.copy_quota import SlotLease
+from chalicelib.core.targets.departures import Book, Whereabouts
+from chalicelib.core.targets.inventory import InventoryPage, Part
+from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.targets.listing import Page, Step
+from chalicelib.core.targets.organization import Membership, Organisation
 
 # --- records ---------------------------------------------------------------------------------------------------------
 

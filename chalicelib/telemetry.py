@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.
 warnings.filterwarnings("ignore", message="No application metrics to publish", category=UserWarning)

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from chalicelib.adapters.dynamo.records import shard_of
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
-from chalicelib.core import addresses, pace
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Holding, Purpose, Share, archived
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
+from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports import NOTHING, Due, MadeDue, StandingHolding, Stored, Write
 
 KEPT = KEEP_HISTORY_DAYS * DAY
@@ -178,7 +178,7 @@ class MemoryRecords:
         if not self.mark_rung(key, now):
             return MadeDue.SENT
         at = item.ring_at or now
-        self._alarm(key, at if now - pace.RING_LOST <= at <= now + pace.RING_LOST else now + pace.RING_LOST)
+        self._alarm(key, at if now - schedule.RING_LOST <= at <= now + schedule.RING_LOST else now + schedule.RING_LOST)
         return MadeDue.SEND
 
     def note(
@@ -196,7 +196,7 @@ class MemoryRecords:
 
     def mark_rung(self, key: Key, now: int) -> bool:
         item = self.records.get(key)
-        if item is None or (item.rung is not None and item.rung > now - pace.RING_LOST):
+        if item is None or (item.rung is not None and item.rung > now - schedule.RING_LOST):
             return False
         item.rung = now
         return True
@@ -234,12 +234,12 @@ class MemoryRecords:
 def next_wake(due_at: int, deadline: int, since: int) -> int:
     """Return the first moment after ``since`` at which the sweep wakes a record."""
     at = due_at
-    for wait in pace.POLLS:
+    for wait in schedule.POLLS:
         if at > since:
             break
         at += wait
     if at <= since:
-        at += ((since - at) // pace.POLLS[-1] + 1) * pace.POLLS[-1]
+        at += ((since - at) // schedule.POLLS[-1] + 1) * schedule.POLLS[-1]
     return deadline if max(due_at, since) < deadline < at else at
 
 

@@ -16,7 +16,7 @@ from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 from chalicelib.service.sweep import Round, position_of
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from chalicelib.core.image_members import MEMBERS
+from chalicelib.core.images.members import MEMBERS
 from tools import (
     calls,
     cli_docs,

@@ -15,7 +15,7 @@ from chalicelib.core import notices
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Snapshot, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB, TARGET, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"

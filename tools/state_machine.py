@@ -9,13 +9,14 @@ from enum import StrEnum
 from types import ModuleType
 from typing import TypeVar
 
-from chalicelib.core import inventory, share
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine as delivery_machine
 from chalicelib.core.delivery import model as delivery_model
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion import machine as promotion_machine
 from chalicelib.core.promotion import model as promotion_model
+from chalicelib.core.sharing import share
+from chalicelib.core.targets import inventory
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -57,7 +58,7 @@ SHARE = """
 ## Share
 
 One permission at the source for one account: an entry of the ledger.
-In `chalicelib/core/share.py`, `TRANSITIONS` says where an event may lead.
+In `chalicelib/core/sharing/share.py`, `TRANSITIONS` says where an event may lead.
 `chalicelib/service/share_worker.py` makes the calls.
 An archived share has left the ledger.
 """
@@ -66,7 +67,7 @@ INVENTORY = """
 ## Inventory
 
 What the service created in one target, listed for an operator (`ami-promoter reconcile`).
-`chalicelib/core/inventory.py` has all of it.
+`chalicelib/core/targets/inventory.py` has all of it.
 """
 
 ENDING = ("stopping", "tidying")

@@ -9,14 +9,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from chalicelib.core.image_members import MEMBERS, Member, Treatment  # noqa: E402  (found from the line above)
+from chalicelib.core.images.members import MEMBERS, Member, Treatment  # noqa: E402  (found from the line above)
 
 PAGE = ROOT / "docs" / "reference" / "what-is-copied.md"
 
 INTRODUCTION = """\
 # What is copied
 
-<!-- Generated: tools/what_is_copied.py writes this page from chalicelib/core/image_members.py (`make docs`). -->
+<!-- Generated: tools/what_is_copied.py writes this page from chalicelib/core/images/members.py (`make docs`). -->
 
 *This page is generated from the code.*
 

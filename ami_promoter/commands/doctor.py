@@ -22,7 +22,7 @@ from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, Caller, verb
-from chalicelib.core.targets import AppliedFile
+from chalicelib.core.targets.applied_file import AppliedFile
 
 PRINTS = js.thing(
     findings=js.several("what was checked, the hub first", diagnosis.FINDING),

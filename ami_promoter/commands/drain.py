@@ -26,8 +26,8 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Caller, Clock, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.model import ENDED, State
+from chalicelib.core.records.addresses import Key
 
 POLL = 30
 """Seconds between two looks with ``--wait``."""

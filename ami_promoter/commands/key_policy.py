@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, Caller, Matching, root, verb
 from chalicelib.core.faults import Fault
-from chalicelib.core.kms_keys import KeyFacts
+from chalicelib.core.targets.kms_keys import KeyFacts
 
 THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}

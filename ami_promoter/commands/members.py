@@ -14,7 +14,7 @@ from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, Caller, verb
-from chalicelib.core.departures import Book
+from chalicelib.core.targets.departures import Book
 
 WHY = js.text("the evidence")
 PRINTS = js.some_of(

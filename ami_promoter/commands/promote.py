@@ -14,7 +14,7 @@ from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Resolution
+from chalicelib.core.targets.applied_file import Resolution
 
 MEMBERS = {
     **planning.PLAN["properties"],

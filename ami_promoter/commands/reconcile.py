@@ -26,9 +26,9 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Caller, Matching, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.addresses import Key
 
 PRINTS = js.some_of(
     js.thing(

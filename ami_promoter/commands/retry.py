@@ -12,8 +12,8 @@ from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, Caller, ami_argument, verb
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses
 
 AGAIN = ("failed", "cancelled", "withdrawn")
 PRINTS = js.some_of(

@@ -30,7 +30,7 @@ from ami_promoter.verbs import (
     wide_option,
 )
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Directory, digest_of, to_items
+from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 file_argument = click.argument("file", type=click.Path())
 COUNTS = {

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from ami_promoter.hub.aws import Connection
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ACCEPTED
+from chalicelib.core.records import addresses
 from chalicelib.ports import MadeDue
 
 

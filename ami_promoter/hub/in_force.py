@@ -10,7 +10,7 @@ from ami_promoter.hub.receivers import Receivers, receivers
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, TargetsDamaged
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import AppliedFile
+from chalicelib.core.targets.applied_file import AppliedFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from ami_promoter.hub.aws import Connection, Trouble
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.core.departures import Book
 from chalicelib.core.errors import Misconfigured, Refusal
-from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.organization import Membership, Organisation
 
 
 def table(connection: Connection) -> MembersTable:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.core import organisation
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets import organization
+from chalicelib.core.targets.applied_file import Directory, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def receivers(directory: Directory, digest: str = "") -> Receivers:
     for account, targets in directory.accounts.items():
         regions.setdefault(account, set()).update(target.region for target in targets)
     for group, members in directory.groups.items():
-        for account, by_unit in organisation.ways(members, directory.membership).items():
+        for account, by_unit in organization.ways(members, directory.membership).items():
             if by_unit:
                 found = _brought(directory, group, account)
                 regions.setdefault(account, set()).update(target.region for target in found)
-    named = {member for members in directory.groups.values() for member in members if organisation.is_unit(member)}
+    named = {member for members in directory.groups.values() for member in members if organization.is_unit(member)}
     read = directory.membership.units
     return Receivers(
         {account: frozenset(found) for account, found in regions.items()},

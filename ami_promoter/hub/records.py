@@ -9,10 +9,10 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection, Trouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
-from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.image import SourceImage
-from chalicelib.core.share import Holding
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Holding
 
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""

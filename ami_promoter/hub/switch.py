@@ -13,7 +13,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.addresses import SWITCH
+from chalicelib.core.records.addresses import SWITCH
 
 SCHEMA = js.perhaps(
     js.thing(

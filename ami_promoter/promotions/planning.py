@@ -10,10 +10,11 @@ from rich.console import RenderableType
 from ami_promoter.promotions.page import quoted, said
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
-from chalicelib.core import image_names, preflight
-from chalicelib.core.image import SourceImage, snapshots_to_copy
-from chalicelib.core.kms_keys import KeyFacts
-from chalicelib.core.targets import Resolution, Target
+from chalicelib.core.images import names
+from chalicelib.core.images.image import SourceImage, snapshots_to_copy
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import Resolution, Target
+from chalicelib.core.targets.kms_keys import KeyFacts
 
 THERE = {"delivered": "there already", "shared": "there already"}
 AGAIN = ("failed", "cancelled", "withdrawn")
@@ -101,7 +102,7 @@ def _target(target: Target, image: SourceImage, was: str | None, meant: Resoluti
         "method_why": why,
         "key": target.key if copied else "",
         "key_access": target.key_access,
-        "ami_name": image_names.image_name(target.ami_name, image) if copied else image.name or "",
+        "ami_name": names.image_name(target.ami_name, image) if copied else image.name or "",
         "gib": sum(sizes.get(one, 0) for one in wanted) if copied and begins else 0,
         "calls": made if copied and begins else {},
         "groups": list(meant.groups.get(target.place, ())),

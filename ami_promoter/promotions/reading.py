@@ -9,11 +9,11 @@ from typing import Any
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions import shares, view
-from chalicelib.core import codec
 from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records import codec
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:

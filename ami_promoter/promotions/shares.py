@@ -9,8 +9,8 @@ from ami_promoter.hub.records import OPEN_STATES, Record, holdings
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import short
 from ami_promoter.terminal.report import moment
-from chalicelib.core import addresses, codec
-from chalicelib.core.share import Share, hard_end
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.share import Share, hard_end
 
 OPEN = OPEN_STATES
 

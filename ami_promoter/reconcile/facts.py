@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Record
 from ami_promoter.reconcile.trail import Change
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
-from chalicelib.core.inventory import OurImage, OurSnapshot
-from chalicelib.core.share import TRIES_BEFORE_ALARM, Holding
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
+from chalicelib.core.targets.inventory import OurImage, OurSnapshot
 
 Place = tuple[str, str]
 """Account and Region."""

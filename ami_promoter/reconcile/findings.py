@@ -15,15 +15,15 @@ from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, LedgerShare, Place, Source, Statement, Target, View, source_of
 from ami_promoter.reconcile.shown import Shown
 from ami_promoter.reconcile.trail import Change
-from chalicelib.core import addresses, pace
 from chalicelib.core.delivery.model import ENDED, State
-from chalicelib.core.share import Holding, ghost_name
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.share import Holding, ghost_name
 
-LATER = pace.HOUR
+LATER = schedule.HOUR
 """A share under a copy that may still run closes by itself no sooner than this: its delivery has time to hold it."""
-YOUNG = 10 * pace.MINUTE
+YOUNG = 10 * schedule.MINUTE
 """A copy that started so lately may have an intent that this view has not seen."""
-SHOWN_WITHIN = 5 * pace.MINUTE
+SHOWN_WITHIN = 5 * schedule.MINUTE
 """A share that opened so lately may not show yet: grants may take so long [aws-facts 3], permissions less."""
 NAMED = 3
 """So many shares and deliveries a message names."""

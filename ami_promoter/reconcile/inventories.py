@@ -17,8 +17,8 @@ from ami_promoter.reconcile.facts import Place, Target
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec
-from chalicelib.core.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
 from chalicelib.ports import Write
 
 POLL = 5

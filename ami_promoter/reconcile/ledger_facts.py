@@ -11,9 +11,9 @@ from typing import Any
 
 from ami_promoter.hub.records import Record, holdings
 from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, Statement
-from chalicelib.core import key_policy
-from chalicelib.core.key_policy import Access, Audience
-from chalicelib.core.share import GRANT_PREFIX
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.key_policy import Access, Audience
+from chalicelib.core.sharing.share import GRANT_PREFIX
 
 OPEN_OR_HELD = "(NOT #state IN (:closed, :refused) OR attribute_exists(holdings))"
 """A DynamoDB filter: shares that may be open, or that somebody holds."""

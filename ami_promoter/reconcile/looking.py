@@ -20,10 +20,10 @@ from ami_promoter.reconcile.shown import Shown
 from ami_promoter.reconcile.trail import Change, Trail
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records import addresses
 
 ENDED_STATES = {f":{state}": str(state) for state in sorted(ENDED)}
 SCAN = (

@@ -21,18 +21,18 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, pace
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.inventory import REMOVE
-from chalicelib.core.share import Holding, Share, State
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Holding, Share, State
+from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports import Write
 
 BY = "ami-promoter reconcile"
 MOVED_ON = "left alone: it has moved on meanwhile"
 SLICE = 200
 """So many removals in one item: some 20 KB, written anew after each."""
-PUT_RIGHT_END = 2 * pace.HOUR
+PUT_RIGHT_END = 2 * schedule.HOUR
 """The last hour of a share that is put into the ledger; a holder that comes moves it on."""
 
 

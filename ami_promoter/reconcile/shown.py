@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, LedgerShare, View, source_of
-from chalicelib.core.share import ghost_name
+from chalicelib.core.sharing.share import ghost_name
 
 
 class Shown:

@@ -15,8 +15,8 @@ from botocore.exceptions import UnknownRegionError
 from ami_promoter.targets_file import document, modes, shape, units
 from ami_promoter.targets_file.document import Document, Path
 from chalicelib.core.faults import Fault
-from chalicelib.core.image_names import template_faults
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.images.names import template_faults
+from chalicelib.core.targets.applied_file import Directory, Target
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 BOUNDS: Mapping[str, tuple[int, int, str]] = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.targets_file.compiler import BOUNDS, duration
-from chalicelib.core import codec
-from chalicelib.core.organisation import Organisation, is_unit
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import codec
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.organization import Organisation, is_unit
 
 Place = tuple[str, str]
 """Account and Region."""

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from ami_promoter.hub.aws import Connection, Trouble
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets import Directory, digest_of, to_items
+from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 KEEP = 5
 """So many versions stay in the table, the one in force included."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ami_promoter.targets_file.document import Document, Path
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Organisation, is_unit
+from chalicelib.core.targets.organization import Organisation, is_unit
 
 WHOLE = "organization"
 """What a group may say for the organisation itself."""

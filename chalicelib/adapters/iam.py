@@ -8,7 +8,7 @@ from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, Why
-from chalicelib.core.targets import grant_role
+from chalicelib.core.targets.applied_file import grant_role
 
 
 class AwsTargetRoles:

@@ -12,11 +12,11 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.departures import Whereabouts
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.listing import DEEPEST, Page, Step
-from chalicelib.core.organisation import Organisation
+from chalicelib.core.targets.departures import Whereabouts
+from chalicelib.core.targets.listing import DEEPEST, Page, Step
+from chalicelib.core.targets.organization import Organisation
 from chalicelib.ports import UnitFound
 
 READS = (

@@ -8,11 +8,11 @@ from typing import Any
 from chalicelib.adapters.concurrent import SideBySide
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core import wakes
-from chalicelib.core.addresses import Key, digest
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.wakes import Wake
+from chalicelib.core.records import wakes
+from chalicelib.core.records.addresses import Key, digest
+from chalicelib.core.records.wakes import Wake
 
 IN_A_BATCH = 10
 """SendMessageBatch takes no more entries [SQS API reference]."""

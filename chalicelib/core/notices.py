@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chalicelib.core.addresses import digest
 from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
+from chalicelib.core.records.addresses import digest
 
 SCHEMA = 1
 MAX_FAULTS = 20

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from chalicelib.core import addresses
-from chalicelib.core.addresses import Key
 from chalicelib.core.promotion import evolving
-from chalicelib.core.wakes import Reason, Wake
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.wakes import Reason, Wake
 from chalicelib.ports import Records, Wakes
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core import wakes
 from chalicelib.core.errors import Misconfigured
-from chalicelib.core.wakes import Wake
+from chalicelib.core.records import wakes
+from chalicelib.core.records.wakes import Wake
 from chalicelib.ports import Records, Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 from chalicelib.ports import NOTHING, MadeDue, Records, Rings, Write
 
 Clock = Callable[[], int]

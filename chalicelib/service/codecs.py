@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from chalicelib.core import addresses, codec, copy_quota, inventory
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import CopyQuota
 from chalicelib.core.delivery import commands as delivery_commands
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.image import SourceImage
-from chalicelib.core.inventory import Inventory
+from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as promotion_commands
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion.head import head
 from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets import copy_quota, inventory
+from chalicelib.core.targets.copy_quota import CopyQuota
+from chalicelib.core.targets.inventory import Inventory
 from chalicelib.ports import Records, Stored, Write
 from chalicelib.service.runner import Codec, Items, R
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.core import addresses, copy_quota, pace
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import CopyQuota, SlotLease
 from chalicelib.core.errors import ParkRecord
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets import copy_quota
+from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports import Records, SlotLeases, Stored, Telemetry
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
@@ -81,7 +82,7 @@ class CopyQuotas:
                 if time_left() < NEEDS_SECONDS:
                     return False
                 if self.goes_on(lease):
-                    leases[lease.delivery] = replace(lease, until=now + pace.LEASE)
+                    leases[lease.delivery] = replace(lease, until=now + schedule.LEASE)
                     self._slots.grant(key, leases[lease.delivery])
                 else:
                     del leases[lease.delivery]

@@ -7,21 +7,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from chalicelib.core import addresses, codec, comparison, deprecation, key_policy, notices, pace, preflight
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import CopyQuota, SlotLease
+from chalicelib.core import notices
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
 from chalicelib.core.delivery.model import Delivery, Share, State
-from chalicelib.core.entitlement import end_in_force
+from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.errors import ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images import comparison, deprecation
+from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.share import Holding, Purpose
-from chalicelib.core.share import Share as LedgerShare
-from chalicelib.core.tagging import image_tags
+from chalicelib.core.records import addresses, codec, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.entitlement import end_in_force
+from chalicelib.core.sharing.share import Holding, Purpose
+from chalicelib.core.sharing.share import Share as LedgerShare
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports import (
     Children,
     Ledger,
@@ -229,7 +233,7 @@ class DeliveryExecutor:
             asked.wanted,
             asked.done,
             granted=asked.begun,
-            until=self._clock() + pace.LEASE,
+            until=self._clock() + schedule.LEASE,
             limited_at=asked.limited_at or 0,
         )
         lease = self._ports.slots.ask(delivery.copy_quota, wish)
@@ -275,7 +279,7 @@ class DeliveryExecutor:
         return ev.SharesHeld()
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
-        until = delivery.target.until and delivery.target.until + pace.GRACE
+        until = delivery.target.until and delivery.target.until + schedule.GRACE
         for number, share in enumerate(delivery.shares[delivery.shares_at :], delivery.shares_at):
             if number > delivery.shares_at and not budget.allows(CALLS_A_SHARE):
                 return ev.SharesReleased(everything, number)
@@ -362,8 +366,8 @@ class DeliveryExecutor:
         now = self._clock()
         resolution = self._ports.targets.read().resolve(delivery.target.account, in_force=True)
         if not resolution.understood:
-            waits = now < delivery.target.until + pace.LAST_LOOK
-            return ev.EndSeen(now + pace.POLLS[-1] if waits else 0)
+            waits = now < delivery.target.until + schedule.LAST_LOOK
+            return ev.EndSeen(now + schedule.POLLS[-1] if waits else 0)
         live = next((one for one in resolution.targets if one.place == delivery.target.place), None)
         return ev.EndSeen(end_in_force(live, now) if live else 0)
 

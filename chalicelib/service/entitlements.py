@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from chalicelib.core import addresses, codec
-from chalicelib.core.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.errors import ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
-from chalicelib.core.share import Holding, Purpose, Share
-from chalicelib.core.targets import AppliedFile, Target
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
+from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.targets.applied_file import AppliedFile, Target
 from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek

@@ -17,16 +17,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chalicelib.core import addresses, pace, share
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Refusal
-from chalicelib.core.share import Share
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.share import Share
 from chalicelib.ports import Grants, Ledger, Records, SeenGrant, Stored, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import parking
 
-AFTER = 10 * pace.MINUTE
+AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
 CLOSED = "closed"
 PREFIX = "resource#grants#"
@@ -93,7 +94,7 @@ class GrantAudit:
                 self._records.save(stored, Write(key, "open", {"resource": key.pk}, ready), (), now)
                 return
             place, refused = self._look(key.pk.removeprefix(PREFIX), _read(stored), Budget(time_left))
-            due = self._clock() + pace.POLLS[-1] if refused or (place.over and place.found) else None
+            due = self._clock() + schedule.POLLS[-1] if refused or (place.over and place.found) else None
             if not place.over and not refused:
                 due = self._clock()
             body = {"resource": key.pk, **({} if place.over else _written(place))}

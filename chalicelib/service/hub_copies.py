@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chalicelib.core import addresses
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses
 from chalicelib.ports import Children, Records, TargetSnapshots
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import DELIVERIES, peek

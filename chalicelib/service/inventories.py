@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from chalicelib.core import addresses, codec, inventory
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.errors import Refusal, StaleCursor, Why
-from chalicelib.core.inventory import Inventory
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.targets import inventory
+from chalicelib.core.targets.inventory import Inventory
 from chalicelib.ports import Records, TargetInventory
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import compact

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from chalicelib.core import departures, pace
-from chalicelib.core.departures import Book
 from chalicelib.core.errors import LostRace, Refusal, Why
-from chalicelib.core.listing import Crawl
-from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.records import schedule
+from chalicelib.core.targets import departures
+from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.listing import Crawl
+from chalicelib.core.targets.organization import Membership, Organisation
 from chalicelib.ports import Applied, MembersBook, OrganisationReader, Telemetry
 from chalicelib.service.bell import Clock
 
@@ -21,7 +22,7 @@ NEEDS_SECONDS = 12
 """A page is asked for only with so much time left: an SDK time-out and another try."""
 ASK_SECONDS = 26
 """To ask where an account is: itself, up to six parents, and all that must be written afterwards, at 2 s each."""
-STALE = pace.HOUR
+STALE = schedule.HOUR
 """A reading that began longer ago begins anew."""
 
 

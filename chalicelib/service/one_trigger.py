@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from chalicelib.core.addresses import STANDING, Key
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
-from chalicelib.core.kms_keys import KeyFacts
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.records.addresses import STANDING, Key
+from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.ports import HubCopy, Records, Source, Tagged, TagRead
 
 TRIGGER = Key("discovery", "trigger")

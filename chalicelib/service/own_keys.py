@@ -6,10 +6,10 @@ past the 400 KB that DynamoDB takes: after some two thousand of them none could 
 
 from __future__ import annotations
 
-from chalicelib.core import addresses
 from chalicelib.core.delivery.model import Delivery, State
-from chalicelib.core.share import Holding
-from chalicelib.core.share import State as ShareState
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Holding
+from chalicelib.core.sharing.share import State as ShareState
 from chalicelib.ports import Ledger, Records
 from chalicelib.service.codecs import DELIVERIES, peek
 

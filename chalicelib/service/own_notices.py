@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core import notices
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 from chalicelib.ports import Notices, Records, Write
 from chalicelib.service.bell import Clock
 

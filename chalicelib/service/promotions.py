@@ -10,19 +10,22 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from chalicelib.core import addresses, codec, image_names, notices, preflight
+from chalicelib.core import notices
 from chalicelib.core.delivery.evolving import started as delivery_started
 from chalicelib.core.delivery.model import ENDED, Delivery, State, snapshots_of
-from chalicelib.core.entitlement import launched_by
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images import names
+from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.head import places_digest
 from chalicelib.core.promotion.model import EXPIRED, NOBODY, Child, Plan, Promotion
-from chalicelib.core.targets import Resolution, Target
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.entitlement import launched_by
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.ports import Children, Notices, Records, Source, Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
@@ -302,7 +305,7 @@ class PromotionExecutor:
             episode=1 if before is None else before.episode + 1,
             asked_by=promotion.episode,
             created_at=self._clock(),
-            image_name=image_names.image_name(target.ami_name, image),
+            image_name=names.image_name(target.ami_name, image),
             source_name=image.name or "",
             groups=groups,
             snapshots=snapshots_of(image),

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from chalicelib.core.addresses import Key
 from chalicelib.core.promotion import evolving
-from chalicelib.core.wakes import Reason
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.wakes import Reason
 from chalicelib.ports import Records
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import PROMOTIONS

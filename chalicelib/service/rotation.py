@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 from chalicelib.ports import Records
 from chalicelib.service.budget import Budget
 

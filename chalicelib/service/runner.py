@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import IllegalEvent, ParkRecord
+from chalicelib.core.records.addresses import Key
 from chalicelib.ports import Records, Stored, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget

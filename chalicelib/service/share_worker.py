@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core import addresses, pace, share
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Share, State
-from chalicelib.core.share_refusals import Subject, most_calls, subject
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.refusals import Subject, most_calls, subject
+from chalicelib.core.sharing.share import Share, State
 from chalicelib.ports import Entitlements, Judgement, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
@@ -360,7 +361,7 @@ class ShareWorker:
             try:
                 end = self._entitlements.end(book.resource, s)
             except Refusal:
-                end = min(now + pace.POLLS[-1], share.first_end(s) + pace.LAST_LOOK)
+                end = min(now + schedule.POLLS[-1], share.first_end(s) + schedule.LAST_LOOK)
             if end > now:
                 prolonged.append(replace(s, later_end=end))
         if prolonged:

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import addresses, pace
-from chalicelib.core.addresses import STANDING, Key
 from chalicelib.core.delivery.machine import EXPIRED
 from chalicelib.core.delivery.model import State as DeliveryState
-from chalicelib.core.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, State
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import STANDING, Key
+from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
@@ -31,7 +31,7 @@ CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
-DAY = 24 * pace.HOUR
+DAY = 24 * schedule.HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class StandingPass:
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
-            if now < _time(mark, "tag_since") + pace.ABSENCE:
+            if now < _time(mark, "tag_since") + schedule.ABSENCE:
                 return
             if self._close_all(ami, tag, entitled, applied.generation, budget):
-                again_at = min([now + pace.DAY, *entitled.ends(now)])
+                again_at = min([now + schedule.DAY, *entitled.ends(now)])
                 self._compared(ami, mark, {"compared": compared, "again_at": again_at})
 
         Rotation(self._records, "standing").go(marks, look, budget, CALLS)
@@ -119,7 +119,7 @@ class StandingPass:
         held = one.holding
         target = entitled.targets.get(_place(one))
         expired = target is not None and 0 < target.until <= self._clock()
-        cause = f"not-entitled:{self._clock() // pace.MINUTE}"
+        cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._bell.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.holder_key, held)

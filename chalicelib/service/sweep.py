@@ -1,7 +1,7 @@
 """The sweep: wakes what is due. It alone is enough to bring every record to its end (invariant 6).
 
 It does not believe that somebody has woken a record already: that wake may be the lost one. When it wakes a record
-follows from when that was due (``pace.last_wake``), by growing steps, so that it writes on no record: ten thousand
+follows from when that was due (``schedule.last_wake``), by growing steps, so that it writes on no record: ten thousand
 writes are all that a function of 512 MB can do in its time. What it keeps is how far it has come, in one item a shard,
 so that it goes on there wherever it was killed.
 """
@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import pace
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Refusal
+from chalicelib.core.records import schedule
+from chalicelib.core.records.addresses import Key
 from chalicelib.ports import Due, Records, Rings, Telemetry
 from chalicelib.service.bell import Clock
 
@@ -75,7 +75,7 @@ class Sweep:
         oldest = now
         rounds: dict[int, Round] = {}
         # No shard is always the last, should time run out, or the first, should it end with the first page.
-        waiting = deque((now // pace.MINUTE + n) % self._shards for n in range(self._shards))
+        waiting = deque((now // schedule.MINUTE + n) % self._shards for n in range(self._shards))
         while waiting and time_left() > self.needs_seconds:
             shard = waiting.popleft()
             this = rounds.get(shard) or Round.resumed(self._records.get(position_of(shard)), now)
@@ -110,5 +110,5 @@ class Sweep:
 
 def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[Key, str]]:
     """Return who is woken, and as what: the same wake sent twice, by a round that was killed, counts once."""
-    found = ((due.key, pace.last_wake(due.ring_at, due.latest, this.until)) for due in page)
+    found = ((due.key, schedule.last_wake(due.ring_at, due.latest, this.until)) for due in page)
     return [(key, f"sweep:{at}") for key, at in found if at is not None and at > this.since]

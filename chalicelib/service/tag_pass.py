@@ -11,12 +11,12 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from chalicelib.core import addresses, codec
-from chalicelib.core.addresses import HEADS, Key
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.core.promotion.model import Promotion
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import HEADS, Key
 from chalicelib.ports import Records, Tagged, Targets, Write
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices

@@ -196,7 +196,7 @@ session_policy() { # session_policy WORK SNAPSHOTS: the policy for so many; "wid
 import sys
 from chalicelib.adapters.sts.session_policies import policy
 from chalicelib.core.delivery.model import Delivery, Snapshot
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 
 account, region, hub, source_key, own_key, work, *listed = sys.argv[1:]
 wide = listed == ["wide"]

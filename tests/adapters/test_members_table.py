@@ -8,12 +8,12 @@ from moto import mock_aws
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
-from chalicelib.core import targets
-from chalicelib.core.departures import DAY, Book, Trouble
 from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation, Unit
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets import applied_file
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.departures import DAY, Book, Trouble
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
@@ -154,4 +154,4 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     }
     assert table.groups() == FILE.groups
     assert table.organisation() == FILE.organisation
-    assert targets.digest_of(targets.to_items(FILE)) == table.read().resolve("dev").digest
+    assert applied_file.digest_of(applied_file.to_items(FILE)) == table.read().resolve("dev").digest

@@ -11,9 +11,9 @@ import pytest
 
 from awsim.world import World
 from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
-from chalicelib.core.addresses import policy_resource
 from chalicelib.core.errors import Refusal, Why
-from chalicelib.core.share import Share, State
+from chalicelib.core.records.addresses import policy_resource
+from chalicelib.core.sharing.share import Share, State
 from tests.fakes import MemoryLedger
 
 HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"

@@ -15,9 +15,10 @@ from awsim.world import World
 from chalicelib.adapters.kms.role_grants import RoleGrants
 from chalicelib.adapters.sts.session_policies import LIMIT, policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core import addresses, key_policy
 from chalicelib.core.errors import Refusal, Why
-from chalicelib.core.share import Share, State
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.share import Share, State
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"

@@ -17,7 +17,7 @@ from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.errors import Refusal, Why
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}

@@ -5,9 +5,9 @@ import pytest
 from moto import mock_aws
 
 from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
-from chalicelib.core import targets
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets import applied_file
+from chalicelib.core.targets.applied_file import Directory, Target
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
 DEV, PROD = "111111111111", "222222222222"
@@ -45,8 +45,10 @@ def put(client, pk, sk, **attributes):
 
 def apply(client, directory, generation=1):
     """Bring a directory into force, as the command line does."""
-    items = targets.to_items(directory)
-    current = Current(generation, targets.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root")
+    items = applied_file.to_items(directory)
+    current = Current(
+        generation, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn:aws:iam::999999999999:root"
+    )
     for sk, body in items.items():
         put(client, partition(current.version), sk, body={"S": body})
     put(client, partition(current.version), "source", text={"B": b"groups: {}"})
@@ -136,7 +138,7 @@ def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deli
     """What is unknown is not ignored when something starts, and does not hinder what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
-    current = Current(1, targets.digest_of(items), "2026-01-05T09:00:00Z", "arn")
+    current = Current(1, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn")
     put(client, partition(current.version), f"account#{DEV}", body={"S": body})
     pointer = {"generation": {"N": "1"}, "digest": {"S": current.digest}}
     put(client, "targets", "current", **pointer, applied_at={"S": "t"}, applied_by={"S": "a"})

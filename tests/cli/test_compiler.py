@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_promoter.targets_file.compiler import Hub, compile_targets, duration, seconds
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.targets.applied_file import Directory, Target
 
 GOLDEN = Path(__file__).parent / "golden"
 HUB = Hub("us-east-1", "999999999999")

@@ -8,7 +8,7 @@ import pytest
 
 from ami_promoter.targets_file.compiler import BOUNDS, duration
 from ami_promoter.targets_file.shape import schema
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "guide" / "targets-file.md").read_text(encoding="utf-8")

@@ -13,11 +13,12 @@ from ami_promoter.verbs import Clock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, share
-from chalicelib.core.addresses import SWITCH
 from chalicelib.core.delivery import events, machine
 from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
-from chalicelib.core.targets import Target
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import SWITCH
+from chalicelib.core.sharing import share
+from chalicelib.core.targets.applied_file import Target
 from chalicelib.ports import Write
 from chalicelib.service.codecs import DELIVERIES
 from tests.fakes import copying, sharing

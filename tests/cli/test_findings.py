@@ -6,10 +6,10 @@ from ami_promoter.hub.receivers import Receivers
 from ami_promoter.reconcile.facts import Grant, LedgerShare, Source, Statement, Target, View
 from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
 from ami_promoter.reconcile.trail import Change
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
-from chalicelib.core.inventory import OurImage, OurSnapshot
-from chalicelib.core.share import TRIES_BEFORE_ALARM
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM
+from chalicelib.core.targets.inventory import OurImage, OurSnapshot
 from tests.fakes import copying, sharing
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"

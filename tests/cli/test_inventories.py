@@ -12,10 +12,10 @@ from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec
-from chalicelib.core import targets as files
-from chalicelib.core.inventory import LOOK, OurSnapshot
-from chalicelib.core.organisation import Membership, Organisation, Unit
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.targets import applied_file as files
+from chalicelib.core.targets.inventory import LOOK, OurSnapshot
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 
 TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"

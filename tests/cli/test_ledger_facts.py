@@ -9,9 +9,10 @@ from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, Source, source_of
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, key_policy
-from chalicelib.core.key_policy import Access, Audience
-from chalicelib.core.share import Share, State, grant_name
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.key_policy import Access, Audience
+from chalicelib.core.sharing.share import Share, State, grant_name
 from tests.fakes import sharing
 
 TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"

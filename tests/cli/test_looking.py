@@ -14,9 +14,9 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Share, State
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, State
 from chalicelib.ports import Write
 from tests.fakes import copying
 

@@ -9,10 +9,10 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.targets_file.compiler import Hub, compile_targets
 from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.core.departures import Book, Left, Missing, Trouble
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation, Unit
-from chalicelib.core.targets import Directory
+from chalicelib.core.targets.applied_file import Directory
+from chalicelib.core.targets.departures import Book, Left, Missing, Trouble
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from tests.cli.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))

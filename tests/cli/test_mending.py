@@ -13,11 +13,12 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, share
-from chalicelib.core.addresses import Key
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Share, State
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports import Write
 from tests.fakes import copying
 

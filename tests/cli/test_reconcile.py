@@ -16,10 +16,10 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses
-from chalicelib.core.organisation import Membership, Organisation, Unit
-from chalicelib.core.share import Share, State
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from chalicelib.ports import Write
 from tests.fakes import copying
 

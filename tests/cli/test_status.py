@@ -13,11 +13,12 @@ from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec, share
 from chalicelib.core.delivery import model as delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import model as promotion
-from chalicelib.core.targets import Target
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing import share
+from chalicelib.core.targets.applied_file import Target
 from chalicelib.ports import Write
 from tests.core.images import an_image
 from tests.fakes import copying, sharing

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.addresses import copy_quota, promotion
-from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import LostRace
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.share import Share, State
+from chalicelib.core.records.addresses import copy_quota, promotion
+from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports import StandingHolding, Write
 from tests.fakes import copying, sharing
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
-from chalicelib.core.addresses import Key, copy_lookups, history, lookup
 from chalicelib.core.errors import NewerSchema, Unreadable
+from chalicelib.core.records.addresses import Key, copy_lookups, history, lookup
 from chalicelib.ports import Due, MadeDue, Write
 
 NOW = 1_800_000_000

@@ -12,14 +12,14 @@ from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import EXPIRES
-from chalicelib.core import addresses, codec
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import SlotLease
 from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.schema import VERSION
-from chalicelib.core.share import Share, State, to_close, to_open
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.schema import VERSION
+from chalicelib.core.sharing.share import Share, State, to_close, to_open
+from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
 from tests.fakes import copying, sharing

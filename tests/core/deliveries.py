@@ -9,7 +9,7 @@ from chalicelib.core.delivery import evolving
 from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, Snapshot, State
 from chalicelib.core.errors import Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 
 HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_000_000
 SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"

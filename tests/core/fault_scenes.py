@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.image_names import template_faults
-from chalicelib.core.preflight import method_faults, source_faults, target_faults
-from chalicelib.core.targets import Target
+from chalicelib.core.images.names import template_faults
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.preflight import method_faults, source_faults, target_faults
 from tests.core.images import (
     HUB,
     KEY,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from chalicelib.core import codec
+from chalicelib.core.records import codec
 
 
 class Colour(StrEnum):

@@ -7,8 +7,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import copy_quota, pace
-from chalicelib.core.copy_quota import LIMIT, LIMIT_HELD_FOR, CopyQuota, SlotLease
+from chalicelib.core.records import schedule
+from chalicelib.core.targets import copy_quota
+from chalicelib.core.targets.copy_quota import LIMIT, LIMIT_HELD_FOR, CopyQuota, SlotLease
 
 NOW = 1_800_000_000
 QUOTA = CopyQuota("222222222222", "us-east-1")
@@ -16,7 +17,7 @@ QUOTA = CopyQuota("222222222222", "us-east-1")
 
 def lease(name: str, wanted: int, created: int = 0, **changes: int) -> SlotLease:
     """One delivery's slots."""
-    return replace(SlotLease(name, 1, NOW + created, wanted, 0, until=NOW + pace.LEASE), **changes)
+    return replace(SlotLease(name, 1, NOW + created, wanted, 0, until=NOW + schedule.LEASE), **changes)
 
 
 leases_of_many = st.lists(
@@ -82,7 +83,7 @@ def test_the_oldest_gets_all_it_lacks_and_only_then_the_next():
     granted = copy_quota.grants(22, [lease("young", 20, created=5), lease("old", 20)], NOW)
 
     assert {one.delivery: one.granted for one in granted} == {"old": 20, "young": 2}
-    assert {one.until for one in granted} == {NOW + pace.LEASE}
+    assert {one.until for one in granted} == {NOW + schedule.LEASE}
 
 
 def test_a_delivery_that_stops_gives_back_what_it_has_not_used():

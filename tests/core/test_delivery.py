@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import codec, pace
-from chalicelib.core import share as ledger
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, permissions
@@ -29,6 +27,8 @@ from chalicelib.core.delivery.model import (
 )
 from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import codec, schedule
+from chalicelib.core.sharing import share as ledger
 from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 from tests.fakes import copying
 
@@ -288,10 +288,10 @@ def test_shares_stay_open_under_a_copy_that_is_still_seen():
     waiting = evolving.evolve(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
     assert waiting.state is State.STOPPING
 
-    later = NOW + pace.SILENCE
+    later = NOW + schedule.SILENCE
     once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
     assert once.state is State.STOPPING
-    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + pace.ABSENCE)
+    over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.ABSENCE)
     assert (over.state, over.cleanup.done) == (State.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
 
@@ -337,7 +337,7 @@ def test_it_never_ends_while_it_holds_a_share():
 
 def slots(delivery: Delivery, count: int) -> Delivery:
     """The delivery with so many slots granted to it for an hour."""
-    return delivery.with_slots(granted=count, until=NOW + pace.LEASE)
+    return delivery.with_slots(granted=count, until=NOW + schedule.LEASE)
 
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
@@ -350,8 +350,8 @@ def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
     """One look that shows nothing is no proof; a second one after the silence is, and the copy is wanted again."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + pace.SILENCE - 1)
-    late = evolving.evolve(early, ev.CopiesFound(()), NOW + pace.SILENCE)
+    early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + schedule.SILENCE - 1)
+    late = evolving.evolve(early, ev.CopiesFound(()), NOW + schedule.SILENCE)
 
     assert early.copies[0].state is C.INTENDED
     assert late.copies[0].state is C.WANTED
@@ -360,10 +360,13 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look comes when the silence is over: it may be stale, so there is a second one."""
     delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * pace.SILENCE)
-    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * pace.SILENCE + pace.ABSENCE)
+    first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
+    second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.ABSENCE)
 
-    assert (first.copies[0].state, first.copies[0].next_look) == (C.INTENDED, NOW + 2 * pace.SILENCE + pace.ABSENCE)
+    assert (first.copies[0].state, first.copies[0].next_look) == (
+        C.INTENDED,
+        NOW + 2 * schedule.SILENCE + schedule.ABSENCE,
+    )
     assert second.copies[0].state is C.WANTED
 
 
@@ -396,9 +399,9 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
 
     waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
-    assert machine.outstanding(waiting, NOW + pace.SILENCE - 1) == ()
-    looked = evolving.evolve(waiting, ev.ImageNotFound(), NOW + pace.SILENCE)
-    assert machine.outstanding(looked, NOW + pace.SILENCE) == (do.RegisterImage(),)
+    assert machine.outstanding(waiting, NOW + schedule.SILENCE - 1) == ()
+    looked = evolving.evolve(waiting, ev.ImageNotFound(), NOW + schedule.SILENCE)
+    assert machine.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
 
 
 def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
@@ -553,7 +556,7 @@ def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
     delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2)
     refused = evolving.evolve(delivery, ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a"), NOW)
-    after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + pace.LEASE), NOW)
+    after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 

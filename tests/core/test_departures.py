@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import codec, departures
-from chalicelib.core.departures import APART, DAY, Book, Whereabouts
 from chalicelib.core.faults import Fault
-from chalicelib.core.listing import Crawl, Page
-from chalicelib.core.organisation import Membership, Unit
+from chalicelib.core.records import codec
+from chalicelib.core.targets import departures
+from chalicelib.core.targets.departures import APART, DAY, Book, Whereabouts
+from chalicelib.core.targets.listing import Crawl, Page
+from chalicelib.core.targets.organization import Membership, Unit
 
 NOW = 1_000_000
 OU, INNER, OTHER, ROOT = "ou-ab12-11111111", "ou-ab12-22222222", "ou-ab12-33333333", "r-ab12"

@@ -7,8 +7,8 @@ import json
 import pytest
 from hypothesis import given
 
-from chalicelib.core.image import SourceImage, attributes_to_read, read_image, snapshots_to_copy, unknown_values
-from chalicelib.core.image_members import MEMBERS
+from chalicelib.core.images.image import SourceImage, attributes_to_read, read_image, snapshots_to_copy, unknown_values
+from chalicelib.core.images.members import MEMBERS
 from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume, promotable
 
 

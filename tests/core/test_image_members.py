@@ -9,8 +9,8 @@ from typing import Any
 import botocore.loaders
 import pytest
 
-from chalicelib.core.image import IMAGE_TEXTS
-from chalicelib.core.image_members import MEMBERS, Treatment, known_values
+from chalicelib.core.images.image import IMAGE_TEXTS
+from chalicelib.core.images.members import MEMBERS, Treatment, known_values
 from tools.what_is_copied import page
 
 ROOTS = ("Image", "ImageAttribute", "Snapshot")

@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from chalicelib.core import inventory
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
-from chalicelib.core.inventory import LOOK, REMOVE, Inventory, State
+from chalicelib.core.targets import inventory
+from chalicelib.core.targets.inventory import LOOK, REMOVE, Inventory, State
 
 NOW = 1_800_000_000
 FAULT = Fault("denied", "there", "It was refused.", "Allow it.")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import key_policy
 from chalicelib.core.faults import Fault
-from chalicelib.core.key_policy import Access, Audience, Document
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.key_policy import Access, Audience, Document
 
 HUB, DEV, PROD = "111111111111", "222222222222", "444444444444"
 KEY = f"arn:aws:kms:us-east-1:{HUB}:key/0"

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import targets
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation, Unit, allowance, is_unit, ways
-from chalicelib.core.targets import Directory, Target, resolve
+from chalicelib.core.targets import applied_file
+from chalicelib.core.targets.applied_file import Directory, Target, resolve
+from chalicelib.core.targets.organization import Membership, Organisation, Unit, allowance, is_unit, ways
 
 REGION = "us-east-1"
 HUB, A, B, C, LISTED = (str(n) * 12 for n in (1, 2, 3, 4, 5))
@@ -144,7 +144,9 @@ def test_a_directory_with_units_survives_its_items():
     own = {A: {"dev": (Target(A, REGION, linger=5),)}}
     where = directory({"dev": (LISTED, OUTER)}, own=own)
 
-    assert targets.from_items(targets.to_items(where)) == replace(where, membership=Membership(), hub=("", ""))
+    assert applied_file.from_items(applied_file.to_items(where)) == replace(
+        where, membership=Membership(), hub=("", "")
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import pace
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import commands as do
@@ -19,6 +18,7 @@ from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.evolving import evolve
 from chalicelib.core.promotion.machine import TRANSITIONS, outstanding
 from chalicelib.core.promotion.model import Child, Plan, Promotion, State
+from chalicelib.core.records import schedule
 
 NOW = 1_800_000_000
 FAULT, OTHER = Fault("code", "where", "what.", "cure."), Fault("other", "where", "what.", "cure.")
@@ -228,9 +228,9 @@ def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
     """One look that does not show it may be stale."""
     once = evolve(a_promotion(), ev.TagSeen(None, None), NOW)
     assert once.state is State.REQUESTED
-    assert outstanding(once, NOW + pace.ABSENCE) == (do.LookAtTag(),)
+    assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
 
-    assert evolve(once, ev.TagSeen(None, None), NOW + pace.ABSENCE).state is State.OVER
+    assert evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE).state is State.OVER
 
 
 def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
@@ -246,7 +246,7 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 def test_a_tag_that_shows_again_was_never_gone():
     """The stale look is forgotten."""
     once = evolve(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
-    back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + pace.ABSENCE)
+    back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + schedule.ABSENCE)
 
     assert (back.absent_since, back.cancelling, back.value) == (0, False, "dev")
 
@@ -254,7 +254,7 @@ def test_a_tag_that_shows_again_was_never_gone():
 def test_a_source_that_vanishes_does_not_stop_what_runs():
     """A running promotion goes on with what is already known."""
     once = evolve(a_promotion(State.RUNNING), ev.TagSeen(None, None), NOW)
-    twice = evolve(once, ev.TagSeen(None, None), NOW + pace.ABSENCE)
+    twice = evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE)
 
     assert (twice.state, twice.cancelling, twice.value) == (State.RUNNING, False, "dev")
 
@@ -291,7 +291,7 @@ def test_two_looks_within_a_second_are_one():
     again = evolve(with_tag_event(once, 3), ev.TagSeen(None, "available", "golden"), NOW + 1)
 
     assert not again.cancelling
-    assert again.next_try == NOW + pace.ABSENCE
+    assert again.next_try == NOW + schedule.ABSENCE
 
 
 def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
@@ -325,10 +325,10 @@ def test_a_removed_tag_cancels_all_but_only_after_two_looks():
     """Absence in an eventually consistent read is weak evidence."""
     once = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"))
     assert not once.cancelling
-    assert outstanding(once, NOW + pace.ABSENCE) == (do.LookAtTag(),)
+    assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
 
-    twice = evolve(once, ev.TagSeen(None, "available", "golden"), NOW + pace.ABSENCE)
-    assert outstanding(twice, NOW + pace.ABSENCE) == (do.CancelOthers(""),)
+    twice = evolve(once, ev.TagSeen(None, "available", "golden"), NOW + schedule.ABSENCE)
+    assert outstanding(twice, NOW + schedule.ABSENCE) == (do.CancelOthers(""),)
 
 
 @pytest.mark.parametrize("state", [State.RESOLVING, State.EXPANDING, State.RUNNING, State.OVER])
@@ -339,9 +339,9 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
         state, standing=True, value="dev", plan="plan", candidate="dev prod" if state is State.RESOLVING else None
     )
     once = play(with_tag_event(before, 2), gone)
-    twice = evolve(once, gone, NOW + pace.ABSENCE)
+    twice = evolve(once, gone, NOW + schedule.ABSENCE)
 
-    assert isinstance(outstanding(twice, NOW + pace.ABSENCE)[0], do.CancelOthers)
+    assert isinstance(outstanding(twice, NOW + schedule.ABSENCE)[0], do.CancelOthers)
     assert twice.candidate is None
 
 
@@ -394,7 +394,7 @@ def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
 
     for _ in range(3):
         running = evolving.evolve(running, ev.Counted(to_end=True), running.next_try)
-    assert outstanding(running, NOW + pace.HOUR) == (do.LookAtTag(), do.Count())
+    assert outstanding(running, NOW + schedule.HOUR) == (do.LookAtTag(), do.Count())
 
 
 def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():

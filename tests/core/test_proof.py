@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, proof
 from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, SlotRequest, State
 from chalicelib.core.errors import Why
+from chalicelib.core.records import schedule
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
@@ -142,14 +142,14 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
 
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
     """And CopyImage's is its token, the same one until its AMI has been discarded."""
-    delivery = a_delivery(State.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + pace.LEASE))
+    delivery = a_delivery(State.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
     wanted = machine.outstanding(delivery, NOW)
     intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
     whole = a_delivery(State.REGISTERING, method="image", attempts=())
     first = machine.record_intent(whole, (do.RegisterImage(),), NOW, ["n3"])
     again = machine.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
     discarding = replace(again, image="ami-0b").with_request(discarding=True)
-    gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + pace.SILENCE)
+    gone = evolving.evolve(discarding, ev.ImageDiscarded(), NOW + 200 + schedule.SILENCE)
     anew = machine.record_intent(gone, (do.RegisterImage(),), NOW + 900, ["n5"])
 
     assert intended.attempts == (Attempt("n1", "snap-0a", NOW), Attempt("n2", "snap-0b", NOW))

@@ -14,9 +14,9 @@ from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import register
-from chalicelib.core.image import snapshots_to_copy
-from chalicelib.core.image_members import MEMBERS, Treatment
+from chalicelib.core.images import register
+from chalicelib.core.images.image import snapshots_to_copy
+from chalicelib.core.images.members import MEMBERS, Treatment
 from tests.core.images import (
     KEY,
     OUR_TAGS,

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import addresses, pace, share
 from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import TRANSITIONS, Event, Holding, Purpose, Share, State, grant_name
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, State, grant_name
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000
@@ -193,8 +194,8 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
 @pytest.mark.parametrize(
     ("resource", "state", "why", "after", "waits"),
     [
-        (HUBS, State.OPENING, Why.NOT_YET, pace.NOT_YET_FOR, True),
-        (HUBS, State.OPENING, Why.NOT_YET, pace.NOT_YET_FOR + 1, False),
+        (HUBS, State.OPENING, Why.NOT_YET, schedule.NOT_YET_FOR, True),
+        (HUBS, State.OPENING, Why.NOT_YET, schedule.NOT_YET_FOR + 1, False),
         (OWN, State.OPENING, Why.ROLE, 24 * 3600, True),
         (HUBS, State.OPENING, Why.DENIED, 0, False),
         (HUBS, State.WANTED, Why.NOT_YET, 0, False),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import targets
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets import Directory, Target, Trigger, parse_trigger, resolve
+from chalicelib.core.targets import applied_file
+from chalicelib.core.targets.applied_file import Directory, Target, Trigger, parse_trigger, resolve
 
 DEV, PROD, LONE = "111111111111", "222222222222", "033333333333"
 
@@ -167,7 +167,7 @@ def test_a_directory_survives_its_items(accounts, groups):
     """What is written to the table is what is read from it, every setting of it."""
     directory = Directory(groups, {account: (target,) for account, target in accounts.items()})
 
-    assert targets.from_items(targets.to_items(directory)) == directory
+    assert applied_file.from_items(applied_file.to_items(directory)) == directory
 
 
 def test_equal_directories_have_equal_items_and_digests():
@@ -175,17 +175,17 @@ def test_equal_directories_have_equal_items_and_digests():
     one = Directory({"a": (DEV, PROD), "b": (DEV,)}, {DEV: (a_target(DEV, tags={"x": "1", "y": "2"}),)})
     two = Directory({"b": (DEV,), "a": (PROD, DEV)}, {DEV: (a_target(DEV, tags={"y": "2", "x": "1"}),)})
 
-    assert targets.to_items(one) == targets.to_items(two)
-    assert targets.digest_of(targets.to_items(one)) == targets.digest_of(targets.to_items(two))
+    assert applied_file.to_items(one) == applied_file.to_items(two)
+    assert applied_file.digest_of(applied_file.to_items(one)) == applied_file.digest_of(applied_file.to_items(two))
 
 
 def test_a_digest_knows_a_changed_and_a_missing_item():
     """Tampering with the applied items shows."""
-    items = targets.to_items(DIRECTORY)
+    items = applied_file.to_items(DIRECTORY)
     missing = {key: body for key, body in items.items() if key != "group#dev"}
     changed = items | {"group#dev": json.dumps([PROD])}
 
-    assert len({targets.digest_of(items), targets.digest_of(missing), targets.digest_of(changed)}) == 3
+    assert len({applied_file.digest_of(items), applied_file.digest_of(missing), applied_file.digest_of(changed)}) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,4 +200,4 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
 def test_items_of_another_shape_stop_at_the_door(key, body, message):
     """A setting that this version does not know is never ignored."""
     with pytest.raises(ValueError, match=message):
-        targets.from_items({key: body})
+        applied_file.from_items({key: body})

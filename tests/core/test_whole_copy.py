@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, policy
-from chalicelib.core import comparison
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods
 from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
 from chalicelib.core.errors import Why
 from chalicelib.core.faults import Fault
+from chalicelib.core.images import comparison
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
 from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from awsim.patterns import matches
-from chalicelib.core import addresses, notices
+from chalicelib.core import notices
 from chalicelib.core.delivery.evolving import _DEADLINE_CURE
 from chalicelib.core.delivery.machine import TRANSITIONS as DELIVERY
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.machine import TRANSITIONS as PROMOTION
-from chalicelib.core.share import TRANSITIONS as SHARE
-from chalicelib.core.wakes import Wake
+from chalicelib.core.records import addresses
+from chalicelib.core.records.wakes import Wake
+from chalicelib.core.sharing.share import TRANSITIONS as SHARE
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
 from tests.fakes import MemoryRecords

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core import addresses, wakes
+from chalicelib.core.records import addresses, wakes
 from chalicelib.entrypoints.events import Events
 from chalicelib.ports import Write
 from chalicelib.service.reasons import Reasons

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core import addresses, notices, wakes
+from chalicelib.core import notices
 from chalicelib.core.promotion import evolving
-from chalicelib.core.targets import Directory, Target, resolve
+from chalicelib.core.records import addresses, wakes
+from chalicelib.core.targets.applied_file import Directory, Target, resolve
 from chalicelib.entrypoints.events import AMI, Events
 from chalicelib.ports import Write
 from chalicelib.service.reasons import Reasons

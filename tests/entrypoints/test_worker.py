@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.core import addresses
 from chalicelib.core.errors import Misconfigured
+from chalicelib.core.records import addresses
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, TRIES, Worker
 from chalicelib.ports import Write
 from chalicelib.service.reasons import Reasons

@@ -27,7 +27,7 @@ from ami_promoter.verbs import Clock, root
 from awsim.api import Call
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
-from chalicelib.core.addresses import delivery_id
+from chalicelib.core.records.addresses import delivery_id
 from demo import stage
 
 REGION, HUB = stage.REGION, stage.HUB

@@ -14,10 +14,10 @@ import pytest
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec, wakes
-from chalicelib.core.addresses import Key
 from chalicelib.core.promotion.head import Head
-from chalicelib.core.share import Holding, Purpose, Share, State
+from chalicelib.core.records import addresses, codec, wakes
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Holding, Purpose, Share, State
 from chalicelib.ports import Write
 from tests.scenarios.platform import new_version
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, TABLE

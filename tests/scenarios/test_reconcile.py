@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.core.addresses import delivery_id
+from chalicelib.core.records.addresses import delivery_id
 from tests.scenarios.platform import backup, codes, reconcile, restore
 from tests.scenarios.scene import DELIVERY_TAG, DEV, HOUR, HUB, HUB_TAG, REGION, SNAPSHOT_TAG, TEST
 

@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from awsim import wire
-from chalicelib.core import addresses
-from chalicelib.core.share import Share, State
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, State
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file

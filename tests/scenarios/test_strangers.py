@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.addresses import delivery_id
+from chalicelib.core.records.addresses import delivery_id
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
 from tests.scenarios.trouble import assert_untouched, calm_pace
 

@@ -15,17 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.core import addresses, register
-from chalicelib.core import share as shares_
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
+from chalicelib.core.delivery.tags import image_tags
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import read_image
-from chalicelib.core.kms_keys import KeyFacts, source_keys
-from chalicelib.core.organisation import ways
-from chalicelib.core.share import Share
-from chalicelib.core.tagging import image_tags
-from chalicelib.core.targets import AppliedFile, Directory, digest_of, to_items
+from chalicelib.core.images import register
+from chalicelib.core.images.image import read_image
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
+from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
+from chalicelib.core.targets.organization import ways
 from chalicelib.ports import SeenGrant, SeenImage, Tagged, TagRead
 from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 

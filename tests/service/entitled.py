@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Share
+from chalicelib.core.sharing.share import Share
 from chalicelib.ports import Judgement
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.core import addresses, codec
-from chalicelib.core.addresses import Key
-from chalicelib.core.share import Share
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.tag_pass import BASELINE
 from tests.core.images import describe_image
 from tests.service.cloud import HUB, REGION

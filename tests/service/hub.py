@@ -10,9 +10,9 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.core import addresses
-from chalicelib.core.addresses import Key
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
 from chalicelib.ports import Entitlements

@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chalicelib.core import wakes
-from chalicelib.core.addresses import Key
-from chalicelib.core.wakes import Wake
+from chalicelib.core.records import wakes
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.wakes import Wake
 
 REMEMBERED = 300
 VISIBILITY = 180

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core import addresses
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine
 from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
 from chalicelib.core.promotion.model import State as PromotionState
-from chalicelib.core.share import Share, grant_stem, needed, overdue, standing
-from chalicelib.core.share import State as ShareState
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Share, grant_stem, needed, overdue, standing
+from chalicelib.core.sharing.share import State as ShareState
 from chalicelib.ports import Stored
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name

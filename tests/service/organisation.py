@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.core import codec
-from chalicelib.core.departures import Book, Whereabouts
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.listing import Page, Step
-from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import codec
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.departures import Book, Whereabouts
+from chalicelib.core.targets.listing import Page, Step
+from chalicelib.core.targets.organization import Membership, Organisation
 from chalicelib.ports import UnitFound
 from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, TwinTargets

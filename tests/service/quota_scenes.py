@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery import machine, permissions
+from chalicelib.core.records.addresses import Key
 from chalicelib.service.codecs import DELIVERIES, peek
 from tests.service.cloud import START, Nature
 from tests.service.hub import Hub, Parts

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from chalicelib.core.targets import Directory
+from chalicelib.core.targets.applied_file import Directory
 from tests.service import hub as hubs
 from tests.service.scenes import all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chalicelib.core.share import State
+from chalicelib.core.sharing.share import State
 from tests.service.cloud import Cloud
 from tests.service.gate import Gate, Killed
 from tests.service.hub import Hub

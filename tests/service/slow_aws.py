@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Refusal
-from chalicelib.core.share import Share, State
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Share, State
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker

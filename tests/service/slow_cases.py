@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from chalicelib.core import addresses
+from chalicelib.core.records import addresses
 from tests.service.scenes import ACCOUNTS, all_delivered
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub
 from tests.service.weather import NOTHING_COMES

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core import addresses, pace
-from chalicelib.core.addresses import Key
-from chalicelib.core.copy_quota import SlotLease
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
@@ -101,7 +101,7 @@ def test_a_long_queue_is_counted_in_slices():
     for number in range(300):
         stores.slots.ask(quota, SlotLease(f"dead{number:04d}", 1, now - number - 1, 1, 0, until=now))
     ident = living.pk.removeprefix("delivery#")
-    stores.slots.ask(quota, SlotLease(ident, 1, now, 1, 0, until=now + pace.LEASE))
+    stores.slots.ask(quota, SlotLease(ident, 1, now, 1, 0, until=now + schedule.LEASE))
     body = {"account": ACCOUNT, "region": REGION}
     stores.records.create(Write(quota, "open", body, now), now)
 

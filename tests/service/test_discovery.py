@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses, codec
-from chalicelib.core.addresses import HEADS
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
 from chalicelib.core.promotion.model import State
-from chalicelib.core.targets import AppliedFile, Directory, Target, digest_of, to_items
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import HEADS
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, digest_of, to_items
 from chalicelib.ports import Tagged
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses, codec
 from chalicelib.core.delivery.model import Attempt, State
-from chalicelib.core.entitlement import USELESS
 from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation, Unit
 from chalicelib.core.promotion.head import Head
-from chalicelib.core.share import Holding, Purpose, Share
-from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.sharing.entitlement import USELESS
+from chalicelib.core.sharing.share import Holding, Purpose, Share
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from chalicelib.ports import HubCopy
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Share, State
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.share import Share, State
 from chalicelib.ports import SeenGrant, Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder

@@ -10,7 +10,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import CopyState, State
 from chalicelib.core.errors import Why
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.targets import Target
+from chalicelib.core.targets.applied_file import Target
 from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core import addresses
 from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import INVENTORIES

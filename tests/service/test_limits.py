@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import Why
-from chalicelib.core.share import Share, State
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses
-from chalicelib.core.departures import Book, Missing, to_ask
 from chalicelib.core.errors import Why
-from chalicelib.core.targets import Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.departures import Book, Missing, to_ask
 from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import Trouble

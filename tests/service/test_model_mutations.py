@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chalicelib.adapters.kms.key_policies import PolicyStatements
-from chalicelib.core import addresses, share
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import share
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.core import addresses
+from chalicelib.core.records import addresses
 from tests.service.cloud import HUB, REGION, Nature
 from tests.service.gate import Crash
 from tests.service.hub import Hub

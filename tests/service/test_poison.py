@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.core import addresses
+from chalicelib.core.records import addresses
 from tests.service.cloud import REGION, START, Nature
 from tests.service.hub import Hub
 from tests.service.scenes import ACCOUNTS

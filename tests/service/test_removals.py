@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Organisation
-from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Organisation
 from chalicelib.service.one_trigger import TRIGGER
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.core import addresses
 from chalicelib.core.errors import Why
+from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import Trouble
 from tests.service.world import FOR_EVER, HOUR, Shape, World

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from chalicelib.core import addresses, share
-from chalicelib.core.addresses import Key
-from chalicelib.core.share import Share, State
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.share import Share, State
 from chalicelib.ports import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core import addresses, share
-from chalicelib.core.addresses import Key
 from chalicelib.core.delivery.model import Share as Needed
 from chalicelib.core.delivery.model import State as Stage
 from chalicelib.core.errors import LostRace, Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Holding, Purpose, Share, State
-from chalicelib.core.share_refusals import most_calls
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.refusals import most_calls
+from chalicelib.core.sharing.share import Holding, Purpose, Share, State
 from chalicelib.ports import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import a_delivery

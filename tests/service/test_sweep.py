@@ -16,8 +16,8 @@ from chalicelib.adapters.concurrent import THREADS, SideBySide
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.adapters.sqs import SqsRings
-from chalicelib.core import pace
-from chalicelib.core.addresses import Key, digest
+from chalicelib.core.records import schedule
+from chalicelib.core.records.addresses import Key, digest
 from chalicelib.service.sweep import Sweep
 from tests.fakes import next_wake
 from tests.service.cloud import START, Quiet
@@ -167,7 +167,7 @@ def minutes(aws: Aws, most: int, until: Callable[[], bool]) -> int:
     """Sweep every minute until something is so; returns how often."""
     begun = aws.now
     for minute in range(most):
-        aws.now = max(aws.now, begun + pace.MINUTE * minute)
+        aws.now = max(aws.now, begun + schedule.MINUTE * minute)
         swept(aws)
         if until():
             return minute + 1
@@ -375,14 +375,14 @@ def test_two_runs_at_once_wake_nobody_twice_and_miss_nobody():
 @given(st.integers(0, 10**6), st.integers(-10, 10**6), st.integers(0, 10**6))
 def test_the_moments_of_waking_follow_from_the_due_date_alone(due_at, until, deadline):
     """The closed form is what counting the steps gives."""
-    moments, at, steps = [], due_at, iter(pace.POLLS)
+    moments, at, steps = [], due_at, iter(schedule.POLLS)
     while at <= until:
         moments.append(at)
-        at += next(steps, pace.POLLS[-1])
+        at += next(steps, schedule.POLLS[-1])
     if moments and moments[-1] < deadline <= until:
         moments.append(deadline)
-    assert pace.last_wake(due_at, deadline, until) == (moments[-1] if moments else None)
+    assert schedule.last_wake(due_at, deadline, until) == (moments[-1] if moments else None)
     following = next_wake(due_at, deadline, until)
     assert following > until
-    assert pace.last_wake(due_at, deadline, following) == following
-    assert pace.last_wake(due_at, deadline, following - 1) in (None, *moments)
+    assert schedule.last_wake(due_at, deadline, following) == following
+    assert schedule.last_wake(due_at, deadline, following - 1) in (None, *moments)

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core import share
 from chalicelib.core.delivery import evolving, proof
 from chalicelib.core.promotion import events as promotion_events
-from chalicelib.core.share import Purpose
-from chalicelib.core.share_refusals import Subject
-from chalicelib.core.targets import AppliedFile
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.refusals import Subject
+from chalicelib.core.sharing.share import Purpose
+from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.ports import Judgement
 from chalicelib.service import entitlements, share_worker, sweep
 from chalicelib.service.budget import Budget

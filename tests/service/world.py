@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core import addresses
 from chalicelib.core.delivery.model import State
-from chalicelib.core.entitlement import launched_by
 from chalicelib.core.errors import Why
-from chalicelib.core.organisation import Membership, Organisation, Unit
-from chalicelib.core.targets import AppliedFile, Directory, Target
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing.entitlement import launched_by
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import Crash, Trouble
 from tests.service.hub import DISCOVERY, Hub, Parts

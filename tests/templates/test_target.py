@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.core import key_policy
+from chalicelib.core.sharing import key_policy
 from tools.template_checks import problems
 
 TRUSTED = {"Role": "act", "GrantRole": "settle"}

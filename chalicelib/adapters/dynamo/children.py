@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import addresses, codec
 from chalicelib.core.errors import Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
-from chalicelib.core.schema import VERSION, check
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.schema import VERSION, check
 
 WITHDRAWN = ("withdrawn", EXPIRED)
 

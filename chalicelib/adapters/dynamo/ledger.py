@@ -15,13 +15,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
-from chalicelib.core import addresses, codec
-from chalicelib.core import share as shares_
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
-from chalicelib.core.schema import VERSION, check
-from chalicelib.core.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
+from chalicelib.core.records import addresses, codec
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.schema import VERSION, check
+from chalicelib.core.sharing import share as shares_
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
 from chalicelib.ports import StandingHolding
 
 PER_TRANSACTION = 50

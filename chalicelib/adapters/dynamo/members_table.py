@@ -23,12 +23,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core import codec
-from chalicelib.core.addresses import Key
-from chalicelib.core.departures import DAY, Book
 from chalicelib.core.errors import Misconfigured, Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Unit, text_digest
+from chalicelib.core.records import codec
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets.departures import DAY, Book
+from chalicelib.core.targets.organization import Membership, Unit, text_digest
 
 MEMBERS = "members"
 CURRENT, BOOK = Key(MEMBERS, "current"), Key(MEMBERS, "book")

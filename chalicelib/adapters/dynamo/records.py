@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
-from chalicelib.core import addresses, pace
-from chalicelib.core.addresses import Key
 from chalicelib.core.errors import ParkRecord, Unreadable
-from chalicelib.core.schema import VERSION, check
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.schema import VERSION, check
 from chalicelib.ports import NOTHING, Due, Extras, MadeDue, Stored, Write
 
 _T = TypeVar("_T")
@@ -156,7 +156,7 @@ class DynamoRecords:
             return MadeDue.SEND  # the wake lets its worker park it
         if old is None:
             return MadeDue.NONE
-        lost, soon = now - pace.RING_LOST, now + pace.RING_LOST
+        lost, soon = now - schedule.RING_LOST, now + schedule.RING_LOST
         if _whole(old.get("rung")) > lost:
             return MadeDue.SENT
         in_time = lost <= _whole(old.get("ring_at"), now) <= soon  # long due, it is woken by long steps only
@@ -216,7 +216,7 @@ class DynamoRecords:
         marked = self._table.update(
             key,
             "SET rung = :now",
-            {":now": now, ":lost": now - pace.RING_LOST},
+            {":now": now, ":lost": now - schedule.RING_LOST},
             condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
         )
         return marked is not None

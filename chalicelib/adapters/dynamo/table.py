@@ -8,7 +8,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT_TRIES = 5

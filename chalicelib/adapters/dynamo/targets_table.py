@@ -30,12 +30,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.adapters.dynamo.members_table import MembersTable
-from chalicelib.core import codec, targets
-from chalicelib.core.addresses import SWITCH
 from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation
-from chalicelib.core.targets import ORGANISATION, AppliedFile, Directory
+from chalicelib.core.records import codec
+from chalicelib.core.records.addresses import SWITCH
+from chalicelib.core.targets import applied_file
+from chalicelib.core.targets.applied_file import ORGANISATION, AppliedFile, Directory
+from chalicelib.core.targets.organization import Membership, Organisation
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -78,7 +79,7 @@ class TargetsTable:
         """
         current = self.current()
         if current is None:
-            return AppliedFile(fault=targets.nothing_applied(f"table {self._table}"))
+            return AppliedFile(fault=applied_file.nothing_applied(f"table {self._table}"))
         try:
             if self._read.digest != current.digest or self._read.fault is not None:
                 directory = replace(self.directory(current), hub=self._hub)
@@ -155,12 +156,12 @@ class TargetsTable:
     def directory(self, current: Current) -> Directory:
         """Read everything the pointer points at; raises TargetsDamaged if that is not what was applied."""
         items = self._items(current.version)
-        if targets.digest_of(items) != current.digest:
+        if applied_file.digest_of(items) != current.digest:
             raise TargetsDamaged(
                 self._fault(current, "are not what was applied: items were changed or deleted by hand.")
             )
         try:
-            return targets.from_items(items)
+            return applied_file.from_items(items)
         except ValueError as error:
             why = f"cannot be read by this version: {error}."
             raise TargetsDamaged(self._fault(current, why)) from error

@@ -7,10 +7,10 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core import image, register
 from chalicelib.core.errors import Refusal, Why
-from chalicelib.core.image import SourceImage
-from chalicelib.core.kms_keys import KeyFacts, source_keys
+from chalicelib.core.images import image, register
+from chalicelib.core.images.image import SourceImage
+from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.ports import HubCopy, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")

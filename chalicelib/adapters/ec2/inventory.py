@@ -10,12 +10,12 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core import register
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.inventory import InventoryPage, OurImage, OurSnapshot, Part
-from chalicelib.core.targets import Target
+from chalicelib.core.images import register
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.inventory import InventoryPage, OurImage, OurSnapshot, Part
 from chalicelib.ports import Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"

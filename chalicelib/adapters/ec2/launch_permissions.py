@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.share import Share
+from chalicelib.core.sharing.share import Share
 
 IMAGE_GONE = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 

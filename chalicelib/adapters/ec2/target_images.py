@@ -9,11 +9,11 @@ from typing import Any
 
 from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core import comparison, register
 from chalicelib.core.delivery.events import ShownImage
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.image import SourceImage
-from chalicelib.core.tagging import image_tags, our_tags
+from chalicelib.core.delivery.tags import image_tags, our_tags
+from chalicelib.core.images import comparison, register
+from chalicelib.core.images.image import SourceImage
 from chalicelib.ports import SeenImage
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from chalicelib.adapters.ec2.shapes import described, tag_list, tags_of, unless_gone
 from chalicelib.adapters.sts.session_policies import SNAPSHOTS_PER_SESSION
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core import register
 from chalicelib.core.delivery.events import SeenCopy
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.image import SourceImage, SourceSnapshot
-from chalicelib.core.tagging import snapshot_tags
+from chalicelib.core.delivery.tags import snapshot_tags
+from chalicelib.core.images import register
+from chalicelib.core.images.image import SourceImage, SourceSnapshot
 
 OUR_SOURCE_SNAPSHOT = "ami-promoter:source-snapshot"
 

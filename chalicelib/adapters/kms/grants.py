@@ -7,9 +7,9 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, gone
 from chalicelib.adapters.sts.sessions import Sessions, region_in
-from chalicelib.core.addresses import key_of
-from chalicelib.core.key_policy import FOR_ROLES
-from chalicelib.core.share import Share, grant_name, standing
+from chalicelib.core.records.addresses import key_of
+from chalicelib.core.sharing.key_policy import FOR_ROLES
+from chalicelib.core.sharing.share import Share, grant_name, standing
 from chalicelib.ports import SeenGrant
 
 OPERATIONS = (

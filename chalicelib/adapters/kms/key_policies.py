@@ -26,11 +26,11 @@ from contextlib import contextmanager
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions, region_in
-from chalicelib.core import key_policy
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.key_policy import Access, Document
-from chalicelib.core.share import POLICY_SHOWS_WITHIN, Share, State, needed
+from chalicelib.core.sharing import key_policy
+from chalicelib.core.sharing.key_policy import Access, Document
+from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, State, needed
 from chalicelib.ports import Ledger
 
 PREFIX = "resource#policy#"

@@ -15,12 +15,13 @@ from chalicelib.adapters.kms.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGra
 from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
 from chalicelib.adapters.sts.session_policies import policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core import addresses, preflight
-from chalicelib.core.addresses import key_of
 from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
-from chalicelib.core.share import Share
-from chalicelib.core.targets import grant_role
+from chalicelib.core.records import addresses
+from chalicelib.core.records.addresses import key_of
+from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import grant_role
 from chalicelib.ports import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"

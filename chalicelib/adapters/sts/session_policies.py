@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.key_policy import FOR_ROLES
-from chalicelib.core.targets import GRANT_ROLE
+from chalicelib.core.sharing.key_policy import FOR_ROLES
+from chalicelib.core.targets.applied_file import GRANT_ROLE
 
 Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods, permissions, proof
@@ -27,6 +26,7 @@ from chalicelib.core.delivery.model import Copy, CopyState, Delivery, ImageReque
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
 from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
 
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so one that shows a difference is not believed at once."""
@@ -122,7 +122,7 @@ def _(event: ev.HubCopySeen, delivery: Delivery, now: int) -> Delivery:
     if not event.copies:
         if now < delivery.next_try:  # an early look is no try
             return delivery
-        return again(delivery, now, _until_queued_out(delivery, now, pace.step(pace.POLLS, delivery.tries)))
+        return again(delivery, now, _until_queued_out(delivery, now, schedule.step(schedule.POLLS, delivery.tries)))
     return replace(delivery, via_copies=dict(event.copies), via_key=event.key_arn, tries=0, next_try=now)
 
 
@@ -133,13 +133,13 @@ def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery, told_waiting=True, next_try=now + pace.step(pace.POLLS, delivery.tries))
+    return replace(delivery, told_waiting=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
 @_apply.register
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
     # Twice after a minute: the quota may have been woken for the first wish by the sweep that woke this delivery, too.
-    wait = _until_queued_out(delivery, now, pace.step(pace.POLLS, max(delivery.slots.asks - 1, 0)))
+    wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
     told = slots_text(delivery, event.wanted, event.done, event.limited_at)
     asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
@@ -180,7 +180,7 @@ def _until_queued_out(delivery: Delivery, now: int, wait: int) -> int:
 def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
     if event.upto:
         return replace(delivery, shares_at=event.upto, next_try=now)
-    return again(delivery, now, pace.step(pace.POLLS, delivery.tries), shares_at=0)
+    return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), shares_at=0)
 
 
 @_apply.register
@@ -230,7 +230,7 @@ def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     return each_copy(
         replace(delivery, trouble=None, tries=0),
         lambda copy: (
-            replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + pace.POLLS[0])
+            replace(copy, state=CopyState.PENDING, copy=event.copy, looks=0, next_look=now + schedule.POLLS[0])
             if copy.source == event.source
             else copy
         ),
@@ -271,11 +271,11 @@ def _silent(delivery: Delivery, now: int) -> Delivery:
     def judge(copy: Copy) -> Copy:
         if copy.state is not CopyState.INTENDED:
             return copy
-        shown_by = (copy.intended_at or 0) + pace.SILENCE
+        shown_by = (copy.intended_at or 0) + schedule.SILENCE
         if now >= shown_by and copy.looks:
-            wait = pace.step(pace.POLLS, copy.tries - 2) if copy.tries > 1 else 0
+            wait = schedule.step(schedule.POLLS, copy.tries - 2) if copy.tries > 1 else 0
             return replace(copy, state=CopyState.WANTED, looks=0, not_before=now + wait)
-        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + pace.ABSENCE))
+        return replace(copy, looks=copy.looks + 1, next_look=max(shown_by, now + schedule.ABSENCE))
 
     return each_copy(delivery, judge)
 
@@ -304,7 +304,7 @@ def _match(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int) -> Deliv
             adopted=True,
             tries=max(copy.tries, 1),
             looks=0,
-            next_look=now + pace.POLLS[0],
+            next_look=now + schedule.POLLS[0],
         )
 
     return each_copy(delivery, match).with_deletions(useless)
@@ -337,7 +337,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
                 faults.append(_wrong_key(delivery, copy, found))
             return replace(copy, state=CopyState.COMPLETED, progress=100)
         if found.state == "pending":
-            wait = pace.step(pace.POLLS, copy.looks)
+            wait = schedule.step(schedule.POLLS, copy.looks)
             return replace(copy, looks=copy.looks + 1, next_look=now + wait, progress=found.progress)
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
@@ -352,8 +352,8 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
 
 def _missing(copy: Copy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """A copy that one look does not show may only be late to appear; one that two minutes do not show is gone."""
-    if now < (copy.intended_at or 0) + pace.SILENCE or copy.looks < VERIFY_TRIES:
-        return replace(copy, looks=copy.looks + 1, next_look=now + pace.POLLS[0])
+    if now < (copy.intended_at or 0) + schedule.SILENCE or copy.looks < VERIFY_TRIES:
+        return replace(copy, looks=copy.looks + 1, next_look=now + schedule.POLLS[0])
     faults.append(
         Fault(
             "copy-vanished",
@@ -376,9 +376,9 @@ def _wrong_key(delivery: Delivery, copy: Copy, found: ev.SeenCopy) -> Fault:
 
 def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], delivery: Delivery) -> Copy:
     """Key access that is not true yet fails a copy late and is no failure for ten minutes; anything else is one."""
-    early = (copy.intended_at or now) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = (copy.intended_at or now) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     if "not accessible" in found.message and early and copy.tries < methods.MAX_TRIES:
-        wait = pace.step(pace.NOT_YET, copy.tries - 1)
+        wait = schedule.step(schedule.NOT_YET, copy.tries - 1)
         return replace(copy, state=CopyState.WANTED, copy=None, not_before=now + wait)
     faults.append(
         Fault(
@@ -407,12 +407,12 @@ def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
     registered = _adopt_image(replace(delivery, trouble=None), event.image, now)
-    return replace(registered, next_try=now + pace.POLLS[0])  # EC2 says when it is available; a poll if it does not
+    return replace(registered, next_try=now + schedule.POLLS[0])  # EC2 says when it is available; a poll if it does not
 
 
 @_apply.register
 def _(_event: ev.ImageNotFound, delivery: Delivery, now: int) -> Delivery:
-    shown_by = (delivery.request.intended_at or 0) + pace.SILENCE
+    shown_by = (delivery.request.intended_at or 0) + schedule.SILENCE
     tried = methods.of(delivery).whole or (delivery.request.intended_at or 0) >= delivery.overdue_at
     if delivery.overdue is not None and tried:
         return fail(delivery, now, delivery.overdue)
@@ -442,11 +442,11 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
     if event.state == "missing":
         return methods.of(delivery).missing(delivery, now)
     if event.state == "pending":
-        return again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None)
+        return again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None)
     if event.state != "available":
         return methods.of(delivery).failed(delivery, event, now)
     if event.differences and delivery.tries + 1 < VERIFY_TRIES:
-        return again(delivery, now, pace.step(pace.RETRIES, delivery.tries + 2))
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries + 2))
     if event.differences:
         return fail(delivery, now, *event.differences)
     copies = tuple(Copy(source, CopyState.COMPLETED, copy, progress=100) for source, copy in event.copies)
@@ -458,9 +458,9 @@ def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
 def _(_event: ev.ImageDiscarded, delivery: Delivery, now: int) -> Delivery:
     """Once more when all that the try has made must have shown itself; then its name and a new token are tried."""
     begun = delivery.request.whole_intended_at or 0
-    if now < begun + pace.SILENCE:
-        return replace(delivery, tries=0, next_try=begun + pace.SILENCE)
-    not_before = begun + pace.step(pace.NOT_YET, len(delivery.request.discarded))
+    if now < begun + schedule.SILENCE:
+        return replace(delivery, tries=0, next_try=begun + schedule.SILENCE)
+    not_before = begun + schedule.step(schedule.NOT_YET, len(delivery.request.discarded))
     gone = (*delivery.request.discarded, *([delivery.image] if delivery.image else []))
     fresh = replace(delivery, image=None).with_request(intended_at=None, discarding=False, discarded=gone, token="")
     if fresh.overdue is not None:
@@ -538,7 +538,7 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         return fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
-        return again(delivery, now, pace.step(steps, delivery.tries), trouble=event.fault)
+        return again(delivery, now, schedule.step(steps, delivery.tries), trouble=event.fault)
     overdue = () if delivery.overdue is None else (delivery.overdue,)
     return fail(delivery, now, *overdue, event.fault)
 
@@ -546,16 +546,16 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
     if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is Why.THROTTLED:
-        return pace.RETRIES
+        return schedule.RETRIES
     if event.why is Why.ROLE or (delivery.overdue is not None and event.step in LOOKS):
-        return pace.POLLS
+        return schedule.POLLS
     if delivery.overdue is not None:
         return ()
     if event.why is Why.LIMIT:
-        return pace.POLLS
+        return schedule.POLLS
     method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
     if event.why is Why.NOT_YET and method.may_come_true(delivery, event, now):
-        return pace.NOT_YET
+        return schedule.NOT_YET
     return ()
 
 
@@ -573,14 +573,14 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.unknown:
         return replace(delivery, trouble=event.fault)
     delivery = forget(delivery, event.nonce)
-    early = now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
-        Why.THROTTLED: pace.step(pace.RETRIES, copy.tries - 1),
-        Why.LIMIT: pace.MINUTE,
-        Why.ROLE: pace.step(pace.POLLS, copy.tries - 1),
+        Why.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
+        Why.LIMIT: schedule.MINUTE,
+        Why.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
     }
     if event.why is Why.NOT_YET and early:
-        waits[Why.NOT_YET] = pace.step(pace.RETRIES, copy.tries - 1)
+        waits[Why.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
     if event.why not in waits:
         return fail(
             each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
@@ -671,11 +671,11 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     if delivery.overdue_at and not stopping:
         return _left_behind(delivery, now)
     if shown:
-        steps = pace.POLLS if stopping else pace.RETRIES[2:]
-        return again(delivery, now, pace.step(steps, delivery.tries), clear_since=None)
+        steps = schedule.POLLS if stopping else schedule.RETRIES[2:]
+        return again(delivery, now, schedule.step(steps, delivery.tries), clear_since=None)
     since = delivery.clear_since
-    if since is None or now < since + pace.ABSENCE:
-        wait = pace.ABSENCE if since is None else since + pace.ABSENCE - now
+    if since is None or now < since + schedule.ABSENCE:
+        wait = schedule.ABSENCE if since is None else since + schedule.ABSENCE - now
         return again(delivery, now, wait, clear_since=now if since is None else since)
     over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
     return to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
@@ -686,9 +686,9 @@ def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:
     copies = any(
         copy.state is CopyState.INTENDED or (copy.copy is not None and copy.copy not in event.left)
         for copy in delivery.copies
-        if copy.tries and now < (copy.intended_at or 0) + pace.SILENCE
+        if copy.tries and now < (copy.intended_at or 0) + schedule.SILENCE
     )
     registered = delivery.request.intended_at if delivery.image is None else None
     whole = delivery.request.whole_intended_at or 0  # of CopyImage the snapshots' ids are not known
     intended = max(registered or 0, whole)
-    return copies or now < intended + pace.SILENCE
+    return copies or now < intended + schedule.SILENCE

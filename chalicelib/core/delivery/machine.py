@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core import pace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
+from chalicelib.core.records import schedule
 
 S = State
 
@@ -26,7 +26,7 @@ WORKING = frozenset({S.COPYING, S.REGISTERING, S.VERIFYING})
 QUEUEING = frozenset({S.REQUESTED, S.CHECKING, S.WAITING})
 """States that the queue deadline ends, and only after a look that was taken since: what it waits for may be there."""
 
-QUEUE_LOOK = 10 * pace.MINUTE
+QUEUE_LOOK = 10 * schedule.MINUTE
 """For so long after the queue deadline it is looked for a slot, or a copy of the hub's own.
 
 After an outage both come of other records, which have to look first; the copy quota looks every five minutes.
@@ -167,7 +167,7 @@ def deadline(delivery: Delivery) -> int | None:
     """
     entered = delivery.entered
     if delivery.overdue_at:
-        return delivery.overdue_at + pace.LAST_LOOK
+        return delivery.overdue_at + schedule.LAST_LOOK
     match delivery.state:
         case S.REQUESTED | S.CHECKING | S.WAITING:
             between = delivery.target.copy_deadline if delivery.via else 0
@@ -177,9 +177,9 @@ def deadline(delivery: Delivery) -> int | None:
         case S.REGISTERING | S.VERIFYING:
             return methods.of(delivery).image_deadline(delivery)
         case S.STOPPING:
-            return delivery.hard_close_at or entered[S.STOPPING] + pace.TIDYING_DEADLINE
+            return delivery.hard_close_at or entered[S.STOPPING] + schedule.TIDYING_DEADLINE
         case S.TIDYING | S.PUBLISHING:
-            return max(entered[delivery.state], released_from(delivery)) + pace.TIDYING_DEADLINE
+            return max(entered[delivery.state], released_from(delivery)) + schedule.TIDYING_DEADLINE
         case S.SHARED:
             return delivery.ends_at or delivery.target.until or None
         case _:
@@ -345,12 +345,12 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
 def late(delivery: Delivery, now: int) -> bool:
     """Whether it is an hour past its deadline: a notice that is refused from then on is tried for another hour."""
     last = deadline(delivery)
-    return delivery.overdue is not None or (last is not None and now >= last + pace.GRACE)
+    return delivery.overdue is not None or (last is not None and now >= last + schedule.GRACE)
 
 
 def _gives_up(delivery: Delivery, now: int) -> bool:
     """Whether the notice is given up: past its deadline it has been refused for an hour. An outage is no refusal."""
-    return delivery.overdue is not None and now >= delivery.overdue_at + pace.GRACE
+    return delivery.overdue is not None and now >= delivery.overdue_at + schedule.GRACE
 
 
 def _nudged(delivery: Delivery) -> bool:
@@ -365,8 +365,8 @@ def _nudged(delivery: Delivery) -> bool:
 def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
     """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts."""
     if due and not (waits_for_shares(delivery) and now >= delivery.copies_end):
-        until = delivery.target.until and delivery.target.until + pace.GRACE
-        return (do.HoldShares(delivery.copies_end + delivery.target.linger + pace.GRACE, until),)
+        until = delivery.target.until and delivery.target.until + schedule.GRACE
+        return (do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.GRACE, until),)
     return (do.LookAtShares(),) if waits_for_shares(delivery) else ()
 
 
@@ -400,7 +400,7 @@ def unused_slots(delivery: Delivery) -> int:
 
 def free_slots(delivery: Delivery, now: int) -> int:
     """How many copies it may start now: none on a lease that ends soon, as others may have got its slots by then."""
-    return unused_slots(delivery) if now < delivery.slots.until - pace.LEASE_MARGIN else 0
+    return unused_slots(delivery) if now < delivery.slots.until - schedule.LEASE_MARGIN else 0
 
 
 def starved(delivery: Delivery, now: int) -> bool:

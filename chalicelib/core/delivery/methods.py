@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from chalicelib.core import pace, preflight
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import Attempt, Delivery, State
 from chalicelib.core.delivery.moves import again, fail, to
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
+from chalicelib.core.targets import preflight
 
 NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
@@ -92,7 +93,7 @@ def _registering_since(delivery: Delivery) -> int | None:
 
 
 def _an_hour_each(delivery: Delivery) -> int:
-    return max(delivery.entered.get(State.REGISTERING, 0), delivery.entered.get(State.VERIFYING, 0)) + pace.GRACE
+    return max(delivery.entered.get(State.REGISTERING, 0), delivery.entered.get(State.VERIFYING, 0)) + schedule.GRACE
 
 
 BY_SNAPSHOTS = CopyMethod(
@@ -103,7 +104,7 @@ BY_SNAPSHOTS = CopyMethod(
     intended=_intended,
     denied=lambda delivery, nonce: forget(delivery, nonce).with_request(intended_at=None),
     may_come_true=lambda delivery, _refused, _now: delivery.tries < MAX_TRIES,
-    missing=lambda delivery, now: again(delivery, now, pace.step(pace.POLLS, delivery.tries), clear_since=None),
+    missing=lambda delivery, now: again(delivery, now, schedule.step(schedule.POLLS, delivery.tries), clear_since=None),
     failed=lambda delivery, seen, now: fail(delivery, now, _image_failed(delivery, seen)),
 )
 
@@ -119,7 +120,7 @@ def _reads_source(delivery: Delivery) -> bool:
 def _copies_and_tagging(delivery: Delivery) -> int:
     if State.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
         return _an_hour_each(delivery)
-    tagging = 0 if delivery.available_at is None else delivery.available_at + pace.GRACE
+    tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.GRACE
     return max(delivery.copies_end, tagging)
 
 
@@ -132,14 +133,14 @@ def _whole_intended(delivery: Delivery, nonce: str, now: int) -> Delivery:
 def _whole_may_come_true(delivery: Delivery, refused: ev.Refused, now: int) -> bool:
     if refused.fault.code == NAME_NOT_FREE:
         return delivery.tries < MAX_TRIES
-    return now - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    return now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
 
 
 def _whole_missing(delivery: Delivery, now: int) -> Delivery:
     """A copy that one look does not show may be late to appear; that it is gone is believed after two minutes."""
     since = delivery.clear_since
-    if since is None or now < since + pace.SILENCE:
-        return again(delivery, now, pace.POLLS[0], clear_since=now if since is None else since)
+    if since is None or now < since + schedule.SILENCE:
+        return again(delivery, now, schedule.POLLS[0], clear_since=now if since is None else since)
     fault = Fault(
         "copy-vanished",
         delivery.where,
@@ -154,7 +155,7 @@ def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
     fault = _image_failed(delivery, seen)
     if seen.state != "failed":
         return fail(delivery, now, fault)
-    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= pace.NOT_YET_FOR
+    early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
     if early and late_access and not delivery.adopted and delivery.overdue is None:
         return to(delivery.with_request(discarding=True), State.REGISTERING, now)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage, snapshots_to_copy
-from chalicelib.core.targets import Target
+from chalicelib.core.images.image import SourceImage, snapshots_to_copy
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import Target
 
 
 class State(StrEnum):

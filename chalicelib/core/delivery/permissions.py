@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from chalicelib.core import addresses
-from chalicelib.core import share as ledger
 from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
 from chalicelib.core.delivery.model import Delivery, Share
-from chalicelib.core.key_policy import Access, Audience, access, holder_key
-from chalicelib.core.targets import grant_role
+from chalicelib.core.records import addresses
+from chalicelib.core.sharing import share as ledger
+from chalicelib.core.sharing.key_policy import Access, Audience, access, holder_key
+from chalicelib.core.targets.applied_file import grant_role
 
 POLICIES = "resource#policy#"
 

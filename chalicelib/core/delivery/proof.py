@@ -21,12 +21,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from chalicelib.core import pace
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Attempt, Delivery
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import schedule
 
-CLOCKS_DIFFER = 5 * pace.MINUTE
+CLOCKS_DIFFER = 5 * schedule.MINUTE
 """A bearer may seem so much older than the intent that it came of."""
 
 

@@ -8,15 +8,15 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Any
 
-from chalicelib.core import pace
-from chalicelib.core.addresses import digest
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
 from chalicelib.core.promotion.model import Child, Plan, Promotion, State
+from chalicelib.core.records import schedule
+from chalicelib.core.records.addresses import digest
 
-PENDING_DEADLINE = 24 * pace.HOUR
+PENDING_DEADLINE = 24 * schedule.HOUR
 """For how long an AMI may stay pending, or what a check needs unreadable, before the promotion gives up."""
 
 TRIES_BEFORE_DEADLINE = 10
@@ -124,7 +124,13 @@ def _pending(promotion: Promotion, value: str, now: int) -> Promotion:
         return _refused(promotion, value, (_never_available(promotion),), now)
     waiting = promotion if promotion.state is S.RESOLVING else _to(promotion, S.RESOLVING, now)
     return _wait(
-        waiting, now, pace.step(pace.POLLS, waiting.tries), candidate=None, resolved=False, to_notify=(), refresh=False
+        waiting,
+        now,
+        schedule.step(schedule.POLLS, waiting.tries),
+        candidate=None,
+        resolved=False,
+        to_notify=(),
+        refresh=False,
     )
 
 
@@ -171,12 +177,12 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
 
 
 def _believed(promotion: Promotion, now: int) -> bool:
-    return bool(promotion.absent_since) and now >= promotion.absent_since + pace.ABSENCE
+    return bool(promotion.absent_since) and now >= promotion.absent_since + schedule.ABSENCE
 
 
 def _absent(promotion: Promotion, now: int) -> Promotion:
     since = promotion.absent_since or now
-    return replace(promotion, absent_since=since, next_try=since + pace.ABSENCE)
+    return replace(promotion, absent_since=since, next_try=since + schedule.ABSENCE)
 
 
 # --- value and source ------------------------------------------------------------------------------------------------
@@ -191,7 +197,7 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
     if event.faults:
         refused = _refused(promotion, event.value, event.faults, now)
         return replace(refused, refused_by_organization=event.by_organization)
-    believed_from = promotion.seen_since + pace.ABSENCE
+    believed_from = promotion.seen_since + schedule.ABSENCE
     if event.removals and now < believed_from:  # the look may have been a stale one: it is taken again
         return _to(promotion, S.RESOLVING, believed_from, candidate=None)
     others = promotion.plan not in ("", event.plan)
@@ -315,7 +321,7 @@ def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
         return replace(promotion, tries=0)
     if now < promotion.next_try:  # it was woken, and goes on waiting
         return promotion
-    wait = pace.step(pace.POLLS, promotion.tries) if event.to_end else 0
+    wait = schedule.step(schedule.POLLS, promotion.tries) if event.to_end else 0
     return _wait(promotion, now, wait)
 
 
@@ -324,7 +330,7 @@ def _(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
     if promotion.state is S.OVER:
         return replace(promotion, standing=event.standing, summarised=promotion.episode, tries=0)
     after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
-    return replace(after, next_try=max(now, promotion.absent_since + pace.ABSENCE))
+    return replace(after, next_try=max(now, promotion.absent_since + schedule.ABSENCE))
 
 
 def to_end(promotion: Promotion, child: Child, plan: Plan) -> bool:
@@ -354,7 +360,7 @@ def _(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
     if waited and promotion.state in (S.REQUESTED, S.RESOLVING) and not promotion.to_notify:
         value = promotion.candidate or promotion.value or ""
         return _refused(promotion, value, (_never_available(promotion),), now)
-    until = now + pace.step(pace.RETRIES, promotion.tries)
+    until = now + schedule.step(schedule.RETRIES, promotion.tries)
     if not event.look:
         return replace(promotion, tries=promotion.tries + 1, next_try=until, blocked_until=until)
     return replace(promotion, tries=promotion.tries + 1, look_blocked_until=until)
@@ -362,4 +368,4 @@ def _(event: ev.Blocked, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(_event: ev.Paused, promotion: Promotion, now: int) -> Promotion:
-    return replace(promotion, next_try=now + pace.POLLS[-1], since=now)
+    return replace(promotion, next_try=now + schedule.POLLS[-1], since=now)

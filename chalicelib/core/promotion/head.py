@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.core.addresses import digest
-from chalicelib.core.entitlement import launched_by
 from chalicelib.core.promotion.model import Promotion, State
-from chalicelib.core.targets import AppliedFile, Resolution, Target
+from chalicelib.core.records.addresses import digest
+from chalicelib.core.sharing.entitlement import launched_by
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 
 
 @dataclass(frozen=True, slots=True)

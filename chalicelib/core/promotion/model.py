@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chalicelib.core import addresses
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses
 
 
 class State(StrEnum):

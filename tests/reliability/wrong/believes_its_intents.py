@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from chalicelib.core import share
-from chalicelib.core.share import State
+from chalicelib.core.sharing import share
+from chalicelib.core.sharing.share import State
 
 _intend_closing = share.intend_closing
 share.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=State.CLOSED)

@@ -3,7 +3,7 @@
 import uuid
 
 from chalicelib.adapters import doors
-from chalicelib.core import share
+from chalicelib.core.sharing import share
 
 for module in (doors, share):
     module.grant_name = lambda share, _region: f"somebody:here:{share.holder_key}:{uuid.uuid4().hex}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from chalicelib.adapters import doors
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
-from chalicelib.core import share
+from chalicelib.core.sharing import share
 
 _save = DynamoLedger.save
 

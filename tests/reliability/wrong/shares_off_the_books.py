@@ -1,6 +1,6 @@
 """A statement in a key's policy is put without the ledger's knowing that it is to be opened."""
 
-from chalicelib.core import share
+from chalicelib.core.sharing import share
 
 _intend = share.intend_opening
 

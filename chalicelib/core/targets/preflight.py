@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from chalicelib.core import register
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import BlockDevice, SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
-from chalicelib.core.kms_keys import KeyFacts, source_key_faults, target_key_faults
-from chalicelib.core.targets import Target
+from chalicelib.core.images import register
+from chalicelib.core.images.image import BlockDevice, SourceImage, SourceSnapshot, snapshots_to_copy, unknown_values
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.kms_keys import KeyFacts, source_key_faults, target_key_faults
 
 __all__ = ["KeyFacts", "source_faults", "target_faults"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from chalicelib.core import addresses, pace
 from chalicelib.core.faults import Fault
-from chalicelib.core.key_policy import Audience
-from chalicelib.core.key_policy import holder_key as named
-from chalicelib.core.targets import AppliedFile, Resolution, Target
+from chalicelib.core.records import addresses, schedule
+from chalicelib.core.sharing.key_policy import Audience
+from chalicelib.core.sharing.key_policy import holder_key as named
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
 
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 """States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
@@ -94,7 +94,7 @@ def end_in_force(target: Target, now: int) -> int:
     """
     if target.until and now >= target.until:
         return 0
-    return min(target.until or now + pace.DAY, now + pace.DAY)
+    return min(target.until or now + schedule.DAY, now + schedule.DAY)
 
 
 def _stands(target: Target, resource: str, holder_key: str, now: int) -> bool:

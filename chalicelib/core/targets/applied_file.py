@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from chalicelib.core import codec, organisation
 from chalicelib.core.faults import Fault
-from chalicelib.core.organisation import Membership, Organisation
+from chalicelib.core.records import codec
+from chalicelib.core.targets import organization
+from chalicelib.core.targets.organization import Membership, Organisation
 
 DEFAULT_GROUP = "default"
 """What an empty value, or ``true``, means."""
@@ -212,7 +213,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
     named = directory.organisation.id if directory.organisation else ""
     if unread and not faults:
-        return Resolution(digest=digest, members=members, waits=organisation.not_read_yet(unread, named))
+        return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
     faults += [] if in_force else [_no_account(account) for account in strangers]
     if faults:
         return Resolution(faults=tuple(dict.fromkeys(faults)), digest=digest, members=members)
@@ -252,7 +253,7 @@ class _Everybody:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self.ways = {
-            name: organisation.ways(members, directory.membership) for name, members in directory.groups.items()
+            name: organization.ways(members, directory.membership) for name, members in directory.groups.items()
         }
         self._groups: dict[str, list[str]] = {}
         for name in sorted(self.ways):
@@ -269,7 +270,7 @@ class _Everybody:
     def unread(self, groups: Iterable[str], *, every: bool) -> list[str]:
         """Name the units of these groups (``every``: of all) that have never been read."""
         named = self._directory.groups if every else [name for name in groups if name in self._directory.groups]
-        units = {member for name in named for member in self._directory.groups[name] if organisation.is_unit(member)}
+        units = {member for name in named for member in self._directory.groups[name] if organization.is_unit(member)}
         return sorted(units - self._directory.membership.units.keys())
 
     def targets(self, account: str, chosen: Iterable[str]) -> tuple[Target, ...] | Fault:
@@ -284,7 +285,7 @@ class _Everybody:
         others = [name for name, targets in found.items() if targets != first]
         if others:
             differing = _differing(first, found[others[0]])
-            return organisation.conflict(account, differing, (next(iter(found)), others[0]))
+            return organization.conflict(account, differing, (next(iter(found)), others[0]))
         unit = next((way for name in chosen if (way := self.ways[name].get(account, ""))), "")
         listed_by_name = any(self.ways[name].get(account) == "" for name in chosen)
         return self._abroad(replace(target, unit="" if listed_by_name else unit) for target in first)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from string import Formatter
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images.image import SourceImage
 
 MAX_NAME, MIN_NAME = 128, 3
 """Length of an AMI name [aws-facts 5, VERIFIED]."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import SourceImage, snapshots_to_copy
-from chalicelib.core.image_names import safe_name
-from chalicelib.core.targets import Target
+from chalicelib.core.images.image import SourceImage, snapshots_to_copy
+from chalicelib.core.images.names import safe_name
+from chalicelib.core.targets.applied_file import Target
 
 
 @dataclass(frozen=True, slots=True)

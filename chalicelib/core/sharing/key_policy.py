@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
+from chalicelib.core.sharing.policy_text import Part, PolicyText, meaning, rebuilt, taken_apart
 
 LIMIT = 32_768
 """Bytes of a key policy; not adjustable [aws-facts 3, VERIFIED]. All that would be put is counted, blanks too."""

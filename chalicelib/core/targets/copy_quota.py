@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from chalicelib.core import addresses, pace
+from chalicelib.core.records import addresses, schedule
 
 LIMIT = 20
-LIMIT_HELD_FOR = 5 * pace.MINUTE
+LIMIT_HELD_FOR = 5 * schedule.MINUTE
 """For how long a limit that EC2 taught is believed before one more copy is tried."""
 
 
@@ -110,7 +110,7 @@ def grants(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLease
         more = min(lease.lacking, free)
         free -= more
         if more:
-            given.append(replace(lease, granted=lease.granted + more, until=now + pace.LEASE))
+            given.append(replace(lease, granted=lease.granted + more, until=now + schedule.LEASE))
     return tuple(given)
 
 
@@ -127,4 +127,4 @@ def in_doubt(limit: int, leases: Iterable[SlotLease], now: int) -> tuple[SlotLea
 
 def next_look(leases: Iterable[SlotLease], now: int) -> int | None:
     """When the quota must be looked at again by itself: soon while anyone lacks a slot, never when nobody does."""
-    return now + 5 * pace.MINUTE if any(lease.lacking for lease in leases) else None
+    return now + 5 * schedule.MINUTE if any(lease.lacking for lease in leases) else None

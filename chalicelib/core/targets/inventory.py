@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from chalicelib.core import addresses, pace
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses, schedule
 
 LOOK, REMOVE = "look", "remove"
 """Hints: each says the run of the command that asks."""
@@ -248,7 +248,7 @@ def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
             return replace(after, part="snapshots") if inventory.part == "images" else _answered(after, now)
         case PageRefused(fault, again):
             if again and inventory.tries + 1 < TRIES:
-                wait = pace.step(pace.RETRIES, inventory.tries)
+                wait = schedule.step(schedule.RETRIES, inventory.tries)
                 return replace(inventory, tries=inventory.tries + 1, look_at=now + wait)
             return replace(_answered(inventory, now), pages=0, fault=fault)
         case CursorStale(fault):  # the look begins anew, a few times

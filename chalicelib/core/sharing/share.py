@@ -16,28 +16,28 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.core import addresses, pace
 from chalicelib.core.errors import IllegalEvent, Why
 from chalicelib.core.faults import Fault
+from chalicelib.core.records import addresses, schedule
 
 GRANT_PREFIX = "ami-promoter:"
 
-FIRST_LOOK_COUNTS_FOR = 15 * pace.MINUTE
+FIRST_LOOK_COUNTS_FOR = 15 * schedule.MINUTE
 """So long a permission's first look before an opening counts as the first of two: it may have been given since."""
 
 GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
-GRANTS_SHOW_WITHIN = 5 * pace.MINUTE
+GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
 """A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
 
-LOOKS_APART = 1 * pace.MINUTE
+LOOKS_APART = 1 * schedule.MINUTE
 """Between the two looks that must miss a nameless permission before it is believed to be gone."""
 
-LAST_LOOK = 2 * pace.MINUTE
+LAST_LOOK = 2 * schedule.MINUTE
 """No sooner after the removal than this is the second of them."""
 
-POLICY_SHOWS_WITHIN = 1 * pace.MINUTE
+POLICY_SHOWS_WITHIN = 1 * schedule.MINUTE
 """So long a read may still show a key policy's statement that was removed [aws-facts 3: the time is UNVERIFIED]."""
 
 TRIES_BEFORE_ALARM = 5
@@ -432,7 +432,7 @@ def _open_due_at(share: Share, now: int) -> int | None:
     if standing(share):
         return hard_end(share) or None
     if share.holdings:
-        return min(hard_end(share), now + pace.POLLS[-1])
+        return min(hard_end(share), now + schedule.POLLS[-1])
     return now if _was_held(share) else share.next_try
 
 
@@ -453,9 +453,9 @@ def doubtful(share: Share, now: int) -> Share | None:
     A first look of long ago, for a holder that left again, is none.
     """
     if share.seen_at is None or now >= share.seen_at + FIRST_LOOK_COUNTS_FOR:
-        return replace(_asked_anew(share), seen_at=now, next_try=now + pace.ABSENCE)
-    if now < share.seen_at + pace.ABSENCE:
-        return replace(_asked_anew(share), next_try=share.seen_at + pace.ABSENCE)
+        return replace(_asked_anew(share), seen_at=now, next_try=now + schedule.ABSENCE)
+    if now < share.seen_at + schedule.ABSENCE:
+        return replace(_asked_anew(share), next_try=share.seen_at + schedule.ABSENCE)
     return None
 
 
@@ -528,12 +528,14 @@ def worth_waiting(share: Share, why: Why, now: int) -> bool:
         return True
     if share.state is not State.OPENING or share.resource.split("#")[1] != "role":
         return False
-    return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= pace.NOT_YET_FOR)
+    return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
 
 
 def put_off(share: Share, now: int) -> Share:
     """A throttle or an outage: the same again soon."""
-    return replace(_asked_anew(share), tries=share.tries + 1, next_try=now + pace.step(pace.RETRIES, share.tries))
+    return replace(
+        _asked_anew(share), tries=share.tries + 1, next_try=now + schedule.step(schedule.RETRIES, share.tries)
+    )
 
 
 def blocked(share: Share, fault: Fault, now: int) -> Share:
@@ -587,7 +589,7 @@ def looked_at(share: Share, now: int, *, showing: bool) -> Share:
 def believable_from(share: Share) -> int:
     """From when an absent grant or statement is believed to be gone, and not only late to show."""
     unheard = share.resource.split("#")[1] in ("key", "role") and not share.grant_id
-    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else pace.ABSENCE)
+    return share.intended_at + (GRANTS_SHOW_WITHIN if unheard else schedule.ABSENCE)
 
 
 def looked_for(share: Share, now: int, *, showing: bool) -> Share:

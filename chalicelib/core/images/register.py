@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chalicelib.core.comparison import attributes_to_compare, differences
-from chalicelib.core.deprecation import deprecate_at
-from chalicelib.core.image import PROVISIONED_IOPS, BlockDevice, SourceImage, SourceSnapshot
-from chalicelib.core.image_names import image_name, template_faults
+from chalicelib.core.images.comparison import attributes_to_compare, differences
+from chalicelib.core.images.deprecation import deprecate_at
+from chalicelib.core.images.image import PROVISIONED_IOPS, BlockDevice, SourceImage, SourceSnapshot
+from chalicelib.core.images.names import image_name, template_faults
 
 __all__ = [
     "attributes_to_compare",

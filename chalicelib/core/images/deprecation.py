@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.core.image import SourceImage
+from chalicelib.core.images.image import SourceImage
 
 
 def deprecate_at(image: SourceImage, now: float) -> str | None:

@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.core.addresses import Key
+from chalicelib.core.records.addresses import Key
 
 MAX_KEY = 128
 """Characters of a record's partition; it names the message group, which SQS bounds so."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from chalicelib.core.deprecation import to_minute
 from chalicelib.core.faults import Fault
-from chalicelib.core.image import (
+from chalicelib.core.images.deprecation import to_minute
+from chalicelib.core.images.image import (
     IMAGE_TEXTS,
     PROVISIONED_IOPS,
     BlockDevice,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from chalicelib.core.faults import Fault
-from chalicelib.core.image_members import known_values
+from chalicelib.core.images.members import known_values
 
 PROVISIONED_IOPS = frozenset({"gp3", "io1", "io2"})
 """Volume types that take Iops; what EC2 shows for others is derived from the size."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.core import register
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.image import SourceImage, SourceSnapshot
+from chalicelib.core.images import register
+from chalicelib.core.images.image import SourceImage, SourceSnapshot
 
 
 def our_tags(delivery: Delivery, nonce: str = "") -> dict[str, str]:

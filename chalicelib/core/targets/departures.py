@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from chalicelib.core import organisation, pace
 from chalicelib.core.faults import Fault
-from chalicelib.core.listing import ACTIVE, Crawl
-from chalicelib.core.organisation import Membership, Unit
+from chalicelib.core.records import schedule
+from chalicelib.core.targets import organization
+from chalicelib.core.targets.listing import ACTIVE, Crawl
+from chalicelib.core.targets.organization import Membership, Unit
 
-APART = 10 * pace.MINUTE
+APART = 10 * schedule.MINUTE
 """So long lies between the two listings that do not show an account."""
-DAY = 24 * pace.HOUR
+DAY = 24 * schedule.HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What AWS says of one account. ``state`` "": it is not in the organisation. ``above``: OUs, then the root."""
+    """What AWS says of one account. ``state`` "": it is not in the organization. ``above``: OUs, then the root."""
 
     state: str
     above: tuple[str, ...] = ()
@@ -174,11 +175,11 @@ def remove(
     held: dict[str, tuple[str, ...]] = {}
     losses: dict[str, set[str]] = {}
     for group, members in sorted(groups.items()):
-        before = organisation.ways(members, membership).keys()
-        lost = set(before - organisation.ways(members, after).keys())
+        before = organization.ways(members, membership).keys()
+        lost = set(before - organization.ways(members, after).keys())
         already = {one.account for one in recent if one.group == group}
         unasked = lost - set(accepted)
-        allowed = organisation.allowance(most_leaving, len(before | already))
+        allowed = organization.allowance(most_leaving, len(before | already))
         losses[group] = lost
         if unasked and len(unasked | already) > allowed:
             held[group] = tuple(sorted(unasked))

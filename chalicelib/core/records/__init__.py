@@ -1,0 +1,1 @@
+"""What is stored: record keys, codecs, the stored form, schedules and wakes."""

@@ -1,0 +1,1 @@
+"""Targets: the applied file, the organization, preflight checks, copy quotas and inventories."""
