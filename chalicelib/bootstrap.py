@@ -35,7 +35,7 @@ from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.targets.organization import Organisation
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
-from chalicelib.ports import PermissionAdapter
+from chalicelib.ports.aws import PermissionAdapter
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas

@@ -19,7 +19,7 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 
 POLL = 5
 """Seconds between two looks for the answers of targets."""

@@ -26,7 +26,7 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing.share import Holding, Share, State
 from chalicelib.core.targets.inventory import REMOVE
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 
 BY = "ami-promoter reconcile"
 MOVED_ON = "left alone: it has moved on meanwhile"

@@ -17,7 +17,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.listing import DEEPEST, Page, Step
 from chalicelib.core.targets.organization import Organisation
-from chalicelib.ports import UnitFound
+from chalicelib.ports.aws import UnitFound
 
 READS = (
     "organizations:DescribeOrganization",

@@ -16,7 +16,8 @@ from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.records.wakes import Reason, Wake
-from chalicelib.ports import Records, Wakes
+from chalicelib.ports.messaging import Wakes
+from chalicelib.ports.records import Records
 
 AMI = re.compile(r"ami-[0-9a-f]{1,40}\Z")
 SNAPSHOT = re.compile(r"snap-[0-9a-f]{1,40}\Z")

@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.records import wakes
 from chalicelib.core.records.wakes import Wake
-from chalicelib.ports import Records, Telemetry
+from chalicelib.ports.records import Records
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.grant_audit import GrantAudit, is_audit

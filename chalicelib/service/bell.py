@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import NOTHING, MadeDue, Records, Rings, Write
+from chalicelib.ports.aws import NOTHING, MadeDue
+from chalicelib.ports.messaging import Rings
+from chalicelib.ports.records import Records, Write
 
 Clock = Callable[[], int]
 """Epoch seconds."""

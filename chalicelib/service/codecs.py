@@ -22,7 +22,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.targets import copy_quota, inventory
 from chalicelib.core.targets.copy_quota import CopyQuota
 from chalicelib.core.targets.inventory import Inventory
-from chalicelib.ports import Records, Stored, Write
+from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.service.runner import Codec, Items, R
 
 T = TypeVar("T")

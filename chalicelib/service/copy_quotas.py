@@ -12,7 +12,8 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
-from chalicelib.ports import Records, SlotLeases, Stored, Telemetry
+from chalicelib.ports.records import Records, SlotLeases, Stored
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
 

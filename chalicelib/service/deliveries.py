@@ -26,19 +26,11 @@ from chalicelib.core.sharing.share import Holding, Purpose
 from chalicelib.core.sharing.share import Share as LedgerShare
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
-from chalicelib.ports import (
-    Children,
-    Ledger,
-    Notices,
-    Records,
-    SlotLeases,
-    TargetImages,
-    TargetKeys,
-    TargetRoles,
-    Targets,
-    TargetSnapshots,
-    Write,
-)
+from chalicelib.ports.aws import TargetImages, TargetKeys, TargetRoles, TargetSnapshots
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.messaging import Notices
+from chalicelib.ports.records import Children, Records, SlotLeases, Write
+from chalicelib.ports.targets import Targets
 from chalicelib.service import codecs, hub_copies, own_keys
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget

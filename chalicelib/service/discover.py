@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chalicelib.core.errors import Refusal
-from chalicelib.ports import Records, Source, Tagged, Telemetry
+from chalicelib.ports.aws import Source, Tagged
+from chalicelib.ports.records import Records
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Clock
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass

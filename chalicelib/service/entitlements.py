@@ -16,7 +16,10 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets.applied_file import AppliedFile, Target
-from chalicelib.ports import Judgement, Records, Source, TagRead, Targets
+from chalicelib.ports.aws import Source, TagRead
+from chalicelib.ports.ledger import Judgement
+from chalicelib.ports.records import Records
+from chalicelib.ports.targets import Targets
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek
 

@@ -22,7 +22,10 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share
-from chalicelib.ports import Grants, Ledger, Records, SeenGrant, Stored, Telemetry, Write
+from chalicelib.ports.aws import Grants, SeenGrant
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.records import Records, Stored, Write
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import parking

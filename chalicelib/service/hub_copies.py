@@ -7,7 +7,8 @@ from chalicelib.core.delivery import proof
 from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.ports import Children, Records, TargetSnapshots
+from chalicelib.ports.aws import TargetSnapshots
+from chalicelib.ports.records import Children, Records
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import DELIVERIES, peek
 

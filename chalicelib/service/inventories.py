@@ -10,7 +10,8 @@ from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import inventory
 from chalicelib.core.targets.inventory import Inventory
-from chalicelib.ports import Records, TargetInventory
+from chalicelib.ports.aws import TargetInventory
+from chalicelib.ports.records import Records
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import compact
 from chalicelib.service.runner import CALLS_OF_STEP, Machine

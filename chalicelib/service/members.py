@@ -15,7 +15,9 @@ from chalicelib.core.targets import departures
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.listing import Crawl
 from chalicelib.core.targets.organization import Membership, Organisation
-from chalicelib.ports import Applied, MembersBook, OrganisationReader, Telemetry
+from chalicelib.ports.aws import OrganisationReader
+from chalicelib.ports.targets import Applied, MembersBook
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Clock
 
 NEEDS_SECONDS = 12

@@ -12,7 +12,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records.addresses import STANDING, Key
 from chalicelib.core.targets.kms_keys import KeyFacts
-from chalicelib.ports import HubCopy, Records, Source, Tagged, TagRead
+from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
+from chalicelib.ports.records import Records
 
 TRIGGER = Key("discovery", "trigger")
 """The tag key that all looks have been by so far."""

@@ -10,7 +10,8 @@ from chalicelib.core.delivery.model import Delivery, State
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Holding
 from chalicelib.core.sharing.share import State as ShareState
-from chalicelib.ports import Ledger, Records
+from chalicelib.ports.ledger import Ledger
+from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
 
 LOOKS = 8

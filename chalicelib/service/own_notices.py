@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from chalicelib.core import notices
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import Notices, Records, Write
+from chalicelib.ports.messaging import Notices
+from chalicelib.ports.records import Records, Write
 from chalicelib.service.bell import Clock
 
 

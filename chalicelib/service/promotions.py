@@ -26,7 +26,10 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
-from chalicelib.ports import Children, Notices, Records, Source, Targets
+from chalicelib.ports.aws import Source
+from chalicelib.ports.messaging import Notices
+from chalicelib.ports.records import Children, Records
+from chalicelib.ports.targets import Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image

@@ -10,7 +10,7 @@ import re
 from chalicelib.core.promotion import evolving
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.records.wakes import Reason
-from chalicelib.ports import Records
+from chalicelib.ports.records import Records
 from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import PROMOTIONS
 

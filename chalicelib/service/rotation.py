@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import Records
+from chalicelib.ports.records import Records
 from chalicelib.service.budget import Budget
 
 

@@ -15,7 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.core.errors import IllegalEvent, ParkRecord
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import Records, Stored, Telemetry, Write
+from chalicelib.ports.records import Records, Stored, Write
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 

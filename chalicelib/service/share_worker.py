@@ -23,7 +23,10 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import Subject, most_calls, subject
 from chalicelib.core.sharing.share import Share, State
-from chalicelib.ports import Entitlements, Judgement, Ledger, PermissionAdapter, Records, Stored, Telemetry, Write
+from chalicelib.ports.aws import PermissionAdapter
+from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
+from chalicelib.ports.records import Records, Stored, Write
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices

@@ -20,7 +20,11 @@ from chalicelib.core.promotion.model import Child, State
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import STANDING, Key
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
-from chalicelib.ports import Children, Ledger, Records, Source, StandingHolding, Tagged, Targets, Telemetry, Write
+from chalicelib.ports.aws import Source, Tagged
+from chalicelib.ports.ledger import Ledger, StandingHolding
+from chalicelib.ports.records import Children, Records, Write
+from chalicelib.ports.targets import Targets
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek

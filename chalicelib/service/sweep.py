@@ -17,7 +17,9 @@ from typing import Any
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import Due, Records, Rings, Telemetry
+from chalicelib.ports.messaging import Rings
+from chalicelib.ports.records import Due, Records
+from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Clock
 
 PAGE = 200

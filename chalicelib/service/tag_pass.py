@@ -17,7 +17,9 @@ from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS, Key
-from chalicelib.ports import Records, Tagged, Targets, Write
+from chalicelib.ports.aws import Tagged
+from chalicelib.ports.records import Records, Write
+from chalicelib.ports.targets import Targets
 from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
 from chalicelib.service.codecs import PROMOTIONS

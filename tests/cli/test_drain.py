@@ -19,7 +19,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import SWITCH
 from chalicelib.core.sharing import share
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.codecs import DELIVERIES
 from tests.fakes import copying, sharing
 

@@ -17,7 +17,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, State
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.fakes import copying
 
 TABLE, REGION, DEV = "ami-promoter-us-east-1", "us-east-1", "222222222222"

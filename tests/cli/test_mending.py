@@ -19,7 +19,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share, State
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.fakes import copying
 
 TABLE, DEV, REGION, AMI = "ami-promoter-us-east-1", "222222222222", "us-east-1", "ami-0a"

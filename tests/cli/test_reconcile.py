@@ -20,7 +20,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, State
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.organization import Membership, Organisation, Unit
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.fakes import copying
 
 DEV, OU = "222222222222", "ou-ab12-11111111"

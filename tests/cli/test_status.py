@@ -19,7 +19,7 @@ from chalicelib.core.promotion import model as promotion
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing import share
 from chalicelib.core.targets.applied_file import Target
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.core.images import an_image
 from tests.fakes import copying, sharing
 

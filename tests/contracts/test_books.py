@@ -11,7 +11,8 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.records.addresses import copy_quota, promotion
 from chalicelib.core.sharing.share import Share, State
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports import StandingHolding, Write
+from chalicelib.ports.ledger import StandingHolding
+from chalicelib.ports.records import Write
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000

@@ -7,7 +7,8 @@ import pytest
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.errors import NewerSchema, Unreadable
 from chalicelib.core.records.addresses import Key, copy_lookups, history, lookup
-from chalicelib.ports import Due, MadeDue, Write
+from chalicelib.ports.aws import MadeDue
+from chalicelib.ports.records import Due, Write
 
 NOW = 1_800_000_000
 KEY = Key("delivery#0123")

@@ -20,7 +20,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.records.schema import VERSION
 from chalicelib.core.sharing.share import Share, State, to_close, to_open
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
 from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb

@@ -22,7 +22,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.wakes import Wake
 from chalicelib.core.sharing.share import TRANSITIONS as SHARE
 from chalicelib.entrypoints.events import Events
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.fakes import MemoryRecords
 from tools import docs, events, state_machine
 

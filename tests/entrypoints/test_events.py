@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.records import addresses, wakes
 from chalicelib.entrypoints.events import Events
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 

@@ -23,7 +23,7 @@ from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses, wakes
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
 from chalicelib.entrypoints.events import AMI, Events
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 

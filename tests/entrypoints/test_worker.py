@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.records import addresses
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, TRIES, Worker
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet

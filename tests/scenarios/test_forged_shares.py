@@ -18,7 +18,7 @@ from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec, wakes
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing.share import Holding, Purpose, Share, State
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from tests.scenarios.platform import new_version
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, TABLE
 from tests.scenarios.test_rights import client

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing.share import Share
-from chalicelib.ports import Judgement
+from chalicelib.ports.ledger import Judgement
 
 NOT_LISTED = "The applied targets file does not contain this account; nothing is shared with it."
 NOT_LISTED_CURE = "Add it to the file and apply it, then tag the AMI again; or leave it out of the tag's value."

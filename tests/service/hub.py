@@ -15,7 +15,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
-from chalicelib.ports import Entitlements
+from chalicelib.ports.ledger import Entitlements
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas

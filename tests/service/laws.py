@@ -17,7 +17,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing.share import Share, grant_stem, needed, overdue, standing
 from chalicelib.core.sharing.share import State as ShareState
-from chalicelib.ports import Stored
+from chalicelib.ports.records import Stored
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 

@@ -14,7 +14,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
 from chalicelib.core.targets.organization import Membership, Organisation
-from chalicelib.ports import UnitFound
+from chalicelib.ports.aws import UnitFound
 from chalicelib.service.members import Members
 from tests.service.cloud import HUB, REGION, TwinTargets
 from tests.service.hub import Hub

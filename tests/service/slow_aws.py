@@ -9,7 +9,7 @@ from typing import Any
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing.share import Share, State
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.targets.copy_quota import SlotLease
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
 from tests.service import quota_scenes as scenes

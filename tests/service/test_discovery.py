@@ -15,7 +15,7 @@ from chalicelib.core.promotion.model import State
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, digest_of, to_items
-from chalicelib.ports import Tagged
+from chalicelib.ports.aws import Tagged
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.discover import PERIOD, Discover

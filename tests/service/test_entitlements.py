@@ -16,7 +16,7 @@ from chalicelib.core.sharing.entitlement import USELESS
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organisation, Unit
-from chalicelib.ports import HubCopy
+from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements
 from tests.core.deliveries import a_delivery

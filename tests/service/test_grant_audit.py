@@ -11,7 +11,8 @@ from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, State
-from chalicelib.ports import SeenGrant, Write
+from chalicelib.ports.aws import SeenGrant
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
 from tests.fakes import copying

@@ -12,7 +12,7 @@ from chalicelib.core.errors import Refusal, StaleCursor, Why
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import INVENTORIES
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor

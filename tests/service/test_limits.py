@@ -11,7 +11,7 @@ from chalicelib.core.errors import Why
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing.share import Share, State
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying

@@ -12,7 +12,7 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery.model import State
-from chalicelib.ports import Judgement
+from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine

@@ -10,7 +10,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share, State
-from chalicelib.ports import Write
+from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
 from tests.fakes import copying

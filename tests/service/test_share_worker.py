@@ -15,7 +15,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, State
-from chalicelib.ports import Judgement
+from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import a_delivery
 from tests.fakes import copying

@@ -19,7 +19,7 @@ from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import Subject
 from chalicelib.core.sharing.share import Purpose
 from chalicelib.core.targets.applied_file import AppliedFile
-from chalicelib.ports import Judgement
+from chalicelib.ports.ledger import Judgement
 from chalicelib.service import entitlements, share_worker, sweep
 from chalicelib.service.budget import Budget
 from chalicelib.service.entitlements import LiveEntitlements

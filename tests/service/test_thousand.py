@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.records.addresses import Key
-from chalicelib.ports import Due, Stored, Write
+from chalicelib.ports.records import Due, Stored, Write
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import Nature
 from tests.service.gate import Crash

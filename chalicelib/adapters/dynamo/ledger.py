@@ -22,7 +22,7 @@ from chalicelib.core.records.addresses import Key
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share as shares_
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
-from chalicelib.ports import StandingHolding
+from chalicelib.ports.ledger import StandingHolding
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""

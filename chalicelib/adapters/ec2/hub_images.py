@@ -11,7 +11,7 @@ from chalicelib.core.errors import Refusal, Why
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
-from chalicelib.ports import HubCopy, Tagged, TagRead
+from chalicelib.ports.aws import HubCopy, Tagged, TagRead
 
 NOT_FOUND = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 

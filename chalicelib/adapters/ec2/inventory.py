@@ -16,7 +16,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.inventory import InventoryPage, OurImage, OurSnapshot, Part
-from chalicelib.ports import Targets
+from chalicelib.ports.targets import Targets
 
 HUB_TAG = f"{register.OUR_PREFIX}hub"
 SOURCE_SNAPSHOT_TAG = f"{register.OUR_PREFIX}source-snapshot"

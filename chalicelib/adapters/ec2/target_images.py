@@ -14,7 +14,7 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.delivery.tags import image_tags, our_tags
 from chalicelib.core.images import comparison, register
 from chalicelib.core.images.image import SourceImage
-from chalicelib.ports import SeenImage
+from chalicelib.ports.aws import SeenImage
 
 
 class AwsTargetImages:

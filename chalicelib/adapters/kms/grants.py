@@ -10,7 +10,7 @@ from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.core.records.addresses import key_of
 from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.sharing.share import Share, grant_name, standing
-from chalicelib.ports import SeenGrant
+from chalicelib.ports.aws import SeenGrant
 
 OPERATIONS = (
     "DescribeKey",

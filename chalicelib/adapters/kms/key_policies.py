@@ -31,7 +31,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.key_policy import Access, Document
 from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, State, needed
-from chalicelib.ports import Ledger
+from chalicelib.ports.ledger import Ledger
 
 PREFIX = "resource#policy#"
 POLICY = "default"

@@ -22,7 +22,7 @@ from chalicelib.core.records.addresses import key_of
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import grant_role
-from chalicelib.ports import Targets
+from chalicelib.ports.targets import Targets
 
 NO_SUCH_ROLE = "InvalidArnException"
 """Also for a role that was made moments ago; the two cannot be told apart [aws-facts, VERIFIED]."""

@@ -11,7 +11,7 @@ from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal
-from chalicelib.ports import Targets
+from chalicelib.ports.targets import Targets
 
 ROLE_READ_FOR = 15
 """Seconds for which role name and external id are used as they were read: about one invocation."""

@@ -1,0 +1,235 @@
+"""What the service asks of AWS, in the hub and in targets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from chalicelib.core.delivery.events import SeenCopy, ShownImage
+from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.faults import Fault
+from chalicelib.core.images.image import SourceImage, SourceSnapshot
+from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets.departures import Whereabouts
+from chalicelib.core.targets.inventory import InventoryPage, Part
+from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.targets.listing import Page, Step
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class MadeDue(StrEnum):
+    """What became of a record that was to be made due."""
+
+    SEND = "send"
+    """It is due; a wake is to be sent, as none is on its way."""
+    SENT = "sent"
+    """It is due, and a wake is on its way."""
+    NONE = "none"
+    """There is no such record, or it was set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    """A hub AMI as DescribeImages shows it: None members where it is not there."""
+
+    value: str | None
+    image_state: str | None
+    image_name: str = ""
+    ours: bool = False
+    """It bears the tag of a delivery."""
+    owned: bool = True
+    """The hub owns it; a stranger's AMI that the hub has tagged is shown as well."""
+    snapshots: frozenset[str] = frozenset()
+    """Of its devices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """An AMI that discovery found."""
+
+    ami: str
+    value: str
+    state: str = "available"
+    """EC2's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopy:
+    """A snapshot of the hub in another Region: its key's ARN, and the nonce of the attempt that made it."""
+
+    key: str
+    attempt: str
+
+
+class Source(Protocol):
+    """The hub's own images, read only."""
+
+    def tag(self, ami: str) -> TagRead:
+        """Read the AMI and its trigger tag."""
+
+    def examine(self, ami: str) -> tuple[SourceImage, Mapping[str, KeyFacts]] | None:
+        """Read all that EC2 says of image, attributes and snapshots, and KMS of their keys; None: not there."""
+
+    def keys(self, snapshots: Collection[str]) -> frozenset[str]:
+        """Return the KMS keys (ARNs) of these snapshots of the hub, in its own Region."""
+
+    def copies(self, ami: str, region: str) -> Mapping[str, HubCopy]:
+        """Return the snapshots that the hub's own delivery of an AMI to another Region made there, by their ids."""
+
+    def tagged(self) -> Sequence[Tagged]:
+        """Return every AMI of the hub that bears the trigger tag, disabled ones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFound:
+    """An OU, a root or an organisation: the ARN by which a launch permission names it, and the parents it begins at.
+
+    Of a root it is the organisation's ARN: launch permissions know no roots.
+    """
+
+    arn: str
+    parents: tuple[str, ...]
+
+
+class OrganisationReader(Protocol):
+    """The organisation that the applied file names. Every method may raise Refusal, worded for a person."""
+
+    def unit(self, unit: str) -> UnitFound:
+        """Find a unit."""
+
+    def page(self, step: Step) -> Page:
+        """Read one page of a parent's direct children; an empty one may not be the last."""
+
+    def whereabouts(self, account: str) -> Whereabouts:
+        """Say in which state an account is and where it stands; state "": not in the organisation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenImage:
+    """The new AMI as DescribeImages and DescribeImageAttribute show it; ``raw`` None: not there."""
+
+    raw: Mapping[str, Any] | None
+    attributes: Mapping[str, Mapping[str, Any]]
+
+
+class TargetSnapshots(Protocol):
+    """Snapshots in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
+
+    def find(self, delivery: Delivery) -> tuple[SeenCopy, ...]:
+        """List every snapshot there that bears the delivery's tag."""
+
+    def look_at(self, delivery: Delivery, copies: Sequence[str]) -> tuple[SeenCopy, ...]:
+        """Describe these copies; one that is not shown is not returned."""
+
+    def copy(self, delivery: Delivery, source: SourceSnapshot) -> str:
+        """CopySnapshot, tagged at creation; returns the copy's id. Never retried by the SDK."""
+
+    def tag(self, delivery: Delivery, image: SourceImage) -> None:
+        """Give the snapshots that CopyImage made (the delivery's copies) the tags of their sources."""
+
+    def delete(self, delivery: Delivery, snapshots: Sequence[str]) -> None:
+        """Delete these; one that is gone is no error."""
+
+
+class TargetImages(Protocol):
+    """AMIs in one target, in a session narrowed to one delivery. Every method may raise Refusal."""
+
+    def named(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs that bear the name there, disabled and deregistered ones that still show among them."""
+
+    def of_delivery(self, delivery: Delivery) -> tuple[ShownImage, ...]:
+        """List the AMIs there that bear the delivery's tag, whatever their names."""
+
+    def see(self, delivery: Delivery, image: SourceImage) -> SeenImage:
+        """Read the new AMI whole."""
+
+    def register(self, delivery: Delivery, image: SourceImage) -> str:
+        """RegisterImage, tagged at creation; returns the AMI's id. Never retried by the SDK."""
+
+    def copy(self, delivery: Delivery, image: SourceImage) -> str:
+        """CopyImage, tagged at creation; returns the AMI's id. The same try has the same client token."""
+
+    def deprecate(self, delivery: Delivery, at: str) -> None:
+        """EnableImageDeprecation (``at``: ISO 8601)."""
+
+    def deregister(self, delivery: Delivery, image: str) -> None:
+        """Deregister this AMI; that it is gone is no error."""
+
+
+class TargetKeys(Protocol):
+    """KMS keys that a delivery needs. Every method may raise Refusal."""
+
+    def describe(self, delivery: Delivery) -> tuple[KeyFacts | None, str]:
+        """Return what DescribeKey says of the target's key, or None and AWS's words where it refuses."""
+
+    def source_keys(self, delivery: Delivery) -> Mapping[str, str]:
+        """Describe the source's keys under the role in the target, where the hub opens none (``key_access: none``).
+
+        Returns each key's ARN and "" where the role may describe it, else AWS's words.
+        """
+
+    def policies(self, delivery: Delivery, keys: Collection[str]) -> Mapping[str, str | Fault]:
+        """Read the policies of source keys, in the hub: each key's ARN and its text, or why it cannot be read."""
+
+
+class TargetRoles(Protocol):
+    """Roles in one target. May raise Refusal."""
+
+    def missing(self, delivery: Delivery) -> Sequence[str]:
+        """Return the roles that are not there, as far as may be seen.
+
+        Looked for are its service-linked roles ("SERVICE/NAME") and the role that makes their grants ("NAME").
+        """
+
+
+class TargetInventory(Protocol):
+    """A target as a whole, by the tags that everything of ours bears. Every method may raise Refusal."""
+
+    def page(self, account: str, region: str, part: Part, cursor: str) -> InventoryPage:
+        """List one page, of at most 200, of the AMIs or snapshots there that bear this hub's tag.
+
+        ``cursor`` is that of the page before, "" for the first. Raises StaleCursor where it is not known any longer.
+        """
+
+    def remove(self, account: str, region: str, delivery: str, snapshot: str) -> str:
+        """Delete one snapshot if it still bears this hub's tag and the delivery's, and no AMI uses it.
+
+        Returns why it was not deleted; "" if it is gone.
+        """
+
+
+class PermissionAdapter(Protocol):
+    """Permissions on one kind of resource in the hub. Every method may raise Refusal."""
+
+    batch: int
+    """How many permissions one call opens or closes at most."""
+
+    def showing(self, resource: str, shares: Sequence[Share]) -> frozenset[str]:
+        """Return the ``holder_key`` of those of these shares whose permission shows now."""
+
+    def open(self, resource: str, shares: Sequence[Share]) -> Mapping[str, str]:
+        """Open them in as few calls as AWS allows; returns a grant id for each holder_key, where there is one."""
+
+    def close(self, resource: str, shares: Sequence[Share]) -> None:
+        """Remove them; one that is gone is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenGrant:
+    """A grant on a key of the hub, as ListGrants shows it. ``issuer`` and ``grantee`` are ARNs, ``name`` may be ""."""
+
+    id: str
+    name: str
+    issuer: str
+    grantee: str
+
+
+class Grants(Protocol):
+    """All grants on one key. May raise Refusal."""
+
+    def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
+        """List those of one page, from ``marker`` on ("": the first); returns them and the next marker ("": none)."""

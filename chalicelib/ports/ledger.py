@@ -1,0 +1,86 @@
+"""The ledger of shares, and who is entitled to one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.sharing.share import Holding, Share
+
+
+@dataclass(frozen=True, slots=True)
+class StandingHolding:
+    """The link from an AMI to one of its standing holdings: enough to judge and release it without the share's item.
+
+    Of a damaged link, what can be read: ``holding`` then has episode 0, which stands for any.
+    """
+
+    resource: str
+    holder_key: str
+    holding: Holding
+
+
+class Ledger(Protocol):
+    """The shares of each resource. Deliveries write their holdings; the share worker writes the rest.
+
+    What nobody holds and is not open any longer is in an archive that expires; ``shares`` never reads that.
+    """
+
+    def hold(self, resource: str, share: Share, holding: Holding) -> None:
+        """Add a holding, and never let the share end before its ``hard_close_at``. May be repeated.
+
+        One that was not there counts ``asked`` up. The link of a standing one is written before.
+        """
+
+    def release(self, resource: str, holder_key: str, holding: Holding) -> None:
+        """Remove a holding, then its link. May be repeated; one of episode 0 stands for any of that delivery."""
+
+    def standing(self, ami: str) -> Sequence[StandingHolding]:
+        """Read the links of one AMI. One that is damaged is returned with what can be read; never raises for it."""
+
+    def shares(self, resource: str) -> Sequence[Share]:
+        """Read the shares of a resource that are open, or that somebody wants open."""
+
+    def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
+        """Read single shares of several resources, in as few calls as may be: each by resource and ``holder_key``."""
+
+    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+        """Write the worker's side of these shares and their history. Raises LostRace.
+
+        ``unheld``: only if nobody has come to hold them since they were read. What was ``damaged`` among their holdings
+        is taken out.
+        """
+
+    def put_right(self, share: Share, happened: str, now: int) -> bool:
+        """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
+
+    def archive(self, shares: Sequence[Share], now: int) -> None:
+        """Move shares that nobody holds to the archive. Raises LostRace if one was held or written meanwhile."""
+
+    def was_open(self, resource: str, names: str = "") -> bool:
+        """Whether the archive has a share of this resource whose ``holder_key`` begins with ``names``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What keeps shares from being opened, by ``holder_key``; one that stands in neither may be opened."""
+
+    refused: Mapping[str, Fault] = field(default_factory=dict)
+    """For good: no file contains its receiver, or the resource is no part of the AMI."""
+    waits: Mapping[str, Fault] = field(default_factory=dict)
+    """For now: one look at the tag, or the file, does not name it, and such a look may be stale."""
+
+
+class Entitlements(Protocol):
+    """Who may hold what now: the tag in force, the applied file, the membership (invariants 8 and 11)."""
+
+    def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
+        """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
+
+    def end(self, resource: str, share: Share) -> int:
+        """Return until when (epoch seconds) its standing holders may keep it, as is known now; 0: no longer.
+
+        Raises Refusal where it cannot be told now.
+        """

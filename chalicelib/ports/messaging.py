@@ -1,0 +1,36 @@
+"""Wakes and notices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.wakes import Wake
+
+
+class Rings(Protocol):
+    """The bell: wakes the lane of a record."""
+
+    def ring(self, key: Key, cause: str) -> None:
+        """Send the record's key; the same key and cause within five minutes count once."""
+
+    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+        """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
+
+        Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.
+        """
+
+
+class Wakes(Protocol):
+    """Wakes a record's worker and tells it why."""
+
+    def send(self, wake: Wake) -> None:
+        """Send it; the same key and cause within five minutes count once."""
+
+
+class Notices(Protocol):
+    """The way out: SNS, and the hub's event bus with the same body."""
+
+    def publish(self, notice: Mapping[str, Any]) -> None:
+        """Publish one notice, already complete. Raises Refusal."""

@@ -1,0 +1,176 @@
+"""State records, and what stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.records.addresses import Key
+from chalicelib.core.targets.copy_quota import SlotLease
+from chalicelib.ports.aws import NOTHING, MadeDue
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record as it was read: its JSON body, its version, and the notes left on it since."""
+
+    key: Key
+    body: Mapping[str, Any]
+    version: int
+    """Every write counts it up, also one that only makes the record due."""
+    hints: Mapping[str, str] = field(default_factory=dict)
+    parked: str = ""
+    scheduled: int | None = None
+    """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A record in the index of what is due. All times in epoch seconds."""
+
+    key: Key
+    ring_at: int
+    """From when the sweep wakes it; its place in the index."""
+    due_at: int
+    """When it was due by its own account."""
+    latest: int = 0
+    """Its deadline; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A record as it shall be."""
+
+    key: Key
+    state: str
+    body: Mapping[str, Any]
+    due_at: int | None
+    latest: int | None = None
+    """Never let the sweep's growing steps pass this moment (epoch seconds)."""
+
+
+Extras = Sequence[tuple[Key, Mapping[str, Any]]]
+"""Items that are written together with a record: where, and what."""
+
+
+class Records(Protocol):
+    """State records. Every write is conditional; every read is consistent."""
+
+    def begin(self, key: Key) -> Stored | None:
+        """Take the record into work: clear its ``rung`` mark and read it, in one step."""
+
+    def read(self, key: Key) -> Stored | None:
+        """Read it and leave it alone."""
+
+    def create(self, write: Write, now: int) -> bool:
+        """Put it if it is absent. False: there was one."""
+
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+        """Put records that are absent, each with its items: all or nothing, and at most 100 items.
+
+        Returns the records that were there, or that somebody else wrote just then: if there are any, nothing was
+        written.
+        """
+
+    def save(
+        self,
+        before: Stored,
+        after: Write,
+        happened: Sequence[str],
+        now: int,
+        also: Extras = (),
+    ) -> bool:
+        """Write record, history and what belongs with them, all or nothing, if nobody else has written meanwhile."""
+
+    def replace(self, write: Write, now: int) -> None:
+        """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
+
+    def park(self, key: Key, why: str, now: int) -> None:
+        """Set it aside for a person: out of the index of what is due."""
+
+    def unpark(self, key: Key, now: int) -> bool:
+        """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
+
+    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+        """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
+
+        So whoever works on it just now cannot write what it found before: it looks once more. ``hints``: what a person
+        asks of it.
+        """
+
+    def note(
+        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    ) -> bool:
+        """Leave hints for later: a record that is due keeps its date, and one at rest is due at ``due`` (or now).
+
+        ``newer``: only if each hint is greater than the one there. False: there is no such record.
+        """
+
+    def mark_rung(self, key: Key, now: int) -> bool:
+        """Set the ``rung`` mark if it is absent or too old to be true. False: somebody has rung."""
+
+    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Write an item that is safe to write again: a look-up, a blob."""
+
+    def get(self, key: Key) -> Mapping[str, Any] | None:
+        """Read such an item."""
+
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """Read all such items of a partition. Raises Unreadable, or NewerSchema, for one of a form not read here."""
+
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+        """Read all such items of a partition; one of a form that is not read here comes without its body."""
+
+    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+        """Delete such an item, if these of its attributes are still so."""
+
+    def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
+        """Return records of one shard that were due up to ``until``, longest due first; fewer than ``limit``: the end.
+
+        ``after``: the last one of the page before, whatever has become of it since. Eventually consistent.
+        """
+
+
+class SlotLeases(Protocol):
+    """The slots of a copy quota: what deliveries ask, and what they were granted."""
+
+    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+        """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
+
+        What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
+        its running copies count. A wish of an older episode changes nothing and is returned as it is; so is one that
+        wants no more, and then the lease is forgotten.
+        """
+
+    def leases(self, quota: Key) -> Sequence[SlotLease]:
+        """Read all of them."""
+
+    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+        """Read a delivery's own; None where nothing is known of it."""
+
+    def grant(self, quota: Key, lease: SlotLease) -> None:
+        """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
+
+    def drop(self, quota: Key, lease: SlotLease) -> None:
+        """Forget one, unless its delivery has asked since it was read."""
+
+
+class Children(Protocol):
+    """A promotion's notes of its deliveries."""
+
+    def add(self, ami: str, child: Child) -> bool:
+        """Put it, if absent or of an older episode. False: there was one."""
+
+    def end(self, ami: str, child: Child) -> bool:
+        """Leave the mark of a delivery that has ended or rests; True if it may be the last one running.
+
+        One that rested in ``shared`` leaves another when it is withdrawn.
+        """
+
+    def ask_again(self, ami: str, delivery: str, episode: int) -> None:
+        """Mark one that is failing just now: this episode of the promotion wants it once it has failed."""
+
+    def all(self, ami: str) -> Sequence[Child]:
+        """Read them all."""

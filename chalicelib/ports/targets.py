@@ -1,0 +1,55 @@
+"""The applied targets file, and the members of the organization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.core.targets.departures import Book
+from chalicelib.core.targets.organization import Membership, Organisation
+
+
+class Targets(Protocol):
+    """The applied targets file, with the accounts that the units of an organisation bring into its groups."""
+
+    def read(self) -> AppliedFile:
+        """Read the file and the membership as they are in force now, consistently."""
+
+    def generation(self) -> str:
+        """Name the content of both as they are in force now (``AppliedFile.generation``), without reading it."""
+
+    def live(self, account: str) -> tuple[str, str] | None:
+        """Role name and external id as they are now; None where the account is no longer there."""
+
+    def paused(self) -> bool:
+        """Whether an operator has paused new promotions (``ami-promoter pause``)."""
+
+
+class Applied(Targets, Protocol):
+    """What the resolver needs of the applied file besides. May raise Refusal where it was changed by hand."""
+
+    def organisation(self) -> Organisation | None:
+        """What it says of an organisation; None where it names no unit."""
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Every group's members: accounts and units."""
+
+
+class MembersBook(Protocol):
+    """What the resolver writes down: whom each unit has, as it is in force, and its own book."""
+
+    def membership(self) -> Membership:
+        """Read what is in force, whole. Raises Refusal where items were changed by hand."""
+
+    def publish(self, before: Membership, after: Membership) -> bool:
+        """Bring another membership into force, if ``before`` still is. False: somebody was faster."""
+
+    def book(self) -> tuple[Book, int]:
+        """Read the book, and its version."""
+
+    def save(self, book: Book, version: int) -> bool:
+        """Write the book if nobody else has. False: somebody has."""
+
+    def accepted(self, now: int) -> frozenset[str]:
+        """Return the accounts that a person has let go within the last day."""

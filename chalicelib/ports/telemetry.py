@@ -1,0 +1,57 @@
+"""Logs and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from chalicelib.core.records.addresses import Key
+
+
+class Telemetry(Protocol):
+    """Structured logs and metrics: an event with fields, never prose alone."""
+
+    def did(self, key: Key, state: str, command: object, event: object) -> None:
+        """A command was carried out, with this result."""
+
+    def moved(self, key: Key, before: str, after: str, cause: str) -> None:
+        """A record was written. Work that a sweep found, and no event or ring brought, is counted."""
+
+    def old_news(self, key: Key, what: str) -> None:
+        """A result came to a record that somebody else had moved on meanwhile."""
+
+    def parked(self, key: Key, why: str) -> None:
+        """A record was set aside for a person: an alarm."""
+
+    def mended(self, key: Key, what: str) -> None:
+        """A worker put right by itself what a damaged or parked record would have held up."""
+
+    def share(self, resource: str, account: str, what: str, **fields: object) -> None:
+        """A share opened, closed or could not be: the audit's line."""
+
+    def strays(self, resource: str, account: str, found: Sequence[str]) -> None:
+        """An account that holds no share any longer has grants of its own making on our key: an alarm."""
+
+    def not_closing(self, resource: str, account: str, tries: int) -> None:
+        """A share that is to be closed still shows after many tries: an alarm."""
+
+    def closed_blind(self, resource: str, account: str) -> None:
+        """A share was closed at its hard end although somebody held it: an alarm."""
+
+    def open_shares(self, oldest_seconds: int) -> None:
+        """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
+
+    def hindered(self, what: str, why: str) -> None:
+        """Scheduled work, or a part of it, was not done this time."""
+
+    def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        """The organisation was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
+
+    def left(self, account: str, group: str, why: str) -> None:
+        """An account was taken out of a group, on this evidence."""
+
+    def discovered(self) -> None:
+        """Every pass of discovery was taken, as far as there was time, and none was refused."""
+
+    def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
+        """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""
