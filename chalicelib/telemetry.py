@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.
 warnings.filterwarnings("ignore", message="No application metrics to publish", category=UserWarning)
@@ -37,12 +37,12 @@ class PowertoolsTelemetry:
         self._logger = _logger
         self._metrics = _metrics
 
-    def did(self, key: Key, state: str, command: object, event: object) -> None:
+    def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
         refused = "fault" in getattr(event, "__dataclass_fields__", {})
         log = self._logger.warning if refused else self._logger.info
         log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
 
-    def moved(self, key: Key, before: str, after: str, cause: str) -> None:
+    def moved(self, key: RecordKey, before: str, after: str, cause: str) -> None:
         self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause)
         if before == after:
             return
@@ -52,14 +52,14 @@ class PowertoolsTelemetry:
         if key.kind == "delivery" and after in ENDINGS:
             self._count(ENDINGS[after])
 
-    def old_news(self, key: Key, what: str) -> None:
+    def old_news(self, key: RecordKey, what: str) -> None:
         self._logger.info("old news", record=key.pk, what=what)
 
-    def parked(self, key: Key, why: str) -> None:
+    def parked(self, key: RecordKey, why: str) -> None:
         self._logger.error("parked", record=key.pk, why=why)
         self._count("RecordsParked")
 
-    def mended(self, key: Key, what: str) -> None:
+    def mended(self, key: RecordKey, what: str) -> None:
         self._logger.warning("mended", record=key.pk, what=what)
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:

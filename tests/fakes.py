@@ -14,7 +14,7 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS
 from chalicelib.core.errors import LostRace, Unreadable
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.aws import NOTHING, MadeDue
@@ -72,13 +72,13 @@ class MemoryRecords:
     """The port ``Records``."""
 
     def __init__(self) -> None:
-        self.records: dict[Key, Item] = {}
-        self.items: Items[Key, Mapping[str, Any]] = Items(attrgetter("pk"))
-        self._due: defaultdict[str, set[Key]] = defaultdict(set)
-        self._alarms: list[tuple[int, Key]] = []
+        self.records: dict[RecordKey, Item] = {}
+        self.items: Items[RecordKey, Mapping[str, Any]] = Items(attrgetter("pk"))
+        self._due: defaultdict[str, set[RecordKey]] = defaultdict(set)
+        self._alarms: list[tuple[int, RecordKey]] = []
         """A heap of when the sweep will wake a record at the earliest; what is no longer so is mended at the top."""
 
-    def next_due(self, since: Callable[[Key], int]) -> int | None:
+    def next_due(self, since: Callable[[RecordKey], int]) -> int | None:
         """When the sweep will next wake a record; ``since``: until when it has woken those like this one."""
         while self._alarms:
             at, key = self._alarms[0]
@@ -93,7 +93,7 @@ class MemoryRecords:
             heapq.heapreplace(self._alarms, (found, key))
         return None
 
-    def _alarm(self, key: Key, at: int | None) -> None:
+    def _alarm(self, key: RecordKey, at: int | None) -> None:
         item = self.records[key]
         item.ring_at = item.alarm = at
         if at is None:
@@ -102,12 +102,12 @@ class MemoryRecords:
             self._due[shard_of(key)].add(key)
             heapq.heappush(self._alarms, (at, key))
 
-    def begin(self, key: Key) -> Stored | None:
+    def begin(self, key: RecordKey) -> Stored | None:
         if key in self.records:
             self.records[key].rung = None
         return self.read(key)
 
-    def read(self, key: Key) -> Stored | None:
+    def read(self, key: RecordKey) -> Stored | None:
         item = self.records.get(key)
         if item is None:
             return None
@@ -123,8 +123,8 @@ class MemoryRecords:
         return True
 
     def create_all(
-        self, new: Sequence[tuple[Write, Sequence[tuple[Key, Mapping[str, Any]]]]], now: int
-    ) -> Collection[Key]:
+        self, new: Sequence[tuple[Write, Sequence[tuple[RecordKey, Mapping[str, Any]]]]], now: int
+    ) -> Collection[RecordKey]:
         assert sum(1 + len(beside) for _, beside in new) <= 100, "DynamoDB refuses a larger transaction"
         there = {write.key for write, _ in new} & self.records.keys()
         if not there:
@@ -144,7 +144,7 @@ class MemoryRecords:
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
     ) -> bool:
         item = self.records.get(after.key)
         if item is None or item.version != before.version:
@@ -160,12 +160,12 @@ class MemoryRecords:
             self.items[key] = {**attributes, **over}
         return True
 
-    def park(self, key: Key, why: str, now: int) -> None:
+    def park(self, key: RecordKey, why: str, now: int) -> None:
         if key in self.records:
             self.records[key].parked = why
             self._alarm(key, None)
 
-    def unpark(self, key: Key, now: int) -> bool:
+    def unpark(self, key: RecordKey, now: int) -> bool:
         item = self.records.get(key)
         if item is None or not item.parked:
             return False
@@ -173,7 +173,7 @@ class MemoryRecords:
         self._alarm(key, now)
         return True
 
-    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
         item = self.records.get(key)
         if item is None or not self.note(key, hints, now) or item.parked:
             return MadeDue.NONE
@@ -184,7 +184,7 @@ class MemoryRecords:
         return MadeDue.SEND
 
     def note(
-        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
         item = self.records.get(key)
         stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())
@@ -196,27 +196,27 @@ class MemoryRecords:
             self._alarm(key, now if due is None else due)
         return True
 
-    def mark_rung(self, key: Key, now: int) -> bool:
+    def mark_rung(self, key: RecordKey, now: int) -> bool:
         item = self.records.get(key)
         if item is None or (item.rung is not None and item.rung > now - schedule.RING_LOST):
             return False
         item.rung = now
         return True
 
-    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self.items[key] = attributes
 
-    def get(self, key: Key) -> Mapping[str, Any] | None:
+    def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         return self.items.get(key)
 
-    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         assert prefix, "DynamoDB refuses a key condition with an empty text"
         return [(key, item) for key, item in self.items.of(pk) if key.sk.startswith(prefix)]
 
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         return self.list(pk, prefix)
 
-    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         item = self.items.get(key)
         if item is not None and all(item.get(name) == value for name, value in attributes.items()):
             del self.items[key]
@@ -251,7 +251,7 @@ class MemorySlotLeases:
     def __init__(self) -> None:
         self.book: Items[tuple[str, str], SlotLease] = Items(itemgetter(0))
 
-    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
         known = self.book.get((quota.pk, wish.delivery))
         if known is not None and known.episode > wish.episode:
             return wish
@@ -263,18 +263,18 @@ class MemorySlotLeases:
         self.book[quota.pk, wish.delivery] = replace(wish, granted=known.granted) if known and same else wish
         return self.book[quota.pk, wish.delivery]
 
-    def leases(self, quota: Key) -> Sequence[SlotLease]:
+    def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
         return [lease for _, lease in self.book.of(quota.pk)]
 
-    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+    def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
         return self.book.get((quota.pk, delivery))
 
-    def grant(self, quota: Key, lease: SlotLease) -> None:
+    def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         known = self.book.get((quota.pk, lease.delivery))
         if known is not None and known.episode == lease.episode and known.granted <= lease.granted:
             self.book[quota.pk, lease.delivery] = replace(known, granted=lease.granted, until=lease.until)
 
-    def drop(self, quota: Key, lease: SlotLease) -> None:
+    def drop(self, quota: RecordKey, lease: SlotLease) -> None:
         known = self.book.get((quota.pk, lease.delivery))
         if known is not None and (known.episode, known.until) == (lease.episode, lease.until):
             del self.book[quota.pk, lease.delivery]

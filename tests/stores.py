@@ -16,7 +16,7 @@ from chalicelib.adapters.dynamo.copy_quota import DynamoSlotLeases
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.sweep import Round, position_of
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases, next_wake
 
@@ -47,7 +47,7 @@ class Stores:
     children: Any
     table: Table | None = None
 
-    def seen(self, key: Key) -> Seen | None:
+    def seen(self, key: RecordKey) -> Seen | None:
         """Look at a record without touching or parsing it."""
         if self.table is None:
             item = self.records.records.get(key)

@@ -12,7 +12,7 @@ from typing import Any
 from samtranslator.yaml_helper import yaml_parse
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, Snapshot, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, Snapshot
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.targets.applied_file import Target
@@ -209,7 +209,9 @@ def examples() -> dict[str, dict[str, Any]]:
     sharing = replace(delivery.target, mode="share")
     key = f"arn:aws:kms:{REGION}:{HUB}:key/7a1f0c55-9a40-4c0b-8f6f-2f1f3c1f0a77"
     source = (Snapshot(SNAPSHOT, key),)
-    shared = replace(delivery, target=sharing, image=None, key_arn="", snapshots=source, copies=(), state=State.SHARED)
+    shared = replace(
+        delivery, target=sharing, image=None, key_arn="", snapshots=source, copies=(), state=DeliveryState.SHARED
+    )
     word = Fault("unknown-group", "value of the trigger tag", "no group 'dve' is in the file.", "Write dev.")
     promotion = Promotion(AMI, HUB, REGION, NOW, episode=1, value=f"dev {OTHER}", image_name="golden-2026-01")
     children = (
@@ -218,10 +220,10 @@ def examples() -> dict[str, dict[str, Any]]:
     )
     return {
         notices.DELIVERED: notices.outcome(delivery, NOW),
-        notices.FAILED: notices.outcome(_ended(delivery, State.FAILED, gone), NOW),
-        notices.CANCELLED: notices.outcome(_ended(delivery, State.CANCELLED), NOW),
+        notices.FAILED: notices.outcome(_ended(delivery, DeliveryState.FAILED, gone), NOW),
+        notices.CANCELLED: notices.outcome(_ended(delivery, DeliveryState.CANCELLED), NOW),
         notices.SHARED: notices.outcome(shared, NOW),
-        notices.WITHDRAWN: notices.outcome(_ended(shared, State.WITHDRAWN), NOW),
+        notices.WITHDRAWN: notices.outcome(_ended(shared, DeliveryState.WITHDRAWN), NOW),
         notices.WAITING: notices.waiting_for_role(replace(delivery, trouble=role), NOW),
         notices.REFUSED: notices.refused(replace(promotion, candidate="dve"), (word,), NOW),
         notices.SUMMARY: notices.summary(promotion, children, NOW),
@@ -326,15 +328,15 @@ def _delivery() -> Delivery:
         snapshots=(),
         source_name="golden-2026-01",
         groups=("dev",),
-        state=State.PUBLISHING,
+        state=DeliveryState.PUBLISHING,
         key_arn=f"arn:aws:kms:{REGION}:{TARGET}:key/03c20e21-0382-45f5-9427-fb8a59b0c90f",
         copies=(Copy(SNAPSHOT, CopyState.COMPLETED, SNAPSHOT_COPY, tries=1),),
         image=COPIED,
     )
 
 
-def _ended(delivery: Delivery, ending: State, *faults: Fault) -> Delivery:
-    return replace(delivery, state=State.TIDYING, ending=ending, image=None, faults=faults)
+def _ended(delivery: Delivery, ending: DeliveryState, *faults: Fault) -> Delivery:
+    return replace(delivery, state=DeliveryState.TIDYING, ending=ending, image=None, faults=faults)
 
 
 def _image_state(account: str, image: str) -> dict[str, Any]:

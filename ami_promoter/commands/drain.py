@@ -26,15 +26,15 @@ from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import Caller, Clock, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.delivery.model import ENDED, State
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.delivery.model import ENDED, DeliveryState
+from chalicelib.core.records.addresses import RecordKey
 
 POLL = 30
 """Seconds between two looks with ``--wait``."""
 
 WHY = "drain"
 
-NOTHING_RUNS = (State.REQUESTED, State.CHECKING, State.WAITING, State.SHARED)
+NOTHING_RUNS = (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED)
 """States in which a delivery has started no copy: it has opened nothing yet, or shares and never copies."""
 
 NOTHING_BEGUN = ("requested", "resolving")
@@ -97,7 +97,7 @@ class Drain:
             for (pk, _), delivery in view.running.items():
                 if delete_copies or delivery.get("state") in NOTHING_RUNS:
                     episode = int(delivery.get("episode", 0))
-                    self._records.make_due(Key(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
+                    self._records.make_due(RecordKey(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
 
     def wait(self, view: View, *, delete_copies: bool, limit: int | None) -> View:

@@ -28,7 +28,7 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.faults import Fault
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 
 PRINTS = js.some_of(
     js.thing(
@@ -196,7 +196,7 @@ def _to_json(one: Finding, result: str | None) -> dict[str, Any]:
 
 def _unpark(connection: Connection, pk: str) -> Report:
     """Let one parked record go on."""
-    key = Key(pk)
+    key = RecordKey(pk)
     with connection.telling("letting the record go on"):
         freed = DynamoRecords(Table(connection.dynamodb, connection.table)).unpark(key, int(time.time()))
     if not freed:

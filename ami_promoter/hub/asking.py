@@ -30,7 +30,7 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
             _records(connection).note(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
 
 
-def unpark(connection: Connection, keys: Iterable[addresses.Key]) -> list[addresses.Key]:
+def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:
     """Let parked records go on; return those that were parked."""
     with connection.telling("letting parked records go on"):
         return [key for key in keys if _records(connection).unpark(key, int(connection.now()))]

@@ -250,7 +250,7 @@ class History:
         }
         for resource, holder in sorted(held):
             yield from self._table.query(resource, f"closed#{holder}#")
-            open_now = self._table.get(addresses.share(addresses.Key(resource), holder))
+            open_now = self._table.get(addresses.share(addresses.RecordKey(resource), holder))
             if open_now and open_now.get("state") in OPEN_STATES:
                 yield open_now
 

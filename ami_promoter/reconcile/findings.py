@@ -15,7 +15,7 @@ from ami_promoter.reconcile import ledger_facts
 from ami_promoter.reconcile.facts import Grant, LedgerShare, Place, Source, Statement, Target, View, source_of
 from ami_promoter.reconcile.shown import Shown
 from ami_promoter.reconcile.trail import Change
-from chalicelib.core.delivery.model import ENDED, State
+from chalicelib.core.delivery.model import ENDED, DeliveryState
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.share import Holding, ghost_name
 
@@ -180,7 +180,7 @@ def _moves(pk: str, it: Record) -> bool:
 
 def _rests(delivery: Record, state: str) -> bool:
     """Whether it is shared without an end: nothing is due until somebody withdraws it."""
-    return state == State.SHARED and not delivery.get("target", {}).get("until")
+    return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
 
 
 def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
@@ -218,7 +218,7 @@ def holds(resource: str, holding: Holding, record: Record | None) -> bool:
 
     There one that was delivered holds for all AMIs (``own_keys``); what of a lost record was delivered nobody knows.
     """
-    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == State.DELIVERED):
+    if addresses.at_home(resource) and (record is None or record["_item"].get("state") == DeliveryState.DELIVERED):
         return holding.stands
     return alive(record, holding.episode)
 

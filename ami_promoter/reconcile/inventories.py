@@ -91,7 +91,7 @@ class Inventories:
                 if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
             }
 
-    def _target(self, key: addresses.Key, record: Mapping[str, Any]) -> Target:
+    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any]) -> Target:
         if record.get("fault"):
             return Target(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
         pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]

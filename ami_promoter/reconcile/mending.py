@@ -23,8 +23,8 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
-from chalicelib.core.sharing.share import Holding, Share, State
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Holding, Share, ShareState
 from chalicelib.core.targets.inventory import REMOVE
 from chalicelib.ports.records import Write
 
@@ -73,8 +73,8 @@ class Mender:
         """Make a record due within a minute, whatever it waits for; a resource's is made if it is lost."""
         now = int(time.time())
         if pk.startswith("resource#"):
-            self._records.create(Write(Key(pk), "open", {"resource": pk}, now), now)
-        self._records.make_due(Key(pk), now)
+            self._records.create(Write(RecordKey(pk), "open", {"resource": pk}, now), now)
+        self._records.make_due(RecordKey(pk), now)
 
     def _share(self, resource: str, holder_key: str) -> Share | None:
         return next((s for s in self._ledger.shares(resource) if s.holder_key == holder_key), None)
@@ -90,7 +90,7 @@ class Mender:
             return MOVED_ON
         known = replace(
             before,
-            state=State.OPEN,
+            state=ShareState.OPEN,
             grant_id=mend.grant_id,
             grantee=before.grantee or mend.grantee,
             preexisting=False,
@@ -112,9 +112,9 @@ class Mender:
     def _reopen(self, resource: str, holder_key: str, version: int) -> str:
         now = int(time.time())
         before = self._share(resource, holder_key)
-        if before is None or before.version != version or before.state is not State.OPEN:
+        if before is None or before.version != version or before.state is not ShareState.OPEN:
             return MOVED_ON
-        gone = replace(before, state=State.CLOSED, closed_at=now, tries=0, next_try=now)
+        gone = replace(before, state=ShareState.CLOSED, closed_at=now, tries=0, next_try=now)
         if not self._ledger.put_right(gone, f"found closed ({BY})", now):
             return MOVED_ON
         self.wake(resource)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chalicelib.adapters.refusals import code_of
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.targets.applied_file import grant_role
 
 
@@ -29,6 +29,6 @@ class AwsTargetRoles:
             except Refusal as refusal:
                 if code_of(refusal) == "NoSuchEntity":
                     missing.append(role)
-                elif refusal.why is not Why.DENIED:
+                elif refusal.why is not RefusalKind.DENIED:
                     raise
         return missing

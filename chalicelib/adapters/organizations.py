@@ -12,7 +12,7 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.listing import DEEPEST, Page, Step
@@ -52,7 +52,9 @@ class AwsOrganisation:
         roots = self._roots()
         if unit.startswith("r-") and unit not in roots:
             what = f"the organisation has no root {unit}; it has {', '.join(roots)}."
-            raise Refusal(Why.DENIED, self._fault("organization-no-unit", what, "Correct the id in the targets file."))
+            raise Refusal(
+                RefusalKind.DENIED, self._fault("organization-no-unit", what, "Correct the id in the targets file.")
+            )
         return UnitFound(whole["Arn"], roots)
 
     def page(self, step: Step) -> Page:
@@ -89,7 +91,7 @@ class AwsOrganisation:
             if shown["Id"] != self._named.id:
                 what = f"the credentials belong to organisation {shown['Id']}, the targets file names {self._named.id}."
                 cure = "Correct `organization: id` in the targets file and apply it, or name the right `read_role`."
-                raise Refusal(Why.DENIED, self._fault("organization-other", what, cure))
+                raise Refusal(RefusalKind.DENIED, self._fault("organization-other", what, cure))
             self._shown = shown
         return self._shown
 
@@ -132,9 +134,9 @@ class AwsOrganisation:
     def _worded(self, refusal: Refusal) -> Refusal:
         """Say what helps here: the general cures speak of targets."""
         code, what = code_of(refusal), refusal.fault.what
-        if refusal.why is Why.THROTTLED:
+        if refusal.why is RefusalKind.THROTTLED:
             return refusal
-        if refusal.why is Why.ROLE:
+        if refusal.why is RefusalKind.ROLE:
             cure = (
                 "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
                 "its output RoleArn as `organization: read_role` and the external id as `external_id`. The role's name "

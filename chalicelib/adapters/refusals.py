@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 
 STALE_CREDENTIALS = frozenset(
@@ -54,20 +54,20 @@ LimitExceededException is not among them: in KMS it is a full quota, which a per
 """
 
 KINDS = {
-    "ResourceLimitExceeded": Why.LIMIT,
-    "InvalidSnapshot.NotFound": Why.NOT_YET,
-    "InvalidAMIID.NotFound": Why.NOT_YET,
-    "InvalidAMIName.Duplicate": Why.NAME_TAKEN,
+    "ResourceLimitExceeded": RefusalKind.LIMIT,
+    "InvalidSnapshot.NotFound": RefusalKind.NOT_YET,
+    "InvalidAMIID.NotFound": RefusalKind.NOT_YET,
+    "InvalidAMIName.Duplicate": RefusalKind.NAME_TAKEN,
 }
 
 NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
 """What CopyImage says where a share is missing, beside InvalidAMIID.NotFound [aws-facts 5]: codes that mean much."""
 
 CURES = {
-    Why.THROTTLED: "It is tried again by itself; if this lasts, look at the account's API limits and AWS's status.",
-    Why.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
-    Why.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed a share, or what was shared.",
-    Why.NAME_TAKEN: "Deregister the AMI of that name there, or set `ami_name` in the targets file; then tag again.",
+    RefusalKind.THROTTLED: "It is tried again by itself; if this lasts, look at the account's API limits and AWS's status.",
+    RefusalKind.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
+    RefusalKind.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed a share, or what was shared.",
+    RefusalKind.NAME_TAKEN: "Deregister the AMI of that name there, or set `ami_name` in the targets file; then tag again.",
 }
 
 SERVER_ERROR = 500
@@ -85,8 +85,8 @@ def as_refusal(step: str, where: str, *, sts: bool = False) -> Iterator[None]:
     except ClientError as error:
         raise refusal(error, step, where, sts=sts) from error
     except BotoCoreError as error:
-        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error}.", CURES[Why.THROTTLED])
-        raise Refusal(Why.THROTTLED, fault, unknown=True) from error
+        fault = Fault("aws-unreachable", where, f"{step} got no answer: {error}.", CURES[RefusalKind.THROTTLED])
+        raise Refusal(RefusalKind.THROTTLED, fault, unknown=True) from error
 
 
 @contextmanager
@@ -98,8 +98,10 @@ def as_retry(step: str, what: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        fault = Fault("aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[Why.THROTTLED])
-        raise Refusal(Why.THROTTLED, fault) from error
+        fault = Fault(
+            "aws-throttled", f"the hub, {what}", f"{step} was not answered: {error}.", CURES[RefusalKind.THROTTLED]
+        )
+        raise Refusal(RefusalKind.THROTTLED, fault) from error
 
 
 class gone:  # noqa: N801 - reads as a word in a with statement
@@ -135,14 +137,16 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     what = f"{step} was refused: {code}: {message}"
     if any(words in message for words in NOT_YET_WORDS):
-        return Refusal(Why.NOT_YET, Fault(f"aws-{code}", where, what, CURES[Why.NOT_YET]))
+        return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if code in THROTTLED or status >= SERVER_ERROR:
         return Refusal(
-            Why.THROTTLED, Fault("aws-throttled", where, what, CURES[Why.THROTTLED]), unknown=status >= SERVER_ERROR
+            RefusalKind.THROTTLED,
+            Fault("aws-throttled", where, what, CURES[RefusalKind.THROTTLED]),
+            unknown=status >= SERVER_ERROR,
         )
     if sts and too_large(error):
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
-        return Refusal(Why.DENIED, Fault("session-policy-refused", where, what, cure))
+        return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
         cure = (
             "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
@@ -151,8 +155,8 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
             "control policy (RCP) of the target may deny sts:AssumeRole, too. It is tried again until the queue "
             "deadline."
         )
-        return Refusal(Why.ROLE, Fault("role-not-assumable", where, what, cure))
-    why = KINDS.get(code, Why.DENIED)
+        return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
+    why = KINDS.get(code, RefusalKind.DENIED)
     cure = CURES.get(why) or _cure(code)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
 

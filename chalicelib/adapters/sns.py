@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.notices import LISTS, attributes, subject
 
@@ -50,4 +50,4 @@ class SnsNotices:
         if answer["FailedEntryCount"]:
             refused = answer["Entries"][0]
             what = f"PutEvents was refused: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}"
-            raise Refusal(Why.THROTTLED, Fault("event-not-put", where, what, "It is tried again."))
+            raise Refusal(RefusalKind.THROTTLED, Fault("event-not-put", where, what, "It is tried again."))

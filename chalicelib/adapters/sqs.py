@@ -8,10 +8,10 @@ from typing import Any
 from chalicelib.adapters.concurrent import SideBySide
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import wakes
-from chalicelib.core.records.addresses import Key, digest
+from chalicelib.core.records.addresses import RecordKey, digest
 from chalicelib.core.records.wakes import Wake
 
 IN_A_BATCH = 10
@@ -22,7 +22,7 @@ ONE_IS_WRONG = frozenset(
 )
 """A whole batch may be refused for what one of its entries holds: then each is sent by itself."""
 
-Batch = Sequence[tuple[Key, str]]
+Batch = Sequence[tuple[RecordKey, str]]
 
 
 class SqsRings:
@@ -36,14 +36,14 @@ class SqsRings:
         self._settle = settle_queue_url
         self._side_by_side = side_by_side or SideBySide()
 
-    def ring(self, key: Key, cause: str) -> None:
+    def ring(self, key: RecordKey, cause: str) -> None:
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
         self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **_message(wake))
 
-    def ring_all(self, wakes: Batch) -> Sequence[Key]:
-        queues: dict[str, list[tuple[Key, str]]] = {}
+    def ring_all(self, wakes: Batch) -> Sequence[RecordKey]:
+        queues: dict[str, list[tuple[RecordKey, str]]] = {}
         for key, cause in wakes:
             queues.setdefault(self._queue(key), []).append((key, cause))
         batches = [
@@ -53,16 +53,16 @@ class SqsRings:
         ]
         client = self._sessions.own("sqs")  # made before the threads are: making one is not thread-safe
 
-        def send(batch: tuple[str, Batch]) -> Sequence[Key]:
+        def send(batch: tuple[str, Batch]) -> Sequence[RecordKey]:
             return _sent(client, *batch)
 
         return [key for unfit in self._side_by_side.map(send, batches) for key in unfit]
 
-    def _queue(self, key: Key) -> str:
+    def _queue(self, key: RecordKey) -> str:
         return self._settle if key.kind == "resource" else self._act
 
 
-def _sent(client: Any, queue: str, batch: Batch) -> Sequence[Key]:
+def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:
     """Send one batch; returns what cannot be sent as it is."""
     try:
         with as_refusal("SendMessageBatch", queue):
@@ -78,7 +78,7 @@ def _sent(client: Any, queue: str, batch: Batch) -> Sequence[Key]:
     for one in failed:
         if not one["SenderFault"]:
             what = f"SendMessageBatch did not take a message: {one['Code']}: {one.get('Message', '')}"
-            raise Refusal(Why.THROTTLED, Fault("aws-throttled", queue, what, "It is sent again by itself."))
+            raise Refusal(RefusalKind.THROTTLED, Fault("aws-throttled", queue, what, "It is sent again by itself."))
     return [batch[int(one["Id"])][0] for one in failed]
 
 

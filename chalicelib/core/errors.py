@@ -21,7 +21,7 @@ from enum import StrEnum
 from chalicelib.core.faults import Fault
 
 
-class Why(StrEnum):
+class RefusalKind(StrEnum):
     """The kinds of refusal that are worth telling apart."""
 
     THROTTLED = "throttled"
@@ -63,7 +63,7 @@ class Unreadable(ParkRecord):
 class Refusal(PromoterError):
     """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
 
-    def __init__(self, why: Why, fault: Fault, *, unknown: bool = False) -> None:
+    def __init__(self, why: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
         super().__init__(str(fault))
         self.why = why
         self.fault = fault
@@ -78,7 +78,7 @@ class TargetsDamaged(Refusal):
     """The applied items are not what was applied, or not of this version; ``fault`` says which."""
 
     def __init__(self, fault: Fault) -> None:
-        super().__init__(Why.DENIED, fault)
+        super().__init__(RefusalKind.DENIED, fault)
 
 
 class LostRace(PromoterError):

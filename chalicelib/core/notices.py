@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.model import Child, Promotion
 from chalicelib.core.records.addresses import digest
@@ -33,7 +33,12 @@ REFUSED = "promotion.refused"
 SUMMARY = "promotion.over"
 BASELINE = "hub.baseline"
 
-_ENDINGS = {State.FAILED: FAILED, State.CANCELLED: CANCELLED, State.WITHDRAWN: WITHDRAWN, None: DELIVERED}
+_ENDINGS = {
+    DeliveryState.FAILED: FAILED,
+    DeliveryState.CANCELLED: CANCELLED,
+    DeliveryState.WITHDRAWN: WITHDRAWN,
+    None: DELIVERED,
+}
 GOOD = ("delivered", "shared")
 """How a delivery ends, or rests, that came to what was asked for."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from chalicelib.core.promotion import evolving
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Reason, Wake
 from chalicelib.ports.messaging import Wakes
 from chalicelib.ports.records import Records
@@ -86,7 +86,7 @@ class Events:
             reason = f"look#{item['source']}" if name.startswith("look#") and "source" in item else name
             self._wake(addresses.delivery(key.sk.removeprefix("delivery#")), reason, _id(event), event)
 
-    def _wake(self, key: Key, name: str, value: str, event: Mapping[str, Any]) -> None:
+    def _wake(self, key: RecordKey, name: str, value: str, event: Mapping[str, Any]) -> None:
         self._wakes.send(Wake(key, _id(event), Reason(name, value)))
 
     def _from_hub(self, event: Mapping[str, Any]) -> bool:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Wake
 
 
 class Rings(Protocol):
     """The bell: wakes the lane of a record."""
 
-    def ring(self, key: Key, cause: str) -> None:
+    def ring(self, key: RecordKey, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""
 
-    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
 
         Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from chalicelib.core.promotion.model import Child
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.aws import NOTHING, MadeDue
 
@@ -16,7 +16,7 @@ from chalicelib.ports.aws import NOTHING, MadeDue
 class Stored:
     """A record as it was read: its JSON body, its version, and the notes left on it since."""
 
-    key: Key
+    key: RecordKey
     body: Mapping[str, Any]
     version: int
     """Every write counts it up, also one that only makes the record due."""
@@ -30,7 +30,7 @@ class Stored:
 class Due:
     """A record in the index of what is due. All times in epoch seconds."""
 
-    key: Key
+    key: RecordKey
     ring_at: int
     """From when the sweep wakes it; its place in the index."""
     due_at: int
@@ -43,7 +43,7 @@ class Due:
 class Write:
     """A record as it shall be."""
 
-    key: Key
+    key: RecordKey
     state: str
     body: Mapping[str, Any]
     due_at: int | None
@@ -51,23 +51,23 @@ class Write:
     """Never let the sweep's growing steps pass this moment (epoch seconds)."""
 
 
-Extras = Sequence[tuple[Key, Mapping[str, Any]]]
+Extras = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 """Items that are written together with a record: where, and what."""
 
 
 class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
-    def begin(self, key: Key) -> Stored | None:
+    def begin(self, key: RecordKey) -> Stored | None:
         """Take the record into work: clear its ``rung`` mark and read it, in one step."""
 
-    def read(self, key: Key) -> Stored | None:
+    def read(self, key: RecordKey) -> Stored | None:
         """Read it and leave it alone."""
 
     def create(self, write: Write, now: int) -> bool:
         """Put it if it is absent. False: there was one."""
 
-    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
         """Put records that are absent, each with its items: all or nothing, and at most 100 items.
 
         Returns the records that were there, or that somebody else wrote just then: if there are any, nothing was
@@ -87,13 +87,13 @@ class Records(Protocol):
     def replace(self, write: Write, now: int) -> None:
         """Put it whole, whatever was there: for one that cannot be read and holds nothing that would be lost."""
 
-    def park(self, key: Key, why: str, now: int) -> None:
+    def park(self, key: RecordKey, why: str, now: int) -> None:
         """Set it aside for a person: out of the index of what is due."""
 
-    def unpark(self, key: Key, now: int) -> bool:
+    def unpark(self, key: RecordKey, now: int) -> bool:
         """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
 
-    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
         So whoever works on it just now cannot write what it found before: it looks once more. ``hints``: what a person
@@ -101,29 +101,29 @@ class Records(Protocol):
         """
 
     def note(
-        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
         """Leave hints for later: a record that is due keeps its date, and one at rest is due at ``due`` (or now).
 
         ``newer``: only if each hint is greater than the one there. False: there is no such record.
         """
 
-    def mark_rung(self, key: Key, now: int) -> bool:
+    def mark_rung(self, key: RecordKey, now: int) -> bool:
         """Set the ``rung`` mark if it is absent or too old to be true. False: somebody has rung."""
 
-    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Write an item that is safe to write again: a look-up, a blob."""
 
-    def get(self, key: Key) -> Mapping[str, Any] | None:
+    def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         """Read such an item."""
 
-    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         """Read all such items of a partition. Raises Unreadable, or NewerSchema, for one of a form not read here."""
 
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
         """Read all such items of a partition; one of a form that is not read here comes without its body."""
 
-    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Delete such an item, if these of its attributes are still so."""
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
@@ -136,7 +136,7 @@ class Records(Protocol):
 class SlotLeases(Protocol):
     """The slots of a copy quota: what deliveries ask, and what they were granted."""
 
-    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
         """Write what a delivery wants and has done in its episode, and renew its lease; return how that now stands.
 
         What was granted stays. Where nothing is known of the delivery in this episode, ``granted`` is as in the wish:
@@ -144,16 +144,16 @@ class SlotLeases(Protocol):
         wants no more, and then the lease is forgotten.
         """
 
-    def leases(self, quota: Key) -> Sequence[SlotLease]:
+    def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
         """Read all of them."""
 
-    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+    def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
         """Read a delivery's own; None where nothing is known of it."""
 
-    def grant(self, quota: Key, lease: SlotLease) -> None:
+    def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         """Write ``granted`` and ``until``, if the delivery is still in that episode and was not granted more."""
 
-    def drop(self, quota: Key, lease: SlotLease) -> None:
+    def drop(self, quota: RecordKey, lease: SlotLease) -> None:
         """Forget one, unless its delivery has asked since it was read."""
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 
 
 class Telemetry(Protocol):
     """Structured logs and metrics: an event with fields, never prose alone."""
 
-    def did(self, key: Key, state: str, command: object, event: object) -> None:
+    def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
         """A command was carried out, with this result."""
 
-    def moved(self, key: Key, before: str, after: str, cause: str) -> None:
+    def moved(self, key: RecordKey, before: str, after: str, cause: str) -> None:
         """A record was written. Work that a sweep found, and no event or ring brought, is counted."""
 
-    def old_news(self, key: Key, what: str) -> None:
+    def old_news(self, key: RecordKey, what: str) -> None:
         """A result came to a record that somebody else had moved on meanwhile."""
 
-    def parked(self, key: Key, why: str) -> None:
+    def parked(self, key: RecordKey, why: str) -> None:
         """A record was set aside for a person: an alarm."""
 
-    def mended(self, key: Key, what: str) -> None:
+    def mended(self, key: RecordKey, what: str) -> None:
         """A worker put right by itself what a damaged or parked record would have held up."""
 
     def share(self, resource: str, account: str, what: str, **fields: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.aws import NOTHING, MadeDue
 from chalicelib.ports.messaging import Rings
 from chalicelib.ports.records import Records, Write
@@ -21,7 +21,7 @@ class Bell:
         self._rings = rings
         self._clock = clock
 
-    def wake(self, key: Key, cause: str, hints: Mapping[str, str] = NOTHING) -> bool:
+    def wake(self, key: RecordKey, cause: str, hints: Mapping[str, str] = NOTHING) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
         ``hints``: what a person asks of it. False: there is no such record, or it was set aside.
@@ -36,7 +36,7 @@ class Bell:
         if not self.wake(write.key, cause) and self._records.create(write, self._clock()):
             self.ring(write.key, cause)
 
-    def wake_all(self, wakes: Sequence[tuple[Key, str]]) -> None:
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
         """Send wakes, and no more: to records that have just been put, or that look when they are due, too."""
         self._rings.ring_all(wakes)
 
@@ -46,7 +46,7 @@ class Bell:
             self._records.create(write, self._clock())
             self._records.note(write.key, hints, self._clock(), due=write.due_at)
 
-    def ring(self, key: Key, cause: str) -> None:
+    def ring(self, key: RecordKey, cause: str) -> None:
         """Wake a record that has just been written, unless a wake is on its way."""
         if self._records.mark_rung(key, self._clock()):
             self._rings.ring(key, cause)

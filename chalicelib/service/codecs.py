@@ -18,7 +18,7 @@ from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.promotion.head import head
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets import copy_quota, inventory
 from chalicelib.core.targets.copy_quota import CopyQuota
 from chalicelib.core.targets.inventory import Inventory
@@ -81,7 +81,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
         """The head is written with whatever may change it, so it is never older than the record."""
         return () if all(isinstance(event, _KEEP_HEAD) for event in results) else [self.head_item(record)]
 
-    def head_item(self, promotion: Promotion, *seen: str) -> tuple[Key, Mapping[str, Any]]:
+    def head_item(self, promotion: Promotion, *seen: str) -> tuple[RecordKey, Mapping[str, Any]]:
         """Return the item of a promotion's head, and its place. ``seen``: a value that its first look will find."""
         one = head(promotion)
         body = compact(codec.encode(replace(one, known=(*one.known, *seen))))
@@ -125,7 +125,7 @@ DELIVERIES, PROMOTIONS, COPY_QUOTAS = DeliveryCodec(), PromotionCodec(), CopyQuo
 INVENTORIES = InventoryCodec()
 
 
-def peek(records: Records, key: Key, kind: Codec[R, Any, Any]) -> R | None:
+def peek(records: Records, key: RecordKey, kind: Codec[R, Any, Any]) -> R | None:
     """Read another worker's record; None where there is none, where it is parked, and where it cannot be read."""
     try:
         stored = records.read(key)
@@ -134,7 +134,7 @@ def peek(records: Records, key: Key, kind: Codec[R, Any, Any]) -> R | None:
         return None
 
 
-def source_image(records: Records, ami: str, whose: Key) -> SourceImage:
+def source_image(records: Records, ami: str, whose: RecordKey) -> SourceImage:
     """Read what was known of a source when it was examined: it may be gone by now. ``whose``: the record that asks.
 
     Raises Unreadable.

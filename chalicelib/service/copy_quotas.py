@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.records import Records, SlotLeases, Stored
@@ -34,7 +34,7 @@ class CopyQuotas:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, key: Key, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: Clock) -> None:
         """Grant what is free. ``time_left``: seconds that the invocation still has; the next one does the rest."""
         read = self._records.begin
         for _ in range(ROUNDS):
@@ -53,7 +53,7 @@ class CopyQuotas:
             read = self._records.read
         self._bell.ring(key, f"more:{self._clock()}")
 
-    def _rebuild(self, key: Key, trouble: ParkRecord) -> None:
+    def _rebuild(self, key: RecordKey, trouble: ParkRecord) -> None:
         """Replace a record that this version cannot read: it holds nothing but a limit that EC2 will teach again.
 
         Parked, it would hold up every AMI for that account, after a rollback in all accounts at once.
@@ -76,7 +76,7 @@ class CopyQuotas:
             return True
         return self._records.save(stored, COPY_QUOTAS.encode(after), (), now) and in_time
 
-    def _look(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _look(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Renew what has run out for the deliveries that go on; take the slots of the others back."""
         while doubtful := copy_quota.in_doubt(limit, leases.values(), now):
             for lease in doubtful:
@@ -100,7 +100,7 @@ class CopyQuotas:
         delivery = peek(self._records, addresses.delivery(lease.delivery), DELIVERIES)
         return delivery is not None and delivery.episode == lease.episode and not delivery.ended
 
-    def _grant(self, key: Key, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
+    def _grant(self, key: RecordKey, limit: int, leases: dict[str, SlotLease], now: int, time_left: Clock) -> bool:
         """Grant what is free and wake those that got more; a wake that is lost is made up for by their next look."""
         for lease in copy_quota.grants(limit, leases.values(), now):
             if time_left() < NEEDS_SECONDS:

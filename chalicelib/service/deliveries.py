@@ -11,15 +11,15 @@ from chalicelib.core import notices
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods, permissions, proof
-from chalicelib.core.delivery.model import Delivery, Share, State
+from chalicelib.core.delivery.model import Delivery, DeliveryState, NeededShare
 from chalicelib.core.delivery.tags import image_tags
-from chalicelib.core.errors import ParkRecord, Refusal, Why
+from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison, deprecation
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion.model import EXPIRED, Child
 from chalicelib.core.records import addresses, codec, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.entitlement import end_in_force
 from chalicelib.core.sharing.share import Holding, Purpose
@@ -102,9 +102,9 @@ class DeliveryExecutor:
         match command:
             case do.CheckTarget():
                 return self._check(delivery)
-            case do.TellWaiting():
+            case do.NotifyWaiting():
                 self._ports.notices.publish(notices.waiting_for_role(delivery, self._clock()))
-                return ev.ToldWaiting()
+                return ev.WaitingNotified()
             case do.AskHubCopy():
                 return hub_copies.look(self._records, self._ports.snapshots, delivery)
             case do.AskSlots():
@@ -156,7 +156,7 @@ class DeliveryExecutor:
                 return ev.LeftoversSeen(plan.showing, plan.unfinished, trouble, plan.unproven)
             case do.LookAtEnd():
                 return self._look_at_end(delivery)
-            case do.TellOutcome(publish):
+            case do.NotifyOutcome(publish):
                 return self._tell(delivery, publish=publish)
             case _:
                 assert_never(command)
@@ -246,7 +246,7 @@ class DeliveryExecutor:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
 
-    def _waits(self, quota: Key) -> bool | None:
+    def _waits(self, quota: RecordKey) -> bool | None:
         """Whether somebody lacks a slot there; None where the record cannot be read, which its own worker mends."""
         try:
             stored = self._records.read(quota)
@@ -280,8 +280,8 @@ class DeliveryExecutor:
                 self._ring_resource(delivery, share, "release")
         return ev.SharesReleased(everything)
 
-    def _ring_resource(self, delivery: Delivery, share: Share, what: str) -> None:
-        key = Key(share.resource)
+    def _ring_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
+        key = RecordKey(share.resource)
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
         write = Write(key, "open", {"resource": share.resource}, self._clock())
         self._bell.wake_or_create(write, cause)
@@ -293,22 +293,22 @@ class DeliveryExecutor:
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
-            if refusal.why is not Why.NAME_TAKEN:
+            if refusal.why is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.ours:
                 return ev.ImageRegistered(named.ours)
             for fault in _unproven(delivery, named):
-                raise Refusal(Why.DENIED, fault) from refusal
+                raise Refusal(RefusalKind.DENIED, fault) from refusal
             if named.stranger is None:
                 free = preflight.name_not_free(delivery.where, delivery.image_name)
-                raise Refusal(Why.NOT_YET, free) from refusal
+                raise Refusal(RefusalKind.NOT_YET, free) from refusal
             what = (
                 f"The name {delivery.image_name!r} belongs to {named.stranger}, "
                 "which this service did not make for this AMI."
             )
             fault = Fault("ami-name-taken", delivery.where, what, refusal.fault.cure)
-            raise Refusal(Why.DENIED, fault) from refusal
+            raise Refusal(RefusalKind.DENIED, fault) from refusal
 
     def _verify(self, delivery: Delivery) -> ev.Event:
         image = self._image(delivery)
@@ -381,7 +381,7 @@ class DeliveryExecutor:
             self._bell.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
             hub_copies.tell(self._bell, self._ports.children, delivery, self._clock)
-        return ev.OutcomeTold()
+        return ev.OutcomeNotified()
 
     def _image(self, delivery: Delivery) -> SourceImage:
         return codecs.source_image(self._records, delivery.ami, delivery.key)
@@ -413,12 +413,12 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
 
 def _told_as(delivery: Delivery) -> str:
     """Say to the promotion how it has ended, or rests."""
-    if delivery.ending is State.WITHDRAWN and delivery.expired:
+    if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
         return EXPIRED
-    return (delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED)).value
+    return (delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED)).value
 
 
-def _holding(delivery: Delivery, share: Share, until: int) -> Holding:
+def _holding(delivery: Delivery, share: NeededShare, until: int) -> Holding:
     purpose, end = (Purpose.STANDING, until) if share.stays else (Purpose.COPY, 0)
     target = delivery.target
     return Holding(delivery.ami, target.account, target.region, delivery.id, delivery.episode, purpose, end)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from chalicelib.core.errors import ParkRecord, Refusal, Why
+from chalicelib.core.errors import ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
@@ -75,7 +75,7 @@ class LiveEntitlements:
         for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
             _, entitled = self._ask(holding.ami, applied)
             if isinstance(entitled, Fault):
-                raise Refusal(Why.THROTTLED, entitled)
+                raise Refusal(RefusalKind.THROTTLED, entitled)
             place = f"{holding.account}/{holding.region}"
             target = entitled.targets.get(place)
             if target is not None and entitled.may_keep(place, resource, share.holder_key, now):

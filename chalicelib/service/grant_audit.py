@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share
 from chalicelib.ports.aws import Grants, SeenGrant
@@ -39,7 +39,7 @@ CALLS_FOR_ACCOUNT = 5
 """Its shares are read, on the key, in its policy, for its roles; and one ghost is written down and its worker woken."""
 
 
-def is_audit(key: Key) -> bool:
+def is_audit(key: RecordKey) -> bool:
     """Whether a record is one of these."""
     return key.pk.startswith(PREFIX)
 
@@ -82,7 +82,7 @@ class GrantAudit:
         self._telemetry = telemetry
         self._region = region
 
-    def run(self, key: Key, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: Clock) -> None:
         """Look once all closings are long enough ago; then rest until the next one.
 
         Where time runs out the record says how far it came, and it goes on at once.
@@ -172,7 +172,7 @@ class GrantAudit:
             return  # it is in the ledger by now
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)
         cause = f"ghost:{grant.id}:{self._clock()}"
-        write = Write(Key(resource), "open", {"resource": resource}, self._clock())
+        write = Write(RecordKey(resource), "open", {"resource": resource}, self._clock())
         self._bell.wake_or_create(write, cause)
 
     def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import proof
-from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
@@ -28,9 +28,9 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     written down as delivered, and must not look too early.
     """
     copy = peek(records, addresses.delivery(delivery.via), DELIVERIES)
-    if copy is None or not (copy.ended or copy.state is State.PUBLISHING):
+    if copy is None or not (copy.ended or copy.state is DeliveryState.PUBLISHING):
         return ev.HubCopySeen()
-    if copy.state not in (State.DELIVERED, State.PUBLISHING):
+    if copy.state not in (DeliveryState.DELIVERED, DeliveryState.PUBLISHING):
         if copy.asked_by < delivery.asked_by:
             return ev.HubCopySeen()
         why = f" {copy.faults[0].what}" if copy.faults else ""

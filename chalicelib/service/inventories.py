@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from chalicelib.core.delivery.model import ENDED
-from chalicelib.core.errors import Refusal, StaleCursor, Why
+from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import inventory
 from chalicelib.core.targets.inventory import Inventory
@@ -41,7 +41,7 @@ class InventoryExecutor:
         except StaleCursor as refusal:
             return inventory.CursorStale(refusal.fault)
         except Refusal as refusal:
-            return inventory.PageRefused(refusal.fault, again=refusal.why is Why.THROTTLED)
+            return inventory.PageRefused(refusal.fault, again=refusal.why is RefusalKind.THROTTLED)
         found = [
             *({"image": codec.encode(image)} for image in page.images),
             *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from chalicelib.core.errors import LostRace, Refusal, Why
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.records import schedule
 from chalicelib.core.targets import departures
 from chalicelib.core.targets.departures import Book
@@ -79,9 +79,9 @@ class Members:
             try:
                 found = reader.unit(unit)
             except Refusal as refusal:
-                if refusal.why is Why.THROTTLED and crawl is before:
+                if refusal.why is RefusalKind.THROTTLED and crawl is before:
                     raise
-                if refusal.why is Why.THROTTLED:
+                if refusal.why is RefusalKind.THROTTLED:
                     break
                 crawl = crawl.cannot(unit, refusal.fault)
             else:
@@ -94,7 +94,7 @@ class Members:
             try:
                 crawl = crawl.read(step, reader.page(step))
             except Refusal as refusal:
-                if refusal.why is Why.THROTTLED:
+                if refusal.why is RefusalKind.THROTTLED:
                     break
                 crawl = crawl.failed(step, refusal.fault)
         return crawl

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.records.addresses import STANDING, Key
+from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.ports.aws import HubCopy, Source, Tagged, TagRead
 from chalicelib.ports.records import Records
 
-TRIGGER = Key("discovery", "trigger")
+TRIGGER = RecordKey("discovery", "trigger")
 """The tag key that all looks have been by so far."""
 
 
@@ -58,7 +58,7 @@ class OneTrigger:
         known = item.get("key")
         if known != self._key:
             if isinstance(known, str) and self._records.list(STANDING, "ami-"):
-                raise Refusal(Why.THROTTLED, _changed(known, self._key))
+                raise Refusal(RefusalKind.THROTTLED, _changed(known, self._key))
             self._records.put(TRIGGER, {"kind": "trigger", "key": self._key})
         self._checked = True
 

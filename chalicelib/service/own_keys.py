@@ -6,10 +6,9 @@ past the 400 KB that DynamoDB takes: after some two thousand of them none could 
 
 from __future__ import annotations
 
-from chalicelib.core.delivery.model import Delivery, State
+from chalicelib.core.delivery.model import Delivery, DeliveryState
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Holding
-from chalicelib.core.sharing.share import State as ShareState
+from chalicelib.core.sharing.share import Holding, ShareState
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records
 from chalicelib.service.codecs import DELIVERIES, peek
@@ -35,4 +34,4 @@ def leave_to_another(records: Records, ledger: Ledger, delivery: Delivery) -> No
 
 def _is_delivered(records: Records, holding: Holding) -> bool:
     found = peek(records, addresses.delivery(holding.delivery), DELIVERIES) if holding.stands else None
-    return found is not None and found.state is State.DELIVERED
+    return found is not None and found.state is DeliveryState.DELIVERED

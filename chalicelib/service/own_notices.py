@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.core import notices
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
 from chalicelib.service.bell import Clock
@@ -17,7 +17,7 @@ class OwnNotices:
         self._out = out
         self._clock = clock
 
-    def run(self, key: Key) -> None:
+    def run(self, key: RecordKey) -> None:
         """Send the notice, unless it is out. A refusal leaves the record due: the sweep comes back to it."""
         stored = self._records.begin(key)
         if stored is None or stored.parked or stored.body.get("sent"):

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from chalicelib.core import notices
 from chalicelib.core.delivery.evolving import started as delivery_started
-from chalicelib.core.delivery.model import ENDED, Delivery, State, snapshots_of
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState, snapshots_of
 from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import names
@@ -274,9 +274,12 @@ class PromotionExecutor:
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether a delivery that is there starts anew. One that is failing just now is asked again when it has."""
-        if before.state is State.FAILED and _passed_over(promotion, target):
+        if before.state is DeliveryState.FAILED and _passed_over(promotion, target):
             return False
-        if before.state in (State.FAILED, State.CANCELLED, State.WITHDRAWN) and before.asked_by < promotion.episode:
+        if (
+            before.state in (DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN)
+            and before.asked_by < promotion.episode
+        ):
             return True
         if before.ending is not None and before.state not in ENDED and before.asked_by < promotion.episode:
             self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
@@ -286,8 +289,8 @@ class PromotionExecutor:
     def _give_up(self, promotion: Promotion, ident: str) -> None:
         """A delivery that was cancelled and cannot be read cannot start anew: it counts as failed."""
         for child in self._ports.children.all(promotion.ami):
-            if child.delivery == ident and child.state == State.CANCELLED:
-                failed = replace(child, episode=child.episode + 1, state=State.FAILED.value)
+            if child.delivery == ident and child.state == DeliveryState.CANCELLED:
+                failed = replace(child, episode=child.episode + 1, state=DeliveryState.FAILED.value)
                 self._ports.children.add(promotion.ami, failed)
 
     def _fresh(
@@ -326,8 +329,8 @@ class PromotionExecutor:
         """Ask deliveries to end, in the order of their ids, from ``after`` on."""
         upto = ""
         for child in sorted(self._ports.children.all(promotion.ami), key=lambda child: child.delivery):
-            ends = child.state in (RUNNING, State.SHARED) and child.place not in plan
-            if child.delivery <= after or not (ends or (withdraw and child.state == State.SHARED)):
+            ends = child.state in (RUNNING, DeliveryState.SHARED) and child.place not in plan
+            if child.delivery <= after or not (ends or (withdraw and child.state == DeliveryState.SHARED)):
                 continue
             if upto and not budget.allows(CALLS_OF_STEP):
                 return ev.OthersCancelled(upto)
@@ -348,7 +351,7 @@ class PromotionExecutor:
             )
         if children and promotion.summarised != promotion.episode:
             self._ports.notices.publish(notices.summary(promotion, children, self._clock()))
-        return ev.SummaryNotified(any(child.state == State.SHARED for child in children))
+        return ev.SummaryNotified(any(child.state == DeliveryState.SHARED for child in children))
 
 
 def _anew(promotion: Promotion) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from chalicelib.core.promotion import evolving
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Reason
 from chalicelib.ports.records import Records
 from chalicelib.service.bell import Clock
@@ -26,7 +26,7 @@ class Reasons:
         self._hub = hub
         self._region = region
 
-    def leave(self, key: Key, reason: Reason) -> None:
+    def leave(self, key: RecordKey, reason: Reason) -> None:
         """Leave it as a hint; begin the promotion of an AMI that has none, if its trigger tag was written.
 
         May be repeated. Of a tag's hints only a newer one is kept. A parked record, and one that is not there, take

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Records
 from chalicelib.service.budget import Budget
 
@@ -17,7 +17,7 @@ class Rotation:
 
     def __init__(self, records: Records, name: str) -> None:
         self._records = records
-        self._key = Key("cursors", name)
+        self._key = RecordKey("cursors", name)
 
     def go(self, names: Collection[str], act: Callable[[str], None], budget: Budget, calls: int) -> bool:
         """Deal with each, in their order and round again; at least with one. False: time ran out before the last.

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.core.errors import IllegalEvent, ParkRecord
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.bell import Bell, Clock
@@ -26,14 +26,14 @@ MAX_STEPS = 40
 CALLS_OF_STEP = 4
 """A step, or a command after the first, is begun only with time for so many calls."""
 
-Items = Sequence[tuple[Key, Mapping[str, Any]]]
+Items = Sequence[tuple[RecordKey, Mapping[str, Any]]]
 
 
 class Record(Protocol):
     """What the runner reads of a record."""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> RecordKey:
         """Where it is stored."""
 
     @property
@@ -96,7 +96,7 @@ class Codec(Protocol[R, C_contra, E_contra]):
 
 
 @contextmanager
-def parking(key: Key, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
+def parking(key: RecordKey, records: Records, clock: Clock, telemetry: Telemetry) -> Iterator[None]:
     """Set a record aside for a person where working on it raises ParkRecord."""
     try:
         yield
@@ -126,7 +126,7 @@ class Runner(Generic[R, C, E]):
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, key: Key, cause: str, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, cause: str, *, time_left: Clock) -> None:
         """Do what is outstanding for one record. ``time_left`` says how many seconds the invocation still has."""
         budget, steps = Budget(time_left), 0
         with parking(key, self._records, self._clock, self._telemetry):

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from chalicelib.core.delivery import machine, permissions
-from chalicelib.core.errors import LostRace, ParkRecord, Refusal, Why
+from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import Subject, most_calls, subject
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import PermissionAdapter
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
@@ -92,7 +92,7 @@ class _Book:
 
     def tell_of(self, shares: Iterable[Share]) -> None:
         """Let the holders of what has opened, or was refused, be woken."""
-        news = (s for s in shares if s.state is State.OPEN or share.refusal(s) is not None)
+        news = (s for s in shares if s.state is ShareState.OPEN or share.refusal(s) is not None)
         self.news.update({holding.delivery: holding.episode for s in news for holding in s.holdings})
 
     def archive(self, shares: Sequence[Share]) -> None:
@@ -137,7 +137,7 @@ class ShareWorker:
         self._clock = clock
         self._telemetry = telemetry
 
-    def run(self, key: Key, *, time_left: Clock) -> None:
+    def run(self, key: RecordKey, *, time_left: Clock) -> None:
         """Open and close what is to be, notify the holders, and write down when to look again."""
         budget = Budget(time_left)
         try:
@@ -164,7 +164,7 @@ class ShareWorker:
         except LostRace:
             self._bell.ring(key, f"raced:{self._clock()}")
 
-    def _begin(self, key: Key, budget: Budget) -> Stored | None:
+    def _begin(self, key: RecordKey, budget: Budget) -> Stored | None:
         """Begin; a record that cannot be read, or that somebody has set aside, does not keep its shares open.
 
         The shares are items of their own. Its due date is left as it is, so that the sweep comes back to it.
@@ -224,7 +224,7 @@ class ShareWorker:
         """Ask who is entitled and what was there before us; write the intent; open; write the result."""
         try:
             opening = self._entitled(book, opening, budget)
-            fresh = [s for s in opening if s.state not in (State.OPENING, State.CLOSING)]
+            fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
             seen = door.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
@@ -235,9 +235,13 @@ class ShareWorker:
         happened = "the permission shows before it was asked for: to be looked at again"
         book.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.holder_key not in doubts]
-        begun = [s for s in sure if s.state is State.OPENING]
+        begun = [s for s in sure if s.state is ShareState.OPENING]
         begun += book.save_some(
-            (share.intend_opening(s, now, seen=s.holder_key in seen) for s in sure if s.state is not State.OPENING),
+            (
+                share.intend_opening(s, now, seen=s.holder_key in seen)
+                for s in sure
+                if s.state is not ShareState.OPENING
+            ),
             "opening is intended",
             budget.part(FOR_INTENTS),
         )
@@ -247,7 +251,7 @@ class ShareWorker:
         saved = book.save_results(results, "opening was tried", budget)
         book.tell_of(saved)
         for s in saved:
-            what = "opened" if s.state is State.OPEN else "not opened"
+            what = "opened" if s.state is ShareState.OPEN else "not opened"
             self._telemetry.share(book.resource, s.account, what, preexisting=s.preexisting, grant=s.grant_id)
 
     def _entitled(self, book: _Book, opening: Sequence[Share], budget: Budget) -> list[Share]:
@@ -306,7 +310,7 @@ class ShareWorker:
             try:
                 done += act(some)
             except Refusal as refusal:
-                if refusal.why is Why.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
+                if refusal.why is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
                     left = [*some, *(s for more in reversed(waiting) for s in more)]
                     return done + [self._blocked(s, refusal) for s in left]
                 if len(some) == 1:
@@ -318,13 +322,13 @@ class ShareWorker:
 
     def _blocked(self, s: Share, refusal: Refusal) -> Share:
         now = self._clock()
-        if s.state is State.CLOSING and not share.to_open([s], now):
+        if s.state is ShareState.CLOSING and not share.to_open([s], now):
             self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            waits = refusal.why is Why.THROTTLED
+            waits = refusal.why is RefusalKind.THROTTLED
             return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
         if not share.worth_waiting(s, refusal.why, now):
             return share.refused(s, refusal.fault, now)
-        return share.put_off(s, now) if refusal.why is Why.THROTTLED else share.blocked(s, refusal.fault, now)
+        return share.put_off(s, now) if refusal.why is RefusalKind.THROTTLED else share.blocked(s, refusal.fault, now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -332,9 +336,9 @@ class ShareWorker:
         """Write the intent; remove; look whether it is gone; write the result."""
         closing = self._not_prolonged(book, closing)
         now = self._clock()
-        begun = [s for s in closing if s.state is State.CLOSING]
+        begun = [s for s in closing if s.state is ShareState.CLOSING]
         begun += book.save_some(
-            (share.intend_closing(s, now) for s in closing if s.state is not State.CLOSING),
+            (share.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
             budget.part(FOR_INTENTS),
             unheld=True,
@@ -359,7 +363,7 @@ class ShareWorker:
         """
         now, prolonged = self._clock(), list[Share]()
         for s in closing:
-            if s.state is not State.OPEN or not share.standing(s):
+            if s.state is not ShareState.OPEN or not share.standing(s):
                 continue
             try:
                 end = self._entitlements.end(book.resource, s)
@@ -392,7 +396,7 @@ class ShareWorker:
         try:
             door.close(resource, some)
         except Refusal as refusal:
-            if refusal.why is Why.THROTTLED or door.showing(resource, some):
+            if refusal.why is RefusalKind.THROTTLED or door.showing(resource, some):
                 raise
         return [share.removed(s, self._clock()) for s in some]
 
@@ -407,7 +411,7 @@ class ShareWorker:
         return [share.looked_for(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
-        if s.state is State.CLOSING:
+        if s.state is ShareState.CLOSING:
             if s.removed_at is None:
                 self._telemetry.share(resource, s.account, "not seen closed yet", tries=s.tries)
             if s.tries >= share.TRIES_BEFORE_ALARM and s.removed_at is None:
@@ -426,7 +430,7 @@ class ShareWorker:
 
     def _wake(self, news: dict[str, int], budget: Budget) -> None:
         """Wake those that need not wait any longer: the last of its shares wakes a delivery, and no other."""
-        wakes: list[tuple[Key, str]] = []
+        wakes: list[tuple[RecordKey, str]] = []
         for number, delivery in enumerate(list(news)[:ONE_BY_ONE]):
             if number and not budget.allows(CALLS_FOR_ONE + 1):
                 break
@@ -476,5 +480,5 @@ def _to_a_stranger(s: Share) -> Fault:
 
 
 def _latest(shares: Sequence[Share]) -> int | None:
-    ends = [share.hard_end(s) for s in shares if s.state in (State.OPENING, State.OPEN, State.CLOSING)]
+    ends = [share.hard_end(s) for s in shares if s.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)]
     return min(filter(None, ends), default=None)

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chalicelib.core.delivery.machine import EXPIRED
-from chalicelib.core.delivery.model import State as DeliveryState
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.errors import ParkRecord
 from chalicelib.core.faults import Fault
-from chalicelib.core.promotion.model import Child, State
+from chalicelib.core.promotion.model import Child, PromotionState
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import STANDING, Key
+from chalicelib.core.records.addresses import STANDING, RecordKey
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, entitlement
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.ledger import Ledger, StandingHolding
@@ -127,7 +127,7 @@ class StandingPass:
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
         self._bell.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.holder_key, held)
-        resource = Key(one.resource)
+        resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
         self._bell.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
@@ -163,7 +163,7 @@ class StandingPass:
     def _forget(self, ami: str) -> None:
         """Take the mark away where nothing is held, and the promotion that put it is over."""
         record = peek(self._records, addresses.promotion(ami), PROMOTIONS)
-        if record is not None and record.state is State.OVER and not record.standing:
+        if record is not None and record.state is PromotionState.OVER and not record.standing:
             self._records.forget(addresses.standing(ami), {"episode": record.episode})
 
 

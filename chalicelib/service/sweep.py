@@ -16,7 +16,7 @@ from typing import Any
 
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.messaging import Rings
 from chalicelib.ports.records import Due, Records
 from chalicelib.ports.telemetry import Telemetry
@@ -26,9 +26,9 @@ PAGE = 200
 """Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
 
 
-def position_of(shard: int) -> Key:
+def position_of(shard: int) -> RecordKey:
     """Where the sweep keeps how far it has come in a shard."""
-    return Key("sweep", f"shard#{shard}")
+    return RecordKey("sweep", f"shard#{shard}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Round:
             if not place:
                 return cls(int(until), now)
             ring_at, pk, sk = place
-            return cls(int(since), int(until), Due(Key(str(pk), str(sk)), int(ring_at), int(ring_at)))
+            return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(ring_at), int(ring_at)))
         except (KeyError, TypeError, ValueError):
             return cls(0, now)
 
@@ -110,7 +110,7 @@ class Sweep:
     """A page is begun only with so much time left: a read, three rounds of messages and a write at 2 s each."""
 
 
-def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[Key, str]]:
+def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[RecordKey, str]]:
     """Return who is woken, and as what: the same wake sent twice, by a round that was killed, counts once."""
     found = ((due.key, schedule.last_wake(due.ring_at, due.latest, this.until)) for due in page)
     return [(key, f"sweep:{at}") for key, at in found if at is not None and at > this.since]

@@ -16,7 +16,7 @@ from chalicelib.core.promotion import evolving
 from chalicelib.core.promotion.head import Head, Move, Resolver, move
 from chalicelib.core.promotion.model import Promotion
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import HEADS, Key
+from chalicelib.core.records.addresses import HEADS, RecordKey
 from chalicelib.ports.aws import Tagged
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
@@ -25,7 +25,7 @@ from chalicelib.service.budget import Budget, in_slices
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
 
-BASELINE = Key("discovery", "baseline")
+BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
 """For one AMI: a note, a mark, a message, and the cursor; for a slice of new ones: two transactions and messages."""
 AT_ONCE = 25
@@ -47,7 +47,7 @@ def read_heads(records: Records) -> Heads:
     return {key.sk: _head(key, item) for key, item in records.list_readable(HEADS, "ami-")}
 
 
-def _head(key: Key, item: Mapping[str, Any]) -> Head:
+def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
     try:
         return codec.decode(Head, json.loads(item["body"]), str(key))
     except (KeyError, TypeError, ValueError):
@@ -119,7 +119,7 @@ class TagPass:
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
 
-    def _forget(self, key: Key, was: Head | None) -> None:
+    def _forget(self, key: RecordKey, was: Head | None) -> None:
         """Take a head away, unless it has been written anew since it was read; one of a newer form stays."""
         try:
             item = self._records.get(key)
@@ -128,7 +128,7 @@ class TagPass:
         if item is not None and _head(key, item) == was:
             self._records.forget(key, {"kind": "head", **({"body": item["body"]} if "body" in item else {})})
 
-    def _look(self, key: Key, value: str) -> None:
+    def _look(self, key: RecordKey, value: str) -> None:
         minute = self._clock() // 60
         self._bell.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
@@ -141,7 +141,7 @@ class TagPass:
         self._bell.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         in_slices(sorted(there, key=str), 1, budget, lambda one: self._look(one[0], values[one[0]]), calls=CALLS)
 
-    def _create(self, new: Sequence[Promotion], values: Mapping[Key, str]) -> Collection[Key]:
+    def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
         """Put promotions with their heads, many by one call. Returns those that were there."""
         now = self._clock()
         items = {

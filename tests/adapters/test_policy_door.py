@@ -11,9 +11,9 @@ import pytest
 
 from awsim.world import World
 from chalicelib.adapters.kms.key_policies import ROUNDS, PolicyStatements
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.records.addresses import policy_resource
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from tests.fakes import MemoryLedger
 
 HUB, DEV, TEST = "111111111111", "222222222222", "333333333333"
@@ -74,7 +74,7 @@ class Key:
         """Of the policy as it is."""
         return [statement["Sid"] for statement in json.loads(self.text)["Statement"]]
 
-    def share(self, account: str = DEV, state: State = State.OPENING, **rest: Any) -> Share:
+    def share(self, account: str = DEV, state: ShareState = ShareState.OPENING, **rest: Any) -> Share:
         """A share as the lane has it in hand; it stands in the ledger."""
         grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
         made = Share(self.resource, account, account, grantee, state=state, **rest)
@@ -83,11 +83,11 @@ class Key:
 
     def opened(self, share: Share) -> Share:
         """What the lane writes when it is open."""
-        return self.share(share.account, State.OPEN, opened_at=int(self.world.now.timestamp()))
+        return self.share(share.account, ShareState.OPEN, opened_at=int(self.world.now.timestamp()))
 
     def closed(self, share: Share) -> Share:
         """What the lane writes when it is closed."""
-        return self.share(share.account, State.CLOSED, closed_at=int(self.world.now.timestamp()))
+        return self.share(share.account, ShareState.CLOSED, closed_at=int(self.world.now.timestamp()))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -166,7 +166,7 @@ def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: 
     share = key.share()
 
     late = refused(lambda: key.door.open(key.resource, [share]))
-    assert late.why is Why.THROTTLED
+    assert late.why is RefusalKind.THROTTLED
     assert late.fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], "Theirs"]
     key.wait(61)
@@ -180,7 +180,7 @@ def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
         theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
         key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
 
-    assert refused(lambda: key.door.open(key.resource, [key.share()])).why is Why.THROTTLED
+    assert refused(lambda: key.door.open(key.resource, [key.share()])).why is RefusalKind.THROTTLED
     assert key.sids[0] == OWNER["Sid"]
     assert key.sids[1].startswith("Theirs")
     assert len(key.sids) == 2
@@ -219,7 +219,7 @@ def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     door = key.door if warm else key.another()
 
-    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).why is Why.THROTTLED
+    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).why is RefusalKind.THROTTLED
     assert key.sids == [OWNER["Sid"]]
 
 
@@ -230,14 +230,14 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
     share = key.opened(share)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().close(key.resource, [share])).why is Why.THROTTLED
+    assert refused(lambda: key.another().close(key.resource, [share])).why is RefusalKind.THROTTLED
     key.world.injections.calm()
     key.wait(100)
     key.door.close(key.resource, [share])
-    again = replace(key.closed(share), state=State.OPENING)
+    again = replace(key.closed(share), state=ShareState.OPENING)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().open(key.resource, [again])).why is Why.THROTTLED
+    assert refused(lambda: key.another().open(key.resource, [again])).why is RefusalKind.THROTTLED
 
 
 def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
@@ -289,7 +289,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
 
     found = refused(lambda: key.door.open(key.resource, [key.share()]))
 
-    assert found.why is Why.DENIED
+    assert found.why is RefusalKind.DENIED
     assert found.fault.code == "key-policy-invalid-principal"
     assert f"account {DEV}" in found.fault.cure
     assert key.puts() == puts
@@ -338,15 +338,15 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
 @pytest.mark.parametrize(
     ("aws", "code", "why"),
     [
-        ("AccessDeniedException", "key-policy-denied", Why.DENIED),
-        ("LimitExceededException", "key-policy-too-large", Why.DENIED),
-        ("MalformedPolicyDocumentException", "key-policy-malformed", Why.DENIED),
-        ("KMSInvalidStateException", "key-policy-key-state", Why.DENIED),
-        ("ThrottlingException", "aws-throttled", Why.THROTTLED),
-        ("KMSInternalException", "aws-throttled", Why.THROTTLED),
+        ("AccessDeniedException", "key-policy-denied", RefusalKind.DENIED),
+        ("LimitExceededException", "key-policy-too-large", RefusalKind.DENIED),
+        ("MalformedPolicyDocumentException", "key-policy-malformed", RefusalKind.DENIED),
+        ("KMSInvalidStateException", "key-policy-key-state", RefusalKind.DENIED),
+        ("ThrottlingException", "aws-throttled", RefusalKind.THROTTLED),
+        ("KMSInternalException", "aws-throttled", RefusalKind.THROTTLED),
     ],
 )
-def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Why) -> None:
+def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: RefusalKind) -> None:
     """In which account, on which key, at which call; the cure is for that code."""
     key.world.injections.refuse("PutKeyPolicy", aws, n=9)
 

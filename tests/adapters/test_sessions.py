@@ -16,7 +16,7 @@ from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery, Snapshot
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.targets.applied_file import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -121,7 +121,7 @@ def test_a_policy_that_is_too_large_at_its_widest_is_told_as_such(scene):
     with pytest.raises(Refusal) as caught:
         scene.copying(scene.delivery(4))
 
-    assert (caught.value.why, caught.value.fault.code) == (Why.DENIED, "session-policy-refused")
+    assert (caught.value.why, caught.value.fault.code) == (RefusalKind.DENIED, "session-policy-refused")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     with pytest.raises(Refusal) as caught:
         scene.snapshots.find(scene.delivery(1))
 
-    assert caught.value.why is Why.THROTTLED
+    assert caught.value.why is RefusalKind.THROTTLED
     assert not caught.value.unknown
     assert "applied targets file" in caught.value.fault.where

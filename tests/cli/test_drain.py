@@ -14,7 +14,7 @@ from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery import events, machine
-from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import SWITCH
 from chalicelib.core.sharing import share
@@ -37,8 +37,8 @@ def table(client):
 
 def a_delivery(account, state, episode=1):
     """Build a delivery in this state since nine."""
-    copies = (Copy("snap-1", CopyState.PENDING, "snap-9", tries=1),) if state is State.COPYING else ()
-    entered = {State.OPENING: NINE, State.REGISTERING: NINE, state: NINE}
+    copies = (Copy("snap-1", CopyState.PENDING, "snap-9", tries=1),) if state is DeliveryState.COPYING else ()
+    entered = {DeliveryState.OPENING: NINE, DeliveryState.REGISTERING: NINE, state: NINE}
     return Delivery(
         addresses.delivery_id(HUB, AMI, account, REGION),
         HUB,
@@ -69,7 +69,7 @@ def end(table, record):
     assert records.save(stored, Write(record.key, "cancelled", body, None), (), NINE)
 
 
-def a_share(table, account, state=share.State.OPEN, **changes):
+def a_share(table, account, state=share.ShareState.OPEN, **changes):
     """Put a share of the snapshot into the ledger."""
     opened = share.Share(SNAPSHOT, account, account, state=state, opened_at=NINE, hard_close_at=NINE + 90000, **changes)
     DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
@@ -82,7 +82,7 @@ def heard(table, record, now=NINE):
 
 def every_state(table):
     """Put one delivery in each state that has not ended."""
-    states = [state for state in State if state not in ENDED]
+    states = [state for state in DeliveryState if state not in ENDED]
     return {state: put(table, a_delivery(f"{n:012d}", state)) for n, state in enumerate(states, 1)}
 
 
@@ -101,7 +101,7 @@ def test_copies_are_let_end_unless_told_otherwise(table):
     assert main(["drain"]) == 4
 
     asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
-    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, State.SHARED}
+    assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED}
 
 
 def test_copies_are_deleted_if_told_so(table):
@@ -111,13 +111,13 @@ def test_copies_are_deleted_if_told_so(table):
     assert main(["drain", "--delete-copies"]) == 4
 
     asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
-    ends = {State.OPENING, State.COPYING, State.REGISTERING, State.SHARED}
-    assert asked == {State.REQUESTED, State.CHECKING, State.WAITING, *ends}
+    ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
+    assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, *ends}
 
 
 def test_a_hint_is_of_the_present_episode(table):
     """A delivery on its third try hears it; a later try of the same delivery will not."""
-    record = put(table, a_delivery("222222222222", State.WAITING, episode=3))
+    record = put(table, a_delivery("222222222222", DeliveryState.WAITING, episode=3))
 
     main(["drain"])
 
@@ -127,7 +127,7 @@ def test_a_hint_is_of_the_present_episode(table):
 
 def test_the_sweep_comes_for_it_within_a_minute(table):
     """The command rings nothing itself: what it has written is due at once."""
-    record = put(table, a_delivery("222222222222", State.WAITING))
+    record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     connection = Connection(REGION)
 
     drained(Drain(connection, Clock(now=lambda: NINE)))
@@ -137,10 +137,10 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
 
 def test_what_is_left_is_told(table, capsys):
     """Deliveries by state, each share that is open with its last hour, and that it is not over yet."""
-    put(table, a_delivery("222222222222", State.COPYING))
-    put(table, a_delivery("333333333333", State.DELIVERED))
+    put(table, a_delivery("222222222222", DeliveryState.COPYING))
+    put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     a_share(table, "222222222222")
-    a_share(table, "333333333333", share.State.CLOSED)
+    a_share(table, "333333333333", share.ShareState.CLOSED)
     a_share(table, "444444444444", preexisting=True)
 
     assert main(["drain"]) == 4
@@ -159,8 +159,8 @@ def test_what_is_left_is_told(table, capsys):
 
 def test_a_drained_hub(table, capsys):
     """Nothing under way, nothing open: exit status 0."""
-    put(table, a_delivery("333333333333", State.DELIVERED))
-    a_share(table, "333333333333", share.State.CLOSED)
+    put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
+    a_share(table, "333333333333", share.ShareState.CLOSED)
 
     assert main(["drain"]) == 0
 
@@ -169,10 +169,10 @@ def test_a_drained_hub(table, capsys):
 
 def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
     """A grant on a target's own key is needed by its AMI: it keeps nobody from leaving."""
-    record = put(table, a_delivery("333333333333", State.DELIVERED))
+    record = put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     resource = addresses.role_resource("arn:aws:kms:us-east-1:333333333333:key/own", "333333333333").pk
-    opened = share.Share(resource, role, "333333333333", state=share.State.OPEN, opened_at=NINE)
+    opened = share.Share(resource, role, "333333333333", state=share.ShareState.OPEN, opened_at=NINE)
     DynamoLedger(table).hold(resource, opened, sharing(record.id, "333333333333"))
 
     assert main(["drain"]) == 0
@@ -188,7 +188,7 @@ def test_what_is_the_targets_own_stays_and_is_named(table, capsys):
 
 def test_for_a_program(table, capsys):
     """`--json` gives the same as data."""
-    put(table, a_delivery("222222222222", State.WAITING))
+    put(table, a_delivery("222222222222", DeliveryState.WAITING))
     a_share(table, "222222222222")
 
     assert main(["drain", "--json"]) == 4
@@ -201,7 +201,7 @@ def test_for_a_program(table, capsys):
 
 def test_parked_records_are_left_and_named(table, capsys):
     """They move no longer, so nobody waits for them; their shares close at their last hour, and are waited for."""
-    record = put(table, a_delivery("222222222222", State.COPYING))
+    record = put(table, a_delivery("222222222222", DeliveryState.COPYING))
     DynamoRecords(table).park(record.key, "IllegalEvent: a bug.", NINE)
 
     assert main(["drain", "--delete-copies"]) == 0
@@ -236,11 +236,11 @@ def wait(time, timeout=None):
 
 def test_waiting_ends_when_the_last_share_has_closed(table):
     """It looks every half minute, and tells what has changed."""
-    record = put(table, a_delivery("222222222222", State.WAITING))
+    record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     a_share(table, "222222222222")
 
     def close():
-        key = addresses.share(addresses.Key(SNAPSHOT), "222222222222")
+        key = addresses.share(addresses.RecordKey(SNAPSHOT), "222222222222")
         body = json.loads(table.get(key)["body"]) | {"state": "closed"}
         table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
@@ -259,8 +259,8 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
 
 def test_what_a_late_invocation_began_is_asked_as_well(table):
     """A function that had read the switch before may write one delivery more."""
-    first = put(table, a_delivery("222222222222", State.WAITING))
-    late = a_delivery("333333333333", State.REQUESTED)
+    first = put(table, a_delivery("222222222222", DeliveryState.WAITING))
+    late = a_delivery("333333333333", DeliveryState.REQUESTED)
 
     def more():
         put(table, late)
@@ -274,7 +274,7 @@ def test_what_a_late_invocation_began_is_asked_as_well(table):
 
 def test_waiting_can_be_given_up(table):
     """After the time-out it says what is left, and that it is not over."""
-    put(table, a_delivery("222222222222", State.COPYING))
+    put(table, a_delivery("222222222222", DeliveryState.COPYING))
     time = Time()
 
     report, _ = wait(time, timeout=2)

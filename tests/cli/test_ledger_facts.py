@@ -12,7 +12,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.key_policy import Access, Audience
-from chalicelib.core.sharing.share import Share, State, grant_name
+from chalicelib.core.sharing.share import Share, ShareState, grant_name
 from tests.fakes import sharing
 
 TABLE, HUB, DEV, REGION = "ami-promoter-us-east-1", "111111111111", "222222222222", "us-east-1"
@@ -33,7 +33,7 @@ def test_a_share_is_read_as_the_ledger_writes_it(client):
     """With its holdings, each to be released as it is."""
     ledger = DynamoLedger(Table(client, TABLE))
     holding = sharing(ID, episode=3, until=99)
-    made = Share(RESOURCE, DEV, DEV, state=State.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
+    made = Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, intended_at=2, preexisting=True, grant_id="g", opened_at=5)
     ledger.hold(RESOURCE, made, holding)
     place = (RESOURCE, f"share#{DEV}")
 

@@ -16,7 +16,7 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
 from tests.fakes import copying
 
@@ -55,12 +55,12 @@ def test_what_is_over_is_not_kept(table):
         children = DynamoChildren(table)
         children.add(ami, Child(name(number), DEV, REGION, 1, "running"))
         children.end(ami, Child(name(number), DEV, REGION, 1, "delivered"))
-        DynamoRecords(table).create(Write(addresses.Key(resource), "open", {}, None), int(time.time()))
-        ledger.hold(resource, Share(resource, DEV, DEV, state=State.CLOSED), copying(name(number)))
+        DynamoRecords(table).create(Write(addresses.RecordKey(resource), "open", {}, None), int(time.time()))
+        ledger.hold(resource, Share(resource, DEV, DEV, state=ShareState.CLOSED), copying(name(number)))
         ledger.release(resource, DEV, copying(name(number)))
     a_delivery(table, 77, "copying")
     held = addresses.snapshot_resource("snap-held").pk
-    ledger.hold(held, Share(held, DEV, DEV, state=State.OPEN), copying(name(3)))
+    ledger.hold(held, Share(held, DEV, DEV, state=ShareState.OPEN), copying(name(3)))
 
     view = look()
 

@@ -15,9 +15,9 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Write
 from tests.fakes import copying
@@ -61,7 +61,7 @@ def a_delivery(table, state="copying", episode=1, account=DEV):
 
 def due(table, pk):
     """Whether the sweep will come for a record within a minute."""
-    item = table.get(Key(pk))
+    item = table.get(RecordKey(pk))
     return item is not None and item["ring_at"] <= now() + 60
 
 
@@ -71,7 +71,7 @@ def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_lane(table, me
 
     assert mender.mend(mend) == "done"
     (known,) = ledger.shares(RESOURCE)
-    assert (known.state, known.preexisting, known.holdings) == (State.OPEN, False, frozenset())
+    assert (known.state, known.preexisting, known.holdings) == (ShareState.OPEN, False, frozenset())
     assert share.to_close([known], now()) == [known]
     assert due(table, RESOURCE)
     (entry,) = table.query(RESOURCE, "history#share#")
@@ -90,7 +90,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
     end = now() + 9000
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, hard_close_at=end), HELD)
     (held,) = ledger.shares(RESOURCE)
-    assert (held.state, held.holdings, held.hard_close_at) == (State.OPEN, {HELD}, end)
+    assert (held.state, held.holdings, held.hard_close_at) == (ShareState.OPEN, {HELD}, end)
     ledger.release(RESOURCE, DEV, HELD)
     (left,) = ledger.shares(RESOURCE)
     assert share.to_close([left], now()) == [left]
@@ -98,7 +98,7 @@ def test_one_under_a_copy_waits_for_its_delivery_and_closes_when_that_lets_go(me
 
 def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger):
     """The entry says it was there before us; there is a witness that it was not."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, preexisting=True), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, preexisting=True), HELD)
 
     assert mender.mend(Know(RESOURCE, DEV, DEV, 0)) == "done"
 
@@ -121,12 +121,12 @@ def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
 
     assert mender.mend(Know(RESOURCE, DEV, DEV, 0, version=0)) == MOVED_ON
-    assert ledger.shares(RESOURCE)[0].state is State.WANTED
+    assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
 def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender, ledger):
     """Written as closed, with its holder: the lane opens it anew. A second time changes nothing."""
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN, hard_close_at=now() + 9000), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
 
     assert mender.mend(Reopen(RESOURCE, DEV, 0)) == "done"
 
@@ -141,7 +141,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender,
 def test_a_holder_is_let_go_unless_it_is_alive_after_all(table, mender, ledger, state, episode, goes):
     """The record is read once more, just before."""
     a_delivery(table, state, episode)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert mender.mend(LetGo(RESOURCE, DEV, HELD)) == ("done" if goes else MOVED_ON)
 
@@ -165,7 +165,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
     """It tidies up and lets its shares go itself; they are not closed under its copies by the command."""
     apply("333333333333")
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert mender.mend(withdraw()) == "done"
 
@@ -182,7 +182,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
     apply(DEV)
     if state is not None:
         a_delivery(table, state, account=account)
-    ledger.hold(image, Share(image, unit, unit, state=State.OPEN), HELD)
+    ledger.hold(image, Share(image, unit, unit, state=ShareState.OPEN), HELD)
 
     assert mender.mend(withdraw(unit, image)) == "done"
 
@@ -198,7 +198,7 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
     if accounts:
         apply(*accounts)
     a_delivery(table)
-    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=State.OPEN), HELD)
+    ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN), HELD)
 
     assert mender.mend(withdraw()) == MOVED_ON
 
@@ -227,7 +227,7 @@ def test_a_promotion_is_told_how_a_delivery_ended(table, mender, state, ends):
 def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, there):
     """The sweep comes for it within a minute."""
     if there:
-        DynamoRecords(table).create(Write(Key(RESOURCE), "open", {"resource": RESOURCE}, None), now())
+        DynamoRecords(table).create(Write(RecordKey(RESOURCE), "open", {"resource": RESOURCE}, None), now())
 
     mender.mend(Wake(RESOURCE))
 

@@ -17,7 +17,7 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.organization import Membership, Organisation, Unit
 from chalicelib.ports.records import Write
@@ -107,7 +107,9 @@ def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(
     apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organisation=organisation))
     members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
     members.publish(Membership(), Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}))
-    Table(client, f"{TABLE}-members").update(addresses.Key("members", "units"), "SET body = :body", {":body": "{}"})
+    Table(client, f"{TABLE}-members").update(
+        addresses.RecordKey("members", "units"), "SET body = :body", {":body": "{}"}
+    )
 
     seen = in_force(Connection("us-east-1"))
 
@@ -121,7 +123,9 @@ def test_everything_it_says_fits_80_columns(table, capsys, monkeypatch):
     key = boto3.client("kms", region_name="us-east-1").create_key()["KeyMetadata"]["Arn"]
     resource = addresses.policy_resource(key).pk
     apply(Directory({}, {"333333333333": (Target("333333333333", "us-east-1"),)}))
-    DynamoLedger(table).hold(resource, Share(resource, DEV, DEV, state=State.OPEN), copying("0123456789abcdef0123"))
+    DynamoLedger(table).hold(
+        resource, Share(resource, DEV, DEV, state=ShareState.OPEN), copying("0123456789abcdef0123")
+    )
 
     status, lines = said(capsys, "reconcile", "--hub-only")
 
@@ -259,8 +263,8 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     ledger, resource = DynamoLedger(table), addresses.snapshot_resource("snap-0a").pk
     ledger.hold(resource, Share(resource, "222222222222", "222222222222"), copying("0123"))
     (held,) = ledger.shares(resource)
-    ledger.save([replace(held, state=State(state), preexisting=preexisting)], "opening was tried", NINE)
-    key = addresses.share(addresses.Key(resource), "222222222222")
+    ledger.save([replace(held, state=ShareState(state), preexisting=preexisting)], "opening was tried", NINE)
+    key = addresses.share(addresses.RecordKey(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
     assert Looking(Connection("us-east-1"), print)._was_open(Source("snap-0a"), "222222222222") is ours

@@ -50,7 +50,7 @@ def write(table, record):
 
 def a_promotion(ami=AMI, **changes):
     """Build a running promotion."""
-    state = {"state": promotion.State.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
+    state = {"state": promotion.PromotionState.RUNNING, "value": "dev", "image_name": "golden", "since": NINE}
     return promotion.Promotion(ami, HUB, REGION, NINE, **{**state, **changes})
 
 
@@ -73,17 +73,22 @@ def scene(table):
     """One delivery that is done, one that failed, one that copies with its shares open."""
     done = a_delivery(
         "333333333333",
-        delivery.State.DELIVERED,
+        delivery.DeliveryState.DELIVERED,
         image="ami-0aaaaaaaaaaaaaaaa",
         key_arn="arn:aws:kms:us-east-1:333333333333:key/k",
-        shares=(delivery.Share(SNAPSHOT, "333333333333"),),
+        shares=(delivery.NeededShare(SNAPSHOT, "333333333333"),),
         copies=(delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-9"),),
     )
-    failed = a_delivery(DEV, delivery.State.FAILED, faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",)))
+    failed = a_delivery(
+        DEV, delivery.DeliveryState.FAILED, faults=(FAULT,), cleanup=delivery.Cleanup(leftovers=("snap-8",))
+    )
     under_way = a_delivery(
         PROD,
-        delivery.State.COPYING,
-        shares=(delivery.Share(SNAPSHOT, PROD), delivery.Share(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION))),
+        delivery.DeliveryState.COPYING,
+        shares=(
+            delivery.NeededShare(SNAPSHOT, PROD),
+            delivery.NeededShare(KEY, addresses.delivery_id(HUB, AMI, PROD, REGION)),
+        ),
         copies=(
             delivery.Copy("snap-1", delivery.CopyState.COMPLETED, "snap-7"),
             delivery.Copy("snap-2", delivery.CopyState.PENDING, "snap-6", tries=1, intended_at=NINE + 240, progress=40),
@@ -98,9 +103,9 @@ def scene(table):
     opened = {"opened_at": NINE + 30, "hard_close_at": NINE + 90000}
     ledger = DynamoLedger(table)
     for resource, holder, account, state in (
-        (SNAPSHOT, "333333333333", "333333333333", share.State.CLOSED),
-        (SNAPSHOT, PROD, PROD, share.State.OPEN),
-        (KEY, under_way.id, PROD, share.State.CLOSING),
+        (SNAPSHOT, "333333333333", "333333333333", share.ShareState.CLOSED),
+        (SNAPSHOT, PROD, PROD, share.ShareState.OPEN),
+        (KEY, under_way.id, PROD, share.ShareState.CLOSING),
     ):
         ledger.hold(
             resource, share.Share(resource, holder, account, state=state, **opened), copying(under_way.id, account)
@@ -170,7 +175,7 @@ def test_nothing_failed(client, capsys):
 
 def test_what_is_being_removed_is_not_left_behind(table, capsys):
     """Only once a delivery has ended is anything of it left behind."""
-    tidying = a_delivery(DEV, delivery.State.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
+    tidying = a_delivery(DEV, delivery.DeliveryState.TIDYING, cleanup=delivery.Cleanup(leftovers=("snap-8",)))
     write(table, a_promotion())
     write(table, tidying)
     DynamoChildren(table).add(AMI, a_child(tidying, "running"))
@@ -190,7 +195,7 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
 )
 def test_why_a_delivery_was_cancelled(table, capsys, hint, value, why, said):
     """By an operator, by another value, or by the tag's end."""
-    gone = a_delivery(DEV, delivery.State.CANCELLED)
+    gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
     write(table, a_promotion(value=value, why=why))
     write(table, gone)
     DynamoChildren(table).add(AMI, a_child(gone, "cancelled"))
@@ -260,12 +265,12 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     role = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
     key = addresses.role_resource("arn:aws:kms:us-east-1:123456789012:key/k", PROD).pk
     image = addresses.image_resource(AMI).pk
-    shares = (delivery.Share(image, PROD, stays=True), delivery.Share(key, role, stays=True))
-    record = a_delivery(PROD, delivery.State.OPENING, shares=shares, blocked=TROUBLE)
+    shares = (delivery.NeededShare(image, PROD, stays=True), delivery.NeededShare(key, role, stays=True))
+    record = a_delivery(PROD, delivery.DeliveryState.OPENING, shares=shares, blocked=TROUBLE)
     write(table, a_promotion())
     write(table, record)
     DynamoChildren(table).add(AMI, a_child(record, "running"))
-    opened = share.Share(image, PROD, PROD, state=share.State.OPEN, opened_at=NINE + 30)
+    opened = share.Share(image, PROD, PROD, state=share.ShareState.OPEN, opened_at=NINE + 30)
     DynamoLedger(table).hold(image, opened, sharing(record.id, PROD))
 
     assert main(["status", AMI]) == 0
@@ -306,7 +311,7 @@ def test_one_amis_deliveries_for_a_program(scene, capsys):
 
 def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     """Its record has no list of its shares any longer: they follow from the source."""
-    over = a_delivery(PROD, delivery.State.FAILED)
+    over = a_delivery(PROD, delivery.DeliveryState.FAILED)
     image = an_image()
     snapshot = delivery.snapshots_of(image)[0].id
     resource = addresses.snapshot_resource(snapshot).pk
@@ -314,7 +319,7 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
     write(table, over)
     DynamoChildren(table).add(AMI, a_child(over, "failed"))
     DynamoRecords(table).put(addresses.source_image(AMI), {"kind": "image", "body": json.dumps(image.to_json())})
-    closing = share.Share(resource, PROD, PROD, state=share.State.CLOSING, opened_at=NINE, hard_close_at=NINE)
+    closing = share.Share(resource, PROD, PROD, state=share.ShareState.CLOSING, opened_at=NINE, hard_close_at=NINE)
     DynamoLedger(table).hold(resource, closing, copying(over.id, PROD))
 
     main(["status", AMI])
@@ -324,12 +329,12 @@ def test_what_a_delivery_that_is_over_has_left_open_is_shown(table, capsys):
 
 def test_a_share_that_was_there_before_us_is_marked(table, capsys):
     """It is open, and stays, and nobody need worry."""
-    done = a_delivery(PROD, delivery.State.COPYING, shares=(delivery.Share(SNAPSHOT, PROD),))
+    done = a_delivery(PROD, delivery.DeliveryState.COPYING, shares=(delivery.NeededShare(SNAPSHOT, PROD),))
     write(table, a_promotion())
     write(table, done)
     DynamoChildren(table).add(AMI, a_child(done, "running"))
     before = share.Share(
-        SNAPSHOT, PROD, PROD, state=share.State.OPEN, preexisting=True, opened_at=NINE, hard_close_at=NINE
+        SNAPSHOT, PROD, PROD, state=share.ShareState.OPEN, preexisting=True, opened_at=NINE, hard_close_at=NINE
     )
     DynamoLedger(table).hold(SNAPSHOT, before, copying(done.id, PROD))
 
@@ -344,7 +349,7 @@ def test_a_share_that_was_there_before_us_is_marked(table, capsys):
 
 def test_all_promotions(table, scene, capsys):
     """One line for each, the newest first, with its deliveries by state."""
-    write(table, a_promotion(OTHER, state=promotion.State.OVER, value=None, since=NINE + 60))
+    write(table, a_promotion(OTHER, state=promotion.PromotionState.OVER, value=None, since=NINE + 60))
 
     assert main(["status"]) == 0
 
@@ -414,7 +419,7 @@ def test_hundreds_of_deliveries(table, capsys):
     write(table, a_promotion())
     children = DynamoChildren(table)
     for number in range(150):
-        record = a_delivery(f"{number:012d}", delivery.State.WAITING)
+        record = a_delivery(f"{number:012d}", delivery.DeliveryState.WAITING)
         write(table, record)
         children.add(AMI, a_child(record, "running"))
 

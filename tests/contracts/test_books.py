@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.errors import LostRace
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records.addresses import copy_quota, promotion
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.ledger import StandingHolding
 from chalicelib.ports.records import Write
@@ -32,7 +32,7 @@ def test_holding_twice_is_holding_once(store):
         store.ledger.hold(RESOURCE, SHARE, copying("d1"))
 
     assert [(s.holdings, s.state) for s in store.ledger.shares(RESOURCE)] == [
-        (frozenset({copying("d1")}), State.WANTED)
+        (frozenset({copying("d1")}), ShareState.WANTED)
     ]
 
 
@@ -63,21 +63,21 @@ def test_the_worker_writes_its_side_and_the_holders_theirs(store):
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
-    store.ledger.save([replace(read, state=State.OPEN, opened_at=NOW)], "opened", NOW)
+    store.ledger.save([replace(read, state=ShareState.OPEN, opened_at=NOW)], "opened", NOW)
 
     (after,) = store.ledger.shares(RESOURCE)
-    assert (after.state, after.holdings) == (State.OPEN, frozenset({copying("d1"), copying("d2")}))
+    assert (after.state, after.holdings) == (ShareState.OPEN, frozenset({copying("d1"), copying("d2")}))
 
 
 def test_a_worker_that_was_not_alone_is_told(store):
     """Its write is refused, not lost over another's."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
-    store.ledger.save([replace(read, state=State.OPEN)], "opened", NOW)
+    store.ledger.save([replace(read, state=ShareState.OPEN)], "opened", NOW)
 
     with pytest.raises(LostRace):
-        store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW)
-    assert store.ledger.shares(RESOURCE)[0].state is State.OPEN
+        store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW)
+    assert store.ledger.shares(RESOURCE)[0].state is ShareState.OPEN
 
 
 def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
@@ -88,10 +88,10 @@ def test_a_closing_is_not_begun_over_a_holder_that_has_just_come(store):
     store.ledger.hold(RESOURCE, SHARE, copying("d2"))
 
     with pytest.raises(LostRace):
-        store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
+        store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
     store.ledger.release(RESOURCE, ACCOUNT, copying("d2"))
-    store.ledger.save([replace(read, state=State.CLOSING)], "closing", NOW, unheld=True)
-    assert store.ledger.shares(RESOURCE)[0].state is State.CLOSING
+    store.ledger.save([replace(read, state=ShareState.CLOSING)], "closing", NOW, unheld=True)
+    assert store.ledger.shares(RESOURCE)[0].state is ShareState.CLOSING
 
 
 def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
@@ -101,9 +101,9 @@ def test_each_who_comes_is_counted_once_and_ends_what_was_read_before(store):
     (read,) = store.ledger.shares(RESOURCE)
     assert read.asked == 2
     store.ledger.release(RESOURCE, ACCOUNT, copying("d1"))
-    store.ledger.save([replace(read, state=State.CLOSING)], "its end", NOW, unheld=True)
+    store.ledger.save([replace(read, state=ShareState.CLOSING)], "its end", NOW, unheld=True)
     (read,) = store.ledger.shares(RESOURCE)
-    assert (read.state, read.asked) == (State.CLOSING, 2)
+    assert (read.state, read.asked) == (ShareState.CLOSING, 2)
 
     store.ledger.hold(RESOURCE, SHARE, copying("d3"))
     with pytest.raises(LostRace):
@@ -130,9 +130,9 @@ def test_a_hundred_and_twenty_shares_are_written_in_one_go(store):
     """More than one transaction takes."""
     for n in range(120):
         store.ledger.hold(RESOURCE, replace(SHARE, holder_key=f"{n:012d}", account=f"{n:012d}"), copying(f"d{n}"))
-    store.ledger.save([replace(s, state=State.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
+    store.ledger.save([replace(s, state=ShareState.OPEN) for s in store.ledger.shares(RESOURCE)], "opened", NOW)
 
-    assert {s.state for s in store.ledger.shares(RESOURCE)} == {State.OPEN}
+    assert {s.state for s in store.ledger.shares(RESOURCE)} == {ShareState.OPEN}
     assert len(store.ledger.shares(RESOURCE)) == 120
 
 
@@ -141,7 +141,7 @@ def closed(store, name: str = ACCOUNT) -> Share:
     store.ledger.hold(RESOURCE, replace(SHARE, holder_key=name), copying("d1"))
     store.ledger.release(RESOURCE, name, copying("d1"))
     read = next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
-    store.ledger.save([replace(read, state=State.CLOSED, closed_at=NOW)], "closed", NOW)
+    store.ledger.save([replace(read, state=ShareState.CLOSED, closed_at=NOW)], "closed", NOW)
     return next(s for s in store.ledger.shares(RESOURCE) if s.holder_key == name)
 
 
@@ -169,17 +169,17 @@ def test_who_comes_before_it_is_archived_keeps_it(store):
     store.ledger.hold(RESOURCE, replace(SHARE, holder_key="333333333333"), copying("d2"))
 
     assert {s.holder_key: (s.state, s.version) for s in store.ledger.shares(RESOURCE)} == {
-        ACCOUNT: (State.CLOSED, 1),
-        "333333333333": (State.WANTED, 0),
+        ACCOUNT: (ShareState.CLOSED, 1),
+        "333333333333": (ShareState.WANTED, 0),
     }
 
 
 def test_what_is_not_in_the_ledger_can_be_put_into_it_once(store):
     """A permission of ours that shows though no share accounts for it."""
-    found = replace(SHARE, state=State.CLOSING, holder_key="grant-1")
+    found = replace(SHARE, state=ShareState.CLOSING, holder_key="grant-1")
     assert store.ledger.put_right(found, "found", NOW)
     assert not store.ledger.put_right(found, "found", NOW)
-    assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(State.CLOSING, 1)]
+    assert [(s.state, s.version) for s in store.ledger.shares(RESOURCE)] == [(ShareState.CLOSING, 1)]
 
 
 def test_a_standing_holding_has_a_link_as_long_as_it_lasts(store):

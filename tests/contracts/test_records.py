@@ -6,12 +6,12 @@ import pytest
 
 from chalicelib.adapters.dynamo.records import SHARDS, shard_of
 from chalicelib.core.errors import NewerSchema, Unreadable
-from chalicelib.core.records.addresses import Key, copy_lookups, history, lookup
+from chalicelib.core.records.addresses import RecordKey, copy_lookups, history, lookup
 from chalicelib.ports.aws import MadeDue
 from chalicelib.ports.records import Due, Write
 
 NOW = 1_800_000_000
-KEY = Key("delivery#0123")
+KEY = RecordKey("delivery#0123")
 
 
 def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
@@ -19,7 +19,7 @@ def write(state: str = "requested", due: int | None = NOW, **changes) -> Write:
     return Write(KEY, state, changes.pop("body", {"n": 1}), due, **changes)
 
 
-def due(store, now: int) -> list[Key]:
+def due(store, now: int) -> list[RecordKey]:
     """Everything due, in all shards."""
     return [one.key for shard in range(SHARDS) for one in store.records.due(shard, now, 10)]
 
@@ -35,35 +35,38 @@ def test_what_happened_and_what_leads_to_it_expires_and_the_record_does_not(stor
     """History and look-ups are kept for 400 days, so that years of finished work cost nothing."""
     store.records.create(write(), NOW)
     entry = lookup(copy_lookups("222222222222", "us-east-1", "snap-1"), "0123")
-    beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (Key("heads", "ami-1"), {"kind": "head"})]
+    beside = [(entry, {"kind": "lookup", "delivery": "0123"}), (RecordKey("heads", "ami-1"), {"kind": "head"})]
     store.records.save(store.records.read(KEY), write("over", None), ["it ended"], NOW, beside)
 
     ((_, happened),) = store.records.list(KEY.pk, "history#")
     assert happened["expires_at"] == store.records.get(entry)["expires_at"] == NOW + 400 * 86_400
-    assert "expires_at" not in store.records.get(Key("heads", "ami-1"))
+    assert "expires_at" not in store.records.get(RecordKey("heads", "ami-1"))
     assert store.records.get(KEY) is None or "expires_at" not in store.records.get(KEY)
 
 
 def test_many_records_are_put_at_once_each_with_what_stands_beside_it(store):
     """All of them, due when they say; a body beside a record is read back as it was put."""
-    keys = [Key(f"delivery#{number:04d}") for number in range(25)]
-    new = [(Write(key, "requested", {"n": 1}, NOW), [(Key("heads", key.pk), {"body": "{}"})]) for key in keys]
+    keys = [RecordKey(f"delivery#{number:04d}") for number in range(25)]
+    new = [(Write(key, "requested", {"n": 1}, NOW), [(RecordKey("heads", key.pk), {"body": "{}"})]) for key in keys]
 
     assert set(store.records.create_all(new, NOW)) == set()
     assert store.records.read(keys[24]).body == {"n": 1}
-    assert store.records.get(Key("heads", keys[24].pk))["body"] == "{}"
+    assert store.records.get(RecordKey("heads", keys[24].pk))["body"] == "{}"
     assert keys[24] in due(store, NOW)
 
 
 def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
     """So that the caller can leave it out."""
     store.records.create(write(), NOW)
-    other = Key("delivery#4567")
-    new = [(Write(key, "requested", {"n": 2}, NOW), [(Key("heads", key.pk), {"kind": "head"})]) for key in (other, KEY)]
+    other = RecordKey("delivery#4567")
+    new = [
+        (Write(key, "requested", {"n": 2}, NOW), [(RecordKey("heads", key.pk), {"kind": "head"})])
+        for key in (other, KEY)
+    ]
 
     assert set(store.records.create_all(new, NOW)) == {KEY}
     assert store.records.read(other) is None
-    assert store.records.get(Key("heads", KEY.pk)) is None
+    assert store.records.get(RecordKey("heads", KEY.pk)) is None
     assert store.records.read(KEY).body == {"n": 1}
 
 
@@ -150,9 +153,9 @@ def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
     store.records.create(write(), NOW)
 
     assert store.records.note(KEY, {"a": "1"}, NOW)
-    assert not store.records.note(Key("delivery#other"), {"a": "1"}, NOW)
-    assert store.records.make_due(Key("delivery#other"), NOW) is MadeDue.NONE
-    assert store.records.read(Key("delivery#other")) is None
+    assert not store.records.note(RecordKey("delivery#other"), {"a": "1"}, NOW)
+    assert store.records.make_due(RecordKey("delivery#other"), NOW) is MadeDue.NONE
+    assert store.records.read(RecordKey("delivery#other")) is None
 
 
 def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
@@ -176,7 +179,7 @@ def test_an_older_or_repeated_event_leaves_no_note(store):
     assert store.records.read(KEY).hints["tag"] == "000000000007"
 
 
-def shard(key: Key) -> int:
+def shard(key: RecordKey) -> int:
     """The number of the shard that a record is in."""
     return int(shard_of(key).removeprefix("due#"))
 
@@ -200,7 +203,7 @@ def test_what_was_due_before_it_was_written_is_woken_from_then(store):
 
 def test_what_is_due_comes_in_pages_longest_due_first(store):
     """Many are due at one moment: the next page begins after the last one, though that is due no longer by then."""
-    keys = [Key(f"delivery#{n:04}") for n in range(60)]
+    keys = [RecordKey(f"delivery#{n:04}") for n in range(60)]
     for n, key in enumerate(keys):
         store.records.create(Write(key, "requested", {}, NOW + n // 20), NOW)
     there = [key for key in keys if shard(key) == 1]
@@ -284,7 +287,7 @@ def test_a_parked_record_goes_on_when_it_is_told_to(store):
     assert due(store, NOW + 5) == [KEY]
     found = store.records.read(KEY)
     assert (found.parked, found.hints, found.version) == ("", {"a": "1"}, 2)
-    assert not store.records.unpark(Key("delivery#other"), NOW)
+    assert not store.records.unpark(RecordKey("delivery#other"), NOW)
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # the schema is a matter of DynamoDB's items alone
@@ -313,6 +316,6 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
 
 def test_records_spread_over_the_shards():
     """No single index partition takes every write."""
-    shards = {shard_of(Key(f"delivery#{n}")) for n in range(100)}
+    shards = {shard_of(RecordKey(f"delivery#{n}")) for n in range(100)}
 
     assert len(shards) == SHARDS

@@ -16,9 +16,9 @@ from chalicelib.core.errors import NewerSchema, ParkRecord, Unreadable
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION
-from chalicelib.core.sharing.share import Share, State, to_close, to_open
+from chalicelib.core.sharing.share import Share, ShareState, to_close, to_open
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.tag_pass import DAMAGED, read_heads
@@ -26,7 +26,7 @@ from tests.fakes import copying, sharing
 from tests.stores import on_dynamodb
 
 NOW = 1_800_000_000
-DELIVERY = Key("delivery#0123")
+DELIVERY = RecordKey("delivery#0123")
 RESOURCE = "resource#snapshot#snap-0a"
 QUOTA = addresses.copy_quota("222222222222", "us-east-1")
 AMI = "ami-0a"
@@ -71,11 +71,11 @@ def test_what_lies_beside_a_record_bears_its_form(table):
     """The source image and the plan; what has no body has no form."""
     key = addresses.source_image(AMI)
     DynamoRecords(table, NEWER).put(key, {"kind": "image", "body": "{}"})
-    DynamoRecords(table, NEWER).put(Key("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
+    DynamoRecords(table, NEWER).put(RecordKey("lookup#1", "delivery#0123"), {"kind": "lookup", "delivery": "0123"})
 
     with pytest.raises(NewerSchema):
         DynamoRecords(table).get(key)
-    assert "schema" not in DynamoRecords(table).get(Key("lookup#1", "delivery#0123"))
+    assert "schema" not in DynamoRecords(table).get(RecordKey("lookup#1", "delivery#0123"))
 
 
 def test_a_head_of_another_form_hides_no_other(table):
@@ -87,7 +87,9 @@ def test_a_head_of_another_form_hides_no_other(table):
     assert read_heads(DynamoRecords(table)) == {AMI: Head("dev", ("dev",)), "ami-0b": DAMAGED}
 
 
-@pytest.mark.parametrize(("state", "closes"), [(State.OPEN, True), (State.CLOSING, True), (State.CLOSED, False)])
+@pytest.mark.parametrize(
+    ("state", "closes"), [(ShareState.OPEN, True), (ShareState.CLOSING, True), (ShareState.CLOSED, False)]
+)
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, closes):
     """What closing needs stands beside the body: a form that cannot be read must not keep a door open (law 1)."""
     newer = DynamoLedger(table, NEWER)
@@ -98,8 +100,8 @@ def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table,
     shares = DynamoLedger(table).shares(RESOURCE)
 
     assert bool(to_close(shares, NOW + 9000)) is closes
-    assert to_open(shares, NOW) == [] or state is State.CLOSED
-    assert state is not State.CLOSED or shares[0].state is State.REFUSED
+    assert to_open(shares, NOW) == [] or state is ShareState.CLOSED
+    assert state is not ShareState.CLOSED or shares[0].state is ShareState.REFUSED
 
 
 @pytest.mark.parametrize("name", ["wanted", "done", "granted", "lease_until"])
@@ -149,7 +151,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
         DELIVERY,
         addresses.head(AMI),
         addresses.source_image(AMI),
-        addresses.share(Key(RESOURCE), "222222222222"),
+        addresses.share(RecordKey(RESOURCE), "222222222222"),
         addresses.child(AMI, "0123"),
     )
     assert {table.get(key)["schema"] for key in keys} == {VERSION}
@@ -157,7 +159,7 @@ def test_everything_that_is_decoded_bears_its_form(table):
 
 # --- what stands in the ledger's items -------------------------------------------------------------------------------
 
-SHARE_KEY = addresses.share(Key(RESOURCE), "222222222222")
+SHARE_KEY = addresses.share(RecordKey(RESOURCE), "222222222222")
 LINK = addresses.standing_link(AMI, RESOURCE, "222222222222", "0123")
 
 
@@ -166,11 +168,11 @@ def test_what_is_over_expires_and_what_is_open_does_not(table):
     ledger = DynamoLedger(table, keep_days=7)
     ledger.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = ledger.shares(RESOURCE)
-    ledger.save([replace(share, state=State.OPEN)], "opening was tried", NOW)
+    ledger.save([replace(share, state=ShareState.OPEN)], "opening was tried", NOW)
     assert EXPIRES not in table.get(SHARE_KEY)
     ledger.release(RESOURCE, "222222222222", copying("0123"))
     (share,) = ledger.shares(RESOURCE)
-    ledger.save([replace(share, state=State.CLOSED)], "closing was tried", NOW)
+    ledger.save([replace(share, state=ShareState.CLOSED)], "closing was tried", NOW)
     ledger.archive(ledger.shares(RESOURCE), NOW)
 
     left = [*table.query(RESOURCE, "history#"), *table.query(RESOURCE, "closed#")]
@@ -219,7 +221,7 @@ def test_a_share_that_comes_back_from_the_archive_keeps_its_history(table):
         ledger.hold(RESOURCE, a_share(), copying("0123"))
         ledger.release(RESOURCE, "222222222222", copying("0123"))
         (share,) = ledger.shares(RESOURCE)
-        ledger.save([replace(share, state=State.CLOSED)], f"closed at {at}", at)
+        ledger.save([replace(share, state=ShareState.CLOSED)], f"closed at {at}", at)
         ledger.archive(ledger.shares(RESOURCE), at)
 
     assert [item["at"] for item in table.query(RESOURCE, "history#share#")] == [NOW, NOW + 600]

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving
-from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, Snapshot, State
-from chalicelib.core.errors import Why
+from chalicelib.core.delivery.model import Attempt, Copy, CopyState, Delivery, DeliveryState, Snapshot
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Target
 
@@ -15,12 +15,12 @@ HUB, TARGET, REGION, NOW = "111111111111", "222222222222", "us-east-1", 1_800_00
 SOURCE_KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
 TARGET_KEY = f"arn:aws:kms:{REGION}:{TARGET}:key/target"
 FAULT = Fault("code", "where", "what.", "cure.")
-ORDER = tuple(State)
+ORDER = tuple(DeliveryState)
 ATTEMPTS = tuple(Attempt(f"nonce-{source}", source, NOW) for source in ("snap-0a", "snap-0b", ""))
 """One for each copy and one for the image; ``seen`` shows what they made."""
 
 
-def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
+def a_delivery(state: DeliveryState = DeliveryState.REQUESTED, **changes: object) -> Delivery:
     """A delivery of two encrypted snapshots that entered ``state`` now, with what its state takes for granted."""
     fresh = evolving.started(
         Delivery(
@@ -38,13 +38,15 @@ def a_delivery(state: State = State.REQUESTED, **changes: object) -> Delivery:
         NOW,
     )
     ready = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY), NOW)
-    late = ORDER.index(state) > ORDER.index(State.WAITING)
+    late = ORDER.index(state) > ORDER.index(DeliveryState.WAITING)
     built = replace(
-        ready if late or state is State.WAITING else fresh,
+        ready if late or state is DeliveryState.WAITING else fresh,
         state=state,
         entered=dict.fromkeys(ORDER[: ORDER.index(state) + 1], NOW),
         hard_close_at=NOW + 25 * 3600 if late else None,
-        ending=State.FAILED if state in (State.STOPPING, State.TIDYING, State.FAILED) else None,
+        ending=DeliveryState.FAILED
+        if state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED)
+        else None,
     )
     return replace(built, **changes)  # type: ignore[arg-type]
 
@@ -71,10 +73,10 @@ def seen(source: str, state: str, **changes: object) -> ev.SeenCopy:
 
 
 EVENTS: tuple[ev.Event, ...] = (
-    *(ev.Refused("Step", why, FAULT) for why in Why),
-    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in Why),
-    ev.Refused("RegisterImage", Why.THROTTLED, FAULT, unknown=True),
-    ev.Refused("DeleteSnapshots", Why.DENIED, FAULT),
+    *(ev.Refused("Step", why, FAULT) for why in RefusalKind),
+    *(ev.Refused("StartCopy", why, FAULT, "snap-0a") for why in RefusalKind),
+    ev.Refused("RegisterImage", RefusalKind.THROTTLED, FAULT, unknown=True),
+    ev.Refused("DeleteSnapshots", RefusalKind.DENIED, FAULT),
     ev.TargetReady(TARGET_KEY),
     ev.TargetReady(TARGET_KEY, "ami-0b"),
     ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"), seen("snap-0b", "completed"))),
@@ -122,6 +124,6 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.EndSeen(0),
     ev.EndSeen(NOW + 10**6),
     ev.DeadlinePassed(),
-    ev.ToldWaiting(),
-    ev.OutcomeTold(),
+    ev.WaitingNotified(),
+    ev.OutcomeNotified(),
 )

@@ -21,11 +21,11 @@ from chalicelib.core.delivery.model import (
     Cleanup,
     CopyState,
     Delivery,
+    DeliveryState,
     ImageRequest,
     SlotRequest,
-    State,
 )
-from chalicelib.core.errors import IllegalEvent, Why
+from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec, schedule
 from chalicelib.core.sharing import share as ledger
@@ -41,7 +41,7 @@ METHODS = ("snapshots", "image")
 
 
 @pytest.mark.parametrize(
-    ("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__)
+    ("state", "event"), list(product(DeliveryState, EVENTS)), ids=lambda x: getattr(x, "value", type(x).__name__)
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_every_pair_of_state_and_event_follows_the_table(state, event, method):
@@ -135,7 +135,7 @@ def test_no_copy_is_started_without_a_slot(picks):
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
     """Before `opening` no share is asked for."""
-    for state in (State.REQUESTED, State.CHECKING, State.WAITING):
+    for state in (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING):
         wanted = machine.outstanding(a_delivery(state), NOW)
         assert not any(isinstance(command, do.HoldShares) for command in wanted)
 
@@ -149,9 +149,9 @@ def test_what_is_copied_already_is_registered_once_its_service_roles_have_their_
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, copies=copies), NOW)
     done = evolving.evolve(replace(opening, kept=True), ev.SharesSeen(open=True), NOW)
 
-    assert opening.state is State.OPENING
+    assert opening.state is DeliveryState.OPENING
     assert [(share.resource.split("#")[1], share.stays) for share in opening.shares] == [("role", True)]
-    assert done.state is State.REGISTERING
+    assert done.state is DeliveryState.REGISTERING
     assert done.kept
 
 
@@ -160,14 +160,14 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     fresh = a_delivery()
     fresh = replace(fresh, target=replace(fresh.target, service_linked_roles=(AUTO_SCALING,)))
     opening = evolving.evolve(fresh, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    assert opening.state is State.OPENING
+    assert opening.state is DeliveryState.OPENING
     assert [(share.resource, share.holder, share.stays) for share in opening.shares] == [
         (f"resource#role#{TARGET_KEY}#{TARGET}", AUTO_SCALING, True)
     ]
 
     held = machine.record_intent(opening, machine.outstanding(opening, NOW), NOW, ())
     verifying = evolving.evolve(held, ev.SharesSeen(open=True), NOW)
-    assert (verifying.state, verifying.image, verifying.kept) == (State.VERIFYING, "ami-0b", True)
+    assert (verifying.state, verifying.image, verifying.kept) == (DeliveryState.VERIFYING, "ami-0b", True)
     there = evolving.evolve(verifying, ev.ImageSeen("available"), NOW)
     assert not any(isinstance(command, do.ReleaseShares) for command in machine.outstanding(there, NOW))
 
@@ -181,27 +181,27 @@ def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     blocked = Fault("code", "there", "It is refused.", "Deploy it.")
-    shares = in_ledger(opening, {SPOT: {"state": ledger.State.OPENING, "blocked": blocked}})
+    shares = in_ledger(opening, {SPOT: {"state": ledger.ShareState.OPENING, "blocked": blocked}})
     held = replace(opening, kept=True)
 
     assert permissions.seen(held, in_ledger(opening)) == ev.SharesSeen(open=True)
     assert permissions.seen(held, in_ledger(opening)[1:]) == ev.SharesSeen(open=False)
     waiting = evolving.evolve(held, permissions.seen(held, shares), NOW)
-    assert (waiting.state, waiting.blocked) == (State.OPENING, blocked)
+    assert (waiting.state, waiting.blocked) == (DeliveryState.OPENING, blocked)
     last = machine.deadline(held)
     assert machine.due_events(held, last) == ()
     assert machine.outstanding(held, last) == (do.LookAtShares(),)
     late = evolving.evolve(held, permissions.seen(held, shares), last)
     assert late.faults[0].what.endswith("The last refusal was: It is refused.")
     assert late.faults[0].cure == "Deploy it."
-    assert evolving.evolve(held, ev.SharesSeen(open=True), last).state is State.PUBLISHING
+    assert evolving.evolve(held, ev.SharesSeen(open=True), last).state is DeliveryState.PUBLISHING
 
 
 def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({})) -> list[ledger.Share]:
     """A delivery's shares as the ledger has them: open, but for ``others`` by their holder keys."""
     holding = copying(delivery.id, episode=delivery.episode)
     shares = [
-        ledger.Share(s.resource, s.holder, TARGET, state=ledger.State.OPEN, asked=1, holdings=frozenset({holding}))
+        ledger.Share(s.resource, s.holder, TARGET, state=ledger.ShareState.OPEN, asked=1, holdings=frozenset({holding}))
         for s in delivery.shares
     ]
     return [replace(share, **others.get(share.holder_key, {})) for share in shares]
@@ -209,16 +209,16 @@ def in_ledger(delivery: Delivery, others: Mapping[str, Any] = MappingProxyType({
 
 def test_what_another_episode_holds_is_not_open_to_this_one():
     """The holding of a delivery that began anew is one of its own."""
-    before = replace(a_delivery(State.OPENING), episode=1)
+    before = replace(a_delivery(DeliveryState.OPENING), episode=1)
     assert permissions.seen(before, in_ledger(before)).open
     assert not permissions.seen(replace(before, episode=2), in_ledger(before)).open
 
 
 def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
     """It is one when all who hold the share have been judged by it."""
-    opening = a_delivery(State.OPENING, held=True)
+    opening = a_delivery(DeliveryState.OPENING, held=True)
     name = opening.shares[0].holder
-    refused = {"state": ledger.State.REFUSED, "fault": FAULT}
+    refused = {"state": ledger.ShareState.REFUSED, "fault": FAULT}
     tried_anew = permissions.seen(opening, in_ledger(opening, {name: refused}))
     answered = permissions.seen(opening, in_ledger(opening, {name: {**refused, "answered": 1}}))
 
@@ -229,10 +229,10 @@ def test_a_refusal_is_nobodys_answer_while_it_is_tried_for_one_who_came_later():
 
 def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     """The ledger is asked at each poll of a copy; what was copied until then is good."""
-    copying_now = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)
+    copying_now = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
     assert do.LookAtShares() in machine.outstanding(copying_now, NOW)
     refused = evolving.evolve(copying_now, ev.SharesSeen(open=False, refused=FAULT), NOW)
-    assert (refused.state, refused.overdue) == (State.COPYING, FAULT)
+    assert (refused.state, refused.overdue) == (DeliveryState.COPYING, FAULT)
     assert machine.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
@@ -242,35 +242,35 @@ def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
     account, *others = sorted(opening.shares, key=lambda share: not share.holder.endswith("-share"))
     assert len(opening.shares) == len(others) + 1
-    refused = {account.holder: {"state": ledger.State.REFUSED, "fault": FAULT, "answered": 1}}
+    refused = {account.holder: {"state": ledger.ShareState.REFUSED, "fault": FAULT, "answered": 1}}
     seen_now = permissions.seen(opening, in_ledger(opening, refused))
     assert seen_now == ev.SharesSeen(open=False, refused=FAULT)
 
 
 def test_shares_are_released_when_the_last_copy_is_completed_before_registering():
     """Release comes first in `registering`."""
-    copying = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.COMPLETED)
+    copying = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed"),))
     after = evolving.evolve(copying, event, NOW)
 
-    assert after.state is State.REGISTERING
+    assert after.state is DeliveryState.REGISTERING
     kinds = [type(command) for command in machine.outstanding(after, NOW)]
     assert kinds.index(do.ReleaseShares) < kinds.index(do.RegisterImage)
 
 
 def test_release_when_registered_keeps_the_shares_until_then():
     """The setting for whoever does not trust that `completed` is the end of EBS's need."""
-    delivery = a_delivery(State.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
     kept = replace(delivery, target=replace(delivery.target, release_when="registered"))
 
     assert do.ReleaseShares(all=False) in machine.outstanding(delivery, NOW)
     assert do.ReleaseShares(all=False) not in machine.outstanding(kept, NOW)
-    assert do.ReleaseShares(all=False) in machine.outstanding(replace(kept, state=State.PUBLISHING), NOW)
+    assert do.ReleaseShares(all=False) in machine.outstanding(replace(kept, state=DeliveryState.PUBLISHING), NOW)
 
 
 def test_linger_keeps_the_shares_for_a_while():
     """The other setting: so many seconds after the last copy."""
-    delivery = a_delivery(State.REGISTERING, held=True)
+    delivery = a_delivery(DeliveryState.REGISTERING, held=True)
     lingering = replace(delivery, target=replace(delivery.target, linger=600))
 
     assert do.ReleaseShares(all=False) not in machine.outstanding(lingering, NOW + 599)
@@ -280,42 +280,42 @@ def test_linger_keeps_the_shares_for_a_while():
 def test_shares_stay_open_under_a_copy_that_is_still_seen():
     """A cancelled delivery deletes its copies first, and releases only when they are seen ended or gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
-    assert stopping.state is State.STOPPING
+    assert stopping.state is DeliveryState.STOPPING
     assert machine.outstanding(stopping, NOW) == (do.FindLeftovers(),)
 
     waiting = evolving.evolve(stopping, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW)
-    assert waiting.state is State.STOPPING
+    assert waiting.state is DeliveryState.STOPPING
 
     later = NOW + schedule.SILENCE
     once = evolving.evolve(waiting, ev.LeftoversSeen((), ()), later)
-    assert once.state is State.STOPPING
+    assert once.state is DeliveryState.STOPPING
     over = evolving.evolve(once, ev.LeftoversSeen((), ()), later + schedule.ABSENCE)
-    assert (over.state, over.cleanup.done) == (State.TIDYING, True)
+    assert (over.state, over.cleanup.done) == (DeliveryState.TIDYING, True)
     assert do.ReleaseShares() in machine.outstanding(over, later)
 
 
 def test_one_stale_list_does_not_close_the_shares_under_running_copies():
     """A copy whose id is known and that one look does not show is not gone."""
     stopping = evolving.evolve(
-        with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
+        with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING), ev.CancelAsked(), NOW
     )
     stale = evolving.evolve(stopping, ev.LeftoversSeen((), ()), NOW + 1000)
     shown = evolving.evolve(stale, ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)), NOW + 1030)
     once_more = evolving.evolve(shown, ev.LeftoversSeen((), ()), NOW + 1060)
 
-    assert [d.state for d in (stale, shown, once_more)] == [State.STOPPING] * 3
+    assert [d.state for d in (stale, shown, once_more)] == [DeliveryState.STOPPING] * 3
     assert not any(do.ReleaseShares() in machine.outstanding(d, NOW + 1060) for d in (stale, shown, once_more))
 
 
 def test_a_refused_delete_keeps_no_share_open():
     """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a door open."""
-    stopping = a_delivery(State.STOPPING, held=True)
+    stopping = a_delivery(DeliveryState.STOPPING, held=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
     once = evolving.evolve(stopping, refused, NOW + 200)
     twice = evolving.evolve(once, refused, NOW + 240)
-    assert twice.state is State.TIDYING
+    assert twice.state is DeliveryState.TIDYING
     assert do.ReleaseShares() in machine.outstanding(twice, NOW + 240)
 
     late = machine.deadline(twice)
@@ -327,9 +327,9 @@ def test_a_refused_delete_keeps_no_share_open():
 
 def test_it_never_ends_while_it_holds_a_share():
     """The outcome is told only when nothing is held."""
-    for state in (State.PUBLISHING, State.TIDYING):
+    for state in (DeliveryState.PUBLISHING, DeliveryState.TIDYING):
         holding = a_delivery(state, held=True, cleanup=Cleanup(done=True))
-        assert not any(isinstance(c, do.TellOutcome) for c in machine.outstanding(holding, NOW))
+        assert not any(isinstance(c, do.NotifyOutcome) for c in machine.outstanding(holding, NOW))
 
 
 # --- law 4: at most one -----------------------------------------------------------------------------------------------
@@ -342,14 +342,14 @@ def slots(delivery: Delivery, count: int) -> Delivery:
 
 def test_an_intent_to_copy_is_looked_for_before_it_is_made_again():
     """After a crash nobody knows whether CopySnapshot took effect: first look, and start nothing."""
-    delivery = slots(with_copies(a_delivery(State.COPYING), C.INTENDED, C.WANTED), 5)
+    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.WANTED), 5)
 
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
 
 
 def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
     """One look that shows nothing is no proof; a second one after the silence is, and the copy is wanted again."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     early = evolving.evolve(delivery, ev.CopiesFound(()), NOW + schedule.SILENCE - 1)
     late = evolving.evolve(early, ev.CopiesFound(()), NOW + schedule.SILENCE)
 
@@ -359,7 +359,7 @@ def test_an_intent_that_does_not_show_itself_is_given_two_minutes():
 
 def test_a_first_look_that_comes_late_is_no_proof_either():
     """After a crash the first look comes when the silence is over: it may be stale, so there is a second one."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     first = evolving.evolve(delivery, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE)
     second = evolving.evolve(first, ev.CopiesFound(()), NOW + 2 * schedule.SILENCE + schedule.ABSENCE)
 
@@ -372,7 +372,7 @@ def test_a_first_look_that_comes_late_is_no_proof_either():
 
 def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
     """A doubled CopySnapshot leaves no orphan."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     twins = (
         seen("snap-0a", "pending", copy="snap-0young", started_at=NOW + 5),
@@ -386,7 +386,7 @@ def test_of_two_copies_the_oldest_is_kept_and_the_other_deleted():
 
 def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
     """The answer of a call that was given up comes late: what it made is to be deleted."""
-    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.PENDING)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.PENDING)
     after = evolving.evolve(delivery, ev.CopyStarted("snap-0a", "snap-0late"), NOW)
 
     assert after.copies == delivery.copies
@@ -395,7 +395,7 @@ def test_a_copy_that_starts_unheard_is_deleted_when_another_was_taken():
 
 def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     """RegisterImage has no token either."""
-    delivery = a_delivery(State.REGISTERING, request=ImageRequest(NOW, tries=1))
+    delivery = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW, tries=1))
     assert machine.outstanding(delivery, NOW) == (do.FindImage(),)
 
     waiting = evolving.evolve(delivery, ev.ImageNotFound(), NOW)
@@ -406,8 +406,8 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
 
 def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    unheard = ev.Refused("StartCopy", Why.THROTTLED, FAULT, "snap-0a", unknown=True)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    unheard = ev.Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
 
     assert evolving.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
 
@@ -417,7 +417,7 @@ def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
 
 def test_a_hint_makes_it_look_and_is_heard_once():
     """The event says nothing by itself; EC2 is asked, and the same hint is not followed twice."""
-    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     assert machine.outstanding(delivery, NOW) == ()
 
@@ -425,26 +425,26 @@ def test_a_hint_makes_it_look_and_is_heard_once():
     assert machine.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
 
     still = evolving.evolve(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
-    assert still.state is State.COPYING
+    assert still.state is DeliveryState.COPYING
     assert machine.outstanding(still, NOW) == ()
 
 
 def test_a_copy_under_another_key_is_not_believed():
     """Completed, but not under the target's key: it fails, and everything made is removed."""
-    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "completed", key_arn="arn:another"),))
     after = evolving.evolve(delivery, event, NOW)
 
-    assert (after.state, after.ending) == (State.STOPPING, State.FAILED)
+    assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
     assert [fault.code for fault in after.faults] == ["copy-under-another-key"]
 
 
 def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
     """Absence in an eventually consistent read is weak evidence."""
-    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     for minute in range(1, 4):
         delivery = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 60 * minute)
-        assert delivery.state is State.COPYING
+        assert delivery.state is DeliveryState.COPYING
 
     gone = evolving.evolve(delivery, ev.CopiesSeen(("snap-0ac",), ()), NOW + 300)
     assert [fault.code for fault in gone.faults] == ["copy-vanished"]
@@ -452,13 +452,13 @@ def test_a_copy_that_one_look_does_not_show_is_not_missing_yet():
 
 def test_an_image_that_differs_once_is_looked_at_again():
     """Tags and attributes may show late; a difference that three looks show is one, and the AMI is removed."""
-    delivery = a_delivery(State.VERIFYING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.VERIFYING, image="ami-0b")
     for _ in range(evolving.VERIFY_TRIES - 1):
         delivery = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
-        assert delivery.state is State.VERIFYING
+        assert delivery.state is DeliveryState.VERIFYING
 
     wrong = evolving.evolve(delivery, ev.ImageSeen("available", (FAULT,)), NOW)
-    assert wrong.state is State.STOPPING
+    assert wrong.state is DeliveryState.STOPPING
     assert wrong.faults == (FAULT,)
 
 
@@ -467,7 +467,7 @@ def test_an_image_that_differs_once_is_looked_at_again():
 
 def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_minutes():
     """A grant takes up to five minutes to work everywhere; the errored copy is deleted before the next try."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
+    delivery = slots(with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW), C.PENDING, C.COMPLETED), 9)
     late = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = evolving.evolve(delivery, late, NOW)
 
@@ -482,39 +482,39 @@ def test_key_access_that_is_not_true_yet_is_tried_again_after_one_two_and_four_m
 
 def test_a_key_that_is_not_accessible_after_ten_minutes_is_a_failure():
     """Then it is no delay but a missing right, and the message says which."""
-    delivery = with_copies(a_delivery(State.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, opened_at=NOW - 601), C.PENDING, C.COMPLETED)
     event = ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "error", message="Given key ID is not accessible"),))
     after = evolving.evolve(delivery, event, NOW)
 
-    assert after.ending is State.FAILED
+    assert after.ending is DeliveryState.FAILED
     assert "Given key ID is not accessible" in after.faults[0].what
     assert "service control policy" in after.faults[0].cure
 
 
 def test_a_missing_role_is_waited_for_with_one_notice():
     """First refusal: one notice; then it looks again, once more after the queue deadline, which names the refusal."""
-    refused = ev.Refused("CheckTarget", Why.ROLE, FAULT)
+    refused = ev.Refused("CheckTarget", RefusalKind.ROLE, FAULT)
     checking = evolving.evolve(a_delivery(), refused, NOW)
-    assert machine.outstanding(checking, NOW) == (do.TellWaiting(),)
+    assert machine.outstanding(checking, NOW) == (do.NotifyWaiting(),)
 
-    told = evolving.evolve(checking, ev.ToldWaiting(), NOW)
+    told = evolving.evolve(checking, ev.WaitingNotified(), NOW)
     assert machine.outstanding(told, NOW) == ()
     assert machine.outstanding(told, NOW + 60) == (do.CheckTarget(),)
 
     again = evolving.evolve(told, refused, NOW + 60)
-    assert do.TellWaiting() not in machine.outstanding(again, NOW + 7200)
+    assert do.NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
     late = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
     assert machine.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)
     over = evolving.evolve(late, refused, NOW + 24 * 3600)
     assert FAULT.what in over.faults[0].what
     assert "deploy/target.yaml" in over.faults[0].cure
-    assert over.ending is State.FAILED
+    assert over.ending is DeliveryState.FAILED
 
 
 def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
     """One throttled look in the first hour has nothing to do with the twenty-fourth."""
-    copying = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
-    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", Why.THROTTLED, FAULT), NOW)
+    copying = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
+    throttled = evolving.evolve(copying, ev.Refused("LookAtCopies", RefusalKind.THROTTLED, FAULT), NOW)
     looked = evolving.evolve(throttled, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending"),)), NOW + 60)
     passed = evolving.evolve(looked, ev.DeadlinePassed(), NOW + 24 * 3600)
     over = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW + 24 * 3600)
@@ -524,7 +524,7 @@ def test_a_refusal_that_is_over_is_not_named_as_the_cause_of_a_deadline():
 
 def test_copies_that_were_tried_again_are_counted_once_more_at_the_end():
     """A copy that showed itself only after the silence is found and removed, not left an orphan."""
-    delivery = with_copies(a_delivery(State.REGISTERING), C.COMPLETED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.REGISTERING), C.COMPLETED, C.COMPLETED)
     delivery = replace(delivery, copies=(replace(delivery.copies[0], tries=2), delivery.copies[1]))
     delivery = replace(delivery, attempts=(Attempt("earlier", "snap-0a", NOW - 200), *delivery.attempts))
     assert machine.outstanding(delivery, NOW) == (do.FindCopies(),)
@@ -540,13 +540,19 @@ def test_an_image_that_was_there_already_is_not_removed_if_it_differs():
     for _ in range(evolving.VERIFY_TRIES):
         verifying = evolving.evolve(verifying, ev.ImageSeen("available", (FAULT,)), NOW)
 
-    assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (State.TIDYING, True, ("ami-0b",))
+    assert (verifying.state, verifying.cleanup.done, verifying.cleanup.leftovers) == (
+        DeliveryState.TIDYING,
+        True,
+        ("ami-0b",),
+    )
 
 
 def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     """ResourceLimitExceeded is no failure; the limit is learned."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2)
-    after = evolving.evolve(delivery, ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a"), NOW)
+    delivery = slots(
+        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:2:0:0")), C.INTENDED, C.PENDING), 2
+    )
+    after = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
 
     assert after.copies[0].state is C.WANTED
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
@@ -554,8 +560,10 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
 
 def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
-    delivery = slots(with_copies(a_delivery(State.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2)
-    refused = evolving.evolve(delivery, ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a"), NOW)
+    delivery = slots(
+        with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
+    )
+    refused = evolving.evolve(delivery, ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a"), NOW)
     after = evolving.evolve(refused, ev.SlotsAsked(2, 0, 2, NOW + schedule.LEASE), NOW)
 
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
@@ -563,42 +571,42 @@ def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
 
 def test_a_deadline_while_copying_deletes_the_copies_first():
     """And says which state lasted too long, and what to do."""
-    delivery = with_copies(a_delivery(State.COPYING, held=True), C.PENDING, C.PENDING)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING, held=True), C.PENDING, C.PENDING)
     late = NOW + delivery.target.copy_deadline
     assert machine.due_events(delivery, late) == (ev.DeadlinePassed(),)
 
     passed = evolving.evolve(delivery, ev.DeadlinePassed(), late)
     assert machine.outstanding(passed, late) == (do.FindCopies(),)
     after = evolving.evolve(passed, ev.CopiesFound((seen("snap-0a", "pending"),)), late)
-    assert after.state is State.STOPPING
+    assert after.state is DeliveryState.STOPPING
     assert after.faults[0].code == "deadline-copying"
     assert "copy_deadline" in after.faults[0].cure
 
 
 def test_stopping_ends_at_the_hard_close_with_its_leftovers_listed():
     """A role deleted in mid-copy must not keep the record for ever."""
-    stopping = with_copies(a_delivery(State.STOPPING, held=True), C.PENDING, C.COMPLETED)
+    stopping = with_copies(a_delivery(DeliveryState.STOPPING, held=True), C.PENDING, C.COMPLETED)
     assert machine.due_events(stopping, stopping.hard_close_at) == (ev.DeadlinePassed(),)
 
     after = evolving.evolve(stopping, ev.DeadlinePassed(), stopping.hard_close_at)
-    assert after.state is State.TIDYING
+    assert after.state is DeliveryState.TIDYING
     assert after.cleanup.leftovers == ("snap-0ac", "snap-0bc")
 
 
 def test_cancelling_before_anything_was_made_ends_at_once():
     """Nothing to find and nothing to remove."""
-    after = evolving.evolve(a_delivery(State.WAITING), ev.CancelAsked(), NOW)
+    after = evolving.evolve(a_delivery(DeliveryState.WAITING), ev.CancelAsked(), NOW)
 
-    assert after.state is State.TIDYING
-    assert machine.outstanding(after, NOW) == (do.TellOutcome(),)
-    assert evolving.evolve(after, ev.OutcomeTold(), NOW).state is State.CANCELLED
+    assert after.state is DeliveryState.TIDYING
+    assert machine.outstanding(after, NOW) == (do.NotifyOutcome(),)
+    assert evolving.evolve(after, ev.OutcomeNotified(), NOW).state is DeliveryState.CANCELLED
 
 
 def test_what_register_image_was_intended_for_finishes_and_stays():
     """A tag removed then is too late for this delivery."""
     hints = {"cancel": "1:tag"}
-    intended = a_delivery(State.REGISTERING, request=ImageRequest(NOW), hints=hints)
-    not_yet = a_delivery(State.REGISTERING, hints=hints)
+    intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), hints=hints)
+    not_yet = a_delivery(DeliveryState.REGISTERING, hints=hints)
 
     assert machine.due_events(intended, NOW) == ()
     assert machine.due_events(not_yet, NOW) == (ev.CancelAsked(),)
@@ -606,17 +614,17 @@ def test_what_register_image_was_intended_for_finishes_and_stays():
 
 def test_a_cancel_of_an_earlier_episode_is_not_heard():
     """Hints that belong to an episode end with it."""
-    assert machine.due_events(a_delivery(State.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
+    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_what_is_there_already_is_taken_up():
     """An AMI of ours goes to be verified; finished copies are not made again."""
     delivery = a_delivery()
     found = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, "ami-0b"), NOW)
-    assert (found.state, found.image) == (State.VERIFYING, "ami-0b")
+    assert (found.state, found.image) == (DeliveryState.VERIFYING, "ami-0b")
 
     half = evolving.evolve(delivery, ev.TargetReady(TARGET_KEY, None, (seen("snap-0a", "completed"),)), NOW)
-    assert half.state is State.WAITING
+    assert half.state is DeliveryState.WAITING
     assert [copy.state for copy in half.copies] == [C.COMPLETED, C.WANTED]
 
 
@@ -635,7 +643,7 @@ def test_unencrypted_snapshots_need_no_key_share():
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
     """The role is gone after RegisterImage, heard or unheard: its owner is told what to remove."""
     delivery = with_copies(
-        a_delivery(State.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
+        a_delivery(DeliveryState.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )
     after = evolving.evolve(delivery, ev.DeadlinePassed(), NOW)
     assert after.cleanup.leftovers[-1] == named

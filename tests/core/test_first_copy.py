@@ -7,7 +7,7 @@ from dataclasses import replace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine
-from chalicelib.core.delivery.model import CopyState, SlotRequest, State
+from chalicelib.core.delivery.model import CopyState, DeliveryState, SlotRequest
 from chalicelib.core.records import schedule
 from tests.core.deliveries import NOW, a_delivery, seen
 
@@ -15,7 +15,10 @@ from tests.core.deliveries import NOW, a_delivery, seen
 def at_work(now):
     """A delivery with a slot for each copy, that has started none; its checks were at NOW."""
     return replace(
-        a_delivery(State.COPYING), opened_at=now, next_try=now, slots=SlotRequest(granted=2, until=now + schedule.LEASE)
+        a_delivery(DeliveryState.COPYING),
+        opened_at=now,
+        next_try=now,
+        slots=SlotRequest(granted=2, until=now + schedule.LEASE),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from chalicelib.core import notices
-from chalicelib.core.delivery.model import State
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import Child
@@ -18,7 +18,7 @@ LIMIT = 256 * 1024
 
 def test_a_repeat_is_known_by_its_id():
     """Told twice after a crash: the same id; another episode: another."""
-    delivery = a_delivery(State.PUBLISHING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
 
     assert notices.outcome(delivery, NOW)["id"] == notices.outcome(delivery, NOW + 60)["id"]
     assert notices.outcome(replace(delivery, episode=2), NOW)["id"] != notices.outcome(delivery, NOW)["id"]
@@ -26,7 +26,7 @@ def test_a_repeat_is_known_by_its_id():
 
 def test_the_terminal_message_names_source_account_region_outcome_and_image():
     """What a consumer team needs, and nothing of a failed AMI."""
-    delivery = a_delivery(State.PUBLISHING, image="ami-0b")
+    delivery = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
     good = notices.outcome(delivery, NOW)
     assert (good["source_image"], good["account"], good["region"], good["outcome"], good["image"]) == (
         "ami-0a",
@@ -36,7 +36,7 @@ def test_the_terminal_message_names_source_account_region_outcome_and_image():
         "ami-0b",
     )
 
-    bad = notices.outcome(replace(delivery, ending=State.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW)
+    bad = notices.outcome(replace(delivery, ending=DeliveryState.FAILED, faults=(Fault("c", "w", "x.", "y."),)), NOW)
     assert (bad["outcome"], bad["image"], bad["faults"][0]["cure"]) == ("failed", None, "y.")
 
 
@@ -57,7 +57,7 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
 
 def test_message_attributes_have_no_empty_value_and_the_subject_fits():
     """SNS refuses empty attributes, and subjects over 100 characters or with other than printable ASCII."""
-    delivery = replace(a_delivery(State.PUBLISHING), source_name="gölden\n" * 40)
+    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n" * 40)
     notice = notices.outcome(delivery, NOW)
 
     assert all(notices.attributes(notice).values())

@@ -17,7 +17,7 @@ from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import evolving, machine
 from chalicelib.core.promotion.evolving import evolve
 from chalicelib.core.promotion.machine import TRANSITIONS, outstanding
-from chalicelib.core.promotion.model import Child, Plan, Promotion, State
+from chalicelib.core.promotion.model import Child, Plan, Promotion, PromotionState
 from chalicelib.core.records import schedule
 
 NOW = 1_800_000_000
@@ -27,11 +27,11 @@ CHILD = Child("d1", "222222222222", "us-east-1", 1, "running")
 TAG = ev.TagSeen("dev", "available", "golden")
 
 
-def a_promotion(state: State = State.REQUESTED, **changes: object) -> Promotion:
+def a_promotion(state: PromotionState = PromotionState.REQUESTED, **changes: object) -> Promotion:
     """A promotion of one AMI to one target, in a state."""
     fresh = evolving.started("ami-0a", "111111111111", "us-east-1", NOW)
     given: dict[str, object] = {"planned": 1}
-    if state not in (State.REQUESTED, State.RESOLVING):
+    if state not in (PromotionState.REQUESTED, PromotionState.RESOLVING):
         given |= {"value": "dev", "plan": "plan", "digest": "digest"}
     return replace(fresh, state=state, **(given | changes))  # type: ignore[arg-type]
 
@@ -71,7 +71,9 @@ EVENTS: tuple[ev.Event, ...] = (
 
 
 @pytest.mark.parametrize(
-    ("state", "event"), list(product(State, EVENTS)), ids=lambda x: getattr(x, "value", None) or type(x).__name__
+    ("state", "event"),
+    list(product(PromotionState, EVENTS)),
+    ids=lambda x: getattr(x, "value", None) or type(x).__name__,
 )
 def test_every_pair_of_state_and_event_follows_the_table(state, event):
     """An event leads where the table says, or is illegal; it never leads anywhere else, and never raises otherwise."""
@@ -100,7 +102,7 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
         legal = [event for event in EVENTS if type(event) in TRANSITIONS[promotion.state]]
         promotion = evolve(promotion, legal[pick % len(legal)], now)
         now += wait
-        if promotion.state is not State.OVER:
+        if promotion.state is not PromotionState.OVER:
             assert promotion.due_at is not None
             assert outstanding(promotion, max(promotion.due_at, now))
 
@@ -129,7 +131,7 @@ def test_a_tag_leads_by_resolution_and_examination_to_deliveries():
     assert outstanding(promotion, NOW) == (do.Expand("plan", 0),)
     promotion = play(promotion, ev.Expanded(1))
 
-    assert (promotion.state, promotion.value, promotion.episode) == (State.RUNNING, "dev", 1)
+    assert (promotion.state, promotion.value, promotion.episode) == (PromotionState.RUNNING, "dev", 1)
 
 
 # --- removals wait for nothing ---------------------------------------------------------------------------------------
@@ -141,7 +143,7 @@ NARROWED = resolved("prod", plan="narrower")
 @pytest.mark.parametrize("additions", [True, False])
 def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_examined(additions):
     """A disabled key, or any other fault of the source, delays additions and no removal."""
-    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
+    looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
     after = play(looked, replace(NARROWED, additions=additions))
 
     assert outstanding(after, NOW) == (do.CancelOthers("narrower"),)
@@ -151,20 +153,22 @@ def test_whom_a_value_names_no_longer_is_asked_to_end_before_the_source_is_exami
 @pytest.mark.parametrize("trouble", [ev.Examined((FAULT,)), ev.Paused(), ev.Blocked(FAULT)])
 def test_what_keeps_additions_back_leaves_the_narrowed_value_in_force(trouble):
     """The source fails its checks, new promotions are paused, EC2 throttles: the removal stands all the same."""
-    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
+    looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen("prod", "available", "golden"))
     after = play(looked, replace(NARROWED, additions=True), ev.OthersCancelled(), trouble)
 
     assert (after.value, after.plan, after.cancelling) == ("prod", "narrower", False)
 
 
-@pytest.mark.parametrize("state", [State.RESOLVING, State.EXPANDING, State.RUNNING])
+@pytest.mark.parametrize("state", [PromotionState.RESOLVING, PromotionState.EXPANDING, PromotionState.RUNNING])
 @pytest.mark.parametrize("trouble", [ev.Paused(), ev.Blocked(FAULT)])
 def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble):
     """A tag that is narrowed a second time while new promotions are paused, or SNS is down, is read at once."""
     if type(trouble) not in TRANSITIONS[state]:
         return
     candidate = (
-        {"value": "dev", "plan": "plan", "candidate": "dev prod", "resolved": True} if state is State.RESOLVING else {}
+        {"value": "dev", "plan": "plan", "candidate": "dev prod", "resolved": True}
+        if state is PromotionState.RESOLVING
+        else {}
     )
     kept_back = evolve(a_promotion(state, **candidate), trouble, NOW)
 
@@ -173,7 +177,9 @@ def test_news_of_the_tag_are_looked_at_whatever_else_is_kept_back(state, trouble
 
 def test_a_new_value_while_another_waits_takes_its_place():
     """A B is paused; A is written: A is resolved next, and its removals with it."""
-    paused = play(a_promotion(State.RESOLVING, candidate="a b", resolved=True, value="a b", plan="both"), ev.Paused())
+    paused = play(
+        a_promotion(PromotionState.RESOLVING, candidate="a b", resolved=True, value="a b", plan="both"), ev.Paused()
+    )
     looked = play(with_tag_event(paused, 3), ev.TagSeen("a", "available", "golden"))
     assert outstanding(looked, NOW) == (do.Resolve("a"),)
 
@@ -182,7 +188,7 @@ def test_a_new_value_while_another_waits_takes_its_place():
 
 def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
     """A thousand deliveries to be cancelled do not fit into one run."""
-    part = play(a_promotion(State.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
+    part = play(a_promotion(PromotionState.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
     assert outstanding(part, NOW) == (do.CancelOthers("plan", after="d0500"),)
 
     assert outstanding(play(part, ev.OthersCancelled()), NOW) == (do.Count(),)
@@ -190,7 +196,7 @@ def test_a_removal_is_a_slice_that_goes_on_where_it_stopped():
 
 def test_a_new_plan_begins_the_removal_anew():
     """Whom the slice before has passed by may be among those who go now."""
-    part = play(a_promotion(State.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
+    part = play(a_promotion(PromotionState.RUNNING, cancelling=True), ev.OthersCancelled("d0500"))
     looked = play(with_tag_event(replace(part, cancelling=False)), ev.TagSeen("prod", "available", "golden"))
 
     assert outstanding(play(looked, NARROWED), NOW) == (do.CancelOthers("narrower"),)
@@ -200,7 +206,7 @@ def test_a_fault_of_one_account_blocks_no_other():
     """Its settings conflict: the others are delivered to, and a notice lists the fault, once."""
     looked = play(with_tag_event(a_promotion()), TAG)
     after = play(looked, resolved(additions=True, blocked=(OTHER,)), ev.Examined())
-    assert after.state is State.EXPANDING
+    assert after.state is PromotionState.EXPANDING
     assert outstanding(after, NOW) == (do.NotifyRefused((OTHER,)),)
 
     notified = play(after, ev.RefusedNotified())
@@ -221,16 +227,16 @@ def test_an_image_that_the_service_made_never_triggers_and_says_so():
 
     over = play(promotion, ev.RefusedNotified(), ev.Counted(), ev.SummaryNotified())
     nudged = play(replace(over, hints={**over.hints, "seen": "1:dev"}), seen)
-    assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (State.OVER, ())
+    assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (PromotionState.OVER, ())
 
 
 def test_an_image_that_the_hub_does_not_own_is_left_alone_after_two_looks():
     """One look that does not show it may be stale."""
     once = evolve(a_promotion(), ev.TagSeen(None, None), NOW)
-    assert once.state is State.REQUESTED
+    assert once.state is PromotionState.REQUESTED
     assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
 
-    assert evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE).state is State.OVER
+    assert evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE).state is PromotionState.OVER
 
 
 def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
@@ -245,7 +251,7 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
 
 def test_a_tag_that_shows_again_was_never_gone():
     """The stale look is forgotten."""
-    once = evolve(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
+    once = evolve(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
     back = evolve(once, ev.TagSeen("dev", "available", "golden"), NOW + schedule.ABSENCE)
 
     assert (back.absent_since, back.cancelling, back.value) == (0, False, "dev")
@@ -253,28 +259,30 @@ def test_a_tag_that_shows_again_was_never_gone():
 
 def test_a_source_that_vanishes_does_not_stop_what_runs():
     """A running promotion goes on with what is already known."""
-    once = evolve(a_promotion(State.RUNNING), ev.TagSeen(None, None), NOW)
+    once = evolve(a_promotion(PromotionState.RUNNING), ev.TagSeen(None, None), NOW)
     twice = evolve(once, ev.TagSeen(None, None), NOW + schedule.ABSENCE)
 
-    assert (twice.state, twice.cancelling, twice.value) == (State.RUNNING, False, "dev")
+    assert (twice.state, twice.cancelling, twice.value) == (PromotionState.RUNNING, False, "dev")
 
 
 @pytest.mark.parametrize(("tagged", "looked"), [(NOW - 60, False), (NOW, False), (NOW + 1, True)])
 def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
     reading = evolve(a_promotion(), ev.TagSeen("dev", "available", "golden"), NOW)
-    over = replace(reading, state=State.OVER, value="dev", candidate=None, hints={"tag": evolving.tag_hint(5, tagged)})
+    over = replace(
+        reading, state=PromotionState.OVER, value="dev", candidate=None, hints={"tag": evolving.tag_hint(5, tagged)}
+    )
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW + 86_400)
 
-    assert (after.state is State.RESOLVING) == looked
+    assert (after.state is PromotionState.RESOLVING) == looked
 
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     """Only a tag event reopens an episode with the same value."""
-    over = replace(a_promotion(State.OVER), hints={"seen": "minute:dev"})
+    over = replace(a_promotion(PromotionState.OVER), hints={"seen": "minute:dev"})
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW)
 
-    assert after.state is State.OVER
+    assert after.state is PromotionState.OVER
 
 
 def test_the_baseline_moves_only_by_a_new_event():
@@ -287,7 +295,7 @@ def test_the_baseline_moves_only_by_a_new_event():
 
 def test_two_looks_within_a_second_are_one():
     """A tag removed and put back makes two events; both reads may be stale, so time must pass between them."""
-    once = evolve(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
+    once = evolve(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"), NOW)
     again = evolve(with_tag_event(once, 3), ev.TagSeen(None, "available", "golden"), NOW + 1)
 
     assert not again.cancelling
@@ -296,21 +304,21 @@ def test_two_looks_within_a_second_are_one():
 
 def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
     """The same value again: it is looked whether a delivery failed, and what runs goes on."""
-    looked = play(with_tag_event(a_promotion(State.RUNNING), 2), TAG)
+    looked = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), TAG)
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
     after = play(looked, resolved())
-    assert (after.state, after.episode, after.cancelling, after.hint("tag")) == (State.RUNNING, 0, False, None)
+    assert (after.state, after.episode, after.cancelling, after.hint("tag")) == (PromotionState.RUNNING, 0, False, None)
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
     """What runs goes on with its targets; the notice lists the faults; the same value again brings no other."""
     bad, refused = ev.TagSeen("dve", "available", "golden"), ev.Resolved("dve", (FAULT,))
-    faulty = play(with_tag_event(a_promotion(State.RUNNING), 2), bad, refused)
+    faulty = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), bad, refused)
     assert outstanding(faulty, NOW) == (do.NotifyRefused((FAULT,)),)
 
     notified = play(faulty, ev.RefusedNotified())
-    assert (notified.state, notified.value, notified.plan) == (State.RUNNING, "dev", "plan")
+    assert (notified.state, notified.value, notified.plan) == (PromotionState.RUNNING, "dev", "plan")
     assert (notified.refused_value, notified.cancelling) == ("dve", False)
 
     nudged = play(replace(notified, hints={**notified.hints, "seen": "minute"}), bad)
@@ -323,7 +331,7 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
 
 def test_a_removed_tag_cancels_all_but_only_after_two_looks():
     """Absence in an eventually consistent read is weak evidence."""
-    once = play(with_tag_event(a_promotion(State.RUNNING), 2), ev.TagSeen(None, "available", "golden"))
+    once = play(with_tag_event(a_promotion(PromotionState.RUNNING), 2), ev.TagSeen(None, "available", "golden"))
     assert not once.cancelling
     assert outstanding(once, NOW + schedule.ABSENCE) == (do.LookAtTag(),)
 
@@ -331,12 +339,18 @@ def test_a_removed_tag_cancels_all_but_only_after_two_looks():
     assert outstanding(twice, NOW + schedule.ABSENCE) == (do.CancelOthers(""),)
 
 
-@pytest.mark.parametrize("state", [State.RESOLVING, State.EXPANDING, State.RUNNING, State.OVER])
+@pytest.mark.parametrize(
+    "state", [PromotionState.RESOLVING, PromotionState.EXPANDING, PromotionState.RUNNING, PromotionState.OVER]
+)
 @pytest.mark.parametrize("gone", [ev.TagSeen("dev", "disabled"), ev.TagSeen(None, None), ev.TagSeen(None, "available")])
 def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
     """Also while a new value waits for its examination, or deliveries are being written."""
     before = a_promotion(
-        state, standing=True, value="dev", plan="plan", candidate="dev prod" if state is State.RESOLVING else None
+        state,
+        standing=True,
+        value="dev",
+        plan="plan",
+        candidate="dev prod" if state is PromotionState.RESOLVING else None,
     )
     once = play(with_tag_event(before, 2), gone)
     twice = evolve(once, gone, NOW + schedule.ABSENCE)
@@ -347,12 +361,12 @@ def test_what_is_shared_ends_with_tag_and_image_in_every_state(state, gone):
 
 def test_tagged_again_when_over_is_resolved_for_those_that_failed():
     """The same value on a new event: worth a look, because failed deliveries are tried again."""
-    looked = play(with_tag_event(a_promotion(State.OVER), 5), TAG)
+    looked = play(with_tag_event(a_promotion(PromotionState.OVER), 5), TAG)
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
-    assert play(looked, resolved()).state is State.RUNNING
+    assert play(looked, resolved()).state is PromotionState.RUNNING
     some_failed = play(looked, resolved(additions=True), ev.Examined())
-    assert (some_failed.state, some_failed.episode) == (State.EXPANDING, 1)
+    assert (some_failed.state, some_failed.episode) == (PromotionState.EXPANDING, 1)
 
 
 def test_a_tag_event_that_comes_after_the_first_look_counts():
@@ -362,10 +376,10 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
         hints={"tag": evolving.tag_hint(2, NOW - 60)},
     )
 
-    assert evolve(baseline, TAG, NOW + 60).state is State.RESOLVING
+    assert evolve(baseline, TAG, NOW + 60).state is PromotionState.RESOLVING
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.OVER])
+@pytest.mark.parametrize("state", [PromotionState.RUNNING, PromotionState.OVER])
 def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
     """Two invocations at once see it gone: what one has believed is no first look for the other."""
     known = a_promotion(state, value=None, plan="")
@@ -375,9 +389,9 @@ def test_a_removed_tag_that_is_known_is_not_looked_for_again(state):
 
 def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
     """A slice is as long as there was time, and the cursor says where to go on."""
-    promotion = a_promotion(State.EXPANDING, planned=1000)
+    promotion = a_promotion(PromotionState.EXPANDING, planned=1000)
     cursors = []
-    while promotion.state is State.EXPANDING:
+    while promotion.state is PromotionState.EXPANDING:
         (command,) = outstanding(promotion, NOW)
         cursors.append(command.cursor)
         promotion = play(promotion, ev.Expanded(70))
@@ -387,7 +401,7 @@ def test_a_thousand_targets_are_written_in_slices_with_a_cursor():
 
 def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
     """The marks are read at the wake; without one, after a growing while, and then the tag is looked at as well."""
-    running = play(a_promotion(State.RUNNING), ev.Counted(to_end=True))
+    running = play(a_promotion(PromotionState.RUNNING), ev.Counted(to_end=True))
     assert outstanding(running, NOW) == ()
     assert machine.looks(running, NOW) == (do.Count(),)
     assert play(running, ev.Counted(to_end=True)) == running
@@ -399,7 +413,7 @@ def test_running_counts_when_the_last_delivery_wakes_it_and_polls_otherwise():
 
 def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
     """The value in force names a target whose delivery was cancelled meanwhile: it is resolved, and examined, anew."""
-    running, cancelled = a_promotion(State.RUNNING, episode=1), replace(CHILD, state="cancelled")
+    running, cancelled = a_promotion(PromotionState.RUNNING, episode=1), replace(CHILD, state="cancelled")
     assert evolving.wanted_again(running, cancelled, Plan(frozenset({DEV})))
     assert not evolving.wanted_again(running, cancelled, Plan(frozenset({PROD}), kept=frozenset({DEV})))
 
@@ -410,26 +424,26 @@ def test_a_tag_put_back_before_the_cancelled_ones_ended_starts_them_anew():
 
 def test_a_source_that_was_refused_starts_nothing_anew_by_itself():
     """Or a promotion whose key is disabled would examine it for ever."""
-    refused = a_promotion(State.RUNNING, source_refused=True)
+    refused = a_promotion(PromotionState.RUNNING, source_refused=True)
 
     assert not evolving.wanted_again(refused, replace(CHILD, state="cancelled"), Plan(frozenset({DEV})))
 
 
 def test_what_was_withdrawn_when_it_was_over_is_counted():
     """File or membership moved a shared AMI: what the value still names is shared anew."""
-    over = a_promotion(State.OVER, standing=True)
+    over = a_promotion(PromotionState.OVER, standing=True)
     assert machine.looks(over, NOW) == (do.Count(),)
     assert machine.looks(replace(over, standing=False), NOW) == ()
 
     again = play(over, ev.Counted(wanted_again=True))
-    assert (again.state, again.candidate, again.refresh) == (State.RESOLVING, "dev", True)
+    assert (again.state, again.candidate, again.refresh) == (PromotionState.RESOLVING, "dev", True)
     assert outstanding(play(over, ev.Counted()), NOW) == ()
     assert machine.due_at(over) is None
 
 
 def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
     """The notices or the file do not answer: it is over, and due all the same."""
-    over = play(a_promotion(State.OVER, standing=True), ev.Blocked(FAULT))
+    over = play(a_promotion(PromotionState.OVER, standing=True), ev.Blocked(FAULT))
 
     assert over.due_at == over.blocked_until > NOW
     assert machine.looks(over, NOW) == outstanding(over, NOW) == ()
@@ -439,7 +453,7 @@ def test_what_was_withdrawn_is_counted_later_where_it_cannot_be_now():
 
 def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_failed():
     """The tag came while it was still cleaning up; nobody has to tag a third time."""
-    running, failed = a_promotion(State.RUNNING, episode=2), replace(CHILD, state="failed")
+    running, failed = a_promotion(PromotionState.RUNNING, episode=2), replace(CHILD, state="failed")
 
     assert evolving.wanted_again(running, replace(failed, asked_again=2), Plan(frozenset({DEV})))
     assert not evolving.wanted_again(running, replace(failed, asked_again=1), Plan(frozenset({DEV})))
@@ -448,7 +462,7 @@ def test_what_was_failing_when_it_was_tagged_again_starts_anew_when_it_has_faile
 
 def test_a_refused_look_is_waited_out_whatever_wakes():
     """A throttled look is not repeated by every event that comes meanwhile."""
-    blocked = play(with_tag_event(a_promotion(State.OVER), 2), ev.Blocked(FAULT, look=True))
+    blocked = play(with_tag_event(a_promotion(PromotionState.OVER), 2), ev.Blocked(FAULT, look=True))
 
     assert outstanding(blocked, NOW + 4) == ()
     assert outstanding(blocked, NOW + 5) == (do.LookAtTag(),)
@@ -457,7 +471,7 @@ def test_a_refused_look_is_waited_out_whatever_wakes():
 
 def test_a_removal_that_waits_is_not_forgotten_by_a_new_value():
     """A B, then B, then B C before anything was cancelled: A must still be asked to end."""
-    pending = a_promotion(State.RUNNING, plan="b", cancelling=True)
+    pending = a_promotion(PromotionState.RUNNING, plan="b", cancelling=True)
     looked = play(with_tag_event(pending, 3), ev.TagSeen("b c", "available", "golden"))
 
     assert play(looked, resolved("b c", plan="b c", additions=True)).cancelling
@@ -472,7 +486,7 @@ def test_an_image_that_stays_pending_for_a_day_is_refused_by_a_look_that_shows_i
     over = evolve(waiting, ev.TagSeen("dev", "pending", "golden"), late)
     (command,) = outstanding(over, late)
     assert command.faults[0].code == "source-never-available"
-    assert evolve(over, ev.RefusedNotified(), late).state is State.RUNNING
+    assert evolve(over, ev.RefusedNotified(), late).state is PromotionState.RUNNING
 
 
 def test_one_refusal_after_a_day_away_gives_nothing_up():

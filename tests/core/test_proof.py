@@ -9,8 +9,8 @@ import pytest
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, proof
-from chalicelib.core.delivery.model import Attempt, CopyState, ImageRequest, SlotRequest, State
-from chalicelib.core.errors import Why
+from chalicelib.core.delivery.model import Attempt, CopyState, DeliveryState, ImageRequest, SlotRequest
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
 from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
@@ -41,7 +41,7 @@ def test_a_completed_snapshot_with_our_tags_that_no_attempt_made_is_never_used_o
     planted = tuple(seen(source, "completed", copy=f"{source}x", **changes) for source in ("snap-0a",))
     ready = evolving.evolve(a_delivery(), ev.TargetReady(TARGET_KEY, copies=planted), NOW)
 
-    assert ready.state is State.WAITING
+    assert ready.state is DeliveryState.WAITING
     assert [copy.state for copy in ready.copies] == [C.WANTED, C.WANTED]
     assert (ready.cleanup.to_delete, ready.cleanup.unproven) == ((), ("snap-0ax",))
     plan = proof.removal(ready, (), planted)
@@ -57,7 +57,7 @@ def test_a_snapshot_that_seems_a_little_older_than_its_attempt_is_ours():
 
 def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
     """After a crash between CopySnapshot and its answer; and what an older attempt made late is deleted."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     delivery = replace(delivery, attempts=(Attempt("older", "snap-0a", NOW - 300), *delivery.attempts))
     adopted = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "pending"),)), NOW)
     late = seen("snap-0a", "pending", copy="snap-0late", nonce="older")
@@ -69,11 +69,11 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
     """Somebody copied the tag from our snapshot before we heard of it."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
-    assert (after.state, after.ending) == (State.STOPPING, State.FAILED)
+    assert (after.state, after.ending) == (DeliveryState.STOPPING, DeliveryState.FAILED)
     (fault,) = after.faults
     assert fault.code == "attempt-doubled"
     assert "snap-0ac" in fault.what
@@ -83,7 +83,7 @@ def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_n
 
 def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_before_registering():
     """What was found, and not answered, is listed once more when all copies are completed."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     ready = evolving.evolve(delivery, ev.CopiesFound((seen("snap-0a", "completed", copy="snap-0x"),)), NOW)
     assert machine.outstanding(ready, NOW) == (do.FindCopies(),)
 
@@ -95,11 +95,11 @@ def test_a_second_bearer_that_shows_after_the_first_was_adopted_is_noticed_befor
 
 def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
     """The id that CopySnapshot returned is the proof; the other one is named."""
-    delivery = with_copies(a_delivery(State.COPYING), C.PENDING, C.COMPLETED)
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
 
-    assert (after.state, after.cleanup.unproven) == (State.REGISTERING, ("snap-0x",))
+    assert (after.state, after.cleanup.unproven) == (DeliveryState.REGISTERING, ("snap-0x",))
     assert after.copies[0].copy == "snap-0ac"
 
 
@@ -142,10 +142,10 @@ def test_of_two_amis_of_one_nonce_neither_is_ours():
 
 def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_the_call():
     """And CopyImage's is its token, the same one until its AMI has been discarded."""
-    delivery = a_delivery(State.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
+    delivery = a_delivery(DeliveryState.COPYING, attempts=(), slots=SlotRequest(granted=2, until=NOW + schedule.LEASE))
     wanted = machine.outstanding(delivery, NOW)
     intended = machine.record_intent(delivery, wanted, NOW, ["n1", "n2"])
-    whole = a_delivery(State.REGISTERING, method="image", attempts=())
+    whole = a_delivery(DeliveryState.REGISTERING, method="image", attempts=())
     first = machine.record_intent(whole, (do.RegisterImage(),), NOW, ["n3"])
     again = machine.record_intent(first.with_request(intended_at=None), (do.RegisterImage(),), NOW + 200, ["n4"])
     discarding = replace(again, image="ami-0b").with_request(discarding=True)
@@ -159,19 +159,19 @@ def test_each_attempt_has_a_nonce_of_its_own_that_stands_on_the_record_before_th
 
 def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     """Nothing bears it: an AMI of many snapshots may be refused for hours, and its record must not grow by that."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    refused = ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    refused = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
     assert [one.source for one in evolving.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
-    unheard = evolving.evolve(delivery, replace(refused, why=Why.THROTTLED, unknown=True), NOW)
+    unheard = evolving.evolve(delivery, replace(refused, why=RefusalKind.THROTTLED, unknown=True), NOW)
     assert unheard.attempts == delivery.attempts
 
 
 def test_a_refusal_of_an_earlier_attempt_ends_no_later_one():
     """Two at once: by the time the one is refused the other may have made a copy, whose nonce must not be forgotten."""
-    delivery = with_copies(a_delivery(State.COPYING), C.INTENDED, C.COMPLETED)
-    late = ev.Refused("StartCopy", Why.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
-    whole = a_delivery(State.REGISTERING, request=ImageRequest(NOW))
+    delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
+    late = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="of an earlier one")
+    whole = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW))
 
     assert evolving.evolve(delivery, late, NOW) == replace(delivery, due_at=machine.due_at(delivery))
     after = evolving.evolve(whole, replace(late, step="RegisterImage", source=None), NOW)

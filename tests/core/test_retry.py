@@ -10,7 +10,7 @@ from chalicelib.core.promotion.commands import LookAtTag
 from chalicelib.core.promotion.events import Examined, Expanded, Resolved, TagSeen
 from chalicelib.core.promotion.evolving import evolve, started
 from chalicelib.core.promotion.machine import outstanding
-from chalicelib.core.promotion.model import State
+from chalicelib.core.promotion.model import PromotionState
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 SAME = Resolved("dev", plan="plan", planned=2, digest="digest")
@@ -19,7 +19,9 @@ SAME = Resolved("dev", plan="plan", planned=2, digest="digest")
 def over(**changes):
     """A promotion that is over, its value in force."""
     promotion = started("ami-0a", HUB, REGION, NOW)
-    return replace(promotion, state=State.OVER, value="dev", plan="plan", planned=2, episode=1, due_at=None, **changes)
+    return replace(
+        promotion, state=PromotionState.OVER, value="dev", plan="plan", planned=2, episode=1, due_at=None, **changes
+    )
 
 
 @pytest.mark.parametrize(("wish", "only"), [("1:", ()), ("1:222222222222", ("222222222222",)), ("1:2,3", ("2", "3"))])
@@ -29,16 +31,16 @@ def test_a_wish_makes_it_resolve_its_value_again(wish, only):
     assert outstanding(promotion, NOW) == (LookAtTag(),)
 
     seen = evolve(promotion, TagSeen("dev", "available"), NOW)
-    assert (seen.state, seen.only) == (State.RESOLVING, only)
+    assert (seen.state, seen.only) == (PromotionState.RESOLVING, only)
     examined = evolve(evolve(seen, replace(SAME, additions=True), NOW), Examined(), NOW)
-    assert (examined.state, examined.only) == (State.EXPANDING, only)
+    assert (examined.state, examined.only) == (PromotionState.EXPANDING, only)
     assert evolve(examined, Expanded(2), NOW).only == ()
 
 
 def test_a_wish_is_heard_once():
     """The same note again changes nothing, and a later event of the tag is not narrowed by it."""
     promotion = evolve(over(hints={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
-    rested = replace(promotion, state=State.OVER, candidate=None, absent_since=0)
+    rested = replace(promotion, state=PromotionState.OVER, candidate=None, absent_since=0)
     assert outstanding(rested, NOW) == ()
 
     again = replace(rested, hints={**rested.hints, "tag": "000000000002"})

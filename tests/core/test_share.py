@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.errors import IllegalEvent, Why
+from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing import share
-from chalicelib.core.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, State, grant_name
+from chalicelib.core.sharing.share import TRANSITIONS, Event, Holding, Purpose, Share, ShareState, grant_name
 from tests.fakes import copying, sharing
 
 NOW = 1_800_000_000
@@ -22,7 +22,7 @@ HOLDER = frozenset({copying("d1")})
 LATER_HOLDER = frozenset({copying("d2")})
 
 
-def a_share(state: State = State.WANTED, *, held: bool = True, **changes: object) -> Share:
+def a_share(state: ShareState = ShareState.WANTED, *, held: bool = True, **changes: object) -> Share:
     """One snapshot permission for one account."""
     base = Share("resource#snapshot#snap-0a", "222222222222", "222222222222", state=state, asked=1, hard_close_at=END)
     return replace(base, holdings=HOLDER if held else frozenset(), **changes)  # type: ignore[arg-type]
@@ -30,7 +30,7 @@ def a_share(state: State = State.WANTED, *, held: bool = True, **changes: object
 
 shares = st.builds(
     a_share,
-    st.sampled_from(State),
+    st.sampled_from(ShareState),
     held=st.booleans(),
     preexisting=st.booleans(),
     next_try=st.integers(NOW - 5, NOW + 5),
@@ -64,13 +64,13 @@ def test_what_must_still_change_has_a_due_date(one):
 
 def test_a_share_without_holders_closes():
     """The last holder has gone."""
-    assert share.to_close([a_share(State.OPEN, held=False)], NOW)
-    assert not share.to_close([a_share(State.OPEN)], NOW)
+    assert share.to_close([a_share(ShareState.OPEN, held=False)], NOW)
+    assert not share.to_close([a_share(ShareState.OPEN)], NOW)
 
 
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
     """A parked or poisoned record must not keep a door open."""
-    overdue = a_share(State.OPEN)
+    overdue = a_share(ShareState.OPEN)
     assert share.to_close([overdue], END) == [overdue]
 
     closed = share.closed(share.intend_closing(overdue, END), END)
@@ -85,7 +85,7 @@ def test_a_permission_that_shows_before_we_asked_was_there_before_us():
     """Law 2: it is remembered with the intent, before anything is called."""
     intended = share.intend_opening(a_share(), NOW, seen=True)
 
-    assert (intended.state, intended.preexisting) == (State.OPENING, True)
+    assert (intended.state, intended.preexisting) == (ShareState.OPENING, True)
 
 
 def test_what_was_there_before_us_is_remembered_over_a_crash():
@@ -121,14 +121,14 @@ def test_a_refused_share_is_tried_again_for_one_who_came_since_and_for_no_one_el
     assert not share.to_open([replace(again, holdings=LATER_HOLDER)], NOW)
 
 
-def on_key(state: State, **changes: object) -> Share:
+def on_key(state: ShareState, **changes: object) -> Share:
     """A grant, which is ours by its name."""
     return replace(a_share(state, **changes), resource=addresses.key_resource("arn:aws:kms:r:1:key/k", "2").pk)
 
 
 def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
     """It is neither frozen between the two lists nor taken for open: it closes, and opens anew under another name."""
-    closing = on_key(State.CLOSING, intended_at=NOW)
+    closing = on_key(ShareState.CLOSING, intended_at=NOW)
     assert share.to_close([closing], NOW) == [closing]
     assert share.to_open([closing], NOW) == []
 
@@ -139,7 +139,7 @@ def test_a_grants_closing_that_was_begun_is_ended_though_a_holder_came():
 
 def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
     """It is added again at once, and is no stranger's. One that was refused or closed at its end closes first."""
-    closing = a_share(State.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
+    closing = a_share(ShareState.CLOSING, removed_at=NOW - 5, next_try=NOW + 55)
     assert share.to_open([closing], NOW) == [closing]
     assert share.to_close([closing], NOW) == []
     assert not share.intend_opening(closing, NOW, seen=False).preexisting
@@ -157,7 +157,7 @@ def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
     assert share.to_close([refused], NOW) == [refused]
     assert share.refusal(refused) == fault
 
-    assert share.closed(refused, NOW).state is State.REFUSED
+    assert share.closed(refused, NOW).state is ShareState.REFUSED
 
 
 def test_a_permission_that_one_look_shows_is_looked_at_again():
@@ -171,7 +171,7 @@ def test_a_permission_that_one_look_shows_is_looked_at_again():
 
 def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes():
     """It is found by its name, and may be late in showing."""
-    unheard = replace(a_share(State.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
+    unheard = replace(a_share(ShareState.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
 
     assert share.believable_from(unheard) == NOW + 300
     assert share.believable_from(replace(unheard, grant_id="g")) == NOW + 30
@@ -179,7 +179,7 @@ def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes(
 
 def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
     """So that its age is measured, whether or not anybody rings."""
-    open_one = a_share(State.OPEN, opened_at=NOW - 100)
+    open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)
 
     assert share.due_at([open_one], NOW) == NOW + 900
     assert share.due_at([open_one], END - 10) == END
@@ -194,13 +194,13 @@ OWN = addresses.role_resource("arn:aws:kms:us-east-1:222222222222:key/own", "222
 @pytest.mark.parametrize(
     ("resource", "state", "why", "after", "waits"),
     [
-        (HUBS, State.OPENING, Why.NOT_YET, schedule.NOT_YET_FOR, True),
-        (HUBS, State.OPENING, Why.NOT_YET, schedule.NOT_YET_FOR + 1, False),
-        (OWN, State.OPENING, Why.ROLE, 24 * 3600, True),
-        (HUBS, State.OPENING, Why.DENIED, 0, False),
-        (HUBS, State.WANTED, Why.NOT_YET, 0, False),
-        ("resource#snapshot#snap-0a", State.OPENING, Why.NOT_YET, 0, False),
-        ("resource#snapshot#snap-0a", State.WANTED, Why.THROTTLED, 0, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR, True),
+        (HUBS, ShareState.OPENING, RefusalKind.NOT_YET, schedule.NOT_YET_FOR + 1, False),
+        (OWN, ShareState.OPENING, RefusalKind.ROLE, 24 * 3600, True),
+        (HUBS, ShareState.OPENING, RefusalKind.DENIED, 0, False),
+        (HUBS, ShareState.WANTED, RefusalKind.NOT_YET, 0, False),
+        ("resource#snapshot#snap-0a", ShareState.OPENING, RefusalKind.NOT_YET, 0, False),
+        ("resource#snapshot#snap-0a", ShareState.WANTED, RefusalKind.THROTTLED, 0, True),
     ],
 )
 def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, after, waits):
@@ -216,7 +216,7 @@ def test_only_what_the_target_must_do_itself_waits_for_it(resource, state, why, 
 )
 def test_closing_is_given_up_on_a_targets_own_key_alone(resource, tries, gone):
     """What is open at the source is tried until it is closed, whatever comes."""
-    closing = replace(a_share(State.CLOSING, held=False, tries=tries), resource=resource)
+    closing = replace(a_share(ShareState.CLOSING, held=False, tries=tries), resource=resource)
 
     found = share.given_up(closing, Fault("code", "there", "It is refused.", "Mend it."), NOW)
 
@@ -241,8 +241,8 @@ def test_a_grants_name_is_one_that_kms_takes_and_says_whose_it_is():
 
 def test_every_state_has_a_row_and_only_what_is_archived_has_an_empty_one():
     """What is in the ledger can always move; what has left it cannot."""
-    assert TRANSITIONS.keys() == set(State)
-    assert [state for state, row in TRANSITIONS.items() if not row] == [State.ARCHIVED]
+    assert TRANSITIONS.keys() == set(ShareState)
+    assert [state for state, row in TRANSITIONS.items() if not row] == [ShareState.ARCHIVED]
 
 
 CHANGES = {
@@ -259,7 +259,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("state", list(ShareState))
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_no_share_moves_where_the_table_has_no_edge(state, change):
     """Every state meets every change: it leads where the table says, or is illegal."""

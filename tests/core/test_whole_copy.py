@@ -10,8 +10,8 @@ from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSIO
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine, methods
-from chalicelib.core.delivery.model import Delivery, ImageRequest, Snapshot, State
-from chalicelib.core.errors import Why
+from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest, Snapshot
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison
 from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
@@ -23,9 +23,9 @@ MINUTE = 60
 BEGUN = ImageRequest(NOW, whole_intended_at=NOW)
 
 
-def a_whole(state: State = State.VERIFYING, **changes: object) -> Delivery:
+def a_whole(state: DeliveryState = DeliveryState.VERIFYING, **changes: object) -> Delivery:
     """A delivery by CopyImage whose shares opened, and whose copy began, just now; it is pending."""
-    image = {"image": "ami-0b"} if state is State.VERIFYING else {}
+    image = {"image": "ami-0b"} if state is DeliveryState.VERIFYING else {}
     begun = {"opened_at": NOW, "request": BEGUN, "held": True}
     return a_delivery(state, **{"method": "image", **begun, **image, **changes})
 
@@ -44,7 +44,7 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
     """From the checks straight to opening: CopyImage has a limit of its own."""
     after = evolving.evolve(a_delivery(method="image"), ev.TargetReady(TARGET_KEY), NOW)
 
-    assert after.state is State.OPENING
+    assert after.state is DeliveryState.OPENING
     assert [share.resource.split("#")[1] for share in after.shares] == ["image", "snapshot", "snapshot", "key"]
     assert after.shares[0].holder == TARGET
     assert not any(share.stays for share in after.shares)
@@ -54,7 +54,11 @@ def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
 def test_the_shares_are_held_until_the_ami_is_available():
     """Then they are released before anything else, or after the linger that was set."""
     running = a_whole()
-    for delivery in (running, a_whole(State.REGISTERING), after_events(running, (ev.ImageSeen("pending"), 600))):
+    for delivery in (
+        running,
+        a_whole(DeliveryState.REGISTERING),
+        after_events(running, (ev.ImageSeen("pending"), 600)),
+    ):
         assert machine.needs_shares(delivery)
         assert not any(isinstance(c, do.ReleaseShares) for c in machine.outstanding(delivery, NOW + 10**5))
     there = after_events(running, (AVAILABLE, 600))
@@ -68,32 +72,36 @@ def test_the_shares_are_held_until_the_ami_is_available():
 # --- what is waited out ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("at", "state"), [(600, State.REGISTERING), (601, State.STOPPING)])
+@pytest.mark.parametrize(("at", "state"), [(600, DeliveryState.REGISTERING), (601, DeliveryState.STOPPING)])
 def test_a_share_that_is_not_true_yet_is_waited_for_ten_minutes(at, state):
     """CopyImage cannot see the AMI, or its storage: EC2's words are told after ten minutes."""
     after = after_events(
-        a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
-        (ev.Refused("RegisterImage", Why.NOT_YET, FAULT), at),
+        a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0a",))),
+        (ev.Refused("RegisterImage", RefusalKind.NOT_YET, FAULT), at),
     )
 
     assert after.state is state
-    assert (after.trouble if state is State.REGISTERING else after.faults[0]) == FAULT
+    assert (after.trouble if state is DeliveryState.REGISTERING else after.faults[0]) == FAULT
 
 
 def test_a_name_that_a_discarded_ami_still_has_is_waited_for():
     """It becomes free after a while, also when the ten minutes are over."""
-    taken = ev.Refused("RegisterImage", Why.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
-    after = after_events(a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900))
+    taken = ev.Refused("RegisterImage", RefusalKind.NOT_YET, Fault(methods.NAME_NOT_FREE, "w", "w.", "c."))
+    after = after_events(
+        a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",))), (taken, 900)
+    )
 
-    assert after.state is State.REGISTERING
+    assert after.state is DeliveryState.REGISTERING
     assert machine.outstanding(after, NOW + 960) == (do.RegisterImage(),)
 
 
 def test_too_many_copies_are_waited_for():
     """300 at once: until the copy deadline."""
-    after = after_events(a_whole(State.REGISTERING), (ev.Refused("RegisterImage", Why.LIMIT, FAULT), 5000))
+    after = after_events(
+        a_whole(DeliveryState.REGISTERING), (ev.Refused("RegisterImage", RefusalKind.LIMIT, FAULT), 5000)
+    )
 
-    assert after.state is State.REGISTERING
+    assert after.state is DeliveryState.REGISTERING
     assert machine.deadline(after) == NOW + after.target.copy_deadline
 
 
@@ -117,7 +125,7 @@ def test_a_copy_that_failed_early_is_discarded_until_all_it_made_has_shown_itsel
 
 def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     """Two at once: the other's call may answer when all is over."""
-    trying = a_whole(State.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
+    trying = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, discarded=("ami-0b",)))
 
     assert after_events(trying, (ev.ImageRegistered("ami-0b"), 200)).image is None
     assert after_events(trying, (ev.ImageRegistered("ami-0c"), 200)).image == "ami-0c"
@@ -144,18 +152,21 @@ def test_other_failures_are_told(changes, event):
 def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes_apart():
     """One look that does not show it is nothing; and its shares stay until its snapshots are seen gone."""
     once = after_events(a_whole(), (ev.ImageSeen("missing"), 60))
-    assert once.state is State.VERIFYING
-    assert after_events(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state is State.VERIFYING
+    assert once.state is DeliveryState.VERIFYING
+    assert (
+        after_events(once, (ev.ImageSeen("pending"), 120), (ev.ImageSeen("missing"), 240)).state
+        is DeliveryState.VERIFYING
+    )
     gone = after_events(once, (ev.ImageSeen("missing"), 120), (ev.ImageSeen("missing"), 180))
 
-    assert (gone.state, gone.faults[0].code) == (State.STOPPING, "copy-vanished")
+    assert (gone.state, gone.faults[0].code) == (DeliveryState.STOPPING, "copy-vanished")
     assert machine.needs_shares(gone)
 
 
 # --- ends that leave nothing -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [State.REGISTERING, State.VERIFYING])
+@pytest.mark.parametrize("state", [DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """Unlike RegisterImage, CopyImage takes hours; what it made is not believed gone before it has shown itself."""
     running = replace(a_whole(state), hints={"cancel": "1:x"})
@@ -164,15 +175,15 @@ def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
 
     stopping = after_events(running, (ev.CancelAsked(), 60))
     gone = ev.LeftoversSeen((), ())
-    assert after_events(stopping, (gone, 61), (gone, 92)).state is State.STOPPING
-    assert after_events(stopping, (gone, 121), (gone, 152)).state is State.TIDYING
+    assert after_events(stopping, (gone, 61), (gone, 92)).state is DeliveryState.STOPPING
+    assert after_events(stopping, (gone, 121), (gone, 152)).state is DeliveryState.TIDYING
 
 
 def test_what_a_discarded_try_made_is_looked_for_when_the_delivery_stops():
     """Also where no intent is on record any more."""
-    between = a_whole(State.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
+    between = a_whole(DeliveryState.REGISTERING, request=replace(BEGUN, intended_at=None, discarded=("ami-0b",)))
 
-    assert after_events(between, (ev.CancelAsked(), 130)).state is State.STOPPING
+    assert after_events(between, (ev.CancelAsked(), 130)).state is DeliveryState.STOPPING
 
 
 def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
@@ -183,9 +194,9 @@ def test_a_copy_that_nobody_remembers_gets_its_shares_and_goes_on():
     there = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, "ami-0b", copies), NOW)
     left = evolving.evolve(asked, ev.TargetReady(TARGET_KEY, None, copies), NOW)
 
-    assert (pending.state, pending.cleanup.to_delete, pending.adopted) == (State.OPENING, (), False)
-    assert (there.state, there.image, there.adopted) == (State.VERIFYING, "ami-0b", True)
-    assert (left.state, left.cleanup.to_delete) == (State.OPENING, (copies[0].copy,))
+    assert (pending.state, pending.cleanup.to_delete, pending.adopted) == (DeliveryState.OPENING, (), False)
+    assert (there.state, there.image, there.adopted) == (DeliveryState.VERIFYING, "ami-0b", True)
+    assert (left.state, left.cleanup.to_delete) == (DeliveryState.OPENING, (copies[0].copy,))
 
 
 def test_tags_and_extras_are_seen_to_when_it_is_available():

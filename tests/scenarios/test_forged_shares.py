@@ -16,8 +16,8 @@ from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec, wakes
-from chalicelib.core.records.addresses import Key
-from chalicelib.core.sharing.share import Holding, Purpose, Share, State
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.ports.records import Write
 from tests.scenarios.platform import new_version
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, STRANGER, TABLE
@@ -95,7 +95,7 @@ class Forger:
         self.keys = {"own": scene.key, "other": self.other_key}
         self._scene = scene
 
-    def resource(self, forgery: Forgery) -> Key:
+    def resource(self, forgery: Forgery) -> RecordKey:
         """Its record's place."""
         kind, _, which = forgery.resource.partition(":")
         match kind:
@@ -186,10 +186,12 @@ def assert_not_opened(forgery: Forgery, share: Share, purpose: Purpose) -> None:
     reason = share.fault or share.blocked
     assert reason is not None, f"{forgery}: {share}"
     assert reason.code in ("not-entitled", "not-entitled-now", "grantee-elsewhere"), f"{forgery}: {reason}"
-    assert share.state in (State.REFUSED, State.WANTED), f"{forgery}: {share}"
+    assert share.state in (ShareState.REFUSED, ShareState.WANTED), f"{forgery}: {share}"
     if purpose is Purpose.COPY:
         assert forgery.says in reason.what, f"{forgery}: {reason}"
-        assert share.state is (State.REFUSED if forgery.ends == REFUSED else State.WANTED), f"{forgery}: {share}"
+        assert share.state is (ShareState.REFUSED if forgery.ends == REFUSED else ShareState.WANTED), (
+            f"{forgery}: {share}"
+        )
 
 
 def _policies(scene) -> str:

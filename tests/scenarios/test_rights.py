@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from awsim import wire
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from demo import stage
 from tests.scenarios.platform import ROOT
 from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, Scene, targets_file
@@ -44,7 +44,7 @@ def item(pk: str, sk: str, **attributes: Any) -> dict[str, Any]:
 def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
     """What would let a stranger in, or stop the service: by what it is, its table and the item."""
     resource = addresses.snapshot_resource(scene.snapshots[0])
-    share = Share(resource.pk, STRANGER, STRANGER, state=State.WANTED, hard_close_at=2**31)
+    share = Share(resource.pk, STRANGER, STRANGER, state=ShareState.WANTED, hard_close_at=2**31)
     due = {"ring_at": 1, "due_shard": "due#0", "kind": "resource"}
     return {
         "an account of the applied file": (

@@ -17,7 +17,7 @@ from typing import Any
 
 from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.tags import image_tags
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.images.image import read_image
@@ -48,7 +48,7 @@ def source_key(number: int) -> str:
     return f"arn:aws:kms:{REGION}:{HUB}:key/source-{number}"
 
 
-def refusal(why: Why, code: str, *, unknown: bool = False) -> Refusal:
+def refusal(why: RefusalKind, code: str, *, unknown: bool = False) -> Refusal:
     """A refusal as an adapter would word it."""
     return Refusal(why, Fault(f"aws-{code}", "there", f"AWS says {code}.", "Mend it."), unknown=unknown)
 
@@ -332,9 +332,9 @@ class Cloud:
     def start_copy(self, account: str, source: str, delivery: str, nonce: str) -> str:
         """CopySnapshot."""
         if (source, account) not in self.permissions:
-            raise refusal(Why.NOT_YET, "InvalidSnapshot.NotFound")
+            raise refusal(RefusalKind.NOT_YET, "InvalidSnapshot.NotFound")
         if len(self.pending(account)) >= self.nature.limit:
-            raise refusal(Why.LIMIT, "ResourceLimitExceeded")
+            raise refusal(RefusalKind.LIMIT, "ResourceLimitExceeded")
         return self._begin_copy(account, source, delivery, nonce).id
 
     def _begin_copy(self, account: str, source: str, delivery: str, nonce: str, image: str = "") -> Copy:
@@ -406,7 +406,7 @@ class Cloud:
         self._check_name(account, request["Name"])
         ids = tuple(m["Ebs"]["SnapshotId"] for m in request["BlockDeviceMappings"])
         if any(self.copies[ident].state != "completed" or self.copies[ident].deleted for ident in ids):
-            raise refusal(Why.DENIED, "InvalidSnapshot.NotFound")
+            raise refusal(RefusalKind.DENIED, "InvalidSnapshot.NotFound")
         ident = f"ami-{next(self._ids):06x}c"
         raw = {**ec2_shows(request), "ImageId": ident, "OwnerId": account, "State": "pending"}
         named = Image(ident, account, request["Name"], delivery, source, ids, raw, nonce=nonce, made=self.now)
@@ -423,7 +423,7 @@ class Cloud:
     def _check_name(self, account: str, name: str) -> None:
         taken = any((image.account, image.name) == (account, name) for image in self.images.values())
         if taken or self._names_kept.get((account, name), 0) > self.now:
-            raise refusal(Why.NAME_TAKEN, "InvalidAMIName.Duplicate")
+            raise refusal(RefusalKind.NAME_TAKEN, "InvalidAMIName.Duplicate")
 
     def deregister(self, ident: str) -> None:
         """DeregisterImage. The name is not free at once."""
@@ -437,10 +437,10 @@ class Cloud:
             return self._tokens[token]
         raw = self.hub_images[source]
         if (source, account) not in self.launches or source in self.gone:
-            raise refusal(Why.NOT_YET, "InvalidAMIID.NotFound")
+            raise refusal(RefusalKind.NOT_YET, "InvalidAMIID.NotFound")
         snapshots = [mapping["Ebs"]["SnapshotId"] for mapping in raw["BlockDeviceMappings"]]
         if any((snapshot, account) not in self.permissions for snapshot in snapshots):
-            raise refusal(Why.NOT_YET, "InvalidRequest")
+            raise refusal(RefusalKind.NOT_YET, "InvalidRequest")
         self._check_name(account, name)
         ident = f"ami-{next(self._ids):06x}c"
         made = [self._begin_copy(account, snapshot, delivery, token, ident).id for snapshot in snapshots]
@@ -639,7 +639,7 @@ class TwinTargetSnapshots:
         """See the port."""
         used = {copy for image in self._cloud.images.values() for copy in image.copies}
         if used & set(snapshots):
-            raise refusal(Why.DENIED, "InvalidSnapshot.InUse")
+            raise refusal(RefusalKind.DENIED, "InvalidSnapshot.InUse")
         for snapshot in snapshots:
             self._cloud.copies[snapshot].deleted = True
 
@@ -681,7 +681,7 @@ class TwinTargetImages:
     def deprecate(self, delivery, at):
         """See the port."""
         if delivery.image not in self._cloud.images:
-            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
+            raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image].raw["DeprecationTime"] = at
 
     def deregister(self, delivery, image):
@@ -757,7 +757,7 @@ class TwinImageDoor:
     def open(self, resource, shares):
         """See the port."""
         if resource.split("#")[2] in self._cloud.gone:
-            raise refusal(Why.DENIED, "InvalidAMIID.NotFound")
+            raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=True)
         return {}
 
@@ -799,7 +799,7 @@ class TwinRoleDoor(TwinGrantDoor):
         """See the port."""
         key, account = resource.split("#")[2:4]
         if not addresses.at_home(resource) and not self._cloud.lets_grant(key, account):
-            raise refusal(Why.NOT_YET, "AccessDeniedException")
+            raise refusal(RefusalKind.NOT_YET, "AccessDeniedException")
         return super().open(resource, shares)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.tag_pass import BASELINE
@@ -83,7 +83,7 @@ def size(item: Any) -> int:
     """Bytes of an item, about."""
     if item is None:
         return 0
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], Key):  # of a list: where, and what
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], RecordKey):  # of a list: where, and what
         return OVERHEAD + len(json.dumps(item[1], default=str))
     if isinstance(item, Share):  # its holdings are texts beside the body, as in the table
         texts = [*map(str, item.holdings)]
@@ -91,7 +91,11 @@ def size(item: Any) -> int:
         return OVERHEAD + len(json.dumps([plain, texts], default=str, separators=(",", ":")))
     body = item if isinstance(item, dict) else getattr(item, "body", None)
     if body is None:
-        body = codec.encode(item) if hasattr(item, "__dataclass_fields__") and not isinstance(item, Key) else str(item)
+        body = (
+            codec.encode(item)
+            if hasattr(item, "__dataclass_fields__") and not isinstance(item, RecordKey)
+            else str(item)
+        )
     return OVERHEAD + len(json.dumps(body, default=str, separators=(",", ":")))
 
 
@@ -176,7 +180,7 @@ def _finished(hub: GrowingHub, much: Size) -> None:
         if n % much.keys:
             names |= {f"source-{key}": f"source-{key}x{n % much.keys}" for key in (0, 1)}
         for key, item in items:
-            records.records[Key(_renamed(key.pk, names), key.sk)] = item
+            records.records[RecordKey(_renamed(key.pk, names), key.sk)] = item
         for (resource, holder), share in shares:
             place = (_renamed(resource, names), _renamed(holder, names))
             ledger.book[place] = replace(share, resource=place[0], holder_key=place[1])

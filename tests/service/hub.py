@@ -11,7 +11,7 @@ from typing import Any
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
@@ -186,15 +186,15 @@ class Hub:
 
     # --- what there is -----------------------------------------------------------------------------------------------
 
-    def delivery_key(self, ami: str, account: str) -> Key:
+    def delivery_key(self, ami: str, account: str) -> RecordKey:
         """Where a delivery is."""
         return addresses.delivery(addresses.delivery_id(HUB, ami, account, REGION))
 
-    def delivery_keys(self) -> list[Key]:
+    def delivery_keys(self) -> list[RecordKey]:
         """Where deliveries may be."""
         return [self.delivery_key(ami, account) for ami in self.cloud.hub_images for account in self.accounts]
 
-    def quota_keys(self) -> list[Key]:
+    def quota_keys(self) -> list[RecordKey]:
         """Where copy quotas may be."""
         return [addresses.copy_quota(account, REGION) for account in self.accounts]
 
@@ -217,12 +217,12 @@ class Hub:
             ),
         ]
 
-    def known(self) -> Iterator[Key]:
+    def known(self) -> Iterator[RecordKey]:
         """Return every record there may be."""
         yield from map(addresses.promotion, self.cloud.hub_images)
         yield from self.delivery_keys()
         yield from self.quota_keys()
-        yield from map(Key, self.resources())
+        yield from map(RecordKey, self.resources())
 
     def outcomes(self) -> dict[tuple[str, str], str]:
         """Return the state of each delivery that there is, by AMI and account."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chalicelib.core.records import wakes
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Wake
 
 REMEMBERED = 300
@@ -22,7 +22,7 @@ SETTLE_DELAY = 5
 class Message:
     """A ring under way."""
 
-    key: Key
+    key: RecordKey
     cause: str
     visible_at: int
     number: int
@@ -43,7 +43,7 @@ class Lanes:
         self._numbers = itertools.count()
         self.dead: list[Message] = []
 
-    def ring(self, key: Key, cause: str) -> None:
+    def ring(self, key: RecordKey, cause: str) -> None:
         """See the port."""
         self.send(Wake(key, cause))
 
@@ -60,7 +60,7 @@ class Lanes:
             if len(lane) == 1:
                 self._headed(key.pk)
 
-    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> Sequence[Key]:
+    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """See the port."""
         for key, cause in wakes:
             self.ring(key, cause)

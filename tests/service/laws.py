@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.delivery import machine
-from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, State
-from chalicelib.core.promotion.model import State as PromotionState
+from chalicelib.core.delivery.model import ENDED, CopyState, Delivery, DeliveryState
+from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
-from chalicelib.core.sharing.share import Share, grant_stem, needed, overdue, standing
-from chalicelib.core.sharing.share import State as ShareState
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Share, ShareState, grant_stem, needed, overdue, standing
 from chalicelib.ports.records import Stored
 from chalicelib.service.codecs import DELIVERIES
 from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
@@ -28,8 +27,8 @@ DOORS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
-UNCHECKED = (State.REQUESTED, State.CHECKING, State.WAITING)
-REMOVES = (State.STOPPING, State.TIDYING, State.FAILED, State.CANCELLED)
+UNCHECKED = (DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING)
+REMOVES = (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.FAILED, DeliveryState.CANCELLED)
 IN_USE = (CopyState.PENDING, CopyState.COMPLETED)
 CLOSES_WITHIN = 3600
 """Of its hard end: by then the sweep has come, and every crash and refusal of these tests is over."""
@@ -52,7 +51,7 @@ class Laws:
         """Permissions (snapshot, account) and grants (key, name's stem) that somebody took: respected, not fought."""
         self.planted: set[str] = set()
         """Copies that somebody made in a target with all our tags that can be predicted: never ours, never touched."""
-        self.poisoned: set[Key] = set()
+        self.poisoned: set[RecordKey] = set()
         """Records that somebody has damaged: they are parked, and nothing else is."""
 
     # --- at a call ---------------------------------------------------------------------------------------------------
@@ -240,7 +239,7 @@ class Laws:
     def _wanted(self, share: Share) -> None:
         if standing(share) and share.state is ShareState.OPEN:
             return
-        record = self._hub.stores.seen(Key(share.resource))
+        record = self._hub.stores.seen(RecordKey(share.resource))
         due = None if record is None else record.ring_at
         # One that stays is due for nobody; who dies between letting it go and ringing lets it go once more.
         let_go = share.resource.startswith("resource#role#") and self._held(share.account)
@@ -295,7 +294,7 @@ class Laws:
                 continue
             del self._claims[place]
 
-    def _goes_on(self, key: Key) -> None:
+    def _goes_on(self, key: RecordKey) -> None:
         """Law 6: something is due as long as it has not ended."""
         record = self._hub.stores.seen(key)
         if record is None:
@@ -303,22 +302,22 @@ class Laws:
         assert not record.parked or key in self.poisoned, f"parked: {key}: {record.parked}"
         if key in self.poisoned:
             return
-        rests = (PromotionState.OVER, *ENDED, State.SHARED)
+        rests = (PromotionState.OVER, *ENDED, DeliveryState.SHARED)
         ended = record.state in rests or key.kind in ("quota", "resource")
         assert ended or record.scheduled, f"law 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
             self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
 
-    def _moves_on(self, key: Key, record: Delivery, ring_at: int | None) -> None:
+    def _moves_on(self, key: RecordKey, record: Delivery, ring_at: int | None) -> None:
         end = machine.deadline(record)
         in_time = end is None or ring_at is None or ring_at <= end or self._hub.cloud.now >= end
         assert in_time, f"law 6: {key} is {record.state} until {end}, and rung no sooner than {ring_at}"
         episode, state = self._ended.get(key.pk, (0, ""))
-        back = state == State.DELIVERED or record.episode == episode
+        back = state == DeliveryState.DELIVERED or record.episode == episode
         assert not state or not back or record.state == state, f"law 6: {key} was {state}, and is {record.state}"
         if record.ended:
             self._ended[key.pk] = (record.episode, record.state)
-        if record.state is State.DELIVERED:
+        if record.state is DeliveryState.DELIVERED:
             self._delivered.setdefault(key.pk, record.image or "none")
 
     # --- at rest -----------------------------------------------------------------------------------------------------
@@ -343,7 +342,7 @@ class Laws:
         waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
         for key in hub.known():
             record = hub.stores.seen(key)
-            ended = record is None or record.state in (PromotionState.OVER, *ENDED, State.SHARED, "open")
+            ended = record is None or record.state in (PromotionState.OVER, *ENDED, DeliveryState.SHARED, "open")
             assert ended or key in self.poisoned | waits, f"law 6: {key} rests in {record and record.state}"
             if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
                 self._told(self._delivery(key.pk.removeprefix("delivery#")))
@@ -354,7 +353,9 @@ class Laws:
         for image in cloud.images.values():
             if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
                 state = self._delivery(image.delivery).state
-                assert state is State.DELIVERED, f"law 4: orphan: {image.id} of {image.delivery}, which is {state}"
+                assert state is DeliveryState.DELIVERED, (
+                    f"law 4: orphan: {image.id} of {image.delivery}, which is {state}"
+                )
         orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
         assert not orphans, f"law 4: orphans: {orphans}"
         for resource in hub.resources():
@@ -380,7 +381,11 @@ class Laws:
         holders = {holding.delivery for holding in share.holdings} - lost
         if not holders and not addresses.at_home(share.resource):
             return any(self._hub.cloud.is_tagged(holding.ami) for holding in share.holdings)
-        rests = {State.SHARED, State.DELIVERED} if share.resource.startswith("resource#role#") else {State.SHARED}
+        rests = (
+            {DeliveryState.SHARED, DeliveryState.DELIVERED}
+            if share.resource.startswith("resource#role#")
+            else {DeliveryState.SHARED}
+        )
         return all(self._delivery(holder).state in rests for holder in holders)
 
     def _kept_open(self, kind: str) -> set[tuple[str, str]]:

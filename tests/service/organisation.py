@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target
@@ -29,7 +29,7 @@ class TwinOrganisation:
 
     def __init__(self, *accounts: str) -> None:
         self.accounts = dict.fromkeys(accounts, "ACTIVE")
-        self.refuse: list[Why | None] = []
+        self.refuse: list[RefusalKind | None] = []
         self.calls = 0
 
     def unit(self, unit: str) -> UnitFound:

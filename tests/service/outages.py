@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
-from chalicelib.core.sharing.share import State as ShareState
+from chalicelib.core.sharing.share import ShareState
 from tests.service.cloud import Nature
 from tests.service.scenes import ACCOUNTS
 from tests.service.slow import FUNCTIONS, SlowGate, SlowHub

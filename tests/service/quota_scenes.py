@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalicelib.core.delivery import machine, permissions
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES, peek
 from tests.service.cloud import START, Nature
 from tests.service.hub import Hub, Parts
@@ -86,7 +86,7 @@ def delivered(hub: Hub, *amis: str) -> None:
 
 
 def nobody_works_on_it(
-    damage: Callable[[Hub, Key], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
+    damage: Callable[[Hub, RecordKey], None], seconds: int, parts: Parts = RIGHT, hours: float = 0.01
 ) -> Hub:
     """A delivery with all slots is damaged so many seconds after its tag: later AMIs arrive in the hours after."""
     hub = a_hub(parts, hours)
@@ -150,11 +150,11 @@ def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
     return hub
 
 
-def _begun(hub: Hub, _key: Key) -> bool:
+def _begun(hub: Hub, _key: RecordKey) -> bool:
     return len(hub.cloud.pending(ACCOUNT)) == AT_ONCE
 
 
-def _may_begin(hub: Hub, key: Key) -> bool:
+def _may_begin(hub: Hub, key: RecordKey) -> bool:
     """Everything is open, and its next step is to copy."""
     record = peek(hub.stores.records, key, DELIVERIES)
     if record is None or not machine.waits_for_shares(record):
@@ -163,22 +163,22 @@ def _may_begin(hub: Hub, key: Key) -> bool:
     return permissions.seen(record, found).open
 
 
-def vanished(hub: Hub, key: Key) -> None:
+def vanished(hub: Hub, key: RecordKey) -> None:
     """The record is gone."""
     del hub.stores.records.records[key]
 
 
-def damaged(hub: Hub, key: Key) -> None:
+def damaged(hub: Hub, key: RecordKey) -> None:
     """The record is nonsense."""
     hub.stores.records.records[key].body = {"colour": "red"}
 
 
-def unreadable(hub: Hub, key: Key) -> None:
+def unreadable(hub: Hub, key: RecordKey) -> None:
     """The record cannot be read at all."""
     hub.stores.records.records[key].damaged = True
 
 
-def parked(hub: Hub, key: Key) -> None:
+def parked(hub: Hub, key: RecordKey) -> None:
     """The record is set aside for a person."""
     hub.stores.records.park(key, "for a person", hub.cloud.now)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chalicelib.core.sharing.share import State
+from chalicelib.core.sharing.share import ShareState
 from tests.service.cloud import Cloud
 from tests.service.gate import Gate, Killed
 from tests.service.hub import Hub
@@ -36,7 +36,7 @@ SLICES = {
     "events": frozenset({"rings send"}),
 }
 """By which write each function ends a slice of its work."""
-INTENTS = (State.OPENING, State.CLOSING)
+INTENTS = (ShareState.OPENING, ShareState.CLOSING)
 IN_A_ROUND = 80
 """Wakes that the sweep sends at once: eight messages of ten."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from chalicelib.core.errors import Refusal
-from chalicelib.core.records.addresses import Key
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
@@ -85,7 +85,7 @@ class SlowStore:
 class SlowResource:
     """Its shares, their holders, AWS and the worker; ``seconds``: what each call of AWS takes, DynamoDB's too."""
 
-    def __init__(self, resource: Key, seconds: float = 0.0, *, batch: int = 500) -> None:
+    def __init__(self, resource: RecordKey, seconds: float = 0.0, *, batch: int = 500) -> None:
         self.key, self.seconds = resource, seconds
         self.now, self.ends = float(START), float("inf")
         self.stores: Stores = in_memory()
@@ -94,7 +94,7 @@ class SlowResource:
         self.woken = False
         self.killed = 0
         self.one_slice = False
-        self.wakes: list[Key] = []
+        self.wakes: list[RecordKey] = []
         """Deliveries that were woken."""
         """Whether each run has time for one slice only."""
         records, ledger = SlowStore(self.stores.records, self), SlowStore(self.stores.ledger, self)
@@ -119,11 +119,11 @@ class SlowResource:
         if self.now > self.ends:
             raise Killed
 
-    def ring(self, _key: Key, _cause: str) -> None:
+    def ring(self, _key: RecordKey, _cause: str) -> None:
         """The port ``Rings``."""
         self.woken = True
 
-    def ring_all(self, wakes: Sequence[tuple[Key, str]]) -> tuple[()]:
+    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:
         """The port ``Rings``: deliveries are woken."""
         self.spend()
         self.wakes += [key for key, _ in wakes]
@@ -183,6 +183,6 @@ class SlowResource:
         """What the ledger has."""
         return self.stores.ledger.shares(self.key.pk)
 
-    def states(self) -> Counter[State]:
+    def states(self) -> Counter[ShareState]:
         """How many shares are in which state."""
         return Counter(s.state for s in self.shares)

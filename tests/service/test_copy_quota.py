@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
@@ -63,7 +63,7 @@ def raise_forms(stores: Stores) -> None:
     table: Any = stores.table
     for item in table._client.scan(TableName="state")["Items"]:
         if "schema" in item:
-            key = Key(item["pk"]["S"], item["sk"]["S"])
+            key = RecordKey(item["pk"]["S"], item["sk"]["S"])
             table.update(key, "SET #schema = :newer", {":newer": NEWER}, names={"#schema": "schema"})
 
 

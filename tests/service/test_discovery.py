@@ -11,7 +11,7 @@ import pytest
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.head import Head, Move, Resolver, head, move, places_digest
-from chalicelib.core.promotion.model import State
+from chalicelib.core.promotion.model import PromotionState
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, digest_of, to_items
@@ -92,7 +92,7 @@ def looked_once():
 
 def with_head(records, ami, one=IN_FORCE):
     """Put a promotion that is over, and its head."""
-    record = replace(started(ami, HUB, REGION, NOW), state=State.OVER, value="dev", digest="digest")
+    record = replace(started(ami, HUB, REGION, NOW), state=PromotionState.OVER, value="dev", digest="digest")
     records.create(replace(PROMOTIONS.encode(record), due_at=None), NOW)
     records.put(addresses.head(ami), {"kind": "head", "body": json.dumps(codec.encode(one))})
 
@@ -311,7 +311,7 @@ def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_i
         records.create_all = real
         a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
     assert records.get(BASELINE) is not None
-    assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is State.OVER
+    assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is PromotionState.OVER
     assert rings.woken == ["baseline#hub"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.model import Attempt, State
+from chalicelib.core.delivery.model import Attempt, DeliveryState
 from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
@@ -78,7 +78,9 @@ class Asked:
         """The hub has a delivery of its own in the other Region, which made its copies with these nonces."""
         ident = addresses.delivery_id(HUB, ami, HUB, ABROAD)
         attempts = tuple(Attempt(nonce, "snap-00", 1) for nonce in nonces)
-        record = replace(a_delivery(State.DELIVERED), id=ident, ami=ami, target=Target(HUB, ABROAD), attempts=attempts)
+        record = replace(
+            a_delivery(DeliveryState.DELIVERED), id=ident, ami=ami, target=Target(HUB, ABROAD), attempts=attempts
+        )
         self.records.records.pop(record.key, None)
         self.records.create(DELIVERIES.encode(record), 1)
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import SeenGrant
 from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
@@ -69,22 +69,22 @@ class Audited:
         assert key_arn == KEY_ARN
         if self._refusals:
             self._refusals -= 1
-            raise Refusal(Why.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
+            raise Refusal(RefusalKind.THROTTLED, Fault("throttled", "hub", "ThrottlingException", "It is tried again."))
         start = int(marker or "0")
         more = start + 10 < len(self._grants)
         return self._grants[start : start + 10], str(start + 10) if more else ""
 
-    def dealt_with(self, delivery: str, state: State, account: str = ACCOUNT, resource: str = "") -> None:
+    def dealt_with(self, delivery: str, state: ShareState, account: str = ACCOUNT, resource: str = "") -> None:
         """Say how the ledger has a delivery's share; what is closed has left it."""
         resource = resource or addresses.key_resource(KEY_ARN, account).pk
         share = Share(resource, delivery, account, hard_close_at=CLOSED_AT + 90_000)
         ledger, holding = self.stores.ledger, copying(delivery, account)
         ledger.hold(resource, share, holding)
-        if state is not State.OPEN:
+        if state is not ShareState.OPEN:
             ledger.release(resource, delivery, holding)
         changed = Share(resource, delivery, account, state=state, intended_at=OPENED_AT)
         ledger.save([changed], "test", CLOSED_AT)
-        if state is State.CLOSED:
+        if state is ShareState.CLOSED:
             ledger.archive([replace(changed, version=1)], CLOSED_AT)
 
     def remind(self) -> None:
@@ -108,9 +108,9 @@ class Audited:
 
     def ghosts(self, resource: str = RESOURCE.pk) -> list[str]:
         """The grants that are to be closed though no share accounts for them."""
-        return sorted(s.grant_id for s in self.stores.ledger.shares(resource) if s.state is State.CLOSING)
+        return sorted(s.grant_id for s in self.stores.ledger.shares(resource) if s.state is ShareState.CLOSING)
 
-    def state(self, delivery: str, account: str = ACCOUNT) -> State:
+    def state(self, delivery: str, account: str = ACCOUNT) -> ShareState:
         """How the ledger has a share."""
         shares = self.stores.ledger.shares(addresses.key_resource(KEY_ARN, account).pk)
         return next(s.state for s in shares if s.holder_key == delivery)
@@ -124,7 +124,7 @@ class Audited:
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     """A grant may show for minutes after it was revoked; another closing puts the look off."""
     audited = Audited(child(1))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     assert audited.rung == []
     assert audited.due == CLOSED_AT + AFTER
@@ -144,7 +144,7 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
 def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
     """However it came to be there, and whenever; and it is looked for again until none shows."""
     audited = Audited(ours("d1", opened_at))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()
@@ -156,19 +156,19 @@ def test_a_grant_of_ours_that_is_not_open_is_closed_again(opened_at):
 def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
     """The name says of which opening it is: the present one stays."""
     audited = Audited(ours("d1"), ours("d1", OPENED_AT - 86_400))
-    audited.dealt_with("d1", State.OPEN)
+    audited.dealt_with("d1", ShareState.OPEN)
     audited.remind()
     audited.now += AFTER
     audited.run()
 
-    assert audited.state("d1") is State.OPEN
+    assert audited.state("d1") is ShareState.OPEN
     assert audited.ghosts() == [ours("d1", OPENED_AT - 86_400).id]
 
 
 def test_a_grant_that_the_ledger_has_never_heard_of_is_closed_if_its_name_is_this_hubs():
     """The ledger was lost, or restored to what it was before: the name is evidence enough."""
     audited = Audited(ours("d9"))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()
@@ -178,7 +178,7 @@ def test_a_grant_that_the_ledger_has_never_heard_of_is_closed_if_its_name_is_thi
 def test_another_hubs_grants_are_left_alone():
     """Two hubs in two Regions of one account, one key: the names say whose they are."""
     audited = Audited(ours("d1", region="eu-west-1"), ours("d1", region="us-east-11"))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()
@@ -197,11 +197,13 @@ def for_role() -> SeenGrant:
     return SeenGrant("for-role", name, root(ACCOUNT), f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{ROLE}")
 
 
-@pytest.mark.parametrize(("state", "after"), [(State.OPEN, State.OPEN), (State.CLOSED, State.CLOSING)])
+@pytest.mark.parametrize(
+    ("state", "after"), [(ShareState.OPEN, ShareState.OPEN), (ShareState.CLOSED, ShareState.CLOSING)]
+)
 def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, after):
     """It is no stray: while it is needed it stays, and once closed it is a ghost, to be closed again."""
     audited = Audited(for_role(), child(1))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.dealt_with(ROLE, state, resource=ROLES)
     audited.remind()
     audited.now += AFTER
@@ -209,13 +211,13 @@ def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, af
 
     assert [share.state for share in audited.stores.ledger.shares(ROLES)] == [after]
     assert audited.strays == []
-    assert (audited.due is None) is (state is State.OPEN)
+    assert (audited.due is None) is (state is ShareState.OPEN)
 
 
 def test_its_lane_is_rung_to_close_a_ghost():
     """The lane of the key and account closes; the audit only finds."""
     audited = Audited(ours("d1"))
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, None), audited.now)
     audited.remind()
     audited.now += AFTER
@@ -227,13 +229,13 @@ def test_what_is_open_or_nobodys_is_left_alone():
     """A grant that a delivery holds; one of somebody else's; what an account made that holds a share."""
     somebody = SeenGrant("theirs", "backup", root("111111111111"), "arn:aws:iam::444444444444:role/backup")
     audited = Audited(ours("d1"), somebody, child(1), child(2, OTHER))
-    audited.dealt_with("d1", State.OPEN)
-    audited.dealt_with("d2", State.CLOSED)
+    audited.dealt_with("d1", ShareState.OPEN)
+    audited.dealt_with("d2", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()
 
-    assert audited.state("d1") is State.OPEN
+    assert audited.state("d1") is ShareState.OPEN
     assert audited.strays == []  # d1 still holds a share for the account, and OTHER never had one
     assert audited.due is None
 
@@ -241,8 +243,8 @@ def test_what_is_open_or_nobodys_is_left_alone():
 def test_each_account_that_left_grants_is_reported_with_them():
     """One list of grants serves all accounts."""
     audited = Audited(child(1), child(2), child(3, OTHER))
-    audited.dealt_with("d1", State.CLOSED)
-    audited.dealt_with("d2", State.CLOSED, OTHER)
+    audited.dealt_with("d1", ShareState.CLOSED)
+    audited.dealt_with("d2", ShareState.CLOSED, OTHER)
     audited.remind()
     audited.now += AFTER
     audited.run()
@@ -254,8 +256,8 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
     accounts = [f"{number:012}" for number in range(30)]
     audited = Audited(*(ours("d1", account=account) for account in accounts))
     for account in accounts[:29]:
-        audited.dealt_with("d1", State.OPEN, account)
-    audited.dealt_with("d1", State.CLOSED, accounts[29])
+        audited.dealt_with("d1", ShareState.OPEN, account)
+    audited.dealt_with("d1", ShareState.CLOSED, accounts[29])
     audited.remind()
     audited.now += AFTER
     runs = 0
@@ -270,7 +272,7 @@ def test_where_time_runs_out_it_goes_on_where_it_stopped():
 def test_many_ghosts_of_one_account_are_closed_over_several_runs():
     """Each run writes down what it found before its time is over."""
     audited = Audited(*(ours(f"d{n:02}") for n in range(30)))
-    audited.dealt_with("d00", State.CLOSED)
+    audited.dealt_with("d00", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     for _ in range(100):
@@ -284,7 +286,7 @@ def test_many_ghosts_of_one_account_are_closed_over_several_runs():
 def test_a_refused_list_is_asked_for_again():
     """A throttle delays the look and loses nothing."""
     audited = Audited(child(1), refusals=1)
-    audited.dealt_with("d1", State.CLOSED)
+    audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
     audited.now += AFTER
     audited.run()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import CopyState, State
-from chalicelib.core.errors import Why
+from chalicelib.core.delivery.model import CopyState, DeliveryState
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.promotion.model import Child
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.service import hub_copies
@@ -22,21 +22,21 @@ from tests.stores import in_memory
 DONE = CopyState.COMPLETED
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", DeliveryState)
 def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
     """Whoever waits is woken while it is being published, and looks at once: too early would be minutes too late."""
-    made = replace(with_copies(a_delivery(State.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
-    made = replace(made, entered=dict.fromkeys(State, NOW))
+    made = replace(with_copies(a_delivery(DeliveryState.COPYING), DONE, DONE), state=state, key_arn=TARGET_KEY)
+    made = replace(made, entered=dict.fromkeys(DeliveryState, NOW))
     stores = in_memory()
     stores.records.create(DELIVERIES.encode(made), NOW)
     seen = hub_copies.look(stores.records, None, replace(a_delivery(), via=made.id, asked_by=made.asked_by))
 
     copied = ev.HubCopySeen((("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")), TARGET_KEY)
-    failed = {State.FAILED, State.CANCELLED, State.WITHDRAWN}
+    failed = {DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN}
     if state in failed:
         assert isinstance(seen, ev.TargetUnfit)
     else:
-        assert seen == (copied if state in (State.PUBLISHING, State.DELIVERED) else ev.HubCopySeen())
+        assert seen == (copied if state in (DeliveryState.PUBLISHING, DeliveryState.DELIVERED) else ev.HubCopySeen())
 
 
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
@@ -45,12 +45,12 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     gate = SlowGate(one_slice=frozenset({"act"}))
     hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
     hub.gate.watch = lambda *_: None  # the laws know nothing of an AMI of the hub's in another Region
-    denied = refusal(Why.THROTTLED, "RequestLimitExceeded")
+    denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(
         Trouble("target.keys", "describe", denied, 10**9)
     )  # how it goes on from there is no matter here
     made = replace(
-        with_copies(a_delivery(State.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
+        with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)
     )
     waiting = [
         replace(a_delivery(), id=f"{n:020}", via=made.id, target=Target(account, REGION), tries=4, next_try=NOW + 900)

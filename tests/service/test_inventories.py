@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.errors import Refusal, StaleCursor, Why
+from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
@@ -42,7 +42,7 @@ class Place:
             raise self.trouble
         if cursor and self.stale:
             self.stale -= 1
-            raise StaleCursor(Why.DENIED, FAULT)
+            raise StaleCursor(RefusalKind.DENIED, FAULT)
         if part == "images":
             return InventoryPage(images=(OurImage("ami-1", "golden", "available", "d1", "ami-0"),))
         start = int(cursor or 0)
@@ -218,7 +218,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
 def test_a_target_that_cannot_be_seen_says_why():
     """The answer is the refusal, in words; nobody waits for more."""
-    scene = Scene(Place(trouble=Refusal(Why.ROLE, FAULT)))
+    scene = Scene(Place(trouble=Refusal(RefusalKind.ROLE, FAULT)))
     scene.ask(**{LOOK: "one"})
 
     assert scene.run().fault == FAULT
@@ -226,7 +226,7 @@ def test_a_target_that_cannot_be_seen_says_why():
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
     """Due again after a while each time; at last the throttle is the answer."""
-    scene = Scene(Place(trouble=Refusal(Why.THROTTLED, FAULT)))
+    scene = Scene(Place(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
     scene.ask(**{LOOK: "one"})
     for _ in range(TRIES - 1):
         seen = scene.run()
@@ -262,7 +262,7 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
 
 def test_a_removal_that_is_refused_says_why():
     """The others are tried all the same."""
-    scene = Scene(Place(trouble=Refusal(Why.DENIED, FAULT)))
+    scene = Scene(Place(trouble=Refusal(RefusalKind.DENIED, FAULT)))
     scene.order("one", "snap-1", "snap-2")
 
     scene.run()

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from chalicelib.core.errors import Why
-from chalicelib.core.records.addresses import Key
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.errors import RefusalKind
+from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
@@ -99,7 +99,7 @@ class NarrowDoor(TwinSnapshotDoor):
         self.calls += 1
         after = self._cloud.permissions | {(resource.split("#")[2], s.account) for s in shares}
         if len(after) > self._most:
-            raise refusal(Why.LIMIT, "SnapshotPermissionLimitExceeded")
+            raise refusal(RefusalKind.LIMIT, "SnapshotPermissionLimitExceeded")
         return super().open(resource, shares)
 
 
@@ -107,7 +107,7 @@ def shared_with(accounts: int, most: int):
     """Let so many deliveries hold one snapshot, and settle it until nothing changes; returns door, ledger, cloud."""
     names = [f"{200_000_000_000 + n}" for n in range(accounts)]
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
-    stores, door, resource = in_memory(), NarrowDoor(cloud, most), Key("resource#snapshot#snap-0a")
+    stores, door, resource = in_memory(), NarrowDoor(cloud, most), RecordKey("resource#snapshot#snap-0a")
     bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
     entitlements = ListedOnly(set(names).intersection)
     settle = ShareWorker(
@@ -148,8 +148,8 @@ def test_an_account_too_many_on_one_snapshot_is_told_and_hinders_no_other():
 
     states = Counter(s.state for s in stores.ledger.shares(resource.pk))
     assert len(cloud.permissions) == 1000
-    assert states == {State.OPEN: 1000, State.REFUSED: 3}
-    refused = [s.fault for s in stores.ledger.shares(resource.pk) if s.state is State.REFUSED]
+    assert states == {ShareState.OPEN: 1000, ShareState.REFUSED: 3}
+    refused = [s.fault for s in stores.ledger.shares(resource.pk) if s.state is ShareState.REFUSED]
     assert {(f.code, bool(f.what), bool(f.cure)) for f in refused if f} == {
         ("aws-SnapshotPermissionLimitExceeded", True, True)
     }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import Why
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Missing, to_ask
@@ -37,7 +37,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
         Trouble(
             "target.keys",
             "describe",
-            refusal(Why.DENIED, "AccessDenied"),
+            refusal(RefusalKind.DENIED, "AccessDenied"),
             only=lambda delivery: delivery.target.account == B,
         )
     )
@@ -107,7 +107,7 @@ def test_a_value_tagged_before_anybody_has_read_the_organisation_waits():
 def test_a_value_refused_for_the_organisations_sake_goes_on_when_it_can_be_read():
     """Without a new tag; a value refused for another reason does not."""
     it = Organised(A)
-    it.organisation.refuse = [Why.DENIED]
+    it.organisation.refuse = [RefusalKind.DENIED]
     it.look()
     it.tag("default")
     it.cloud.make_image("ami-0b", {"snap-01": True})
@@ -123,7 +123,7 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     """Page by page over several runs; until all is read, what was in force is."""
     it = Organised(A, B, C)
     it.look(time_left=hurried(1))
-    it.organisation.refuse = [None, Why.THROTTLED]
+    it.organisation.refuse = [None, RefusalKind.THROTTLED]
     it.look()
     assert it.have == ()
     before = it.organisation.calls
@@ -136,9 +136,9 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_told_of():
     """Neither AccessDenied nor an outage makes it empty."""
     it = Organised(A, B)
     it.look()
-    it.organisation.refuse = [Why.DENIED] * 50
+    it.organisation.refuse = [RefusalKind.DENIED] * 50
     it.look(6)
-    it.organisation.refuse = [Why.DENIED, None] * 50
+    it.organisation.refuse = [RefusalKind.DENIED, None] * 50
     it.look(6)
     assert it.have == (A, B)
     (_, troubles) = [args[2:] for name, args in it.hub.telemetry.told if name == "organisation"][-1]
@@ -155,7 +155,7 @@ def test_no_answer_about_an_account_is_no_evidence_that_it_left():
     del it.organisation.accounts[B]
     it.look(2)
     for _ in range(4):
-        it.organisation.refuse = [None] * 4 + [Why.DENIED]
+        it.organisation.refuse = [None] * 4 + [RefusalKind.DENIED]
         it.look()
     assert it.have == (A, B)
     it.organisation.refuse = []

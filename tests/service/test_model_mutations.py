@@ -14,7 +14,7 @@ import pytest
 from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import State
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as promotion_events
 from chalicelib.core.records import addresses
@@ -64,7 +64,7 @@ class OpensBeforeItsTurn(Doing):
 
     def instead(self, record, command):
         """See the class."""
-        if record.state is State.WAITING:
+        if record.state is DeliveryState.WAITING:
             self._hold(record, do.HoldShares(self._clock() + 10**5), Budget(lambda: 30))
         return self.really(record, command)
 
@@ -114,7 +114,7 @@ class TidiesTooSoon(Doing):
 class TellsOfNothing(Doing):
     """Names an AMI that never was."""
 
-    command = do.TellOutcome
+    command = do.NotifyOutcome
 
     def instead(self, record, command):
         """See the class."""
@@ -124,11 +124,11 @@ class TellsOfNothing(Doing):
 class TellsNobody(Doing):
     """Ends without a word."""
 
-    command = do.TellOutcome
+    command = do.NotifyOutcome
 
     def instead(self, record, command):
         """See the class."""
-        return self.really(record, do.TellOutcome(publish=False))
+        return self.really(record, do.NotifyOutcome(publish=False))
 
 
 def registers_unwritten(draw):
@@ -155,7 +155,7 @@ def meets_the_unexpected(draw):
     right = delivery_machine(draw)
 
     def evolve(record, event, now):
-        return right.evolve(record, ev.ToldWaiting() if isinstance(event, ev.SharesHeld) else event, now)
+        return right.evolve(record, ev.WaitingNotified() if isinstance(event, ev.SharesHeld) else event, now)
 
     return replace(right, evolve=evolve)
 

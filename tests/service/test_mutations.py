@@ -11,7 +11,7 @@ import pytest
 
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import State
+from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
@@ -102,7 +102,7 @@ class KeepsItsSlots(DeliveryExecutor):
 
     def perform(self, record, command, budget):
         """See the class."""
-        if isinstance(command, do.AskSlots) and record.state is not State.WAITING:
+        if isinstance(command, do.AskSlots) and record.state is not DeliveryState.WAITING:
             had = record.slots
             return ev.SlotsAsked(command.wanted, command.done, had.granted, had.until, had.limited_at or 0)
         return super().perform(record, command, budget)

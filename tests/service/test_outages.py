@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from chalicelib.core.delivery.machine import QUEUE_LOOK
-from chalicelib.core.errors import Why
+from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import Nature, refusal, target_key
 from tests.service.gate import Killed, Trouble
 from tests.service.hub import Hub
@@ -88,7 +88,7 @@ def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
     """A call got no answer, and then nothing of ours runs for hours: it is asked again before any deadline acts."""
     port, method, done = HELD[held]
     hub = a_hub("image" if "CopyImage" in held else "snapshots")
-    refused = refusal(Why.THROTTLED, "RequestLimitExceeded", unknown=done)
+    refused = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded", unknown=done)
     hub.gate.troubles = [Trouble(port, method, refused, after=done)]
     until_state(hub, held.partition(" ")[0].strip(","), 0)
     while hub.gate.troubles[0].times:
@@ -154,7 +154,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
     """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
     hub = a_hub()
-    missing = Trouble("target.keys", "describe", refusal(Why.ROLE, "AccessDenied"), times=FOR_EVER)
+    missing = Trouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=FOR_EVER)
     hub.gate.troubles = [missing]
     until_state(hub, "checking", 3)
     if ends == "never":
@@ -196,7 +196,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     """The role is gone: nobody can say whether the work is done, so none of it is destroyed."""
     hub = a_hub(copying=(30 * HOUR,) if state == "copying" else (60,), registering=(2 * HOUR,))
     until_state(hub, state, 2)
-    gone = refusal(Why.ROLE, "AccessDenied")
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
         Trouble(port, method, gone, times=FOR_EVER)
         for port, methods in {
@@ -260,7 +260,7 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.tag(AMI, A)
     until_state(hub, "verifying", 0)
-    gone = refusal(Why.ROLE, "AccessDenied")
+    gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
         Trouble("target.images", method, gone, times=FOR_EVER) for method in ("see", "of_delivery", "deregister")
     ]

@@ -21,7 +21,7 @@ def a_hub(amis: int, **how) -> Hub:
     return hub
 
 
-def spoil(hub: Hub, key: addresses.Key) -> None:
+def spoil(hub: Hub, key: addresses.RecordKey) -> None:
     """Write nonsense over a record's body."""
     hub.stores.records.records[key].body = NONSENSE
 

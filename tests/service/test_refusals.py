@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.errors import Why
+from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import START, refusal
 from tests.service.gate import Trouble
 from tests.service.scenes import ACCOUNTS, Scene, all_delivered
@@ -35,27 +35,31 @@ def played(*troubles, accounts=2, **settings):
 
 
 WAITED_OUT = {
-    "the tag cannot be read": of("source", "tag", Why.THROTTLED, times=3),
-    "the source cannot be read": of("source", "examine", Why.THROTTLED, times=3),
-    "the target throttles the checks": of("target.keys", "describe", Why.THROTTLED, times=4),
-    "CopySnapshot is throttled": of("target.snapshots", "copy", Why.THROTTLED, times=3),
-    "CopySnapshot answers to nobody": of("target.snapshots", "copy", Why.THROTTLED, after=True, unknown=True),
-    "CopySnapshot gets no answer and has done nothing": of("target.snapshots", "copy", Why.THROTTLED, unknown=True),
-    "too many copies run": of("target.snapshots", "copy", Why.LIMIT, times=3),
-    "the share is not true yet": of("target.snapshots", "copy", Why.NOT_YET, times=3),
-    "the copies cannot be described": of("target.snapshots", "look_at", Why.THROTTLED, times=3),
-    "RegisterImage is throttled": of("target.images", "register", Why.THROTTLED, times=3),
-    "RegisterImage answers to nobody": of("target.images", "register", Why.THROTTLED, after=True, unknown=True),
-    "RegisterImage gets no answer and has done nothing": of("target.images", "register", Why.THROTTLED, unknown=True),
-    "RegisterImage does not see a copy yet": of("target.images", "register", Why.NOT_YET, times=2),
-    "the new AMI cannot be described": of("target.images", "see", Why.THROTTLED, times=3),
-    "the permissions cannot be read": of("snapshots", "showing", Why.THROTTLED, times=3),
-    "the permission cannot be added yet": of("snapshots", "open", Why.THROTTLED, times=3),
-    "the grant cannot be made yet": of("keys", "open", Why.THROTTLED, times=3),
-    "the permission cannot be removed yet": of("snapshots", "close", Why.THROTTLED, times=3),
-    "the grant cannot be revoked yet": of("keys", "close", Why.THROTTLED, times=3),
-    "the grant cannot be revoked for now, says IAM": of("keys", "close", Why.DENIED, times=3),
-    "nothing can be published": of("notices", "publish", Why.THROTTLED, times=5),
+    "the tag cannot be read": of("source", "tag", RefusalKind.THROTTLED, times=3),
+    "the source cannot be read": of("source", "examine", RefusalKind.THROTTLED, times=3),
+    "the target throttles the checks": of("target.keys", "describe", RefusalKind.THROTTLED, times=4),
+    "CopySnapshot is throttled": of("target.snapshots", "copy", RefusalKind.THROTTLED, times=3),
+    "CopySnapshot answers to nobody": of("target.snapshots", "copy", RefusalKind.THROTTLED, after=True, unknown=True),
+    "CopySnapshot gets no answer and has done nothing": of(
+        "target.snapshots", "copy", RefusalKind.THROTTLED, unknown=True
+    ),
+    "too many copies run": of("target.snapshots", "copy", RefusalKind.LIMIT, times=3),
+    "the share is not true yet": of("target.snapshots", "copy", RefusalKind.NOT_YET, times=3),
+    "the copies cannot be described": of("target.snapshots", "look_at", RefusalKind.THROTTLED, times=3),
+    "RegisterImage is throttled": of("target.images", "register", RefusalKind.THROTTLED, times=3),
+    "RegisterImage answers to nobody": of("target.images", "register", RefusalKind.THROTTLED, after=True, unknown=True),
+    "RegisterImage gets no answer and has done nothing": of(
+        "target.images", "register", RefusalKind.THROTTLED, unknown=True
+    ),
+    "RegisterImage does not see a copy yet": of("target.images", "register", RefusalKind.NOT_YET, times=2),
+    "the new AMI cannot be described": of("target.images", "see", RefusalKind.THROTTLED, times=3),
+    "the permissions cannot be read": of("snapshots", "showing", RefusalKind.THROTTLED, times=3),
+    "the permission cannot be added yet": of("snapshots", "open", RefusalKind.THROTTLED, times=3),
+    "the grant cannot be made yet": of("keys", "open", RefusalKind.THROTTLED, times=3),
+    "the permission cannot be removed yet": of("snapshots", "close", RefusalKind.THROTTLED, times=3),
+    "the grant cannot be revoked yet": of("keys", "close", RefusalKind.THROTTLED, times=3),
+    "the grant cannot be revoked for now, says IAM": of("keys", "close", RefusalKind.DENIED, times=3),
+    "nothing can be published": of("notices", "publish", RefusalKind.THROTTLED, times=5),
 }
 
 
@@ -70,13 +74,13 @@ def test_what_passes_is_waited_out(trouble):
 
 
 FATAL = {
-    "the checks are denied": of("target.keys", "describe", Why.DENIED),
-    "CopySnapshot is denied": of("target.snapshots", "copy", Why.DENIED),
-    "the copies may not be described": of("target.snapshots", "look_at", Why.DENIED),
-    "RegisterImage is denied": of("target.images", "register", Why.DENIED),
-    "the new AMI may not be described": of("target.images", "see", Why.DENIED),
-    "the permission is refused for one account": of("snapshots", "open", Why.DENIED, times=FOR_EVER),
-    "the grant is refused for one account": of("keys", "open", Why.DENIED, times=FOR_EVER),
+    "the checks are denied": of("target.keys", "describe", RefusalKind.DENIED),
+    "CopySnapshot is denied": of("target.snapshots", "copy", RefusalKind.DENIED),
+    "the copies may not be described": of("target.snapshots", "look_at", RefusalKind.DENIED),
+    "RegisterImage is denied": of("target.images", "register", RefusalKind.DENIED),
+    "the new AMI may not be described": of("target.images", "see", RefusalKind.DENIED),
+    "the permission is refused for one account": of("snapshots", "open", RefusalKind.DENIED, times=FOR_EVER),
+    "the grant is refused for one account": of("keys", "open", RefusalKind.DENIED, times=FOR_EVER),
 }
 
 
@@ -99,7 +103,7 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
 
 def test_a_role_that_comes_late_is_waited_for_and_told_once():
     """Its owner hears of it at the first refusal, and again only when the AMI is there."""
-    hub = played(of("target.keys", "describe", Why.ROLE, code="AccessDenied", times=4), accounts=1)
+    hub = played(of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4), accounts=1)
 
     assert hub.outcomes() == {(AMI, BAD): "delivered"}
     events = [notice["event"] for notice in hub.cloud.notices]
@@ -109,7 +113,9 @@ def test_a_role_that_comes_late_is_waited_for_and_told_once():
 
 def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
     """Nothing was opened for it; the refusal that was waited out is what the owner reads."""
-    hub = played(of("target.keys", "describe", Why.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600)
+    hub = played(
+        of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600
+    )
 
     hub.laws.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
@@ -121,7 +127,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
 def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     """It is found when registering, hours after the checks."""
     scene = Scene()
-    hub = scene.hub(troubles=[of("target.images", "register", Why.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
+    hub = scene.hub(troubles=[of("target.images", "register", RefusalKind.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
     real = hub.cloud.register
     hub.cloud.tag(AMI, "default")
     hub.cloud.after(30, lambda: real(BAD, {"Name": f"golden-{AMI}-{AMI}", "BlockDeviceMappings": []}, "", "ami-1"))
@@ -135,8 +141,8 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
 def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
     """Tidying gives up after an hour; the shares close all the same."""
     hub = played(
-        of("target.images", "register", Why.DENIED),
-        of("target.snapshots", "delete", Why.DENIED, times=FOR_EVER),
+        of("target.images", "register", RefusalKind.DENIED),
+        of("target.snapshots", "delete", RefusalKind.DENIED, times=FOR_EVER),
         accounts=1,
     )
 

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Organisation
 from chalicelib.service.one_trigger import TRIGGER
@@ -395,7 +395,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
 def test_a_fresh_hub_names_in_one_notice_what_it_leaves_and_counts_every_tag_event():
     """What was tagged before its first look waits; an event that comes after that look counts all the same."""
     hub = Hub((A,))
-    hub.stores.records.items.pop(Key("discovery", "baseline"))
+    hub.stores.records.items.pop(RecordKey("discovery", "baseline"))
     hub.cloud.make_image(AMI, {"snap-00": True})
     hub.cloud.make_image("ami-01", {"snap-01": True})
     hub.cloud.hub_images["ami-01"]["Tags"] = [{"Key": "promote", "Value": A}]

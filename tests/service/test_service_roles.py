@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chalicelib.core.errors import Why
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
 from tests.service.gate import Trouble
@@ -22,7 +22,7 @@ def left_open(world: World) -> int:
     return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.told)
 
 
-def refuse(world: World, method: str, why: Why, times: int = FOR_EVER) -> None:
+def refuse(world: World, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
     """Let the door for service-linked roles be refused."""
     world.gate.troubles.append(Trouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
@@ -63,7 +63,7 @@ def test_it_goes_where_the_only_delivery_fails():
 def test_what_is_not_true_yet_is_waited_for_and_then_told(times, outcome):
     """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
     world = World(Shape(service_roles=1))
-    refuse(world, "open", Why.NOT_YET, times)
+    refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
     world.wait(2 * HOUR)
 
@@ -79,7 +79,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_told(times, outcome):
 def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_names_it():
     """The delivery knows meanwhile what it waits for; the cure is the refusal's own."""
     world = World(Shape(service_roles=1, copy_deadline=8 * HOUR))
-    refuse(world, "open", Why.ROLE)
+    refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
     world.wait(7 * HOUR)
     assert list(world.outcomes().values()) == ["opening"]
@@ -95,7 +95,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
 def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_told():
     """It is the account's own role on its own key: it does not alarm for ever, and its source closes all the same."""
     world = World(Shape(service_roles=1))
-    refuse(world, "close", Why.DENIED)
+    refuse(world, "close", RefusalKind.DENIED)
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
     world.wait(4 * HOUR)

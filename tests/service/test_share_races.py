@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
-from chalicelib.core.sharing.share import Share, State
+from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
 from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
@@ -70,7 +70,7 @@ class Snapshot:
             Quiet(),
         )
 
-    def ring(self, _key: Key, _cause: str) -> None:
+    def ring(self, _key: RecordKey, _cause: str) -> None:
         """The port ``Rings``: the sweep does it."""
 
     def ring_all(self, _wakes) -> tuple[()]:
@@ -93,12 +93,12 @@ class Snapshot:
         self.now += 60
         self.worker.run(RESOURCE, time_left=lambda: 30)
 
-    def settled(self) -> State:
+    def settled(self) -> ShareState:
         """Settle until nothing changes; how the ledger has the share then: one that has left it was closed."""
         for _ in range(10):
             self.run()
         found = self.stores.ledger.shares(RESOURCE.pk)
-        return found[0].state if found else State.ARCHIVED
+        return found[0].state if found else ShareState.ARCHIVED
 
 
 def test_what_a_late_call_opened_is_closed_again():
@@ -109,11 +109,11 @@ def test_what_a_late_call_opened_is_closed_again():
     def meanwhile() -> None:
         snapshot.run()
         snapshot.release()
-        assert snapshot.settled() is State.ARCHIVED
+        assert snapshot.settled() is ShareState.ARCHIVED
 
     snapshot.door.between = meanwhile
     snapshot.run()
-    assert snapshot.settled() is State.ARCHIVED
+    assert snapshot.settled() is ShareState.ARCHIVED
     assert snapshot.door.permissions == set()
 
 
@@ -121,22 +121,22 @@ def test_what_a_late_call_closed_is_opened_again():
     """One run closes, slowly; meanwhile another has closed, and the next holder has come and has it open."""
     snapshot = Snapshot()
     snapshot.hold()
-    assert snapshot.settled() is State.OPEN
+    assert snapshot.settled() is ShareState.OPEN
     snapshot.release()
 
     def meanwhile() -> None:
-        assert snapshot.settled() is State.ARCHIVED
+        assert snapshot.settled() is ShareState.ARCHIVED
         snapshot.hold()
-        assert snapshot.settled() is State.OPEN
+        assert snapshot.settled() is ShareState.OPEN
 
     snapshot.door.between = meanwhile
     snapshot.run()
-    assert snapshot.settled() is State.OPEN
+    assert snapshot.settled() is ShareState.OPEN
     assert snapshot.door.permissions == {ACCOUNT}
 
 
-@pytest.mark.parametrize("state", list(State))
-@pytest.mark.parametrize("tried", [State.OPEN, State.CLOSED, State.CLOSING])
+@pytest.mark.parametrize("state", list(ShareState))
+@pytest.mark.parametrize("tried", [ShareState.OPEN, ShareState.CLOSED, ShareState.CLOSING])
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
     """Whatever raced: law 2."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from chalicelib.core.delivery.model import Share as Needed
-from chalicelib.core.delivery.model import State as Stage
-from chalicelib.core.errors import LostRace, Refusal, Why
+from chalicelib.core.delivery.model import DeliveryState as Stage
+from chalicelib.core.delivery.model import NeededShare as Needed
+from chalicelib.core.errors import LostRace, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import most_calls
-from chalicelib.core.sharing.share import Holding, Purpose, Share, State
+from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import a_delivery
@@ -36,7 +36,7 @@ def accounts(count: int) -> list[str]:
     return [str(300_000_000_000 + number) for number in range(count)]
 
 
-def refusal(code: str, why: Why = Why.DENIED) -> Refusal:
+def refusal(code: str, why: RefusalKind = RefusalKind.DENIED) -> Refusal:
     """What an adapter raises."""
     return Refusal(why, Fault(code, "hub", f"It was refused: {code}.", "Mend it."))
 
@@ -52,7 +52,7 @@ def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
     key.seconds = seconds
     key.hold(names, account=ACCOUNT)
     key.run_on()
-    assert key.states() == {State.OPEN: count}
+    assert key.states() == {ShareState.OPEN: count}
     key.now += 600
 
     key.release(names, account=ACCOUNT)
@@ -96,7 +96,7 @@ def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
     """Ten AMIs at once, whose grants are on one key: asking for all of them may take longer than a run."""
     key = held_for_amis(10, seconds)
     key.run_on()
-    assert (key.states(), key.killed) == ({State.OPEN: 10}, 0)
+    assert (key.states(), key.killed) == ({ShareState.OPEN: 10}, 0)
 
 
 def test_an_ami_of_which_nothing_is_told_keeps_no_other_from_opening():
@@ -104,7 +104,7 @@ def test_an_ami_of_which_nothing_is_told_keeps_no_other_from_opening():
     key = held_for_amis(3, 0.1, "ami-01")
     key.run_on()
     assert {one.holder_key: one.state for one in key.shares} == dict(
-        zip(deliveries(3), (State.OPEN, State.REFUSED, State.OPEN), strict=True)
+        zip(deliveries(3), (ShareState.OPEN, ShareState.REFUSED, ShareState.OPEN), strict=True)
     )
 
 
@@ -115,7 +115,7 @@ def test_many_accounts_are_let_in_and_out_of_a_snapshot_however_slow_aws_is(seco
     names = accounts(1000)
     snapshot.hold(names)
     snapshot.run_on()
-    assert snapshot.states() == {State.OPEN: 1000}
+    assert snapshot.states() == {ShareState.OPEN: 1000}
 
     snapshot.release(names)
     snapshot.run_on()
@@ -133,7 +133,7 @@ def test_a_run_that_ends_after_one_slice_makes_progress(resource, batch, names):
     account = ACCOUNT if batch == 1 else ""
     slow.hold(names, account=account)
     slow.run_on()
-    assert slow.states() == {State.OPEN: 60}
+    assert slow.states() == {ShareState.OPEN: 60}
     slow.now += 600
 
     slow.release(names, account=account)
@@ -177,7 +177,7 @@ def test_what_closes_does_not_wait_for_what_opens():
     assert opened == len(old)
 
 
-def waiting(resource: SlowResource, name: str, *others: Key) -> Key:
+def waiting(resource: SlowResource, name: str, *others: RecordKey) -> RecordKey:
     """A delivery that holds a share of this resource, and of others, and waits for them."""
     shares = tuple(Needed(key.pk, ACCOUNT) for key in (resource.key, *others))
     record = replace(a_delivery(Stage.OPENING, held=True), id=name, shares=shares)
@@ -198,7 +198,7 @@ def test_who_waits_for_an_opening_is_woken_as_far_as_there_is_time():
     snapshot.run_on()
 
     assert snapshot.killed == 0
-    assert {s.state for s in snapshot.shares} == {State.OPEN}
+    assert {s.state for s in snapshot.shares} == {ShareState.OPEN}
     assert len(snapshot.wakes) >= 10
     assert set(snapshot.wakes) <= set(names)
     assert {key: snapshot.stores.records.read(key) for key in names} == before
@@ -237,7 +237,7 @@ def test_who_comes_to_hold_what_was_refused_is_not_told_the_old_refusal():
     snapshot.run_on()
 
     (opened,) = snapshot.shares
-    assert opened.state is State.OPEN
+    assert opened.state is ShareState.OPEN
     assert key in snapshot.wakes
 
 
@@ -262,14 +262,14 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 def test_a_refusal_about_the_resource_is_told_to_all_after_one_call(code):
     """A snapshot that was deleted, a service control policy: nobody is asked about one by one."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
-    snapshot.permissions.refuses = lambda what, _shares: refusal(code, Why.NOT_YET) if what == "open" else None
+    snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
     snapshot.hold(accounts(500))
 
     snapshot.run_on()
 
     assert snapshot.permissions.calls["open"] == 1
     assert snapshot.killed == 0
-    assert {s.state for s in snapshot.shares} == {State.REFUSED}
+    assert {s.state for s in snapshot.shares} == {ShareState.REFUSED}
     assert all((fault := share.refusal(s)) is not None and fault.code == code for s in snapshot.shares)
 
 
@@ -289,7 +289,7 @@ def test_one_bad_account_fails_alone_however_slow_aws_is(code, seconds):
 
     assert snapshot.permissions.there == set(names) - {bad}
     assert snapshot.killed == 0
-    refused = [s.account for s in snapshot.shares if s.state is not State.OPEN]
+    refused = [s.account for s in snapshot.shares if s.state is not ShareState.OPEN]
     assert refused == [bad]
 
 
@@ -304,7 +304,7 @@ def test_a_code_that_is_not_known_takes_so_many_calls_in_a_run_at_most():
     assert snapshot.permissions.calls["open"] <= most_calls(500)
     snapshot.one_slice = False
     snapshot.run_on()
-    assert {s.state for s in snapshot.shares} == {State.REFUSED}
+    assert {s.state for s in snapshot.shares} == {ShareState.REFUSED}
 
 
 # --- whose a permission is -------------------------------------------------------------------------------------------
@@ -329,7 +329,7 @@ def test_a_permission_is_closed_when_two_looks_miss_it():
     for after in (30, 60, 90, 119, 120):
         snapshot.now = removed_at + after
         snapshot.run()
-        ends.append((snapshot.states()[State.CLOSING], snapshot.permissions.calls["showing"] - looks))
+        ends.append((snapshot.states()[ShareState.CLOSING], snapshot.permissions.calls["showing"] - looks))
     assert ends == [(1, 0), (1, 1), (1, 1), (1, 1), (0, 2)]
 
 
@@ -346,7 +346,7 @@ def test_a_removal_that_is_refused_is_over_where_nothing_shows(there):
     image.release(accounts(3))
     image.run_on(20)
 
-    assert image.states() == ({State.CLOSING: 3} if there else {})
+    assert image.states() == ({ShareState.CLOSING: 3} if there else {})
 
 
 @pytest.mark.parametrize("after", [59, 119])
@@ -362,11 +362,11 @@ def test_what_shows_before_that_is_ours_and_goes(after):
     snapshot.run()
 
     assert snapshot.permissions.there == set()
-    assert snapshot.states() == {State.CLOSING: 1}
+    assert snapshot.states() == {ShareState.CLOSING: 1}
     again = snapshot.clock()
     snapshot.now = again + 60
     snapshot.run()
-    assert snapshot.states() == {State.CLOSING: 1}
+    assert snapshot.states() == {ShareState.CLOSING: 1}
     snapshot.now = again + 120
     snapshot.run()
     assert not snapshot.shares
@@ -401,7 +401,7 @@ def test_who_comes_while_it_closes_does_not_wait_for_that():
 
     assert snapshot.permissions.there == {ACCOUNT}
     (opened,) = snapshot.shares
-    assert (opened.state, opened.preexisting) == (State.OPEN, False)
+    assert (opened.state, opened.preexisting) == (ShareState.OPEN, False)
     snapshot.release([ACCOUNT])
     snapshot.run_on()
     assert snapshot.permissions.there == set()
@@ -418,7 +418,7 @@ def test_what_is_over_is_read_no_more():
         ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, hard_close_at=START + 10**7), copying(name))
         (held,) = ledger.shares(KEY.pk)
         ledger.release(KEY.pk, name, copying(name))
-        closed = replace(held, state=State.CLOSED, holdings=frozenset(), closed_at=START)
+        closed = replace(held, state=ShareState.CLOSED, holdings=frozenset(), closed_at=START)
         ledger.save([closed], "closed", START)
         ledger.archive([replace(closed, version=1)], START)
     read = []
@@ -449,7 +449,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
     assert seen is not None
     assert seen.ring_at is None
     assert snapshot.permissions.calls["open"] == 0
-    assert [s.state for s in snapshot.shares] == ([] if damaged else [State.REFUSED])
+    assert [s.state for s in snapshot.shares] == ([] if damaged else [ShareState.REFUSED])
     if damaged:
         assert [args[2] for name, args in snapshot.telemetry.told if name == "share"] == ["a holding cannot be read"]
 
@@ -474,7 +474,7 @@ def test_what_ended_for_one_that_never_lets_go_opens_for_the_next_who_needs_it(o
     snapshot.run()
 
     (for_both,) = snapshot.shares
-    assert for_both.state is State.OPEN
+    assert for_both.state is ShareState.OPEN
     assert snapshot.permissions.there == {ACCOUNT}
 
 

@@ -17,7 +17,7 @@ from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.adapters.sqs import SqsRings
 from chalicelib.core.records import schedule
-from chalicelib.core.records.addresses import Key, digest
+from chalicelib.core.records.addresses import RecordKey, digest
 from chalicelib.service.sweep import Sweep
 from tests.fakes import next_wake
 from tests.service.cloud import START, Quiet
@@ -44,9 +44,9 @@ class Aws:
     die_after: int = 10**9
     """The process dies after so many calls of an invocation."""
     took_at: float = START
-    index: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    index: dict[RecordKey, tuple[int, int]] = field(default_factory=dict)
     """Each due record's ``ring_at`` and deadline."""
-    items: dict[Key, Any] = field(default_factory=dict)
+    items: dict[RecordKey, Any] = field(default_factory=dict)
     sent: dict[str, list[float]] = field(default_factory=dict)
     """When SQS took a message for a record, repeats within five minutes left out."""
     refuse: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] = lambda _: ()
@@ -99,7 +99,7 @@ class Aws:
     def get_item(self, **request: Any) -> Any:
         """An item."""
         self._call("GetItem")
-        item = self.items.get(Key(**values(request["Key"])))
+        item = self.items.get(RecordKey(**values(request["Key"])))
         self._done()
         return {} if item is None else {"Item": item}
 
@@ -107,7 +107,7 @@ class Aws:
         """An item."""
         self._call("PutItem")
         item = values(request["Item"])
-        self.items[Key(item["pk"], item["sk"])] = request["Item"]
+        self.items[RecordKey(item["pk"], item["sk"])] = request["Item"]
         self._done()
         return {}
 
@@ -147,9 +147,9 @@ class InTurn(SideBySide):
         return results
 
 
-def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[Key, tuple[int, int]]:
+def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[RecordKey, tuple[int, int]]:
     """So many records that are due at one moment."""
-    return {Key(prefix + digest(str(n), length=20)): (at, 0) for n in range(many)}
+    return {RecordKey(prefix + digest(str(n), length=20)): (at, 0) for n in range(many)}
 
 
 def swept(aws: Aws) -> bool:
@@ -190,7 +190,7 @@ def test_ten_thousand_that_are_due_in_one_minute_are_woken_in_one_run():
     assert aws.now - START < 10
     assert aws.calls["SendMessageBatch"] <= 1000 + 60, "ten a call, but for the last of each queue in a page"
     assert aws.calls["Query"] + aws.calls["GetItem"] + aws.calls["PutItem"] < 120
-    assert set(aws.items) == {Key("sweep", f"shard#{n}") for n in range(SHARDS)}, "it writes on no record"
+    assert set(aws.items) == {RecordKey("sweep", f"shard#{n}") for n in range(SHARDS)}, "it writes on no record"
 
 
 def test_a_minute_in_which_nothing_has_become_due_costs_no_message_and_no_write():
@@ -231,7 +231,7 @@ def test_killed_after_so_many_calls_of_every_run_it_gets_through_all_shards(call
     """The least is what a page takes: its place read, the page read, one message sent, the place written."""
     aws = Aws(die_after=calls, index=due_records(3_000 if calls > 23 else 40))
     took = minutes(aws, 400, all_woken(aws))
-    woken = Counter(shard_of(Key(key)) for key in aws.sent)
+    woken = Counter(shard_of(RecordKey(key)) for key in aws.sent)
 
     assert len(woken) == SHARDS
     assert took <= (40 if calls > 23 else 4 * SHARDS)
@@ -255,7 +255,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
 def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
     """A thousand records stay due whatever happens, and each run dies with its first page: those behind come, too."""
     aws = Aws(index=due_records(4_000))
-    put, late = aws.put_item, Key("delivery#late")
+    put, late = aws.put_item, RecordKey("delivery#late")
 
     def put_and_die(**request: Any) -> Any:
         put(**request)
@@ -268,11 +268,11 @@ def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
 
 def test_a_lost_wake_is_repeated_by_growing_steps_and_at_the_deadline():
     """After 1, 2, 4, 8, 15 and 15 minutes; never more often, and no later than the deadline."""
-    aws, key, late = Aws(), Key("delivery#a"), Key("delivery#b")
+    aws, key, late = Aws(), RecordKey("delivery#a"), RecordKey("delivery#b")
     aws.index = {key: (START, 0), late: (START, START + 20 * 60)}
     minutes(aws, 62, lambda: aws.now >= START + 3600)
 
-    def at(record: Key) -> list[int]:
+    def at(record: RecordKey) -> list[int]:
         return [round((time - START) / 60) for time in aws.sent[record.pk]]
 
     assert at(key) == [0, 1, 3, 7, 15, 30, 45, 60]
@@ -328,7 +328,7 @@ def test_a_message_that_sqs_could_not_take_just_then_is_sent_again():
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_record_whose_name_sqs_does_not_take_stops_no_other(whole):
     """Whether SQS refuses its entry, or the whole batch for it: everybody else is woken."""
-    aws, bad = Aws(index=due_records(300)), Key("delivery#bad")
+    aws, bad = Aws(index=due_records(300)), RecordKey("delivery#bad")
     aws.index[bad] = (START - 1, 0)
 
     def refuse(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -348,7 +348,7 @@ def test_a_damaged_note_of_how_far_it_has_come_stops_nothing(text):
     """Then all that is due is woken, as if it had never come."""
     aws = Aws(index=due_records(500))
     for shard in range(SHARDS):
-        key = Key("sweep", f"shard#{shard}")
+        key = RecordKey("sweep", f"shard#{shard}")
         aws.items[key] = wire({"pk": key.pk, "sk": key.sk, "round": text})
     swept(aws)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Due, Stored, Write
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import Nature
@@ -40,14 +40,14 @@ class Measured(MemoryRecords):
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
     ) -> bool:
         """See the port."""
         _fits({"body": after.body, "hints": before.hints, "happened": list(happened)})
         assert len(also) + 2 <= IN_A_TRANSACTION
         return super().save(before, after, happened, now, also)
 
-    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """See the port."""
         _fits(attributes)
         super().put(key, attributes)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chalicelib.core.delivery.model import State
-from chalicelib.core.errors import Why
+from chalicelib.core.delivery.model import DeliveryState
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
@@ -44,55 +44,55 @@ OWNERS = ("showing", "close")
 """What the owner of the key does."""
 
 REFUSALS = {
-    "CopySnapshot is throttled": ("target.snapshots", "copy", Why.THROTTLED, False),
-    "CopySnapshot is done, and nobody hears of it": ("target.snapshots", "copy", Why.THROTTLED, True),
-    "too many copies run": ("target.snapshots", "copy", Why.LIMIT, False),
-    "a share is not true yet": ("target.snapshots", "copy", Why.NOT_YET, False),
-    "CopySnapshot is denied": ("target.snapshots", "copy", Why.DENIED, False),
-    "the checks are throttled": ("target.keys", "describe", Why.THROTTLED, False),
-    "the checks are denied": ("target.keys", "describe", Why.DENIED, False),
-    "copies cannot be listed": ("target.snapshots", "find", Why.THROTTLED, False),
-    "copies cannot be described": ("target.snapshots", "look_at", Why.THROTTLED, False),
-    "copies cannot be deleted": ("target.snapshots", "delete", Why.DENIED, False),
-    "RegisterImage is throttled": ("target.images", "register", Why.THROTTLED, False),
-    "RegisterImage is done, and nobody hears of it": ("target.images", "register", Why.THROTTLED, True),
-    "RegisterImage is denied": ("target.images", "register", Why.DENIED, False),
-    "CopyImage is throttled": ("target.images", "copy", Why.THROTTLED, False),
-    "CopyImage is done, and nobody hears of it": ("target.images", "copy", Why.THROTTLED, True),
-    "too many AMIs are copied": ("target.images", "copy", Why.LIMIT, False),
-    "the launch permission is not true yet": ("target.images", "copy", Why.NOT_YET, False),
-    "CopyImage is denied": ("target.images", "copy", Why.DENIED, False),
-    "the failed AMI cannot be removed": ("target.images", "deregister", Why.THROTTLED, True),
-    "the copies cannot be tagged": ("target.snapshots", "tag", Why.THROTTLED, False),
-    "the new AMI cannot be described": ("target.images", "see", Why.THROTTLED, False),
-    "the new AMI may not be described": ("target.images", "see", Why.DENIED, False),
-    "no AMI can be deregistered": ("target.images", "deregister", Why.DENIED, False),
-    "the tag cannot be read": ("source", "tag", Why.THROTTLED, False),
-    "the source cannot be read": ("source", "examine", Why.THROTTLED, False),
-    "permissions cannot be read": ("snapshots", "showing", Why.THROTTLED, False),
-    "permissions cannot be added": ("snapshots", "open", Why.THROTTLED, False),
-    "permissions are added, and nobody hears of it": ("snapshots", "open", Why.THROTTLED, True),
-    "permissions may not be added": ("snapshots", "open", Why.DENIED, False),
-    "permissions cannot be removed": ("snapshots", "close", Why.THROTTLED, False),
-    "permissions may not be removed": ("snapshots", "close", Why.DENIED, False),
-    "launch permissions cannot be read": ("images", "showing", Why.THROTTLED, False),
-    "launch permissions are added, and nobody hears of it": ("images", "open", Why.THROTTLED, True),
-    "launch permissions may not be added": ("images", "open", Why.DENIED, False),
-    "launch permissions cannot be removed": ("images", "close", Why.THROTTLED, False),
-    "grants cannot be made": ("keys", "open", Why.THROTTLED, False),
-    "grants are made, and nobody hears of it": ("keys", "open", Why.THROTTLED, True),
-    "grants may not be made": ("keys", "open", Why.DENIED, False),
-    "grants cannot be revoked": ("keys", "close", Why.THROTTLED, False),
-    "grants to service roles cannot be made": ("roles", "open", Why.THROTTLED, False),
-    "grants to service roles are made, and nobody hears of it": ("roles", "open", Why.THROTTLED, True),
-    "the key is not accessible to grant on it yet": ("roles", "open", Why.NOT_YET, False),
-    "grants to service roles may not be made": ("roles", "open", Why.DENIED, False),
-    "grants to service roles may not be revoked": ("roles", "close", Why.DENIED, False),
-    "a key's policy cannot be read": ("kms", "get_key_policy", Why.THROTTLED, False),
-    "a key's policy cannot be put": ("kms", "put_key_policy", Why.THROTTLED, False),
-    "a key's policy is put, and nobody hears of it": ("kms", "put_key_policy", Why.THROTTLED, True),
-    "a key's policy may not be put": ("kms", "put_key_policy", Why.DENIED, False),
-    "nothing can be published": ("notices", "publish", Why.THROTTLED, False),
+    "CopySnapshot is throttled": ("target.snapshots", "copy", RefusalKind.THROTTLED, False),
+    "CopySnapshot is done, and nobody hears of it": ("target.snapshots", "copy", RefusalKind.THROTTLED, True),
+    "too many copies run": ("target.snapshots", "copy", RefusalKind.LIMIT, False),
+    "a share is not true yet": ("target.snapshots", "copy", RefusalKind.NOT_YET, False),
+    "CopySnapshot is denied": ("target.snapshots", "copy", RefusalKind.DENIED, False),
+    "the checks are throttled": ("target.keys", "describe", RefusalKind.THROTTLED, False),
+    "the checks are denied": ("target.keys", "describe", RefusalKind.DENIED, False),
+    "copies cannot be listed": ("target.snapshots", "find", RefusalKind.THROTTLED, False),
+    "copies cannot be described": ("target.snapshots", "look_at", RefusalKind.THROTTLED, False),
+    "copies cannot be deleted": ("target.snapshots", "delete", RefusalKind.DENIED, False),
+    "RegisterImage is throttled": ("target.images", "register", RefusalKind.THROTTLED, False),
+    "RegisterImage is done, and nobody hears of it": ("target.images", "register", RefusalKind.THROTTLED, True),
+    "RegisterImage is denied": ("target.images", "register", RefusalKind.DENIED, False),
+    "CopyImage is throttled": ("target.images", "copy", RefusalKind.THROTTLED, False),
+    "CopyImage is done, and nobody hears of it": ("target.images", "copy", RefusalKind.THROTTLED, True),
+    "too many AMIs are copied": ("target.images", "copy", RefusalKind.LIMIT, False),
+    "the launch permission is not true yet": ("target.images", "copy", RefusalKind.NOT_YET, False),
+    "CopyImage is denied": ("target.images", "copy", RefusalKind.DENIED, False),
+    "the failed AMI cannot be removed": ("target.images", "deregister", RefusalKind.THROTTLED, True),
+    "the copies cannot be tagged": ("target.snapshots", "tag", RefusalKind.THROTTLED, False),
+    "the new AMI cannot be described": ("target.images", "see", RefusalKind.THROTTLED, False),
+    "the new AMI may not be described": ("target.images", "see", RefusalKind.DENIED, False),
+    "no AMI can be deregistered": ("target.images", "deregister", RefusalKind.DENIED, False),
+    "the tag cannot be read": ("source", "tag", RefusalKind.THROTTLED, False),
+    "the source cannot be read": ("source", "examine", RefusalKind.THROTTLED, False),
+    "permissions cannot be read": ("snapshots", "showing", RefusalKind.THROTTLED, False),
+    "permissions cannot be added": ("snapshots", "open", RefusalKind.THROTTLED, False),
+    "permissions are added, and nobody hears of it": ("snapshots", "open", RefusalKind.THROTTLED, True),
+    "permissions may not be added": ("snapshots", "open", RefusalKind.DENIED, False),
+    "permissions cannot be removed": ("snapshots", "close", RefusalKind.THROTTLED, False),
+    "permissions may not be removed": ("snapshots", "close", RefusalKind.DENIED, False),
+    "launch permissions cannot be read": ("images", "showing", RefusalKind.THROTTLED, False),
+    "launch permissions are added, and nobody hears of it": ("images", "open", RefusalKind.THROTTLED, True),
+    "launch permissions may not be added": ("images", "open", RefusalKind.DENIED, False),
+    "launch permissions cannot be removed": ("images", "close", RefusalKind.THROTTLED, False),
+    "grants cannot be made": ("keys", "open", RefusalKind.THROTTLED, False),
+    "grants are made, and nobody hears of it": ("keys", "open", RefusalKind.THROTTLED, True),
+    "grants may not be made": ("keys", "open", RefusalKind.DENIED, False),
+    "grants cannot be revoked": ("keys", "close", RefusalKind.THROTTLED, False),
+    "grants to service roles cannot be made": ("roles", "open", RefusalKind.THROTTLED, False),
+    "grants to service roles are made, and nobody hears of it": ("roles", "open", RefusalKind.THROTTLED, True),
+    "the key is not accessible to grant on it yet": ("roles", "open", RefusalKind.NOT_YET, False),
+    "grants to service roles may not be made": ("roles", "open", RefusalKind.DENIED, False),
+    "grants to service roles may not be revoked": ("roles", "close", RefusalKind.DENIED, False),
+    "a key's policy cannot be read": ("kms", "get_key_policy", RefusalKind.THROTTLED, False),
+    "a key's policy cannot be put": ("kms", "put_key_policy", RefusalKind.THROTTLED, False),
+    "a key's policy is put, and nobody hears of it": ("kms", "put_key_policy", RefusalKind.THROTTLED, True),
+    "a key's policy may not be put": ("kms", "put_key_policy", RefusalKind.DENIED, False),
+    "nothing can be published": ("notices", "publish", RefusalKind.THROTTLED, False),
 }
 """Port, method, kind, and whether it took effect all the same."""
 
@@ -206,10 +206,10 @@ class World(Hub):
             self._discover_at = None
         for port, methods in ROLE_METHODS.items():
             for method in methods:
-                missing = refusal(Why.ROLE, "AccessDenied")
+                missing = refusal(RefusalKind.ROLE, "AccessDenied")
                 self.gate.troubles.append(Trouble(port, method, missing, FOR_EVER, only=self._lacks_role))
         for method in ROLE_DOOR:
-            missing = refusal(Why.ROLE, "AccessDenied")
+            missing = refusal(RefusalKind.ROLE, "AccessDenied")
             by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role
             self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=by_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
@@ -316,7 +316,7 @@ class World(Hub):
         port, method, why, after = REFUSALS[what]
         account = None if number is None or port in ("source", "notices", "kms") else self.account(number)
         self.tell(f"{times} times: {what}{f' ({account})' if account else ''}.")
-        if why is not Why.THROTTLED or (after and port not in WAITED_OUT):
+        if why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
         self.gate.troubles.append(Trouble(port, method, refusal(why, "Refused", unknown=after), times, after, concerns))
@@ -625,7 +625,7 @@ class World(Hub):
     def _lacking(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
         states = self.outcomes()
         pending = {ami for ami, raw in self.cloud.hub_images.items() if raw["State"] == "pending"}
-        end = State.SHARED if self.shape.mode == "share" else State.DELIVERED
+        end = DeliveryState.SHARED if self.shape.mode == "share" else DeliveryState.DELIVERED
         return {p: states.get(p) for p in places if states.get(p) != end and p[0] not in pending}
 
     def _delivered(self, places: Iterable[tuple[str, str]]) -> None:
@@ -634,7 +634,7 @@ class World(Hub):
         lacking = self._lacking(places)
         assert not lacking, f"law 7: not delivered: {lacking}; {self.faults()}"
         for place in places:
-            if self.outcomes().get(place) == State.SHARED:
+            if self.outcomes().get(place) == DeliveryState.SHARED:
                 self.laws.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
 
     def _refused(self, ami: str, value: str | None) -> bool:
@@ -650,7 +650,7 @@ class World(Hub):
             value = self.values[ami]
             stays = ami not in self.cloud.gone and value is not None
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
-            shared = self.outcomes().get((ami, account)) == State.SHARED
+            shared = self.outcomes().get((ami, account)) == DeliveryState.SHARED
             assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
         for ami, receiver in self.cloud.launches:
             assert receiver in self._may_launch(ami), f"law 1, 8: {ami} may be launched by {receiver}"

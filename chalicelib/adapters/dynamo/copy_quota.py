@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
 
 
@@ -17,7 +17,7 @@ class DynamoSlotLeases:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def ask(self, quota: Key, wish: SlotLease) -> SlotLease:
+    def ask(self, quota: RecordKey, wish: SlotLease) -> SlotLease:
         """A new episode starts afresh: what the last one was granted is over."""
         key = addresses.slot(quota, wish.delivery)
         if wish.over:
@@ -58,14 +58,14 @@ class DynamoSlotLeases:
             )
         return wish if item is None else self._lease(item)
 
-    def leases(self, quota: Key) -> Sequence[SlotLease]:
+    def leases(self, quota: RecordKey) -> Sequence[SlotLease]:
         return [self._lease(item) for item in self._table.query(quota.pk, "slot#")]
 
-    def lease(self, quota: Key, delivery: str) -> SlotLease | None:
+    def lease(self, quota: RecordKey, delivery: str) -> SlotLease | None:
         item = self._table.get(addresses.slot(quota, delivery))
         return None if item is None else self._lease(item)
 
-    def grant(self, quota: Key, lease: SlotLease) -> None:
+    def grant(self, quota: RecordKey, lease: SlotLease) -> None:
         self._table.update(
             addresses.slot(quota, lease.delivery),
             "SET granted = :granted, lease_until = :until",
@@ -73,7 +73,7 @@ class DynamoSlotLeases:
             condition="episode = :episode AND (NOT attribute_type(granted, :number) OR granted <= :granted)",
         )
 
-    def drop(self, quota: Key, lease: SlotLease) -> None:
+    def drop(self, quota: RecordKey, lease: SlotLease) -> None:
         self._table.delete(
             addresses.slot(quota, lease.delivery),
             "(episode = :episode OR NOT attribute_type(episode, :number)) "

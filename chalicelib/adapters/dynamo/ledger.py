@@ -18,10 +18,10 @@ from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Ta
 from chalicelib.core.errors import LostRace, NewerSchema, Unreadable
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share as shares_
-from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, State
+from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import StandingHolding
 
 PER_TRANSACTION = 50
@@ -62,7 +62,7 @@ class DynamoLedger:
         """The end is moved on first: a death in between must not leave a holding past its end."""
         if holding.stands:
             self._table.put(_link_key(resource, share.holder_key, holding), _link(holding))
-        key = addresses.share(Key(resource), share.holder_key)
+        key = addresses.share(RecordKey(resource), share.holder_key)
         self._table.update(
             key, "SET hard_close_at = :until", {":until": share.hard_close_at}, condition="hard_close_at < :until"
         )
@@ -90,7 +90,7 @@ class DynamoLedger:
         )
 
     def release(self, resource: str, holder_key: str, holding: Holding) -> None:
-        key = addresses.share(Key(resource), holder_key)
+        key = addresses.share(RecordKey(resource), holder_key)
         try:
             self._release(key, holding)
         except ClientError as error:
@@ -107,7 +107,7 @@ class DynamoLedger:
                 {":number": "N", ":episode": holding.episode} if holding.episode else {},
             )
 
-    def _release(self, key: Key, holding: Holding) -> None:
+    def _release(self, key: RecordKey, holding: Holding) -> None:
         texts = {str(holding)}
         if holding.episode == 0:
             item = self._table.get(key) or {}
@@ -125,7 +125,7 @@ class DynamoLedger:
         return [self._share(item) for item in self._table.query(resource, "share#")]
 
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
-        keys = [addresses.share(Key(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
+        keys = [addresses.share(RecordKey(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
         return [self._share(item) for item in self._table.get_all(keys)]
 
     def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
@@ -133,7 +133,7 @@ class DynamoLedger:
         for start in range(0, len(shares), PER_TRANSACTION):
             writes = []
             for share in shares[start : start + PER_TRANSACTION]:
-                key = addresses.share(Key(share.resource), share.holder_key)
+                key = addresses.share(RecordKey(share.resource), share.holder_key)
                 more: dict[str, Any] = {":damaged": set(share.damaged)} if _clean_up(share) == "some" else {}
                 if unheld and share.holdings:
                     more |= {":number": "N", ":asked": share.asked}
@@ -152,7 +152,7 @@ class DynamoLedger:
     def put_right(self, share: Share, happened: str, now: int) -> bool:
         """Holdings stay as they are, and so does an end that is there."""
         update = self._table.update_request(
-            addresses.share(Key(share.resource), share.holder_key),
+            addresses.share(RecordKey(share.resource), share.holder_key),
             "SET kind = :kind, account = :account, grantee = if_not_exists(grantee, :grantee), #schema = :schema, "
             "body = :body, #state = :state, intended_at = :intended, grant_id = :grant, preexisting = :preexisting, "
             "version = :next, hard_close_at = if_not_exists(hard_close_at, :until)",
@@ -173,7 +173,7 @@ class DynamoLedger:
         for start in range(0, len(shares), PER_TRANSACTION):
             writes: list[Mapping[str, Any]] = []
             for share in shares[start : start + PER_TRANSACTION]:
-                key = addresses.share(Key(share.resource), share.holder_key)
+                key = addresses.share(RecordKey(share.resource), share.holder_key)
                 condition = f"{_unchanged(share)} AND {UNHELD}"
                 gone = self._table.delete_request(key, condition, {":seen": share.version})
                 entry = {
@@ -215,7 +215,7 @@ class DynamoLedger:
             "preexisting": share.preexisting,
             EXPIRES: now + self._keep,
         }
-        key = addresses.share(Key(share.resource), share.holder_key)
+        key = addresses.share(RecordKey(share.resource), share.holder_key)
         return {"Put": self._table.put_request(addresses.share_history(key, now, share.version + 1), entry)}
 
     def _share(self, item: dict[str, Any]) -> Share:
@@ -278,12 +278,12 @@ def _least(item: dict[str, Any], where: str, error: Exception) -> Share:
     """What closing needs, from the item's own attributes: a body that cannot be read must not keep a share open."""
     what = f"This share's record cannot be read by this version: {error}."
     cure = "If a newer version wrote it, upgrade the stack again; then tag the AMI again."
-    opened = item.get("state") in (State.OPENING, State.OPEN, State.CLOSING)
+    opened = item.get("state") in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
     return Share(
         resource=item["pk"],
         holder_key=_holder_key(item),
         account=_fitting(item, "account", _account(item)),
-        state=State.OPEN if opened else State.REFUSED,
+        state=ShareState.OPEN if opened else ShareState.REFUSED,
         intended_at=_fitting(item, "intended_at", 0),
         grant_id=_fitting(item, "grant_id", ""),
         preexisting=_fitting(item, "preexisting", False),  # noqa: FBT003 - the default
@@ -307,7 +307,7 @@ def _fitting(item: Mapping[str, Any], name: str, default: Any, kind: type | None
 # --- links -----------------------------------------------------------------------------------------------------------
 
 
-def _link_key(resource: str, holder_key: str, holding: Holding) -> Key:
+def _link_key(resource: str, holder_key: str, holding: Holding) -> RecordKey:
     return addresses.standing_link(holding.ami, resource, holder_key, holding.delivery)
 
 

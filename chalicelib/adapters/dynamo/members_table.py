@@ -23,16 +23,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from chalicelib.adapters.dynamo.table import Table
-from chalicelib.core.errors import Misconfigured, Refusal, Why
+from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.departures import DAY, Book
 from chalicelib.core.targets.organization import Membership, Unit, text_digest
 
 MEMBERS = "members"
-CURRENT, BOOK = Key(MEMBERS, "current"), Key(MEMBERS, "book")
-ACCEPTED = Key("departures", "accepted")
+CURRENT, BOOK = RecordKey(MEMBERS, "current"), RecordKey(MEMBERS, "book")
+ACCEPTED = RecordKey("departures", "accepted")
 UNITS = "units"
 SHARDS = 64
 """So many items, the pointer and the units' besides, fit into one transaction (100)."""
@@ -68,7 +68,7 @@ class MembersTable:
             "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
             "then all is read anew, and whoever is not in the organisation at that moment is no target any more."
         )
-        raise Refusal(Why.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
+        raise Refusal(RefusalKind.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 
     def generation(self) -> int:
         """Return the generation in force; 0: nothing yet."""
@@ -90,7 +90,7 @@ class MembersTable:
     def publish(self, before: Membership, after: Membership) -> bool:
         old, new = dict(_bodies(before)) if before.generation else {}, dict(_bodies(after))
         changed = [
-            {"Put": self._table.put_request(Key(MEMBERS, sk), {"body": body})}
+            {"Put": self._table.put_request(RecordKey(MEMBERS, sk), {"body": body})}
             for sk, body in new.items()
             if old.get(sk) != body
         ]
@@ -131,7 +131,7 @@ class MembersTable:
         self._config.put(ACCEPTED, {"body": json.dumps(sorted(accounts)), "by": by, "at": at})
 
     def _body(self, sk: str) -> Mapping[str, Any]:
-        item = self._table.get(Key(MEMBERS, sk))
+        item = self._table.get(RecordKey(MEMBERS, sk))
         body: Mapping[str, Any] = json.loads(item["body"]) if item else {}
         return body
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from chalicelib.adapters.dynamo.table import DAY, EXPIRES, KEEP_HISTORY_DAYS, Table
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.records import addresses, schedule
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.ports.aws import NOTHING, MadeDue
 from chalicelib.ports.records import Due, Extras, Stored, Write
@@ -30,7 +30,7 @@ INDEX = "due"
 HINT = "in:"
 
 
-def shard_of(key: Key) -> str:
+def shard_of(key: RecordKey) -> str:
     """Name the index partition that a record's due date stands in."""
     return f"due#{zlib.crc32(key.pk.encode()) % SHARDS}"
 
@@ -46,18 +46,18 @@ class DynamoRecords:
         self._version = version
         self._keep = keep_days * DAY
 
-    def begin(self, key: Key) -> Stored | None:
+    def begin(self, key: RecordKey) -> Stored | None:
         item = self._table.update(key, "REMOVE rung", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
         return None if item is None else self._stored(key, item)
 
-    def read(self, key: Key) -> Stored | None:
+    def read(self, key: RecordKey) -> Stored | None:
         item = self._table.get(key)
         return None if item is None else self._stored(key, item)
 
     def create(self, write: Write, now: int) -> bool:
         return self._table.put(write.key, self._item(write, now), absent=True)
 
-    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[Key]:
+    def create_all(self, new: Sequence[tuple[Write, Extras]], now: int) -> Collection[RecordKey]:
         writes, owners = [], []
         for write, beside in new:
             writes.append({"Put": self._table.put_request(write.key, self._item(write, now), absent=True)})
@@ -90,7 +90,7 @@ class DynamoRecords:
         after: Write,
         happened: Sequence[str],
         now: int,
-        also: Sequence[tuple[Key, Mapping[str, Any]]] = (),
+        also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
     ) -> bool:
         given: dict[str, Any] = {
             ":schema": self._version,
@@ -129,7 +129,7 @@ class DynamoRecords:
         writes += [{"Put": self._table.put_request(key, attributes)} for key, attributes in beside]
         return self._table.transact(writes)
 
-    def park(self, key: Key, why: str, now: int) -> None:
+    def park(self, key: RecordKey, why: str, now: int) -> None:
         self._table.update(
             key,
             "SET parked = :why, parked_at = :now REMOVE ring_at, due_shard",
@@ -137,7 +137,7 @@ class DynamoRecords:
             condition="attribute_exists(pk)",
         )
 
-    def unpark(self, key: Key, now: int) -> bool:
+    def unpark(self, key: RecordKey, now: int) -> bool:
         freed = self._table.update(
             key,
             "SET ring_at = :now, due_shard = :shard REMOVE parked, parked_at",
@@ -146,7 +146,7 @@ class DynamoRecords:
         )
         return freed is not None
 
-    def make_due(self, key: Key, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
         """What a wake that is lost would have done, the sweep does."""
         marks = ["rung = if_not_exists(rung, :now)"]
         try:
@@ -172,7 +172,7 @@ class DynamoRecords:
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
     def note(
-        self, key: Key, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
         try:
             noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
@@ -182,13 +182,13 @@ class DynamoRecords:
             return True
         return noted is not None or self._table.get(key) is not None
 
-    def _cannot_be_counted(self, key: Key) -> bool:
+    def _cannot_be_counted(self, key: RecordKey) -> bool:
         """Whether a record's version is damaged."""
         return not isinstance((self._table.get(key) or {}).get("version", 0), int)
 
     def _leave(
         self,
-        key: Key,
+        key: RecordKey,
         hints: Mapping[str, str],
         marks: Sequence[str],
         given: Mapping[str, Any],
@@ -213,7 +213,7 @@ class DynamoRecords:
             returning="ALL_OLD",
         )
 
-    def mark_rung(self, key: Key, now: int) -> bool:
+    def mark_rung(self, key: RecordKey, now: int) -> bool:
         marked = self._table.update(
             key,
             "SET rung = :now",
@@ -222,22 +222,22 @@ class DynamoRecords:
         )
         return marked is not None
 
-    def put(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         self._table.put(key, self._with_form(attributes))
 
     def _with_form(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
         """Say in which form the body of an item beside a record is, if it has one."""
         return {**attributes, "schema": self._version} if "body" in attributes else attributes
 
-    def get(self, key: Key) -> Mapping[str, Any] | None:
+    def get(self, key: RecordKey) -> Mapping[str, Any] | None:
         item = self._table.get(key)
         return None if item is None else self._formed(item)
 
-    def list(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        return [(Key(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
+    def list(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        return [(RecordKey(item["pk"], item["sk"]), self._formed(item)) for item in self._table.query(pk, prefix)]
 
-    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[Key, Mapping[str, Any]]]:
-        return [(Key(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
+    def list_readable(self, pk: str, prefix: str) -> Sequence[tuple[RecordKey, Mapping[str, Any]]]:
+        return [(RecordKey(item["pk"], item["sk"]), self._readable(item)) for item in self._table.query(pk, prefix)]
 
     def _readable(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
@@ -245,7 +245,7 @@ class DynamoRecords:
         except (ParkRecord, TypeError, ValueError):
             return {name: value for name, value in item.items() if name != "body"}
 
-    def forget(self, key: Key, attributes: Mapping[str, Any]) -> None:
+    def forget(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         same = " AND ".join(f"{name} = :{name}" for name in attributes)
         self._table.delete(key, same, {f":{name}": value for name, value in attributes.items()})
 
@@ -260,7 +260,7 @@ class DynamoRecords:
         )
         return [
             Due(
-                Key(item["pk"], item["sk"]),
+                RecordKey(item["pk"], item["sk"]),
                 _whole(item["ring_at"], until),
                 _whole(item.get("due_at"), until),
                 _whole(item.get("latest")),
@@ -268,7 +268,7 @@ class DynamoRecords:
             for item in found
         ]
 
-    def _stored(self, key: Key, item: Mapping[str, Any]) -> Stored:
+    def _stored(self, key: RecordKey, item: Mapping[str, Any]) -> Stored:
         """Read an item. One that is parked is not read any further: what is wrong with it has been told."""
         if item.get("parked"):
             return Stored(key, {}, version=0, parked=str(item["parked"]))

@@ -8,7 +8,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
 CONFLICT_TRIES = 5
@@ -43,14 +43,14 @@ class Table:
         self._client = client
         self._name = name
 
-    def get(self, key: Key) -> dict[str, Any] | None:
+    def get(self, key: RecordKey) -> dict[str, Any] | None:
         """Read an item consistently."""
         answer = self._client.get_item(
             TableName=self._name, Key=wire({"pk": key.pk, "sk": key.sk}), ConsistentRead=True
         )
         return values(answer["Item"]) if "Item" in answer else None
 
-    def get_all(self, keys: Sequence[Key]) -> Iterator[dict[str, Any]]:
+    def get_all(self, keys: Sequence[RecordKey]) -> Iterator[dict[str, Any]]:
         """Read items consistently, each as it is at some moment, in any order; those that are not there are left out.
 
         DynamoDB may answer in several goes.
@@ -63,7 +63,7 @@ class Table:
                 yield from map(values, answer["Responses"].get(self._name, ()))
                 asked = answer.get("UnprocessedKeys", {})
 
-    def put(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
+    def put(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> bool:
         """Write an item whole; ``absent``: only if there is none. False: there was one."""
         condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
         item = wire({**attributes, "pk": key.pk, "sk": key.sk})
@@ -73,7 +73,7 @@ class Table:
 
     def update(
         self,
-        key: Key,
+        key: RecordKey,
         expression: str,
         given: Mapping[str, Any],
         *,
@@ -88,7 +88,7 @@ class Table:
 
     def update_request(
         self,
-        key: Key,
+        key: RecordKey,
         expression: str,
         given: Mapping[str, Any],
         *,
@@ -109,17 +109,17 @@ class Table:
             request["ConditionExpression"] = condition
         return request
 
-    def put_request(self, key: Key, attributes: Mapping[str, Any], *, absent: bool = False) -> dict[str, Any]:
+    def put_request(self, key: RecordKey, attributes: Mapping[str, Any], *, absent: bool = False) -> dict[str, Any]:
         """Build a put, for use in a transaction; ``absent``: only if there is none."""
         condition = {"ConditionExpression": "attribute_not_exists(pk)"} if absent else {}
         return {"TableName": self._name, "Item": wire({**attributes, "pk": key.pk, "sk": key.sk}), **condition}
 
-    def delete_request(self, key: Key, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    def delete_request(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Build a deletion, for use in a transaction."""
         request = {"TableName": self._name, "Key": wire({"pk": key.pk, "sk": key.sk}), "ConditionExpression": condition}
         return {**request, "ExpressionAttributeValues": wire(given)} if given else request
 
-    def delete(self, key: Key, condition: str, given: Mapping[str, Any]) -> bool:
+    def delete(self, key: RecordKey, condition: str, given: Mapping[str, Any]) -> bool:
         """Delete an item if the condition holds."""
         request = self.delete_request(key, condition, given)
         return self._conditional(lambda: self._client.delete_item(**request)) is not None

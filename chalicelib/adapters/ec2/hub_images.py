@@ -7,7 +7,7 @@ from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.images import image, register
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
@@ -124,7 +124,7 @@ class HubSource:
             with as_refusal("DescribeKey", self._where):
                 return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
         except Refusal as refusal:
-            if refusal.why is not Why.DENIED:
+            if refusal.why is not RefusalKind.DENIED:
                 raise
             return None
 

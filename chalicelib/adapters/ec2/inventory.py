@@ -11,7 +11,7 @@ from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.session_policies import Work, policy
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal, StaleCursor, Why
+from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import register
 from chalicelib.core.targets.applied_file import Target
@@ -103,7 +103,8 @@ class AwsInventory:
         if live is None:
             what = "The applied targets file does not contain this account any longer."
             raise Refusal(
-                Why.DENIED, Fault("target-dropped", _where(account, region), what, "Add it to the file to look there.")
+                RefusalKind.DENIED,
+                Fault("target-dropped", _where(account, region), what, "Add it to the file to look there."),
             )
         role, external_id = live
         carrier = Delivery(delivery, self._hub, "", Target(account, region), 1, 0, "", ())

@@ -26,11 +26,11 @@ from contextlib import contextmanager
 
 from chalicelib.adapters.refusals import as_refusal, code_of
 from chalicelib.adapters.sts.sessions import Sessions, region_in
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.key_policy import Access, Document
-from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, State, needed
+from chalicelib.core.sharing.share import POLICY_SHOWS_WITHIN, Share, ShareState, needed
 from chalicelib.ports.ledger import Ledger
 
 PREFIX = "resource#policy#"
@@ -85,7 +85,7 @@ class PolicyStatements:
             ghosts = document.sids.difference(*(one.sids for one in known))
             text = key_policy.edited(document, wanted, unwanted, ghosts)
             if isinstance(text, Fault):
-                raise Refusal(Why.DENIED, text)
+                raise Refusal(RefusalKind.DENIED, text)
             latest = self._read(document.key)
             if latest.policy.text == document.policy.text:
                 self._put(document, text, wanted)
@@ -95,7 +95,7 @@ class PolicyStatements:
             document = latest
         what = "The policy does not show what was put: reads of it are late, or somebody else edits it just now."
         cure = "It is tried again by itself; if this lasts, look who puts this policy: PutKeyPolicy in CloudTrail."
-        raise Refusal(Why.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
+        raise Refusal(RefusalKind.THROTTLED, Fault("key-policy-not-shown", document.key, what, cure))
 
     def _others(self, resource: str, mine: Sequence[Share]) -> list[Share]:
         """Read the ledger: the shares of this key that are not in hand just now."""
@@ -108,8 +108,8 @@ class PolicyStatements:
         """Whether a document lacks what was done so shortly ago that it may only not show yet."""
         since = self._sessions.now() - LATE
         at, sids = self._last.get(document.key, (0.0, document.sids))
-        opened = [*closing, *(s for s in others if s.state is State.OPEN)]
-        closed = [*opening, *(s for s in others if s.state is State.CLOSED)]
+        opened = [*closing, *(s for s in others if s.state is ShareState.OPEN)]
+        closed = [*opening, *(s for s in others if s.state is ShareState.CLOSED)]
         return (
             (at > since and sids != document.sids)
             or any((s.opened_at or 0) > since and not document.shows(self._access(s)) for s in opened)
@@ -127,14 +127,14 @@ class PolicyStatements:
 
     def _read(self, key: str) -> Document:
         if (foreign := key_policy.foreign_key(key, self._hub)) is not None:
-            raise Refusal(Why.DENIED, foreign)
+            raise Refusal(RefusalKind.DENIED, foreign)
         with as_policy_refusal("GetKeyPolicy", f"{self._where}, {key}"):
             text = self._sessions.own("kms", region=region_in(key)).get_key_policy(KeyId=key, PolicyName=POLICY)[
                 "Policy"
             ]
         document = key_policy.read(key, text, self._mark)
         if isinstance(document, Fault):
-            raise Refusal(Why.DENIED, document)
+            raise Refusal(RefusalKind.DENIED, document)
         return document
 
     def _put(self, before: Document, text: str, accesses: Sequence[Access]) -> None:

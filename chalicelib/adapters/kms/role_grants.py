@@ -15,7 +15,7 @@ from chalicelib.adapters.kms.grants import GRANT_GONE, LAUNCH_OPERATIONS, KeyGra
 from chalicelib.adapters.refusals import STALE_CREDENTIALS, as_refusal, code_of, gone
 from chalicelib.adapters.sts.session_policies import policy_for_role
 from chalicelib.adapters.sts.sessions import Sessions
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import key_of
@@ -60,7 +60,7 @@ class RoleGrants(KeyGrants):
         """Return the grant role's ARN and its external id, as the applied file has them now."""
         live = self._targets.live(share.account)
         if live is None:
-            raise Refusal(Why.ROLE, _left(share))
+            raise Refusal(RefusalKind.ROLE, _left(share))
         copies_with, external_id = live
         partition = key_of(resource).split(":")[1]
         return f"arn:{partition}:iam::{share.account}:role/{grant_role(copies_with)}", external_id
@@ -83,9 +83,9 @@ class RoleGrants(KeyGrants):
             with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
                 self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
         except Refusal as refusal:
-            if code_of(refusal) not in DENIED or refusal.why is Why.ROLE:
+            if code_of(refusal) not in DENIED or refusal.why is RefusalKind.ROLE:
                 raise
-            raise Refusal(Why.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
+            raise Refusal(RefusalKind.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
 
     def _name(self, resource: str, share: Share) -> str:
         """Name the hub too on a target's own key, where several hubs may make the same grant: a name is one grant."""
@@ -113,10 +113,12 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         if code in STALE_CREDENTIALS:
             self._sessions.forget()
         if self._opening and code == NO_SUCH_ROLE:
-            raise Refusal(Why.NOT_YET, preflight.role_missing(self._where, self._share.holder_key)) from error.__cause__
-        if self._opening and code in DENIED and error.why is not Why.ROLE:
+            raise Refusal(
+                RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.holder_key)
+            ) from error.__cause__
+        if self._opening and code in DENIED and error.why is not RefusalKind.ROLE:
             # What is let in anew becomes true late; on the target's own key nothing is let in anew.
-            why = Why.DENIED if addresses.at_home(self._resource) else Why.NOT_YET
+            why = RefusalKind.DENIED if addresses.at_home(self._resource) else RefusalKind.NOT_YET
             raise Refusal(why, self._not_granted(error.fault)) from error.__cause__
 
     @property

@@ -8,7 +8,7 @@ from chalicelib.adapters.kms.key_policies import as_policy_refusal
 from chalicelib.adapters.sts.sessions import Sessions, region_in
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
-from chalicelib.core.errors import Refusal, Why
+from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.kms_keys import KeyFacts
 
@@ -27,7 +27,7 @@ class AwsTargetKeys:
             with self._sessions.as_refusal("DescribeKey", delivery.where):
                 return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
         except Refusal as refusal:
-            if refusal.why is not Why.DENIED:
+            if refusal.why is not RefusalKind.DENIED:
                 raise
             return None, refusal.fault.what
 
@@ -43,7 +43,7 @@ class AwsTargetKeys:
                     kms.describe_key(KeyId=key)
                 seen[key] = ""
             except Refusal as refusal:
-                if refusal.why is not Why.DENIED:
+                if refusal.why is not RefusalKind.DENIED:
                     raise
                 seen[key] = refusal.fault.what
         return seen
@@ -57,7 +57,7 @@ class AwsTargetKeys:
                     kms = self._own.own("kms", region=region_in(key))
                     read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:
-                if refusal.why is not Why.DENIED:
+                if refusal.why is not RefusalKind.DENIED:
                     raise
                 read[key] = refusal.fault
         return read

@@ -123,12 +123,12 @@ class LookAtEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class TellWaiting:
+class NotifyWaiting:
     """One notice that the target's role cannot be assumed yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class TellOutcome:
+class NotifyOutcome:
     """The terminal notice (unless it is given up after so long), then the mark at the promotion."""
 
     publish: bool = True
@@ -154,6 +154,6 @@ Command = (
     | CarryDeprecation
     | FindLeftovers
     | LookAtEnd
-    | TellWaiting
-    | TellOutcome
+    | NotifyWaiting
+    | NotifyOutcome
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chalicelib.core.errors import Why
+from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 
 
@@ -13,7 +13,7 @@ class Refused:
     """A command was not carried out, or nobody knows. ``step`` is the command's name."""
 
     step: str
-    why: Why
+    why: RefusalKind
     fault: Fault
     source: str | None = None
     """The source snapshot, where the command was StartCopy."""
@@ -225,7 +225,7 @@ class DeadlinePassed:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldWaiting:
+class WaitingNotified:
     """The one notice about the role is out."""
 
 
@@ -237,7 +237,7 @@ class EndSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeTold:
+class OutcomeNotified:
     """The terminal notice is out and the promotion knows."""
 
 
@@ -265,6 +265,6 @@ Event = (
     | CopiesTagged
     | DeprecationCarried
     | LeftoversSeen
-    | ToldWaiting
-    | OutcomeTold
+    | WaitingNotified
+    | OutcomeNotified
 )

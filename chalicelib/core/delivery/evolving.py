@@ -22,9 +22,9 @@ from chalicelib.core.delivery.machine import (
     slots_text,
 )
 from chalicelib.core.delivery.methods import forget
-from chalicelib.core.delivery.model import Copy, CopyState, Delivery, ImageRequest, SlotRequest, State
+from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.delivery.moves import again, each_copy, end, fail, to
-from chalicelib.core.errors import IllegalEvent, Why
+from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
@@ -54,7 +54,7 @@ def evolve(delivery: Delivery, event: ev.Event, now: int) -> Delivery:
 _SAYS_NOTHING = (
     ev.Refused,
     ev.LeftoversSeen,
-    ev.ToldWaiting,
+    ev.WaitingNotified,
     ev.SlotsAsked,
     ev.SlotsSeen,
     ev.SharesHeld,
@@ -67,7 +67,7 @@ _SAYS_NOTHING = (
 
 def started(delivery: Delivery, now: int) -> Delivery:
     """Prepare a new delivery, or a new episode of an ended one, for its first step."""
-    fresh = replace(delivery, state=State.REQUESTED, entered={State.REQUESTED: now}, next_try=now)
+    fresh = replace(delivery, state=DeliveryState.REQUESTED, entered={DeliveryState.REQUESTED: now}, next_try=now)
     return replace(fresh, due_at=due_at(fresh))
 
 
@@ -91,18 +91,18 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
         accepted = event.image == delivery.accepted  # with its snapshots, though they are unproven
         there = replace(delivery, adopted=True, image=event.image, shares=kept)
         there = there.with_cleanup(unproven=()) if accepted else there
-        return to(there, State.OPENING if kept else State.VERIFYING, now)
+        return to(there, DeliveryState.OPENING if kept else DeliveryState.VERIFYING, now)
     if whole and event.image:  # a CopyImage that still runs: it needs its shares, and its snapshots are of use
-        return to(delivery, State.OPENING, now)
+        return to(delivery, DeliveryState.OPENING, now)
     if delivery.shared or whole:
-        return to(delivery.with_deletions(seen.copy for seen in found.ours), State.OPENING, now)
+        return to(delivery.with_deletions(seen.copy for seen in found.ours), DeliveryState.OPENING, now)
     wanted = replace(delivery, copies=tuple(Copy(snapshot.id, found_at=now) for snapshot in delivery.snapshots))
     wanted = _match(wanted, tuple(s for s in found.ours if s.key_arn == event.key_arn), now)
     wrong = tuple(s.copy for s in found.ours if s.key_arn != event.key_arn)
     wanted = wanted.with_deletions(wrong)  # of an earlier key
     if all(copy.state is CopyState.COMPLETED for copy in wanted.copies):
-        return to(wanted, State.OPENING if kept else State.REGISTERING, now, shares=kept)
-    return to(wanted, State.WAITING, now)
+        return to(wanted, DeliveryState.OPENING if kept else DeliveryState.REGISTERING, now, shares=kept)
+    return to(wanted, DeliveryState.WAITING, now)
 
 
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
@@ -112,7 +112,7 @@ def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
 
 
 def _adopt_image(delivery: Delivery, image: str, now: int) -> Delivery:
-    return to(delivery, State.VERIFYING, now, image=image)
+    return to(delivery, DeliveryState.VERIFYING, now, image=image)
 
 
 @_apply.register
@@ -132,7 +132,7 @@ def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
-def _(_event: ev.ToldWaiting, delivery: Delivery, now: int) -> Delivery:
+def _(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
     return replace(delivery, told_waiting=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
@@ -155,11 +155,11 @@ def _with_slots(delivery: Delivery, granted: int, until: int, now: int) -> Deliv
     leased = delivery.with_slots(granted=granted, until=until)
     wanting = any(copy.state is CopyState.WANTED for copy in delivery.copies)
     lacks = wanting and granted <= begun(delivery)
-    if delivery.state is State.WAITING and lacks and (overdue := _queued_out(delivery, now)):
+    if delivery.state is DeliveryState.WAITING and lacks and (overdue := _queued_out(delivery, now)):
         return fail(leased, now, overdue)
-    if delivery.state is not State.WAITING or lacks:
+    if delivery.state is not DeliveryState.WAITING or lacks:
         return leased
-    return to(leased.with_slots(asks=0, next_ask=now), State.OPENING, now)
+    return to(leased.with_slots(asks=0, next_ask=now), DeliveryState.OPENING, now)
 
 
 def _queued_out(delivery: Delivery, now: int) -> Fault | None:
@@ -186,7 +186,7 @@ def _(event: ev.SharesHeld, delivery: Delivery, now: int) -> Delivery:
 @_apply.register
 def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
     """Go on where all are open; the deadline is judged by this look: it may have opened while nobody could take one."""
-    if delivery.state is State.COPYING:
+    if delivery.state is DeliveryState.COPYING:
         if event.refused is None or delivery.overdue is not None:
             return delivery
         return replace(delivery, overdue=event.refused, overdue_at=now, next_try=now)  # what was copied is good
@@ -201,12 +201,12 @@ def _(event: ev.SharesSeen, delivery: Delivery, now: int) -> Delivery:
 
 def _opened(delivery: Delivery, now: int) -> Delivery:
     if delivery.shared:
-        return to(delivery, State.PUBLISHING, now, opened_at=now)
+        return to(delivery, DeliveryState.PUBLISHING, now, opened_at=now)
     if delivery.adopted and delivery.image:
-        return to(delivery, State.VERIFYING, now, opened_at=now)
+        return to(delivery, DeliveryState.VERIFYING, now, opened_at=now)
     copied = delivery.copies and all(copy.state is CopyState.COMPLETED for copy in delivery.copies)
     registers = copied or methods.of(delivery).whole
-    return to(delivery, State.REGISTERING if registers else State.COPYING, now, opened_at=now)
+    return to(delivery, DeliveryState.REGISTERING if registers else DeliveryState.COPYING, now, opened_at=now)
 
 
 @_apply.register
@@ -223,7 +223,7 @@ def _(event: ev.SharesReleased, delivery: Delivery, _now: int) -> Delivery:
 @_apply.register
 def _(event: ev.CopyStarted, delivery: Delivery, now: int) -> Delivery:
     known = next((copy for copy in delivery.copies if copy.source == event.source), None)
-    if known is None or known.state is not CopyState.INTENDED or delivery.state is not State.COPYING:
+    if known is None or known.state is not CopyState.INTENDED or delivery.state is not DeliveryState.COPYING:
         if known is not None and known.copy == event.copy:  # now AWS itself has said so
             return each_copy(delivery, lambda copy: replace(copy, adopted=False) if copy is known else copy)
         return delivery.with_deletions([event.copy])
@@ -244,18 +244,18 @@ def _(event: ev.CopiesFound, delivery: Delivery, now: int) -> Delivery:
     doubled = _in_doubt(delivery, sorted_out.doubled)
     if doubled:
         return fail(delivery, now, proof.doubled_fault(delivery.where, doubled))
-    if delivery.state is State.REGISTERING:
+    if delivery.state is DeliveryState.REGISTERING:
         return replace(_match(delivery, sorted_out.ours, now), recounted=True)
     found = each_copy(_match(delivery, sorted_out.ours, now), lambda copy: replace(copy, found_at=now))
     judged = _judge(_silent(found, now), sorted_out.ours, now)
-    if judged.state is State.COPYING and judged.overdue is not None:
+    if judged.state is DeliveryState.COPYING and judged.overdue is not None:
         return fail(judged, now, judged.overdue)
     return judged
 
 
 def _in_doubt(delivery: Delivery, doubled: tuple[ev.SeenCopy, ...]) -> tuple[ev.SeenCopy, ...]:
     """Return the bearers of one nonce of which one would be used. Those of an older attempt are just left."""
-    if delivery.state is State.COPYING:
+    if delivery.state is DeliveryState.COPYING:
         unsure = [copy.source for copy in delivery.copies if copy.state is CopyState.INTENDED or copy.adopted]
     else:
         unsure = [copy.source for copy in delivery.copies if copy.adopted]
@@ -346,7 +346,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
-        return to(judged, State.REGISTERING, now, trouble=None)
+        return to(judged, DeliveryState.REGISTERING, now, trouble=None)
     return judged
 
 
@@ -402,7 +402,7 @@ def _(event: ev.SnapshotsDeleted, delivery: Delivery, _now: int) -> Delivery:
 
 @_apply.register
 def _(event: ev.ImageRegistered, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state in (State.STOPPING, State.TIDYING):
+    if delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING):
         return replace(delivery.with_cleanup(done=False), image=event.image, next_try=now)
     if event.image in delivery.request.discarded:  # an answer to an earlier try, late
         return delivery
@@ -475,13 +475,13 @@ def _(_event: ev.CopiesTagged, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
-    return to(delivery, State.PUBLISHING, now)
+    return to(delivery, DeliveryState.PUBLISHING, now)
 
 
 @_apply.register
-def _(_event: ev.OutcomeTold, delivery: Delivery, now: int) -> Delivery:
-    over = to(delivery, delivery.ending or (State.SHARED if delivery.shared else State.DELIVERED), now)
-    return over if over.state is State.SHARED else _small(over)
+def _(_event: ev.OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
+    over = to(delivery, delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED), now)
+    return over if over.state is DeliveryState.SHARED else _small(over)
 
 
 def _small(over: Delivery) -> Delivery:
@@ -511,7 +511,7 @@ def _small(over: Delivery) -> Delivery:
 def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
     if event.until > now:
         return replace(delivery, ends_at=event.until)
-    return end(replace(delivery, expired=True), State.WITHDRAWN, (), now)
+    return end(replace(delivery, expired=True), DeliveryState.WITHDRAWN, (), now)
 
 
 # --- trouble ---------------------------------------------------------------------------------------------------------
@@ -521,20 +521,20 @@ def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
 def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
-    if event.step == do.DeleteSnapshots.__name__ and event.why is Why.DENIED:
+    if event.step == do.DeleteSnapshots.__name__ and event.why is RefusalKind.DENIED:
         left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
         return delivery.with_cleanup(leftovers=left, to_delete=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
         if _is_old(delivery, event):
             return delivery
         delivery = methods.of(delivery).denied(delivery, event.nonce)
-    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is State.TIDYING:
+    if delivery.overdue_at and event.step == do.FindLeftovers.__name__ and delivery.state is DeliveryState.TIDYING:
         return _left_behind(replace(delivery, trouble=event.fault), now)
-    if event.step == do.TellOutcome.__name__ and delivery.overdue is None and late(delivery, now):
+    if event.step == do.NotifyOutcome.__name__ and delivery.overdue is None and late(delivery, now):
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
-    if event.why is Why.ROLE and delivery.state is State.REQUESTED:
-        return to(delivery, State.CHECKING, now, trouble=event.fault)
-    if event.why is Why.ROLE and delivery.overdue is not None and delivery.state is State.CHECKING:
+    if event.why is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
+        return to(delivery, DeliveryState.CHECKING, now, trouble=event.fault)
+    if event.why is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
         return fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
@@ -545,16 +545,19 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
 
 def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
-    if delivery.state in (State.STOPPING, State.TIDYING, State.PUBLISHING) or event.why is Why.THROTTLED:
+    if (
+        delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING)
+        or event.why is RefusalKind.THROTTLED
+    ):
         return schedule.RETRIES
-    if event.why is Why.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+    if event.why is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
         return schedule.POLLS
     if delivery.overdue is not None:
         return ()
-    if event.why is Why.LIMIT:
+    if event.why is RefusalKind.LIMIT:
         return schedule.POLLS
     method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
-    if event.why is Why.NOT_YET and method.may_come_true(delivery, event, now):
+    if event.why is RefusalKind.NOT_YET and method.may_come_true(delivery, event, now):
         return schedule.NOT_YET
     return ()
 
@@ -568,40 +571,45 @@ def _is_old(delivery: Delivery, event: ev.Refused) -> bool:
 def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     """CopySnapshot was refused; or nobody knows, and then the intent stands until a look has been taken."""
     copy = next((c for c in delivery.copies if c.source == event.source and c.state is CopyState.INTENDED), None)
-    if copy is None or delivery.state is not State.COPYING or _is_old(delivery, event):
+    if copy is None or delivery.state is not DeliveryState.COPYING or _is_old(delivery, event):
         return delivery  # old news: it came to a record that somebody else had moved on
     if event.unknown:
         return replace(delivery, trouble=event.fault)
     delivery = forget(delivery, event.nonce)
     early = now - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     waits = {
-        Why.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
-        Why.LIMIT: schedule.MINUTE,
-        Why.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
+        RefusalKind.THROTTLED: schedule.step(schedule.RETRIES, copy.tries - 1),
+        RefusalKind.LIMIT: schedule.MINUTE,
+        RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
     }
-    if event.why is Why.NOT_YET and early:
-        waits[Why.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
+    if event.why is RefusalKind.NOT_YET and early:
+        waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
     if event.why not in waits:
         return fail(
             each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
         )
     waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
     delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.why is Why.LIMIT else delivery.slots.limited_at
+    limited = now if event.why is RefusalKind.LIMIT else delivery.slots.limited_at
     return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
 
 @_apply.register
 def _(event: ev.CancelAsked, delivery: Delivery, now: int) -> Delivery:
     delivery = replace(delivery, expired=event.expired)
-    return end(delivery, State.WITHDRAWN if delivery.state is State.SHARED else State.CANCELLED, (), now)
+    return end(
+        delivery,
+        DeliveryState.WITHDRAWN if delivery.state is DeliveryState.SHARED else DeliveryState.CANCELLED,
+        (),
+        now,
+    )
 
 
 @_apply.register
 def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
-    if delivery.state is State.STOPPING:
-        return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), State.TIDYING, now)
-    if delivery.state is State.TIDYING:
+    if delivery.state is DeliveryState.STOPPING:
+        return to(delivery.with_cleanup(leftovers=tuple(_may_be_left(delivery))), DeliveryState.TIDYING, now)
+    if delivery.state is DeliveryState.TIDYING:
         if delivery.overdue_at:
             return _left_behind(delivery, now).with_cleanup(leftovers=tuple(_may_be_left(delivery)))
         return replace(delivery, overdue_at=now, next_try=now)
@@ -609,10 +617,10 @@ def _(_event: ev.DeadlinePassed, delivery: Delivery, now: int) -> Delivery:
         why = () if delivery.trouble is None else (delivery.trouble,)
         left = delivery.with_cleanup(done=True, leftovers=tuple(_may_be_left(delivery)))
         faults = (*delivery.faults, delivery.overdue, *why)
-        return to(left, State.TIDYING, now, ending=State.FAILED, faults=faults)
+        return to(left, DeliveryState.TIDYING, now, ending=DeliveryState.FAILED, faults=faults)
     fault = _deadline_fault(delivery)
     begun = delivery.request.intended_at is not None or delivery.request.discarding
-    never_begun = methods.of(delivery).whole and delivery.state is State.REGISTERING and not begun
+    never_begun = methods.of(delivery).whole and delivery.state is DeliveryState.REGISTERING and not begun
     if delivery.state in WORKING and not never_begun:
         return replace(delivery, overdue=fault, overdue_at=now, next_try=now)
     if delivery.state in QUEUEING:
@@ -646,13 +654,13 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 
 
 _DEADLINE_CURE = {
-    State.REQUESTED: "Look at the function `act`: its dead letters and errors; then tag the AMI again.",
-    State.CHECKING: "Deploy deploy/target.yaml in that account, with the targets file's external id; then tag again.",
-    State.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
-    State.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
-    State.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",
-    State.REGISTERING: "Look at RegisterImage or CopyImage in that account's CloudTrail; then tag the AMI again.",
-    State.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is only slow, raise "
+    DeliveryState.REQUESTED: "Look at the function `act`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.CHECKING: "Deploy deploy/target.yaml in that account, with the targets file's external id; then tag again.",
+    DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
+    DeliveryState.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",
+    DeliveryState.REGISTERING: "Look at RegisterImage or CopyImage in that account's CloudTrail; then tag the AMI again.",
+    DeliveryState.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is only slow, raise "
     "copy_deadline in the targets file; then tag the AMI again.",
 }
 
@@ -666,7 +674,7 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
     before = delivery.cleanup.leftovers
     delivery = replace(delivery, trouble=event.trouble)
     delivery = delivery.with_cleanup(leftovers=event.left, unproven=event.unproven[:MOST_UNPROVEN])
-    stopping = delivery.state is State.STOPPING
+    stopping = delivery.state is DeliveryState.STOPPING
     shown = bool(event.unfinished or _unseen(delivery, event, now)) if stopping else bool(event.left)
     if delivery.overdue_at and not stopping:
         return _left_behind(delivery, now)
@@ -678,7 +686,7 @@ def _(event: ev.LeftoversSeen, delivery: Delivery, now: int) -> Delivery:
         wait = schedule.ABSENCE if since is None else since + schedule.ABSENCE - now
         return again(delivery, now, wait, clear_since=now if since is None else since)
     over = each_copy(delivery, lambda c: replace(c, state=CopyState.ERROR) if c.tries else c)
-    return to(over.with_cleanup(done=not event.left and not before), State.TIDYING, now)
+    return to(over.with_cleanup(done=not event.left and not before), DeliveryState.TIDYING, now)
 
 
 def _unseen(delivery: Delivery, event: ev.LeftoversSeen, now: int) -> bool:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from chalicelib.core.delivery import commands as do
 from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import methods
-from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, State
+from chalicelib.core.delivery.model import ENDED, Attempt, Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.records import schedule
 
-S = State
+S = DeliveryState
 
 _END = frozenset({S.STOPPING, S.TIDYING})
 
@@ -32,7 +32,7 @@ QUEUE_LOOK = 10 * schedule.MINUTE
 After an outage both come of other records, which have to look first; the copy quota looks every five minutes.
 """
 
-TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
     S.REQUESTED: {
         ev.HubCopySeen: frozenset({S.REQUESTED}) | _END,
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
@@ -45,7 +45,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.TargetReady: frozenset({S.WAITING, S.OPENING, S.REGISTERING, S.VERIFYING}),
         ev.TargetUnfit: _END,
         ev.Refused: frozenset({S.CHECKING}) | _END,
-        ev.ToldWaiting: frozenset({S.CHECKING}),
+        ev.WaitingNotified: frozenset({S.CHECKING}),
         ev.CancelAsked: _END,
         ev.DeadlinePassed: frozenset({S.CHECKING, S.TIDYING}),
     },
@@ -107,7 +107,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.PUBLISHING}),
         ev.SharesReleased: frozenset({S.PUBLISHING}),
         ev.SnapshotsDeleted: frozenset({S.PUBLISHING}),
-        ev.OutcomeTold: frozenset({S.DELIVERED, S.SHARED}),
+        ev.OutcomeNotified: frozenset({S.DELIVERED, S.SHARED}),
         ev.Refused: frozenset({S.PUBLISHING}),
     },
     S.STOPPING: {
@@ -124,7 +124,7 @@ TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
         ev.SlotsAsked: frozenset({S.TIDYING}),
         ev.SharesReleased: frozenset({S.TIDYING}),
         ev.LeftoversSeen: frozenset({S.TIDYING}),
-        ev.OutcomeTold: frozenset({S.FAILED, S.CANCELLED, S.WITHDRAWN}),
+        ev.OutcomeNotified: frozenset({S.FAILED, S.CANCELLED, S.WITHDRAWN}),
         ev.Refused: frozenset({S.TIDYING}),
         ev.DeadlinePassed: frozenset({S.TIDYING}),
     },
@@ -314,7 +314,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.REQUESTED:
             return (do.CheckTarget(),)
         case S.CHECKING:
-            return (do.CheckTarget(),) if delivery.told_waiting else (do.TellWaiting(),)
+            return (do.CheckTarget(),) if delivery.told_waiting else (do.NotifyWaiting(),)
         case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
@@ -331,13 +331,13 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.TIDYING:
             if not delivery.cleanup.done:
                 return (do.FindLeftovers(),)
-            return () if delivery.held or delivery.kept else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
+            return () if delivery.held or delivery.kept else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
         case S.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()
         case S.PUBLISHING:
             waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
-            return () if waits else (do.TellOutcome(publish=not _gives_up(delivery, now)),)
+            return () if waits else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from chalicelib.core.delivery import events as ev
-from chalicelib.core.delivery.model import Attempt, Delivery, State
+from chalicelib.core.delivery.model import Attempt, Delivery, DeliveryState
 from chalicelib.core.delivery.moves import again, fail, to
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
@@ -89,11 +89,14 @@ def _image_failed(delivery: Delivery, seen: ev.ImageSeen) -> Fault:
 
 
 def _registering_since(delivery: Delivery) -> int | None:
-    return delivery.entered.get(State.REGISTERING)
+    return delivery.entered.get(DeliveryState.REGISTERING)
 
 
 def _an_hour_each(delivery: Delivery) -> int:
-    return max(delivery.entered.get(State.REGISTERING, 0), delivery.entered.get(State.VERIFYING, 0)) + schedule.GRACE
+    return (
+        max(delivery.entered.get(DeliveryState.REGISTERING, 0), delivery.entered.get(DeliveryState.VERIFYING, 0))
+        + schedule.GRACE
+    )
 
 
 BY_SNAPSHOTS = CopyMethod(
@@ -113,12 +116,12 @@ BY_SNAPSHOTS = CopyMethod(
 
 
 def _reads_source(delivery: Delivery) -> bool:
-    running = delivery.state in (State.REGISTERING, State.VERIFYING) and not delivery.adopted
+    running = delivery.state in (DeliveryState.REGISTERING, DeliveryState.VERIFYING) and not delivery.adopted
     return running and delivery.available_at is None
 
 
 def _copies_and_tagging(delivery: Delivery) -> int:
-    if State.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
+    if DeliveryState.OPENING not in delivery.entered:  # nothing is copied: the AMI was there
         return _an_hour_each(delivery)
     tagging = 0 if delivery.available_at is None else delivery.available_at + schedule.GRACE
     return max(delivery.copies_end, tagging)
@@ -158,7 +161,7 @@ def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
     early = (delivery.request.whole_intended_at or 0) - (delivery.opened_at or 0) <= schedule.NOT_YET_FOR
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
     if early and late_access and not delivery.adopted and delivery.overdue is None:
-        return to(delivery.with_request(discarding=True), State.REGISTERING, now)
+        return to(delivery.with_request(discarding=True), DeliveryState.REGISTERING, now)
     return fail(delivery, now, Fault("image-copy-failed", fault.where, fault.what, f"It is removed. {KEY_CURE}"))
 
 

@@ -13,7 +13,7 @@ from chalicelib.core.records import addresses
 from chalicelib.core.targets.applied_file import Target
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """What a delivery waits for."""
 
     REQUESTED = "requested"
@@ -44,7 +44,7 @@ class State(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-ENDED = frozenset({State.DELIVERED, State.FAILED, State.CANCELLED, State.WITHDRAWN})
+ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.CANCELLED, DeliveryState.WITHDRAWN})
 
 
 ACCEPTED = "accepted"
@@ -114,7 +114,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NeededShare:
     """One permission this delivery holds: a ledger entry's place."""
 
     resource: str
@@ -188,14 +188,14 @@ class Delivery:
     """The promotion's episode that started this one of its own."""
     source_name: str = ""
     groups: tuple[str, ...] = ()
-    state: State = State.REQUESTED
+    state: DeliveryState = DeliveryState.REQUESTED
     entered: Mapping[str, int] = field(default_factory=dict)
     key_arn: str = ""
     """The target's key, as its own account names it; known once checked."""
     copies: tuple[Copy, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     """Every one that may have made something, of earlier episodes too: by their nonces it is known again."""
-    shares: tuple[Share, ...] = ()
+    shares: tuple[NeededShare, ...] = ()
     shares_at: int = 0
     """Where holding or releasing them goes on, if there was no time for all."""
     held: bool = False
@@ -242,7 +242,7 @@ class Delivery:
     """With this it fails, unless a look taken since shows that its work is done: a deadline, or a share closed."""
     overdue_at: int = 0
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
-    ending: State | None = None
+    ending: DeliveryState | None = None
     """FAILED or CANCELLED once it is to end so."""
     told_waiting: bool = False
     tries: int = 0
@@ -255,12 +255,12 @@ class Delivery:
     """Notes left by others since; read with the record, never written with it."""
 
     @property
-    def key(self) -> addresses.Key:
+    def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.delivery(self.id)
 
     @property
-    def copy_quota(self) -> addresses.Key:
+    def copy_quota(self) -> addresses.RecordKey:
         """Whose slots it needs."""
         return addresses.copy_quota(self.target.account, self.target.region)
 
@@ -297,7 +297,7 @@ class Delivery:
     @property
     def copies_end(self) -> int:
         """When its copies must have ended, counted from when it came to the front of the queue."""
-        return self.entered[State.OPENING] + self.target.copy_deadline
+        return self.entered[DeliveryState.OPENING] + self.target.copy_deadline
 
     @property
     def where(self) -> str:

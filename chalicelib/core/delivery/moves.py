@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.core.delivery.model import Copy, Delivery, State
+from chalicelib.core.delivery.model import Copy, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
 
 
-def to(delivery: Delivery, state: State, now: int, **changes: Any) -> Delivery:
+def to(delivery: Delivery, state: DeliveryState, now: int, **changes: Any) -> Delivery:
     """Enter a state, with its counts of tries and looks at zero."""
     entered = {**delivery.entered, state: delivery.entered.get(state, now)}
     fresh: dict[str, Any] = {
@@ -31,22 +31,22 @@ def again(delivery: Delivery, now: int, wait: int, **changes: Any) -> Delivery:
     return replace(delivery, tries=delivery.tries + 1, next_try=now + wait, **changes)
 
 
-def end(delivery: Delivery, ending: State, faults: tuple[Fault, ...], now: int) -> Delivery:
+def end(delivery: Delivery, ending: DeliveryState, faults: tuple[Fault, ...], now: int) -> Delivery:
     """Turn towards an end other than delivered. What was made in the target must be found and removed first."""
     asked = delivery.request.intended_at or delivery.request.discarded
     made = delivery.image or asked or any(copy.tries or copy.copy for copy in delivery.copies)
     changes: dict[str, Any] = {"ending": ending, "faults": (*delivery.faults, *faults)}
     if delivery.adopted:  # it may be in use since an earlier episode: leave it, and say so
         left = delivery.with_cleanup(done=True, leftovers=(delivery.image or "",))
-        return to(left, State.TIDYING, now, **changes)
+        return to(left, DeliveryState.TIDYING, now, **changes)
     if made:
-        return to(delivery, State.STOPPING, now, **changes)
-    return to(delivery.with_cleanup(done=True), State.TIDYING, now, **changes)
+        return to(delivery, DeliveryState.STOPPING, now, **changes)
+    return to(delivery.with_cleanup(done=True), DeliveryState.TIDYING, now, **changes)
 
 
 def fail(delivery: Delivery, now: int, *faults: Fault) -> Delivery:
     """Turn towards ``failed``."""
-    return end(delivery, State.FAILED, faults, now)
+    return end(delivery, DeliveryState.FAILED, faults, now)
 
 
 def each_copy(delivery: Delivery, change: Callable[[Copy], Copy]) -> Delivery:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 
 from chalicelib.core.delivery import methods
 from chalicelib.core.delivery.events import SharesSeen
-from chalicelib.core.delivery.model import Delivery, Share
+from chalicelib.core.delivery.model import Delivery, NeededShare
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing import share as ledger
 from chalicelib.core.sharing.key_policy import Access, Audience, access, holder_key
@@ -28,7 +28,7 @@ from chalicelib.core.targets.applied_file import grant_role
 POLICIES = "resource#policy#"
 
 
-def needed(delivery: Delivery) -> tuple[Share, ...]:
+def needed(delivery: Delivery) -> tuple[NeededShare, ...]:
     """List them, each once. The hub's own account, in another Region, may use what is its own."""
     if delivery.target.account == delivery.hub:
         return tuple(dict.fromkeys(_own_key(delivery)))
@@ -39,63 +39,63 @@ def seen(delivery: Delivery, found: Iterable[ledger.Share]) -> SharesSeen:
     """Say how a delivery's shares stand in the ledger. One that it does not hold is not open to it."""
     holds = [s for s in found if any((h.delivery, h.episode) == (delivery.id, delivery.episode) for h in s.holdings)]
     return SharesSeen(
-        open=sum(s.state is ledger.State.OPEN for s in holds) == len(delivery.shares),
+        open=sum(s.state is ledger.ShareState.OPEN for s in holds) == len(delivery.shares),
         refused=next(filter(None, map(ledger.refusal, holds)), None),
         blocked=next((s.blocked for s in holds if s.blocked is not None), None),
     )
 
 
-def _image(delivery: Delivery) -> Iterator[Share]:
+def _image(delivery: Delivery) -> Iterator[NeededShare]:
     resource = addresses.image_resource(delivery.ami).pk
     if delivery.target.mode == "share":
         for principal in delivery.launched_by or (delivery.target.account,):
-            yield Share(resource, principal, stays=True)
+            yield NeededShare(resource, principal, stays=True)
     elif methods.of(delivery).whole:
-        yield Share(resource, delivery.target.account)
+        yield NeededShare(resource, delivery.target.account)
 
 
-def _snapshots(delivery: Delivery) -> Iterator[Share]:
+def _snapshots(delivery: Delivery) -> Iterator[NeededShare]:
     shared = delivery.target.mode == "share"
     if shared and not delivery.target.share_snapshots:
         return
     for snapshot in delivery.snapshots:
         region = delivery.target.region if delivery.via else ""
         resource = addresses.snapshot_resource(delivery.read_from(snapshot.id), region)
-        yield Share(resource.pk, delivery.target.account, stays=shared)
+        yield NeededShare(resource.pk, delivery.target.account, stays=shared)
 
 
-def _keys(delivery: Delivery) -> Iterator[Share]:
+def _keys(delivery: Delivery) -> Iterator[NeededShare]:
     account, shared = delivery.target.account, delivery.target.mode == "share"
     for key in delivery.source_keys:
         match delivery.target.key_access:
             case "grant":
-                yield Share(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
+                yield NeededShare(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
             case "policy":
                 # A statement to launch by and one to copy by allow different things: they are two shares.
                 audience = Audience.ACCOUNT if shared else Audience.COPIES
-                yield Share(addresses.policy_resource(key).pk, holder_key(account, audience), stays=shared)
+                yield NeededShare(addresses.policy_resource(key).pk, holder_key(account, audience), stays=shared)
                 if shared and delivery.target.service_linked_roles:
                     roles = holder_key(account, Audience.ROLES)
-                    yield Share(addresses.policy_resource(key).pk, roles, stays=True)
+                    yield NeededShare(addresses.policy_resource(key).pk, roles, stays=True)
             case "none":
                 pass
         if shared:
             for role in delivery.target.service_linked_roles:
-                yield Share(addresses.role_resource(key, account).pk, role, stays=True)
+                yield NeededShare(addresses.role_resource(key, account).pk, role, stays=True)
 
 
-def _own_key(delivery: Delivery) -> Iterator[Share]:
+def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
     if delivery.target.mode == "copy" and delivery.key_arn:
         for role in delivery.target.service_linked_roles:
-            yield Share(addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, stays=True)
+            yield NeededShare(addresses.role_resource(delivery.key_arn, delivery.target.account).pk, role, stays=True)
 
 
-def receiver(delivery: Delivery, share: Share) -> str:
+def receiver(delivery: Delivery, share: NeededShare) -> str:
     """Whom a share is for: the account, or the organisation or organisational unit that it names instead."""
     return share.holder if share.holder in delivery.launched_by else delivery.target.account
 
 
-def grantee(delivery: Delivery, share: Share, role: str, partition: str) -> str:
+def grantee(delivery: Delivery, share: NeededShare, role: str, partition: str) -> str:
     """The principal (ARN) that a key's grant or statement names; "" where the permission names no principal.
 
     While copies run it is the target's ``role``, or (a fallback) its account; what stays is for the whole account,

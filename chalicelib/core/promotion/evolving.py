@@ -12,7 +12,7 @@ from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion import machine
-from chalicelib.core.promotion.model import Child, Plan, Promotion, State
+from chalicelib.core.promotion.model import Child, Plan, Promotion, PromotionState
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import digest
 
@@ -22,7 +22,7 @@ PENDING_DEADLINE = 24 * schedule.HOUR
 TRIES_BEFORE_DEADLINE = 10
 """So many refusals in a row are needed besides: one after an outage of our own proves nothing (invariant 6)."""
 
-S = State
+S = PromotionState
 
 
 def started(ami: str, hub: str, region: str, now: int) -> Promotion:
@@ -50,7 +50,7 @@ def evolve(promotion: Promotion, event: ev.Event, now: int) -> Promotion:
     return replace(after, due_at=machine.due_at(after))
 
 
-def _to(promotion: Promotion, state: State, now: int, **changes: Any) -> Promotion:
+def _to(promotion: Promotion, state: PromotionState, now: int, **changes: Any) -> Promotion:
     since = promotion.since if state is promotion.state else now
     return replace(promotion, **{"state": state, "tries": 0, "next_try": now, "since": since, **changes})
 

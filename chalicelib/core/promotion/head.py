@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chalicelib.core.promotion.model import Promotion, State
+from chalicelib.core.promotion.model import Promotion, PromotionState
 from chalicelib.core.records.addresses import digest
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
@@ -45,9 +45,9 @@ def head(promotion: Promotion) -> Head:
         known=tuple(sorted({value for value in known if value is not None})),
         generation=f"{promotion.digest}/{promotion.members}" if promotion.digest else "",
         places=promotion.places,
-        moving=promotion.state is not State.OVER,
+        moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
-        waits=promotion.state is State.OVER and promotion.value is not None and not promotion.digest,
+        waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,
         refused_by_organization=promotion.refused_value is not None and promotion.refused_by_organization,
     )
 

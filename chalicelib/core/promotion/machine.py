@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
-from chalicelib.core.promotion.model import Promotion, State
+from chalicelib.core.promotion.model import Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "generation")
 """Hints that are worth a look at the tag: its own event, the AMI's, discovery's, an operator's wish, and a change of
@@ -21,9 +21,9 @@ file or membership. ``retry`` is "when:account,account": what failed is tried ag
 WORTH_A_LOOK = 3
 """From the third poll on, a running promotion also looks at its tag: the event of its removal may be lost."""
 
-S = State
+S = PromotionState
 
-TRANSITIONS: Mapping[State, Mapping[type, frozenset[State]]] = {
+TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] = {
     S.REQUESTED: {
         ev.TagSeen: frozenset({S.REQUESTED, S.RESOLVING, S.OVER}),
         ev.Blocked: frozenset({S.REQUESTED, S.RESOLVING}),

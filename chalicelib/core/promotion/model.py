@@ -10,7 +10,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 
 
-class State(StrEnum):
+class PromotionState(StrEnum):
     """What a promotion waits for."""
 
     REQUESTED = "requested"
@@ -76,7 +76,7 @@ class Promotion:
     hub: str
     region: str
     created_at: int
-    state: State = State.REQUESTED
+    state: PromotionState = PromotionState.REQUESTED
     episode: int = 0
     value: str | None = None
     """The value in force: the last one that was understood. None: no tag, or never any."""
@@ -149,7 +149,7 @@ class Promotion:
     """Notes left by others since; read with the record, never written with it."""
 
     @property
-    def key(self) -> addresses.Key:
+    def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.promotion(self.ami)
 

@@ -9,7 +9,7 @@ RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Key:
+class RecordKey:
     """A record's place: partition and sort key. The partition's name is also the record's lane in the queue."""
 
     pk: str
@@ -24,7 +24,7 @@ class Key:
         return self.pk.split("#", 1)[0]
 
 
-SWITCH = Key("switches", "promotions")
+SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 
 
@@ -45,54 +45,54 @@ def digest(*parts: str, length: int = 32) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:length]
 
 
-def promotion(ami: str) -> Key:
+def promotion(ami: str) -> RecordKey:
     """One per source AMI."""
-    return Key(f"promotion#{ami}")
+    return RecordKey(f"promotion#{ami}")
 
 
-def delivery(delivery: str) -> Key:
+def delivery(delivery: str) -> RecordKey:
     """One per (source AMI, target)."""
-    return Key(f"delivery#{delivery}")
+    return RecordKey(f"delivery#{delivery}")
 
 
-def copy_quota(account: str, region: str) -> Key:
+def copy_quota(account: str, region: str) -> RecordKey:
     """One per (account, Region) that copies land in: how many may run there."""
-    return Key(f"quota#{account}#{region}")
+    return RecordKey(f"quota#{account}#{region}")
 
 
-def inventory(account: str, region: str) -> Key:
+def inventory(account: str, region: str) -> RecordKey:
     """One per (account, Region): what the service created there, when an operator last asked."""
-    return Key(f"inventory#{account}#{region}")
+    return RecordKey(f"inventory#{account}#{region}")
 
 
-def inventory_page(inventory_key: Key, page: int) -> Key:
+def inventory_page(inventory_key: RecordKey, page: int) -> RecordKey:
     """One page of what was found."""
-    return Key(inventory_key.pk, f"found#{page:05d}")
+    return RecordKey(inventory_key.pk, f"found#{page:05d}")
 
 
-def inventory_order(inventory_key: Key, run: str, number: int) -> Key:
+def inventory_order(inventory_key: RecordKey, run: str, number: int) -> RecordKey:
     """One slice of what an operator wants removed there, and beside each what became of that."""
-    return Key(inventory_key.pk, f"remove#{run}#{number:05d}")
+    return RecordKey(inventory_key.pk, f"remove#{run}#{number:05d}")
 
 
-def snapshot_resource(snapshot: str, region: str = "") -> Key:
+def snapshot_resource(snapshot: str, region: str = "") -> RecordKey:
     """The lane of one source snapshot's permissions; ``region`` where it is not the hub's own."""
-    return Key(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
+    return RecordKey(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
 
 
-def key_resource(key_arn: str, account: str) -> Key:
+def key_resource(key_arn: str, account: str) -> RecordKey:
     """The lane of one account's grants on one source key; there is nothing to batch, so lanes are narrow."""
-    return Key(f"resource#key#{key_arn}#{account}")
+    return RecordKey(f"resource#key#{key_arn}#{account}")
 
 
-def policy_resource(key_arn: str) -> Key:
+def policy_resource(key_arn: str) -> RecordKey:
     """The lane of one source key's policy, which is written whole: one lane for all accounts."""
-    return Key(f"resource#policy#{key_arn}")
+    return RecordKey(f"resource#policy#{key_arn}")
 
 
-def role_resource(key_arn: str, account: str) -> Key:
+def role_resource(key_arn: str, account: str) -> RecordKey:
     """The lane of the grants on one key, the hub's or the account's own, for one account's service-linked roles."""
-    return Key(f"resource#role#{key_arn}#{account}")
+    return RecordKey(f"resource#role#{key_arn}#{account}")
 
 
 def key_of(resource: str) -> str:
@@ -107,24 +107,24 @@ def at_home(resource: str) -> bool:
     return kind == "role" and rest[0].split(":")[4:5] == rest[1:2]
 
 
-def image_resource(ami: str) -> Key:
+def image_resource(ami: str) -> RecordKey:
     """The lane of one source AMI's launch permissions."""
-    return Key(f"resource#image#{ami}")
+    return RecordKey(f"resource#image#{ami}")
 
 
-def standing(ami: str) -> Key:
+def standing(ami: str) -> RecordKey:
     """The mark that an AMI has, or is about to have, standing shares: the pass over those looks after it."""
-    return Key(STANDING, ami)
+    return RecordKey(STANDING, ami)
 
 
-def baseline_notice() -> Key:
+def baseline_notice() -> RecordKey:
     """What the notice of the baseline is to say, until it is out."""
-    return Key("baseline#hub")
+    return RecordKey("baseline#hub")
 
 
-def withdrawal(delivery: str, episode: int) -> Key:
+def withdrawal(delivery: str, episode: int) -> RecordKey:
     """What the notice of a withdrawal is to say in the place of a delivery that cannot, until it is out."""
-    return Key(f"withdrawal#{delivery}#{episode}")
+    return RecordKey(f"withdrawal#{delivery}#{episode}")
 
 
 def standing_links(ami: str) -> str:
@@ -132,49 +132,49 @@ def standing_links(ami: str) -> str:
     return f"standing#{ami}"
 
 
-def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Key:
+def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> RecordKey:
     """The link to one standing holding."""
-    return Key(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
+    return RecordKey(standing_links(ami), f"{resource}|{holder_key}|{delivery}")
 
 
-def grants_on(key_arn: str) -> Key:
+def grants_on(key_arn: str) -> RecordKey:
     """The lane that looks through all grants on a source key, some time after one was closed."""
-    return Key(f"resource#grants#{key_arn}")
+    return RecordKey(f"resource#grants#{key_arn}")
 
 
-def slot(quota: Key, delivery: str) -> Key:
+def slot(quota: RecordKey, delivery: str) -> RecordKey:
     """What one delivery asks of a copy quota, and holds of it."""
-    return Key(quota.pk, f"slot#{delivery}")
+    return RecordKey(quota.pk, f"slot#{delivery}")
 
 
-def share(resource: Key, holder: str) -> Key:
+def share(resource: RecordKey, holder: str) -> RecordKey:
     """One permission on a resource: by account for a snapshot, by delivery for a key."""
-    return Key(resource.pk, f"share#{holder}")
+    return RecordKey(resource.pk, f"share#{holder}")
 
 
-def child(ami: str, delivery: str) -> Key:
+def child(ami: str, delivery: str) -> RecordKey:
     """A promotion's note of one of its deliveries."""
-    return Key(f"promotion#{ami}", f"delivery#{delivery}")
+    return RecordKey(f"promotion#{ami}", f"delivery#{delivery}")
 
 
-def source_image(ami: str) -> Key:
+def source_image(ami: str) -> RecordKey:
     """The source image as it was last examined."""
-    return Key(f"promotion#{ami}", "image")
+    return RecordKey(f"promotion#{ami}", "image")
 
 
-def plan(ami: str, plan: str, chunk: int) -> Key:
+def plan(ami: str, plan: str, chunk: int) -> RecordKey:
     """One chunk of the targets of an episode, with their settings."""
-    return Key(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
+    return RecordKey(f"promotion#{ami}", f"plan#{plan}#{chunk:05d}")
 
 
-def places(ami: str, plan: str, chunk: int) -> Key:
+def places(ami: str, plan: str, chunk: int) -> RecordKey:
     """One chunk of the targets that a plan names, without their settings."""
-    return Key(f"promotion#{ami}", f"plan#{plan}#places#{chunk:05d}")
+    return RecordKey(f"promotion#{ami}", f"plan#{plan}#places#{chunk:05d}")
 
 
-def head(ami: str) -> Key:
+def head(ami: str) -> RecordKey:
     """What discovery needs to know of a promotion; all heads stand in one partition."""
-    return Key(HEADS, ami)
+    return RecordKey(HEADS, ami)
 
 
 def copy_lookups(account: str, region: str, source_snapshot: str) -> str:
@@ -187,22 +187,22 @@ def image_lookups(account: str, region: str, image: str) -> str:
     return f"image#{account}#{region}#{image}"
 
 
-def lookup(partition: str, delivery: str) -> Key:
+def lookup(partition: str, delivery: str) -> RecordKey:
     """One entry of a look-up partition."""
-    return Key(partition, f"delivery#{delivery}")
+    return RecordKey(partition, f"delivery#{delivery}")
 
 
-def archived_share(resource: str, holder_key: str, at: int) -> Key:
+def archived_share(resource: str, holder_key: str, at: int) -> RecordKey:
     """A share that was closed, or never opened, and left the ledger then."""
-    return Key(resource, f"closed#{holder_key}#{at:010d}")
+    return RecordKey(resource, f"closed#{holder_key}#{at:010d}")
 
 
-def share_history(share_key: Key, at: int, version: int) -> Key:
+def share_history(share_key: RecordKey, at: int, version: int) -> RecordKey:
     """What happened to a share; its versions begin anew when it comes back from the archive, its times do not."""
-    return Key(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
+    return RecordKey(share_key.pk, f"history#{share_key.sk}#{at:010d}#{version:08d}")
 
 
-def history(record: Key, version: int) -> Key:
+def history(record: RecordKey, version: int) -> RecordKey:
     """What happened at one version of a record; written with it, so neither exists alone."""
     prefix = "" if record.sk == RECORD else f"{record.sk}#"
-    return Key(record.pk, f"history#{prefix}{version:08d}")
+    return RecordKey(record.pk, f"history#{prefix}{version:08d}")

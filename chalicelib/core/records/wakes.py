@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chalicelib.core.records.addresses import Key
+from chalicelib.core.records.addresses import RecordKey
 
 MAX_KEY = 128
 """Characters of a record's partition; it names the message group, which SQS bounds so."""
@@ -48,7 +48,7 @@ class Reason:
 class Wake:
     """One message. ``cause`` is the event's id, or says what in the service sent it (``sweep:...``)."""
 
-    key: Key
+    key: RecordKey
     cause: str
     reason: Reason | None = None
 
@@ -72,7 +72,7 @@ def decode(body: str) -> Wake:
     pk, cause = message.get("key"), message.get("cause", "")
     if not isinstance(pk, str) or not 0 < len(pk) <= MAX_KEY:
         raise ValueError(f"{body!r:.200} is no wake: its key must have 1 to {MAX_KEY} characters.")
-    key = Key(pk)
+    key = RecordKey(pk)
     return Wake(key, str(cause)[:MAX_CAUSE], _reason(key.kind, message.get("reason")))
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from chalicelib.core.errors import IllegalEvent, Why
+from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 
@@ -95,7 +95,7 @@ class Holding:
         return self.purpose is Purpose.STANDING
 
 
-class State(StrEnum):
+class ShareState(StrEnum):
     """Where a share stands."""
 
     WANTED = "wanted"
@@ -143,7 +143,7 @@ class Event(StrEnum):
     """Nobody holds it, and nothing of it is open."""
 
 
-_S, _E = State, Event
+_S, _E = ShareState, Event
 
 _NOT_OPEN = {
     _E.SEEN: frozenset({_S.WANTED}),
@@ -154,7 +154,7 @@ _NOT_OPEN = {
 }
 _ONCE_OPEN = {**_NOT_OPEN, _E.FOUND_OPEN: frozenset({_S.CLOSING})}
 
-TRANSITIONS: Mapping[State, Mapping[Event, frozenset[State]]] = {
+TRANSITIONS: Mapping[ShareState, Mapping[Event, frozenset[ShareState]]] = {
     _S.WANTED: _NOT_OPEN,
     _S.OPENING: {
         _E.OPENED: frozenset({_S.OPEN}),
@@ -191,7 +191,7 @@ class Share:
     account: str
     grantee: str = ""
     """For a key's grant or statement: the principal's ARN."""
-    state: State = State.WANTED
+    state: ShareState = ShareState.WANTED
     preexisting: bool = False
     """The permission was there when we came; it stays when we go."""
     grant_id: str = ""
@@ -305,7 +305,7 @@ def overdue(share: Share, now: int) -> bool:
 
 def needed(share: Share) -> bool:
     """Whether the share is open, or somebody wants it open."""
-    return bool(share.holdings) or share.state in (State.OPENING, State.OPEN, State.CLOSING)
+    return bool(share.holdings) or share.state in (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 
 
 def refusal(share: Share) -> Fault | None:
@@ -316,7 +316,7 @@ def refusal(share: Share) -> Fault | None:
     """
     if asked_since(share):
         return None
-    if share.closed_blind and share.state is State.CLOSED:
+    if share.closed_blind and share.state is ShareState.CLOSED:
         return Fault(
             "share-closed-at-its-end",
             f"{share.resource}, account {share.account}",
@@ -333,7 +333,7 @@ def asked_since(share: Share) -> bool:
 
 def oldest_open(shares: Iterable[Share], now: int) -> int | None:
     """For how many seconds the oldest share of ours has been open; None if none is."""
-    counted = [s for s in shares if s.state is State.OPEN and not s.preexisting and not standing(s)]
+    counted = [s for s in shares if s.state is ShareState.OPEN and not s.preexisting and not standing(s)]
     opened_at = [s.opened_at for s in counted if s.opened_at is not None]
     return now - min(opened_at) if opened_at else None
 
@@ -349,13 +349,13 @@ def to_close(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _was_held(share: Share) -> bool:
     """Whether somebody has held it since it opened. One that was put into the ledger for a copy waits until then."""
-    return share.state is State.OPEN and asked_since(share)
+    return share.state is ShareState.OPEN and asked_since(share)
 
 
 def _must_close(share: Share, now: int) -> bool:
-    if share.state is State.CLOSING:
+    if share.state is ShareState.CLOSING:
         return not _reopens(share, now)
-    return share.state in (State.OPENING, State.OPEN) and (not share.holdings or overdue(share, now))
+    return share.state in (ShareState.OPENING, ShareState.OPEN) and (not share.holdings or overdue(share, now))
 
 
 def _reopens(share: Share, now: int) -> bool:
@@ -365,7 +365,7 @@ def _reopens(share: Share, now: int) -> bool:
     added under its own name must not be what is just going away.
     """
     kept = bool(share.holdings) and not overdue(share, now) and share.fault is None and not share.closed_blind
-    return kept and nameless(share.resource) and share.state is State.CLOSING and not share.preexisting
+    return kept and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
 
 
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
@@ -376,39 +376,39 @@ def to_open(shares: Iterable[Share], now: int) -> list[Share]:
 
 def _is_time(share: Share, now: int) -> bool:
     """Whether it may be tried now. The next look of a closing is nothing that an opening waits for."""
-    return now >= share.next_try or (share.state is State.CLOSING and not share.tries)
+    return now >= share.next_try or (share.state is ShareState.CLOSING and not share.tries)
 
 
 def _may_open(share: Share, now: int) -> bool:
-    if share.state is State.CLOSING:
+    if share.state is ShareState.CLOSING:
         return _reopens(share, now)
-    waiting = (State.WANTED, State.OPENING, State.CLOSED, State.REFUSED)
+    waiting = (ShareState.WANTED, ShareState.OPENING, ShareState.CLOSED, ShareState.REFUSED)
     return share.state in waiting and _asks_again(share)
 
 
 def _asks_again(share: Share) -> bool:
     """A refused or blind-closed share is tried again only for one who has come to hold it since."""
-    if share.state is State.REFUSED or (share.state is State.CLOSED and share.closed_blind):
+    if share.state is ShareState.REFUSED or (share.state is ShareState.CLOSED and share.closed_blind):
         return asked_since(share)
     return True
 
 
 def to_end(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those whose end has come before they were opened: nobody is to wait for them any longer."""
-    idle = (State.WANTED, State.CLOSED, State.REFUSED)
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and s.holdings and overdue(s, now) and _asks_again(s)]
 
 
 def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those that leave the ledger: nobody holds them, and nothing of them is open."""
-    idle = (State.WANTED, State.CLOSED, State.REFUSED)
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
     return [s for s in shares if s.state in idle and not s.holdings and now >= _kept_until(s)]
 
 
 def _kept_until(share: Share) -> int:
     """A closed statement stays on record while a read of its key's policy may still show it (``policy_door``)."""
     of_policy = share.resource.split("#")[1] == "policy"
-    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is State.CLOSED else 0
+    return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
 
 
 def due_at(shares: Iterable[Share], now: int) -> int | None:
@@ -417,10 +417,10 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
 
 
 def _due(share: Share, now: int) -> Iterable[int | None]:
-    idle = (State.WANTED, State.CLOSED, State.REFUSED)
-    if share.state in (State.OPENING, State.CLOSING):
+    idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
+    if share.state in (ShareState.OPENING, ShareState.CLOSING):
         yield share.next_try
-    if share.state is State.OPEN:
+    if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
     elif share.state in idle and not share.holdings:
         yield max(_kept_until(share), share.next_try)
@@ -439,7 +439,7 @@ def _open_due_at(share: Share, now: int) -> int | None:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
-def _to(share: Share, event: Event, state: State, **changes: Any) -> Share:
+def _to(share: Share, event: Event, state: ShareState, **changes: Any) -> Share:
     """Move a share. Raises IllegalEvent for an edge that the table does not have."""
     if state not in TRANSITIONS[share.state].get(event, ()):
         raise IllegalEvent(f"{share.resource}, {share.holder_key}", share.state, f"{event} to {state}")
@@ -461,19 +461,19 @@ def doubtful(share: Share, now: int) -> Share | None:
 
 def _asked_anew(share: Share) -> Share:
     """What became of it for earlier holders is no news to one who asks now and must wait a while."""
-    if share.state not in (State.REFUSED, State.CLOSED) or not share.holdings:
+    if share.state not in (ShareState.REFUSED, ShareState.CLOSED) or not share.holdings:
         return share
-    return _to(share, Event.SEEN, State.WANTED, fault=None, closed_blind=False)
+    return _to(share, Event.SEEN, ShareState.WANTED, fault=None, closed_blind=False)
 
 
 def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
     """Write down that it is going to be opened; ``seen``: the permission showed before we asked for it."""
-    if share.state is State.OPENING:
+    if share.state is ShareState.OPENING:
         return share
     return _to(
         share,
         Event.OPENING_INTENDED,
-        State.OPENING,
+        ShareState.OPENING,
         preexisting=seen,
         seen_at=None,
         intended_at=now,
@@ -493,7 +493,7 @@ def intend_opening(share: Share, now: int, *, seen: bool) -> Share:
 def opened(share: Share, now: int, grant_id: str = "") -> Share:
     """The permission is there."""
     changes = {"opened_at": now, "grant_id": grant_id, "together": 0, "tries": 0, "next_try": now}
-    return _to(share, Event.OPENED, State.OPEN, blocked=None, **changes)
+    return _to(share, Event.OPENED, ShareState.OPEN, blocked=None, **changes)
 
 
 def refused(share: Share, fault: Fault, now: int) -> Share:
@@ -501,7 +501,7 @@ def refused(share: Share, fault: Fault, now: int) -> Share:
 
     Where an intent was written, an earlier call may have taken effect all the same: then it is closed like an open one.
     """
-    state = State.CLOSING if share.state in (State.OPENING, State.CLOSING) else State.REFUSED
+    state = ShareState.CLOSING if share.state in (ShareState.OPENING, ShareState.CLOSING) else ShareState.REFUSED
     changes = {"together": 0, "tries": 0, "next_try": now, "seen_at": None}
     return _to(share, Event.REFUSED, state, fault=fault, blocked=None, answered=share.asked, **changes)
 
@@ -515,20 +515,20 @@ def ended(share: Share, now: int) -> Share:
         "Look why it was not opened in time: the history of the delivery and of the resource; then tag the AMI again.",
     )
     changes = {"closed_at": now, "closed_blind": True, "answered": share.asked, "tries": 0, "next_try": now}
-    return _to(share, Event.ENDED, State.REFUSED, fault=fault, **changes)
+    return _to(share, Event.ENDED, ShareState.REFUSED, fault=fault, **changes)
 
 
-def worth_waiting(share: Share, why: Why, now: int) -> bool:
+def worth_waiting(share: Share, why: RefusalKind, now: int) -> bool:
     """Whether a refused opening is tried again.
 
     A grant for a service-linked role is made by the target, which must be let in, and from whose account the key must
     be accessible: that becomes true late [aws-facts 3].
     """
-    if why is Why.THROTTLED:
+    if why is RefusalKind.THROTTLED:
         return True
-    if share.state is not State.OPENING or share.resource.split("#")[1] != "role":
+    if share.state is not ShareState.OPENING or share.resource.split("#")[1] != "role":
         return False
-    return why is Why.ROLE or (why is Why.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
+    return why is RefusalKind.ROLE or (why is RefusalKind.NOT_YET and now - share.intended_at <= schedule.NOT_YET_FOR)
 
 
 def put_off(share: Share, now: int) -> Share:
@@ -545,13 +545,13 @@ def blocked(share: Share, fault: Fault, now: int) -> Share:
 
 def intend_closing(share: Share, now: int) -> Share:
     """Write down that it is going to be closed."""
-    if share.state is State.CLOSING:
+    if share.state is ShareState.CLOSING:
         return share
     blind = bool(share.holdings) and overdue(share, now)
     return _to(
         share,
         Event.CLOSING_INTENDED,
-        State.CLOSING,
+        ShareState.CLOSING,
         together=0,
         tries=0,
         next_try=now,
@@ -566,7 +566,7 @@ def intend_closing(share: Share, now: int) -> Share:
 def removed(share: Share, now: int) -> Share:
     """A nameless permission was removed; the first look comes a minute later."""
     return _to(
-        share, Event.LOOKED_AT, State.CLOSING, removed_at=now, gone_at=None, together=0, next_try=now + LOOKS_APART
+        share, Event.LOOKED_AT, ShareState.CLOSING, removed_at=now, gone_at=None, together=0, next_try=now + LOOKS_APART
     )
 
 
@@ -578,12 +578,12 @@ def looked_at(share: Share, now: int, *, showing: bool) -> Share:
     """
     if showing or share.removed_at is None:
         again = {"removed_at": None, "gone_at": None, "tries": share.tries + 1, "next_try": now}
-        return _to(share, Event.LOOKED_AT, State.CLOSING, **again)
+        return _to(share, Event.LOOKED_AT, ShareState.CLOSING, **again)
     gone_at = now if share.gone_at is None else share.gone_at
     last = max(gone_at + LOOKS_APART, share.removed_at + LAST_LOOK)
     if now >= last:
         return closed(share, now)
-    return _to(share, Event.LOOKED_AT, State.CLOSING, gone_at=gone_at, next_try=last)
+    return _to(share, Event.LOOKED_AT, ShareState.CLOSING, gone_at=gone_at, next_try=last)
 
 
 def believable_from(share: Share) -> int:
@@ -602,7 +602,7 @@ def looked_for(share: Share, now: int, *, showing: bool) -> Share:
 
 def closed(share: Share, now: int) -> Share:
     """The permission was seen to be gone, or was there before us and stays."""
-    state = State.CLOSED if share.fault is None else State.REFUSED
+    state = ShareState.CLOSED if share.fault is None else ShareState.REFUSED
     return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
 
 
@@ -613,12 +613,12 @@ def given_up(share: Share, fault: Fault, now: int) -> Share | None:
     """
     if not addresses.at_home(share.resource) or share.tries < GIVEN_UP_AFTER:
         return None
-    return _to(share, Event.GIVEN_UP, State.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
+    return _to(share, Event.GIVEN_UP, ShareState.REFUSED, fault=fault, closed_at=None, tries=0, next_try=now)
 
 
 def archived(share: Share) -> Share:
     """It leaves the ledger."""
-    return _to(share, Event.LEFT, State.ARCHIVED)
+    return _to(share, Event.LEFT, ShareState.ARCHIVED)
 
 
 def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) -> Share:
@@ -628,7 +628,7 @@ def ghost(resource: str, account: str, grantee: str, grant_id: str, now: int) ->
         ghost_name(grant_id),
         account,
         grantee,
-        State.CLOSING,
+        ShareState.CLOSING,
         grant_id=grant_id,
         intended_at=now,
         next_try=now,
@@ -645,16 +645,16 @@ def raced(tried: Share, found: Share | None, now: int) -> Share | None:
     """
     if tried.preexisting or (found is not None and found.preexisting):
         return None
-    over = found is None or found.state in (State.CLOSED, State.REFUSED)
-    if tried.state is State.OPEN and over:
-        left = replace(tried, state=State.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
+    over = found is None or found.state in (ShareState.CLOSED, ShareState.REFUSED)
+    if tried.state is ShareState.OPEN and over:
+        left = replace(tried, state=ShareState.CLOSED, version=0, holdings=frozenset(), asked=0, answered=0)
         there = left if found is None else replace(found, grant_id=tried.grant_id or found.grant_id)
         fresh = {"removed_at": None, "gone_at": None, "tries": 0, "next_try": now}
-        return _to(there, Event.FOUND_OPEN, State.CLOSING, **fresh)
+        return _to(there, Event.FOUND_OPEN, ShareState.CLOSING, **fresh)
     if found is None:
         return None
-    if tried.state is State.OPEN:
-        return found if found.state is State.CLOSING else None
-    if found.state is State.OPEN:
-        return _to(found, Event.FOUND_CLOSED, State.OPENING, next_try=now)
-    return found if found.state is State.OPENING else None
+    if tried.state is ShareState.OPEN:
+        return found if found.state is ShareState.CLOSING else None
+    if found.state is ShareState.OPEN:
+        return _to(found, Event.FOUND_CLOSED, ShareState.OPENING, next_try=now)
+    return found if found.state is ShareState.OPENING else None

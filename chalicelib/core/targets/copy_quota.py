@@ -38,7 +38,7 @@ class CopyQuota:
     due_at: int | None = None
 
     @property
-    def key(self) -> addresses.Key:
+    def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.copy_quota(self.account, self.region)
 

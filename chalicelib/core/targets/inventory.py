@@ -105,7 +105,7 @@ class Inventory:
     hints: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def key(self) -> addresses.Key:
+    def key(self) -> addresses.RecordKey:
         """Where it is stored."""
         return addresses.inventory(self.account, self.region)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from chalicelib.core.sharing import share
-from chalicelib.core.sharing.share import State
+from chalicelib.core.sharing.share import ShareState
 
 _intend_closing = share.intend_closing
-share.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=State.CLOSED)
+share.intend_closing = lambda one, now: replace(_intend_closing(one, now), state=ShareState.CLOSED)
