@@ -29,6 +29,6 @@ class AwsTargetRoles:
             except Refusal as refusal:
                 if code_of(refusal) == "NoSuchEntity":
                     missing.append(role)
-                elif refusal.why is not RefusalKind.DENIED:
+                elif refusal.kind is not RefusalKind.DENIED:
                     raise
         return missing

@@ -134,9 +134,9 @@ class AwsOrganisation:
     def _worded(self, refusal: Refusal) -> Refusal:
         """Say what helps here: the general cures speak of targets."""
         code, what = code_of(refusal), refusal.fault.what
-        if refusal.why is RefusalKind.THROTTLED:
+        if refusal.kind is RefusalKind.THROTTLED:
             return refusal
-        if refusal.why is RefusalKind.ROLE:
+        if refusal.kind is RefusalKind.ROLE:
             cure = (
                 "Deploy deploy/organization.yaml in the management account, with this hub's account and Region; write "
                 "its output RoleArn as `organization: read_role` and the external id as `external_id`. The role's name "
@@ -153,7 +153,7 @@ class AwsOrganisation:
                 f"file; or make account {self._hub} a delegated administrator."
             )
         name = "organization-no-unit" if code in NO_UNIT else "organization-unreadable"
-        return Refusal(refusal.why, self._fault(name, what, cure), unknown=refusal.unknown)
+        return Refusal(refusal.kind, self._fault(name, what, cure), unknown=refusal.unknown)
 
     def _fault(self, code: str, what: str, cure: str) -> Fault:
         return Fault(code, self._where, what, cure)

@@ -63,9 +63,9 @@ class Unreadable(ParkRecord):
 class Refusal(PromoterError):
     """An AWS call was not carried out, or nobody knows whether it was (``unknown``)."""
 
-    def __init__(self, why: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
+    def __init__(self, kind: RefusalKind, fault: Fault, *, unknown: bool = False) -> None:
         super().__init__(str(fault))
-        self.why = why
+        self.kind = kind
         self.fault = fault
         self.unknown = unknown
 

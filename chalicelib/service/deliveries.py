@@ -95,7 +95,7 @@ class DeliveryExecutor:
             source = command.source if isinstance(command, do.StartCopy) else None
             attempt = record.attempt(source or "") if isinstance(command, machine.MAKING) else None
             nonce = "" if attempt is None else attempt.nonce
-            return ev.Refused(type(command).__name__, refusal.why, refusal.fault, source, refusal.unknown, nonce)
+            return ev.Refused(type(command).__name__, refusal.kind, refusal.fault, source, refusal.unknown, nonce)
 
     def _perform_one(self, delivery: Delivery, command: do.Command, budget: Budget) -> ev.Event:  # noqa: C901, PLR0911, PLR0912 - one case each
         snapshots, images = self._ports.snapshots, self._ports.images
@@ -293,7 +293,7 @@ class DeliveryExecutor:
         try:
             return ev.ImageRegistered(make(delivery, self._image(delivery)))
         except Refusal as refusal:
-            if refusal.why is not RefusalKind.NAME_TAKEN:
+            if refusal.kind is not RefusalKind.NAME_TAKEN:
                 raise
             named = proof.named(delivery, images.named(delivery))
             if named.ours:

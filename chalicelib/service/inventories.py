@@ -41,7 +41,7 @@ class InventoryExecutor:
         except StaleCursor as refusal:
             return inventory.CursorStale(refusal.fault)
         except Refusal as refusal:
-            return inventory.PageRefused(refusal.fault, again=refusal.why is RefusalKind.THROTTLED)
+            return inventory.PageRefused(refusal.fault, again=refusal.kind is RefusalKind.THROTTLED)
         found = [
             *({"image": codec.encode(image)} for image in page.images),
             *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),

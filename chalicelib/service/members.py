@@ -79,9 +79,9 @@ class Members:
             try:
                 found = reader.unit(unit)
             except Refusal as refusal:
-                if refusal.why is RefusalKind.THROTTLED and crawl is before:
+                if refusal.kind is RefusalKind.THROTTLED and crawl is before:
                     raise
-                if refusal.why is RefusalKind.THROTTLED:
+                if refusal.kind is RefusalKind.THROTTLED:
                     break
                 crawl = crawl.cannot(unit, refusal.fault)
             else:
@@ -94,7 +94,7 @@ class Members:
             try:
                 crawl = crawl.read(step, reader.page(step))
             except Refusal as refusal:
-                if refusal.why is RefusalKind.THROTTLED:
+                if refusal.kind is RefusalKind.THROTTLED:
                     break
                 crawl = crawl.failed(step, refusal.fault)
         return crawl

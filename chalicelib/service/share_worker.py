@@ -310,7 +310,7 @@ class ShareWorker:
             try:
                 done += act(some)
             except Refusal as refusal:
-                if refusal.why is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
+                if refusal.kind is RefusalKind.THROTTLED or subject(refusal.fault.code) is Subject.RESOURCE:
                     left = [*some, *(s for more in reversed(waiting) for s in more)]
                     return done + [self._blocked(s, refusal) for s in left]
                 if len(some) == 1:
@@ -324,11 +324,11 @@ class ShareWorker:
         now = self._clock()
         if s.state is ShareState.CLOSING and not share.to_open([s], now):
             self._telemetry.share(s.resource, s.account, "not closed", why=refusal.fault.what)
-            waits = refusal.why is RefusalKind.THROTTLED
+            waits = refusal.kind is RefusalKind.THROTTLED
             return (None if waits else share.given_up(s, refusal.fault, now)) or share.put_off(s, now)
-        if not share.worth_waiting(s, refusal.why, now):
+        if not share.worth_waiting(s, refusal.kind, now):
             return share.refused(s, refusal.fault, now)
-        return share.put_off(s, now) if refusal.why is RefusalKind.THROTTLED else share.blocked(s, refusal.fault, now)
+        return share.put_off(s, now) if refusal.kind is RefusalKind.THROTTLED else share.blocked(s, refusal.fault, now)
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
@@ -396,7 +396,7 @@ class ShareWorker:
         try:
             door.close(resource, some)
         except Refusal as refusal:
-            if refusal.why is RefusalKind.THROTTLED or door.showing(resource, some):
+            if refusal.kind is RefusalKind.THROTTLED or door.showing(resource, some):
                 raise
         return [share.removed(s, self._clock()) for s in some]
 

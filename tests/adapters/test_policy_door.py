@@ -166,7 +166,7 @@ def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: 
     share = key.share()
 
     late = refused(lambda: key.door.open(key.resource, [share]))
-    assert late.why is RefusalKind.THROTTLED
+    assert late.kind is RefusalKind.THROTTLED
     assert late.fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], "Theirs"]
     key.wait(61)
@@ -180,7 +180,7 @@ def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
         theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
         key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
 
-    assert refused(lambda: key.door.open(key.resource, [key.share()])).why is RefusalKind.THROTTLED
+    assert refused(lambda: key.door.open(key.resource, [key.share()])).kind is RefusalKind.THROTTLED
     assert key.sids[0] == OWNER["Sid"]
     assert key.sids[1].startswith("Theirs")
     assert len(key.sids) == 2
@@ -219,7 +219,7 @@ def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
     door = key.door if warm else key.another()
 
-    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).why is RefusalKind.THROTTLED
+    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).kind is RefusalKind.THROTTLED
     assert key.sids == [OWNER["Sid"]]
 
 
@@ -230,14 +230,14 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
     share = key.opened(share)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().close(key.resource, [share])).why is RefusalKind.THROTTLED
+    assert refused(lambda: key.another().close(key.resource, [share])).kind is RefusalKind.THROTTLED
     key.world.injections.calm()
     key.wait(100)
     key.door.close(key.resource, [share])
     again = replace(key.closed(share), state=ShareState.OPENING)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
-    assert refused(lambda: key.another().open(key.resource, [again])).why is RefusalKind.THROTTLED
+    assert refused(lambda: key.another().open(key.resource, [again])).kind is RefusalKind.THROTTLED
 
 
 def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
@@ -289,7 +289,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
 
     found = refused(lambda: key.door.open(key.resource, [key.share()]))
 
-    assert found.why is RefusalKind.DENIED
+    assert found.kind is RefusalKind.DENIED
     assert found.fault.code == "key-policy-invalid-principal"
     assert f"account {DEV}" in found.fault.cure
     assert key.puts() == puts
@@ -352,6 +352,6 @@ def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Refusa
 
     found = refused(lambda: key.door.open(key.resource, [key.share()]))
 
-    assert (found.fault.code, found.why) == (code, why)
+    assert (found.fault.code, found.kind) == (code, why)
     assert key.arn in found.fault.where
     assert "PutKeyPolicy" in found.fault.what

@@ -154,7 +154,7 @@ def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(sc
     with pytest.raises(Refusal) as stays:
         scene.another().close(share.resource, [share])
 
-    assert (stays.value.why, stays.value.fault.code) == (RefusalKind.DENIED, "grant-not-retired")
+    assert (stays.value.kind, stays.value.fault.code) == (RefusalKind.DENIED, "grant-not-retired")
     assert f"aws kms revoke-grant --key-id {scene.own} --grant-id {ident}" in stays.value.fault.cure
     scene.world.client("kms", DEV).revoke_grant(KeyId=scene.own, GrantId=ident)
     scene.another().close(share.resource, [share])
@@ -168,8 +168,8 @@ def test_what_is_not_true_yet_is_waited_for_and_what_never_will_be_is_not(scene)
     never = refused(scene, a_share(scene.own))
     scene.let_in()
 
-    assert (late.why, late.fault.code) == (RefusalKind.NOT_YET, "service-linked-role-not-granted")
-    assert (never.why, never.fault.code) == (RefusalKind.DENIED, "service-linked-role-not-granted")
+    assert (late.kind, late.fault.code) == (RefusalKind.NOT_YET, "service-linked-role-not-granted")
+    assert (never.kind, never.fault.code) == (RefusalKind.DENIED, "service-linked-role-not-granted")
     assert late.fault.where == never.fault.where == f"account {DEV}, {REGION}"
     assert scene.hubs in late.fault.what
     assert scene.own in never.fault.what
@@ -181,7 +181,7 @@ def test_a_role_that_kms_cannot_find_is_named_with_the_way_to_make_it(scene):
 
     refusal = refused(scene, missing)
 
-    assert (refusal.why, refusal.fault.code) == (RefusalKind.NOT_YET, "service-linked-role-missing")
+    assert (refusal.kind, refusal.fault.code) == (RefusalKind.NOT_YET, "service-linked-role-missing")
     assert "aws iam create-service-linked-role --aws-service-name sailing.amazonaws.com" in refusal.fault.cure
 
 
@@ -192,8 +192,8 @@ def test_a_role_that_cannot_be_assumed_or_is_not_known_is_waited_for(scene):
     scene.targets.role = None
     dropped = refused(scene, a_share(scene.own))
 
-    assert (wrong.why, wrong.fault.code) == (RefusalKind.ROLE, "role-not-assumable")
-    assert (dropped.why, dropped.fault.code) == (RefusalKind.ROLE, "target-dropped")
+    assert (wrong.kind, wrong.fault.code) == (RefusalKind.ROLE, "role-not-assumable")
+    assert (dropped.kind, dropped.fault.code) == (RefusalKind.ROLE, "target-dropped")
 
 
 def test_the_session_can_do_nothing_else():

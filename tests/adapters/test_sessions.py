@@ -121,7 +121,7 @@ def test_a_policy_that_is_too_large_at_its_widest_is_told_as_such(scene):
     with pytest.raises(Refusal) as caught:
         scene.copying(scene.delivery(4))
 
-    assert (caught.value.why, caught.value.fault.code) == (RefusalKind.DENIED, "session-policy-refused")
+    assert (caught.value.kind, caught.value.fault.code) == (RefusalKind.DENIED, "session-policy-refused")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,6 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     with pytest.raises(Refusal) as caught:
         scene.snapshots.find(scene.delivery(1))
 
-    assert caught.value.why is RefusalKind.THROTTLED
+    assert caught.value.kind is RefusalKind.THROTTLED
     assert not caught.value.unknown
     assert "applied targets file" in caught.value.fault.where

@@ -163,7 +163,7 @@ def test_an_attempt_that_aws_refused_leaves_no_nonce_behind():
     refused = ev.Refused("StartCopy", RefusalKind.LIMIT, FAULT, "snap-0a", nonce="nonce-snap-0a")
 
     assert [one.source for one in evolving.evolve(delivery, refused, NOW).attempts] == ["snap-0b", ""]
-    unheard = evolving.evolve(delivery, replace(refused, why=RefusalKind.THROTTLED, unknown=True), NOW)
+    unheard = evolving.evolve(delivery, replace(refused, kind=RefusalKind.THROTTLED, unknown=True), NOW)
     assert unheard.attempts == delivery.attempts
 
 

@@ -124,7 +124,7 @@ class HubSource:
             with as_refusal("DescribeKey", self._where):
                 return KeyFacts.from_describe(self._sessions.own("kms").describe_key(KeyId=arn)["KeyMetadata"])
         except Refusal as refusal:
-            if refusal.why is not RefusalKind.DENIED:
+            if refusal.kind is not RefusalKind.DENIED:
                 raise
             return None
 

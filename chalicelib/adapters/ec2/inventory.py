@@ -54,7 +54,7 @@ class AwsInventory:
                 answer = ec2.describe_snapshots(OwnerIds=["self"], **asked)
         except Refusal as refusal:
             if cursor and code_of(refusal) in STALE:
-                raise StaleCursor(refusal.why, refusal.fault) from refusal
+                raise StaleCursor(refusal.kind, refusal.fault) from refusal
             raise
         used = self._used(ec2, where, [raw["SnapshotId"] for raw in answer["Snapshots"]])
         snapshots = tuple(_snapshot(raw, used) for raw in answer["Snapshots"])

@@ -171,7 +171,7 @@ def as_policy_refusal(step: str, where: str, principals: Collection[str] = ()) -
             yield
     except Refusal as refusal:
         fault = _explained(code_of(refusal), refusal.fault, sorted(principals))
-        raise Refusal(refusal.why, fault, unknown=refusal.unknown) from refusal.__cause__
+        raise Refusal(refusal.kind, fault, unknown=refusal.unknown) from refusal.__cause__
 
 
 def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:

@@ -83,7 +83,7 @@ class RoleGrants(KeyGrants):
             with as_refusal("RetireGrant", f"account {share.account}, {key}"), gone(*GRANT_GONE):
                 self._owner(resource, share).retire_grant(KeyId=key, GrantId=grant_id)
         except Refusal as refusal:
-            if code_of(refusal) not in DENIED or refusal.why is RefusalKind.ROLE:
+            if code_of(refusal) not in DENIED or refusal.kind is RefusalKind.ROLE:
                 raise
             raise Refusal(RefusalKind.DENIED, _not_retired(share, key, grant_id, refusal.fault)) from refusal.__cause__
 
@@ -116,7 +116,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
             raise Refusal(
                 RefusalKind.NOT_YET, preflight.role_missing(self._where, self._share.holder_key)
             ) from error.__cause__
-        if self._opening and code in DENIED and error.why is not RefusalKind.ROLE:
+        if self._opening and code in DENIED and error.kind is not RefusalKind.ROLE:
             # What is let in anew becomes true late; on the target's own key nothing is let in anew.
             why = RefusalKind.DENIED if addresses.at_home(self._resource) else RefusalKind.NOT_YET
             raise Refusal(why, self._not_granted(error.fault)) from error.__cause__

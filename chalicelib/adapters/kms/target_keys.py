@@ -27,7 +27,7 @@ class AwsTargetKeys:
             with self._sessions.as_refusal("DescribeKey", delivery.where):
                 return KeyFacts.from_describe(kms.describe_key(KeyId=delivery.target.key)["KeyMetadata"]), ""
         except Refusal as refusal:
-            if refusal.why is not RefusalKind.DENIED:
+            if refusal.kind is not RefusalKind.DENIED:
                 raise
             return None, refusal.fault.what
 
@@ -43,7 +43,7 @@ class AwsTargetKeys:
                     kms.describe_key(KeyId=key)
                 seen[key] = ""
             except Refusal as refusal:
-                if refusal.why is not RefusalKind.DENIED:
+                if refusal.kind is not RefusalKind.DENIED:
                     raise
                 seen[key] = refusal.fault.what
         return seen
@@ -57,7 +57,7 @@ class AwsTargetKeys:
                     kms = self._own.own("kms", region=region_in(key))
                     read[key] = kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]
             except Refusal as refusal:
-                if refusal.why is not RefusalKind.DENIED:
+                if refusal.kind is not RefusalKind.DENIED:
                     raise
                 read[key] = refusal.fault
         return read

@@ -13,7 +13,7 @@ class Refused:
     """A command was not carried out, or nobody knows. ``step`` is the command's name."""
 
     step: str
-    why: RefusalKind
+    kind: RefusalKind
     fault: Fault
     source: str | None = None
     """The source snapshot, where the command was StartCopy."""

@@ -521,7 +521,7 @@ def _(event: ev.EndSeen, delivery: Delivery, now: int) -> Delivery:
 def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.source is not None:
         return _copy_refused(event, delivery, now)
-    if event.step == do.DeleteSnapshots.__name__ and event.why is RefusalKind.DENIED:
+    if event.step == do.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
         left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
         return delivery.with_cleanup(leftovers=left, to_delete=())
     if event.step == do.RegisterImage.__name__ and not event.unknown:
@@ -532,9 +532,9 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         return _left_behind(replace(delivery, trouble=event.fault), now)
     if event.step == do.NotifyOutcome.__name__ and delivery.overdue is None and late(delivery, now):
         delivery = replace(delivery, overdue=event.fault, overdue_at=now)
-    if event.why is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
+    if event.kind is RefusalKind.ROLE and delivery.state is DeliveryState.REQUESTED:
         return to(delivery, DeliveryState.CHECKING, now, trouble=event.fault)
-    if event.why is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
+    if event.kind is RefusalKind.ROLE and delivery.overdue is not None and delivery.state is DeliveryState.CHECKING:
         return fail(delivery, now, delivery.overdue)
     steps = _waits(event, delivery, now)
     if steps:
@@ -547,17 +547,17 @@ def _waits(event: ev.Refused, delivery: Delivery, now: int) -> Sequence[int]:
     """Return the waits before the command is tried again; none if the refusal is the end."""
     if (
         delivery.state in (DeliveryState.STOPPING, DeliveryState.TIDYING, DeliveryState.PUBLISHING)
-        or event.why is RefusalKind.THROTTLED
+        or event.kind is RefusalKind.THROTTLED
     ):
         return schedule.RETRIES
-    if event.why is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
+    if event.kind is RefusalKind.ROLE or (delivery.overdue is not None and event.step in LOOKS):
         return schedule.POLLS
     if delivery.overdue is not None:
         return ()
-    if event.why is RefusalKind.LIMIT:
+    if event.kind is RefusalKind.LIMIT:
         return schedule.POLLS
     method = methods.of(delivery) if event.step == do.RegisterImage.__name__ else methods.BY_SNAPSHOTS
-    if event.why is RefusalKind.NOT_YET and method.may_come_true(delivery, event, now):
+    if event.kind is RefusalKind.NOT_YET and method.may_come_true(delivery, event, now):
         return schedule.NOT_YET
     return ()
 
@@ -582,15 +582,15 @@ def _copy_refused(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
         RefusalKind.LIMIT: schedule.MINUTE,
         RefusalKind.ROLE: schedule.step(schedule.POLLS, copy.tries - 1),
     }
-    if event.why is RefusalKind.NOT_YET and early:
+    if event.kind is RefusalKind.NOT_YET and early:
         waits[RefusalKind.NOT_YET] = schedule.step(schedule.RETRIES, copy.tries - 1)
-    if event.why not in waits:
+    if event.kind not in waits:
         return fail(
             each_copy(delivery, lambda c: replace(c, state=CopyState.WANTED) if c is copy else c), now, event.fault
         )
-    waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.why])
+    waiting = replace(copy, state=CopyState.WANTED, not_before=now + waits[event.kind])
     delivery = each_copy(delivery, lambda c: waiting if c is copy else c)
-    limited = now if event.why is RefusalKind.LIMIT else delivery.slots.limited_at
+    limited = now if event.kind is RefusalKind.LIMIT else delivery.slots.limited_at
     return replace(delivery.with_slots(limited_at=limited), trouble=event.fault)
 
 
