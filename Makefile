@@ -28,7 +28,7 @@ PACKAGED := app.py requirements.txt tools/package.py tools/template_checks.py .c
 	$(wildcard .chalice/policies/*.json) $(shell find chalicelib -type f ! -name '*.pyc')
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV) ## Make .venv with everything pinned (done once)
 

@@ -60,7 +60,7 @@ class View:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing moves any longer and no door is open. What is parked moves no longer."""
+        """Whether nothing moves any longer and no share is open. What is parked moves no longer."""
         return not self.running and not self.shares
 
 

@@ -70,7 +70,7 @@ def members(caller: Caller, action: str | None, account: str | None) -> Report:
 
 
 def _accept(connection: Connection, book: Book, account: str | None, now: float) -> Report:
-    """Let go exactly those that are held now: whoever leaves later is another matter."""
+    """Let go exactly those that are held now: who leaves later is another matter."""
     held = sorted({one for accounts in book.held.values() for one in accounts})
     going = [one for one in held if account in (None, one)]
     if not going:

@@ -26,7 +26,7 @@ SCHEMA = js.thing(
     preexisting=js.flag("whether it was there before the service, which then leaves it open"),
     holdings=js.several("who needs it, and for what", js.mapping("a holding", {})),
     stays=js.flag("whether somebody needs it beyond the copies"),
-    closes_at_the_latest=js.time("when it is closed in any case"),
+    closes_at_the_latest=js.time("when it is closed even if somebody needs it"),
 )
 
 
@@ -55,7 +55,7 @@ def of_target(pk: str) -> bool:
 
 
 def _end(share: Record) -> int | None:
-    """When it closes whoever holds it, in epoch seconds; None: not before its holder lets it go."""
+    """When it closes even if it is held, in epoch seconds; None: not before its holder lets it go."""
     end = share["_item"].get("hard_close_at")
     if not stays(share):
         return end if isinstance(end, int) else None

@@ -21,7 +21,7 @@ class Report:
     """Lines for a person, the same as ``data`` for a program, and what was wrong with what was given.
 
     A line that is a string is printed with its control characters made visible; other renderables are printed as they
-    are, and whoever builds one uses ``output.cell`` for text that came from elsewhere.
+    are; code that builds one uses ``output.cell`` for text that came from elsewhere.
     """
 
     lines: tuple[RenderableType, ...] = ()
