@@ -20,41 +20,41 @@ app.register_middleware(ConvertToMiddleware(log_metrics), "all")
 
 @app.lambda_function(name="on-tag-change")
 def on_tag_change(event: dict[str, Any], _context: Any) -> None:
-    """Hear that an image's tags changed (default bus)."""
+    """Receive that an image's tags changed (default bus)."""
     bootstrap.application().events.tag_change(event)
 
 
 @app.lambda_function(name="on-image-state")
 def on_image_state(event: dict[str, Any], _context: Any) -> None:
-    """Hear that an image of the hub changed its state (default bus)."""
+    """Receive that an image of the hub changed its state (default bus)."""
     bootstrap.application().events.image_state(event)
 
 
 @app.lambda_function(name="on-target-event")
 def on_target_event(event: dict[str, Any], _context: Any) -> None:
-    """Hear that a copy ended or an AMI changed its state in a target (inbound bus)."""
+    """Receive that a copy ended or an AMI changed its state in a target (inbound bus)."""
     bootstrap.application().events.target_event(event)
 
 
-@app.lambda_function(name="act")
-def act(event: dict[str, Any], context: Any) -> None:
-    """Work on the record that was rung (FIFO queue, one lane per record)."""
-    bootstrap.application().act.run(event, context)
+@app.lambda_function(name="worker")
+def worker(event: dict[str, Any], context: Any) -> None:
+    """Work on the record that was woken (FIFO queue, one message group per record)."""
+    bootstrap.application().worker_entry.run(event, context)
 
 
-@app.lambda_function(name="settle")
-def settle(event: dict[str, Any], context: Any) -> None:
-    """Open and close the shares of the resource that was rung (FIFO queue, one lane per resource)."""
-    bootstrap.application().settle.run(event, context)
+@app.lambda_function(name="share-worker")
+def share_worker(event: dict[str, Any], context: Any) -> None:
+    """Open and close the shares of the resource that was woken (FIFO queue, one message group per resource)."""
+    bootstrap.application().share_worker_entry.run(event, context)
 
 
 @app.lambda_function(name="sweep")
 def sweep(_event: dict[str, Any], context: Any) -> None:
-    """Ring what is due (every minute)."""
+    """Wake what is due (every minute)."""
     bootstrap.application().sweep(context)
 
 
 @app.lambda_function(name="discover")
 def discover(_event: dict[str, Any], context: Any) -> None:
-    """Find tagged AMIs whose event was lost, and read the organisation (every five minutes)."""
+    """Find tagged AMIs whose event was lost, and read the organization (every five minutes)."""
     bootstrap.application().discover(context)

@@ -103,7 +103,7 @@ class Injections:
     ) -> PlannedCrash:
         """Kill an invocation at its ``nth`` call of ``operation`` from now on (counted over all its invocations).
 
-        ``function`` is the name or its last part (``act``); ``before`` means that the call has no effect, ``after``
+        ``function`` is the name or its last part (``worker``); ``before`` means that the call has no effect, ``after``
         that it has its effect and nobody hears of it. The killed invocation can make no other call.
         """
         self.crashes.append(PlannedCrash(function, operation, nth, when))

@@ -194,7 +194,7 @@ class KeyService(Protocol):
 
 
 class OrganizationMembers(Protocol):
-    """Organizations, as sharing by organisation or OU needs it."""
+    """Organizations, as sharing by organization or OU needs it."""
 
     def contains(self, arn: str, account: str) -> bool:
         """Whether an account belongs to what an ARN names."""

@@ -27,16 +27,15 @@ from chalicelib.adapters.kms.grants import GrantListing, KeyGrants
 from chalicelib.adapters.kms.key_policies import PolicyStatements
 from chalicelib.adapters.kms.role_grants import RoleGrants
 from chalicelib.adapters.kms.target_keys import AwsTargetKeys
-from chalicelib.adapters.organizations import AwsOrganisation
+from chalicelib.adapters.organizations import AwsOrganization
 from chalicelib.adapters.sns import SnsNotices
-from chalicelib.adapters.sqs import SqsRings
+from chalicelib.adapters.sqs import SqsWakes
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
-from chalicelib.core.targets.organization import Organisation
+from chalicelib.core.targets.organization import Organization
 from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
+from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.aws import PermissionAdapter
-from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import DELIVERIES, INVENTORIES, PROMOTIONS
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
@@ -54,6 +53,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
+from chalicelib.service.waker import Waker
 from chalicelib.settings import Settings
 from chalicelib.telemetry import PowertoolsTelemetry
 
@@ -75,35 +75,35 @@ class Application:
 
     @cached_property
     def events(self) -> Events:
-        """Hears events."""
+        """Receives events."""
         settings = self._settings
         hub = {"hub": settings.hub_account, "region": settings.region}
-        return Events(self._records, self._rings, **hub, trigger_tag=settings.trigger_tag)
+        return Events(self._records, self._wakes, **hub, trigger_tag=settings.trigger_tag)
 
     @cached_property
-    def act(self) -> Worker:
+    def worker_entry(self) -> Worker:
         """Works on promotions, deliveries, copy quotas and inventories."""
-        return self._worker(OF_ACT)
+        return self._worker(WORKER_KINDS)
 
     @cached_property
-    def settle(self) -> Worker:
+    def share_worker_entry(self) -> Worker:
         """Works on resources with shares."""
-        return self._worker(OF_SETTLE)
+        return self._worker(SHARE_WORKER_KINDS)
 
     def _worker(self, kinds: Collection[str]) -> Worker:
         reasons = Reasons(self._records, now, hub=self._settings.hub_account, region=self._settings.region)
         return Worker(self, self._records, reasons, now, self._telemetry, kinds)
 
     def sweep(self, context: Any) -> None:
-        """Ring what is due."""
-        Sweep(self._records, self._rings, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
+        """Wake what is due."""
+        Sweep(self._records, self._wakes, now, self._telemetry, SHARDS).run(time_left=_seconds(context))
 
     def discover(self, context: Any) -> None:
         """Look for lost tag events, for standing shares that nobody is entitled to, and at the organization."""
         hub = (self._settings.hub_account, self._settings.region)
-        tags = TagPass(self._records, self._targets, self._bell, now, *hub)
+        tags = TagPass(self._records, self._targets, self._waker, now, *hub)
         ports = StandingPorts(self._ledger, self._source, self._targets, DynamoChildren(self._table))
-        standing = StandingPass(self._records, ports, self._bell, now, self._telemetry, self._settings.hub_account)
+        standing = StandingPass(self._records, ports, self._waker, now, self._telemetry, self._settings.hub_account)
         passes = (tags, standing, self._members)
         Discover(self._records, self._source, passes, now, self._telemetry).run(time_left=_seconds(context))
 
@@ -116,12 +116,12 @@ class Application:
         return DynamoRecords(self._table, keep_days=self._settings.keep_history_days)
 
     @cached_property
-    def _rings(self) -> SqsRings:
-        return SqsRings(self._sessions, self._settings.act_queue_url, self._settings.settle_queue_url)
+    def _wakes(self) -> SqsWakes:
+        return SqsWakes(self._sessions, self._settings.worker_queue_url, self._settings.share_worker_queue_url)
 
     @cached_property
-    def _bell(self) -> Bell:
-        return Bell(self._records, self._rings, now)
+    def _waker(self) -> Waker:
+        return Waker(self._records, self._wakes, now)
 
     @cached_property
     def _telemetry(self) -> PowertoolsTelemetry:
@@ -138,8 +138,8 @@ class Application:
         tables = (self._settings.members_table, self._settings.config_table)
         book = MembersTable(self._sessions.own("dynamodb"), *tables)
 
-        def reader(named: Organisation) -> AwsOrganisation:
-            return AwsOrganisation(self._sessions, named, self._settings.hub_account, self._settings.region)
+        def reader(named: Organization) -> AwsOrganization:
+            return AwsOrganization(self._sessions, named, self._settings.hub_account, self._settings.region)
 
         return Members(self._targets, book, reader, now, self._telemetry)
 
@@ -172,7 +172,7 @@ class Application:
         )
         executor = DeliveryExecutor(
             self._records,
-            self._bell,
+            self._waker,
             now,
             ports,
             partition=settings.partition,
@@ -180,34 +180,34 @@ class Application:
             trigger_tag=settings.trigger_tag,
         )
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
-        return Runner(machine, executor, DELIVERIES, self._records, self._bell, now, self._telemetry)
+        return Runner(machine, executor, DELIVERIES, self._records, self._waker, now, self._telemetry)
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
         """See Services."""
         ports = PromotionPorts(self._source, self._targets, DynamoChildren(self._table), self._notices)
         tag = self._settings.trigger_tag
-        executor = PromotionExecutor(self._records, self._bell, now, ports, trigger_tag=tag)
-        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._bell, now, self._telemetry)
+        executor = PromotionExecutor(self._records, self._waker, now, ports, trigger_tag=tag)
+        return Runner(PROMOTION_MACHINE, executor, PROMOTIONS, self._records, self._waker, now, self._telemetry)
 
     @cached_property
     def copy_quotas(self) -> CopyQuotas:
         """See Services."""
-        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._bell, now, self._telemetry)
+        return CopyQuotas(self._records, DynamoSlotLeases(self._table), self._waker, now, self._telemetry)
 
     @cached_property
     def grant_audit(self) -> GrantAudit:
         """See Services."""
         grants = GrantListing(self._sessions, f"account {self._settings.hub_account} (hub), {self._settings.region}")
         region = self._settings.region
-        return GrantAudit(self._records, self._ledger, grants, self._bell, now, self._telemetry, region=region)
+        return GrantAudit(self._records, self._ledger, grants, self._waker, now, self._telemetry, region=region)
 
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
         """See Services."""
         target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
         executor = InventoryExecutor(self._records, target)
-        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._bell, now, self._telemetry)
+        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._waker, now, self._telemetry)
 
     @cached_property
     def own_notices(self) -> OwnNotices:
@@ -234,7 +234,7 @@ class Application:
         entitlements = LiveEntitlements(
             self._records, self._source, self._targets, now, settings.hub_account, settings.region
         )
-        return ShareWorker(self._records, self._ledger, adapters, entitlements, self._bell, now, self._telemetry)
+        return ShareWorker(self._records, self._ledger, adapters, entitlements, self._waker, now, self._telemetry)
 
 
 _application: list[Application] = []

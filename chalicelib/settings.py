@@ -22,8 +22,8 @@ class Settings:
     """The applied targets file, the switches, accepted departures: written by operators alone."""
     members_table: str
     """Whom the units of the organization have: written by discovery alone."""
-    act_queue_url: str
-    settle_queue_url: str
+    worker_queue_url: str
+    share_worker_queue_url: str
     topic_arn: str
     event_bus: str
     trigger_tag: str
@@ -44,8 +44,8 @@ class Settings:
             "table": f"{PREFIX}TABLE",
             "config_table": f"{PREFIX}CONFIG_TABLE",
             "members_table": f"{PREFIX}MEMBERS_TABLE",
-            "act_queue_url": f"{PREFIX}ACT_QUEUE_URL",
-            "settle_queue_url": f"{PREFIX}SETTLE_QUEUE_URL",
+            "worker_queue_url": f"{PREFIX}WORKER_QUEUE_URL",
+            "share_worker_queue_url": f"{PREFIX}SHARE_WORKER_QUEUE_URL",
             "topic_arn": f"{PREFIX}TOPIC_ARN",
             "event_bus": f"{PREFIX}EVENT_BUS",
             "trigger_tag": f"{PREFIX}TRIGGER_TAG",

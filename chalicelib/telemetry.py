@@ -80,16 +80,16 @@ class PowertoolsTelemetry:
         self._logger.error("share does not close", resource=resource, target_account=account, tries=tries)
         self._count("SharesStillOpen")
 
-    def hindered(self, what: str, why: str) -> None:
-        self._logger.warning("hindered", work=what, why=why)
+    def blocked(self, what: str, why: str) -> None:
+        self._logger.warning("blocked", work=what, why=why)
 
     def closed_blind(self, resource: str, account: str) -> None:
         self._logger.error("share closed blind", resource=resource, target_account=account)
         self._count("SharesClosedBlind")
 
-    def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+    def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
         log = self._logger.error if held or troubles else self._logger.info
-        log("organisation", joined=joined, left=left, held=held, troubles=dict(troubles))
+        log("organization", joined=joined, left=left, held=held, troubles=dict(troubles))
         self._count("AccountsJoined", joined)
         self._count("AccountsLeft", left)
         self._count("AccountsHeld", held)
@@ -106,8 +106,8 @@ class PowertoolsTelemetry:
     def discovered(self) -> None:
         self._count("Discoveries")
 
-    def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
-        self._logger.info("swept", rung=rung, due=due)
+    def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
+        self._logger.info("swept", woken=woken, due=due)
         self._count("Sweeps")
         self._count("RecordsDue", due)
         self._seconds("OldestDueSeconds", oldest_seconds)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "act", "settle", "sweep", "discover")
+FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "worker", "share-worker", "sweep", "discover")
 MOST_TARGETS = 1000
 CRASH = "FUNCTION:OPERATION[:NTH[:before|after]]"
 
@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         action="append",
         default=[],
         metavar=CRASH,
-        help="kill a function at an AWS call, such as act:CopySnapshot or settle:RevokeGrant:1:before; "
+        help="kill a function at an AWS call, such as worker:CopySnapshot or share-worker:RevokeGrant:1:before; "
         "NTH is 1 and the moment `after` if not given; may be repeated",
     )
     parser.add_argument("--plain", action="store_true", help="a line for each thing that happens, as fast as it goes")

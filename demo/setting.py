@@ -53,7 +53,7 @@ class Setting:
     crashes: tuple[PlannedCrash, ...] = ()
     tpm: str = ""
     """Id of a second AMI, one with a TPM; "" where nobody is to get it."""
-    organisation: Organization | None = None
+    organization: Organization | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     """Name of an OU -> its id."""
 
@@ -83,13 +83,13 @@ class Setting:
 
     def arn(self, unit: str) -> str:
         """Return the ARN of an OU, by its name."""
-        return self.organisation.arn_of(self.units[unit]) if self.organisation else ""
+        return self.organization.arn_of(self.units[unit]) if self.organization else ""
 
     def join(self, way: Way) -> str:
         """Let a way's account join its OU; returns the OU's id."""
         unit = self.units[way.group]
-        if self.organisation:
-            self.world.organizations.add_account(self.organisation, way.account, unit)
+        if self.organization:
+            self.world.organizations.add_account(self.organization, way.account, unit)
         return unit
 
     def open(self) -> list[str]:
@@ -154,7 +154,7 @@ def every_way(world: World, ways: Sequence[Way]) -> Setting:
     for way in ways:
         if way.role:
             world.iam.put_service_linked_role(way.account)
-    organisation, units = _organise(world, ways)
+    organization, units = _organise(world, ways)
     policy = _open_key(world, staged.key, ways)
     tpm = ""
     if any(way.group == "tpm" for way in ways):
@@ -169,11 +169,11 @@ def every_way(world: World, ways: Sequence[Way]) -> Setting:
             TpmSupport="v2.0",
             uefi_data="AAAA",
         )
-    _apply(world, cast.targets_file(ways, organisation.id, units), names)
+    _apply(world, cast.targets_file(ways, organization.id, units), names)
     world.kernel.run(limit=STANDING)
     before = frozenset(world.shares_open())
     return Setting(
-        world, tuple(ways), staged, keys, policy, before, world.now, tpm=tpm, organisation=organisation, units=units
+        world, tuple(ways), staged, keys, policy, before, world.now, tpm=tpm, organization=organization, units=units
     )
 
 
@@ -222,7 +222,7 @@ def _prepare_far(world: World, account: str) -> str:
 
 
 def _organise(world: World, ways: Sequence[Way]) -> tuple[Organization, dict[str, str]]:
-    """Make an organisation, its OUs and its accounts; returns it, and the id of each OU by its name."""
+    """Make an organization, its OUs and its accounts; returns it, and the id of each OU by its name."""
     made = world.organizations.create(MANAGEMENT)
     named = [name for name in UNITS if any(way.group == name for way in ways)]
     units = {name: world.organizations.add_unit(made, name) for name in named}

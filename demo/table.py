@@ -25,7 +25,7 @@ def introduce(console: Console, setting: Setting) -> None:
     mark = (f"{glyphs(console).good} ", "bold green")
     lines = [
         "deployed: build/hub in the hub, deploy/target.yaml in each account and each of its Regions",
-        *(["deployed: deploy/organization.yaml in the organisation's management account"] if setting.units else []),
+        *(["deployed: deploy/organization.yaml in the organization's management account"] if setting.units else []),
         f"built: {', '.join(setting.images)}, encrypted under a key of the hub",
         "ami-promoter targets apply targets.yaml; in it stands:",
     ]

@@ -10,8 +10,8 @@ from demo import stage
 FAR = "eu-west-1"
 """The other Region."""
 MANAGEMENT = "900000000000"
-"""The organisation's management account."""
-SECRET = "only-the-organisation-knows"
+"""The organization's management account."""
+SECRET = "only-the-organization-knows"
 AUTO_SCALING = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 UNITS = {"workloads": "", "partners": "mode: share, launch_permission: group, service_linked_roles: []"}
 """Name of an OU, and of the group that it is all of -> the group's settings."""
@@ -125,8 +125,8 @@ WAYS = (
 )
 
 
-def targets_file(ways: Sequence[Way], organisation: str = "", units: dict[str, str] | None = None) -> str:
-    """Write the targets file. ``organisation`` is its id, ``units`` group -> id of its OU."""
+def targets_file(ways: Sequence[Way], organization: str = "", units: dict[str, str] | None = None) -> str:
+    """Write the targets file. ``organization`` is its id, ``units`` group -> id of its OU."""
     groups: dict[str, list[str]] = {}
     for way in ways:
         if way.group not in UNITS:
@@ -134,7 +134,7 @@ def targets_file(ways: Sequence[Way], organisation: str = "", units: dict[str, s
     lines = ["defaults:", f"  external_id: {stage.EXTERNAL_ID}", "  queue_deadline: 30m"]
     if units:
         role = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
-        lines.append(f"organization: {{id: {organisation}, read_role: {role}, external_id: {SECRET}}}")
+        lines.append(f"organization: {{id: {organization}, read_role: {role}, external_id: {SECRET}}}")
     lines.append("groups:")
     lines += [f"  {group}: [{', '.join(accounts)}]" for group, accounts in groups.items()]
     for group, unit in (units or {}).items():

@@ -31,11 +31,11 @@ class Item:
     state: str
     body: Mapping[str, Any]
     version: int = 1
-    hints: dict[str, str] = field(default_factory=dict)
+    inbox: dict[str, str] = field(default_factory=dict)
     due_at: int | None = None
-    ring_at: int | None = None
+    wake_at: int | None = None
     latest: int | None = None
-    rung: int | None = None
+    woken_at: int | None = None
     alarm: int | None = None
     """When the sweep will wake it at the earliest, as far as the heap of these knows."""
     parked: str = ""
@@ -83,10 +83,10 @@ class MemoryRecords:
         while self._alarms:
             at, key = self._alarms[0]
             item = self.records.get(key)
-            if item is None or item.ring_at is None or item.alarm != at:
+            if item is None or item.wake_at is None or item.alarm != at:
                 heapq.heappop(self._alarms)
                 continue
-            found = next_wake(item.ring_at, item.latest or 0, since(key))
+            found = next_wake(item.wake_at, item.latest or 0, since(key))
             if found == at:
                 return at
             item.alarm = found
@@ -95,7 +95,7 @@ class MemoryRecords:
 
     def _alarm(self, key: RecordKey, at: int | None) -> None:
         item = self.records[key]
-        item.ring_at = item.alarm = at
+        item.wake_at = item.alarm = at
         if at is None:
             self._due[shard_of(key)].discard(key)
         else:
@@ -104,7 +104,7 @@ class MemoryRecords:
 
     def begin(self, key: RecordKey) -> Stored | None:
         if key in self.records:
-            self.records[key].rung = None
+            self.records[key].woken_at = None
         return self.read(key)
 
     def read(self, key: RecordKey) -> Stored | None:
@@ -113,7 +113,7 @@ class MemoryRecords:
             return None
         if item.damaged:
             raise Unreadable(f"{key} is damaged.")
-        return Stored(key, item.body, item.version, dict(item.hints), item.parked, scheduled=item.ring_at)
+        return Stored(key, item.body, item.version, dict(item.inbox), item.parked, scheduled=item.wake_at)
 
     def create(self, write: Write, now: int) -> bool:
         if write.key in self.records:
@@ -173,34 +173,34 @@ class MemoryRecords:
         self._alarm(key, now)
         return True
 
-    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         item = self.records.get(key)
-        if item is None or not self.note(key, hints, now) or item.parked:
+        if item is None or not self.leave(key, inbox, now) or item.parked:
             return MadeDue.NONE
-        if not self.mark_rung(key, now):
+        if not self.mark_woken(key, now):
             return MadeDue.SENT
-        at = item.ring_at or now
-        self._alarm(key, at if now - schedule.RING_LOST <= at <= now + schedule.RING_LOST else now + schedule.RING_LOST)
+        at = item.wake_at or now
+        self._alarm(key, at if now - schedule.WAKE_LOST <= at <= now + schedule.WAKE_LOST else now + schedule.WAKE_LOST)
         return MadeDue.SEND
 
-    def note(
-        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    def leave(
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
         item = self.records.get(key)
-        stale = item is not None and newer and any(item.hints.get(name, "") >= value for name, value in hints.items())
+        stale = item is not None and newer and any(item.inbox.get(name, "") >= value for name, value in inbox.items())
         if item is None or item.parked or stale:
             return item is not None
-        item.hints.update(hints)
+        item.inbox.update(inbox)
         item.version += 1
-        if item.ring_at is None:
+        if item.wake_at is None:
             self._alarm(key, now if due is None else due)
         return True
 
-    def mark_rung(self, key: RecordKey, now: int) -> bool:
+    def mark_woken(self, key: RecordKey, now: int) -> bool:
         item = self.records.get(key)
-        if item is None or (item.rung is not None and item.rung > now - schedule.RING_LOST):
+        if item is None or (item.woken_at is not None and item.woken_at > now - schedule.WAKE_LOST):
             return False
-        item.rung = now
+        item.woken_at = now
         return True
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
@@ -223,10 +223,10 @@ class MemoryRecords:
 
     def due(self, shard: int, until: int, limit: int, after: Due | None = None) -> Sequence[Due]:
         there = (key for key in self._due[f"due#{shard}"] if key in self.records)
-        all_of_it = ((self.records[key].ring_at or 0, key) for key in there)
+        all_of_it = ((self.records[key].wake_at or 0, key) for key in there)
         found = (place for place in all_of_it if place[0] <= until)
         if after is not None:
-            found = (place for place in found if place > (after.ring_at, after.key))
+            found = (place for place in found if place > (after.wake_at, after.key))
         records = ((at, key, self.records[key]) for at, key in heapq.nsmallest(limit, found))
         return [
             Due(key, at, until if item.due_at is None else item.due_at, item.latest or 0) for at, key, item in records

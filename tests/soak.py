@@ -57,7 +57,7 @@ def _model(seconds: float, number: int) -> tuple[int, list[str]]:
 
 
 def _model_round(number: int) -> tuple[int, list[str]]:
-    """Play one round of the state machine; of a broken law tell the shortest story found."""
+    """Play one round of the state machine; of a broken invariant tell the shortest story found."""
     from tests.service.model import Model  # noqa: PLC0415 - see _elsewhere
 
     before = Model.cases

@@ -28,13 +28,13 @@ class Seen:
     """A record as the sweep and an operator see it."""
 
     state: str
-    ring_at: int | None
+    wake_at: int | None
     parked: str
 
     @property
     def scheduled(self) -> bool:
         """Whether the sweep will find it."""
-        return self.ring_at is not None
+        return self.wake_at is not None
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Stores:
         """Look at a record without touching or parsing it."""
         if self.table is None:
             item = self.records.records.get(key)
-            return None if item is None else Seen(item.state, item.ring_at, item.parked)
+            return None if item is None else Seen(item.state, item.wake_at, item.parked)
         found = self.table.get(key)
-        return None if found is None else Seen(found["state"], found.get("ring_at"), found.get("parked", ""))
+        return None if found is None else Seen(found["state"], found.get("wake_at"), found.get("parked", ""))
 
     def next_due(self) -> int | None:
         """When the sweep will next wake a record, by what it has written down of how far it has come."""
@@ -62,7 +62,7 @@ class Stores:
             found: int | None = self.records.next_due(lambda key: until[shard_of(key)])
             return found
         due = [one for shard in range(SHARDS) for one in self.records.due(shard, NEVER, 1000)]
-        return min((next_wake(one.ring_at, one.latest, until[shard_of(one.key)]) for one in due), default=None)
+        return min((next_wake(one.wake_at, one.latest, until[shard_of(one.key)]) for one in due), default=None)
 
     def _swept(self, shard: int) -> int:
         """Until when a shard's records have been woken for certain."""
@@ -88,14 +88,14 @@ def on_dynamodb() -> Iterator[Stores]:
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             AttributeDefinitions=[
                 {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("pk", "S"), ("sk", "S"), ("due_shard", "S"), ("ring_at", "N"))
+                for name, kind in (("pk", "S"), ("sk", "S"), ("due_shard", "S"), ("wake_at", "N"))
             ],
             GlobalSecondaryIndexes=[
                 {
                     "IndexName": "due",
                     "KeySchema": [
                         {"AttributeName": "due_shard", "KeyType": "HASH"},
-                        {"AttributeName": "ring_at", "KeyType": "RANGE"},
+                        {"AttributeName": "wake_at", "KeyType": "RANGE"},
                     ],
                     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["due_at", "latest"]},
                 }

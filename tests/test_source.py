@@ -21,7 +21,7 @@ def waits(source: str) -> list[str]:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_handler_sleeps_or_waits(path):
-    """Each step is woken by an event or a ring; nobody pays for a function that waits for a copy."""
+    """Each step is woken by an event or a wake; nobody pays for a function that waits for a copy."""
     assert waits(path.read_text()) == []
 
 

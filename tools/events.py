@@ -92,7 +92,7 @@ INTRO = """\
 
 ## Events in
 
-An event is a reason to look: the function that receives it sends a wake, and `act` reads the truth from AWS.
+An event is a reason to look: the function that receives it sends a wake, and `worker` reads the truth from AWS.
 A lost, repeated, late or forged event changes only how soon a record is looked at.
 Account and Region come from the envelope, ids from the text after the last `/` of an ARN.
 `.chalice/extras.yaml` (hub) and `deploy/target.yaml` (target) contain the patterns.
@@ -103,7 +103,7 @@ OUT = f"""
 ## Events out
 
 Each notice goes to the SNS topic `ami-promoter-REGION-notices` and, with the same body, to the event bus of that name.
-Nobody but `act` may publish to the topic or put events on the bus.
+Nobody but `worker` may publish to the topic or put events on the bus.
 Their policies deny it to every other principal, administrators of the hub's account included.
 On the bus `source` is `ami-promoter`, and `detail-type` is the notice's `event`.
 The service sends it at least once: a crash can double it, and `id` identifies the repeat.

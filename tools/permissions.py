@@ -22,7 +22,7 @@ ELSEWHERE = {"target.yaml": TARGET_ROLES, "organization.yaml": ORGANIZATION_ROLE
 """Templates for other accounts -> their roles, by logical id."""
 NOT_FUNCTIONS = (*TARGET_ROLES.values(), *ORGANIZATION_ROLES.values())
 EVERY = "every function"
-ATTACHED = {"EnterAdmittedAccounts": "act and settle", "GrantOnSourceKeys": "settle"}
+ATTACHED = {"EnterAdmittedAccounts": "worker and share-worker", "GrantOnSourceKeys": "share-worker"}
 """Policies of .chalice/extras.yaml that are attached to functions' roles -> those functions."""
 
 INTRO = """\
@@ -41,11 +41,11 @@ The roles in a target are in `deploy/target.yaml`; the role in the organization'
   Only `discover` can write the OUs' members (`-members`).
 - A function that receives events writes nothing: it sends wakes, and reads look-ups at most.
 - Only `discover` can read an organization, and no function can change one.
-- Only `act` can copy and register in a target; only `settle` can open or close a share. No function can do both.
-  `settle` enters a target with a role that makes grants for service-linked roles and nothing else.
+- Only `worker` can copy and register in a target; only `share-worker` can open or close a share. No function can do both.
+  `share-worker` enters a target with a role that makes grants for service-linked roles and nothing else.
   Each session is narrowed by a session policy ([security](../explanation/security.md#trust)).
 - No function can make a snapshot public.
-- Only `settle` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
+- Only `share-worker` can change a key policy, and only of the keys in the parameter `PolicyKeyArns`.
   That parameter is empty by default, and the statements that name it then do not exist.
 
 What a person needs for each verb of the command line is in [its reference](cli.md).

@@ -86,16 +86,18 @@ def page() -> str:
     parts = [
         INTRO,
         DELIVERY,
-        _section(delivery, member_docs(delivery_model, "State")),
+        _section(delivery, member_docs(delivery_model, "DeliveryState")),
         "\n### Its events\n",
         _events(delivery, delivery_events),
         PROMOTION,
-        _section(promotion, member_docs(promotion_model, "State")),
+        _section(promotion, member_docs(promotion_model, "PromotionState")),
         "\n### Its events\n",
         _events(promotion, promotion_events),
         SHARE,
         _section(
-            shares, {state: doc.rstrip(".") for state, doc in member_docs(share, "State").items()}, "what that means"
+            shares,
+            {state: doc.rstrip(".") for state, doc in member_docs(share, "ShareState").items()},
+            "what that means",
         ),
         "\n| event | what it says |\n| --- | --- |\n",
         *(f"| {event} | {what} |\n" for event, what in member_docs(share, "Event").items()),

@@ -2,8 +2,8 @@
 
 What stays shared is withdrawn. Grants for service roles on a target's own key stay: its AMIs need them.
 
-It changes nothing in AWS: it leaves the same hint on a delivery's record as a removed tag does, and the service stops,
-tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
+It changes nothing in AWS: it leaves the same inbox entry on a delivery's record as a removed tag does, and the service
+stops, tidies and closes as ever. Without ``--delete-copies`` only deliveries of which no copy runs are cancelled.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class View:
     shares: Found
     kept: Found
     promotions: Found
-    """Those that have not ended. Paused, one that has begun nothing waits for `resume`, and hinders nobody."""
+    """Those that have not ended. Paused, one that has begun nothing waits for `resume`, and delays nobody."""
 
     @property
     def drained(self) -> bool:

@@ -55,7 +55,7 @@ def target_needs(role: str) -> tuple[Need, ...]:
 
 def hub_needs(region: str) -> tuple[Need, ...]:
     """What the hub's functions need on the key that encrypts the source."""
-    act, settle = (f"ami-promoter-{region}-{name}" for name in ("act", "settle"))
+    act, settle = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
     return (
         Need("AmiPromoterLooksAtTheKey", act, ("kms:DescribeKey",)),
         Need("AmiPromoterOpensAndClosesTheKey", settle, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),

@@ -1,6 +1,6 @@
 """The verb ``reconcile``: what there is in AWS against what the records and the ledger say, and putting that right.
 
-Without ``--apply`` nothing is changed but that `act` is asked for a look at each target.
+Without ``--apply`` nothing is changed but that `worker` is asked for a look at each target.
 """
 
 from __future__ import annotations

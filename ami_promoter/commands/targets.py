@@ -266,6 +266,6 @@ def _size(directory: Directory) -> str:
 
 
 def _counts(directory: Directory) -> dict[str, int]:
-    units = len(directory.organisation.units) if directory.organisation else 0
+    units = len(directory.organization.units) if directory.organization else 0
     counts = {"groups": len(directory.groups), "accounts": len(directory.accounts)}
     return {**counts, "units": units} if units else counts

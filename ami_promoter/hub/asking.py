@@ -27,7 +27,7 @@ def accept(connection: Connection, deliveries: Iterable[str], image: str) -> Non
     """Write on each of an account's deliveries that a person has compared the AMI; in other Regions none is found."""
     with connection.telling(f"accepting {image}"):
         for ident in deliveries:
-            _records(connection).note(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
+            _records(connection).leave(addresses.delivery(ident), {ACCEPTED: image}, int(connection.now()))
 
 
 def unpark(connection: Connection, keys: Iterable[addresses.RecordKey]) -> list[addresses.RecordKey]:

@@ -60,7 +60,7 @@ class Account:
         self._config = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
         with _telling("AWS configuration", "reading it"):
             self._session = boto3.Session(region_name=region, profile_name=profile)
-        self._session.events.register("after-call", self._heard)
+        self._session.events.register("after-call", self._handled)
         with self.telling("asking STS who is calling"):
             identity = self.client("sts").get_caller_identity()
         self.account = identity["Account"]
@@ -70,7 +70,7 @@ class Account:
         """Return the time (epoch seconds) by AWS's clock: that of its last answer, which a laptop's may differ from."""
         return time.time() + self._ahead
 
-    def _heard(self, http_response: Any, **_rest: Any) -> None:
+    def _handled(self, http_response: Any, **_rest: Any) -> None:
         """Compare clocks; an answer without a date says nothing."""
         try:
             told = parsedate_to_datetime(http_response.headers["Date"]).timestamp()

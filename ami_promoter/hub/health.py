@@ -1,4 +1,4 @@
-"""Reads how the hub itself is: its workers, its queues of dead letters, who hears its notices."""
+"""Reads how the hub itself is: its workers, its queues of dead letters, who receives its notices."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub.aws import Connection
 
-WORKERS = ("act", "settle")
-DEAD = ("act-dead.fifo", "settle-dead.fifo", "dead-events")
+WORKERS = ("worker", "share-worker")
+DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
 

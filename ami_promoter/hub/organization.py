@@ -11,7 +11,7 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, Refusal
 from chalicelib.core.targets.departures import Book
-from chalicelib.core.targets.organization import Membership, Organisation
+from chalicelib.core.targets.organization import Membership, Organization
 
 
 def table(connection: Connection) -> MembersTable:
@@ -20,18 +20,18 @@ def table(connection: Connection) -> MembersTable:
 
 
 def trouble_lines(connection: Connection) -> Iterator[str]:
-    """Say for ``status`` what is wrong with the organisation, if anything is."""
+    """Say for ``status`` what is wrong with the organization, if anything is."""
     named, membership, book = read(connection)
     if named is not None:
         yield from troubles(to_json(named, membership, book))
 
 
-def read(connection: Connection) -> tuple[Organisation | None, Membership, Book]:
+def read(connection: Connection) -> tuple[Organization | None, Membership, Book]:
     """Read what the applied file names, who is in it, and what discovery has noted; may raise Trouble."""
     try:
         tables = (connection.config_table, connection.members_table)
         members = table(connection)
-        named = TargetsTable(connection.dynamodb, *tables).organisation()
+        named = TargetsTable(connection.dynamodb, *tables).organization()
         return (None, Membership(), Book()) if named is None else (named, members.membership(), members.book()[0])
     except Refusal as refusal:
         raise Trouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
@@ -39,7 +39,7 @@ def read(connection: Connection) -> tuple[Organisation | None, Membership, Book]
         raise Trouble(str(trouble), connection.place, code="misconfigured") from trouble
 
 
-def to_json(named: Organisation, membership: Membership, book: Book) -> dict[str, Any]:
+def to_json(named: Organization, membership: Membership, book: Book) -> dict[str, Any]:
     """Give it for a program."""
     return {
         "organization": named.id,

@@ -33,14 +33,14 @@ NAMED_BY = 12
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Make a record due, so that its lane looks. ``resource``: make the record if there is none."""
+    """Make a record due, so that its worker looks. ``resource``: make the record if there is none."""
 
     pk: str
 
 
 @dataclass(frozen=True, slots=True)
 class Know:
-    """Put an open permission into the ledger as ours, so that its lane closes it once nobody holds it."""
+    """Put an open permission into the ledger as ours, so that its worker closes it once nobody holds it."""
 
     resource: str
     holder_key: str
@@ -56,7 +56,7 @@ class Know:
 
 @dataclass(frozen=True, slots=True)
 class Reopen:
-    """Write a share that shows no longer as closed: its lane opens it again for those who hold it."""
+    """Write a share that shows no longer as closed: its worker opens it again for those who hold it."""
 
     resource: str
     holder_key: str
@@ -96,7 +96,7 @@ class EndChild:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Let `act` delete a copy, under the role in its account, after a look of its own."""
+    """Let `worker` delete a copy, under the role in its account, after a look of its own."""
 
     account: str
     region: str
@@ -158,7 +158,7 @@ def _records(view: View) -> Iterator[Finding]:
             yield Finding("parked", pk, f"{what} When the cause is gone: `ami-promoter reconcile --unpark '{pk}'`.")
         elif it.get("unreadable"):
             yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", Wake(pk), "")
-        elif (pk in moving or _moves(pk, it)) and not ("ring_at" in item and "due_shard" in item):
+        elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
             what = f"It is {item.get('state')} and stands in no index: nobody will ever look at it again."
             yield Finding("due-date-lost", pk, what, Wake(pk), "makes it due")
     for pk in sorted(moving):

@@ -1,6 +1,6 @@
 """Asks what is ours in each target, and reads the answers.
 
-The roles in targets trust the service alone, so `act` looks there: it is asked by a note on the target's record, and
+The roles in targets trust the service alone, so `worker` looks there: it is asked by a note on the target's record, and
 its answer is read from the table.
 """
 
@@ -64,7 +64,7 @@ class Inventories:
             if self._clock() > until:
                 why = (
                     "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
-                    "sweep and `act` run (docs/operations/runbook.md)."
+                    "sweep and `worker` run (docs/operations/runbook.md)."
                 )
                 return found | {place: Target(trouble=why) for place in left if place not in found}
             if len(found) != told:
@@ -76,7 +76,7 @@ class Inventories:
     def _ask(self, place: Place, run: str) -> None:
         record, now = Inventory(*place), int(self._clock())
         body = codec.encode(record)
-        body.pop("hints")
+        body.pop("inbox")
         self._records.create(Write(record.key, record.state.value, body, now), now)
         self._records.make_due(record.key, now, {LOOK: run})
 

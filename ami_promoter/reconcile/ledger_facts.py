@@ -77,7 +77,7 @@ def grant_of(key: str, raw: Mapping[str, Any], hub: str, region: str) -> Grant |
 
 
 def is_of(share: LedgerShare, grant: Grant) -> bool:
-    """Whether the ledger's share is this grant: by its id or, while that was never heard, by its name's time."""
+    """Whether the ledger's share is this grant: by its id or, while that was never received, by its name's time."""
     return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
 
 

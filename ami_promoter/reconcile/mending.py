@@ -163,7 +163,7 @@ class Mender:
         return "done"
 
     def remove(self, orders: Sequence[Remove]) -> dict[Remove, str]:
-        """Let `act` delete these copies, and wait for what came of each, as long as any answer comes."""
+        """Let `worker` delete these copies, and wait for what came of each, as long as any answer comes."""
         places: dict[Place, list[Remove]] = {}
         for order in orders:
             places.setdefault((order.account, order.region), []).append(order)

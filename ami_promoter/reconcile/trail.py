@@ -63,7 +63,7 @@ class Trail:
             shared = asked.get("snapshotId") or asked.get("imageId")
             for holder, added in _changed(record):
                 by = _who(record)
-                ours = by.endswith(f":role/ami-promoter-{self._connection.region}-settle")
+                ours = by.endswith(f":role/ami-promoter-{self._connection.region}-share-worker")
                 found[str(shared), holder] = Change(added, ours, by, str(record.get("eventTime")))
         return found
 

@@ -138,7 +138,7 @@ class _Compiler:
                 for account, block in own.items()
                 if with_units
             },
-            units.organisation(organization, everybody),
+            units.organization(organization, everybody),
         )
 
     def _members(self, name: str, group: Any, organization: Mapping[str, Any]) -> Mapping[str, Path]:

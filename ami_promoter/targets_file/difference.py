@@ -9,7 +9,7 @@ from typing import Any
 from ami_promoter.targets_file.compiler import BOUNDS, duration
 from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Organisation, is_unit
+from chalicelib.core.targets.organization import Organization, is_unit
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -28,8 +28,8 @@ class Difference:
     """By name: members that come, members that go."""
     by_unit: Mapping[Place, Mapping[str, tuple[Any, Any]]] = field(default_factory=dict)
     """By group and Region: settings that change for all accounts that its units bring."""
-    organisation: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-    """What changes of what is said of the organisation, its units left out."""
+    organization: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    """What changes of what is said of the organization, its units left out."""
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)
@@ -53,7 +53,7 @@ def difference(applied: Directory, wanted: Directory) -> Difference:
             if then != now
         },
         by_unit=_by_unit(applied, wanted),
-        organisation=_organisation(applied.organisation, wanted.organisation),
+        organization=_organization(applied.organization, wanted.organization),
     )
 
 
@@ -71,7 +71,7 @@ def _by_unit(applied: Directory, wanted: Directory) -> dict[Place, Mapping[str, 
     return found
 
 
-def _organisation(then: Organisation | None, now: Organisation | None) -> dict[str, tuple[Any, Any]]:
+def _organization(then: Organization | None, now: Organization | None) -> dict[str, tuple[Any, Any]]:
     before = {} if then is None else codec.encode(then)
     after = {} if now is None else codec.encode(now)
     names = sorted((before.keys() | after.keys()) - {"units"})
@@ -92,9 +92,9 @@ def to_text(change: Difference) -> Iterator[str]:
         yield f"~ accounts that units bring into {name}, {region}"
         for key, (old, new) in settings.items():
             yield f"    {key}: {_shown(key, old)} -> {_shown(key, new)}"
-    if change.organisation:
+    if change.organization:
         yield "~ organization"
-        for key, (old, new) in change.organisation.items():
+        for key, (old, new) in change.organization.items():
             yield f"    {key}: {'none' if old in (None, '') else old} -> {'none' if new in (None, '') else new}"
     for sign, groups in (("+", change.groups_added), ("-", change.groups_removed)):
         for name, members in groups.items():
@@ -126,7 +126,7 @@ def to_json(change: Difference) -> dict[str, Any]:
                 for (account, region), settings in change.changed.items()
             ],
         },
-        "organization": {key: {"from": old, "to": new} for key, (old, new) in change.organisation.items()},
+        "organization": {key: {"from": old, "to": new} for key, (old, new) in change.organization.items()},
         "by_unit": [
             {
                 "group": group,

@@ -67,7 +67,7 @@ def _faults(document: Document, error: jsonschema.ValidationError) -> Iterator[t
                 yield (
                     here,
                     Fault(
-                        "targets-unknown-key", document.where_key(here), f"`{key}` is no key here.", _hint(key, known)
+                        "targets-unknown-key", document.where_key(here), f"`{key}` is no key here.", _unread(key, known)
                     ),
                 )
     elif error.validator == "required":
@@ -96,7 +96,7 @@ def _known(schema_of_object: Mapping[str, Any]) -> set[str]:
     return known
 
 
-def _hint(key: str, known: set[str]) -> str:
+def _unread(key: str, known: set[str]) -> str:
     close = get_close_matches(key, known, n=1)
     return (
         f"Did you mean `{close[0]}`?" if close else f"Known here: {', '.join(f'`{name}`' for name in sorted(known))}."

@@ -1,4 +1,4 @@
-"""OUs, the root and the organisation as members of groups: what a file says of them, and what is wrong in it."""
+"""OUs, the root and the organization as members of groups: what a file says of them, and what is wrong in it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from ami_promoter.targets_file.document import Document, Path
 from chalicelib.core.faults import Fault
-from chalicelib.core.targets.organization import Organisation, is_unit
+from chalicelib.core.targets.organization import Organization, is_unit
 
 WHOLE = "organization"
-"""What a group may say for the organisation itself."""
+"""What a group may say for the organization itself."""
 
 Members = Mapping[str, Mapping[str, Path]]
 """Group -> its members, each with its place in the file."""
 
 
 def named(member: str, block: Mapping[str, Any]) -> str:
-    """Return a member's plain name: an ARN's id, and the organisation's id for ``organization``."""
+    """Return a member's plain name: an ARN's id, and the organization's id for ``organization``."""
     if member == WHOLE:
         return str(block.get("id", WHOLE))
     return member.rpartition("/")[2] if member.startswith("arn:") else member
@@ -33,8 +33,8 @@ def groups_with_units(members: Members) -> list[str]:
     return [name for name, mentions in members.items() if any(map(_unit, mentions))]
 
 
-def organisation(block: Mapping[str, Any], members: Members) -> Organisation | None:
-    """Return what the file says of the organisation; None where no group names a unit."""
+def organization(block: Mapping[str, Any], members: Members) -> Organization | None:
+    """Return what the file says of the organization; None where no group names a unit."""
     units: dict[str, list[str]] = {}
     for name, mentions in sorted(members.items()):
         for one in filter(is_unit, mentions):
@@ -44,11 +44,11 @@ def organisation(block: Mapping[str, Any], members: Members) -> Organisation | N
     settings = {name: block[name] for name in ("read_role", "external_id", "back_fill") if name in block}
     if "most_leaving" in block:
         settings["most_leaving"] = str(block["most_leaving"])
-    return Organisation(block["id"], {unit: tuple(groups) for unit, groups in sorted(units.items())}, **settings)
+    return Organization(block["id"], {unit: tuple(groups) for unit, groups in sorted(units.items())}, **settings)
 
 
 def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterator[Fault]:
-    """Find units without an organisation, and those of another one than the file names."""
+    """Find units without an organization, and those of another one than the file names."""
     mine = block.get("id")
     for mentions in members.values():
         for one, path in mentions.items():
@@ -58,10 +58,10 @@ def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterat
             theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
             if mine is None:
                 what = f"`{written}` stands for accounts of an organisation, and the file does not say of which."
-                cure = "Write `organization: {id: o-...}` beside `groups`, with the organisation's id."
+                cure = "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
             elif theirs != mine:
                 what = f"`{written}` is of organisation {theirs}, and the file names {mine}."
-                cure = "Correct the one or the other; a file has one organisation."
+                cure = "Correct the one or the other; a file has one organization."
             else:
                 continue
             yield Fault("targets-organization", read.where_key(path), what, cure)

@@ -16,10 +16,10 @@ class Progress:
         self._tell = tell
         self._what = what
         self._clock = clock or time.monotonic
-        self._told_at = self._clock()
+        self._notified_at = self._clock()
 
     def at(self, done: int, of: int | None = None) -> None:
         """So many are done."""
-        if self._clock() >= self._told_at + EVERY:
-            self._told_at = self._clock()
+        if self._clock() >= self._notified_at + EVERY:
+            self._notified_at = self._clock()
             self._tell(f"{self._what}: {done}{'' if of is None else f' of {of}'}.")

@@ -48,7 +48,7 @@ class OrganizationFacts(Protocol):
     """Organizations, as far as ARNs need it."""
 
     def id_of(self, account: str) -> str | None:
-        """Return the id of the organisation of an account."""
+        """Return the id of the organization of an account."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""AWS Organizations: which accounts belong to an organisation, in which OU, and in which state.
+"""AWS Organizations: which accounts belong to an organization, in which OU, and in which state.
 
 People's side is in methods (``create``, ``add_unit``, ``add_account``, ``move``, ``close``, ``remove``, ``delegate``);
 the API only reads, as the service only reads.
@@ -43,7 +43,7 @@ LATE = rule(
 )
 STRANGERS = rule(
     "org-strangers-are-not-found",
-    "DescribeAccount knows accounts of the organisation only (AccountNotFoundException), ListParents and the lists of "
+    "DescribeAccount knows accounts of the organization only (AccountNotFoundException), ListParents and the lists of "
     "a parent its children and parents only. [Organizations API reference: errors]",
 )
 
@@ -54,7 +54,7 @@ OLD_STATUS = {"PENDING_ACTIVATION": "ACTIVE", "CLOSED": "SUSPENDED"}
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an account is from a moment on; ``parent`` "" once it is out of the organisation."""
+    """Where an account is from a moment on; ``parent`` "" once it is out of the organization."""
 
     at: datetime
     parent: str
@@ -63,7 +63,7 @@ class Placement:
 
 @dataclass(slots=True)
 class Organization:
-    """One organisation. Units by id: (name, parent's id)."""
+    """One organization. Units by id: (name, parent's id)."""
 
     id: str
     management: str
@@ -90,7 +90,7 @@ class Organization:
 
 
 class Organizations:
-    """Every organisation of a world; an account belongs to one at most."""
+    """Every organization of a world; an account belongs to one at most."""
 
     name = "organizations"
     exclusive = True
@@ -104,7 +104,7 @@ class Organizations:
     # --- what people do ----------------------------------------------------------------------------------------------
 
     def create(self, management: str) -> Organization:
-        """Make an organisation; ``management`` stands in its root."""
+        """Make an organization; ``management`` stands in its root."""
         number = hashlib.sha256(f"{management}/{len(self._found)}".encode()).hexdigest()
         made = Organization(f"o-{number[:10]}", management, f"r-{number[10:14]}")
         self._found.append(made)
@@ -135,7 +135,7 @@ class Organizations:
         self.set_state(organization, account, "CLOSED")
 
     def remove(self, organization: Organization, account: str) -> None:
-        """Let an account leave the organisation."""
+        """Let an account leave the organization."""
         self._place(organization, account, "", organization.accounts[account][-1].state)
 
     def delegate(self, organization: Organization, account: str) -> None:
@@ -148,7 +148,7 @@ class Organizations:
     # --- what other services ask -------------------------------------------------------------------------------------
 
     def contains(self, arn: str, account: str) -> bool:
-        """Whether an account belongs, just now, to the organisation, root or OU that an ARN names (nested OUs too)."""
+        """Whether an account belongs, just now, to the organization, root or OU that an ARN names (nested OUs too)."""
         return any(
             arn in {found.arn, *map(found.arn_of, found.above(placed[-1].parent))}
             for found in self._found
@@ -156,12 +156,12 @@ class Organizations:
         )
 
     def of(self, account: str) -> Organization | None:
-        """Return the organisation of an account."""
+        """Return the organization of an account."""
         members = (found for found in self._found if account in found.accounts and found.accounts[account][-1].parent)
         return next(members, None)
 
     def id_of(self, account: str) -> str | None:
-        """Return the id of the organisation of an account."""
+        """Return the id of the organization of an account."""
         found = self.of(account)
         return found.id if found else None
 

@@ -28,7 +28,7 @@ CALLER_TOO = rule(
 )
 WHOSE = rule(
     "sts-assume-role-says-whose-role",
-    "AssumeRole has aws:ResourceOrgID, the organisation of the role's account; none where that is in no organisation. "
+    "AssumeRole has aws:ResourceOrgID, the organization of the role's account; none where that is in no organization. "
     "[IAM user guide: global condition keys; for AssumeRole UNVERIFIED, though others' policies rely on it]",
 )
 SESSION_SIZE = rule(

@@ -16,7 +16,7 @@ from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.listing import DEEPEST, Page, Step
-from chalicelib.core.targets.organization import Organisation
+from chalicelib.core.targets.organization import Organization
 from chalicelib.ports.aws import UnitFound
 
 READS = (
@@ -32,10 +32,10 @@ NOBODY = ("AccountNotFoundException", "ChildNotFoundException")
 NO_UNIT = ("OrganizationalUnitNotFoundException", "ParentNotFoundException")
 
 
-class AwsOrganisation:
-    """The port ``OrganisationReader`` for the organisation that the targets file names."""
+class AwsOrganization:
+    """The port ``OrganizationReader`` for the organization that the targets file names."""
 
-    def __init__(self, sessions: Sessions, named: Organisation, hub: str, region: str) -> None:
+    def __init__(self, sessions: Sessions, named: Organization, hub: str, region: str) -> None:
         self._sessions = sessions
         self._hub = hub
         self._region = region
@@ -45,7 +45,7 @@ class AwsOrganisation:
         self._where = f"organisation {named.id}, read by {reader}"
 
     def unit(self, unit: str) -> UnitFound:
-        whole = self._organisation()
+        whole = self._organization()
         if unit.startswith("ou-"):
             answer = self._ask("describe_organizational_unit", unit, OrganizationalUnitId=unit)
             return UnitFound(answer["OrganizationalUnit"]["Arn"], (unit,))
@@ -69,7 +69,7 @@ class AwsOrganisation:
         return Page(found, answer.get("NextToken") or "")
 
     def whereabouts(self, account: str) -> Whereabouts:
-        self._organisation()
+        self._organization()
         try:
             state = self._ask("describe_account", account, AccountId=account)["Account"].get("State", "unknown")
             above: list[str] = []
@@ -84,8 +84,8 @@ class AwsOrganisation:
             raise
         return Whereabouts(state, tuple(above))
 
-    def _organisation(self) -> Mapping[str, Any]:
-        """Which organisation answers. Another one than the file names would bring strangers in (law 8)."""
+    def _organization(self) -> Mapping[str, Any]:
+        """Which organization answers. Another one than the file names would bring strangers in (invariant 8)."""
         if self._shown is None:
             shown = self._ask("describe_organization", "")["Organization"]
             if shown["Id"] != self._named.id:
@@ -143,7 +143,7 @@ class AwsOrganisation:
                 "must be the hub's parameter OrganizationReadRoleName."
             )
         elif code == "AWSOrganizationsNotInUseException":
-            cure = "Name a `read_role` in the organisation's management account, or list account ids instead."
+            cure = "Name a `read_role` in the organization's management account, or list account ids instead."
         elif code in NO_UNIT:
             cure = "Correct the id in the targets file, or take it out; whom it brought in stays until you do."
         else:

@@ -64,10 +64,10 @@ NOT_YET_WORDS = ("access the storage of this ami", "Not authorized for image")
 """What CopyImage says where a share is missing, beside InvalidAMIID.NotFound [aws-facts 5]: codes that mean much."""
 
 CURES = {
-    RefusalKind.THROTTLED: "It is tried again by itself; if this lasts, look at the account's API limits and AWS's status.",
+    RefusalKind.THROTTLED: "It is tried again by itself; if this lasts, look at the account's limits and AWS's status.",
     RefusalKind.LIMIT: "It is tried again when a copy there has ended; other copies into that account count too.",
-    RefusalKind.NOT_YET: "It is tried again for ten minutes; then see whether somebody removed a share, or what was shared.",
-    RefusalKind.NAME_TAKEN: "Deregister the AMI of that name there, or set `ami_name` in the targets file; then tag again.",
+    RefusalKind.NOT_YET: "It is tried again for ten minutes; then see whether a share or its source was removed.",
+    RefusalKind.NAME_TAKEN: "Deregister the AMI of that name, or set `ami_name` in the targets file; then tag again.",
 }
 
 SERVER_ERROR = 500

@@ -1,4 +1,4 @@
-"""The bell: one FIFO queue for the lanes that act, another, with a delay, for the resources that settle."""
+"""Wakes: one FIFO queue for the message groups that act, another, with a delay, for the resources that settle."""
 
 from __future__ import annotations
 
@@ -25,24 +25,31 @@ ONE_IS_WRONG = frozenset(
 Batch = Sequence[tuple[RecordKey, str]]
 
 
-class SqsRings:
-    """The ports ``Rings`` and ``Wakes``. The message group is the record's partition: one lane per record."""
+class SqsWakes:
+    """The ports ``WakeQueues`` and ``Wakes``.
+
+    The message group is the record's partition: one message group per record.
+    """
 
     def __init__(
-        self, sessions: Sessions, act_queue_url: str, settle_queue_url: str, side_by_side: SideBySide | None = None
+        self,
+        sessions: Sessions,
+        worker_queue_url: str,
+        share_worker_queue_url: str,
+        side_by_side: SideBySide | None = None,
     ) -> None:
         self._sessions = sessions
-        self._act = act_queue_url
-        self._settle = settle_queue_url
+        self._act = worker_queue_url
+        self._settle = share_worker_queue_url
         self._side_by_side = side_by_side or SideBySide()
 
-    def ring(self, key: RecordKey, cause: str) -> None:
+    def wake(self, key: RecordKey, cause: str) -> None:
         self.send(Wake(key, cause))
 
     def send(self, wake: Wake) -> None:
         self._sessions.own("sqs").send_message(QueueUrl=self._queue(wake.key), **_message(wake))
 
-    def ring_all(self, wakes: Batch) -> Sequence[RecordKey]:
+    def wake_all(self, wakes: Batch) -> Sequence[RecordKey]:
         queues: dict[str, list[tuple[RecordKey, str]]] = {}
         for key, cause in wakes:
             queues.setdefault(self._queue(key), []).append((key, cause))

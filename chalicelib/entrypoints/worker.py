@@ -16,17 +16,17 @@ from chalicelib.core.records import wakes
 from chalicelib.core.records.wakes import Wake
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Clock
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.grant_audit import GrantAudit, is_audit
 from chalicelib.service.own_notices import OwnNotices
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Runner
 from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.waker import Clock
 
-OF_ACT = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
-"""Kinds of records that ``act`` works on. One of these is parked when its tries are over."""
-OF_SETTLE = ("resource",)
+WORKER_KINDS = ("delivery", "promotion", "quota", "inventory", "baseline", "withdrawal")
+"""Kinds of records that ``worker`` works on. One of these is parked when its tries are over."""
+SHARE_WORKER_KINDS = ("resource",)
 
 TRIES = 5
 """After so many a message goes to the dead-letter queue (``maxReceiveCount`` in ``.chalice/extras.yaml``)."""
@@ -99,7 +99,7 @@ class Worker:
                 self._reasons.leave(wake.key, wake.reason)
             self._work(wake, time_left)
         except Exception as trouble:
-            if wake.key.kind in OF_ACT and receives >= TRIES and _is_the_records_own(trouble):
+            if wake.key.kind in WORKER_KINDS and receives >= TRIES and _is_the_records_own(trouble):
                 why = f"{wake.key}: each of {TRIES} tries raised: {trouble!r:.500}"
                 self._records.park(wake.key, why, self._clock())
                 self._telemetry.parked(wake.key, why)

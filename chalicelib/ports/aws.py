@@ -86,17 +86,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UnitFound:
-    """An OU, a root or an organisation: the ARN by which a launch permission names it, and the parents it begins at.
+    """An OU, a root or an organization: the ARN by which a launch permission names it, and the parents it begins at.
 
-    Of a root it is the organisation's ARN: launch permissions know no roots.
+    Of a root it is the organization's ARN: launch permissions know no roots.
     """
 
     arn: str
     parents: tuple[str, ...]
 
 
-class OrganisationReader(Protocol):
-    """The organisation that the applied file names. Every method may raise Refusal, worded for a person."""
+class OrganizationReader(Protocol):
+    """The organization that the applied file names. Every method may raise Refusal, worded for a person."""
 
     def unit(self, unit: str) -> UnitFound:
         """Find a unit."""
@@ -105,7 +105,7 @@ class OrganisationReader(Protocol):
         """Read one page of a parent's direct children; an empty one may not be the last."""
 
     def whereabouts(self, account: str) -> Whereabouts:
-        """Say in which state an account is and where it stands; state "": not in the organisation."""
+        """Say in which state an account is and where it stands; state "": not in the organization."""
 
 
 @dataclass(frozen=True, slots=True)

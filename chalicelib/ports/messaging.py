@@ -9,13 +9,13 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Wake
 
 
-class Rings(Protocol):
-    """The bell: wakes the lane of a record."""
+class WakeQueues(Protocol):
+    """Wakes: wakes the message group of a record."""
 
-    def ring(self, key: RecordKey, cause: str) -> None:
+    def wake(self, key: RecordKey, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""
 
-    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """Send many, each a record's key and a cause, in any order; returns those that cannot be sent as they are.
 
         Raises Refusal where the queue does not answer, or answers some only: then all are to be sent again.

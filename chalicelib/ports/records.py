@@ -20,7 +20,7 @@ class Stored:
     body: Mapping[str, Any]
     version: int
     """Every write counts it up, also one that only makes the record due."""
-    hints: Mapping[str, str] = field(default_factory=dict)
+    inbox: Mapping[str, str] = field(default_factory=dict)
     parked: str = ""
     scheduled: int | None = None
     """From when the sweep wakes it (epoch seconds); None: it is not in the index of what is due."""
@@ -31,7 +31,7 @@ class Due:
     """A record in the index of what is due. All times in epoch seconds."""
 
     key: RecordKey
-    ring_at: int
+    wake_at: int
     """From when the sweep wakes it; its place in the index."""
     due_at: int
     """When it was due by its own account."""
@@ -59,7 +59,7 @@ class Records(Protocol):
     """State records. Every write is conditional; every read is consistent."""
 
     def begin(self, key: RecordKey) -> Stored | None:
-        """Take the record into work: clear its ``rung`` mark and read it, in one step."""
+        """Take the record into work: clear its ``woken_at`` mark and read it, in one step."""
 
     def read(self, key: RecordKey) -> Stored | None:
         """Read it and leave it alone."""
@@ -93,23 +93,23 @@ class Records(Protocol):
     def unpark(self, key: RecordKey, now: int) -> bool:
         """Let a record that was set aside go on: it is due at once. False: it was not set aside."""
 
-    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """Make a record due within a minute, as the wake that follows may be lost, and count its version up.
 
-        So whoever works on it just now cannot write what it found before: it looks once more. ``hints``: what a person
+        So whoever works on it just now cannot write what it found before: it looks once more. ``inbox``: what a person
         asks of it.
         """
 
-    def note(
-        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    def leave(
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
-        """Leave hints for later: a record that is due keeps its date, and one at rest is due at ``due`` (or now).
+        """Fill a record's inbox for later: a due record keeps its date, and one at rest is due at ``due`` (or now).
 
-        ``newer``: only if each hint is greater than the one there. False: there is no such record.
+        ``newer``: only if each inbox entry is greater than the one there. False: there is no such record.
         """
 
-    def mark_rung(self, key: RecordKey, now: int) -> bool:
-        """Set the ``rung`` mark if it is absent or too old to be true. False: somebody has rung."""
+    def mark_woken(self, key: RecordKey, now: int) -> bool:
+        """Set the ``woken_at`` mark if it is absent or too old to be true. False: somebody has woken."""
 
     def put(self, key: RecordKey, attributes: Mapping[str, Any]) -> None:
         """Write an item that is safe to write again: a look-up, a blob."""

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.core.targets.departures import Book
-from chalicelib.core.targets.organization import Membership, Organisation
+from chalicelib.core.targets.organization import Membership, Organization
 
 
 class Targets(Protocol):
-    """The applied targets file, with the accounts that the units of an organisation bring into its groups."""
+    """The applied targets file, with the accounts that the units of an organization bring into its groups."""
 
     def read(self) -> AppliedFile:
         """Read the file and the membership as they are in force now, consistently."""
@@ -29,8 +29,8 @@ class Targets(Protocol):
 class Applied(Targets, Protocol):
     """What the resolver needs of the applied file besides. May raise Refusal where it was changed by hand."""
 
-    def organisation(self) -> Organisation | None:
-        """What it says of an organisation; None where it names no unit."""
+    def organization(self) -> Organization | None:
+        """What it says of an organization; None where it names no unit."""
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Every group's members: accounts and units."""

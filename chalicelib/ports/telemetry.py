@@ -15,7 +15,7 @@ class Telemetry(Protocol):
         """A command was carried out, with this result."""
 
     def moved(self, key: RecordKey, before: str, after: str, cause: str) -> None:
-        """A record was written. Work that a sweep found, and no event or ring brought, is counted."""
+        """A record was written. Work that a sweep found, and no event or wake brought, is counted."""
 
     def old_news(self, key: RecordKey, what: str) -> None:
         """A result came to a record that somebody else had moved on meanwhile."""
@@ -41,11 +41,11 @@ class Telemetry(Protocol):
     def open_shares(self, oldest_seconds: int) -> None:
         """For so long the oldest share of a resource has been open; one that is preexisting does not count."""
 
-    def hindered(self, what: str, why: str) -> None:
+    def blocked(self, what: str, why: str) -> None:
         """Scheduled work, or a part of it, was not done this time."""
 
-    def organisation(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
-        """The organisation was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
+    def organization(self, joined: int, left: int, held: int, troubles: Mapping[str, str]) -> None:
+        """The organization was read. ``held``: accounts whose leaving waits for a person; ``troubles``: by unit."""
 
     def left(self, account: str, group: str, why: str) -> None:
         """An account was taken out of a group, on this evidence."""
@@ -53,5 +53,5 @@ class Telemetry(Protocol):
     def discovered(self) -> None:
         """Every pass of discovery was taken, as far as there was time, and none was refused."""
 
-    def swept(self, rung: int, due: int, oldest_seconds: int) -> None:
+    def swept(self, woken: int, due: int, oldest_seconds: int) -> None:
         """The sweep has run. ``oldest_seconds``: for how long the longest due record has been due; 0 if none is."""

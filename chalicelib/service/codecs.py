@@ -33,7 +33,7 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
 
     def decode(self, stored: Stored) -> Delivery:
         """Read a delivery. Raises Unreadable."""
-        return replace(_read(Delivery, stored), hints=stored.hints)
+        return replace(_read(Delivery, stored), inbox=stored.inbox)
 
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
@@ -71,7 +71,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
 
     def decode(self, stored: Stored) -> Promotion:
         """Read a promotion. Raises Unreadable."""
-        return replace(_read(Promotion, stored), hints=stored.hints)
+        return replace(_read(Promotion, stored), inbox=stored.inbox)
 
     def encode(self, record: Promotion) -> Write:
         """Return it as it is to be stored."""
@@ -114,7 +114,7 @@ class InventoryCodec(Codec[Inventory, inventory.Command, inventory.Event]):
 
     def decode(self, stored: Stored) -> Inventory:
         """Read an inventory. Raises Unreadable."""
-        return replace(_read(Inventory, stored), hints=stored.hints)
+        return replace(_read(Inventory, stored), inbox=stored.inbox)
 
     def encode(self, record: Inventory) -> Write:
         """Return it as it is to be stored."""
@@ -168,5 +168,5 @@ def _read(kind: type[T], stored: Stored) -> T:
 def _body(record: Delivery | Promotion | Inventory) -> dict[str, Any]:
     over = isinstance(record, Delivery) and record.ended
     values: dict[str, Any] = codec.encode(record, sparse=over)
-    values.pop("hints", None)
+    values.pop("inbox", None)
     return values

@@ -14,8 +14,8 @@ from chalicelib.core.targets import copy_quota
 from chalicelib.core.targets.copy_quota import CopyQuota, SlotLease
 from chalicelib.ports.records import Records, SlotLeases, Stored
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import COPY_QUOTAS, DELIVERIES, peek
+from chalicelib.service.waker import Clock, Waker
 
 ROUNDS = 5
 """Wakes that come while it works make it look again; after so many it wakes itself."""
@@ -27,10 +27,10 @@ NEEDS_SECONDS = 16
 class CopyQuotas:
     """Works on one quota at a time."""
 
-    def __init__(self, records: Records, slots: SlotLeases, bell: Bell, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(self, records: Records, slots: SlotLeases, waker: Waker, clock: Clock, telemetry: Telemetry) -> None:
         self._records = records
         self._slots = slots
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
 
@@ -51,7 +51,7 @@ class CopyQuotas:
             if time_left() < NEEDS_SECONDS:
                 break
             read = self._records.read
-        self._bell.ring(key, f"more:{self._clock()}")
+        self._waker.send(key, f"more:{self._clock()}")
 
     def _rebuild(self, key: RecordKey, trouble: ParkRecord) -> None:
         """Replace a record that this version cannot read: it holds nothing but a limit that EC2 will teach again.
@@ -107,5 +107,5 @@ class CopyQuotas:
                 return False
             self._slots.grant(key, lease)
             leases[lease.delivery] = lease
-            self._bell.ring(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
+            self._waker.send(addresses.delivery(lease.delivery), f"slots:{lease.episode}:{lease.granted}:{now}")
         return True

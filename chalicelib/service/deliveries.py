@@ -32,9 +32,9 @@ from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Children, Records, SlotLeases, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.service import codecs, hub_copies, own_keys
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import Machine
+from chalicelib.service.waker import Clock, Waker
 
 CALLS_A_SHARE = 6
 """To hold or release one: its item, its link, and a write and a message that wake its resource."""
@@ -71,7 +71,7 @@ class DeliveryExecutor:
     def __init__(
         self,
         records: Records,
-        bell: Bell,
+        waker: Waker,
         clock: Clock,
         ports: DeliveryPorts,
         *,
@@ -80,7 +80,7 @@ class DeliveryExecutor:
         trigger_tag: str,
     ) -> None:
         self._records = records
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._ports = ports
         self._partition = partition
@@ -233,7 +233,7 @@ class DeliveryExecutor:
             quota = CopyQuota(delivery.target.account, delivery.target.region)
             cause = f"{delivery.id}:{delivery.episode}:{asked.wanted}:{asked.done}:{self._clock()}"
             write = Write(quota.key, "open", codec.encode(quota), self._clock())
-            self._bell.wake_or_create(write, cause)
+            self._waker.wake_or_create(write, cause)
         return ev.SlotsAsked(asked.wanted, asked.done, lease.granted, lease.until, wish.limited_at)
 
     def _is_news(self, delivery: Delivery, lease: SlotLease) -> bool:
@@ -241,7 +241,7 @@ class DeliveryExecutor:
 
         A slot given back is news only where somebody lacks one.
         """
-        again = delivery.slots.asked == machine.slots_told(delivery)
+        again = delivery.slots.asked == machine.slots_asked_text(delivery)
         if again:
             return lease.lacking > 0 and not self._waits(delivery.copy_quota)
         return lease.lacking > 0 or self._waits(delivery.copy_quota) is not False
@@ -267,7 +267,7 @@ class DeliveryExecutor:
                 hard_close_at=0 if share.stays else hold.hard_close_at,
             )
             self._ports.ledger.hold(share.resource, wanted, _holding(delivery, share, hold.until))
-            self._ring_resource(delivery, share, "hold")
+            self._wake_resource(delivery, share, "hold")
         return ev.SharesHeld()
 
     def _release(self, delivery: Delivery, budget: Budget, *, everything: bool) -> ev.Event:
@@ -277,14 +277,14 @@ class DeliveryExecutor:
                 return ev.SharesReleased(everything, number)
             if everything or not share.stays:
                 self._ports.ledger.release(share.resource, share.holder, _holding(delivery, share, until))
-                self._ring_resource(delivery, share, "release")
+                self._wake_resource(delivery, share, "release")
         return ev.SharesReleased(everything)
 
-    def _ring_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
+    def _wake_resource(self, delivery: Delivery, share: NeededShare, what: str) -> None:
         key = RecordKey(share.resource)
         cause = f"{delivery.id}:{delivery.episode}:{what}:{self._clock()}"
         write = Write(key, "open", {"resource": share.resource}, self._clock())
-        self._bell.wake_or_create(write, cause)
+        self._waker.wake_or_create(write, cause)
 
     def _register(self, delivery: Delivery) -> ev.Event:
         """Register, or copy whole; a name that is taken may be taken by ourselves, unheard."""
@@ -373,14 +373,14 @@ class DeliveryExecutor:
             account=delivery.target.account,
             region=delivery.target.region,
             episode=delivery.episode,
-            state=_told_as(delivery),
+            state=_notified_as(delivery),
             image=(delivery.image or (delivery.ami if delivery.shared else "")) if delivery.ending is None else "",
         )
         if self._ports.children.end(delivery.ami, child):
             cause = f"{delivery.id}:{delivery.episode}:{child.state}"
-            self._bell.wake(addresses.promotion(delivery.ami), cause)
+            self._waker.wake(addresses.promotion(delivery.ami), cause)
         if delivery.target.account == delivery.hub:
-            hub_copies.tell(self._bell, self._ports.children, delivery, self._clock)
+            hub_copies.tell(self._waker, self._ports.children, delivery, self._clock)
         return ev.OutcomeNotified()
 
     def _image(self, delivery: Delivery) -> SourceImage:
@@ -411,7 +411,7 @@ def _unproven(delivery: Delivery, named: proof.Named) -> tuple[Fault, ...]:
     return (proof.unproven_fault(delivery.where, named.unproven, delivery.image_name, delivery.ami, account),)
 
 
-def _told_as(delivery: Delivery) -> str:
+def _notified_as(delivery: Delivery) -> str:
     """Say to the promotion how it has ended, or rests."""
     if delivery.ending is DeliveryState.WITHDRAWN and delivery.expired:
         return EXPIRED

@@ -12,10 +12,10 @@ from chalicelib.core.errors import Refusal
 from chalicelib.ports.aws import Source, Tagged
 from chalicelib.ports.records import Records
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Clock
 from chalicelib.service.members import Members
 from chalicelib.service.standing_pass import StandingPass
 from chalicelib.service.tag_pass import Heads, TagPass, read_heads
+from chalicelib.service.waker import Clock
 
 PERIOD = 300
 """Seconds between two runs (``.chalice/extras.yaml``)."""
@@ -53,10 +53,10 @@ class Discover:
             try:
                 one(_all_but(keep, time_left))
             except Refusal as refusal:  # the next run looks again: a dead letter would only alarm for nothing
-                self._telemetry.hindered("discover", str(refusal))
+                self._telemetry.blocked("discover", str(refusal))
                 refused = True
             except Exception as trouble:  # noqa: BLE001 - what one cannot read holds up no other; it is raised below
-                self._telemetry.hindered("discover", repr(trouble))
+                self._telemetry.blocked("discover", repr(trouble))
                 failed = failed or trouble
         if failed is not None:
             raise failed

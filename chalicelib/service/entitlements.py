@@ -20,8 +20,8 @@ from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
 from chalicelib.ports.targets import Targets
-from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.waker import Clock
 
 FRESH = 10
 """Seconds for which a look at a tag serves the snapshots and keys of its AMI."""

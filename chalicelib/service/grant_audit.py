@@ -26,9 +26,9 @@ from chalicelib.ports.aws import Grants, SeenGrant
 from chalicelib.ports.ledger import Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.runner import parking
+from chalicelib.service.waker import Clock, Waker
 
 AFTER = 10 * schedule.MINUTE
 """Grants appear and vanish late, within five minutes [aws-facts 3, VERIFIED]; what shows after twice that is true."""
@@ -45,7 +45,7 @@ def is_audit(key: RecordKey) -> bool:
 
 
 def reminder(resource: str, now: int) -> tuple[Write, Mapping[str, str]]:
-    """Return what to leave for the audit when an account's last share on a key has closed: record and hint."""
+    """Return what to leave for the audit when an account's last share on a key has closed: record and inbox entry."""
     key = addresses.grants_on(addresses.key_of(resource))
     return Write(key, "open", {"resource": key.pk}, now + AFTER), {CLOSED: str(now)}
 
@@ -68,7 +68,7 @@ class GrantAudit:
         records: Records,
         ledger: Ledger,
         grants: Grants,
-        bell: Bell,
+        waker: Waker,
         clock: Clock,
         telemetry: Telemetry,
         *,
@@ -77,7 +77,7 @@ class GrantAudit:
         self._records = records
         self._ledger = ledger
         self._grants = grants
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
         self._region = region
@@ -92,7 +92,7 @@ class GrantAudit:
             if stored is None or stored.parked:
                 return
             now = self._clock()
-            ready = int(stored.hints.get(CLOSED, "0")) + AFTER
+            ready = int(stored.inbox.get(CLOSED, "0")) + AFTER
             if now < ready:
                 self._records.save(stored, Write(key, "open", {"resource": key.pk}, ready), (), now)
                 return
@@ -103,7 +103,7 @@ class GrantAudit:
             body = {"resource": key.pk, **({} if place.over else _written(place))}
             self._records.save(stored, Write(key, "open", body, due), (), self._clock())
             if not place.over and not refused:
-                self._bell.ring(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
+                self._waker.send(key, f"more:{place.marker[-40:]}:{place.account}:{self._clock()}")
 
     def _look(self, key_arn: str, place: _Place, budget: Budget) -> tuple[_Place, bool]:
         """Go on from a place; returns how far it came, and whether AWS refused a page."""
@@ -173,7 +173,7 @@ class GrantAudit:
         self._telemetry.share(resource, account, "open though closed", grant=grant.id)
         cause = f"ghost:{grant.id}:{self._clock()}"
         write = Write(RecordKey(resource), "open", {"resource": resource}, self._clock())
-        self._bell.wake_or_create(write, cause)
+        self._waker.wake_or_create(write, cause)
 
     def _report_strays(self, key_arn: str, account: str, made: Sequence[str], shares: Sequence[Share]) -> None:
         """Report what an account has made that once held a share here and holds none any longer."""

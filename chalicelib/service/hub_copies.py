@@ -9,8 +9,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import TargetSnapshots
 from chalicelib.ports.records import Children, Records
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.waker import Clock, Waker
 
 TELLING = 4
 """Seconds. A step of a delivery has sixteen (``runner.CALLS_OF_STEP``), and this one publishes before."""
@@ -48,7 +48,7 @@ def look(records: Records, snapshots: TargetSnapshots, delivery: Delivery) -> ev
     return ev.HubCopySeen(tuple((snapshot, known[snapshot]) for snapshot in wanted), copy.key_arn)
 
 
-def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> None:
+def tell(waker: Waker, children: Children, delivery: Delivery, clock: Clock) -> None:
     """Wake those that wait for this copy of the hub's own, for as long as ``TELLING`` lasts.
 
     It is a courtesy: whoever is not woken finds the copy at its next poll, a quarter of an hour later at the most. So
@@ -64,4 +64,4 @@ def tell(bell: Bell, children: Children, delivery: Delivery, clock: Clock) -> No
     for start in range(0, len(waiting), WOKEN_AT_ONCE):
         if clock() >= until:
             return
-        bell.wake_all(waiting[start : start + WOKEN_AT_ONCE])
+        waker.wake_all(waiting[start : start + WOKEN_AT_ONCE])

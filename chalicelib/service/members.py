@@ -14,11 +14,11 @@ from chalicelib.core.records import schedule
 from chalicelib.core.targets import departures
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.listing import Crawl
-from chalicelib.core.targets.organization import Membership, Organisation
-from chalicelib.ports.aws import OrganisationReader
+from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.ports.aws import OrganizationReader
 from chalicelib.ports.targets import Applied, MembersBook
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Clock
+from chalicelib.service.waker import Clock
 
 NEEDS_SECONDS = 12
 """A page is asked for only with so much time left: an SDK time-out and another try."""
@@ -29,13 +29,13 @@ STALE = schedule.HOUR
 
 
 class Members:
-    """Reads the organisation that the applied file names."""
+    """Reads the organization that the applied file names."""
 
     def __init__(
         self,
         applied: Applied,
         book: MembersBook,
-        reader: Callable[[Organisation], OrganisationReader],
+        reader: Callable[[Organization], OrganizationReader],
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -47,7 +47,7 @@ class Members:
 
     def run(self, *, time_left: Clock) -> None:
         """Read on. Raises Refusal where AWS owes answers."""
-        named = self._applied.organisation()
+        named = self._applied.organization()
         if named is None:
             return
         try:
@@ -55,7 +55,7 @@ class Members:
         except LostRace:  # another run is at it
             return
 
-    def _read(self, named: Organisation, time_left: Clock) -> None:
+    def _read(self, named: Organization, time_left: Clock) -> None:
         reader = self._reader(named)
         book, version = self._book.book()
         crawl = book.crawl
@@ -70,7 +70,7 @@ class Members:
         if whole and crawl.next() is None:
             self._judge(named, reader, replace(book, crawl=None), version + 1, time_left, crawl)
 
-    def _begun(self, crawl: Crawl, named: Organisation, reader: OrganisationReader, time_left: Clock) -> Crawl:
+    def _begun(self, crawl: Crawl, named: Organization, reader: OrganizationReader, time_left: Clock) -> Crawl:
         """Find the units; where time is up or AWS is busy the next run goes on."""
         before = crawl
         for unit in _to_begin(crawl, named):
@@ -88,7 +88,7 @@ class Members:
                 crawl = crawl.begin(unit, found.arn, found.parents)
         return crawl
 
-    def _crawled(self, crawl: Crawl, reader: OrganisationReader, time_left: Clock) -> Crawl:
+    def _crawled(self, crawl: Crawl, reader: OrganizationReader, time_left: Clock) -> Crawl:
         """Read page after page; where time is up or AWS is busy the next run goes on."""
         while (step := crawl.next()) is not None and time_left() > NEEDS_SECONDS:
             try:
@@ -101,8 +101,8 @@ class Members:
 
     def _judge(
         self,
-        named: Organisation,
-        reader: OrganisationReader,
+        named: Organization,
+        reader: OrganizationReader,
         book: Book,
         version: int,
         time_left: Clock,
@@ -124,11 +124,11 @@ class Members:
             raise LostRace("members/book")
         self._tell(before, after, book, now)
 
-    def _where(self, reader: OrganisationReader, account: str) -> departures.Whereabouts | None:
+    def _where(self, reader: OrganizationReader, account: str) -> departures.Whereabouts | None:
         try:
             return reader.whereabouts(account)
         except Refusal as refusal:  # no answer is no evidence
-            self._telemetry.hindered("members", str(refusal))
+            self._telemetry.blocked("members", str(refusal))
             return None
 
     def _tell(self, before: Membership, after: Membership, book: Book, now: int) -> None:
@@ -138,15 +138,15 @@ class Members:
         held = {account for accounts in book.held.values() for account in accounts}
         troubles = {unit: str(trouble.fault) for unit, trouble in book.troubles.items()}
         joined = _accounts(after) - _accounts(before)
-        self._telemetry.organisation(len(joined), len({one.account for one in left}), len(held), troubles)
+        self._telemetry.organization(len(joined), len({one.account for one in left}), len(held), troubles)
 
 
-def _of_others(crawl: Crawl, named: Organisation) -> bool:
+def _of_others(crawl: Crawl, named: Organization) -> bool:
     """Whether the file has come to name other units since the reading began."""
     return not crawl.roots.keys() | crawl.troubles.keys() <= named.units.keys()
 
 
-def _to_begin(crawl: Crawl, named: Organisation) -> list[str]:
+def _to_begin(crawl: Crawl, named: Organization) -> list[str]:
     """Return the units that have not been found yet, nor looked for in vain."""
     return sorted(named.units.keys() - crawl.roots.keys() - crawl.troubles.keys())
 

@@ -6,7 +6,7 @@ from chalicelib.core import notices
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Records, Write
-from chalicelib.service.bell import Clock
+from chalicelib.service.waker import Clock
 
 
 class OwnNotices:

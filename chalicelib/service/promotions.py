@@ -30,10 +30,10 @@ from chalicelib.ports.aws import Source
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Children, Records
 from chalicelib.ports.targets import Targets
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, compact, parsed, source_image
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
+from chalicelib.service.waker import Clock, Waker
 
 RUNNING = "running"
 NOTHING_LEFT = ("failed", "cancelled", "withdrawn", EXPIRED)
@@ -64,9 +64,11 @@ PROMOTION_MACHINE: Machine[Promotion, do.Command, ev.Event] = Machine(
 class PromotionExecutor:
     """Carries out a promotion's commands."""
 
-    def __init__(self, records: Records, bell: Bell, clock: Clock, ports: PromotionPorts, *, trigger_tag: str) -> None:
+    def __init__(
+        self, records: Records, waker: Waker, clock: Clock, ports: PromotionPorts, *, trigger_tag: str
+    ) -> None:
         self._records = records
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._ports = ports
         self._trigger_tag = trigger_tag
@@ -252,7 +254,7 @@ class PromotionExecutor:
             stored = self._records.read(key)
             before = None if stored is None or stored.parked else DELIVERIES.decode(stored)
         except ParkRecord:  # its own worker parks it; it is one target's trouble (invariant 7)
-            self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+            self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
             self._give_up(promotion, ident)
             return
         if stored is not None and stored.parked:
@@ -270,7 +272,7 @@ class PromotionExecutor:
             self._records.create(write, self._clock())
         elif not self._records.save(stored, write, [f"Reopened by episode {promotion.episode}"], self._clock()):
             raise LostRace(str(key))
-        self._bell.ring(key, f"expand:{promotion.ami}:{promotion.episode}")
+        self._waker.send(key, f"expand:{promotion.ami}:{promotion.episode}")
 
     def _starts(self, promotion: Promotion, target: Target, before: Delivery) -> bool:
         """Whether a delivery that is there starts anew. One that is failing just now is asked again when it has."""
@@ -283,7 +285,7 @@ class PromotionExecutor:
             return True
         if before.ending is not None and before.state not in ENDED and before.asked_by < promotion.episode:
             self._ports.children.ask_again(promotion.ami, before.id, promotion.episode)
-        self._bell.ring(before.key, f"expand:{promotion.ami}:{promotion.episode}")
+        self._waker.send(before.key, f"expand:{promotion.ami}:{promotion.episode}")
         return False
 
     def _give_up(self, promotion: Promotion, ident: str) -> None:
@@ -335,7 +337,7 @@ class PromotionExecutor:
             if upto and not budget.allows(CALLS_OF_STEP):
                 return ev.OthersCancelled(upto)
             cause = f"cancel:{promotion.ami}:{promotion.episode}"
-            self._bell.wake(addresses.delivery(child.delivery), cause, {"cancel": f"{child.episode}:{cause}"})
+            self._waker.wake(addresses.delivery(child.delivery), cause, {"cancel": f"{child.episode}:{cause}"})
             upto = child.delivery
         return ev.OthersCancelled()
 

@@ -1,6 +1,6 @@
 """Leaves the reason that a wake brings on the record that it names, before the record's worker runs.
 
-Functions that hear events may write nothing [invariant 11], so the worker writes down what made them send the wake.
+Functions that receive events may write nothing [invariant 11], so the worker writes down what made them send the wake.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from chalicelib.core.promotion import evolving
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.wakes import Reason
 from chalicelib.ports.records import Records
-from chalicelib.service.bell import Clock
 from chalicelib.service.codecs import PROMOTIONS
+from chalicelib.service.waker import Clock
 
 PROMOTION = re.compile(r"promotion#(ami-[0-9a-f]{1,40})\Z")
 
@@ -27,17 +27,17 @@ class Reasons:
         self._region = region
 
     def leave(self, key: RecordKey, reason: Reason) -> None:
-        """Leave it as a hint; begin the promotion of an AMI that has none, if its trigger tag was written.
+        """Leave it as an inbox entry; begin the promotion of an AMI that has none, if its trigger tag was written.
 
-        May be repeated. Of a tag's hints only a newer one is kept. A parked record, and one that is not there, take
-        none: whoever works on it next reads the truth all the same.
+        May be repeated. Of a tag's inbox entries only a newer one is kept. A parked record, and one that is not there,
+        take none: whoever works on it next reads the truth all the same.
         """
         newer = reason.name in ("tag", "untag")
-        hints = {"tag" if newer else reason.name: reason.value}
-        found = self._records.note(key, hints, self._clock(), newer=newer)
+        inbox = {"tag" if newer else reason.name: reason.value}
+        found = self._records.leave(key, inbox, self._clock(), newer=newer)
         named = PROMOTION.match(key.pk)
         if found or reason.name != "tag" or named is None:
             return
         record = evolving.started(named[1], self._hub, self._region, self._clock())
         self._records.create(PROMOTIONS.encode(record), self._clock())
-        self._records.note(key, hints, self._clock(), newer=newer)
+        self._records.leave(key, inbox, self._clock(), newer=newer)

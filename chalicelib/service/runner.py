@@ -17,8 +17,8 @@ from chalicelib.core.errors import IllegalEvent, ParkRecord
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
+from chalicelib.service.waker import Clock, Waker
 
 MAX_STEPS = 40
 """In one invocation; the next one does what is left."""
@@ -63,7 +63,7 @@ class Machine(Generic[R, C, E]):
     evolve: Callable[[R, E, int], R]
     """(record, event, now): the record after an event. Raises IllegalEvent."""
     due_events: Callable[[R, int], Sequence[E]] = lambda _record, _now: ()
-    """(record, now): the events that hints and the clock bring."""
+    """(record, now): the events that inbox entries and the clock bring."""
     looks: Callable[[R, int], Sequence[C]] = lambda _record, _now: ()
     """(record, now): what whoever was woken looks at, though nothing is due: a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
@@ -81,10 +81,10 @@ class Codec(Protocol[R, C_contra, E_contra]):
     """Knows the stored form of one kind of record."""
 
     def decode(self, stored: Stored) -> R:
-        """Read a record, its hints beside it. Raises Unreadable."""
+        """Read a record, its inbox entries beside it. Raises Unreadable."""
 
     def encode(self, record: R) -> Write:
-        """Return the record as it is to be stored, without its hints."""
+        """Return the record as it is to be stored, without its inbox entries."""
 
     def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
         """Return items to write together with the intents."""
@@ -114,7 +114,7 @@ class Runner(Generic[R, C, E]):
         executor: Executor[R, C, E],
         codec: Codec[R, C, E],
         records: Records,
-        bell: Bell,
+        waker: Waker,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -122,7 +122,7 @@ class Runner(Generic[R, C, E]):
         self._executor = executor
         self._codec = codec
         self._records = records
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
 
@@ -133,7 +133,7 @@ class Runner(Generic[R, C, E]):
             stored = self._records.begin(key)
             while stored is not None and not stored.parked:
                 if steps >= MAX_STEPS or not budget.allows(CALLS_OF_STEP):
-                    self._bell.ring(key, f"more:{stored.version}")
+                    self._waker.send(key, f"more:{stored.version}")
                     return
                 stored = self._step(stored, cause, budget, woken=not steps)
                 steps += 1

@@ -28,9 +28,9 @@ from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service import grant_audit
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
 from chalicelib.service.codecs import DELIVERIES, peek
+from chalicelib.service.waker import Clock, Waker
 
 PASSES = 6
 RACES = 3
@@ -117,23 +117,23 @@ class _Book:
 
 
 class ShareWorker:
-    """Works on one resource at a time. ``doors`` maps the second word of its name to how its permissions open."""
+    """Works on one resource at a time. ``adapters`` maps the second word of its name to how its permissions open."""
 
     def __init__(
         self,
         records: Records,
         ledger: Ledger,
-        doors: Mapping[str, PermissionAdapter],
+        adapters: Mapping[str, PermissionAdapter],
         entitlements: Entitlements,
-        bell: Bell,
+        waker: Waker,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._records = records
         self._ledger = ledger
-        self._doors = doors
+        self._adapters = adapters
         self._entitlements = entitlements
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
 
@@ -160,9 +160,9 @@ class ShareWorker:
                     break
                 if saved:
                     return
-            self._bell.ring(key, f"more:{self._clock()}")
+            self._waker.send(key, f"more:{self._clock()}")
         except LostRace:
-            self._bell.ring(key, f"raced:{self._clock()}")
+            self._waker.send(key, f"raced:{self._clock()}")
 
     def _begin(self, key: RecordKey, budget: Budget) -> Stored | None:
         """Begin; a record that cannot be read, or that somebody has set aside, does not keep its shares open.
@@ -194,12 +194,12 @@ class ShareWorker:
     def _next(self, book: _Book, budget: Budget) -> Callable[[], None] | None:
         """Return the next slice: what closes comes before the wakes, and those before what opens."""
         now = self._clock()
-        door = self._doors[book.resource.split("#")[1]]
-        size = door.batch if door.batch > 1 else ONE_BY_ONE
+        adapter = self._adapters[book.resource.split("#")[1]]
+        size = adapter.batch if adapter.batch > 1 else ONE_BY_ONE
         if damaged := [s for s in book.shares if s.damaged]:
             return lambda: self._drop_damaged(book, damaged[:WRITTEN_AT_ONCE])
         if closing := share.to_close(book.shares, now):
-            return lambda: self._close(door, book, closing[:size], budget)
+            return lambda: self._close(adapter, book, closing[:size], budget)
         if ended := share.to_end(book.shares, now):
             happened = "its end came before it was opened"
             over = [share.ended(s, now) for s in ended[:WRITTEN_AT_ONCE]]
@@ -207,7 +207,7 @@ class ShareWorker:
         if book.news:
             return lambda: self._wake(book.news, budget)
         if opening := share.to_open(book.shares, now):
-            return lambda: self._open(door, book, opening[:size], budget)
+            return lambda: self._open(adapter, book, opening[:size], budget)
         if left := share.to_archive(book.shares, now):
             return lambda: book.archive(left[:WRITTEN_AT_ONCE])
         return None
@@ -220,12 +220,12 @@ class ShareWorker:
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self, door: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
+    def _open(self, adapter: PermissionAdapter, book: _Book, opening: Sequence[Share], budget: Budget) -> None:
         """Ask who is entitled and what was there before us; write the intent; open; write the result."""
         try:
             opening = self._entitled(book, opening, budget)
             fresh = [s for s in opening if s.state not in (ShareState.OPENING, ShareState.CLOSING)]
-            seen = door.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
+            seen = adapter.showing(book.resource, fresh) if fresh and share.nameless(book.resource) else frozenset()
         except Refusal as refusal:
             what = f"not opened: {refusal.fault.what}"
             book.tell_of(book.save_some((self._blocked(s, refusal) for s in opening), what, budget))
@@ -247,7 +247,7 @@ class ShareWorker:
         )
         results = [share.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        results += self._in_batches(door, to_ask, lambda some: self._opened(door, book.resource, some), budget)
+        results += self._in_batches(adapter, to_ask, lambda some: self._opened(adapter, book.resource, some), budget)
         saved = book.save_results(results, "opening was tried", budget)
         book.tell_of(saved)
         for s in saved:
@@ -283,15 +283,15 @@ class ShareWorker:
         book.save_some(waiting, f"not yet: {', '.join(sorted({fault.code for fault in waits.values()}))}", budget)
         return [s for s in opening if s.holder_key not in reasons.keys() | waits.keys()]
 
-    def _opened(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        grants = door.open(resource, some)
+    def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        grants = adapter.open(resource, some)
         return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
 
-    def _in_batches(self, door: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
+    def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
         done: list[Share] = []
-        for batch in _batches(shares, door.batch):
-            if done and not budget.allows(CALLS_FOR_ONE if door.batch == 1 else CALLS_FOR_MANY):
+        for batch in _batches(shares, adapter.batch):
+            if done and not budget.allows(CALLS_FOR_ONE if adapter.batch == 1 else CALLS_FOR_MANY):
                 break
             done += self._halved(batch, act, budget)
         return done
@@ -332,7 +332,7 @@ class ShareWorker:
 
     # --- closing -----------------------------------------------------------------------------------------------------
 
-    def _close(self, door: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
+    def _close(self, adapter: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
         closing = self._not_prolonged(book, closing)
         now = self._clock()
@@ -348,11 +348,13 @@ class ShareWorker:
         ours = [s for s in begun if not s.preexisting]
         if share.nameless(book.resource):
             unlooked = [s for s in ours if s.removed_at is not None]
-            results += self._in_batches(door, unlooked, lambda some: self._looked_at(door, book.resource, some), budget)
+            results += self._in_batches(
+                adapter, unlooked, lambda some: self._looked_at(adapter, book.resource, some), budget
+            )
             ours = [s for s in ours if s.removed_at is None]
-            results += self._in_batches(door, ours, lambda some: self._removed(door, book.resource, some), budget)
+            results += self._in_batches(adapter, ours, lambda some: self._removed(adapter, book.resource, some), budget)
         else:
-            results += self._in_batches(door, ours, lambda some: self._revoked(door, book.resource, some), budget)
+            results += self._in_batches(adapter, ours, lambda some: self._revoked(adapter, book.resource, some), budget)
         for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
 
@@ -386,28 +388,28 @@ class ShareWorker:
         names = {s.holder_key for s in closing}
         others = {s.account for s in book.shares if share.needed(s) and s.holder_key not in names}
         if {s.account for s in closing} - others:
-            self._bell.remind(*grant_audit.reminder(book.resource, self._clock()))
+            self._waker.remind(*grant_audit.reminder(book.resource, self._clock()))
 
-    def _removed(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _removed(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what bears no name; whether it is gone, later looks say.
 
         A refusal matters while something shows: EC2 itself takes all launch permissions of an AMI that is disabled.
         """
         try:
-            door.close(resource, some)
+            adapter.close(resource, some)
         except Refusal as refusal:
-            if refusal.kind is RefusalKind.THROTTLED or door.showing(resource, some):
+            if refusal.kind is RefusalKind.THROTTLED or adapter.showing(resource, some):
                 raise
         return [share.removed(s, self._clock()) for s in some]
 
-    def _looked_at(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
-        showing = door.showing(resource, some)
+    def _looked_at(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+        showing = adapter.showing(resource, some)
         return [share.looked_at(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
-    def _revoked(self, door: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
+    def _revoked(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         """Remove what is ours by its name, and look at once: what shows can be nobody else's."""
-        door.close(resource, some)
-        showing = door.showing(resource, some)
+        adapter.close(resource, some)
+        showing = adapter.showing(resource, some)
         return [share.looked_for(s, self._clock(), showing=s.holder_key in showing) for s in some]
 
     def _report_closing(self, resource: str, s: Share) -> None:
@@ -442,7 +444,7 @@ class ShareWorker:
             if seen.open or seen.refused is not None:
                 wakes.append((record.key, f"shares:{episode}:{record.tries}"))
         if wakes:
-            self._bell.wake_all(wakes)
+            self._waker.wake_all(wakes)
 
 
 def _batches(shares: Sequence[Share], most: int) -> Iterator[list[Share]]:

@@ -25,11 +25,11 @@ from chalicelib.ports.ledger import Ledger, StandingHolding
 from chalicelib.ports.records import Children, Records, Write
 from chalicelib.ports.targets import Targets
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, PROMOTIONS, peek
 from chalicelib.service.rotation import Rotation
 from chalicelib.service.tag_pass import DAMAGED, Heads
+from chalicelib.service.waker import Clock, Waker
 
 CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
@@ -52,12 +52,12 @@ class StandingPass:
     """One pass over all AMIs that have standing shares."""
 
     def __init__(
-        self, records: Records, ports: StandingPorts, bell: Bell, clock: Clock, telemetry: Telemetry, hub: str
+        self, records: Records, ports: StandingPorts, waker: Waker, clock: Clock, telemetry: Telemetry, hub: str
     ) -> None:
         self._hub = hub
         self._records = records
         self._ports = ports
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
 
@@ -81,7 +81,7 @@ class StandingPass:
             entitled = entitlement(tag, head.value, applied)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
-                self._telemetry.hindered("standing", f"{ami}: it cannot be told who is entitled to it")
+                self._telemetry.blocked("standing", f"{ami}: it cannot be told who is entitled to it")
                 return
             if now < _time(mark, "tag_since") + schedule.ABSENCE:
                 return
@@ -125,11 +125,11 @@ class StandingPass:
         expired = target is not None and 0 < target.until <= self._clock()
         cause = f"not-entitled:{self._clock() // schedule.MINUTE}"
         wish = f"{held.episode}:{EXPIRED if expired else ''}{cause}"
-        self._bell.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
+        self._waker.wake(addresses.delivery(held.delivery), cause, {"cancel": wish})
         self._ports.ledger.release(one.resource, one.holder_key, held)
         resource = RecordKey(one.resource)
         write = Write(resource, "open", {"resource": one.resource}, self._clock())
-        self._bell.wake_or_create(write, f"{held.delivery}:{cause}")
+        self._waker.wake_or_create(write, f"{held.delivery}:{cause}")
         self._telemetry.share(one.resource, held.account, "released: not entitled", image=ami)
         self._mark_child(ami, held.delivery)
 
@@ -147,12 +147,12 @@ class StandingPass:
                 self._ports.children.end(ami, replace(child, state=DeliveryState.WITHDRAWN.value, image=""))
 
     def _tell(self, ami: str, child: Child) -> None:
-        """Let `act` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
+        """Let `worker` send the notice that the delivery itself cannot; before its mark says that it is withdrawn."""
         key, now = addresses.withdrawal(child.delivery, child.episode), self._clock()
         known = {name: getattr(child, name) for name in ("delivery", "episode", "account", "region")}
         body = {**known, "hub": self._hub, "source_image": ami}
         self._records.create(Write(key, "open", body, now), now)
-        self._bell.ring(key, "withdrawn")
+        self._waker.send(key, "withdrawn")
 
     def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""

@@ -17,10 +17,10 @@ from typing import Any
 from chalicelib.core.errors import Refusal
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import RecordKey
-from chalicelib.ports.messaging import Rings
+from chalicelib.ports.messaging import WakeQueues
 from chalicelib.ports.records import Due, Records
 from chalicelib.ports.telemetry import Telemetry
-from chalicelib.service.bell import Clock
+from chalicelib.service.waker import Clock
 
 PAGE = 200
 """Records between two looks at the time left: twenty messages of ten, three rounds of eight side by side."""
@@ -49,23 +49,23 @@ class Round:
             since, until, *place = json.loads("[0, 0]" if item is None else item["round"])
             if not place:
                 return cls(int(until), now)
-            ring_at, pk, sk = place
-            return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(ring_at), int(ring_at)))
+            wake_at, pk, sk = place
+            return cls(int(since), int(until), Due(RecordKey(str(pk), str(sk)), int(wake_at), int(wake_at)))
         except (KeyError, TypeError, ValueError):
             return cls(0, now)
 
     def text(self) -> str:
         """As it is stored; one that has ended bears no place."""
-        place = [] if self.after is None else [self.after.ring_at, self.after.key.pk, self.after.key.sk]
+        place = [] if self.after is None else [self.after.wake_at, self.after.key.pk, self.after.key.sk]
         return json.dumps([self.since, self.until, *place], separators=(",", ":"))
 
 
 class Sweep:
     """Looks through the index of what is due, a page of each shard in turn."""
 
-    def __init__(self, records: Records, rings: Rings, clock: Clock, telemetry: Telemetry, shards: int) -> None:
+    def __init__(self, records: Records, wakes: WakeQueues, clock: Clock, telemetry: Telemetry, shards: int) -> None:
         self._records = records
-        self._rings = rings
+        self._wakes = wakes
         self._clock = clock
         self._telemetry = telemetry
         self._shards = shards
@@ -86,12 +86,12 @@ class Sweep:
             seen += len(page)
             oldest = min((oldest, *(due.due_at for due in page)))
             try:
-                unfit = self._rings.ring_all(wakes) if wakes else ()
+                unfit = self._wakes.wake_all(wakes) if wakes else ()
             except Refusal as refusal:  # the next run sends them again, from the same place; the other shards go on
-                self._telemetry.hindered("sweep", str(refusal))
+                self._telemetry.blocked("sweep", str(refusal))
                 continue
             if unfit:
-                self._telemetry.hindered("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
+                self._telemetry.blocked("sweep", f"These records cannot be woken: {', '.join(map(str, unfit))}.")
             woken += len(wakes) - len(unfit)
             last = len(page) < PAGE
             after = replace(this, after=None if last else page[-1])
@@ -112,5 +112,5 @@ class Sweep:
 
 def _wakes(page: Sequence[Due], this: Round) -> Sequence[tuple[RecordKey, str]]:
     """Return who is woken, and as what: the same wake sent twice, by a round that was killed, counts once."""
-    found = ((due.key, schedule.last_wake(due.ring_at, due.latest, this.until)) for due in page)
+    found = ((due.key, schedule.last_wake(due.wake_at, due.latest, this.until)) for due in page)
     return [(key, f"sweep:{at}") for key, at in found if at is not None and at > this.since]

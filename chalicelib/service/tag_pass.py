@@ -20,10 +20,10 @@ from chalicelib.core.records.addresses import HEADS, RecordKey
 from chalicelib.ports.aws import Tagged
 from chalicelib.ports.records import Records, Write
 from chalicelib.ports.targets import Targets
-from chalicelib.service.bell import Bell, Clock
 from chalicelib.service.budget import Budget, in_slices
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.rotation import Rotation
+from chalicelib.service.waker import Clock, Waker
 
 BASELINE = RecordKey("discovery", "baseline")
 CALLS = 4
@@ -57,10 +57,10 @@ def _head(key: RecordKey, item: Mapping[str, Any]) -> Head:
 class TagPass:
     """Starts what is tagged and unknown, and wakes promotions whose tag, file or membership has moved."""
 
-    def __init__(self, records: Records, targets: Targets, bell: Bell, clock: Clock, hub: str, region: str) -> None:
+    def __init__(self, records: Records, targets: Targets, waker: Waker, clock: Clock, hub: str, region: str) -> None:
         self._records = records
         self._targets = targets
-        self._bell = bell
+        self._waker = waker
         self._clock = clock
         self._hub = hub
         self._region = region
@@ -115,7 +115,7 @@ class TagPass:
             case Move.LOOK:
                 self._look(key, one.value if one else "")
             case Move.RESOLVE:
-                self._bell.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
+                self._waker.wake(key, f"generation:{generation}:{minute}", {"generation": generation})
             case Move.FORGET:
                 self._forget(addresses.head(ami), was)
 
@@ -130,7 +130,7 @@ class TagPass:
 
     def _look(self, key: RecordKey, value: str) -> None:
         minute = self._clock() // 60
-        self._bell.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
+        self._waker.wake(key, f"discovered:{minute}", {"seen": f"{minute}:{value}"})
 
     def _start(self, some: Sequence[Tagged], budget: Budget) -> None:
         """Put promotions that nobody has looked at yet, and wake them. Of one that is there the head was lost."""
@@ -138,7 +138,7 @@ class TagPass:
         values = {addresses.promotion(one.ami): one.value for one in some}
         new = [evolving.started(one.ami, self._hub, self._region, now) for one in some]
         there = self._create(new, values)
-        self._bell.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
+        self._waker.wake_all([(record.key, f"discovered:{now // 60}") for record in new if record.key not in there])
         in_slices(sorted(there, key=str), 1, budget, lambda one: self._look(one[0], values[one[0]]), calls=CALLS)
 
     def _create(self, new: Sequence[Promotion], values: Mapping[RecordKey, str]) -> Collection[RecordKey]:
@@ -179,7 +179,7 @@ class TagPass:
             body = {"images": sorted(found)[:LISTED], "count": len(found), "region": self._region, "hub": self._hub}
             notice = Write(addresses.baseline_notice(), "open", body, now)
             self._records.create(notice, now)
-            self._bell.ring(notice.key, "baseline")
+            self._waker.send(notice.key, "baseline")
         self._records.put(BASELINE, {"kind": "baseline", "at": now, "images": len(tagged)})
 
     def _is_new(self, ami: str) -> bool:

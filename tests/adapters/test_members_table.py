@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import DAY, Book, Trouble
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
@@ -26,7 +26,7 @@ FILE = Directory(
     {LISTED: (Target(LISTED, REGION, role_name="Listed"),), B: (Target(B, REGION, external_id="mine"),)},
     {"dev": (Target("", REGION, role_name="Group", external_id="x"),)},
     {B: {"dev": (Target(B, REGION, role_name="Group", external_id="mine"),)}},
-    Organisation("o-a1b2c3d4e5", {OU: ("dev",)}),
+    Organization("o-a1b2c3d4e5", {OU: ("dev",)}),
 )
 
 
@@ -153,5 +153,5 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
         (B, ARN + OU),
     }
     assert table.groups() == FILE.groups
-    assert table.organisation() == FILE.organisation
+    assert table.organization() == FILE.organization
     assert applied_file.digest_of(applied_file.to_items(FILE)) == table.read().resolve("dev").digest

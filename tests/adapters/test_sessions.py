@@ -78,8 +78,8 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
         monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
         lambda_ = {"Version": "2012-10-17", "Statement": []}
-        role = world.iam.roles.put(HUB, "act", lambda_, {"act": ANYTHING})
-        _, key, secret, token = world.accounts.issue(role.arn, "act")
+        role = world.iam.roles.put(HUB, "worker", lambda_, {"worker": ANYTHING})
+        _, key, secret, token = world.accounts.issue(role.arn, "worker")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
@@ -115,7 +115,7 @@ def test_a_policy_that_sts_calls_too_large_is_answered_with_a_wider_one_at_once(
     assert all("kms:ViaService" in json.dumps(statement["Condition"]) for statement in using)
 
 
-def test_a_policy_that_is_too_large_at_its_widest_is_told_as_such(scene):
+def test_a_policy_that_is_too_large_at_its_widest_is_notified_as_such(scene):
     """And is not taken for a role that is not there yet."""
     scene.world.sts.packed_per_character = 0.5
     with pytest.raises(Refusal) as caught:

@@ -135,7 +135,7 @@ def test_items_changed_by_hand_are_not_trusted(client):
 
 
 def test_a_setting_of_a_newer_version_refuses_promotions_but_not_the_end_of_deliveries(client):
-    """What is unknown is not ignored when something starts, and does not hinder what must be closed."""
+    """What is unknown is not ignored when something starts, and does not block what must be closed."""
     body = f'[{{"account":"{DEV}","region":"us-east-1","role_name":"R","external_id":"","colour":"red"}}]'
     items = {f"account#{DEV}": body}
     current = Current(1, applied_file.digest_of(items), "2026-01-05T09:00:00Z", "arn")

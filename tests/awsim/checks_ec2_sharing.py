@@ -142,7 +142,7 @@ def images_not_public(world: World) -> None:
 
 
 def full_arns(world: World) -> None:
-    """Bare ids of organisations, and short account ids, are refused; what is complete is taken, and can be reset."""
+    """Bare ids of organizations, and short account ids, are refused; what is complete is taken, and can be reset."""
     image = an_image(world)
     whole = "arn:aws:organizations::111111111111:organization/o-abcdefghij"
 
@@ -158,7 +158,7 @@ def full_arns(world: World) -> None:
 
 
 def by_organisation(world: World) -> None:
-    """An image shared with an OU or the organisation is seen by the accounts in it, and by no other."""
+    """An image shared with an OU or the organization is seen by the accounts in it, and by no other."""
     organization = world.organizations.create(HUB)
     unit = world.organizations.add_unit(organization, "unit")
     world.organizations.add_account(organization, DEV, unit)

@@ -328,12 +328,12 @@ def dying(world: World) -> None:
 
 
 def grantee(world: World) -> None:
-    """A grantee must exist; an account need not be known, an organisation cannot be one."""
+    """A grantee must exist; an account need not be known, an organization cannot be one."""
     key = new_key(world)
 
     refused("InvalidArnException", lambda: _grant(world, key))
-    organisation = f"arn:aws:organizations::{HUB}:organization/o-1"
-    refused("InvalidArnException", lambda: _grant(world, key, GranteePrincipal=organisation))
+    organization = f"arn:aws:organizations::{HUB}:organization/o-1"
+    refused("InvalidArnException", lambda: _grant(world, key, GranteePrincipal=organization))
     allowed(lambda: _grant(world, key, GranteePrincipal=f"arn:aws:iam::{PROD}:root"))
 
 

@@ -14,7 +14,7 @@ MANAGEMENT = "900000000000"
 
 
 def _scene(world: World) -> tuple[Organization, str, str, Any]:
-    """Make an organisation of an OU with one within it, DEV in the outer and PROD in the inner; time has passed."""
+    """Make an organization of an OU with one within it, DEV in the outer and PROD in the inner; time has passed."""
     made = world.organizations.create(MANAGEMENT)
     outer = world.organizations.add_unit(made, "workloads")
     inner = world.organizations.add_unit(made, "production", outer)
@@ -45,7 +45,7 @@ def _ids(client: Any, parent: str) -> list[str]:
 
 
 def administrators(world: World) -> None:
-    """The hub is refused until it is a delegated administrator; it may always ask which organisation it is in."""
+    """The hub is refused until it is a delegated administrator; it may always ask which organization it is in."""
     made, outer, _, _ = _scene(world)
     hub = world.client("organizations", HUB)
 
@@ -117,7 +117,7 @@ def late(world: World) -> None:
 
 
 def strangers(world: World) -> None:
-    """What left the organisation, or never belonged to it, is not found."""
+    """What left the organization, or never belonged to it, is not found."""
     made, _, _, client = _scene(world)
     world.organizations.remove(made, DEV)
     _wait(world)

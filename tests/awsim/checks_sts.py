@@ -27,9 +27,9 @@ TARGET = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 
 def _scene(world: World, *statements: dict[str, Any]) -> Any:
-    """Make the target's role and the hub's ``act``, which has these statements; returns act's STS client."""
+    """Make the target's role and the hub's ``worker``, which has these statements; returns act's STS client."""
     put_role(world, "AmiCopyRole", allow("ec2:*"), account=DEV, trust=TRUST_HUB)
-    return session(world, "sts", put_role(world, "act", *(statements or (allow("sts:AssumeRole", TARGET),))))
+    return session(world, "sts", put_role(world, "worker", *(statements or (allow("sts:AssumeRole", TARGET),))))
 
 
 def _assume(client: Any, **more: Any) -> Callable[[], Any]:
@@ -40,7 +40,7 @@ def _assume(client: Any, **more: Any) -> Callable[[], Any]:
 def trust(world: World) -> None:
     """A missing role, a wrong external id and a wrong caller look the same; the right one gets in and is who it is."""
     act = _scene(world)
-    other = session(world, "sts", put_role(world, "settle", allow("sts:AssumeRole", "*")))
+    other = session(world, "sts", put_role(world, "share-worker", allow("sts:AssumeRole", "*")))
 
     refused(
         "AccessDenied",
@@ -113,7 +113,7 @@ def duration(world: World) -> None:
 
 
 def whose(world: World) -> None:
-    """A role of an account in no organisation, or in another, has no such id: a policy can refuse to enter it."""
+    """A role of an account in no organization, or in another, has no such id: a policy can refuse to enter it."""
     people = world.organizations
     ours, theirs = people.create(HUB), people.create("900000000000")
     people.add_account(ours, DEV)

@@ -22,12 +22,12 @@ TRUST_HUB = {
             "Action": "sts:AssumeRole",
             "Condition": {
                 "StringEquals": {"sts:ExternalId": "secret-7"},
-                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/act"},
+                "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::{HUB}:role/worker"},
             },
         }
     ],
 }
-"""A target's trust: the hub, its role ``act`` only, with the external id ``secret-7``."""
+"""A target's trust: the hub, its role ``worker`` only, with the external id ``secret-7``."""
 
 
 def allow(actions: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:

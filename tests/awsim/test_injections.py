@@ -132,9 +132,9 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
     """With messages lost only the sweep's own get through, and the senders see success."""
-    bell, other = a_queue(world, "hub-act.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
-    world.injections.lose_messages(("-act.fifo", "-settle.fifo"), except_from="sweep")
-    act, sweep = a_function(world, "hub-act"), a_function(world, "hub-sweep")
+    bell, other = a_queue(world, "hub-worker.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
+    world.injections.lose_messages(("-worker.fifo", "-share-worker.fifo"), except_from="sweep")
+    act, sweep = a_function(world, "hub-worker"), a_function(world, "hub-sweep")
     ringing = ["call", "sqs", "send_message", {"QueueUrl": bell.url, "MessageBody": "b", "MessageGroupId": "g"}]
     assert run(world, act, ringing, _sending(other.url)).outcome == "ok"
     assert (received(world, bell), received(world, other)) == ([], ["x"])
@@ -220,9 +220,9 @@ def test_events_can_come_as_often_as_asked(world: World) -> None:
 
 def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None:
     """Both have the same event, at the same moment, in environments of their own; it is deleted once."""
-    queue, out = a_queue(world, "hub-act.fifo"), a_queue(world, "out")
+    queue, out = a_queue(world, "hub-worker.fifo"), a_queue(world, "out")
     feed(world, queue, a_function(world))
-    world.injections.twin_messages("-act.fifo")
+    world.injections.twin_messages("-worker.fifo")
     send(world, queue, order(_sending(out.url)))
     wait(world, 5)
 

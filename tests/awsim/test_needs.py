@@ -14,7 +14,7 @@ from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role, refus
 
 TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
 IMAGE_TAGS = [{**TAGS[0], "ResourceType": "image"}]
-QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/act.fifo"}
+QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/worker.fifo"}
 QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:act.fifo"
 TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{HUB}:table/t"
 BUS = f"arn:aws:events:{HERE}:{DEV}:event-bus/inbound"
@@ -77,7 +77,7 @@ NEEDED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("dynamodb:BatchWriteItem", {"RequestItems": {"t": []}}, [("dynamodb:BatchWriteItem", TABLE_ARN)]),
     ("sqs:SendMessage", QUEUE, [("sqs:SendMessage", QUEUE_ARN)]),
     ("sqs:DeleteMessageBatch", QUEUE, [("sqs:DeleteMessage", QUEUE_ARN)]),
-    ("sqs:GetQueueUrl", {"QueueName": "act.fifo"}, [("sqs:GetQueueUrl", QUEUE_ARN)]),
+    ("sqs:GetQueueUrl", {"QueueName": "worker.fifo"}, [("sqs:GetQueueUrl", QUEUE_ARN)]),
     ("sns:Publish", {"TopicArn": "arn:aws:sns:r:a:t"}, [("sns:Publish", "arn:aws:sns:r:a:t")]),
     (
         "events:PutEvents",

@@ -14,7 +14,7 @@ from awsim.iam.policy import Ask, Kind, PolicyVerdict, Who
 ACCOUNT = "111111111111"
 CONTEXT = {
     "aws:principalaccount": ACCOUNT,
-    "aws:principalarn": f"arn:aws:iam::{ACCOUNT}:role/act",
+    "aws:principalarn": f"arn:aws:iam::{ACCOUNT}:role/worker",
     "aws:viaawsservice": "false",
     "aws:currenttime": "2026-01-05T09:00:00+00:00",
     "aws:sourceip": "10.1.2.3",
@@ -115,9 +115,9 @@ def test_not_action_and_not_resource_exclude() -> None:
         ("StringLike", "aws:RequestTag/stage", "P*", False),
         ("StringNotLike", "aws:RequestTag/stage", "D*", False),
         ("StringEquals", "aws:PrincipalAccount", "${aws:PrincipalAccount}", True),
-        ("ArnEquals", "aws:PrincipalArn", "arn:aws:iam::*:role/act", True),
-        ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/settle", False),
-        ("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:role/settle", True),
+        ("ArnEquals", "aws:PrincipalArn", "arn:aws:iam::*:role/worker", True),
+        ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:role/share-worker", False),
+        ("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::*:role/share-worker", True),
         ("Bool", "aws:ViaAWSService", "false", True),
         ("Bool", "aws:ViaAWSService", False, True),
         ("Bool", "aws:ViaAWSService", "true", False),
@@ -164,15 +164,15 @@ def test_all_conditions_of_a_statement_must_hold() -> None:
         ({"AWS": "*"}, Kind.ANYONE),
         ({"AWS": ACCOUNT}, Kind.ACCOUNT),
         ({"AWS": ["222222222222", f"arn:aws:iam::{ACCOUNT}:root"]}, Kind.ACCOUNT),
-        ({"AWS": [ACCOUNT, f"arn:aws:iam::{ACCOUNT}:role/act"]}, Kind.ROLE),
-        ({"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/act/s"}, Kind.SESSION),
+        ({"AWS": [ACCOUNT, f"arn:aws:iam::{ACCOUNT}:role/worker"]}, Kind.ROLE),
+        ({"AWS": f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/s"}, Kind.SESSION),
         ({"AWS": "222222222222"}, None),
         ({"Service": "ec2.amazonaws.com"}, None),
     ],
 )
 def test_principals_are_named_in_many_ways(principal: Any, kind: Kind | None) -> None:
     """A resource policy names a session, a role, an account or anyone; the most particular way counts."""
-    who = Who(f"arn:aws:sts::{ACCOUNT}:assumed-role/act/s", f"arn:aws:iam::{ACCOUNT}:role/act", ACCOUNT)
+    who = Who(f"arn:aws:sts::{ACCOUNT}:assumed-role/worker/s", f"arn:aws:iam::{ACCOUNT}:role/worker", ACCOUNT)
 
     assert who.named_by(principal) is kind
 

@@ -70,7 +70,7 @@ def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
 
 
 @pytest.mark.parametrize("line", ["status --json --region us-est-1", "sttus --json", "status --verson --json"])
-def test_a_wrong_call_is_told_to_a_program_too(line, environment, capsys):
+def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
     """`--json` prints the fault, as every verb does that could not do its work."""
     assert main(line.split()) == Exit.USAGE
 
@@ -79,7 +79,7 @@ def test_a_wrong_call_is_told_to_a_program_too(line, environment, capsys):
     assert (told["exit_status"], told["faults"][0]["code"]) == (2, "usage")
 
 
-def test_what_aws_refuses_is_told_to_a_program_too(aws, capsys):
+def test_what_aws_refuses_is_notified_to_a_program_too(aws, capsys):
     """Exit status 3: where, what, and what to do, each by itself."""
     assert main(["status", "--json"]) == Exit.AWS
 
@@ -90,7 +90,7 @@ def test_what_aws_refuses_is_told_to_a_program_too(aws, capsys):
     assert fault["cure"].startswith("There is no such table")
 
 
-def test_an_unknown_ami_is_told_to_a_program_too(client, capsys):
+def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
     """Exit status 1."""
     assert main(["status", AMI, "--json"]) == Exit.FAULT
 
@@ -171,7 +171,7 @@ def test_a_shell_completes(shell, capsys):
     assert "_AMI_PROMOTER_COMPLETE" in capsys.readouterr().out
 
 
-def test_what_a_shell_is_told():
+def test_what_a_shell_is_notified():
     """Verbs, and Regions, from the command tree."""
     said = [complete("ami-promoter sta", 1), complete("ami-promoter status --region us-e", 3)]
 
@@ -212,8 +212,8 @@ def test_the_time_is_that_of_awss_last_answer(aws):
     """A laptop whose clock is wrong writes and shows right times; an answer without a date changes nothing."""
     connection = Connection("us-east-1")
 
-    connection._heard(SimpleNamespace(headers={"Date": "Mon, 05 Jan 2026 09:00:00 GMT"}))
-    connection._heard(SimpleNamespace(headers={}))
-    connection._heard(SimpleNamespace(headers={"Date": "soon"}))
+    connection._handled(SimpleNamespace(headers={"Date": "Mon, 05 Jan 2026 09:00:00 GMT"}))
+    connection._handled(SimpleNamespace(headers={}))
+    connection._handled(SimpleNamespace(headers={"Date": "soon"}))
 
     assert connection.now() == pytest.approx(1767603600, abs=5)

@@ -29,7 +29,7 @@ def faults(text, hub=HUB):
 
 
 @pytest.mark.parametrize("name", ["faults", "conflicts"])
-def test_every_fault_is_told_at_once_with_place_and_cure(name):
+def test_every_fault_is_notified_at_once_with_place_and_cure(name):
     """Whoever applies a bad file gets one list, in the order of its lines, and can mend all of it in one go."""
     text = (GOLDEN / f"{name}.yaml").read_text()
 
@@ -292,7 +292,7 @@ def test_a_thousand_accounts_with_blocks_of_their_own():
     assert [directory.accounts[a][0].external_id for a in accounts] == accounts
 
 
-def test_a_fault_that_all_accounts_share_is_told_once():
+def test_a_fault_that_all_accounts_share_is_notified_once():
     """A thousand accounts in two groups that disagree make one message, not a thousand."""
     members = ", ".join(f'"{number:012d}"' for number in range(1, 1001))
     text = f"groups:\n  a:\n    members: [{members}]\n    key: alias/a\n  b: [{members}]\n"

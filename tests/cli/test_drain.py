@@ -1,4 +1,4 @@
-"""``drain``: pause, ask deliveries to end by the hint that the service knows, and see every share closed."""
+"""``drain``: pause, ask deliveries to end by the inbox entry that the service knows, and see every share closed."""
 
 import json
 from dataclasses import replace
@@ -75,8 +75,8 @@ def a_share(table, account, state=share.ShareState.OPEN, **changes):
     DynamoLedger(table).hold(SNAPSHOT, opened, copying(account, account))
 
 
-def heard(table, record, now=NINE):
-    """What the delivery's lane makes of the hints on its record."""
+def handled(table, record, now=NINE):
+    """What the delivery's message group makes of the inbox entries on its record."""
     return machine.due_events(DELIVERIES.decode(DynamoRecords(table).read(record.key)), now)
 
 
@@ -94,48 +94,48 @@ def test_it_pauses_first(table, client):
     assert (switch["paused"], switch["why"]) == (True, "drain")
 
 
-def test_copies_are_let_end_unless_told_otherwise(table):
-    """Only what has opened nothing yet, or only shares, is asked to end; the lane hears it as a removed tag."""
+def test_copies_are_let_end_unless_notified_otherwise(table):
+    """Only what has opened nothing yet, or only shares, is asked to end; the worker receives it as a removed tag."""
     records = every_state(table)
 
     assert main(["drain"]) == 4
 
-    asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
+    asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
     assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, DeliveryState.SHARED}
 
 
-def test_copies_are_deleted_if_told_so(table):
+def test_copies_are_deleted_if_notified_so(table):
     """Everything is asked to end; what has been registered, or ends already, does not mind."""
     records = every_state(table)
 
     assert main(["drain", "--delete-copies"]) == 4
 
-    asked = {state for state, record in records.items() if events.CancelAsked() in heard(table, record)}
+    asked = {state for state, record in records.items() if events.CancelAsked() in handled(table, record)}
     ends = {DeliveryState.OPENING, DeliveryState.COPYING, DeliveryState.REGISTERING, DeliveryState.SHARED}
     assert asked == {DeliveryState.REQUESTED, DeliveryState.CHECKING, DeliveryState.WAITING, *ends}
 
 
-def test_a_hint_is_of_the_present_episode(table):
-    """A delivery on its third try hears it; a later try of the same delivery will not."""
+def test_a_entry_is_of_the_present_episode(table):
+    """A delivery on its third try receives it; a later try of the same delivery will not."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING, episode=3))
 
     main(["drain"])
 
-    assert DynamoRecords(table).read(record.key).hints == {"cancel": "3:drain"}
-    assert events.CancelAsked() in heard(table, record)
+    assert DynamoRecords(table).read(record.key).inbox == {"cancel": "3:drain"}
+    assert events.CancelAsked() in handled(table, record)
 
 
 def test_the_sweep_comes_for_it_within_a_minute(table):
-    """The command rings nothing itself: what it has written is due at once."""
+    """The command wakes nothing itself: what it has written is due at once."""
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     connection = Connection(REGION)
 
     drained(Drain(connection, Clock(now=lambda: NINE)))
 
-    assert table.get(record.key)["ring_at"] <= NINE + 60
+    assert table.get(record.key)["wake_at"] <= NINE + 60
 
 
-def test_what_is_left_is_told(table, capsys):
+def test_what_is_left_is_notified(table, capsys):
     """Deliveries by state, each share that is open with its last hour, and that it is not over yet."""
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
     put(table, a_delivery("333333333333", DeliveryState.DELIVERED))
@@ -208,7 +208,7 @@ def test_parked_records_are_left_and_named(table, capsys):
 
     said = capsys.readouterr().out.splitlines()
     assert f"Parked, and left so: delivery {record.id}: IllegalEvent: a bug." in said
-    assert DynamoRecords(table).read(record.key).hints == {}
+    assert DynamoRecords(table).read(record.key).inbox == {}
     a_share(table, "222222222222")
     assert main(["drain", "--delete-copies"]) == 4
 

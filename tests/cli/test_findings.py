@@ -19,9 +19,9 @@ ID = "0123456789abcdef0123"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/source"
 RESOURCE = addresses.snapshot_resource(SNAPSHOT).pk
 KEY_RESOURCE = addresses.key_resource(KEY, DEV).pk
-SETTLE = Change(added=True, ours=True, by="role/settle", at="09:00")
+SHARE_WORKER = Change(added=True, ours=True, by="role/share-worker", at="09:00")
 PERSON = Change(added=True, ours=False, by="a person", at="09:00")
-REMOVED = Change(added=False, ours=True, by="role/settle", at="09:00")
+REMOVED = Change(added=False, ours=True, by="role/share-worker", at="09:00")
 TAKEN = Change(added=False, ours=False, by="a person", at="09:00")
 
 
@@ -32,7 +32,7 @@ def item(pk, sk, body, **beside):
 
 def a_delivery(state="copying", episode=1, **body):
     """A delivery's record; it stands in the index unless it has ended."""
-    due = {} if state in ("delivered", "failed") else {"ring_at": NOW, "due_shard": "due#0"}
+    due = {} if state in ("delivered", "failed") else {"wake_at": NOW, "due_shard": "due#0"}
     given = {"id": ID, "episode": episode, "state": state, "target": {"account": DEV}, **body}
     return item(f"delivery#{ID}", "record", given, state=state, **due)
 
@@ -44,7 +44,7 @@ def a_share(state, *holdings, resource=RESOURCE, name=DEV, **rest):
     """An entry of the ledger, and its resource's record."""
     given = {"account": DEV, "intended_at": 1, "version": 4, **rest}
     share = LedgerShare(resource, name, state=state, holdings=holdings, **given)
-    return item(resource, "record", {}, state="open", ring_at=NOW, due_shard="due#0") | {(resource, name): share}
+    return item(resource, "record", {}, state="open", wake_at=NOW, due_shard="due#0") | {(resource, name): share}
 
 
 def view(*items, **rest):
@@ -92,10 +92,10 @@ def known(**changes):
 @pytest.mark.parametrize(
     ("share", "change", "expected"),
     [
-        (None, SETTLE, known()),
-        ("closed", SETTLE, known(version=4)),
-        ("wanted", SETTLE, known(version=4)),
-        ("refused", SETTLE, known(version=4)),
+        (None, SHARE_WORKER, known()),
+        ("closed", SHARE_WORKER, known(version=4)),
+        ("wanted", SHARE_WORKER, known(version=4)),
+        ("refused", SHARE_WORKER, known(version=4)),
         (None, None, None),
         (None, PERSON, None),
         ("closed", None, None),
@@ -104,7 +104,7 @@ def known(**changes):
     ],
 )
 def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change, expected):
-    """What our function added last is taken up to be closed; whatever nobody saw us open stays (law 2)."""
+    """What our function added last is taken up to be closed; whatever nobody saw us open stays (invariant 2)."""
     items = [] if share is None else [a_share(share)]
     seen = view(
         *items,
@@ -125,7 +125,7 @@ def test_the_history_of_a_lost_entry_is_a_witness():
     assert found(seen) == [("open-unknown", known())]
 
 
-@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SETTLE, known(version=4))])
+@pytest.mark.parametrize(("change", "mend"), [(None, None), (PERSON, None), (SHARE_WORKER, known(version=4))])
 def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change, mend):
     """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
     seen = view(
@@ -137,9 +137,9 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
     assert [one.mend for one in findings(seen)] == [mend]
 
 
-def test_a_public_snapshot_is_told_and_never_taken_for_ours():
+def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
     """We never make anything public, so whoever did is somebody else."""
-    seen = view(permissions={Source(SNAPSHOT): frozenset({"all"})}, changes={(Source(SNAPSHOT), "all"): SETTLE})
+    seen = view(permissions={Source(SNAPSHOT): frozenset({"all"})}, changes={(Source(SNAPSHOT), "all"): SHARE_WORKER})
 
     assert found(seen) == [("open-not-ours", None)]
 
@@ -152,11 +152,11 @@ def test_a_public_snapshot_is_told_and_never_taken_for_ours():
         None,
     ],
 )
-def test_no_door_is_shut_under_a_copy_that_runs_or_may_run(target):
+def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
     """A copy under way, or a target that could not be seen: it goes into the ledger, and waits for its delivery."""
     seen = view(
         permissions={Source(SNAPSHOT): frozenset({DEV})},
-        changes={(Source(SNAPSHOT), DEV): SETTLE},
+        changes={(Source(SNAPSHOT), DEV): SHARE_WORKER},
         targets={} if target is None else {(DEV, REGION): target},
     )
 
@@ -228,7 +228,7 @@ def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
 def test_launch_permissions_are_compared_as_those_of_snapshots():
     """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
     resource = addresses.image_resource(AMI).pk
-    forgotten = view(permissions={Source(AMI): frozenset({DEV})}, changes={(Source(AMI), DEV): SETTLE})
+    forgotten = view(permissions={Source(AMI): frozenset({DEV})}, changes={(Source(AMI), DEV): SHARE_WORKER})
     gone = view(
         a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={Source(AMI): frozenset()}
     )
@@ -279,7 +279,7 @@ def test_a_grant_of_our_name_that_the_ledger_does_not_know(items, holder_key, wa
 
 @pytest.mark.parametrize("grant_id", ["g" * 64, ""])
 def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
-    """By its id, or by the time of its intent where the id was never heard."""
+    """By its id, or by the time of its intent where the id was never received."""
     items = [a_delivery(), a_share("opening", HELD, resource=KEY_RESOURCE, name=ID, grant_id=grant_id)]
 
     assert found(view(*items, grants=(a_grant(),))) == []
@@ -305,7 +305,7 @@ def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, m
     assert [one.mend for one in findings(seen) if one.code == "copy-orphaned"] == ([mend] if mend else [])
 
 
-def test_a_copy_without_our_delivery_tag_is_told_and_not_deleted():
+def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
     """The hub's tag alone is not enough: whoever took the other off may have had a reason."""
     copy = OurSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
@@ -315,7 +315,7 @@ def test_a_copy_without_our_delivery_tag_is_told_and_not_deleted():
 @pytest.mark.parametrize(
     ("items", "wrong"), [([], False), ([a_delivery("failed")], True), ([a_delivery("copying")], None)]
 )
-def test_an_image_that_no_record_knows_is_told_and_stays(items, wrong):
+def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
     """It is its owner's. One that a running delivery made is that delivery's business."""
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
     told = findings(view(*items, targets={(DEV, REGION): Target(images=(image,))}))
@@ -333,7 +333,7 @@ def test_a_record_without_a_due_date_is_woken():
     assert found(seen) == [("due-date-lost", Wake(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
 
 
-def test_a_parked_or_damaged_record_is_told():
+def test_a_parked_or_damaged_record_is_notified():
     """With the command that lets it go on."""
     parked = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying", parked="a bug.")
     damaged = {("promotion#ami-0b", "record"): {"unreadable": True, "_item": {"state": "running"}}}
@@ -353,9 +353,9 @@ def test_a_parked_or_damaged_record_is_told():
         (a_delivery("copying"), "running", None),
     ],
 )
-def test_a_promotion_that_waits_in_vain_is_told(delivery, state, code):
+def test_a_promotion_that_waits_in_vain_is_notified(delivery, state, code):
     """A delivery that is lost, or that ended unheard. While deliveries are being written nothing is concluded."""
-    promotion = item(f"promotion#{AMI}", "record", {}, state=state, ring_at=NOW, due_shard="due#0")
+    promotion = item(f"promotion#{AMI}", "record", {}, state=state, wake_at=NOW, due_shard="due#0")
     child = item(
         f"promotion#{AMI}", f"delivery#{ID}", {"delivery": ID, "account": DEV, "episode": 1, "state": "running"}
     )
@@ -432,10 +432,10 @@ def test_what_could_not_be_read_is_not_taken_for_gone():
     assert found(view(a_delivery(), a_share("open", HELD), troubles=(why,))) == [("not-seen", None)]
 
 
-def test_a_snapshot_in_another_region_is_told_with_its_region():
+def test_a_snapshot_in_another_region_is_notified_with_its_region():
     """A hub copy abroad: its permission is compared there."""
     abroad = Source(SNAPSHOT, "eu-west-1")
-    seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SETTLE})
+    seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SHARE_WORKER})
 
     (one,) = findings(seen)
 
@@ -455,7 +455,7 @@ ROLES = addresses.role_resource(KEY, DEV).pk
     [(RESOURCE, DEV), (IMAGE, DEV), (KEY_RESOURCE, ID), (POLICY, DEV), (ROLES, ROLE), (IMAGE, OU)],
 )
 @pytest.mark.parametrize("state", ["opening", "open", "closing"])
-def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_told(resource, name, state):
+def test_what_is_open_to_somebody_whom_the_file_does_not_contain_is_notified(resource, name, state):
     """Of every kind, the ARN of an OU that no group names any more too; with its cause, its cure and a mend."""
     receiver = OU if name == OU else DEV
     share = a_share(state, STANDING, resource=resource, name=name, account=receiver, tries=TRIES_BEFORE_ALARM)
@@ -491,7 +491,7 @@ def test_what_the_file_contains_or_is_not_known_not_to_contain_stays(share, rece
     assert "receiver-not-listed" not in [code for code, _ in found(seen)]
 
 
-def test_shares_of_one_receiver_are_told_together():
+def test_shares_of_one_receiver_are_notified_together():
     """Five snapshots: one finding, three named, and the last refusal to close one."""
     shares = [
         a_share("closing", resource=addresses.snapshot_resource(f"snap-{n}").pk, fault="the key is disabled.")

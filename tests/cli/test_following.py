@@ -59,7 +59,7 @@ def test_an_outage_of_a_minute_is_outlived(capsys):
     assert capsys.readouterr().err.splitlines() == ["DynamoDB: throttled. Looking again."] * MISSES
 
 
-def test_what_is_refused_again_and_again_is_told():
+def test_what_is_refused_again_and_again_is_notified():
     """And so is a first look: the call itself is wrong then."""
     refused = Trouble("no.", "DynamoDB")
 

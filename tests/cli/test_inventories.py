@@ -15,7 +15,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import applied_file as files
 from chalicelib.core.targets.inventory import LOOK, OurSnapshot
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 
 TABLE, HUB, REGION, FAR = "ami-promoter-us-east-1", "123456789012", "us-east-1", "eu-west-1"
 OU, ONE, TWO, THREE = "ou-ab12-11111111", "200000000001", "200000000002", "200000000003"
@@ -51,9 +51,9 @@ class Time:
 
 
 def answer(table, place):
-    """What `act` writes when it has looked: here one copy of ours."""
+    """What `worker` writes when it has looked: here one copy of ours."""
     key = addresses.inventory(*place)
-    assert DynamoRecords(table).begin(key).hints[LOOK] == RUN
+    assert DynamoRecords(table).begin(key).inbox[LOOK] == RUN
     row = {"snapshot": codec.encode(SEEN)}
     DynamoRecords(table).put(addresses.inventory_page(key, 0), {"kind": "found", "body": json.dumps([row])})
     body = json.loads(table.get(key)["body"]) | {"seen": RUN, "pages": 1}
@@ -73,7 +73,7 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
         {THREE: (files.Target(THREE, REGION),)},
         {"default": (files.Target("", REGION), files.Target("", FAR))},
         {TWO: {"default": (files.Target(TWO, FAR),)}},
-        Organisation("o-a1b2c3d4e5", {OU: ("default",)}),
+        Organization("o-a1b2c3d4e5", {OU: ("default",)}),
     )
     publisher = Publisher(Connection(REGION))
     publisher.publish(publisher.applied(), directory, "", "2026-01-05T09:00:00Z")
@@ -91,7 +91,7 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
     }
 
 
-def test_whoever_does_not_answer_is_told_and_the_others_are_seen(table):
+def test_whoever_does_not_answer_is_notified_and_the_others_are_seen(table):
     """It goes on without, when nobody has answered for as long as it was told to wait."""
     found = ask(table, [(ONE, REGION), (TWO, REGION)], {(ONE, REGION): 10})
 

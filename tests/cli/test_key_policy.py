@@ -69,12 +69,12 @@ def test_what_a_targets_key_must_allow(aws, capsys):
 
 
 def test_what_a_key_of_the_hub_must_allow(aws, capsys):
-    """`act` looks, `settle` opens and closes; the names carry the Region."""
+    """`worker` looks, `share-worker` opens and closes; the names carry the Region."""
     assert main(["key-policy", "hub"]) == 0
 
     act, settle = shown(capsys)
-    assert act["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-act")
-    assert settle["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-settle")
+    assert act["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
+    assert settle["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-share-worker")
     assert settle["Action"] == ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
 
 

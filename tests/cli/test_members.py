@@ -12,7 +12,7 @@ from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Directory
 from chalicelib.core.targets.departures import Book, Left, Missing, Trouble
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.cli.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
@@ -41,7 +41,7 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
 
     assert isinstance(found, Directory)
     assert found.groups == {"dev": (A, WHOLE, OU), "prod": (OTHER,)}
-    assert found.organisation == Organisation(
+    assert found.organization == Organization(
         WHOLE, {WHOLE: ("dev",), OU: ("dev",), OTHER: ("prod",)}, most_leaving="3", back_fill=False
     )
     assert {g: [(t.account, t.role_name, t.linger) for t in ts] for g, ts in found.by_unit.items()} == {
@@ -58,20 +58,20 @@ WRONG = {
     f"groups: {{dev: [{OU}]}}": [
         (
             f"t.yaml:1:16: `{OU}` stands for accounts of an organisation, and the file does not say of which. "
-            "Write `organization: {id: o-...}` beside `groups`, with the organisation's id."
+            "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
         )
     ],
     f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
         (
             f"t.yaml:2:16: `o-zzzzzzzzzz` is of organisation o-zzzzzzzzzz, and the file names {WHOLE}. "
-            "Correct the one or the other; a file has one organisation."
+            "Correct the one or the other; a file has one organization."
         )
     ],
     f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [{OU}, '{ARN}{OU}']}}": [
         f"t.yaml:2:34: {OU} stands in group `dev` a second time. Delete one, or correct the id."
     ],
     f"organization: {{back_fill: 1}}\ngroups: {{dev: [ou-1, '{A}']}}": [
-        "t.yaml:1:1: `organization` has no `id`. Write a mapping with the organisation's id: `{id: o-a1b2c3d4e5}`.",
+        "t.yaml:1:1: `organization` has no `id`. Write a mapping with the organization's id: `{id: o-a1b2c3d4e5}`.",
         "t.yaml:1:27: `back_fill` cannot be `1`. Write true or false.",
         (
             "t.yaml:2:16: an element of `dev` cannot be `ou-1`. Write an OU's id, like `ou-ab12-11111111`, the root's, "
@@ -90,7 +90,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_with_ous_is_told_with_place_and_cure(text):
+def test_what_is_wrong_with_ous_is_notified_with_place_and_cure(text):
     """All at once, as everything."""
     assert compiled(text) == WRONG[text]
 
@@ -109,11 +109,11 @@ def applied(client, tmp_path, capsys):
     path.write_text(FILE)
     status, said = run(capsys, "targets", "apply", str(path))
     assert status == 0, said
-    assert "+ group dev: 1 account and 2 units of the organisation" in said
+    assert "+ group dev: 1 account and 2 units of the organization" in said
     assert said.endswith("2 groups, 2 accounts, 3 units.\n")
     members = MembersTable(client, MEMBERS, CONFIG)
     members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
-    trouble = Trouble(1_767_600_000, Fault("organization-unreadable", "organisation", "It was refused.", "Ask."))
+    trouble = Trouble(1_767_600_000, Fault("organization-unreadable", "organization", "It was refused.", "Ask."))
     book = Book(
         read_at={OU: 1_767_603_600},
         missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},
@@ -167,7 +167,7 @@ def test_without_ous_there_is_nothing_to_show(client, capsys):
 
 
 def test_what_changes_for_accounts_that_ous_bring_is_shown_before_it_is_applied(applied, tmp_path, capsys):
-    """Settings of the group, and what is said of the organisation."""
+    """Settings of the group, and what is said of the organization."""
     path = tmp_path / "t.yaml"
     path.write_text(FILE.replace("Golden", "Gold").replace("back_fill: false", "back_fill: true"))
     said = run(capsys, "targets", "diff", str(path))[1]

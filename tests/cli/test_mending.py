@@ -1,4 +1,4 @@
-"""How ``reconcile --apply`` puts right what it found: the lanes do the rest, and whatever moved on is left alone."""
+"""How ``reconcile --apply`` puts right what it found: the workers do the rest, and what has moved on is left alone."""
 
 import json
 import time
@@ -62,11 +62,11 @@ def a_delivery(table, state="copying", episode=1, account=DEV):
 def due(table, pk):
     """Whether the sweep will come for a record within a minute."""
     item = table.get(RecordKey(pk))
-    return item is not None and item["ring_at"] <= now() + 60
+    return item is not None and item["wake_at"] <= now() + 60
 
 
-def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_lane(table, mender, ledger):
-    """Ours, open, held by nobody: what the lane closes. Asked again, nothing changes."""
+def test_an_unknown_permission_is_taken_up_and_then_closed_by_its_message_group(table, mender, ledger):
+    """Ours, open, held by nobody: what the worker closes. Asked again, nothing changes."""
     mend = Know(RESOURCE, DEV, DEV, 0)
 
     assert mender.mend(mend) == "done"
@@ -107,7 +107,7 @@ def test_a_permission_wrongly_called_older_than_us_is_ours_again(mender, ledger)
 
 
 def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
-    """The lane revokes it by its id."""
+    """The worker revokes it by its id."""
     mender.mend(Know(KEY_RESOURCE, ID, DEV, 0, f"arn:aws:iam::{DEV}:role/r", 3, "grant-id"))
 
     (known,) = ledger.shares(KEY_RESOURCE)
@@ -115,7 +115,7 @@ def test_a_grant_is_taken_up_with_its_id_and_grantee(mender, ledger):
     assert share.to_close([known], now()) == [known]
 
 
-def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
+def test_what_the_message_group_has_written_meanwhile_stands(mender, ledger):
     """The view is older than the entry: left alone, and seen by the next run."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV), HELD)
     ledger.save(ledger.shares(RESOURCE), "opening is intended", now())
@@ -124,8 +124,8 @@ def test_what_the_lane_has_written_meanwhile_stands(mender, ledger):
     assert ledger.shares(RESOURCE)[0].state is ShareState.WANTED
 
 
-def test_a_share_that_shows_no_longer_is_opened_again_by_its_lane(table, mender, ledger):
-    """Written as closed, with its holder: the lane opens it anew. A second time changes nothing."""
+def test_a_share_that_shows_no_longer_is_opened_again_by_its_message_group(table, mender, ledger):
+    """Written as closed, with its holder: the worker opens it anew. A second time changes nothing."""
     ledger.hold(RESOURCE, Share(RESOURCE, DEV, DEV, state=ShareState.OPEN, hard_close_at=now() + 9000), HELD)
 
     assert mender.mend(Reopen(RESOURCE, DEV, 0)) == "done"
@@ -169,7 +169,7 @@ def test_a_delivery_to_an_account_that_the_file_does_not_contain_is_cancelled(ta
 
     assert mender.mend(withdraw()) == "done"
 
-    assert DynamoRecords(table).begin(addresses.delivery(ID)).hints["cancel"].startswith("1:")
+    assert DynamoRecords(table).begin(addresses.delivery(ID)).inbox["cancel"].startswith("1:")
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
     assert due(table, RESOURCE)
 
@@ -189,7 +189,7 @@ def test_a_share_that_a_listed_or_ended_delivery_holds_for_a_stranger_is_let_go(
     assert ledger.shares(image)[0].holdings == frozenset()
     assert due(table, image)
     stored = DynamoRecords(table).begin(addresses.delivery(ID))
-    assert stored is None or "cancel" not in stored.hints
+    assert stored is None or "cancel" not in stored.inbox
 
 
 @pytest.mark.parametrize("accounts", [(DEV,), ()])
@@ -202,14 +202,14 @@ def test_nobody_is_withdrawn_whom_the_file_contains_by_now_or_while_it_is_not_kn
 
     assert mender.mend(withdraw()) == MOVED_ON
 
-    assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).hints
+    assert "cancel" not in DynamoRecords(table).begin(addresses.delivery(ID)).inbox
     assert ledger.shares(RESOURCE)[0].holdings == {HELD}
 
 
 @pytest.mark.parametrize(
     ("state", "ends"), [(None, "failed"), ("delivered", "delivered"), ("cancelled", "cancelled"), ("copying", None)]
 )
-def test_a_promotion_is_told_how_a_delivery_ended(table, mender, state, ends):
+def test_a_promotion_is_notified_how_a_delivery_ended(table, mender, state, ends):
     """A lost one counts as failed, so that `retry` starts it anew; one that runs is left alone."""
     children = DynamoChildren(table)
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "running", {}, now() + 9000), now())

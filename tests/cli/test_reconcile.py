@@ -19,7 +19,7 @@ from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.records import Write
 from tests.fakes import copying
 
@@ -78,7 +78,7 @@ def test_all_is_in_order(applied, capsys):
             Directory(
                 {"default": (OU,)},
                 by_unit={"default": (Target("", "us-east-1"),)},
-                organisation=Organisation("o-a1b2c3d4e5", {OU: ("default",)}),
+                organization=Organization("o-a1b2c3d4e5", {OU: ("default",)}),
             ),
             "organization",
             f"Nobody has read yet which accounts {OU} has",
@@ -103,8 +103,8 @@ def test_it_never_says_that_all_is_in_order_where_no_target_was_asked(table, cap
 def test_whom_units_have_cannot_be_read_and_those_that_the_file_lists_are_asked(table, client):
     """The members were changed by hand: it says so, judges nobody a stranger by it, and goes on with whom it knows."""
     listed = {"333333333333": (Target("333333333333", "us-east-1"),)}
-    organisation = Organisation("o-a1b2c3d4e5", {OU: ("default",)})
-    apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organisation=organisation))
+    organization = Organization("o-a1b2c3d4e5", {OU: ("default",)})
+    apply(Directory({"default": (OU,)}, listed, {"default": (Target("", "us-east-1"),)}, organization=organization))
     members = MembersTable(client, f"{TABLE}-members", f"{TABLE}-config")
     members.publish(Membership(), Membership(0, {OU: Unit("arn:aws:organizations::9:ou/o-a1b2c3d4e5/x", (DEV,))}))
     Table(client, f"{TABLE}-members").update(
@@ -147,10 +147,10 @@ def test_it_only_says_what_it_would_do(table, applied, capsys):
         "    --apply makes it due",
         "Of 1, 1 can be put right: run it with --apply.",
     ]
-    assert "ring_at" not in table.get(DELIVERY)
+    assert "wake_at" not in table.get(DELIVERY)
 
 
-def test_it_does_it_when_it_is_told_to(table, applied, capsys):
+def test_it_does_it_when_it_is_notified_to(table, applied, capsys):
     """Exit status 0; the record is due, and the next run finds nothing."""
     asleep(table)
 
@@ -162,7 +162,7 @@ def test_it_does_it_when_it_is_told_to(table, applied, capsys):
         "Records under way that look again now: 1.",
         "All of it is put right, or on its way: the functions do the rest within minutes.",
     ]
-    assert "ring_at" in table.get(DELIVERY)
+    assert "wake_at" in table.get(DELIVERY)
     assert said(capsys, "reconcile", "--hub-only")[0] == 0
 
 
@@ -179,7 +179,7 @@ def test_for_a_program(table, applied, capsys):
     assert (one["code"], one["mend"], one["result"]) == ("due-date-lost", "Wake", None)
 
 
-def test_a_parked_record_goes_on_when_it_is_told_to(table, applied, capsys):
+def test_a_parked_record_goes_on_when_it_is_notified_to(table, applied, capsys):
     """It is named by `reconcile`, with the command; afterwards it is due. One that is not parked is a fault."""
     asleep(table)
     DynamoRecords(table).park(DELIVERY, "IllegalEvent: a bug.", NINE)
@@ -187,7 +187,7 @@ def test_a_parked_record_goes_on_when_it_is_told_to(table, applied, capsys):
     assert f"`ami-promoter reconcile --unpark '{DELIVERY}'`" in " ".join(line.strip() for line in lines)
 
     assert said(capsys, "reconcile", "--unpark", str(DELIVERY)) == (0, [f"{DELIVERY} goes on within a minute."])
-    assert "ring_at" in table.get(DELIVERY)
+    assert "wake_at" in table.get(DELIVERY)
     assert main(["reconcile", "--unpark", str(DELIVERY)]) == 1
 
 
@@ -220,7 +220,7 @@ def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code
     assert main(["retry", AMI, *words]) == 1
 
     assert code in capsys.readouterr().err
-    assert "ring_at" not in table.get(addresses.promotion(AMI))
+    assert "wake_at" not in table.get(addresses.promotion(AMI))
 
 
 def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, capsys):
@@ -230,7 +230,7 @@ def test_a_parked_promotion_that_is_tried_again_resolves_its_value_anew(table, c
     records.park(key, "its plan cannot be read", NINE)
 
     assert said(capsys, "retry", AMI) == (0, [f"{key} was parked, and goes on."])
-    assert "retry" in records.read(key).hints
+    assert "retry" in records.read(key).inbox
 
 
 def test_an_accepted_ami_needs_its_account(table, capsys):
@@ -240,7 +240,7 @@ def test_an_accepted_ami_needs_its_account(table, capsys):
     assert "--accept needs an account" in capsys.readouterr().err
 
 
-def test_a_value_that_is_examined_still_is_told_from_one_that_was_removed(table, capsys):
+def test_a_value_that_is_examined_still_is_notified_from_one_that_was_removed(table, capsys):
     """Right after the tag was written nothing has begun that could be tried again."""
     record = {"ami": AMI, "value": None, "candidate": "dev", "state": "resolving"}
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "resolving", record, NINE), NINE)

@@ -186,20 +186,20 @@ def test_what_is_being_removed_is_not_left_behind(table, capsys):
 
 
 @pytest.mark.parametrize(
-    ("hint", "value", "why", "said"),
+    ("unread", "value", "why", "said"),
     [
         ("1:drain", "dev", "", "An operator drained the hub."),
         ("1:cancel:x:1", "dev", "", "The tag's value and the applied targets file name it no longer."),
         ("1:cancel:x:1", None, "Its tag was removed.", "Its tag was removed."),
     ],
 )
-def test_why_a_delivery_was_cancelled(table, capsys, hint, value, why, said):
+def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
     """By an operator, by another value, or by the tag's end."""
     gone = a_delivery(DEV, delivery.DeliveryState.CANCELLED)
     write(table, a_promotion(value=value, why=why))
     write(table, gone)
     DynamoChildren(table).add(AMI, a_child(gone, "cancelled"))
-    DynamoRecords(table).note(gone.key, {"cancel": hint}, NINE)
+    DynamoRecords(table).note(gone.key, {"cancel": unread}, NINE)
 
     main(["status", AMI])
 

@@ -69,7 +69,7 @@ def test_the_worker_writes_its_side_and_the_holders_theirs(store):
     assert (after.state, after.holdings) == (ShareState.OPEN, frozenset({copying("d1"), copying("d2")}))
 
 
-def test_a_worker_that_was_not_alone_is_told(store):
+def test_a_worker_that_was_not_alone_is_notified(store):
     """Its write is refused, not lost over another's."""
     store.ledger.hold(RESOURCE, SHARE, copying("d1"))
     (read,) = store.ledger.shares(RESOURCE)
@@ -284,7 +284,7 @@ def child(name: str, state: str = "running", episode: int = 1) -> Child:
 
 
 def test_the_last_to_end_knows_that_it_is_the_last(store):
-    """Only that one rings the promotion."""
+    """Only that one wakes the promotion."""
     store.records.create(Write(promotion(AMI), "running", {}, NOW), NOW)
     for name in ("d1", "d2", "d3"):
         assert store.children.add(AMI, child(name))

@@ -71,14 +71,14 @@ def test_where_one_of_many_is_there_none_is_put_and_it_is_named(store):
 
 
 def test_a_record_that_nobody_can_read_is_replaced_whole(store):
-    """Whatever was there: afterwards it is a new record, without hints, due when it says."""
+    """Whatever was there: afterwards it is a new record, without inbox entries, due when it says."""
     store.records.create(write(), NOW)
-    store.records.note(KEY, {"image": "x"}, NOW)
+    store.records.leave(KEY, {"image": "x"}, NOW)
     store.records.park(KEY, "damaged", NOW)
     store.records.replace(write(body={"n": 2}, due=NOW + 60), NOW)
 
     stored = store.records.begin(KEY)
-    assert (stored.body, stored.hints, stored.parked) == ({"n": 2}, {}, "")
+    assert (stored.body, stored.inbox, stored.parked) == ({"n": 2}, {}, "")
     assert due(store, NOW) == []
     assert due(store, NOW + 60) == [KEY]
     assert store.records.save(stored, write("open", None), (), NOW)
@@ -88,7 +88,7 @@ def test_there_is_nothing_where_nothing_was_put(store):
     """Beginning with a record that is not there does not make one."""
     assert store.records.begin(KEY) is None
     assert store.records.read(KEY) is None
-    assert not store.records.mark_rung(KEY, NOW)
+    assert not store.records.mark_woken(KEY, NOW)
 
 
 def test_a_write_on_an_old_version_is_refused(store):
@@ -102,13 +102,13 @@ def test_a_write_on_an_old_version_is_refused(store):
 
 
 @pytest.mark.parametrize("happened", [[], ["something"]])
-@pytest.mark.parametrize("come", ["note", "make due"])
+@pytest.mark.parametrize("come", ["leave", "make due"])
 def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
-    """A hint that arrives between reading and writing makes the write fail, so that it is heard; so does a wake."""
+    """An inbox entry that arrives between reading and writing makes the write fail; so does a wake."""
     store.records.create(write(), NOW)
     read = store.records.read(KEY)
-    if come == "note":
-        store.records.note(KEY, {"cancel": "1:tag"}, NOW)
+    if come == "leave":
+        store.records.leave(KEY, {"cancel": "1:tag"}, NOW)
     else:
         store.records.make_due(KEY, NOW)
         assert not store.records.save(read, write("delivered", None), happened, NOW)
@@ -117,9 +117,9 @@ def test_a_write_never_hides_what_came_meanwhile(store, happened, come):
 
     assert not store.records.save(read, write("delivered", None), happened, NOW)
     again = store.records.read(KEY)
-    assert again.hints == {"cancel": "1:tag"}
+    assert again.inbox == {"cancel": "1:tag"}
     assert store.records.save(again, write("stopping"), happened, NOW)
-    assert store.records.read(KEY).hints == {"cancel": "1:tag"}
+    assert store.records.read(KEY).inbox == {"cancel": "1:tag"}
 
 
 def test_what_belongs_together_is_written_together(store):
@@ -128,7 +128,7 @@ def test_what_belongs_together_is_written_together(store):
     read = store.records.read(KEY)
     partition = copy_lookups("222222222222", "us-east-1", "snap-0a")
     entry = (lookup(partition, "0123"), {"delivery": "0123"})
-    store.records.note(KEY, {"x": "y"}, NOW)
+    store.records.leave(KEY, {"x": "y"}, NOW)
 
     assert not store.records.save(read, write(), ["intent"], NOW, [entry])
     assert store.records.list(partition, "delivery#") == []
@@ -152,8 +152,8 @@ def test_a_note_and_a_wake_say_whether_there_is_such_a_record(store):
     """Whoever may make one asks for that."""
     store.records.create(write(), NOW)
 
-    assert store.records.note(KEY, {"a": "1"}, NOW)
-    assert not store.records.note(RecordKey("delivery#other"), {"a": "1"}, NOW)
+    assert store.records.leave(KEY, {"a": "1"}, NOW)
+    assert not store.records.leave(RecordKey("delivery#other"), {"a": "1"}, NOW)
     assert store.records.make_due(RecordKey("delivery#other"), NOW) is MadeDue.NONE
     assert store.records.read(RecordKey("delivery#other")) is None
 
@@ -162,21 +162,21 @@ def test_a_note_for_later_makes_a_record_at_rest_due_then(store):
     """And leaves one that is due sooner as it is."""
     store.records.create(write(due=None), NOW)
 
-    store.records.note(KEY, {"a": "1"}, NOW, due=NOW + 600)
+    store.records.leave(KEY, {"a": "1"}, NOW, due=NOW + 600)
     assert due(store, NOW + 599) == []
     assert due(store, NOW + 600) == [KEY]
-    store.records.note(KEY, {"a": "2"}, NOW, due=NOW + 900)
+    store.records.leave(KEY, {"a": "2"}, NOW, due=NOW + 900)
     assert due(store, NOW + 600) == [KEY]
 
 
 def test_an_older_or_repeated_event_leaves_no_note(store):
     """Versions only rise."""
     store.records.create(write(), NOW)
-    assert store.records.note(KEY, {"tag": "000000000007"}, NOW, newer=True)
+    assert store.records.leave(KEY, {"tag": "000000000007"}, NOW, newer=True)
 
     for version in ("000000000007", "000000000003"):
-        assert store.records.note(KEY, {"tag": version}, NOW, newer=True)
-    assert store.records.read(KEY).hints["tag"] == "000000000007"
+        assert store.records.leave(KEY, {"tag": version}, NOW, newer=True)
+    assert store.records.read(KEY).inbox["tag"] == "000000000007"
 
 
 def shard(key: RecordKey) -> int:
@@ -217,7 +217,7 @@ def test_what_is_due_comes_in_pages_longest_due_first(store):
         store.records.save(store.records.read(after.key), Write(after.key, "delivered", {}, None), [], NOW + 60)
 
     assert sorted(one.key for one in found) == there
-    assert [one.ring_at for one in found] == sorted(one.ring_at for one in found)
+    assert [one.wake_at for one in found] == sorted(one.wake_at for one in found)
 
 
 @pytest.mark.parametrize("store", ["dynamo"], indirect=True)  # in memory there are no attributes
@@ -240,7 +240,7 @@ def test_a_record_at_rest_is_due_nowhere_until_somebody_makes_it_due(store):
 
 
 def test_a_wake_makes_a_record_due_within_a_minute_however_far_off_its_due_date_is(store):
-    """An open share is due in a day; a holder that leaves must not wait so long because one ring was lost."""
+    """An open share is due in a day; a holder that leaves must not wait so long because one wake was lost."""
     store.records.create(write("open", NOW + 90_000), NOW)
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
 
@@ -253,7 +253,7 @@ def test_a_wake_of_what_has_long_been_due_is_looked_at_within_a_minute(store):
     store.records.create(write("open", NOW), NOW)
     assert store.records.make_due(KEY, NOW + 7200) is MadeDue.SEND
 
-    assert [one.ring_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7260]
+    assert [one.wake_at for one in store.records.due(shard(KEY), NOW + 7260, 10)] == [NOW + 7260]
 
 
 def test_a_wake_does_not_put_off_what_is_due_sooner(store):
@@ -275,18 +275,18 @@ def test_a_parked_record_is_out_of_the_way(store):
     assert store.records.begin(KEY).parked == "IllegalEvent"
 
 
-def test_a_parked_record_goes_on_when_it_is_told_to(store):
-    """Due at once, its hints and its version as they were; one that is not parked is left alone."""
+def test_a_parked_record_goes_on_when_it_is_notified_to(store):
+    """Due at once, its inbox entries and its version as they were; one that is not parked is left alone."""
     store.records.create(write(due=None), NOW)
     assert not store.records.unpark(KEY, NOW)
     assert due(store, NOW + 10**6) == []
-    store.records.note(KEY, {"a": "1"}, NOW)
+    store.records.leave(KEY, {"a": "1"}, NOW)
     store.records.park(KEY, "IllegalEvent", NOW)
 
     assert store.records.unpark(KEY, NOW + 5)
     assert due(store, NOW + 5) == [KEY]
     found = store.records.read(KEY)
-    assert (found.parked, found.hints, found.version) == ("", {"a": "1"}, 2)
+    assert (found.parked, found.inbox, found.version) == ("", {"a": "1"}, 2)
     assert not store.records.unpark(RecordKey("delivery#other"), NOW)
 
 
@@ -309,7 +309,7 @@ def test_a_record_whose_version_is_damaged_is_woken_all_the_same(store):
     store.table.update(KEY, "SET version = :w", {":w": "nonsense"})
 
     assert store.records.make_due(KEY, NOW) is MadeDue.SEND
-    assert store.records.note(KEY, {"a": "1"}, NOW)
+    assert store.records.leave(KEY, {"a": "1"}, NOW)
     with pytest.raises(Unreadable):
         store.records.begin(KEY)
 

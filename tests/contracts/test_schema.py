@@ -56,14 +56,14 @@ def a_share(**changes):
 
 @pytest.mark.parametrize(("written", "why"), [(NEWER, NewerSchema), (OLDER, Unreadable)])
 def test_a_record_of_another_version_is_not_guessed_at(table, written, why):
-    """It raises what makes its lane park it; a note on it is taken all the same, and nothing of it is lost."""
+    """It raises what makes its worker park it; a note on it is taken all the same, and nothing of it is lost."""
     DynamoRecords(table, written).create(Write(DELIVERY, "copying", {"ami": AMI}, NOW), NOW)
     records = DynamoRecords(table)
 
     with pytest.raises(why, match=r"schema \d"):
         records.begin(DELIVERY)
     assert issubclass(why, ParkRecord)
-    assert records.note(DELIVERY, {"cancel": "1:x"}, NOW)
+    assert records.leave(DELIVERY, {"cancel": "1:x"}, NOW)
     assert body_of(table, DELIVERY) == {"ami": AMI}
 
 
@@ -91,7 +91,7 @@ def test_a_head_of_another_form_hides_no_other(table):
     ("state", "closes"), [(ShareState.OPEN, True), (ShareState.CLOSING, True), (ShareState.CLOSED, False)]
 )
 def test_a_share_of_a_newer_version_is_not_opened_and_closes_all_the_same(table, state, closes):
-    """What closing needs stands beside the body: a form that cannot be read must not keep a door open (law 1)."""
+    """What closing needs stands beside the body: an unreadable form must not keep a permission open (invariant 1)."""
     newer = DynamoLedger(table, NEWER)
     newer.hold(RESOURCE, a_share(), copying("0123"))
     (share,) = newer.shares(RESOURCE)

@@ -1,4 +1,4 @@
-"""Records to JSON and back, and what is refused at the door."""
+"""Records to JSON and back, and what is refused when it is read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_is_written_is_read_back_as_it_was():
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_with_its_path(given, path):
-    """A damaged or foreign record stops at the door, and the message says where it is wrong."""
+    """A damaged or foreign record is refused, and the message says where it is wrong."""
     with pytest.raises(ValueError, match="record") as refused:
         codec.decode(Outer, given)
 

@@ -74,7 +74,7 @@ def test_ended_states_have_empty_rows():
     assert {state for state, row in machine.TRANSITIONS.items() if not row} == ENDED
 
 
-def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delivery]:
+def drive(delivery: Delivery, picks: list[int], inbox: list[str]) -> list[Delivery]:
     """Let a delivery run: at each step obey what it asks, and let one legal event of the examples come."""
     seen_states, now = [delivery], NOW
     for pick in picks:
@@ -84,7 +84,7 @@ def drive(delivery: Delivery, picks: list[int], hints: list[str]) -> list[Delive
         if not legal:
             break
         delivery = evolving.evolve(delivery, legal[pick % len(legal)], now)
-        delivery = replace(delivery, hints=dict.fromkeys(hints, f"1:{pick}"))
+        delivery = replace(delivery, inbox=dict.fromkeys(inbox, f"1:{pick}"))
         seen_states.append(delivery)
         now += pick % 700
     return seen_states
@@ -94,9 +94,9 @@ HINTS = st.lists(st.sampled_from(["image", "look#snap-0a"]), max_size=2)
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=40), HINTS, st.sampled_from(METHODS))
-def test_whatever_is_outstanding_has_a_due_date(picks, hints, method):
-    """However it got there: until it has ended, somebody will look at a delivery again although nothing is heard."""
-    for delivery in drive(a_delivery(method=method), picks, hints):
+def test_whatever_is_outstanding_has_a_due_date(picks, inbox, method):
+    """However it got there: until it has ended, somebody will look at a delivery again although nothing arrives."""
+    for delivery in drive(a_delivery(method=method), picks, inbox):
         assert (machine.due_at(delivery) is None) == delivery.ended
 
 
@@ -130,7 +130,7 @@ def test_no_copy_is_started_without_a_slot(picks):
         assert len(starts) <= machine.free_slots(delivery, NOW)
 
 
-# --- law 1: a share is open as long as a holder needs it -------------------------------------------------------------
+# --- invariant 1: a share is open as long as a holder needs it --------------------------------------------------------
 
 
 def test_nothing_is_held_before_the_checks_and_a_slot():
@@ -176,7 +176,7 @@ def test_an_ami_that_is_there_already_gets_its_service_roles_grants_first_and_th
     assert machine.outstanding(verifying, NOW)[0] == do.ReleaseShares()
 
 
-def test_each_service_role_is_heard_of_by_itself_and_names_what_it_waits_for():
+def test_each_service_role_is_received_of_by_itself_and_names_what_it_waits_for():
     """One that has its grant is not taken for the other; a look past the deadline names what the other waits for."""
     target = replace(a_delivery().target, mode="share", key_access="none", service_linked_roles=(AUTO_SCALING, SPOT))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
@@ -236,7 +236,7 @@ def test_shares_that_are_refused_while_copies_run_end_it_after_a_last_look():
     assert machine.outstanding(refused, NOW) == (do.FindCopies(),)
 
 
-def test_each_statement_in_a_keys_policy_is_heard_of_by_itself():
+def test_each_statement_in_a_keys_policy_is_received_of_by_itself():
     """The one for service roles was put, the account's own was refused: the policy had no room. It is not shared."""
     target = replace(a_delivery().target, mode="share", key_access="policy", service_linked_roles=(AUTO_SCALING,))
     opening = evolving.evolve(replace(a_delivery(), target=target), ev.TargetReady(""), NOW)
@@ -310,7 +310,7 @@ def test_one_stale_list_does_not_close_the_shares_under_running_copies():
 
 
 def test_a_refused_delete_keeps_no_share_open():
-    """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a door open."""
+    """The copies have ended; that one cannot be removed is a leftover, and no reason to keep a permission open."""
     stopping = a_delivery(DeliveryState.STOPPING, held=True)
     refused = ev.LeftoversSeen(("snap-0ac",), (), FAULT)
     once = evolving.evolve(stopping, refused, NOW + 200)
@@ -332,7 +332,7 @@ def test_it_never_ends_while_it_holds_a_share():
         assert not any(isinstance(c, do.NotifyOutcome) for c in machine.outstanding(holding, NOW))
 
 
-# --- law 4: at most one -----------------------------------------------------------------------------------------------
+# --- invariant 4: at most one -----------------------------------------------------------------------------------------
 
 
 def slots(delivery: Delivery, count: int) -> Delivery:
@@ -404,7 +404,7 @@ def test_an_intent_to_register_is_looked_for_before_it_is_made_again():
     assert machine.outstanding(looked, NOW + schedule.SILENCE) == (do.RegisterImage(),)
 
 
-def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
+def test_an_answer_that_nobody_received_leaves_the_intent_standing():
     """A time-out is not a refusal: the copy may exist."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     unheard = ev.Refused("StartCopy", RefusalKind.THROTTLED, FAULT, "snap-0a", unknown=True)
@@ -412,16 +412,16 @@ def test_an_answer_that_nobody_heard_leaves_the_intent_standing():
     assert evolving.evolve(delivery, unheard, NOW).copies[0].state is C.INTENDED
 
 
-# --- law 5: an event is a hint ----------------------------------------------------------------------------------------
+# --- invariant 5: an event is a reason to look ------------------------------------------------------------------------
 
 
-def test_a_hint_makes_it_look_and_is_heard_once():
-    """The event says nothing by itself; EC2 is asked, and the same hint is not followed twice."""
+def test_a_entry_makes_it_look_and_is_received_once():
+    """The event says nothing by itself; EC2 is asked, and the same inbox entry is not followed twice."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.PENDING, C.COMPLETED)
     delivery = replace(delivery, copies=tuple(replace(c, next_look=NOW + 60) for c in delivery.copies))
     assert machine.outstanding(delivery, NOW) == ()
 
-    hinted = replace(delivery, hints={"look#snap-0a": "event-1"})
+    hinted = replace(delivery, inbox={"look#snap-0a": "event-1"})
     assert machine.outstanding(hinted, NOW) == (do.LookAtCopies(("snap-0ac",)),)
 
     still = evolving.evolve(hinted, ev.CopiesSeen(("snap-0ac",), (seen("snap-0a", "pending", progress=40),)), NOW)
@@ -558,7 +558,7 @@ def test_too_many_copies_gives_the_slot_back_and_tells_the_copy_quota():
     assert do.AskSlots(3, 2, 1, NOW) in machine.outstanding(after, NOW)
 
 
-def test_what_changed_while_the_copy_quota_was_asked_is_told_next():
+def test_what_changed_while_the_copy_quota_was_asked_is_notified_next():
     """A copy was refused between the decision to ask and the asking: what was asked is not taken for what is so."""
     delivery = slots(
         with_copies(a_delivery(DeliveryState.COPYING, slots=SlotRequest("1:1:0:0")), C.INTENDED, C.PENDING), 2
@@ -604,17 +604,17 @@ def test_cancelling_before_anything_was_made_ends_at_once():
 
 def test_what_register_image_was_intended_for_finishes_and_stays():
     """A tag removed then is too late for this delivery."""
-    hints = {"cancel": "1:tag"}
-    intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), hints=hints)
-    not_yet = a_delivery(DeliveryState.REGISTERING, hints=hints)
+    inbox = {"cancel": "1:tag"}
+    intended = a_delivery(DeliveryState.REGISTERING, request=ImageRequest(NOW), inbox=inbox)
+    not_yet = a_delivery(DeliveryState.REGISTERING, inbox=inbox)
 
     assert machine.due_events(intended, NOW) == ()
     assert machine.due_events(not_yet, NOW) == (ev.CancelAsked(),)
 
 
-def test_a_cancel_of_an_earlier_episode_is_not_heard():
-    """Hints that belong to an episode end with it."""
-    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, hints={"cancel": "1:tag"}), NOW) == ()
+def test_a_cancel_of_an_earlier_episode_is_not_received():
+    """Inbox entries that belong to an episode end with it."""
+    assert machine.due_events(a_delivery(DeliveryState.COPYING, episode=2, inbox={"cancel": "1:tag"}), NOW) == ()
 
 
 def test_what_is_there_already_is_taken_up():
@@ -641,7 +641,7 @@ def test_unencrypted_snapshots_need_no_key_share():
     ("known", "named"), [({"image": "ami-0c"}, "ami-0c"), ({"request": ImageRequest(NOW)}, "AMI golden-1")]
 )
 def test_an_ami_that_nobody_can_look_for_is_listed_too(known, named):
-    """The role is gone after RegisterImage, heard or unheard: its owner is told what to remove."""
+    """The role is gone after RegisterImage, received or unheard: its owner is told what to remove."""
     delivery = with_copies(
         a_delivery(DeliveryState.STOPPING, image_name="golden-1", **known), CopyState.COMPLETED, CopyState.COMPLETED
     )

@@ -90,7 +90,7 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginn
 
 
 EVIDENCE = [
-    (Whereabouts(""), "it is not in the organisation any more"),
+    (Whereabouts(""), "it is not in the organization any more"),
     (Whereabouts("CLOSED", (OU, ROOT)), "its state is CLOSED"),
     (Whereabouts("SUSPENDED", (OU, ROOT)), "its state is SUSPENDED"),
     (Whereabouts("ACTIVE", (OTHER, ROOT)), f"it stands in {OTHER}"),

@@ -30,9 +30,9 @@ EVENTS = (
 def an_inventory(state: State, *, both: bool = False) -> Inventory:
     """One in a state, with what was asked for; ``both``: a look and removals."""
     looks, removes = state is State.LISTING, state is State.REMOVING or (both and state is State.LISTING)
-    hints = {**({LOOK: "one"} if looks else {}), **({REMOVE: "one"} if removes else {})}
+    inbox = {**({LOOK: "one"} if looks else {}), **({REMOVE: "one"} if removes else {})}
     asked = {"looking": "one" if looks else "", "removing": "one" if removes else ""}
-    return Inventory("222222222222", "us-east-1", hints=hints, **asked)
+    return Inventory("222222222222", "us-east-1", inbox=inbox, **asked)
 
 
 @pytest.mark.parametrize(("state", "event", "both"), list(product(State, EVENTS, (False, True))))
@@ -53,7 +53,7 @@ def test_every_pair_of_state_and_event_follows_the_table(state, event, both):
 
 def test_what_is_asked_for_is_begun_once_and_is_due():
     """Both at once: the look comes first, and a worker that dies right after is followed by the sweep."""
-    record = Inventory("222222222222", "us-east-1", hints={LOOK: "one", REMOVE: "one"})
+    record = Inventory("222222222222", "us-east-1", inbox={LOOK: "one", REMOVE: "one"})
 
     for event in inventory.due_events(record, NOW):
         record = inventory.evolve(record, event, NOW)

@@ -217,7 +217,7 @@ def test_grants_for_service_linked_roles_are_for_nobody_else():
 
 @pytest.mark.parametrize("one", [copies(), whole(), Access(DEV, Audience.ROLES, role(DEV), MARK)])
 def test_a_shares_name_tells_what_it_opens(one):
-    """The holder key of a share and its grantee are all that the door gets."""
+    """The holder key of a share and its grantee are all that the permission adapter gets."""
     assert key_policy.access(one.holder_key, one.principal, MARK) == one
 
 
@@ -289,7 +289,7 @@ def test_a_dead_principal_is_named_before_a_put_fails(element):
     assert added(text, copies()) == text, "nothing to put"
 
 
-def test_every_dead_principal_is_told_at_once():
+def test_every_dead_principal_is_notified_at_once():
     """Before anything is opened a person gets all faults."""
     statement = {"Effect": "Allow", "Principal": {"AWS": ["AIDAQWERTYUIOPASDFGH1", "AROAQWERTYUIOPASDFGH2"]}}
     text = json.dumps({"Statement": [OWNERS, statement]})

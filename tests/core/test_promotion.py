@@ -108,8 +108,8 @@ def test_until_it_is_over_somebody_looks_again_and_finds_something_to_do(steps):
 
 
 def with_tag_event(promotion: Promotion, version: int = 1) -> Promotion:
-    """The promotion with a tag event that nobody has heard yet."""
-    return replace(promotion, hints={"tag": f"{version:012d}"})
+    """The promotion with a tag event that nobody has received yet."""
+    return replace(promotion, inbox={"tag": f"{version:012d}"})
 
 
 def play(promotion: Promotion, *events: ev.Event) -> Promotion:
@@ -211,7 +211,7 @@ def test_a_fault_of_one_account_blocks_no_other():
 
     notified = play(after, ev.RefusedNotified())
     assert outstanding(notified, NOW) == (do.Expand("plan", 0),)
-    again = replace(play(notified, ev.Expanded(1)), hints={"generation": "new"})
+    again = replace(play(notified, ev.Expanded(1)), inbox={"generation": "new"})
     assert play(again, TAG, resolved(blocked=(OTHER,))).to_notify == ()
 
 
@@ -226,7 +226,7 @@ def test_an_image_that_the_service_made_never_triggers_and_says_so():
     assert [fault.code for fault in command.faults] == ["source-made-by-service"]
 
     over = play(promotion, ev.RefusedNotified(), ev.Counted(), ev.SummaryNotified())
-    nudged = play(replace(over, hints={**over.hints, "seen": "1:dev"}), seen)
+    nudged = play(replace(over, inbox={**over.inbox, "seen": "1:dev"}), seen)
     assert (nudged.state, outstanding(nudged, NOW + 10**6)) == (PromotionState.OVER, ())
 
 
@@ -245,7 +245,7 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
     assert outstanding(waiting, NOW) == ()
     assert outstanding(waiting, NOW + 60) == (do.LookAtTag(),)
 
-    told = replace(waiting, hints={**waiting.hints, "image": "event"})
+    told = replace(waiting, inbox={**waiting.inbox, "image": "event"})
     assert outstanding(told, NOW) == (do.LookAtTag(),)
 
 
@@ -270,7 +270,7 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
     reading = evolve(a_promotion(), ev.TagSeen("dev", "available", "golden"), NOW)
     over = replace(
-        reading, state=PromotionState.OVER, value="dev", candidate=None, hints={"tag": evolving.tag_hint(5, tagged)}
+        reading, state=PromotionState.OVER, value="dev", candidate=None, inbox={"tag": evolving.tag_entry(5, tagged)}
     )
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW + 86_400)
 
@@ -279,7 +279,7 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
 
 def test_a_nudge_of_discovery_with_the_same_value_starts_nothing():
     """Only a tag event reopens an episode with the same value."""
-    over = replace(a_promotion(PromotionState.OVER), hints={"seen": "minute:dev"})
+    over = replace(a_promotion(PromotionState.OVER), inbox={"seen": "minute:dev"})
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW)
 
     assert after.state is PromotionState.OVER
@@ -308,7 +308,12 @@ def test_a_repeated_tag_on_a_running_promotion_starts_nothing():
     assert outstanding(looked, NOW) == (do.Resolve("dev"),)
 
     after = play(looked, resolved())
-    assert (after.state, after.episode, after.cancelling, after.hint("tag")) == (PromotionState.RUNNING, 0, False, None)
+    assert (after.state, after.episode, after.cancelling, after.unread("tag")) == (
+        PromotionState.RUNNING,
+        0,
+        False,
+        None,
+    )
 
 
 def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
@@ -321,9 +326,9 @@ def test_a_value_with_a_fault_changes_nothing_and_is_notified_once():
     assert (notified.state, notified.value, notified.plan) == (PromotionState.RUNNING, "dev", "plan")
     assert (notified.refused_value, notified.cancelling) == ("dve", False)
 
-    nudged = play(replace(notified, hints={**notified.hints, "seen": "minute"}), bad)
+    nudged = play(replace(notified, inbox={**notified.inbox, "seen": "minute"}), bad)
     assert outstanding(nudged, NOW) == (do.Count(),)
-    moved = play(replace(notified, hints={**notified.hints, "generation": "new"}), bad, refused)
+    moved = play(replace(notified, inbox={**notified.inbox, "generation": "new"}), bad, refused)
     assert outstanding(moved, NOW) == (do.Count(),)
     anew = play(with_tag_event(notified, 3), bad, refused)
     assert outstanding(anew, NOW) == (do.NotifyRefused((FAULT,)),)
@@ -373,7 +378,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A fresh hub called the AMI its baseline before the event of its tag arrived: it is promoted all the same."""
     baseline = replace(
         evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
-        hints={"tag": evolving.tag_hint(2, NOW - 60)},
+        inbox={"tag": evolving.tag_entry(2, NOW - 60)},
     )
 
     assert evolve(baseline, TAG, NOW + 60).state is PromotionState.RESOLVING

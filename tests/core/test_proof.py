@@ -68,7 +68,7 @@ def test_the_one_bearer_of_an_attempts_nonce_is_adopted():
 
 
 def test_of_two_bearers_of_one_nonce_neither_is_adopted_or_deleted_and_a_fault_names_both():
-    """Somebody copied the tag from our snapshot before we heard of it."""
+    """Somebody copied the tag from our snapshot before we received of it."""
     delivery = with_copies(a_delivery(DeliveryState.COPYING), C.INTENDED, C.COMPLETED)
     twins = (seen("snap-0a", "completed"), seen("snap-0a", "completed", copy="snap-0x"))
     after = evolving.evolve(delivery, ev.CopiesFound(twins), NOW)
@@ -114,7 +114,7 @@ def test_where_aws_answered_which_is_ours_another_bearer_of_its_nonce_is_left():
 def test_an_ami_with_our_name_and_tags_that_no_attempt_made_is_unproven_until_a_person_accepts_it(changes):
     """It is neither adopted nor removed; accepted by its id it is adopted, and not removed either."""
     delivery, planted = a_delivery(), shown("ami-0x", **changes)
-    accepted = replace(delivery, hints={"accepted": "ami-0x"})
+    accepted = replace(delivery, inbox={"accepted": "ami-0x"})
 
     assert proof.named(delivery, (planted,)) == proof.Named(unproven="ami-0x")
     assert proof.removal(delivery, (planted,), ()).images == ()

@@ -27,7 +27,7 @@ def over(**changes):
 @pytest.mark.parametrize(("wish", "only"), [("1:", ()), ("1:222222222222", ("222222222222",)), ("1:2,3", ("2", "3"))])
 def test_a_wish_makes_it_resolve_its_value_again(wish, only):
     """As a new event of the tag does; the accounts stay on the record until the deliveries are written."""
-    promotion = over(hints={"retry": wish})
+    promotion = over(inbox={"retry": wish})
     assert outstanding(promotion, NOW) == (LookAtTag(),)
 
     seen = evolve(promotion, TagSeen("dev", "available"), NOW)
@@ -37,18 +37,18 @@ def test_a_wish_makes_it_resolve_its_value_again(wish, only):
     assert evolve(examined, Expanded(2), NOW).only == ()
 
 
-def test_a_wish_is_heard_once():
+def test_a_wish_is_received_once():
     """The same note again changes nothing, and a later event of the tag is not narrowed by it."""
-    promotion = evolve(over(hints={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
+    promotion = evolve(over(inbox={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
     rested = replace(promotion, state=PromotionState.OVER, candidate=None, absent_since=0)
     assert outstanding(rested, NOW) == ()
 
-    again = replace(rested, hints={**rested.hints, "tag": "000000000002"})
+    again = replace(rested, inbox={**rested.inbox, "tag": "000000000002"})
     assert evolve(again, TagSeen("dev", "available"), NOW).only == ()
 
 
 def test_nothing_to_do_forgets_the_accounts():
     """Or the next promotion would be narrowed by a wish of long ago."""
-    seen = evolve(over(hints={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
+    seen = evolve(over(inbox={"retry": "1:222222222222"}), TagSeen("dev", "available"), NOW)
 
     assert evolve(seen, SAME, NOW).only == ()

@@ -69,7 +69,7 @@ def test_a_share_without_holders_closes():
 
 
 def test_a_share_closes_at_its_hard_end_though_held_and_its_holders_can_read_it():
-    """A parked or poisoned record must not keep a door open."""
+    """A parked or poisoned record must not keep a permission open."""
     overdue = a_share(ShareState.OPEN)
     assert share.to_close([overdue], END) == [overdue]
 
@@ -150,7 +150,7 @@ def test_a_nameless_permission_that_is_closing_opens_again_for_who_came():
 
 
 def test_a_refusal_after_the_intent_is_closed_like_an_open_share():
-    """An earlier call may have taken effect all the same; its holders hear at once, and the door is shut."""
+    """An earlier call may have taken effect all the same; its holders are woken, and the permission is revoked."""
     fault = Fault("code", "where", "what.", "cure.")
     intended = share.intend_opening(a_share(), NOW, seen=False)
     refused = share.refused(intended, fault, NOW)
@@ -169,7 +169,7 @@ def test_a_permission_that_one_look_shows_is_looked_at_again():
     assert share.doubtful(first, NOW + 86_400) is not None
 
 
-def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes():
+def test_a_grant_whose_id_was_never_received_is_not_believed_gone_for_five_minutes():
     """It is found by its name, and may be late in showing."""
     unheard = replace(a_share(ShareState.CLOSING, intended_at=NOW), resource="resource#key#arn#1", grant_id="")
 
@@ -178,7 +178,7 @@ def test_a_grant_whose_id_was_never_heard_is_not_believed_gone_for_five_minutes(
 
 
 def test_an_open_share_is_looked_at_every_quarter_of_an_hour():
-    """So that its age is measured, whether or not anybody rings."""
+    """So that its age is measured, whether or not anybody wakes."""
     open_one = a_share(ShareState.OPEN, opened_at=NOW - 100)
 
     assert share.due_at([open_one], NOW) == NOW + 900

@@ -71,7 +71,7 @@ def test_nothing_and_true_mean_the_group_default(value):
     assert parse_trigger(value) == Trigger(groups=("default",))
 
 
-def test_names_and_ids_are_told_apart():
+def test_names_and_ids_are_notified_apart():
     """Twelve digits are an account, also with a leading zero; the rest names groups."""
     assert parse_trigger(f"dev,{LONE} + prod-1 {DEV}") == Trigger(("dev", "prod-1"), (LONE, DEV))
 
@@ -197,7 +197,7 @@ def test_a_digest_knows_a_changed_and_a_missing_item():
         ("role#g", "[]", "role#g: a targets item is a group or an account, or says how units bring accounts"),
     ],
 )
-def test_items_of_another_shape_stop_at_the_door(key, body, message):
+def test_items_of_another_shape_stop_at_the_permission(key, body, message):
     """A setting that this version does not know is never ignored."""
     with pytest.raises(ValueError, match=message):
         applied_file.from_items({key: body})

@@ -37,7 +37,7 @@ def after_events(delivery: Delivery, *events: tuple[ev.Event, int]) -> Delivery:
     return delivery
 
 
-# --- law 1 -----------------------------------------------------------------------------------------------------------
+# --- invariant 1 ------------------------------------------------------------------------------------------------------
 
 
 def test_it_needs_a_launch_permission_beside_snapshots_and_key_and_no_slot():
@@ -140,7 +140,7 @@ def test_an_answer_to_an_earlier_try_does_not_bring_a_discarded_ami_back():
     ],
     ids=["tried late", "for another reason", "not of this episode"],
 )
-def test_other_failures_are_told(changes, event):
+def test_other_failures_are_notified(changes, event):
     """EC2's words, and what to look at."""
     (fault,) = after_events(a_whole(**changes), (event, 700)).faults
 
@@ -169,7 +169,7 @@ def test_a_copy_that_somebody_deregistered_is_missed_after_two_looks_two_minutes
 @pytest.mark.parametrize("state", [DeliveryState.REGISTERING, DeliveryState.VERIFYING])
 def test_a_removed_tag_stops_a_copy_and_not_what_is_available(state):
     """Unlike RegisterImage, CopyImage takes hours; what it made is not believed gone before it has shown itself."""
-    running = replace(a_whole(state), hints={"cancel": "1:x"})
+    running = replace(a_whole(state), inbox={"cancel": "1:x"})
     assert machine.due_events(running, NOW + 60) == (ev.CancelAsked(),)
     assert machine.due_events(replace(running, available_at=NOW), NOW + 60) == ()
 

@@ -75,10 +75,14 @@ def test_the_sweep_alone_is_enough() -> None:
 @pytest.mark.parametrize(
     ("crash", "died", "first"),
     [
-        ("act:CopySnapshot", "act is killed: crashed after CopySnapshot", "copies snap-"),
-        ("act:RegisterImage", "act is killed: crashed after RegisterImage", "registers ami-"),
-        ("settle:ModifySnapshotAttribute:3:before", "killed: crashed before ModifySnapshotAttribute", "registers ami-"),
-        ("settle:RevokeGrant:1:before", "settle is killed: crashed before RevokeGrant", "registers ami-"),
+        ("worker:CopySnapshot", "act is killed: crashed after CopySnapshot", "copies snap-"),
+        ("worker:RegisterImage", "act is killed: crashed after RegisterImage", "registers ami-"),
+        (
+            "share-worker:ModifySnapshotAttribute:3:before",
+            "killed: crashed before ModifySnapshotAttribute",
+            "registers ami-",
+        ),
+        ("share-worker:RevokeGrant:1:before", "settle is killed: crashed before RevokeGrant", "registers ami-"),
     ],
 )
 def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str, first: str) -> None:
@@ -149,7 +153,7 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
 def test_bad_arguments_are_told_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """One message names every problem and its cure, and nothing is begun."""
     with pytest.raises(SystemExit) as ended:
-        parse(["--targets", "0", "--crash", "act", "--crash", "actor:copy:0:during"])
+        parse(["--targets", "0", "--crash", "worker", "--crash", "actor:copy:0:during"])
     said = capsys.readouterr().err
 
     assert ended.value.code == 2

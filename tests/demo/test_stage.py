@@ -23,14 +23,22 @@ def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
     """Seven functions under their fixed names, each with its role; four queues in two pairs and one for dead events."""
     assert sorted(function.name for function in world.lambda_.functions.values()) == [
         f"ami-promoter-{stage.REGION}-{name}"
-        for name in ("act", "discover", "on-image-state", "on-tag-change", "on-target-event", "settle", "sweep")
+        for name in (
+            "worker",
+            "discover",
+            "on-image-state",
+            "on-tag-change",
+            "on-target-event",
+            "share-worker",
+            "sweep",
+        )
     ]
     assert {function.role.rsplit("/", 1)[1] for function in world.lambda_.functions.values()} == {
         function.name for function in world.lambda_.functions.values()
     }
     assert sorted(queue.name for queue in world.sqs.queues.values()) == [
         f"ami-promoter-{stage.REGION}-{name}"
-        for name in ("act-dead.fifo", "act.fifo", "dead-events", "settle-dead.fifo", "settle.fifo")
+        for name in ("worker-dead.fifo", "worker.fifo", "dead-events", "share-worker-dead.fifo", "share-worker.fifo")
     ]
     assert set(scene.targets) == set(stage.TARGETS.values())
     assert all(f":{account}:" in stack.outputs["KeyArn"] for account, stack in scene.targets.items())

@@ -21,7 +21,7 @@ AMI = "ami-0abc"
 
 
 class ReadOnly:
-    """Records as a function that hears events has them: look-ups, and nothing else."""
+    """Records as a function that receives events has them: look-ups, and nothing else."""
 
     def __init__(self, records):
         self.list = records.list
@@ -31,21 +31,21 @@ class Scene:
     """Events over in-memory records; each wake comes back through a queue, as its worker takes it."""
 
     def __init__(self):
-        self.records, self.rung = MemoryRecords(), []
+        self.records, self.woken_at = MemoryRecords(), []
         self.events = Events(ReadOnly(self.records), self, hub=HUB, region=REGION, trigger_tag="promote")
         self.reasons = Reasons(self.records, lambda: NOW, hub=HUB, region=REGION)
 
     def send(self, wake):
         """The port ``Wakes``."""
-        self.rung.append(wake.key.pk)
+        self.woken_at.append(wake.key.pk)
         taken = wakes.decode(wakes.encode(wake))
         assert taken == wake
         self.reasons.leave(taken.key, taken.reason)
 
-    def hints(self, key):
+    def inbox(self, key):
         """What is noted on a record; None if there is none."""
         found = self.records.read(key)
-        return None if found is None else found.hints
+        return None if found is None else found.inbox
 
 
 @pytest.fixture
@@ -96,15 +96,15 @@ def copy_event(snapshot_arn=f"arn:aws:ec2::{REGION}:snapshot/snap-0c", source="s
 
 
 def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
-    """The function that hears the event writes nothing; the worker makes the record before it runs."""
+    """The function that receives the event writes nothing; the worker makes the record before it runs."""
     scene.events.tag_change(tag_event())
 
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
-    assert scene.rung == [f"promotion#{AMI}"]
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.woken_at == [f"promotion#{AMI}"]
 
 
 @pytest.mark.parametrize(
-    ("time", "hint"),
+    ("time", "unread"),
     [
         ("2026-01-05T09:00:00Z", "000000000003@1767603600"),
         (None, "000000000003"),
@@ -112,11 +112,11 @@ def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
         (5, "000000000003"),
     ],
 )
-def test_when_the_tag_changed_is_noted_with_it(scene, time, hint):
+def test_when_the_tag_changed_is_noted_with_it(scene, time, unread):
     """An event that comes a day late is known by it; one that does not say when is taken as it comes."""
     scene.events.tag_change(tag_event(time=time))
 
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": hint}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": unread}
 
 
 def test_a_repeated_or_older_event_changes_nothing(scene):
@@ -128,7 +128,7 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
         scene.events.tag_change(tag_event(detail={"version": version}))
 
     assert scene.records.records[addresses.promotion(AMI)].version == before
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_version_may_be_written_as_a_float(scene, version):
     """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are the third."""
     scene.events.tag_change(tag_event(detail={"version": version}))
 
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
 
 
 def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
@@ -184,7 +184,7 @@ def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
     scene.events.tag_change(tag_event())
     scene.events.tag_change(tag_event(detail={"version": 4, "tags": {}}))
 
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000004"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000004"}
 
 
 def with_delivery(scene):
@@ -206,8 +206,8 @@ def test_a_finished_copy_is_noted_however_its_arn_is_spelt(scene, arn):
     event["detail"]["source"] = arn.format(REGION, "snap-0a")
     scene.events.target_event(event)
 
-    assert scene.hints(key) == {"look#snap-0a": "event-2"}
-    assert scene.rung == ["delivery#0123"]
+    assert scene.inbox(key) == {"look#snap-0a": "event-2"}
+    assert scene.woken_at == ["delivery#0123"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_copy_that_is_not_ours_is_nobodys_business(scene, event):
     key = with_delivery(scene)
     scene.events.target_event(event)
 
-    assert scene.hints(key) == {}
+    assert scene.inbox(key) == {}
     assert len(scene.records.records) == 1
 
 
@@ -290,12 +290,12 @@ def take(scene, body):
     ],
 )
 def test_a_reason_that_no_event_gives_is_dropped(scene, reason):
-    """The message is untrusted: neither another hint nor a record comes of it; the record looks all the same."""
+    """The message is untrusted: neither another inbox entry nor a record comes of it; the record looks all the same."""
     key = addresses.promotion(AMI)
     scene.records.create(Write(key, "running", {}, NOW), NOW)
 
     assert take(scene, {"key": key.pk, "cause": "forged", "reason": reason}) == wakes.Wake(key, "forged")
-    assert scene.hints(key) == {}
+    assert scene.inbox(key) == {}
 
 
 @pytest.mark.parametrize("body", [[], {}, {"key": 5}, {"key": ""}, {"key": "promotion#" + "a" * 200}, "promotion"])
@@ -328,4 +328,4 @@ def test_a_reason_taken_twice_is_left_once(scene):
         take(scene, {"key": f"promotion#{AMI}", "cause": "event-1", "reason": {"tag": "000000000003"}})
 
     assert scene.records.records[addresses.promotion(AMI)].version == 2
-    assert scene.hints(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}

@@ -1,7 +1,7 @@
 """Hostile events, messages and tag values by the thousand, grown from events as the sandbox emits them (tests/samples).
 
 Nothing raises, since the event would only come again; nothing is written that DynamoDB would refuse; and nothing starts
-but the promotion of a well-formed AMI of the hub, whose tag ``act`` then reads from EC2.
+but the promotion of a well-formed AMI of the hub, whose tag ``worker`` then reads from EC2.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SAMPLES: list[dict[str, Any]] = json.loads(
 )
 LONGEST_KEY = 2048
 LONGEST_HINT = 400
-"""Bytes; a record has a few hints, and an item 400 KB."""
+"""Bytes; a record has a few inbox entries, and an item 400 KB."""
 
 HOSTILE: list[Any] = [
     None, True, -1, 0, 10**30, 1.5, 3.0, 1e300, float("nan"), float("inf"),
@@ -55,13 +55,13 @@ json_values = st.recursive(
 class StrictRecords(MemoryRecords):
     """Records that refuse what DynamoDB refuses, and what would let an item grow without end."""
 
-    def note(self, key, hints, now, **how):
+    def leave(self, key, inbox, now, **how):
         """See the port."""
         check_key(key.pk)
-        for name, value in hints.items():
+        for name, value in inbox.items():
             assert isinstance(value, str)
             assert 0 < len(f"{name}{value}".encode()) <= LONGEST_HINT
-        return super().note(key, hints, now, **how)
+        return super().leave(key, inbox, now, **how)
 
     def create(self, write, now):
         """See the port."""
@@ -122,13 +122,13 @@ def events(draw: Any) -> dict[str, Any]:
 
 
 def hear(event: Mapping[str, Any]) -> None:
-    """Let all three receivers hear it, beside a delivery under way, and look at what has become of the records."""
+    """Let all three receivers receive it, beside a delivery under way, and look at what has become of the records."""
     records, sent = StrictRecords(), StrictWakes()
     receiver = Events(records, sent, hub=HUB, region=REGION, trigger_tag=TRIGGER)
     reasons = Reasons(records, lambda: NOW, hub=HUB, region=REGION)
     delivery, body = addresses.delivery("0123"), {"state": "copying"}
     records.create(Write(delivery, "copying", body, NOW), NOW)
-    for sample in SAMPLES:  # the delivery's look-ups, as its lane writes them
+    for sample in SAMPLES:  # the delivery's look-ups, as its worker writes them
         for ident in (str(sample["detail"].get("source", "")), *map(str, sample["resources"])):
             name = ident.rpartition("/")[2]
             for lookups in (addresses.copy_lookups, addresses.image_lookups):
@@ -137,14 +137,14 @@ def hear(event: Mapping[str, Any]) -> None:
     before = copy.deepcopy(dict(records.records))
     for receive in (receiver.tag_change, receiver.image_state, receiver.target_event):
         receive(event)
-    assert records.records == before  # who hears events writes nothing
+    assert records.records == before  # who receives events writes nothing
     for wake in sent:
         reasons.leave(wake.key, wake.reason)
 
     made = set(records.records) - {delivery}
     item = records.records[delivery]
     assert (item.state, item.body) == ("copying", body)
-    assert all(name == "image" or name.startswith("look#snap-") for name in item.hints)
+    assert all(name == "image" or name.startswith("look#snap-") for name in item.inbox)
     for key in made:
         assert key.kind == "promotion"
         assert AMI.match(key.pk.removeprefix("promotion#"))

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.core.errors import Misconfigured
 from chalicelib.core.records import addresses
-from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, TRIES, Worker
+from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, Worker
 from chalicelib.ports.records import Write
 from chalicelib.service.reasons import Reasons
 from tests.fakes import MemoryRecords
@@ -33,7 +33,7 @@ RUNS = {
 class Scene:
     """A worker whose services only note that they ran, and raise what they are told to."""
 
-    def __init__(self, kinds=(*OF_ACT, *OF_SETTLE)):
+    def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
         self.records, self.ran, self.trouble = MemoryRecords(), [], None
         services = SimpleNamespace(**{name: SimpleNamespace(run=self.run(name)) for name in RUNS.values()})
         reasons = Reasons(self.records, lambda: NOW, hub="111111111111", region="us-east-1")
@@ -70,7 +70,7 @@ def test_a_reason_is_on_the_record_before_its_worker_runs():
     scene = Scene()
     scene.take({"key": KEY.pk, "cause": "event-1", "reason": {"tag": "000000000003"}})
 
-    assert scene.records.read(KEY).hints == {"tag": "000000000003"}
+    assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
     assert scene.ran == [("promotions", KEY.pk)]
 
 
@@ -80,11 +80,13 @@ def test_an_older_reason_makes_the_record_look_all_the_same():
     for version in ("000000000003", "000000000002"):
         scene.take({"key": KEY.pk, "cause": version, "reason": {"tag": version}})
 
-    assert scene.records.read(KEY).hints == {"tag": "000000000003"}
+    assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
     assert len(scene.ran) == 2
 
 
-@pytest.mark.parametrize(("kinds", "pk"), [(OF_ACT, "resource#snapshot#snap-0a"), (OF_SETTLE, KEY.pk), (OF_ACT, "x#1")])
+@pytest.mark.parametrize(
+    ("kinds", "pk"), [(WORKER_KINDS, "resource#snapshot#snap-0a"), (SHARE_WORKER_KINDS, KEY.pk), (WORKER_KINDS, "x#1")]
+)
 def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds, pk):
     """Its message goes to the dead letters. The record is not to blame and is not parked."""
     scene = Scene(kinds)
@@ -94,7 +96,7 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
 
     assert scene.ran == []
     assert not scene.records.read(KEY).parked
-    assert scene.records.read(KEY).hints == {}
+    assert scene.records.read(KEY).inbox == {}
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def _failed_to_register(scene: Scene) -> list[str]:
 
 
 def _cancelled(scene: Scene) -> list[str]:
-    """Cancelled; delivered only where the removal of the tag was heard when the AMI was available."""
+    """Cancelled; delivered only where the removal of the tag was received when the AMI was available."""
     if scene.delivery_state(DEV) == "delivered":
         return _delivered(scene)
     return [*_ended(scene, {DEV: "cancelled"}, "delivery.cancelled"), *_opened(scene), *_empty(scene)]

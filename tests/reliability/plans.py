@@ -1,4 +1,4 @@
-"""What goes wrong in one run: deaths of functions at numbered calls, and what becomes of events, rings and messages."""
+"""What goes wrong in one run: deaths of functions at numbered calls, and what becomes of events, wakes and messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = 86_400
 class Crash:
     """A function dies at call ``number`` of the run, counted over all functions from the scenario's first act.
 
-    ``before``: the call has no effect. ``after``: it took effect, and nobody hears the answer. With ``function`` and
+    ``before``: the call has no effect. ``after``: it took effect, and nobody receives the answer. With ``function`` and
     ``operation`` only such calls are counted.
     """
 
@@ -29,7 +29,7 @@ class Crash:
 
 @dataclass(frozen=True)
 class Weather:
-    """What becomes of service events, rings and messages; times in seconds, shares from 0 to 1."""
+    """What becomes of service events, wakes and messages; times in seconds, shares from 0 to 1."""
 
     lost: float = 0.0
     """Share of events that never come."""
@@ -41,8 +41,8 @@ class Weather:
     """All come so much later."""
     early: float = 0.0
     """EC2's answers take so long that the events of a call come before it returned."""
-    rings_lost: bool = False
-    """All rings but the sweep's are lost."""
+    wakes_lost: bool = False
+    """All wakes but the sweep's are lost."""
     twins: tuple[tuple[str, float], ...] = ()
     """(how a queue's name ends, share of its messages that two invocations get at once)."""
 
@@ -53,19 +53,23 @@ class Weather:
         injections.shuffle_events(self.spread)
         injections.late_events(self.late)
         injections.early_events(self.early)
-        if self.rings_lost:
+        if self.wakes_lost:
             injections.lose_messages(stage.WAKE_QUEUES, except_from="sweep")
         for queue, share in self.twins:
             injections.twin_messages(queue, share)
 
 
 FAIR = Weather()
-NO_EVENTS, NO_RINGS = Weather(lost=1.0), Weather(rings_lost=True)
-NOTHING_COMES = Weather(lost=1.0, rings_lost=True)
+NO_EVENTS, NO_WAKES = Weather(lost=1.0), Weather(wakes_lost=True)
+NOTHING_COMES = Weather(lost=1.0, wakes_lost=True)
 THREE_TIMES, SHUFFLED = Weather(times=3, spread=600), Weather(spread=600)
 EARLY, A_DAY_LATE = Weather(early=2), Weather(late=DAY)
-_ACT, _SETTLE = ("-act.fifo", 1.0), ("-settle.fifo", 1.0)
-ACT_TWICE, SETTLE_TWICE, BOTH_TWICE = Weather(twins=(_ACT,)), Weather(twins=(_SETTLE,)), Weather(twins=(_ACT, _SETTLE))
+_WORKER, _SHARE_WORKER = ("-worker.fifo", 1.0), ("-share-worker.fifo", 1.0)
+WORKER_TWICE, SHARE_WORKER_TWICE, BOTH_TWICE = (
+    Weather(twins=(_WORKER,)),
+    Weather(twins=(_SHARE_WORKER,)),
+    Weather(twins=(_WORKER, _SHARE_WORKER)),
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Outcome:
 
     plan: Plan
     problems: tuple[str, ...]
-    """What broke a law or the scenario's end; empty if nothing did."""
+    """What broke an invariant or the scenario's end; empty if nothing did."""
     struck: tuple[str, ...]
     """Each death that happened, as "function operation when"."""
     seconds: float

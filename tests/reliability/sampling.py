@@ -81,7 +81,7 @@ def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> 
 
 
 def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
-    """Events, rings, twins and up to two deaths, all by chance."""
+    """Events, wakes, twins and up to two deaths, all by chance."""
     return [(random.choice(names), storm(random)) for _ in range(count)]
 
 
@@ -93,8 +93,8 @@ def storm(random: Random) -> Plan:
         spread=random.choice([0, 20, 600]),
         late=random.choice([0, 0, 120]),
         early=random.choice([0, 2]),
-        rings_lost=random.random() < 0.25,
-        twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in ("-act.fifo", "-settle.fifo")),
+        wakes_lost=random.random() < 0.25,
+        twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in ("-worker.fifo", "-share-worker.fifo")),
     )
     deaths = sorted(random.sample(range(1, RUN), random.choice([0, 1, 2])))
     return Plan(tuple(Crash(number, random.choice(WHENS)) for number in deaths), weather, random.getrandbits(32))

@@ -16,7 +16,7 @@ FOR_EVER = 10**6
 
 @dataclass(frozen=True)
 class Scenario:
-    """``prepare`` sets AWS up, ``act`` says what people do, and ``fault`` what is wrong in the end, if anything."""
+    """``prepare`` sets AWS up, ``worker`` says what people do, and ``fault`` what is wrong in the end, if anything."""
 
     name: str
     act: Callable[[Universe], None]
@@ -87,7 +87,7 @@ def _nothing_left(scene: Scene, state: str) -> list[str]:
 
 
 def _cancelled_or_late(scene: Scene) -> list[str]:
-    """Cancelled; delivered only where the removal of the tag was heard after RegisterImage had been intended."""
+    """Cancelled; delivered only where the removal of the tag was received after RegisterImage had been intended."""
     return _delivered(scene) if scene.delivery_state(DEV) == "delivered" else _nothing_left(scene, "cancelled")
 
 

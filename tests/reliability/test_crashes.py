@@ -11,7 +11,7 @@ from tests.reliability.sampling import WHENS, each_kind, pairs
 from tests.reliability.soak import CRASHED, play
 
 LATER = 360
-"""Seconds by which one death may delay the end: its lane is dark for 180, then a sweep, a second look, and a sweep."""
+"""Seconds by which one death may delay the end: 180 of its message, then a sweep, a second look, and a sweep."""
 SEED = 20260105
 PAIRS = 8
 
@@ -23,10 +23,10 @@ def undisturbed(machine):
 
 
 def test_without_faults_every_scenario_comes_to_its_end(undisturbed):
-    """Also what the calls are found out from: all seven functions but the one that hears of the hub's own AMIs."""
+    """Also what the calls are found out from: all seven functions but the one that receives of the hub's own AMIs."""
     assert {name: walk.outcome.problems for name, walk in undisturbed.items()} == dict.fromkeys(CRASHED, ())
     functions = {point.function for walk in undisturbed.values() for point in walk.points}
-    assert functions == {"act", "settle", "sweep", "discover", "on-tag-change", "on-target-event"}
+    assert functions == {"worker", "share-worker", "sweep", "discover", "on-tag-change", "on-target-event"}
 
 
 def test_a_death_at_each_kind_of_call_changes_nothing(machine, undisturbed):

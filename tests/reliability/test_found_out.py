@@ -1,4 +1,4 @@
-"""Each check here can fail: a package without the protection breaks a law, or does not come to its end in time."""
+"""Each check here can fail: a package without the protection breaks an invariant, or does not end in time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.reliability.modes import BY_POLICY, BY_POLICY_FAILED, DEREGISTERED, N
 from tests.reliability.packages import wrong_package
 from tests.reliability.plans import (
     A_DAY_LATE,
-    ACT_TWICE,
     EARLY,
     NO_EVENTS,
-    NO_RINGS,
-    SETTLE_TWICE,
+    NO_WAKES,
+    SHARE_WORKER_TWICE,
     SHUFFLED,
     THREE_TIMES,
+    WORKER_TWICE,
     Crash,
     Plan,
 )
@@ -46,24 +46,24 @@ def under(weather, seed=SEEDS[0]) -> Plan:
 
 LOSSES = {
     "forgets_intents": [Loss("without an intent on record", Plan())],
-    "does_not_look_for_copies": [Loss("2 live copies", dying("act", "CopySnapshot", "after"))],
-    "does_not_look_for_images": [Loss("'failed'", dying("act", "RegisterImage", "after"))],
+    "does_not_look_for_copies": [Loss("2 live copies", dying("worker", "CopySnapshot", "after"))],
+    "does_not_look_for_images": [Loss("'failed'", dying("worker", "RegisterImage", "after"))],
     "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
-    "believes_its_intents": [Loss("left open", dying("settle", "ModifySnapshotAttribute", "before", 3))],
-    "names_grants_anew": [Loss("left open", dying("settle", "CreateGrant", "after"))],
-    "settles_carelessly": [Loss("left open", under(SETTLE_TWICE, 15))],
+    "believes_its_intents": [Loss("left open", dying("share-worker", "ModifySnapshotAttribute", "before", 3))],
+    "names_grants_anew": [Loss("left open", dying("share-worker", "CreateGrant", "after"))],
+    "settles_carelessly": [Loss("left open", under(SHARE_WORKER_TWICE, 15))],
     "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
-    "sleeps": [Loss("not within", under(NO_RINGS))],
+    "sleeps": [Loss("not within", under(NO_WAKES))],
     "takes_arrivals_for_news": [
         Loss("told", under(THREE_TIMES), FAILED),
         Loss("told", under(SHUFFLED), FAILED),
         Loss("told", under(A_DAY_LATE), FAILED),
     ],
     "finds_copies_afterwards": [Loss("late", under(EARLY), AT_ONCE, AT_ONCE_SECONDS)],
-    "last_writer_wins": [Loss("2 live copies", under(ACT_TWICE))],
+    "last_writer_wins": [Loss("2 live copies", under(WORKER_TWICE))],
     "withdraws_the_first": [Loss("left open", Plan(), WITHDRAWN), Loss("open: [", Plan(), NARROWED)],
     "shares_off_the_books": [Loss("is changed while its share is wanted", Plan(), BY_POLICY)],
-    "names_whole_copies_anew": [Loss("failed", dying("act", "CopyImage", "after"), WHOLE)],
+    "names_whole_copies_anew": [Loss("failed", dying("worker", "CopyImage", "after"), WHOLE)],
     "leaves_service_roles_in": [Loss("1 grants to Auto Scaling", Plan(), BY_POLICY_FAILED)],
     "forgets_what_stands": [Loss("not within", under(NO_EVENTS), DEREGISTERED)],
 }

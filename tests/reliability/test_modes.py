@@ -72,7 +72,7 @@ def test_a_death_at_each_kind_of_call_that_changes_aws_changes_nothing(machine, 
 
 
 @pytest.mark.parametrize("scenario", [DEREGISTERED, NARROWED, WHOLE, BETWEEN], ids=lambda scenario: scenario.name)
-def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
+def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """Also those of an AMI that was deregistered, and of one that CopyImage has made: the sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SEVERAL_TIMES, "events lost", "messages lost")
 

@@ -1,4 +1,4 @@
-"""Events and rings in any order, any number, at any time, on the packaged functions: the same end, if later."""
+"""Events and wakes in any order, any number, at any time, on the packaged functions: the same end, if later."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from tests.reliability.plans import (
     A_DAY_LATE,
-    ACT_TWICE,
     BOTH_TWICE,
     EARLY,
     NO_EVENTS,
-    NO_RINGS,
+    NO_WAKES,
     NOTHING_COMES,
-    SETTLE_TWICE,
+    SHARE_WORKER_TWICE,
     SHUFFLED,
     THREE_TIMES,
+    WORKER_TWICE,
     Plan,
 )
 from tests.reliability.sampling import storms
@@ -49,14 +49,14 @@ def test_every_event_is_lost(machine, scenario):
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED, WHOLE], ids=lambda scenario: scenario.name)
-def test_every_event_and_every_ring_but_the_sweeps_is_lost(machine, scenario):
+def test_every_event_and_every_wake_but_the_sweeps_is_lost(machine, scenario):
     """The sweep alone is enough."""
     ended(machine, scenario, NOTHING_COMES, SWEPT, "events lost", "messages lost")
 
 
-def test_every_ring_but_the_sweeps_is_lost(machine):
+def test_every_wake_but_the_sweeps_is_lost(machine):
     """Whoever is noted is due within a minute."""
-    ended(machine, DELIVERED, NO_RINGS, SWEPT, "messages lost")
+    ended(machine, DELIVERED, NO_WAKES, SWEPT, "messages lost")
 
 
 @pytest.mark.parametrize("scenario", [DELIVERED, CANCELLED, FAILED], ids=lambda scenario: scenario.name)
@@ -87,14 +87,21 @@ def test_events_come_a_day_late(machine, scenario):
 @pytest.mark.parametrize(
     ("scenario", "weather"),
     [
-        (DELIVERED, ACT_TWICE),
-        (DELIVERED, SETTLE_TWICE),
+        (DELIVERED, WORKER_TWICE),
+        (DELIVERED, SHARE_WORKER_TWICE),
         (CANCELLED, BOTH_TWICE),
         (FAILED, BOTH_TWICE),
         (WHOLE, BOTH_TWICE),
         (WHOLE_CANCELLED, BOTH_TWICE),
     ],
-    ids=["delivered-act", "delivered-settle", "cancelled-both", "failed-both", "whole-both", "whole-cancelled-both"],
+    ids=[
+        "delivered-worker",
+        "delivered-share-worker",
+        "cancelled-both",
+        "failed-both",
+        "whole-both",
+        "whole-cancelled-both",
+    ],
 )
 def test_each_message_is_given_to_two_invocations_at_once(machine, scenario, weather):
     """The same step twice at the same moment, call by call: one copy of each snapshot, one AMI, shares as ever."""

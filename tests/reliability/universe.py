@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from awsim.runtime import package
-from tests.reliability.laws import Vigil
+from tests.reliability.invariants import Vigil
 from tests.reliability.plans import FAIR, Crash, Outcome, Plan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
@@ -90,7 +90,7 @@ class Universe:
             seconds, calls = (self.scene.world.now - self._began).total_seconds(), self.number
             self._aftermath(seconds)
             problems += self._scenario.faults(self.scene)
-            self.scene.assert_laws()
+            self.scene.assert_invariants()
         except AssertionError as failure:
             problems += [str(failure), *self.scene.watch.problems[:5]]
         except Exception:  # noqa: BLE001 - a fault of the sandbox is told with the run it happened in
@@ -122,13 +122,13 @@ class Universe:
         return any(function.running for function in self.scene.world.lambda_.functions.values())
 
     def _over(self) -> bool:
-        """Whether there is nothing left to do: no function runs, no ring is on its way, no record is due."""
+        """Whether there is nothing left to do: no function runs, no wake is on its way, no record is due."""
         scene = self.scene
         if self._busy() or scene.record(f"promotion#{scene.image}")["state"] != "over":
             return False
         self._ended = self._ended or (scene.world.now - self._began).total_seconds()
-        rings = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
-        return not any(queue.groups for queue in rings) and not any("due_at" in item for item in scene.items())
+        wakes = [queue for queue in scene.world.sqs.queues.values() if queue.fifo and "-dead" not in queue.name]
+        return not any(queue.groups for queue in wakes) and not any("due_at" in item for item in scene.items())
 
     def _struck(self) -> tuple[str, ...]:
         died = []

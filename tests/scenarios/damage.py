@@ -56,12 +56,12 @@ RAISES: Mapping[str, Callable[[Body], Attributes]] = {
 """Of a delivery that copies: it fits its type, and every look raises. It is parked with the fifth."""
 
 HARMLESS: Mapping[str, Callable[[Body], Attributes]] = {
-    "rings are text": _always(rings=REST),
+    "rings are text": _always(wakes=REST),
     "the latest ring is text": _always(latest=REST),
     "the due date is text": _always(due_at=REST),
     "the due date is gone": _always(due_at=None),
 }
-"""What the sweep reads: it must go on for all others, and the record's own lane mends it."""
+"""What the sweep reads: it must go on for all others, and the record's own message group mends it."""
 
 SHARES: Mapping[str, Callable[[Body], Attributes]] = {
     "the body is no JSON": _always(body={"S": "{"}),

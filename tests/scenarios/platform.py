@@ -25,7 +25,7 @@ def restore(scene: Scene, items: Any) -> None:
 
 
 def switch(scene: Scene, queue: str, *, on: bool) -> None:
-    """Switch a queue's consumer on or off (UpdateEventSourceMapping); ``queue`` is ``act`` or ``settle``."""
+    """Switch a queue's consumer on or off (UpdateEventSourceMapping); ``queue`` is ``worker`` or ``share-worker``."""
     client = scene.client("lambda")
     arn = f"arn:aws:sqs:{REGION}:{HUB}:ami-promoter-{REGION}-{queue}.fifo"
     (mapping,) = client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
@@ -35,13 +35,13 @@ def switch(scene: Scene, queue: str, *, on: bool) -> None:
 def purge(scene: Scene) -> None:
     """Empty both waking queues (PurgeQueue)."""
     client = scene.client("sqs")
-    for name in ("act", "settle"):
+    for name in ("worker", "share-worker"):
         url = client.get_queue_url(QueueName=f"ami-promoter-{REGION}-{name}.fifo")["QueueUrl"]
         client.purge_queue(QueueUrl=url)
 
 
-def rings(scene: Scene, queue: str, kind: str = "") -> int:
-    """How many rings lie in a waking queue; only those for one kind of record, if it is named."""
+def wakes(scene: Scene, queue: str, kind: str = "") -> int:
+    """How many wakes lie in a waking queue; only those for one kind of record, if it is named."""
     (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f"-{queue}.fifo")]
     return sum(json.loads(message.body)["key"].startswith(kind) for message in found.messages)
 

@@ -1,8 +1,9 @@
 """What every scenario begins with: a world with the packaged hub, three targets and an AMI, and what to ask of it.
 
 A scenario says what people and AWS do, lets virtual time run, and asserts what a user sees: AMIs, snapshots,
-permissions and grants in AWS, the notices, and the records as ``ami-promoter status --json`` shows them. Laws that no
-scenario may break are watched at every AWS call (``Watch``) and once more at the end (``Scene.assert_laws``).
+permissions and grants in AWS, the notices, and the records as ``ami-promoter status --json`` shows them. Invariants
+that no scenario may break are watched at every AWS call (``Watch``) and once more at the end
+(``Scene.assert_invariants``).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Scene:
         self.before_us: set[str] = set()
         self.listed = set(targets.values())
         self.launches: set[str] = set()
-        """Accounts and organisations that a scenario's targets file lets have a launch permission."""
+        """Accounts and organizations that a scenario's targets file lets have a launch permission."""
         self.watch = Watch(self)
 
     # --- what people do ----------------------------------------------------------------------------------------------
@@ -185,14 +186,14 @@ class Scene:
     def run_until_over(self, image: str = "", seconds: float = 3 * HOUR, times: int = 1) -> None:
         """Run until so many summaries were published for the AMI, and everything is at rest."""
         self.run_until(lambda: len(self.notices("promotion.over", image or self.image)) >= times, seconds)
-        self.settle(image)
+        self.come_to_rest(image)
 
     def run_until_refused(self, image: str = "", seconds: float = HOUR) -> None:
         """Run until the AMI's value or source was refused, and everything is at rest."""
         self.run_until(lambda: self.notices("promotion.refused", image or self.image), seconds)
-        self.settle(image)
+        self.come_to_rest(image)
 
-    def settle(self, image: str = "", seconds: float = 10 * 60) -> None:
+    def come_to_rest(self, image: str = "", seconds: float = 10 * 60) -> None:
         """Run until the AMI's record is over (the notice comes first)."""
         self.run_until(lambda: self.record(f"promotion#{image or self.image}")["state"] == "over", seconds)
         self.wait(2)
@@ -268,7 +269,7 @@ class Scene:
 
     def items(self) -> list[dict[str, Any]]:
         """Every item of the service's table, as it is now."""
-        return [_plain(item) for lane in self._table().items.values() for item in lane.values()]
+        return [_plain(item) for group in self._table().items.values() for item in group.values()]
 
     @staticmethod
     def body(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +332,7 @@ class Scene:
                 body = self.body(item)
                 lines.append(
                     f"{item['pk']} {item['sk']}: {body.get('state')} due {_clock(item.get('due_at'))} "
-                    f"ring {_clock(item.get('ring_at'))} {item.get('parked', '')}"
+                    f"ring {_clock(item.get('wake_at'))} {item.get('parked', '')}"
                 )
                 lines += [f"    {name}: {body[name]}" for name in ("trouble", "faults", "copies") if body.get(name)]
         lines += [f"{i.function.rpartition(':')[2]} {i.outcome} {i.error}" for i in self.failed_invocations()]
@@ -342,10 +343,10 @@ class Scene:
         """Invocations that raised or ran out of time; those that a test killed are not among them."""
         return [i for i in self.world.lambda_.invocations if i.outcome in ("error", "timeout")]
 
-    # --- the laws ----------------------------------------------------------------------------------------------------
+    # --- the invariants -----------------------------------------------------------------------------------------------
 
-    def assert_laws(self, *, errors_allowed: bool = False) -> None:
-        """Assert what must hold when a scenario is over; see docs: the laws of the design.
+    def assert_invariants(self, *, errors_allowed: bool = False) -> None:
+        """Assert what must hold when a scenario is over; see docs: the invariants of the design.
 
         ``errors_allowed``: the scenario made AWS unreachable for the functions' own calls, so that some must have
         raised, and events may have been given up.
@@ -391,7 +392,7 @@ class Scene:
             kind = item["pk"].partition("#")[0]
             resting = (*ENDED, "over", "shared")
             moving = kind in ("promotion", "delivery") and item["state"] not in resting
-            if (moving or item["pk"] in sharing) and not ("due_at" in item and "ring_at" in item):
+            if (moving or item["pk"] in sharing) and not ("due_at" in item and "wake_at" in item):
                 problems.append(f"nobody will ever look at {item['pk']} ({item['state']}) again")
         return problems
 
@@ -426,7 +427,7 @@ class Watch:
             self._closes_image_early(call)
 
     def _closes_early(self, call: Call) -> None:
-        """A share must not close under a copy that is still to be seen (law 1)."""
+        """A share must not close under a copy that is still to be seen (invariant 1)."""
         if call.params.get("OperationType") != "remove" or self.may_close_blind:
             return
         for copy in self._world.ec2.state.snapshots.all():
@@ -435,7 +436,7 @@ class Watch:
                 self.problems.append(f"{call.at:%H:%M:%S}: {source} closes while {copy.id} copies it")
 
     def _closes_image_early(self, call: Call) -> None:
-        """Nor a launch permission under an AMI that CopyImage is still making (law 1)."""
+        """Nor a launch permission under an AMI that CopyImage is still making (invariant 1)."""
         removed = {entry.get("UserId") for entry in call.params.get("LaunchPermission", {}).get("Remove", ())}
         for image in self._world.ec2.state.images.all():
             source = image.origin.image if image.origin and image.state == "pending" else ""
@@ -450,7 +451,7 @@ class Watch:
                 self._copied(call)
 
     def _strangers(self, call: Call) -> None:
-        """Never public, never an account that the targets file does not contain (law 8).
+        """Never public, never an account that the targets file does not contain (invariant 8).
 
         And a launch permission only where the scenario's targets file says so.
         """
@@ -466,7 +467,7 @@ class Watch:
                 self.problems.append(f"{call.at:%H:%M:%S}: grant on {grant.key_arn} to {grant.grantee}")
 
     def _copied(self, call: Call) -> None:
-        """At most one live copy for each delivery and snapshot (law 4)."""
+        """At most one live copy for each delivery and snapshot (invariant 4)."""
         for pair, count in self._scene.live_copies().items():
             if count > 1:
                 self.problems.append(f"{call.at:%H:%M:%S}: {count} live copies for {pair}")

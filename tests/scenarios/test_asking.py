@@ -27,7 +27,7 @@ def test_promote_and_cancel_write_and_remove_the_tag(scene):
     assert scene.states() == {DEV: "cancelled"}
     assert not ask(scene, "cancel", scene.image)["changed"]
     assert scene.cli("promote", "ami-00000000000000000", "dev")[0] == 1
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
@@ -50,7 +50,7 @@ def test_retry_tries_again_what_failed_at_one_account_or_at_all(scene):
     scene.run_until_over(times=3)
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert ask(scene, "retry", scene.image) == {"ami": scene.image, "unparked": [], "again": []}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_retry_lets_a_parked_delivery_go_on(scene):
@@ -72,4 +72,4 @@ def test_retry_lets_a_parked_delivery_go_on(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -71,24 +71,26 @@ def theirs(scene: Scene) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "function", ["settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
+    "function", ["share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
 )
-def test_only_act_enters_the_role_that_copies(scene, function):
+def test_only_the_worker_enters_the_role_that_copies(scene, function):
     """Hub and target at once is nobody: whoever opens a share has no way to use it."""
     refused(lambda: entered(scene, function, COPIES, "ec2"))
 
 
-@pytest.mark.parametrize("function", ["act", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"])
-def test_only_settle_enters_the_role_that_makes_grants(scene, function):
+@pytest.mark.parametrize(
+    "function", ["worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event"]
+)
+def test_only_the_share_worker_enters_the_role_that_makes_grants(scene, function):
     """Nor does who copies grant anything."""
     refused(lambda: entered(scene, function, GRANTS, "kms"))
 
 
-def test_settle_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
+def test_the_share_worker_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
     """It copies, registers, tags, shares, deletes and reads nothing there, whosever it is."""
     scene, ours = delivered, delivered.image_in(DEV)
     snapshot = ours["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    ec2, (_, foreign) = entered(scene, "settle", GRANTS, "ec2"), theirs(scene)
+    ec2, (_, foreign) = entered(scene, "share-worker", GRANTS, "ec2"), theirs(scene)
     golden = {"ResourceType": "snapshot", "Tags": [{"Key": "Approved", "Value": "yes"}]}
 
     refused(lambda: ec2.copy_snapshot(SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[golden]))
@@ -110,12 +112,12 @@ def test_settle_can_touch_no_image_and_no_snapshot_of_a_target(delivered):
     assert [image["ImageId"] for image in scene.images_in(DEV)] == [ours["ImageId"]]
 
 
-def test_settle_can_end_no_grant_of_others_on_a_targets_key(delivered):
+def test_the_share_worker_can_end_no_grant_of_others_on_a_targets_key(delivered):
     """What it made there it may retire; it may revoke nothing, and retire nothing that another principal made."""
     scene, key = delivered, delivered.delivery(DEV)["key"]
     admin = scene.client("kms", DEV)
     other = admin.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=["Decrypt"], Name="another")["GrantId"]
-    kms = entered(scene, "settle", GRANTS, "kms")
+    kms = entered(scene, "share-worker", GRANTS, "kms")
     [ours] = [grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"] if grant["GrantId"] != other]
 
     for grant in (other, ours):
@@ -124,9 +126,9 @@ def test_settle_can_end_no_grant_of_others_on_a_targets_key(delivered):
     assert {grant["GrantId"] for grant in admin.list_grants(KeyId=key)["Grants"]} == {other, ours}
 
 
-def test_settle_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
+def test_the_share_worker_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
     """Nor use it itself, nor change what it is; neither in the target nor, by way of the target, in the hub."""
-    scene, kms = delivered, entered(delivered, "settle", GRANTS, "kms")
+    scene, kms = delivered, entered(delivered, "share-worker", GRANTS, "kms")
     own = scene.delivery(DEV)["key"]
     for key in (own, scene.key):
         for grantee in (STRANGER, f"arn:aws:iam::{STRANGER}:root", f"arn:aws:iam::{DEV}:role/{GRANTS}", TEST):
@@ -141,10 +143,10 @@ def test_settle_can_let_nobody_but_service_linked_roles_use_a_key(delivered):
 # --- who copies opens nothing, and copies from the hub alone ---
 
 
-def test_act_copies_no_strangers_snapshot_into_a_target(scene):
+def test_the_worker_copies_no_strangers_snapshot_into_a_target(scene):
     """What somebody shares with the target is no source: EC2 says whose it is, and the role denies it."""
     image, foreign = theirs(scene)
-    ec2 = entered(scene, "act", COPIES, "ec2")
+    ec2 = entered(scene, "worker", COPIES, "ec2")
     ours = {"ResourceType": "snapshot", "Tags": [{"Key": HUB_TAG, "Value": HUB}]}
 
     refused(lambda: ec2.copy_snapshot(SourceSnapshotId=foreign, SourceRegion=REGION, TagSpecifications=[ours]))
@@ -164,12 +166,12 @@ def test_act_copies_no_strangers_snapshot_into_a_target(scene):
     assert scene.snapshots_in(DEV), "the attack works where nothing denies it"
 
 
-def test_act_removes_and_tags_nothing_of_a_targets_own(scene):
+def test_the_worker_removes_and_tags_nothing_of_a_targets_own(scene):
     """What does not bear the hub's tag is not its business, and it cannot put the tag there."""
     own = scene.world.ec2.seed_image(DEV, REGION, name="theirs", volumes=(8,))
     (shown,) = scene.client("ec2", DEV).describe_images(ImageIds=[own])["Images"]
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-    ec2 = entered(scene, "act", COPIES, "ec2")
+    ec2 = entered(scene, "worker", COPIES, "ec2")
 
     for resource in (own, snapshot):
         refused(lambda it=resource: ec2.create_tags(Resources=[it], Tags=[{"Key": HUB_TAG, "Value": HUB}]))
@@ -177,9 +179,9 @@ def test_act_removes_and_tags_nothing_of_a_targets_own(scene):
     refused(lambda: ec2.delete_snapshot(SnapshotId=snapshot))
 
 
-def test_act_opens_nothing(scene):
+def test_the_worker_opens_nothing(scene):
     """No permission and no grant, in the hub or in a target."""
-    ec2, kms = client(scene, "act", "ec2"), client(scene, "act", "kms")
+    ec2, kms = client(scene, "worker", "ec2"), client(scene, "worker", "kms")
     for to in (DEV, STRANGER):
         refused(
             lambda to=to: ec2.modify_snapshot_attribute(
@@ -190,7 +192,7 @@ def test_act_opens_nothing(scene):
             lambda to=to: ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": to}]})
         )
         refused(lambda to=to: kms.create_grant(KeyId=scene.key, GranteePrincipal=to, Operations=GRANT))
-    there = entered(scene, "act", COPIES, "kms")
+    there = entered(scene, "worker", COPIES, "kms")
     own = scene.stage.targets[DEV].outputs["KeyArn"]
     for key in (own, scene.key):
         refused(lambda key=key: there.create_grant(KeyId=key, GranteePrincipal=SLR, Operations=GRANT))
@@ -201,9 +203,9 @@ def test_act_opens_nothing(scene):
 # --- how far settle reaches in the hub ---
 
 
-def test_settle_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
+def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
     """Neither to a role of the thief's own choice nor to a user, in a listed account or another."""
-    kms = client(scene, "settle", "kms")
+    kms = client(scene, "share-worker", "kms")
     thief = scene.world.iam.put_role(STRANGER, "thief", {"Version": "2012-10-17", "Statement": []}).arn
     evil = scene.world.iam.put_role(DEV, "evil", {"Version": "2012-10-17", "Statement": []}).arn
 
@@ -211,20 +213,20 @@ def test_settle_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):
         thief,
         evil,
         f"arn:aws:iam::{DEV}:user/somebody",
-        f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-settle",
+        f"arn:aws:iam::{HUB}:role/ami-promoter-{REGION}-share-worker",
     ):
         refused(lambda to=to: kms.create_grant(KeyId=scene.key, GranteePrincipal=to, Operations=GRANT))
     made = kms.create_grant(KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:role/{COPIES}", Operations=GRANT)
     kms.revoke_grant(KeyId=scene.key, GrantId=made["GrantId"])
 
 
-def test_settle_reaches_no_key_that_source_key_arns_does_not_name(scene):
+def test_the_share_worker_reaches_no_key_that_source_key_arns_does_not_name(scene):
     """With the parameter a key for anything else of the hub is out of reach; what is promoted goes on as before."""
     payroll = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
     to = f"arn:aws:iam::{DEV}:role/{COPIES}"
     other = scene.client("kms").create_grant(KeyId=payroll, GranteePrincipal=to, Operations=["Decrypt"])["GrantId"]
     redeploy(scene, SourceKeyArns=scene.key)
-    kms = client(scene, "settle", "kms")
+    kms = client(scene, "share-worker", "kms")
 
     refused(lambda: kms.create_grant(KeyId=payroll, GranteePrincipal=to, Operations=GRANT))
     refused(lambda: kms.list_grants(KeyId=payroll))
@@ -233,9 +235,9 @@ def test_settle_reaches_no_key_that_source_key_arns_does_not_name(scene):
     assert scene.states() == {DEV: "delivered"}
 
 
-def test_settle_changes_nothing_of_an_image_but_who_may_use_it(scene):
+def test_the_share_worker_changes_nothing_of_an_image_but_who_may_use_it(scene):
     """And makes neither it nor a snapshot public."""
-    ec2 = client(scene, "settle", "ec2")
+    ec2 = client(scene, "share-worker", "ec2")
     change = {"SnapshotId": scene.snapshots[0], "Attribute": "createVolumePermission", "OperationType": "add"}
 
     refused(lambda: ec2.modify_image_attribute(ImageId=scene.image, Description={"Value": "golden"}))
@@ -265,7 +267,7 @@ def trusting(scene: Scene, account: str) -> None:
         scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [hub]})
 
 
-@pytest.mark.parametrize(("function", "role"), [("act", COPIES), ("settle", GRANTS)])
+@pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
 def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, role):
     """A role of the expected name elsewhere is out of reach, whatever it trusts."""
     trusting(scene, STRANGER)
@@ -274,7 +276,7 @@ def test_no_account_is_entered_that_the_stack_does_not_name(scene, function, rol
     entered(scene, function, role, "ec2", TEST)
 
 
-@pytest.mark.parametrize(("function", "role"), [("act", COPIES), ("settle", GRANTS)])
+@pytest.mark.parametrize(("function", "role"), [("worker", COPIES), ("share-worker", GRANTS)])
 def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role):
     """Those that it has, those that are listed besides, and the hub's own; not those of another or of none."""
     people = scene.world.organizations
@@ -295,11 +297,11 @@ def test_of_an_organization_its_accounts_alone_are_entered(scene, function, role
 # --- who tells ---
 
 
-OTHERS = ("settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+OTHERS = ("share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
 
 
 @pytest.mark.parametrize("who", [*OTHERS, HUB, DEV])
-def test_nobody_but_act_tells_of_a_delivery(scene, who):
+def test_nobody_but_the_worker_tells_of_a_delivery(scene, who):
     """No other function, not the hub's administrators, and no target: neither on the topic nor on the bus."""
     bus = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
     forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}", "EventBusName": bus}
@@ -312,11 +314,11 @@ def test_nobody_but_act_tells_of_a_delivery(scene, who):
 
 
 def test_what_is_forged_on_the_default_bus_is_not_where_notices_are(scene):
-    """Anybody of the hub may put it there; consumers listen to the bus of the notices, which hears act alone."""
+    """Anybody of the hub may put it there; consumers listen to the bus of the notices, which receives act alone."""
     forged = {"Source": "ami-promoter", "DetailType": "delivery.delivered", "Detail": "{}"}
     scene.client("events").put_events(Entries=[forged])
     scene.promote("")
 
     notices = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
-    heard = [event for bus, event in scene.world.events.seen if bus == notices]
-    assert [event["detail"].get("source_image") for event in heard] == [scene.image] * len(heard) != []
+    handled = [event for bus, event in scene.world.events.seen if bus == notices]
+    assert [event["detail"].get("source_image") for event in handled] == [scene.image] * len(handled) != []

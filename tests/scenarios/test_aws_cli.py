@@ -51,4 +51,4 @@ def test_a_promotion_as_a_person_sees_it(scene, aws):
         shown = aws("hub", "ec2", "describe-snapshot-attribute", *permission, snapshot)
         assert shown["CreateVolumePermissions"] == []
     assert aws("hub", "kms", "list-grants", "--key-id", scene.key)["Grants"] == []
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -48,7 +48,7 @@ def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
     assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
     scene.wait(6 * 60)
     assert scene.told(images["source-product-code"]) == {"promotion.refused": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
@@ -64,7 +64,7 @@ def test_an_ami_that_the_hub_does_not_own_is_refused(scene):
     (notice,) = scene.notices()
     (fault,) = notice["faults"]
     assert "does not belong to the hub" in fault["what"]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
@@ -82,7 +82,7 @@ def test_all_faults_of_a_source_and_of_its_value_come_in_one_notice(scene):
         "source-snapshot-aws-ebs-key",
         "source-product-code",
     }
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
@@ -97,10 +97,10 @@ def test_a_refused_source_that_is_mended_and_tagged_again_is_delivered(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_a_missing_role_is_waited_for_and_told_once(scene):
+def test_a_missing_role_is_waited_for_and_notified_once(scene):
     """One notice at the first refusal; other targets go on; the role is deployed later, and the delivery goes on."""
     role = scene.world.iam.roles.get(ROLE)
     scene.world.iam.roles.drop(ROLE)
@@ -118,7 +118,7 @@ def test_a_missing_role_is_waited_for_and_told_once(scene):
 
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.told()["delivery.waiting-for-role"] == 1
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
@@ -132,7 +132,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
@@ -147,7 +147,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline(scene):
     assert "AssumeRole was refused" in fault["what"]
     assert "deploy/target.yaml" in fault["cure"]
     assert scene.calls("ModifySnapshotAttribute") == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def disable_key(scene):
@@ -188,7 +188,7 @@ def test_faults_of_a_target_fail_it_before_anything_is_opened(scene, spoil, code
     assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == codes
     shared = {user for call in scene.calls("ModifySnapshotAttribute") for user in call.params["UserIds"]}
     assert shared == {TEST}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
@@ -206,7 +206,7 @@ def test_unencrypted_and_mixed_snapshots_are_encrypted_by_the_copy(scene):
     own_key = scene.stage.targets[DEV].outputs["KeyArn"]
     assert [snapshot["KmsKeyId"] for snapshot in scene.snapshots_in(DEV)] == [own_key] * 4
     assert all(device["Ebs"]["Encrypted"] for i in scene.images_in(DEV) for device in i["BlockDeviceMappings"])
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
@@ -222,4 +222,4 @@ def test_a_source_that_vanishes_after_the_checks_fails_the_delivery(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "failed"}
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -1,4 +1,4 @@
-"""Completion: the target's event is a hint; what is true is read there."""
+"""Completion: the target's event is a reason to look; what is true is read there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_events_may_come_twice_early_late_or_never(scene, spoil):
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
     assert [len(scene.snapshots_in(account)) for account in (DEV, TEST)] == [2, 2]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_forged_completion_changes_nothing(scene):
@@ -65,7 +65,7 @@ def test_a_forged_completion_changes_nothing(scene):
     scene.run_until_over()
     assert scene.states() == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 2
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_malformed_events_are_left_alone(scene):
@@ -81,4 +81,4 @@ def test_malformed_events_are_left_alone(scene):
     scene.wait(60)
 
     assert scene.nothing_happened()
-    scene.assert_laws()
+    scene.assert_invariants()

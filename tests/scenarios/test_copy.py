@@ -29,7 +29,7 @@ def test_a_snapshot_in_two_mappings_is_copied_once(scene):
         ("/dev/xvda", "/dev/sdb"), copy["SnapshotId"]
     )
     assert made["/dev/sdb"]["Ebs"]["VolumeSize"] == 20
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_mappings_without_a_snapshot_are_kept(scene):
@@ -54,7 +54,7 @@ def test_mappings_without_a_snapshot_are_kept(scene):
         for side in (mapping, made[name]):
             side.get("Ebs", {}).pop("SnapshotId", None)
         assert made[name] == mapping
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_copies_and_ami_are_tagged_and_described(scene):
@@ -78,7 +78,7 @@ def test_copies_and_ami_are_tagged_and_described(scene):
         assert ours.items() <= found.items()
         assert found["ami-promoter:source-snapshot"] in scene.snapshots
         assert found["ami-promoter:attempt"] == nonces[found["ami-promoter:source-snapshot"]]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
@@ -98,7 +98,7 @@ def test_more_snapshots_than_a_session_policy_can_name(scene, method, packed):
     assert len(scene.snapshots_in(DEV)) == 20
     refused = {call.error for call in scene.world.calls if call.operation == "AssumeRole" and call.error}
     assert refused <= ({"PackedPolicyTooLarge"} if packed > sts.Sts.packed_per_character else set())
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_three_amis_of_ten_snapshots_each_into_one_account(scene):
@@ -113,7 +113,7 @@ def test_three_amis_of_ten_snapshots_each_into_one_account(scene):
     assert [scene.states(image) for image in images] == [{DEV: "delivered"}] * 3
     assert scene.watch.peak[DEV] == MAX_AT_ONCE
     assert [call for call in scene.world.calls if call.error == "ResourceLimitExceeded"] == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_copies_of_other_people_count_too(scene):
@@ -130,4 +130,4 @@ def test_copies_of_other_people_count_too(scene):
 
     assert scene.states(image) == {DEV: "delivered"}
     assert {i["ImageId"] for i in scene.images_in(DEV)} > {own}
-    scene.assert_laws()
+    scene.assert_invariants()

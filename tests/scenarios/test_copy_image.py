@@ -76,7 +76,7 @@ def test_an_ami_is_copied_whole_and_nothing_stays_shared(whole):
     (notice,) = [one for one in whole.notices("delivery.delivered") if one["account"] == DEV]
     assert sorted(copy["copy"] for copy in notice["copies"]) == sorted(s["SnapshotId"] for s in whole.snapshots_in(DEV))
     assert whole.calls("CopySnapshot") == whole.calls("RegisterImage") == []
-    whole.assert_laws()
+    whole.assert_invariants()
 
 
 def test_auto_copies_whole_what_registering_cannot_make(scene):
@@ -112,7 +112,7 @@ def test_auto_copies_whole_what_registering_cannot_make(scene):
     _, said, _ = scene.cli("status", windows)
     assert "CopyImage: copy_method auto: The image is billed as Windows" in said
     assert scene.delivery(DEV)["method"] == "snapshots"
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(whole):
@@ -124,7 +124,7 @@ def test_a_key_that_is_true_late_fails_a_copy_and_not_the_delivery(whole):
     assert len(tokens) == len(set(tokens)) > 1
     assert whole.states() == {DEV: "delivered"}
     assert len(whole.snapshots_in(DEV)) == len(whole.snapshots)
-    whole.assert_laws()
+    whole.assert_invariants()
 
 
 def test_the_tag_goes_in_mid_copy(whole):
@@ -138,7 +138,7 @@ def test_the_tag_goes_in_mid_copy(whole):
 
     assert whole.states() == {DEV: "cancelled"}
     assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
-    whole.assert_laws()
+    whole.assert_invariants()
     assert launchable_by(whole) == set()
 
 
@@ -160,4 +160,4 @@ def test_a_target_key_that_the_role_may_not_use_fails_with_what_to_do(whole):
     assert "the target's role may use both keys through EC2" in fault["cure"]
     assert 3 <= len(whole.calls("CopyImage")) <= 6
     assert whole.images_in(DEV) == whole.snapshots_in(DEV) == []
-    whole.assert_laws()
+    whole.assert_invariants()

@@ -1,4 +1,4 @@
-"""``doctor``: what hinders promotions is named with its cure, before anybody misses an AMI."""
+"""``doctor``: what blocks promotions is named with its cure, before anybody misses an AMI."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_healthy_hub(scene):
     asked = {one["where"] for one in told["findings"] if one["check"] == "target"}
     assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
     assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_target_without_the_role(scene):
@@ -56,7 +56,7 @@ def test_a_target_without_the_role(scene):
 def test_what_an_operator_left(scene):
     """Paused, and a worker's queue switched off: each with the command that turns it on again."""
     scene.cli("pause", "--why", "KMS outage")
-    mapping = scene.client("lambda").list_event_source_mappings(FunctionName=f"ami-promoter-{REGION}-settle")
+    mapping = scene.client("lambda").list_event_source_mappings(FunctionName=f"ami-promoter-{REGION}-share-worker")
     (source,) = mapping["EventSourceMappings"]
     scene.client("lambda").update_event_source_mapping(UUID=source["UUID"], Enabled=False)
     scene.wait(120)
@@ -93,7 +93,7 @@ def test_a_sweep_that_stands_still(scene):
     scene.world.ec2.pace.copy = 7200
     scene.tag(DEV)
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    for name in ("sweep", "act", "discover"):
+    for name in ("sweep", "worker", "discover"):
         scene.client("lambda").put_function_concurrency(
             FunctionName=f"ami-promoter-{REGION}-{name}", ReservedConcurrentExecutions=0
         )

@@ -39,10 +39,10 @@ def test_copies_are_let_end_and_then_nothing_is_open(busy):
     assert (status, report["under_way"], report["open_shares"]) == (0, {}, [])
     assert busy.states() == {DEV: "delivered"}
     assert busy.images_in(PROD) == []
-    busy.assert_laws()
+    busy.assert_invariants()
 
 
-def test_copies_are_deleted_first_if_told_so(busy):
+def test_copies_are_deleted_first_if_notified_so(busy):
     """No copy is waited for: each is deleted and seen gone before its share closes, and its delivery is cancelled.
 
     The tag stays, so that resuming begins it anew.
@@ -57,9 +57,9 @@ def test_copies_are_deleted_first_if_told_so(busy):
     assert busy.states() == {DEV: "cancelled"}
     assert busy.snapshots_in(DEV) == []
     assert busy.told() == {"delivery.cancelled": 1}
-    busy.assert_laws()
+    busy.assert_invariants()
 
     assert busy.cli("resume")[0] == 0
     busy.run_until_over()
     assert busy.states() == {DEV: "delivered"}
-    busy.assert_laws()
+    busy.assert_invariants()

@@ -34,7 +34,7 @@ def test_promote_and_wait_until_all_is_delivered(scene):
     for account in (DEV, TEST):
         assert f"{account} us-east-1: {scene.image_in(account)['ImageId']}" in said
     assert "copying" in err
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_waiting_for_what_is_over_ends_at_once(scene):

@@ -179,7 +179,7 @@ def test_what_is_shared_is_the_hubs_own(scene):
     scene.launches |= {DEV}
     scene.tag(DEV)
     scene.run_until_state("shared")
-    scene.settle()
+    scene.come_to_rest()
 
     assert scene.cli("resolve", scene.image, DEV)[1] == f"{scene.image}\n"
     assert "(the hub shares its own)" in scene.cli("where", scene.image)[1]

@@ -1,4 +1,4 @@
-"""Shares that somebody forges with the rights of ``act``, which writes the state table [invariants 8 and 11].
+"""Shares that somebody forges with the rights of ``worker``, which writes the state table [invariants 8 and 11].
 
 The share worker is woken, and finds a share, somebody who holds it, and a head that fits. It asks EC2 and the applied
 file, so that it opens nothing; and the share says why.
@@ -77,12 +77,12 @@ FORGERIES = {
 
 
 class Forger:
-    """Writes items and sends wakes with no more than the credentials that Lambda gives to ``act``."""
+    """Writes items and sends wakes with no more than the credentials that Lambda gives to ``worker``."""
 
     def __init__(self, scene):
-        self._sqs = client(scene, "act", "sqs")
-        self._queue = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-settle.fifo")["QueueUrl"]
-        table = Table(client(scene, "act", "dynamodb"), TABLE)
+        self._sqs = client(scene, "worker", "sqs")
+        self._queue = scene.client("sqs").get_queue_url(QueueName=f"{TABLE}-share-worker.fifo")["QueueUrl"]
+        table = Table(client(scene, "worker", "dynamodb"), TABLE)
         self.ledger, self.records = DynamoLedger(table), DynamoRecords(table)
         self.other_key = scene.client("kms").create_key()["KeyMetadata"]["Arn"]
         self.untagged = scene.seed("private", key=self.other_key)

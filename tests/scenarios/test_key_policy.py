@@ -68,7 +68,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
 
     def edit(call: Any) -> None:
         """Somebody puts the policy right after the service has read it."""
-        if call.operation == "GetKeyPolicy" and (call.caller.function or "").endswith("-settle") and not edited:
+        if call.operation == "GetKeyPolicy" and (call.caller.function or "").endswith("-share-worker") and not edited:
             edited.append("")
             edited[0] = put_now(scene, OWNER, theirs)
         if call.operation == "PutKeyPolicy" and call.caller.function:
@@ -97,7 +97,7 @@ def test_two_promotions_at_once_and_a_persons_edit_leave_the_policy_as_its_owner
     assert scene.calls("CreateGrant") == [call for call in scene.calls("CreateGrant") if not call.caller.function]
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.states(other) == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def put_now(scene: Scene, *statements: dict[str, Any]) -> str:
@@ -129,7 +129,7 @@ def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: S
     scene.wait(120)
     scene.tag("")
     scene.run_until(lambda: scene.notices("delivery.failed", scene.image))
-    scene.settle()
+    scene.come_to_rest()
 
     dead, *_ = faults_of(scene)
     assert dead["code"] == "key-policy-dead-principal"
@@ -137,7 +137,7 @@ def test_what_a_policy_cannot_take_is_refused_before_anything_is_opened(scene: S
     assert f"…' in its policy names {operators.id}, a role or user that was deleted." in dead["what"]
     assert scene.calls("ModifySnapshotAttribute") == []
     assert not [call for call in scene.calls("PutKeyPolicy") if call.caller.function]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
@@ -151,10 +151,12 @@ def test_without_access_of_ours_the_key_is_never_touched(scene: Scene) -> None:
     assert scene.states() == {DEV: "delivered"}
     assert policy(scene) == text
     touched = {"CreateGrant", "PutKeyPolicy", "RevokeGrant", "GetKeyPolicy", "ListGrants"}
-    assert not [c for c in scene.world.calls if c.operation in touched and (c.caller.function or "").endswith("settle")]
+    assert not [
+        c for c in scene.world.calls if c.operation in touched and (c.caller.function or "").endswith("share-worker")
+    ]
     history = [str(item.get("what")) for item in scene.items() if item["sk"].startswith("history#")]
     assert any("the role may describe it" in what for what in history)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
@@ -169,4 +171,4 @@ def test_a_hub_that_may_not_change_key_policies_says_so(scene: Scene) -> None:
     assert denied["code"] == "key-policy-denied"
     assert "PolicyKeyArns" in denied["cure"]
     assert scene.calls("ModifySnapshotAttribute") == []
-    scene.assert_laws()
+    scene.assert_invariants()

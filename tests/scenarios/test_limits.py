@@ -58,7 +58,7 @@ def test_ten_amis_of_three_snapshots_at_once_into_one_account(scene):
     assert took <= NEAR * least, f"{took} s where {least} s would do"
     assert_untouched(scene, TEST, images[0], within=600 * 1.2 + 60)
     assert [call for call in scene.world.calls if call.error == "ResourceLimitExceeded"] == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def devices(scene, image):

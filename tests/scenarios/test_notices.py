@@ -14,7 +14,7 @@ def fail_prod(scene):
     scene.client("kms", PROD).disable_key(KeyId=scene.stage.targets[PROD].outputs["KeyArn"])
 
 
-def test_who_is_told_what(scene):
+def test_who_is_notified_what(scene):
     """Delivered: which AMI, where, how long. Failed: step, cause and cure. Over: every delivery, once."""
     fail_prod(scene)
     scene.promote("dev prod")
@@ -37,7 +37,7 @@ def test_who_is_told_what(scene):
         TEST: "delivered",
         PROD: "failed",
     }
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_team_can_filter_for_its_own(scene):
@@ -55,7 +55,7 @@ def test_a_team_can_filter_for_its_own(scene):
     }
     assert published["promotion.over"]["outcome"] == "delivered"
     assert all(len(message.subject) <= 100 for message in scene.world.sns.published)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_the_hubs_event_bus_hears_the_same(scene):
@@ -63,20 +63,20 @@ def test_the_hubs_event_bus_hears_the_same(scene):
     scene.promote("")
 
     home = f"arn:aws:events:{REGION}:{HUB}:event-bus/ami-promoter-{REGION}-notices"
-    heard = [event for bus, event in scene.world.events.seen if bus == home and event["source"] == "ami-promoter"]
-    assert {e["detail-type"]: e["detail"] for e in heard} == {body["event"]: body for body in scene.notices()}
-    scene.assert_laws()
+    handled = [event for bus, event in scene.world.events.seen if bus == home and event["source"] == "ami-promoter"]
+    assert {e["detail-type"]: e["detail"] for e in handled} == {body["event"]: body for body in scene.notices()}
+    scene.assert_invariants()
 
 
 def test_a_crash_between_publishing_and_writing_repeats_the_same_id(scene):
     """Told at least once: the repeat has the same id and the same body but for the time."""
-    scene.world.injections.crash("act", "Publish", nth=1, when="after")
+    scene.world.injections.crash("worker", "Publish", nth=1, when="after")
     scene.promote("", seconds=3600)
 
     first, again, _ = scene.notices()
     assert first["id"] == again["id"]
     assert {**first, "at": 0, "seconds": 0} == {**again, "at": 0, "seconds": 0}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
@@ -93,7 +93,7 @@ def test_every_notice_has_an_id_of_its_own_and_stays_small(scene):
     assert set(ids.values()) == {1}
     assert max(len(json.dumps(body)) for body in scene.notices()) < 8000
     assert scene.states() == dict.fromkeys(stage.TARGETS.values(), "delivered")
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
@@ -102,4 +102,4 @@ def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
     scene.promote("")
 
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo import stage
-from tests.scenarios.platform import new_version, pace, purge, rings, schedule, switch
+from tests.scenarios.platform import new_version, pace, purge, schedule, switch, wakes
 from tests.scenarios.scene import DEV, HUB, REGION, targets_file
 
 DAY = 24 * 3600
@@ -18,11 +18,11 @@ def assert_delivered(scene, *accounts):
     for account in accounts:
         assert len(scene.images_in(account)) == 1
         assert len(scene.snapshots_in(account)) == 2
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_the_consumer_of_act_is_off_for_two_days_in_mid_copy(scene):
-    """Nobody looks at the copies, and their last hour comes: the ledger shuts the doors by itself, and says so.
+def test_the_consumer_of_the_worker_is_off_for_two_days_in_mid_copy(scene):
+    """Nobody looks at the copies, and their last hour comes: the ledger revokes the permissions by itself, and says so.
 
     Back on, a look shows that the copies are completed, and that the deadline has passed meanwhile destroys nothing.
     (Between the first hours and the last minutes the schedules are slowed, to spare the test's time.)
@@ -31,7 +31,7 @@ def test_the_consumer_of_act_is_off_for_two_days_in_mid_copy(scene):
     scene.watch.may_close_blind = True
     scene.tag("")
     scene.run_until(lambda: len(scene.live_copies()) == 2)
-    switch(scene, "act", on=False)
+    switch(scene, "worker", on=False)
     scene.wait(2 * 3600)
     assert scene.world.shares_open() == []
     for function in ("sweep", "discover"):
@@ -41,19 +41,19 @@ def test_the_consumer_of_act_is_off_for_two_days_in_mid_copy(scene):
     assert scene.world.shares_open() == []
 
     pace(scene, "sweep", 1)
-    switch(scene, "act", on=True)
+    switch(scene, "worker", on=True)
     scene.run_until_over()
 
     assert_delivered(scene, DEV)
 
 
-def test_the_consumer_of_act_is_off_for_half_an_hour_from_the_beginning(scene):
+def test_the_consumer_of_the_worker_is_off_for_half_an_hour_from_the_beginning(scene):
     """What was tagged meanwhile waits, and is delivered when it is back."""
-    switch(scene, "act", on=False)
+    switch(scene, "worker", on=False)
     scene.tag("")
     scene.wait(1800)
     assert scene.world.shares_open() == []
-    switch(scene, "act", on=True)
+    switch(scene, "worker", on=True)
     scene.run_until_over()
 
     assert_delivered(scene, DEV)
@@ -61,18 +61,22 @@ def test_the_consumer_of_act_is_off_for_half_an_hour_from_the_beginning(scene):
 
 @pytest.mark.parametrize(
     ("state", "queue", "kind"),
-    [("requested", "act", "delivery"), ("opening", "settle", "resource"), ("registering", "settle", "resource")],
+    [
+        ("requested", "worker", "delivery"),
+        ("opening", "share-worker", "resource"),
+        ("registering", "share-worker", "resource"),
+    ],
 )
 def test_both_queues_are_purged(scene, state, queue, kind):
-    """Every ring is gone: nothing is in a queue that is not on a record, and the sweep rings again.
+    """Every wake is gone: nothing is in a queue that is not on a record, and the sweep wakes again.
 
-    Purged when the ring for the delivery, for the opening of its shares, or for their closing lies there.
+    Purged when the wake for the delivery, for the opening of its shares, or for their closing lies there.
     """
     scene.tag("")
     scene.run_until_state(state)
-    scene.run_until(lambda: rings(scene, queue, kind), seconds=60)
+    scene.run_until(lambda: wakes(scene, queue, kind), seconds=60)
     purge(scene)
-    assert rings(scene, queue) == 0
+    assert wakes(scene, queue) == 0
     scene.run_until_over()
     scene.run_until(lambda: not scene.world.shares_open(), seconds=150)
 
@@ -101,7 +105,7 @@ def test_the_sweep_is_off_for_a_day_and_every_event_of_the_copies_is_lost(scene)
     assert_delivered(scene, DEV)
 
 
-def test_the_sweep_is_off_and_events_and_rings_go_on(scene):
+def test_the_sweep_is_off_and_events_and_wakes_go_on(scene):
     """Where nothing is lost the sweep is not needed: delivered in its time, and nothing stays open."""
     schedule(scene, "sweep", on=False)
     scene.promote("")
@@ -121,5 +125,5 @@ def test_the_stack_is_updated_in_mid_delivery(scene, tmp_path, state):
     scene.run_until_over()
 
     later = scene.world.lambda_.invocations[before:]
-    assert any(one.cold and one.function.endswith("-act") for one in later)
+    assert any(one.cold and one.function.endswith("-worker") for one in later)
     assert_delivered(scene, DEV)

@@ -125,7 +125,7 @@ def test_a_delivery_over_which_every_look_raises_is_parked_with_the_fifth(scene)
 
 
 def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
-    """With every other ring lost, the sweep alone brings the damaged ones and the healthy one to their end."""
+    """With every other wake lost, the sweep alone brings the damaged ones and the healthy one to their end."""
     calm_pace(scene)
     images = {name: scene.seed(f"odd-{n}", volumes=(8,), key=None) for n, name in enumerate(sorted(kinds))}
     for image in (scene.image, *images.values()):
@@ -141,18 +141,18 @@ def damage_index(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damag
     ends = {name: scene.delivery_state(DEV, image) for name, image in images.items()}
     assert ends == dict.fromkeys(images, "delivered")
     scene.run_until(lambda: not scene.world.shares_open(), 1800)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_the_sweep_reads_of_a_damaged_record_does_not_stop_it(scene):
-    """Rings, last hour and due date of a record are nonsense: the sweep rings it, and all others."""
+    """Wakes, last hour and due date of a record are nonsense: the sweep wakes it, and all others."""
     damage_index(scene, damage.HARMLESS)
 
 
 def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], damage.Attributes]]) -> None:
     """One AMI for each kind, for two targets: the share of the first on the snapshot is damaged while both copy.
 
-    Its door shuts; the other's share on the same snapshot does as ever.
+    Its permission is revoked; the other's share on the same snapshot does as ever.
     """
     calm_pace(scene)
     scene.apply(targets_file(copy="5m"))
@@ -179,5 +179,5 @@ def damage_shares(scene: Scene, kinds: Mapping[str, Callable[[damage.Body], dama
 
 
 def test_a_share_that_cannot_be_read_closes_and_hinders_no_other(scene):
-    """The item of one account on a snapshot: the other account is delivered, and no door stays open."""
+    """The item of one account on a snapshot: the other account is delivered, and no permission stays open."""
     damage_shares(scene, {name: damage.SHARES[name] for name in a_few(damage.SHARES)})

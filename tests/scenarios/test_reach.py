@@ -16,7 +16,7 @@ from tools import permissions
 from tools.reach import OWN, ROWS, YES, reach
 
 EVERY = list(permissions.statements())
-FUNCTIONS = ("act", "settle", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
+FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "on-tag-change", "on-image-state", "on-target-event")
 
 Calls = list[Callable[[], Any]]
 
@@ -42,7 +42,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
             MessageGroupId="x",
             MessageDeduplicationId="x",
         )
-        for queue in ("act", "settle")
+        for queue in ("worker", "share-worker")
     }
     grant = kms_grant(scene)
     calls: list[Calls] = [
@@ -59,8 +59,8 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         put[MEMBERS],
         put[RECORDS],
         [partial(dynamodb.get_item, TableName=RECORDS, Key={"pk": {"S": "x"}, "sk": {"S": "x"}})],
-        [wakes["act"]],
-        [wakes["settle"]],
+        [wakes["worker"]],
+        [wakes["share-worker"]],
         [
             partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
             partial(events.put_events, Entries=[told]),
@@ -111,9 +111,11 @@ def test_the_table_says_yes_where_a_function_has_its_business():
     """The table can say both; nobody tags or makes anything in the hub, uses a key or changes a role."""
     said = {row.what: {it for it in FUNCTIONS if reach(row, it, EVERY) == YES} for row in ROWS}
 
-    assert said["share a snapshot of the hub"] == said["enter the role that makes grants, in a target"] == {"settle"}
-    assert said["enter the role that copies, in a target"] == said["tell of a delivery"] == {"act"}
-    assert said["write records: deliveries, shares, history"] == {"act", "settle", "discover"}
+    assert (
+        said["share a snapshot of the hub"] == said["enter the role that makes grants, in a target"] == {"share-worker"}
+    )
+    assert said["enter the role that copies, in a target"] == said["tell of a delivery"] == {"worker"}
+    assert said["write records: deliveries, shares, history"] == {"worker", "share-worker", "discover"}
     assert said["write whom the OUs have"] == said["read the organization"] == {"discover"}
     assert [what for what, who in said.items() if not who] == [
         "use a key of the hub",

@@ -17,7 +17,7 @@ def assert_one_image(scene, image=None):
     found = scene.image_in(DEV)["ImageId"]
     assert image in (None, found)
     assert len(scene.snapshots_in(DEV)) == 2
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_all_is_in_order(scene):
@@ -29,7 +29,7 @@ def test_all_is_in_order(scene):
     assert (status, codes(report)) == (0, set())
     assert report["targets"] == {"seen": 3, "asked": 3}
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("moment", ["", "waiting"])
@@ -53,12 +53,12 @@ def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
     (fault,) = scene.delivery(DEV)["faults"]
     assert (fault["code"], image in fault["what"]) == ("image-unproven", True)
     assert scene.image_in(DEV)["ImageId"] == image
-    scene.settle()
+    scene.come_to_rest()
     assert len(scene.snapshots_in(DEV)) == 2, "what was copied since is removed, and nothing else"
 
     assert scene.cli("retry", scene.image, "--account", DEV, "--accept", image)[0] == 0
     scene.run_until_state("delivered")
-    scene.settle()
+    scene.come_to_rest()
     scene.watch.problems.clear()  # copies that nobody remembered were made again
     assert scene.delivery(DEV)["image"] == image
     assert scene.delivery(DEV)["leftovers"] == []
@@ -66,7 +66,7 @@ def test_the_table_is_put_back_to_before_it_was_delivered(scene, moment):
 
 
 def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
-    """The doors are open and the ledger has never heard of them. They stay open under the copies, and close after."""
+    """The permissions are open and the ledger does not know them. They stay open under the copies, and close after."""
     open_unknown(scene)
 
     status, report = reconcile(scene, "--apply")
@@ -74,19 +74,19 @@ def test_the_table_is_put_back_while_copies_run_that_it_does_not_know(scene):
     assert (status, codes(report)) == (0, {"open-unknown"})
     assert len(scene.world.shares_open()) == 3
     scene.run_until_state("delivered", seconds=2 * HOUR)
-    scene.settle()
+    scene.come_to_rest()
     tidy_unknown(scene)
     assert_one_image(scene)
 
 
-def test_reconciled_only_after_the_service_took_its_own_doors_for_somebody_elses(scene):
+def test_reconciled_only_after_the_service_took_its_own_permissions_for_somebody_elses(scene):
     """Left alone, it finds permissions that show before it asked, lets them stay, and delivers: they are still open.
 
     CloudTrail knows that it was we who added them: told so, it closes them.
     """
     open_unknown(scene)
     scene.run_until_state("delivered", seconds=2 * HOUR)
-    scene.settle()
+    scene.come_to_rest()
     tidy_unknown(scene)
     scene.wait(180)
     assert scene.shared_with(scene.snapshots[0]) == {DEV}
@@ -121,7 +121,7 @@ def open_unknown(scene):
 
 
 def test_records_are_lost_for_good_and_so_is_the_tag(scene):
-    """Nobody will ever look at those copies again: told first, deleted on demand, and every door shut."""
+    """Nobody will ever look at those copies again: told first, deleted on demand, and every permission adapter shut."""
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)
@@ -143,7 +143,7 @@ def test_records_are_lost_for_good_and_so_is_the_tag(scene):
     scene.wait(180)
     assert scene.snapshots_in(DEV) == []
     assert scene.world.shares_open() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_others_have_shared_stays(scene):
@@ -162,7 +162,7 @@ def test_what_others_have_shared_stays(scene):
     scene.wait(180)
     assert scene.shared_with(root) == {DEV}
     assert scene.shared_with(data) == {TEST}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_grant_is_ours_by_its_name(scene):
@@ -213,7 +213,7 @@ def test_orphaned_copies_are_deleted_on_demand_and_none_that_is_in_use(scene):
     assert {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)} == {used, theirs}
 
 
-def test_a_target_that_cannot_be_seen_is_told(scene):
+def test_a_target_that_cannot_be_seen_is_notified(scene):
     """Its role is gone: exit status 4, and the others are looked at all the same."""
     scene.world.iam.roles.drop(f"arn:aws:iam::{DEV}:role/AmiCopyRole")
 

@@ -10,7 +10,7 @@ from demo import stage
 from tests.scenarios.platform import codes, reconcile
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
 from tests.scenarios.test_key_policy import by, policy, put_now
-from tests.scenarios.test_organisations import READING, Organisation
+from tests.scenarios.test_organizations import READING, Organization
 from tests.scenarios.test_reconcile import HISTORY, copy_of_ours
 from tests.scenarios.test_regions import BETWEEN, FAR, ROOT
 
@@ -25,10 +25,10 @@ def found(report, code):
 
 def test_targets_that_an_ou_brings_are_asked(scene):
     """What a crash left there is found, and a role that is missing there is told."""
-    organisation = Organisation(scene)
+    organization = Organization(scene)
     for account in (DEV, TEST):
-        organisation.people.add_account(organisation.made, account, organisation.inner)
-    scene.apply(organisation.file())
+        organization.people.add_account(organization.made, account, organization.inner)
+    scene.apply(organization.file())
     status, report = reconcile(scene)
     assert (status, codes(report), report["targets"]) == (4, {"not-seen"}, {"seen": 0, "asked": 0})
 
@@ -85,7 +85,7 @@ def test_a_statement_that_its_owner_took_out_under_a_copy_is_written_again(scene
     scene.run_until(lambda: OURS in policy(scene), 5 * MINUTE)
     scene.run_until_over()
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def forget(scene, name):
@@ -136,7 +136,7 @@ groups:
 
 
 @pytest.mark.parametrize("access", ["grant", "policy"])
-def test_who_is_in_the_file_no_longer_has_shares_that_are_told_and_withdrawn_on_demand(scene, access):
+def test_who_is_in_the_file_no_longer_has_shares_that_are_notified_and_withdrawn_on_demand(scene, access):
     """Launch permission and key of one account; the other one keeps its own."""
     text = SHARING.replace("defaults:\n", f"defaults:\n  key_access: {access}\n")
     scene.apply(text)

@@ -210,7 +210,7 @@ def assert_outcomes(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
     assert_untouched(scene, HEALTHY)
     for name, account in zip(troubles, list(targets(troubles).values())[1:], strict=True):
         assert_outcome(scene, name, troubles[name], account)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def set_out(scene: Scene, troubles: Mapping[str, Trouble]) -> dict[str, str]:
@@ -284,7 +284,7 @@ def test_a_fifth_of_all_calls_is_throttled(scene):
     assert len(met) > SOME
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert {"delivery.failed", "delivery.cancelled"}.isdisjoint(scene.told())
-    scene.assert_laws(errors_allowed=True)
+    scene.assert_invariants(errors_allowed=True)
 
 
 def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
@@ -301,7 +301,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     scene.run_until_over()
 
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def deregistered_with_its_snapshots(scene, image):
@@ -371,4 +371,4 @@ def test_what_happens_to_a_source_while_it_is_copied(scene):
         (told,) = scene.notices("delivery.failed", image)
         (fault,) = told["faults"]
         assert (fault["code"], SOURCE_TROUBLES[strike] in fault["what"]) == ("copy-failed", True), fault
-    scene.assert_laws()
+    scene.assert_invariants()

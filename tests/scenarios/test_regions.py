@@ -59,7 +59,7 @@ def test_an_account_gets_its_ami_in_each_of_its_regions(abroad):
         assert image["Name"] == f"golden-2026-01-{abroad.image}"
         assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[account]}
         assert len(snapshots) == 2
-    abroad.assert_laws()
+    abroad.assert_invariants()
 
 
 def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
@@ -77,7 +77,7 @@ def test_one_account_with_two_regions_opens_its_snapshots_once(abroad):
     assert sorted(asked) == sorted(
         (what, snapshot, (DEV,)) for what in ("add", "remove") for snapshot in abroad.snapshots
     )
-    abroad.assert_laws()
+    abroad.assert_invariants()
 
 
 def test_the_other_regions_events_come_from_its_own_bus(abroad):
@@ -97,7 +97,7 @@ def test_without_events_the_sweep_finds_the_copies_abroad(abroad):
     abroad.promote("")
 
     assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "delivered"), (DEV, FAR, "delivered")}
-    abroad.assert_laws(errors_allowed=False)
+    abroad.assert_invariants(errors_allowed=False)
 
 
 def test_a_region_that_was_not_prepared_fails_alone(scene):
@@ -111,7 +111,7 @@ def test_a_region_that_was_not_prepared_fails_alone(scene):
     assert f"account {DEV}, {FAR}" in fault["where"]
     assert "alias/ami-promoter" in fault["what"]
     assert found(scene, DEV, FAR) == ([], [])
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 HOME_AND_AWAY = f"""\
@@ -145,7 +145,7 @@ def test_the_hub_itself_gets_the_ami_in_another_region(scene):
     assert image["State"] == "available"
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {stack.outputs["KeyArn"]}
     assert set(opened) == {DEV}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 BETWEEN = f"""\
@@ -174,7 +174,7 @@ def test_by_way_of_the_hub_nobody_reads_across_regions(abroad):
     assert (image["State"], image["Name"]) == ("available", f"golden-2026-01-{abroad.image}")
     assert {snapshot["KmsKeyId"] for snapshot in snapshots} == {abroad.keys_abroad[DEV]}
     assert abroad.world.shares_open() == []
-    abroad.assert_laws()
+    abroad.assert_invariants()
 
 
 def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
@@ -193,7 +193,7 @@ def test_where_the_hubs_own_copy_fails_so_do_those_that_wait_for_it(abroad):
     (fault,) = failed["faults"]
     assert fault["code"] == "hub-copy-failed"
     assert f"The hub's own copy in {FAR}" in fault["what"]
-    abroad.assert_laws()
+    abroad.assert_invariants()
 
 
 def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):

@@ -45,7 +45,7 @@ def test_every_attribute_arrives(scene, attributes, uefi_data):
         assert made.get(name) == source.get(name), name
     shown = scene.client("ec2", DEV).describe_image_attribute(ImageId=made["ImageId"], Attribute="uefiData")
     assert shown["UefiData"].get("Value") == uefi_data
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_the_deprecation_date_is_carried_over(scene):
@@ -54,7 +54,7 @@ def test_the_deprecation_date_is_carried_over(scene):
     scene.promote("")
 
     assert scene.image_in(DEV)["DeprecationTime"] == "2027-03-01T12:00:00.000Z"
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
@@ -73,7 +73,7 @@ def test_an_ami_that_came_out_different_is_removed_and_reported(scene):
     assert any("Ena" in fault["what"] + fault["where"] for fault in scene.delivery(DEV)["faults"])
     assert scene.images_in(DEV) == []
     assert scene.snapshots_in(DEV) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_name_taken_in_the_middle_fails_and_leaves_the_strangers_ami_alone(scene):
@@ -87,7 +87,7 @@ def test_a_name_taken_in_the_middle_fails_and_leaves_the_strangers_ami_alone(sce
     assert scene.states() == {DEV: "failed"}
     assert scene.image_in(DEV)["ImageId"] == theirs
     assert [s for s in scene.snapshots_in(DEV) if s.get("Tags")] == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
@@ -99,4 +99,4 @@ def test_the_source_may_be_gone_by_the_time_it_is_registered(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()

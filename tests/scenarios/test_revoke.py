@@ -27,7 +27,7 @@ def test_a_copy_that_fails_revokes(scene):
     assert scene.states() == {DEV: "failed", TEST: "delivered"}
     assert {fault["code"] for fault in scene.delivery(DEV)["faults"]} == {"copy-failed"}
     assert scene.snapshots_in(DEV) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene):
@@ -44,7 +44,7 @@ def test_a_cancel_keeps_the_share_until_the_copies_are_seen_to_have_ended(scene)
 
     assert scene.states() == {DEV: "cancelled"}
     assert scene.snapshots_in(DEV) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
@@ -57,7 +57,7 @@ def test_a_copy_that_takes_too_long_fails_at_its_deadline(scene):
     (fault,) = scene.delivery(DEV)["faults"]
     assert fault["code"] == "deadline-copying"
     assert scene.snapshots_in(DEV) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end(scene):
@@ -72,10 +72,10 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
     assert scene.world.shares_open() == []
     (told,) = scene.notices("delivery.failed")
     assert set(told["leftovers"]) == {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_door_open(scene):
+def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scene):
     """Nobody can look any more: the ledger closes by itself at the hard end, and says that it closed blind.
 
     The delivery waits a day longer for a look; then it fails, and what it made is left and named: it may be good.
@@ -130,7 +130,7 @@ def test_a_removal_that_ec2_forgets_is_repeated_until_it_is_gone(scene):
     scene.run_until(lambda: not scene.world.shares_open(), 900)
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_revoke_that_is_throttled_is_repeated(scene):
@@ -144,7 +144,7 @@ def test_a_revoke_that_is_throttled_is_repeated(scene):
     scene.run_until(lambda: not scene.world.shares_open(), 1800)
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
@@ -166,10 +166,10 @@ def test_what_is_released_when_registered_is_open_until_the_ami_is_there(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_shares_linger_for_as_long_as_they_are_told_to(scene):
+def test_shares_linger_for_as_long_as_they_are_notified_to(scene):
     """Ten minutes more after the last copy, and then they close."""
     scene.apply(stage.TARGETS_FILE.replace("groups:", "  linger: 10m\ngroups:", 1))
     scene.tag("")
@@ -181,4 +181,4 @@ def test_shares_linger_for_as_long_as_they_are_told_to(scene):
 
     assert (scene.world.now - copied).total_seconds() < 13 * 60
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -45,7 +45,7 @@ def forgeries(scene: Scene) -> dict[str, tuple[str, dict[str, Any]]]:
     """What would let a stranger in, or stop the service: by what it is, its table and the item."""
     resource = addresses.snapshot_resource(scene.snapshots[0])
     share = Share(resource.pk, STRANGER, STRANGER, state=ShareState.WANTED, hard_close_at=2**31)
-    due = {"ring_at": 1, "due_shard": "due#0", "kind": "resource"}
+    due = {"wake_at": 1, "due_shard": "due#0", "kind": "resource"}
     return {
         "an account of the applied file": (
             CONFIG,
@@ -100,7 +100,7 @@ def test_a_function_that_hears_events_can_forge_nothing(scene, function):
     assert_refused(scene, function, set(forgeries(scene)))
 
 
-@pytest.mark.parametrize("function", ["act", "settle", "sweep"])
+@pytest.mark.parametrize("function", ["worker", "share-worker", "sweep"])
 def test_no_worker_and_not_the_sweep_can_change_file_switches_or_members(scene, function):
     """They read them: whoever takes one over cannot choose who receives."""
     assert_refused(
@@ -133,14 +133,14 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
         f"quota#{STRANGER}#{REGION}",
         f"inventory#{STRANGER}#{REGION}",
     ]
-    url = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-act.fifo")["QueueUrl"]
+    url = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-worker.fifo")["QueueUrl"]
     for number, key in enumerate(keys):
         for reason in ({"tag": "000000000009"}, {"untag": "000000000009"}, {"image": "x"}, {"cancel": "1:x"}):
             body = json.dumps({"key": key, "cause": "forged", "reason": reason})
             sqs.send_message(
                 QueueUrl=url, MessageBody=body, MessageGroupId=key, MessageDeduplicationId=f"{number}-{sorted(reason)}"
             )
-    settle = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-settle.fifo")["QueueUrl"]
+    settle = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-share-worker.fifo")["QueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
         sqs.send_message(QueueUrl=settle, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
     scene.wait(3600)
@@ -148,7 +148,7 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
     assert scene.world.shares_open() == []
     assert scene.states() == {}
     assert [made["pk"] for made in scene.items() if made["sk"] == "record"] == [f"promotion#{scene.image}"]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["its key is named", "another key is named"])
@@ -165,4 +165,4 @@ def test_a_target_uses_the_source_keys_that_it_names_and_no_other(scene, named):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered" if named else "failed"}, scene.describe()
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -87,7 +87,7 @@ def test_auto_scaling_launches_the_hubs_ami_for_as_long_as_it_is_shared(begin):
     assert for_roles(scene, scene.key) == []
     assert {call.caller.account for call in scene.calls("RevokeGrant")} == {HUB}
     assert scene.world.shares_open() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_auto_scaling_launches_the_targets_own_copy(begin):
@@ -106,7 +106,7 @@ def test_auto_scaling_launches_the_targets_own_copy(begin):
     drained = json.loads(out)
     assert (status, drained["drained"], drained["open_shares"]) == (0, True, [])
     assert [kept["resource"] for kept in drained["kept"]] == [f"role#{key}#{DEV}"]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_is_missing_is_named_and_nothing_stays_open(begin):
@@ -137,7 +137,7 @@ def test_what_is_missing_is_named_and_nothing_stays_open(begin):
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
     assert scene.world.shares_open() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("how", [SHARE, COPY])
@@ -159,7 +159,7 @@ def test_without_the_grant_role_it_says_beforehand_what_would_not_launch(begin, 
     scene.apply(targets_file(f"{SHARE}\n  service_linked_roles: []" if how == SHARE else "mode: copy"))
     scene.tag("default")
     scene.run_until_state("shared" if how == SHARE else "delivered")
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
@@ -183,4 +183,4 @@ def test_a_table_put_back_to_before_it_was_shared_knows_its_shares_again(begin):
     scene.wait(75 * 60)  # the grant of before, which no delivery knows, waits an hour for one
     assert scene.launchable_by() == set()
     assert for_roles(scene, scene.key) == []
-    scene.assert_laws()
+    scene.assert_invariants()

@@ -12,7 +12,7 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
 
     def look(call):
         adds = call.operation == "CreateGrant" or call.params.get("OperationType") == "add"
-        if not adds or not (call.caller.function or "").endswith("-settle"):
+        if not adds or not (call.caller.function or "").endswith("-share-worker"):
             return
         resource = call.params.get("SnapshotId") or call.params["KeyId"]
         items = [i for i in scene.items() if i["sk"].startswith("share#") and resource in i["pk"]]
@@ -23,7 +23,7 @@ def test_each_share_is_on_the_ledger_before_it_is_opened(scene):
 
     assert seen
     assert all("opening" in states for states in seen)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
@@ -47,7 +47,7 @@ def test_only_snapshots_and_one_grant_a_delivery_are_opened(scene):
 
     assert [scene.shared_with(snapshot) for snapshot in scene.snapshots] == [set()] * 2
     assert scene.grants() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
@@ -60,7 +60,7 @@ def test_a_share_is_not_open_a_minute_longer_than_its_copies_run(scene):
     assert scene.delivery_state(DEV) == "verifying"
     assert scene.world.shares_open() == []
     scene.run_until_over()
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_was_shared_before_us_stays(scene):
@@ -75,7 +75,7 @@ def test_what_was_shared_before_us_stays(scene):
     assert scene.shared_with(scene.snapshots[0]) == {DEV}
     assert scene.shared_with(scene.snapshots[1]) == set()
     assert [grant["Name"] for grant in scene.grants()] == ["a-persons"]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
@@ -94,7 +94,7 @@ def test_two_amis_on_one_snapshot_share_it_until_the_last_is_done(scene):
     scene.run_until_over(other)
     assert scene.states(other) == {DEV: "delivered"}
     assert scene.shared_with(scene.snapshots[0]) == set()
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_one_closed_account_does_not_hinder_the_others(scene):
@@ -103,7 +103,7 @@ def test_one_closed_account_does_not_hinder_the_others(scene):
     scene.promote(f"dev {PROD}")
 
     assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
@@ -122,4 +122,4 @@ def test_a_person_who_shares_it_while_we_do_keeps_what_he_shared(scene):
     scene.run_until_over()
 
     assert scene.shared_with(scene.snapshots[0]) == {stranger}
-    scene.assert_laws()
+    scene.assert_invariants()

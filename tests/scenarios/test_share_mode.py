@@ -71,7 +71,7 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     assert sharing.world.shares_open() == []
     assert launch(sharing, DEV) != ""
     assert len(sharing.images_in(PROD)) == 1
-    sharing.assert_laws()
+    sharing.assert_invariants()
 
 
 @pytest.mark.parametrize("how", ["deregister", "disable", "untag"])
@@ -91,7 +91,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     sharing.run_until(lambda: sharing.told()["delivery.withdrawn"] == 2, 15 * 60)
     sharing.wait(60)
     assert sharing.world.shares_open() == []
-    sharing.assert_laws()
+    sharing.assert_invariants()
 
 
 def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shares_anew(sharing):
@@ -116,7 +116,7 @@ def test_narrowing_and_a_file_without_the_account_withdraw_and_putting_back_shar
     sharing.wait(15 * 60)
     assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn"}  # the file has DEV no more
     assert sharing.world.shares_open() == []
-    sharing.assert_laws()
+    sharing.assert_invariants()
 
 
 def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
@@ -137,7 +137,7 @@ def test_what_was_shared_before_us_stays_and_the_last_holder_closes(sharing):
     sharing.untag(other)
     sharing.wait(20 * 60)
     assert set(sharing.world.shares_open()) == sharing.before_us
-    sharing.assert_laws()
+    sharing.assert_invariants()
 
 
 @pytest.mark.parametrize("scene", [datetime(2026, 1, 5, 23, 0, tzinfo=UTC)], indirect=True)
@@ -155,4 +155,4 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     sharing.run_until(lambda: sharing.told()["delivery.failed"] == 1, HOUR)
     (failed,) = sharing.notices("delivery.failed")
     assert [fault["code"] for fault in failed["faults"]] == ["share-until-passed"]
-    sharing.assert_laws()
+    sharing.assert_invariants()

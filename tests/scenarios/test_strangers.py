@@ -81,7 +81,7 @@ def test_hostile_events_start_nothing_and_hinder_nobody(scene):
         *(f"promotion#{event['resources'][0].rpartition('/')[2]}" for event in SAMPLES),
     }
     assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def forge(scene, delivery, source, key, account=DEV):
@@ -212,22 +212,22 @@ def test_a_forged_copy_beside_ours_changes_nothing(scene, tagged):
     assert scene.world.shares_open() == []
 
 
-ACT = (
+WORKER = (
     *('{"key": ', "", "[]", "null", '{"cause": "x"}', '{"key": 7, "cause": "x"}', '{"key": "", "cause": "x"}'),
     *('{"key": "resource#snapshot#snap-0", "cause": "x"}', '{"key": "kraken#1", "cause": "x"}'),
 )
-SETTLE = ('{"key": ', "[]", "{}", '{"key": "promotion#AMI"}')
+SHARE_WORKER = ('{"key": ', "[]", "{}", '{"key": "promotion#AMI"}')
 """Of another kind of key there must be a record, or there is nothing to settle and nothing to tell."""
 
 
 def test_hostile_messages_go_to_the_dead_letters_after_five_tries_and_block_nobody(scene):
-    """Bad JSON, unknown kinds, keys of the wrong type or length, in lanes of their own, beside an AMI on its way."""
+    """Bad JSON, unknown kinds, wrong keys, in message groups of their own, beside an AMI on its way."""
     calm_pace(scene)
     scene.tag("dev")
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] != "")
     sqs = scene.client("sqs")
     sent = []
-    for queue, bodies in (("act", ACT), ("settle", SETTLE)):
+    for queue, bodies in (("worker", WORKER), ("share-worker", SHARE_WORKER)):
         url = sqs.get_queue_url(QueueName=f"ami-promoter-{REGION}-{queue}.fifo")["QueueUrl"]
         for n, body in enumerate(bodies):
             sent.append(text := (body or " ").replace("AMI", scene.image))

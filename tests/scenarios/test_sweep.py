@@ -1,4 +1,4 @@
-"""The sweep alone is enough: with events lost, rings lost, functions killed and AWS in trouble, everything ends."""
+"""The sweep alone is enough: with events lost, wakes lost, functions killed and AWS in trouble, everything ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.scenarios.scene import DEV, PROD, TEST
 
 MOST_LOOKS = 30
 """In ten minutes of an outage, the SDK's own retries included."""
-LANE_DARK = 180 + 60 + 30
-"""Seconds for which a crash may darken a lane: the queue's visibility timeout, and a sweep."""
+GROUP_DARK = 180 + 60 + 30
+"""Seconds for which a crash may darken a message group: the queue's visibility timeout, and a sweep."""
 DISCOVERY = 5 * 60 + 30
 """Seconds until discovery has looked once."""
 
@@ -21,10 +21,10 @@ def assert_delivered(scene, *accounts, errors_allowed=False):
     for account in accounts:
         assert len(scene.images_in(account)) == 1
         assert len(scene.snapshots_in(account)) == 2
-    scene.assert_laws(errors_allowed=errors_allowed)
+    scene.assert_invariants(errors_allowed=errors_allowed)
 
 
-def test_every_event_and_every_ring_but_the_sweeps_is_lost(scene):
+def test_every_event_and_every_wake_but_the_sweeps_is_lost(scene):
     """Discovery finds the tag, the sweep brings every record to its end."""
     scene.wait(DISCOVERY)
     scene.world.injections.drop_events()
@@ -70,7 +70,7 @@ def test_a_removed_tag_whose_event_was_lost_is_noticed(scene):
 
     assert scene.states() == {DEV: "cancelled"}
     assert scene.snapshots_in(DEV) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_was_tagged_before_the_service_came_is_left_alone(scene):
@@ -98,28 +98,28 @@ def test_an_ami_that_became_available_unheard_goes_on(scene):
     scene.run_until_over(image)
 
     assert scene.states(image) == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 CRASHES = [
-    ("act", "CopySnapshot", 1, "before"),
-    ("act", "CopySnapshot", 1, "after"),
-    ("act", "RegisterImage", 1, "before"),
-    ("act", "RegisterImage", 1, "after"),
-    ("act", "AssumeRole", 1, "after"),
-    ("act", "Publish", 2, "before"),
-    ("settle", "ModifySnapshotAttribute", 1, "after"),
-    ("settle", "ModifySnapshotAttribute", 3, "before"),
-    ("settle", "ModifySnapshotAttribute", 3, "after"),
-    ("settle", "CreateGrant", 1, "before"),
-    ("settle", "CreateGrant", 1, "after"),
-    ("settle", "RevokeGrant", 1, "before"),
-    ("settle", "RevokeGrant", 1, "after"),
+    ("worker", "CopySnapshot", 1, "before"),
+    ("worker", "CopySnapshot", 1, "after"),
+    ("worker", "RegisterImage", 1, "before"),
+    ("worker", "RegisterImage", 1, "after"),
+    ("worker", "AssumeRole", 1, "after"),
+    ("worker", "Publish", 2, "before"),
+    ("share-worker", "ModifySnapshotAttribute", 1, "after"),
+    ("share-worker", "ModifySnapshotAttribute", 3, "before"),
+    ("share-worker", "ModifySnapshotAttribute", 3, "after"),
+    ("share-worker", "CreateGrant", 1, "before"),
+    ("share-worker", "CreateGrant", 1, "after"),
+    ("share-worker", "RevokeGrant", 1, "before"),
+    ("share-worker", "RevokeGrant", 1, "after"),
     ("on-tag-change", "SendMessage", 1, "before"),
     ("on-tag-change", "SendMessage", 1, "after"),
-    ("act", "PutItem", 1, "before"),
-    ("act", "PutItem", 1, "after"),
-    ("act", "UpdateItem", 2, "after"),
+    ("worker", "PutItem", 1, "before"),
+    ("worker", "PutItem", 1, "after"),
+    ("worker", "UpdateItem", 2, "after"),
     ("on-target-event", "Query", 1, "after"),
     ("on-target-event", "SendMessage", 1, "after"),
 ]
@@ -130,7 +130,7 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
     """Killed before the call, or after it with nobody hearing the answer: one AMI, no orphan, nothing open."""
     crash = scene.world.injections.crash(function, operation, nth, when)
     scene.promote("")
-    scene.run_until(lambda: not scene.world.shares_open(), LANE_DARK)
+    scene.run_until(lambda: not scene.world.shares_open(), GROUP_DARK)
 
     assert crash.happened
     assert_delivered(scene, DEV)
@@ -138,8 +138,8 @@ def test_a_function_killed_at_a_call(scene, function, operation, nth, when):
 
 @pytest.mark.parametrize("nth", [3, 9])
 def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
-    """Killed at some write of ``act`` with three targets to write: all three are delivered, each once."""
-    crash = scene.world.injections.crash("act", "PutItem", nth, "after")
+    """Killed at some write of ``worker`` with three targets to write: all three are delivered, each once."""
+    crash = scene.world.injections.crash("worker", "PutItem", nth, "after")
     scene.promote(f"dev {PROD}")
 
     assert crash.happened
@@ -148,9 +148,9 @@ def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
 
 
 @pytest.mark.parametrize("nth", range(2, 26, 6))
-def test_act_killed_at_any_write_of_a_record(scene, nth):
+def test_the_worker_killed_at_any_write_of_a_record(scene, nth):
     """Killed after any of its transactions (record and history): the next one takes up from there."""
-    scene.world.injections.crash("act", "TransactWriteItems", nth, "after")
+    scene.world.injections.crash("worker", "TransactWriteItems", nth, "after")
     scene.promote("")
 
     assert_delivered(scene, DEV)
@@ -190,14 +190,14 @@ def test_throttles_everywhere(scene):
 
 
 def test_the_table_is_throttled(scene):
-    """DynamoDB refuses now and then: what the SDK does not mend, the next ring, sweep or discovery does."""
+    """DynamoDB refuses now and then: what the SDK does not mend, the next wake, sweep or discovery does."""
     scene.wait(DISCOVERY)
     for operation in ("UpdateItem", "TransactWriteItems", "GetItem", "Query", "PutItem"):
         scene.world.injections.throttle(operation, 3, service="dynamodb")
     scene.promote("")
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws(errors_allowed=True)
+    scene.assert_invariants(errors_allowed=True)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_reads_that_are_a_while_behind(scene, operation):
 
 def test_stale_reads_after_a_crash_do_not_double_a_copy(scene):
     """Killed after CopySnapshot, and EC2 does not show the copy at first: it is waited for, not made again."""
-    crash = scene.world.injections.crash("act", "CopySnapshot", 1, "after")
+    crash = scene.world.injections.crash("worker", "CopySnapshot", 1, "after")
     scene.tag("")
     scene.run_until(lambda: crash.happened)
     scene.world.injections.stale_reads("DescribeSnapshots", n=1, seconds=240)
@@ -239,7 +239,7 @@ def test_ec2_is_away_for_ten_minutes_from_the_beginning(scene):
     scene.tag("")
     scene.world.injections.outage("ec2", 600)
     scene.wait(600)
-    asked = [c for c in scene.world.calls if c.operation == "DescribeImages" and c.caller.arn.endswith("-act")]
+    asked = [c for c in scene.world.calls if c.operation == "DescribeImages" and c.caller.arn.endswith("-worker")]
     assert len(asked) < MOST_LOOKS
     scene.run_until_over(seconds=3600)
 

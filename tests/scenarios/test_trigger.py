@@ -25,7 +25,7 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
     assert scene.states() == dict.fromkeys((DEV, TEST, PROD), "delivered")
     scene.wait(300)  # until what was closed has been looked at twice
     assert scene.status()["open_shares"] == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("value", ["", "true"])
@@ -34,7 +34,7 @@ def test_a_value_that_names_nobody_means_the_default_group(scene, value):
     scene.promote(value)
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_starts_nothing(scene):
@@ -51,7 +51,7 @@ def test_what_starts_nothing(scene):
 
     assert scene.nothing_happened()
     assert scene.told() == {}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_what_the_service_made_is_not_promoted_and_says_so(scene):
@@ -63,7 +63,7 @@ def test_what_the_service_made_is_not_promoted_and_says_so(scene):
     (notice,) = scene.notices("promotion.refused")
     assert [fault["code"] for fault in notice["faults"]] == ["source-made-by-service"]
     assert scene.states(made_by_us) == {}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
@@ -73,7 +73,7 @@ def test_an_event_that_says_more_than_the_tag_is_not_believed(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 @pytest.mark.parametrize("version", [3, 3.0])
@@ -89,7 +89,7 @@ def test_the_tag_events_version_may_be_a_float(scene, version):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_repeated_or_older_event_starts_nothing(scene):
@@ -104,10 +104,10 @@ def test_a_repeated_or_older_event_starts_nothing(scene):
     assert scene.states() == {DEV: "delivered"}
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
     assert len(scene.snapshots_in(DEV)) == 2
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_a_refused_value_starts_nothing_and_all_its_faults_are_told_once(scene):
+def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(scene):
     """An unlisted account, an unknown group, a malformed id beside good names: one notice lists the bad, none runs."""
     scene.tag(f"dev {STRANGER} nobody 12345")
     scene.run_until_refused()
@@ -119,7 +119,7 @@ def test_a_refused_value_starts_nothing_and_all_its_faults_are_told_once(scene):
     assert all(fault["cure"] for fault in notice["faults"])
     assert scene.states() == {}
     assert scene.told() == {"promotion.refused": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_refused_value_leaves_what_runs_alone(scene):
@@ -131,7 +131,7 @@ def test_a_refused_value_leaves_what_runs_alone(scene):
 
     assert scene.states() == {DEV: "delivered"}
     assert scene.told() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_an_ami_tagged_while_pending_waits_for_it(scene):
@@ -144,7 +144,7 @@ def test_an_ami_tagged_while_pending_waits_for_it(scene):
     scene.run_until_over(image)
 
     assert scene.states(image) == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_value_extended_adds_targets_only(scene):
@@ -157,7 +157,7 @@ def test_a_value_extended_adds_targets_only(scene):
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
     assert scene.image_in(DEV) == before
     assert scene.told() == {"delivery.delivered": 2, "promotion.over": 2}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_value_extended_while_it_runs_adds_targets(scene):
@@ -169,7 +169,7 @@ def test_a_value_extended_while_it_runs_adds_targets(scene):
 
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
     assert scene.told()["delivery.delivered"] == 2
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_value_shortened_cancels_who_is_left_out(scene):
@@ -182,7 +182,7 @@ def test_a_value_shortened_cancels_who_is_left_out(scene):
 
     assert scene.states() == {DEV: "delivered", PROD: "cancelled"}
     assert scene.images_in(PROD) == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def hold_checking(scene):
@@ -246,7 +246,7 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     if state == "waiting":
         scene.run_until(lambda: len(scene.notices("promotion.over")) == 2)
     scene.wait(30 * 60 if state in ("copying", "waiting") else 60)
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_tag_removed_leaves_what_is_delivered(scene):
@@ -259,7 +259,7 @@ def test_a_tag_removed_leaves_what_is_delivered(scene):
     assert scene.image_in(DEV)["State"] == "available"
     assert scene.told() == told
     assert scene.status()["value"] is None
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
@@ -274,7 +274,7 @@ def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
 
     assert scene.states() == {DEV: "delivered"}
     assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_tag_put_back_after_a_cancel_starts_again(scene):
@@ -292,7 +292,7 @@ def test_a_tag_put_back_after_a_cancel_starts_again(scene):
     assert scene.states() == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 2
     assert scene.told() == {"delivery.cancelled": 1, "delivery.delivered": 1, "promotion.over": 2}
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_tag_put_back_while_it_is_being_cancelled(scene):
@@ -308,7 +308,7 @@ def test_a_tag_put_back_while_it_is_being_cancelled(scene):
 
     assert scene.states() == {DEV: "delivered"}
     assert len(scene.images_in(DEV)) == 1
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
@@ -328,7 +328,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     assert scene.images_in(DEV) == []
     assert scene.image_in(TEST)["State"] == "available"
     assert scene.told() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_a_target_dropped_from_the_file_before_anything_is_opened_fails(scene):
@@ -344,7 +344,7 @@ def test_a_target_dropped_from_the_file_before_anything_is_opened_fails(scene):
 
     assert scene.states() == {DEV: "failed"}
     assert scene.calls("ModifySnapshotAttribute") == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_two_amis_on_their_way_at_once_do_not_mind_each_other(scene):
@@ -356,4 +356,4 @@ def test_two_amis_on_their_way_at_once_do_not_mind_each_other(scene):
 
     assert scene.states() == {DEV: "delivered"}
     assert scene.states(other) == {}
-    scene.assert_laws()
+    scene.assert_invariants()

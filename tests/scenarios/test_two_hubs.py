@@ -66,7 +66,7 @@ def test_both_deliver_to_one_target_at_once(scene, other):
         (OTHER, other),
     }
     assert scene.world.shares_open() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
@@ -83,7 +83,7 @@ def test_one_hubs_cancelled_delivery_leaves_the_others_alone(scene, other):
     assert len(scene.snapshots_in(DEV)) == 2
     assert {notice["event"] for notice in scene.notices(image=other)} == {"delivery.cancelled", "promotion.over"}
     assert scene.world.shares_open() == []
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
 def test_one_hubs_role_does_not_let_the_other_in(scene, other):

@@ -40,7 +40,7 @@ def test_all_is_there_and_nothing_is_open(delivered):
     assert len(told["checks"]) == 12
     assert len(delivered.world.shares_open()) == before
     assert "All checks passed." in delivered.cli("verify", delivered.image)[1]
-    delivered.assert_laws()
+    delivered.assert_invariants()
 
 
 def test_an_ami_that_somebody_deregistered(delivered):

@@ -14,7 +14,7 @@ COPY = 60
 """Seconds that a copy takes in these scenarios, by ``calm_pace``."""
 UNDISTURBED = 150
 """Virtual seconds from a delivery's beginning to "delivered", with copies of a minute give or take a fifth. Three such
-took 75 to 86; the rest is room for one ring that was lost and found by the sweep."""
+took 75 to 86; the rest is room for one wake that was lost and found by the sweep."""
 
 
 def calm_pace(scene: Scene) -> None:

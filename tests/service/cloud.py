@@ -348,7 +348,7 @@ class Cloud:
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
         if image:
-            self.after(max(seconds, 1), lambda: (self._end_copy(copy), self._settle_image(image)))
+            self.after(max(seconds, 1), lambda: (self._end_copy(copy), self._finish_image(image)))
         else:
             self.soon(seconds, lambda: self._end_copy(copy))
         return copy
@@ -456,7 +456,7 @@ class Cloud:
         self._shown_from[ident] = self.now + next(self._lag)
         return ident
 
-    def _settle_image(self, ident: str) -> None:
+    def _finish_image(self, ident: str) -> None:
         """Let a whole copy end, when all its snapshots have ended or one of them has failed."""
         image = self.images.get(ident)
         if image is None or image.raw["State"] != "pending":
@@ -513,7 +513,7 @@ def key_facts(cloud: Cloud, arn: str, account: str) -> KeyFacts:
 # --- the ports -------------------------------------------------------------------------------------------------------
 
 
-class TwinSource:
+class FakeSource:
     """The port ``Source``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -559,7 +559,7 @@ class TwinSource:
         ]
 
 
-class TwinTargets:
+class FakeTargets:
     """The port ``Targets``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -611,7 +611,7 @@ AUDIENCES = {"Copies": "", "Account": "-share", "Roles": "-roles"}
 """How the name of a statement's share ends."""
 
 
-class TwinTargetSnapshots:
+class FakeTargetSnapshots:
     """The port ``TargetSnapshots``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -644,7 +644,7 @@ class TwinTargetSnapshots:
             self._cloud.copies[snapshot].deleted = True
 
 
-class TwinTargetImages:
+class FakeTargetImages:
     """The port ``TargetImages``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -689,7 +689,7 @@ class TwinTargetImages:
         self._cloud.deregister(image)
 
 
-class TwinTargetKeys:
+class FakeTargetKeys:
     """The port ``TargetKeys``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -709,7 +709,7 @@ class TwinTargetKeys:
         return {key: self._cloud.policy(key) for key in keys}
 
 
-class TwinTargetRoles:
+class FakeTargetRoles:
     """The port ``TargetRoles``."""
 
     def missing(self, delivery):
@@ -717,7 +717,7 @@ class TwinTargetRoles:
         return ()
 
 
-class TwinSnapshotDoor:
+class FakeSnapshotPermissions:
     """The port ``PermissionAdapter`` for snapshots."""
 
     batch = 500
@@ -741,7 +741,7 @@ class TwinSnapshotDoor:
         self._cloud.forbid(resource.split("#")[2], {s.account for s in shares})
 
 
-class TwinImageDoor:
+class FakeLaunchPermissions:
     """The port ``PermissionAdapter`` for launch permissions."""
 
     batch = 500
@@ -766,7 +766,7 @@ class TwinImageDoor:
         self._cloud.launch(resource.split("#")[2], {s.account for s in shares}, allowed=False)
 
 
-class TwinGrantDoor:
+class FakeKeyGrants:
     """The port ``PermissionAdapter`` for key grants: the same name is the same grant."""
 
     batch = 1
@@ -792,7 +792,7 @@ class TwinGrantDoor:
             self._cloud.revoke(resource.split("#")[2], grant_name(share))
 
 
-class TwinRoleDoor(TwinGrantDoor):
+class FakeRoleGrants(FakeKeyGrants):
     """The port ``PermissionAdapter`` for service-linked roles: on the hub's key once that lets their account in."""
 
     def open(self, resource, shares):
@@ -803,8 +803,8 @@ class TwinRoleDoor(TwinGrantDoor):
         return super().open(resource, shares)
 
 
-class TwinKms:
-    """KMS as far as the real door of key policies asks it; and the sessions that lead to it."""
+class FakeKms:
+    """KMS as far as the real permission adapter of key policies asks it; and the sessions that lead to it."""
 
     def __init__(self, cloud: Cloud, guard: Callable[[str, Any], Any]) -> None:
         self._cloud = cloud
@@ -828,7 +828,7 @@ class TwinKms:
         self._cloud.put_policy(KeyId, Policy)
 
 
-class TwinGrants:
+class FakeGrantListing:
     """The port ``Grants``."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -845,7 +845,7 @@ class TwinGrants:
         return found, ""
 
 
-class TwinNotices:
+class FakeNotices:
     """The port ``Notices``."""
 
     def __init__(self, cloud: Cloud) -> None:

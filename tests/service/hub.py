@@ -14,9 +14,8 @@ from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.entrypoints.events import Events
-from chalicelib.entrypoints.worker import OF_ACT, OF_SETTLE, Worker
+from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.ledger import Entitlements
-from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS, DeliveryCodec
 from chalicelib.service.copy_quotas import CopyQuotas
 from chalicelib.service.deliveries import DeliveryExecutor, DeliveryPorts, delivery_machine
@@ -32,31 +31,32 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
+from chalicelib.service.waker import Waker
 from tests.service.cloud import (
     HUB,
     REGION,
     TRIGGER,
     Cloud,
+    FakeGrantListing,
+    FakeKeyGrants,
+    FakeKms,
+    FakeLaunchPermissions,
+    FakeNotices,
+    FakeRoleGrants,
+    FakeSnapshotPermissions,
+    FakeSource,
+    FakeTargetImages,
+    FakeTargetKeys,
+    FakeTargetRoles,
+    FakeTargets,
+    FakeTargetSnapshots,
     Nature,
     Quiet,
-    TwinGrantDoor,
-    TwinGrants,
-    TwinImageDoor,
-    TwinKms,
-    TwinNotices,
-    TwinRoleDoor,
-    TwinSnapshotDoor,
-    TwinSource,
-    TwinTargetImages,
-    TwinTargetKeys,
-    TwinTargetRoles,
-    TwinTargets,
-    TwinTargetSnapshots,
     target_key,
 )
 from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
-from tests.service.lanes import Lanes, Message
-from tests.service.laws import Laws
+from tests.service.groups import Message, MessageGroups
+from tests.service.invariants import Invariants
 from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
@@ -80,13 +80,13 @@ class Parts:
     sweep: Callable[..., Sweep] = Sweep
     events: Callable[..., Events] = Events
     reasons: Callable[..., Reasons] = Reasons
-    policy_door: Callable[..., PolicyStatements] = PolicyStatements
+    policy_adapter: Callable[..., PolicyStatements] = PolicyStatements
     entitlements: Callable[..., Entitlements] = LiveEntitlements
     standing_pass: Callable[..., StandingPass] = StandingPass
 
 
 class Nobody:
-    """In the place of ``Members``: no unit is named here. ``tests/service/organisation.py`` has one."""
+    """In the place of ``Members``: no unit is named here. ``tests/service/organization.py`` has one."""
 
     def run(self, *, time_left):
         """See ``Members``."""
@@ -103,12 +103,12 @@ class Hub:
     crashes: list[Crash] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     duets: Sequence[str] = ("alone",)
-    """What an invocation runs beside, in turn and round again: "twin" is the same once more, "other" another lane."""
+    """What an invocation runs beside, in turn: "twin" is the same once more, "other" another message group."""
     order: Sequence[bool] = (True,)
     """At which of their calls two invocations hand over to each other, in turn and round again."""
     parts: Parts = field(default_factory=Parts)
     watchful: bool = True
-    """Ask the laws after every invocation, and not only at calls and at rest."""
+    """Ask the invariants after every invocation, and not only at calls and at rest."""
     target: dict[str, Any] = field(default_factory=dict)
     """Settings of every target."""
     gate: Gate = field(default_factory=Gate)
@@ -117,69 +117,69 @@ class Hub:
         targets = {account: (Target(account, REGION, **self.target),) for account in self.accounts}
         self.cloud = Cloud(Directory({"default": tuple(self.accounts)}, targets), self.nature, self._post)
         self._event_fates = itertools.cycle(self.weather.events)
-        self._ring_fates = itertools.cycle(self.weather.rings)
+        self._wake_fates = itertools.cycle(self.weather.wakes)
         self._nonces = itertools.count(1)
         self._duets = itertools.cycle(self.duets)
         self._order = itertools.cycle(self.order)
         self._discover_at: int | None = None
         self._swept_at = 0
         self.invocations: list[str] = []
-        self.lanes = Lanes(self._clock, self._ring_fate)
+        self.groups = MessageGroups(self._clock, self._wake_fate)
         self.telemetry = Quiet()
-        self.laws = Laws(self)
+        self.invariants = Invariants(self)
         self._wire()
         self.discover()
-        self.gate.crashes, self.gate.troubles, self.gate.watch = self.crashes, self.troubles, self.laws.watch
+        self.gate.crashes, self.gate.troubles, self.gate.watch = self.crashes, self.troubles, self.invariants.watch
         self.gate.calls = 0
 
     def _wire(self) -> None:
         guard, cloud, clock, told = self.gate.guard, self.cloud, self._clock, self.telemetry
         records = guard("records", self.stores.records)
         ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
-        slots, rings = guard("slots", self.stores.slots), guard("rings", self.lanes)
+        slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
         source, targets = (
-            guard("source", OneTrigger(TwinSource(cloud), self.stores.records, TRIGGER)),
-            guard("targets", TwinTargets(cloud)),
+            guard("source", OneTrigger(FakeSource(cloud), self.stores.records, TRIGGER)),
+            guard("targets", FakeTargets(cloud)),
         )
-        notices = guard("notices", TwinNotices(cloud))
-        doors = {
-            "snapshot": guard("snapshots", TwinSnapshotDoor(cloud)),
-            "image": guard("images", TwinImageDoor(cloud)),
-            "key": guard("keys", TwinGrantDoor(cloud)),
-            "role": guard("roles", TwinRoleDoor(cloud)),
-            "policy": guard("policies", self.parts.policy_door(TwinKms(cloud, guard), ledger, HUB, REGION)),
+        notices = guard("notices", FakeNotices(cloud))
+        adapters = {
+            "snapshot": guard("snapshots", FakeSnapshotPermissions(cloud)),
+            "image": guard("images", FakeLaunchPermissions(cloud)),
+            "key": guard("keys", FakeKeyGrants(cloud)),
+            "role": guard("roles", FakeRoleGrants(cloud)),
+            "policy": guard("policies", self.parts.policy_adapter(FakeKms(cloud, guard), ledger, HUB, REGION)),
         }
-        bell = Bell(records, rings, clock)
-        self.hears = self.parts.events(records, rings, hub=HUB, region=REGION, trigger_tag=TRIGGER)
+        waker = Waker(records, wakes, clock)
+        self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
-        self._worker = Worker(self, records, reasons, clock, told, (*OF_ACT, *OF_SETTLE))
-        loop = (records, bell, clock, told)
+        self._worker = Worker(self, records, reasons, clock, told, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
+        loop = (records, waker, clock, told)
         promotion_ports = PromotionPorts(source, targets, children, notices)
-        executor = self.parts.promotions(records, bell, clock, promotion_ports, trigger_tag=TRIGGER)
+        executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
         target = (
-            guard("target.snapshots", TwinTargetSnapshots(cloud)),
-            guard("target.images", TwinTargetImages(cloud)),
-            guard("target.keys", TwinTargetKeys(cloud)),
-            guard("target.roles", TwinTargetRoles()),
+            guard("target.snapshots", FakeTargetSnapshots(cloud)),
+            guard("target.images", FakeTargetImages(cloud)),
+            guard("target.keys", FakeTargetKeys(cloud)),
+            guard("target.roles", FakeTargetRoles()),
         )
         ports = DeliveryPorts(slots, ledger, children, targets, *target, notices)
         named = {"partition": "aws", "region": REGION, "trigger_tag": TRIGGER}
         self.deliveries = Runner(
             self.parts.delivery_machine(self._draw),
-            self.parts.deliveries(records, bell, clock, ports, **named),
+            self.parts.deliveries(records, waker, clock, ports, **named),
             self.parts.delivery_codec(),
             *loop,
         )
-        self.copy_quotas = self.parts.copy_quotas(records, slots, bell, clock, told)
+        self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, told)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
-        self.share_worker = self.parts.share_worker(records, ledger, doors, entitlements, bell, clock, told)
-        grants = guard("keys", TwinGrants(cloud))
-        self.grant_audit = GrantAudit(records, ledger, grants, bell, clock, told, region=REGION)
-        self._sweep = self.parts.sweep(records, rings, clock, told, SHARDS)
-        tags = TagPass(records, targets, bell, clock, HUB, REGION)
+        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waker, clock, told)
+        grants = guard("keys", FakeGrantListing(cloud))
+        self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, told, region=REGION)
+        self._sweep = self.parts.sweep(records, wakes, clock, told, SHARDS)
+        tags = TagPass(records, targets, waker, clock, HUB, REGION)
         standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, children), bell, clock, told, HUB
+            records, StandingPorts(ledger, source, targets, children), waker, clock, told, HUB
         )
         self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
         self.own_notices = OwnNotices(records, notices, clock)
@@ -242,21 +242,24 @@ class Hub:
     # --- what wakes it -----------------------------------------------------------------------------------------------
 
     def run(self, until: int | None = None) -> None:
-        """Let everything happen that will, up to ``until``, or until nothing more does. Ask the laws all the way."""
+        """Let everything happen that will, up to ``until``, or until nothing more does.
+
+        Ask the invariants all the way.
+        """
         while (step := self._next()) is not None and (until is None or step[0] <= until):
             at, act = step
             self.cloud.now = max(self.cloud.now, at)
             act()
-            assert len(self.invocations) < MAX_INVOCATIONS, "law 6: it does not end"
+            assert len(self.invocations) < MAX_INVOCATIONS, "invariant 6: it does not end"
         if until is not None:
             self.cloud.now = until
 
     def _next(self) -> tuple[int, Callable[[], None]] | None:
-        """Return the next thing to happen; of those due at once: AWS's own, rings, the sweep, discovery."""
+        """Return the next thing to happen; of those due at once: AWS's own, wakes, the sweep, discovery."""
         options: list[tuple[int, int, Callable[[], None]]] = []
         if self.cloud.to_come:
             options.append((self.cloud.to_come[0][0], 0, self._from_cloud))
-        message = self.lanes.next()
+        message = self.groups.next()
         if message is not None:
             options.append((message.visible_at, 1, lambda: self._receive(message)))
         due = self.stores.next_due()
@@ -281,7 +284,7 @@ class Hub:
         else:
             died = False
         if self.watchful and self.gate.duet is None:
-            self.laws.step()
+            self.invariants.step()
         return not died
 
     def _from_cloud(self) -> None:
@@ -291,14 +294,14 @@ class Hub:
         self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
         for delay in next(self._event_fates):
             if delay == EARLY:
-                self._hear(event, 0)
+                self._handle(event, 0)
             else:
-                self.cloud.after(delay, lambda: self._hear(event, 0))
+                self.cloud.after(delay, lambda: self._handle(event, 0))
 
-    def _hear(self, event: dict[str, Any], attempt: int) -> None:
-        heard = self._invoke(f"event {event['detail-type']}", lambda: self._inbound(event))
-        if not heard and attempt < len(RETRIES):
-            self.cloud.after(RETRIES[attempt], lambda: self._hear(event, attempt + 1))
+    def _handle(self, event: dict[str, Any], attempt: int) -> None:
+        handled = self._invoke(f"event {event['detail-type']}", lambda: self._inbound(event))
+        if not handled and attempt < len(RETRIES):
+            self.cloud.after(RETRIES[attempt], lambda: self._handle(event, attempt + 1))
 
     def _inbound(self, event: dict[str, Any]) -> None:
         if event["detail-type"] == "Tag Change on Resource":
@@ -325,17 +328,20 @@ class Hub:
         lived = self._invoke(" beside ".join(f"{one.key} {one.cause}" for one in messages), work)
         for one in messages:
             if lived:
-                self.lanes.done(one)
+                self.groups.done(one)
             else:
-                self.lanes.dropped(one)
+                self.groups.dropped(one)
 
     def _beside(self, message: Message) -> Message | None:
-        """Return what runs at the same time. Another lane's message is waited for, if that takes a moment only."""
+        """Return what runs at the same time.
+
+        Another message group's message is waited for, if that takes a moment only.
+        """
         match next(self._duets):
             case "twin":
                 return message
             case "other":
-                other = self.lanes.next(but=message.key.pk)
+                other = self.groups.next(but=message.key.pk)
                 if other is not None and other.visible_at <= self.cloud.now + MOMENT:
                     self.cloud.now = max(self.cloud.now, other.visible_at)
                     return other
@@ -370,9 +376,9 @@ class Hub:
         left = itertools.count(30, -self.weather.hurry)
         return lambda: next(left)
 
-    def _ring_fate(self, cause: str) -> tuple[int, ...]:
-        """The sweep's own rings are taken as certain: it would ring again, later and later."""
-        return (0,) if cause.startswith("sweep:") else next(self._ring_fates)
+    def _wake_fate(self, cause: str) -> tuple[int, ...]:
+        """The sweep's own wakes are taken as certain: it would wake again, later and later."""
+        return (0,) if cause.startswith("sweep:") else next(self._wake_fates)
 
 
 def _grid(at: int, step: int) -> int:

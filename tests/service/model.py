@@ -1,4 +1,4 @@
-"""What may befall a hub, in any order: one rule for each act of ``World``. The laws are asked after each."""
+"""What may befall a hub, in any order: one rule for each act of ``World``. The invariants are asked after each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBERS = st.integers(0, 11)
 SNAPSHOTS = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple)
 VALUES = (None, None, "default", "default", "default", NOBODY, *ACCOUNTS[:2], "+".join(ACCOUNTS[:2]))
 EVENT_FATES = st.sampled_from([ON_TIME, LOST, LOST, (0, 0), (5, 1), (0, 40), (EARLY,), (EARLY, 200), (600,), (30, DAY)])
-RING_FATES = st.sampled_from([ON_TIME, LOST, LOST, (0, 0), (0, 7), (3,), (45,), (200,)])
+WAKE_FATES = st.sampled_from([ON_TIME, LOST, LOST, (0, 0), (0, 7), (3,), (45,), (200,)])
 NATURE = {
     "copying": st.sampled_from([0, 1, 600, 1800]),
     "access": st.sampled_from([0, 20, 200]),
@@ -103,10 +103,10 @@ class Model(Storied):
         self.world.expect("events", fates)
         self.world.wait(then)
 
-    @rule(fates=some(RING_FATES), then=THEN)
-    def rings(self, fates, then):
-        """Rings are lost, doubled or late."""
-        self.world.expect("rings", fates)
+    @rule(fates=some(WAKE_FATES), then=THEN)
+    def wakes(self, fates, then):
+        """Wakes are lost, doubled or late."""
+        self.world.expect("wakes", fates)
         self.world.wait(then)
 
     @rule(data=st.data(), what=st.sampled_from(sorted(NATURE)), then=THEN)
@@ -127,7 +127,7 @@ class Model(Storied):
         then=THEN,
     )
     def side_by_side(self, duets, order, then):
-        """A lane is worked on twice at once, or two lanes call by call."""
+        """A message group is worked on twice at once, or two message groups call by call."""
         self.world.side_by_side(duets, order)
         self.world.wait(then)
 
@@ -167,14 +167,14 @@ class Model(Storied):
         self.world.pause()
         self.world.wait(then)
 
-    @precondition(lambda self: not self.world.laws.poisoned)
+    @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(number=NUMBERS, unreadable=st.booleans(), then=THEN)
     def poison(self, number, unreadable, then):
         """A record is damaged."""
         self.world.poison(number, unreadable=unreadable)
         self.world.wait(then)
 
-    @precondition(lambda self: not self.world.laws.poisoned)
+    @precondition(lambda self: not self.world.invariants.poisoned)
     @rule(what=st.sampled_from(["head", "mark", "link", "plan"]), number=NUMBERS, then=THEN)
     def damage(self, what, number, then):
         """What stands beside a record is damaged."""
@@ -182,10 +182,10 @@ class Model(Storied):
         self.world.wait(then)
 
     @invariant()
-    def laws_hold(self):
+    def invariants_hold(self):
         """At each moment."""
         self.count()
-        self.world.laws.step()
+        self.world.invariants.step()
 
     def teardown(self):
         """All of it comes to its one end."""

@@ -50,8 +50,8 @@ class Outage:
         assert not gone, f"destroyed: {gone}"
         if self.mode == "share" and self.ending:
             assert set(hub.outcomes().values()) == {"withdrawn"}, f"{hub.outcomes()}: {hub.faults()}"
-            hub.lanes.dead.clear()
-            hub.laws.rest()
+            hub.groups.dead.clear()
+            hub.invariants.rest()
             return
         failed = {place[1] for place, state in hub.outcomes().items() if state == "failed"}
         if failed:
@@ -68,10 +68,10 @@ class Outage:
     def _may_fail(self, hub: SlowHub, failed: set[str], done: set[str]) -> None:
         """Its deadline may have passed in an outage of its worker, or of the shares; nothing that was done is lost."""
         assert not failed & done, f"was done, and failed: {failed & done}: {hub.faults()}"
-        assert (self.hours, self.function) in [(26, "act"), (26, "settle")], hub.faults()
+        assert (self.hours, self.function) in [(26, "worker"), (26, "share-worker")], hub.faults()
         assert all(fault.startswith("deadline-") for fault in hub.faults()), hub.faults()
-        hub.lanes.dead.clear()
-        hub.laws.rest()
+        hub.groups.dead.clear()
+        hub.invariants.rest()
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Watch:
         """Nothing is open past its end, but for the share worker's own outage; who rests in shared loses nothing."""
         hub = self.hub
         now = hub.cloud.now
-        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name != "act")
+        late = LINGERS + sum(min(now, end) - begun for name, (begun, end) in self.off.items() if name != "worker")
         for resource in hub.resources():
             for share in hub.stores.ledger.shares(resource):
                 is_open = share.state in (ShareState.OPEN, ShareState.CLOSING)
@@ -123,7 +123,7 @@ class Watch:
                 if hub.outcomes().get(place) == "shared":
                     self._shared.add(place)
                 if place in self._shared:
-                    hub.laws.really_open(hub.delivery_key(*place).pk.removeprefix("delivery#"))
+                    hub.invariants.really_open(hub.delivery_key(*place).pk.removeprefix("delivery#"))
 
     def _kept(self) -> bool:
         """Whether the tag is there: then nobody loses access."""

@@ -9,8 +9,8 @@ from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES, peek
 from tests.service.cloud import START, Nature
+from tests.service.groups import Message
 from tests.service.hub import Hub, Parts
-from tests.service.lanes import Message
 
 ACCOUNT = "200000000001"
 AT_ONCE = 20
@@ -36,7 +36,7 @@ def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
 
 @dataclass
 class Outage:
-    """While it lasts ``act`` works on nothing: what wakes it is lost, and the sweep wakes it again."""
+    """While it lasts ``worker`` works on nothing: what wakes it is lost, and the sweep wakes it again."""
 
     hub: Hub
     since: int
@@ -50,7 +50,7 @@ class Outage:
         if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:
             self._receive(message)
         else:
-            self.hub.lanes.done(message)
+            self.hub.groups.done(message)
 
 
 def no_more_than_the_limit(hub: Hub) -> None:
@@ -94,7 +94,7 @@ def nobody_works_on_it(
     hub.run(until=START + seconds)
     key = hub.delivery_key(FULL, ACCOUNT)
     assert len(hub.stores.slots.leases(hub.quota_keys()[0])) == 1, "it has asked"
-    hub.laws.poisoned.add(key)
+    hub.invariants.poisoned.add(key)
     damage(hub, key)
     for ami in (NEXT, LAST):
         hub.cloud.tag(ami, "default")
@@ -113,7 +113,7 @@ def long_copies(parts: Parts = RIGHT) -> Hub:
     hub.run()
     delivered(hub, FULL, NEXT, LAST)
     assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
-    hub.laws.rest()
+    hub.invariants.rest()
     return hub
 
 
@@ -136,17 +136,17 @@ def parked_and_freed(state: str, parts: Parts = RIGHT) -> Hub:
         hub.cloud.now = max(hub.cloud.now, step[0])
         step[1]()
     hub.stores.records.park(key, "for a person", hub.cloud.now)
-    hub.laws.poisoned.add(key)
+    hub.invariants.poisoned.add(key)
     hub.run(until=hub.cloud.now + HOUR)
     hub.cloud.tag(NEXT, "default")
     hub.run(until=hub.cloud.now + HOUR)
-    hub.laws.poisoned.clear()
+    hub.invariants.poisoned.clear()
     hub.stores.records.unpark(key, hub.cloud.now)
     hub.run(until=START + 3 * DAY)
     delivered(hub, FULL, NEXT)
     assert len(tries) <= 2 * AT_ONCE + MOST_REFUSED, "EC2 is asked over and over for what it refuses"
     assert len([copy for copy in hub.cloud.copies.values() if copy.state == "completed"]) == 2 * AT_ONCE
-    hub.laws.rest()
+    hub.invariants.rest()
     return hub
 
 

@@ -62,8 +62,8 @@ class Case:
         hub.cloud.tag(AMI, "default")
         hub.run(until=hub.cloud.now + 48 * HOUR)
 
-        hub.lanes.dead.clear()
-        all_delivered(hub, told_once=False)
+        hub.groups.dead.clear()
+        all_delivered(hub, notified_once=False)
 
     def _shares(self) -> None:
         """Their tag is removed, or the file loses all but one of them: nothing is left open half a day later."""

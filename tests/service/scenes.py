@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.service.cloud import Nature
 from tests.service.hub import Hub
-from tests.service.laws import ids
+from tests.service.invariants import ids
 from tests.service.weather import FAIR, Weather, natures, weathers
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003", "200000000004")
@@ -73,12 +73,12 @@ def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy
     )
 
 
-def all_delivered(hub: Hub, *, told_once: bool = True) -> None:
+def all_delivered(hub: Hub, *, notified_once: bool = True) -> None:
     """Assert the one end: every target has its AMI, nothing is left over, and everybody was told.
 
-    ``told_once``: not only under one id, by which a repeat is known, but in one message.
+    ``notified_once``: not only under one id, by which a repeat is known, but in one message.
     """
-    hub.laws.rest()
+    hub.invariants.rest()
     cloud = hub.cloud
     places = {(ami, account) for ami in cloud.hub_images for account in hub.accounts}
     assert hub.outcomes() == dict.fromkeys(places, "delivered"), f"{hub.outcomes()}: {hub.faults()}"
@@ -90,6 +90,6 @@ def all_delivered(hub: Hub, *, told_once: bool = True) -> None:
     assert len(ids(cloud.notices, "delivery.delivered")) == len(places)
     assert len(ids(cloud.notices, "promotion.over")) == len(cloud.hub_images)
     assert {notice["event"] for notice in cloud.notices} == {"delivery.delivered", "promotion.over"}
-    if told_once:
+    if notified_once:
         counts = Counter(notice["id"] for notice in cloud.notices)
         assert set(counts.values()) == {1}, f"told more than once: {counts}"

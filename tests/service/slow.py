@@ -17,20 +17,20 @@ from typing import Any
 from chalicelib.core.sharing.share import ShareState
 from tests.service.cloud import Cloud
 from tests.service.gate import Gate, Killed
+from tests.service.groups import Message
 from tests.service.hub import Hub
-from tests.service.lanes import Message
 
 CONFIG = json.loads((Path(__file__).parents[2] / ".chalice" / "config.json").read_text())["stages"]["hub"]
 LIMIT = int(CONFIG["lambda_timeout"])
 """Seconds of an invocation."""
-FUNCTIONS = ("act", "settle", "sweep", "discover", "events")
+FUNCTIONS = ("worker", "share-worker", "sweep", "discover", "events")
 KEPT_FOR = 6 * 3600
 """Seconds for which Lambda keeps an event for a function that cannot run [Lambda developer guide, MaximumEventAge]."""
 
-STORES = frozenset({"records", "ledger", "children", "slots", "rings"})
+STORES = frozenset({"records", "ledger", "children", "slots", "wakes"})
 SLICES = {
-    "act": frozenset({"records save"}),
-    "settle": frozenset({"ledger save", "records save"}),
+    "worker": frozenset({"records save"}),
+    "share-worker": frozenset({"ledger save", "records save"}),
     "sweep": frozenset({"records put"}),
     "discover": frozenset({"records note", "records create_all", "records put"}),
     "events": frozenset({"rings send"}),
@@ -48,7 +48,7 @@ def function_of(name: str) -> str:
         return first
     if first == "event":
         return "events"
-    return "settle" if first.startswith("resource#") else "act"
+    return "share-worker" if first.startswith("resource#") else "worker"
 
 
 @dataclass
@@ -113,7 +113,7 @@ class SlowGate(Gate):
     def _cost(self, name: str, method: str, args: tuple[Any, ...]) -> float:
         if name == "policies":  # KMS's calls within count
             return 0
-        rounds = -(-len(args[0]) // IN_A_ROUND) if method == "ring_all" else 1
+        rounds = -(-len(args[0]) // IN_A_ROUND) if method == "wake_all" else 1
         return sum(self._random.uniform(self.least, self.most) for _ in range(rounds))
 
     def _die(self, why: str) -> None:
@@ -163,10 +163,10 @@ class SlowHub(Hub):
         function = function_of(f"{message.key}")
         until = self._away(function)
         if until:
-            self.lanes.put_off(message, until)
+            self.groups.put_off(message, until)
             return
         super()._receive(message)
-        self.lanes.busy(message.key.pk, self._ended_at)
+        self.groups.busy(message.key.pk, self._ended_at)
 
     def _sweep_now(self) -> None:
         until = self._away("sweep")
@@ -182,12 +182,12 @@ class SlowHub(Hub):
         else:
             super()._discover_now()
 
-    def _hear(self, event: dict[str, Any], attempt: int) -> None:
+    def _handle(self, event: dict[str, Any], attempt: int) -> None:
         until = self._away("events")
         if not until:
-            super()._hear(event, attempt)
+            super()._handle(event, attempt)
         elif until - self.cloud.now <= KEPT_FOR:
-            self.cloud.after(until - self.cloud.now, lambda: self._hear(event, attempt))
+            self.cloud.after(until - self.cloud.now, lambda: self._handle(event, attempt))
 
     def _time_left(self) -> Callable[[], int]:
         return self.gate.left

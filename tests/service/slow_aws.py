@@ -10,8 +10,8 @@ from chalicelib.core.errors import Refusal
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.entitled import ListedOnly
@@ -103,7 +103,7 @@ class SlowResource:
             ledger,
             {resource.pk.split("#")[1]: self.permissions},
             ListedOnly(self.listed),
-            Bell(records, self, self.clock),
+            Waker(records, self, self.clock),
             self.clock,
             self.telemetry,
         )
@@ -119,12 +119,12 @@ class SlowResource:
         if self.now > self.ends:
             raise Killed
 
-    def ring(self, _key: RecordKey, _cause: str) -> None:
-        """The port ``Rings``."""
+    def wake(self, _key: RecordKey, _cause: str) -> None:
+        """The port ``WakeQueues``."""
         self.woken = True
 
-    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:
-        """The port ``Rings``: deliveries are woken."""
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> tuple[()]:
+        """The port ``WakeQueues``: deliveries are woken."""
         self.spend()
         self.wakes += [key for key, _ in wakes]
         return ()
@@ -165,14 +165,14 @@ class SlowResource:
         self.ends = float("inf")
 
     def run_on(self, runs: int = 1000, *, limit: float = LIMIT) -> int:
-        """Run whenever something is due or rings, until nothing is; returns how often it took."""
+        """Run whenever something is due or wakes, until nothing is; returns how often it took."""
         for number in range(runs):
             seen = self.stores.seen(self.key)
             assert seen is not None
-            if not self.woken and (seen.ring_at is None or seen.ring_at > self.now + 600):
+            if not self.woken and (seen.wake_at is None or seen.wake_at > self.now + 600):
                 return number
             if not self.woken:
-                self.now = max(self.now, float(seen.ring_at or 0))
+                self.now = max(self.now, float(seen.wake_at or 0))
             self.woken = False
             self.run(limit=limit)
             self.now += 5

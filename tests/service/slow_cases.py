@@ -24,7 +24,7 @@ MODES: dict[str, dict[str, Any]] = {
     "share": {"mode": "share", "share_snapshots": True},
 }
 """Settings of the targets."""
-SLICE = {"act": 15, "settle": 9, "sweep": 4, "discover": 1, "events": 1}
+SLICE = {"worker": 15, "share-worker": 9, "sweep": 4, "discover": 1, "events": 1}
 """Calls that an invocation must live for to get anything done: what it reads, its intent, one deed, its result."""
 MOST_CALLS = 60
 SOME_DEATHS = 12
@@ -66,20 +66,20 @@ class Case:
             hub.cloud.tag(AMI, None)
             hub.run(until=hub.cloud.now + LONGEST)
             assert set(hub.outcomes().values()) == {"withdrawn"}, f"{hub.outcomes()}: {hub.faults()}"
-            hub.lanes.dead.clear()
-            hub.laws.rest()
+            hub.groups.dead.clear()
+            hub.invariants.rest()
         return hub
 
 
 def all_ended(hub: SlowHub, mode: str) -> None:
     """Ask for the end of a promotion with which nothing was wrong. Letters of functions that died are no matter."""
-    hub.lanes.dead.clear()
+    hub.groups.dead.clear()
     if mode != "share":
-        all_delivered(hub, told_once=False)
+        all_delivered(hub, notified_once=False)
         return
     assert set(hub.outcomes().values()) == {"shared"}, f"{hub.outcomes()}: {hub.faults()}"
     for account in hub.accounts:
-        hub.laws.really_open(hub.delivery_key(AMI, account).pk.removeprefix("delivery#"))
+        hub.invariants.really_open(hub.delivery_key(AMI, account).pk.removeprefix("delivery#"))
     promotion = hub.stores.seen(addresses.promotion(AMI))
     assert promotion is not None
     assert promotion.state == "over"

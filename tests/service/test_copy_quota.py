@@ -10,12 +10,12 @@ from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.copy_quotas import NEEDS_SECONDS, CopyQuotas
+from chalicelib.service.waker import Waker
 from tests.service import quota_scenes as scenes
 from tests.service.cloud import REGION, START, Quiet
+from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.lanes import Lanes
 from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, Outage
 from tests.stores import Stores, in_memory, on_dynamodb
 
@@ -44,7 +44,7 @@ def test_a_lease_that_runs_out_while_its_delivery_lives_loses_nothing():
 @pytest.mark.parametrize("since", [3, 7, 60])
 @pytest.mark.parametrize("hours", [2, 26])
 def test_an_outage_of_hours_gives_no_slot_away(since, hours):
-    """Every lease has run out when ``act`` is back, whoever comes first: it looks at the records, and those go on."""
+    """Every lease has run out when ``worker`` is back: it looks at the records, and those go on."""
     day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
     hub = scenes.a_hub(hours=hours + 1.0, target=day)
     scenes.no_more_than_the_limit(hub)
@@ -55,7 +55,7 @@ def test_an_outage_of_hours_gives_no_slot_away(since, hours):
 
     scenes.delivered(hub, FULL, NEXT, LAST)
     assert len(hub.cloud.copies) == 2 * AT_ONCE + 1
-    hub.laws.rest()
+    hub.invariants.rest()
 
 
 def raise_forms(stores: Stores) -> None:
@@ -88,8 +88,8 @@ def test_a_rollback_holds_up_no_later_ami(seconds, monkeypatch):
 def test_a_long_queue_is_counted_in_slices():
     """Hundreds of requests that nobody works on: each run ends in time, and the living one gets its slot in the end."""
     stores, now = in_memory(), START
-    lanes = Lanes(lambda: now, lambda _cause: (0,))
-    quotas = CopyQuotas(stores.records, stores.slots, Bell(stores.records, lanes, lambda: now), lambda: now, Quiet())
+    groups = MessageGroups(lambda: now, lambda _cause: (0,))
+    quotas = CopyQuotas(stores.records, stores.slots, Waker(stores.records, groups, lambda: now), lambda: now, Quiet())
     hub = Hub((ACCOUNT,), watchful=False)
     hub.cloud.make_image(LAST, {"snap-0a": False})
     hub.cloud.tag(LAST, "default")

@@ -1,4 +1,4 @@
-"""A process may die at any call of any port, before or after it took effect; what is rung again goes on from there."""
+"""A process may die at any call of any port, before or after it took effect; what is woken again goes on from there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_dying_at_any_one_call_changes_nothing():
     undisturbed = scene.play().gate.calls
     for call in range(undisturbed):
         for after in (False, True):
-            all_delivered(scene.play(crashes=[Crash(call, after)]), told_once=False)
+            all_delivered(scene.play(crashes=[Crash(call, after)]), notified_once=False)
 
 
 def test_dying_at_any_call_for_a_key_policy_changes_nothing():
@@ -40,14 +40,14 @@ def test_dying_at_any_call_for_a_key_policy_changes_nothing():
     assert len(calls) > 8
     for number in sorted(calls):
         for after in (False, True):
-            all_delivered(scene.play(crashes=[Crash(number, after)]), told_once=False)
+            all_delivered(scene.play(crashes=[Crash(number, after)]), notified_once=False)
 
 
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
 @settings(max_examples=60)
 def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):
-    """Several deaths, and whatever becomes of events and rings."""
-    all_delivered(scene.play(crashes=crashes), told_once=False)
+    """Several deaths, and whatever becomes of events and wakes."""
+    all_delivered(scene.play(crashes=crashes), notified_once=False)
 
 
 @given(scenes(most_accounts=1, most_snapshots=2), CRASHES)
@@ -55,11 +55,11 @@ def test_dying_again_and_again_in_any_weather_changes_nothing(scene, crashes):
 def test_dying_changes_nothing_on_dynamodb(credentials, scene, crashes):
     """The real stores, with their real conditions."""
     with on_dynamodb() as stores:
-        all_delivered(scene.play(crashes=crashes, stores=stores, watchful=False), told_once=False)
+        all_delivered(scene.play(crashes=crashes, stores=stores, watchful=False), notified_once=False)
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_lane_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
+def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
     """Dying at every publishing does not stop what needs no publishing: nothing stays open."""
     scene = Scene()
     hub = scene.hub()

@@ -16,12 +16,12 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.addresses import HEADS
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target, digest_of, to_items
 from chalicelib.ports.aws import Tagged
-from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import PROMOTIONS
 from chalicelib.service.discover import PERIOD, Discover
 from chalicelib.service.tag_pass import BASELINE, TagPass, read_heads
+from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords
-from tests.service.cloud import Cloud, Nature, Quiet, TwinSource
+from tests.service.cloud import Cloud, FakeSource, Nature, Quiet
 
 HUB, REGION, NOW = "111111111111", "us-east-1", 1_800_000_000
 A, B = "222222222222", "333333333333"
@@ -39,17 +39,17 @@ IN_FORCE = Head(
 )
 
 
-class Rings:
+class WakeQueues:
     """Whom a message names."""
 
     def __init__(self):
         self.woken = []
 
-    def ring(self, key, cause):
+    def wake(self, key, cause):
         """See the port."""
         self.woken.append(key.pk)
 
-    def ring_all(self, wakes):
+    def wake_all(self, wakes):
         """See the port."""
         for key, cause in wakes:
             self.ring(key, cause)
@@ -62,7 +62,7 @@ class Counted(MemoryRecords):
     calls = 0
 
     def __getattribute__(self, name):
-        if name in ("get", "put", "read", "create", "create_all", "note", "make_due", "mark_rung", "forget", "list"):
+        if name in ("get", "put", "read", "create", "create_all", "leave", "make_due", "mark_woken", "forget", "list"):
             self.calls += 1
         return super().__getattribute__(name)
 
@@ -78,9 +78,9 @@ class Files:
         return self.file
 
 
-def a_pass(records, rings, file=BOTH):
+def a_pass(records, wakes, file=BOTH):
     """The pass over some records."""
-    return TagPass(records, Files(file), Bell(records, rings, lambda: NOW), lambda: NOW, HUB, REGION)
+    return TagPass(records, Files(file), Waker(records, wakes, lambda: NOW), lambda: NOW, HUB, REGION)
 
 
 def looked_once():
@@ -100,40 +100,40 @@ def with_head(records, ami, one=IN_FORCE):
 @pytest.mark.parametrize("body", ["no JSON", json.dumps({"colour": "red"}), json.dumps([])])
 def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
     """A damaged item: its promotion looks, and writes the head anew; the AMI beside it is found all the same."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     with_head(records, "ami-0a")
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
 
     found = [Tagged("ami-0a", "dev"), Tagged("ami-0b", "dev")]
-    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
 
-    assert sorted(rings.woken) == ["promotion#ami-0a", "promotion#ami-0b"]
+    assert sorted(wakes.woken) == ["promotion#ami-0a", "promotion#ami-0b"]
 
 
 def test_what_has_not_moved_costs_no_call():
     """Five thousand tagged AMIs: what a pass reads is their heads, and nothing of any of them."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     amis = [f"ami-{number:05d}" for number in range(5000)]
     for ami in amis:
         with_head(records, ami)
     heads = read_heads(records)
     records.calls = 0
-    a_pass(records, rings).run([Tagged(ami, "dev") for ami in amis], heads, time_left=lambda: 30)
+    a_pass(records, wakes).run([Tagged(ami, "dev") for ami in amis], heads, time_left=lambda: 30)
 
-    assert (rings.woken, records.calls) == ([], 1)
+    assert (wakes.woken, records.calls) == ([], 1)
 
 
 @pytest.mark.parametrize("calls", [1, 7, 100])
 def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
     """Each run has time for a few, and each goes on behind the last one."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(400)]
     for one in found:
         with_head(records, one.ami, replace(IN_FORCE, known=("other",)))  # it stays as it is: no worker runs here
     runs = 0
-    while len(set(rings.woken)) < len(found):
+    while len(set(wakes.woken)) < len(found):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
-        a_pass(records, rings).run(found, read_heads(records), time_left=lambda left=left: next(left))
+        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda left=left: next(left))
         runs += 1
         assert runs <= 400 // calls + 1
 
@@ -141,50 +141,50 @@ def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(call
 @pytest.mark.parametrize("calls", [1, 3])
 def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
     """And nobody is promoted by it; one notice is due that says what was left."""
-    records, rings = Counted(), Rings()
+    records, wakes = Counted(), WakeQueues()
     found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
     for _ in range(30):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
-        a_pass(records, rings).run(found, read_heads(records), time_left=lambda left=left: next(left))
+        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda left=left: next(left))
 
     assert len(records.list(HEADS, "ami-")) == 20
-    assert set(rings.woken) == {"baseline#hub"}
+    assert set(wakes.woken) == {"baseline#hub"}
     assert records.read(addresses.baseline_notice()).body["count"] == 20
 
 
 def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
     """A thousand AMIs were tagged whose events were lost, and each run has time for one step: the removal is first."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     with_head(records, "ami-ff", STANDING)
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
-    a_pass(records, rings, SHARED).run(found, read_heads(records), time_left=lambda: 0)
+    a_pass(records, wakes, SHARED).run(found, read_heads(records), time_left=lambda: 0)
 
-    assert rings.woken[0] == "promotion#ami-ff"
-    assert len(rings.woken) > 1, "what is new has its turn all the same"
+    assert wakes.woken[0] == "promotion#ami-ff"
+    assert len(wakes.woken) > 1, "what is new has its turn all the same"
 
 
 def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_again():
     """Whether or not a worker has come to them: their heads say what their first look will find."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
-    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: next(left))
+    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: next(left))
 
-    assert sorted(rings.woken) == sorted(f"promotion#{one.ami}" for one in found)
-    rings.woken.clear()
-    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
-    assert rings.woken == []
+    assert sorted(wakes.woken) == sorted(f"promotion#{one.ami}" for one in found)
+    wakes.woken.clear()
+    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
+    assert wakes.woken == []
 
 
 def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
     """It is woken, and writes its head; what is in one transaction with it is put all the same."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     with_head(records, "ami-0005")
     records.forget(addresses.head("ami-0005"), {"kind": "head"})
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(10)]
-    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
 
-    assert sorted(rings.woken) == sorted(f"promotion#{one.ami}" for one in found)
+    assert sorted(wakes.woken) == sorted(f"promotion#{one.ami}" for one in found)
 
 
 NARROW, SHARED = applied(A), applied(A, B, mode="share")
@@ -249,7 +249,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
     """The resolver's book is damaged, say: no removal waits for that, whichever pass comes first."""
     ran, telemetry = [], Quiet()
     passes = tuple(One(ran, name, fails=name == fails) for name in ("tags", "standing", "members"))
-    source = TwinSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    source = FakeSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
     discover = Discover(MemoryRecords(), source, passes, lambda: NOW + turn * PERIOD, telemetry)
 
     with pytest.raises(Misconfigured):
@@ -261,58 +261,58 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
 def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
     """Its record is too large, say: the others that have moved are woken with the next run, and new ones at once."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     amis = [f"ami-{number:02d}" for number in range(6)]
     for ami in amis:
         with_head(records, ami, replace(IN_FORCE, known=("other",)))
-    real = records.note
+    real = records.leave
 
-    def note(key, *given, **named):
+    def leave(key, *given, **named):
         if key.pk == "promotion#ami-00":
             raise ValueError("Item size has exceeded the maximum allowed size")
         return real(key, *given, **named)
 
-    records.note = note
+    records.leave = leave
     found = [Tagged(ami, "dev") for ami in (*amis, "ami-new")]
     for _ in range(2):
         with pytest.raises(ValueError, match="Item size"):
-            a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+            a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
 
-    assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(rings.woken)
+    assert {f"promotion#{ami}" for ami in (*amis[1:], "ami-new")} <= set(wakes.woken)
 
 
 def test_a_head_that_was_written_anew_is_not_forgotten():
     """The AMI is tagged again while a pass runs that has read its head before."""
-    records, rings = looked_once(), Rings()
+    records, wakes = looked_once(), WakeQueues()
     with_head(records, "ami-0a")
     heads = read_heads(records)
     anew = replace(IN_FORCE, moving=True)
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": json.dumps(codec.encode(anew))})
 
-    a_pass(records, rings).run([], heads, time_left=lambda: 30)
+    a_pass(records, wakes).run([], heads, time_left=lambda: 30)
     assert read_heads(records) == {"ami-0a": anew}
 
     with_head(records, "ami-0a")
-    a_pass(records, rings).run([], read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes).run([], read_heads(records), time_left=lambda: 30)
     assert read_heads(records) == {}
 
 
 def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
     """Two first runs at once refuse each other's transactions: nobody is promoted who was only left out."""
-    records, rings = MemoryRecords(), Rings()
+    records, wakes = MemoryRecords(), WakeQueues()
     real = records.create_all
     refused = iter([True, True, False])
     records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)
     found = [Tagged("ami-0a", "dev")]
-    a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+    a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
     assert records.get(BASELINE) is None
 
     for _ in range(2):
         records.create_all = real
-        a_pass(records, rings).run(found, read_heads(records), time_left=lambda: 30)
+        a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: 30)
     assert records.get(BASELINE) is not None
     assert PROMOTIONS.decode(records.read(addresses.promotion("ami-0a"))).state is PromotionState.OVER
-    assert rings.woken == ["baseline#hub"]
+    assert wakes.woken == ["baseline#hub"]
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(239, [159, 42, 82]), (60, [60, 2, 2])])
@@ -326,7 +326,7 @@ def test_a_pass_leaves_time_to_those_behind_it_where_there_is_any(seconds, left)
             while len(seen) < 2 and time_left() > 2:
                 now[0] += 1
 
-    source = TwinSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
+    source = FakeSource(Cloud(Directory({}, {}), Nature(), lambda _event: None))
     passes = tuple(Busy([], name) for name in ("tags", "standing", "members"))
     Discover(MemoryRecords(), source, passes, lambda: NOW, Quiet()).run(time_left=lambda: seconds - now[0])
     assert seen == left

@@ -15,14 +15,14 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import USELESS
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements
 from tests.core.deliveries import a_delivery
 from tests.fakes import MemoryRecords
-from tests.service.cloud import HUB, REGION, Cloud, Nature, TwinSource, TwinTargets, source_key, target_key
-from tests.service.organisation import ARN, OU, WHOLE, A, B, C
+from tests.service.cloud import HUB, REGION, Cloud, FakeSource, FakeTargets, Nature, source_key, target_key
+from tests.service.organization import ARN, OU, WHOLE, A, B, C
 
 AMI, OTHER, STRANGER, ABROAD = "ami-0a", "ami-0b", "999999999999", "eu-west-1"
 ROLE = "autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
@@ -32,7 +32,7 @@ KEY = addresses.key_resource(source_key(0), A).pk
 KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
 
 
-class Source(TwinSource):
+class Source(FakeSource):
     """The hub's EC2; its copies of AMIs in another Region, by AMI."""
 
     def __init__(self, cloud):
@@ -49,7 +49,7 @@ class Source(TwinSource):
         return self.abroad.get(ami, {}) if region == ABROAD else {}
 
 
-class Targets(TwinTargets):
+class Targets(FakeTargets):
     """The applied file, or why it cannot be used."""
 
     fault: Fault | None = None
@@ -295,7 +295,7 @@ def by_unit(launch_permission, **settings) -> Asked:
         {"default": (OU,), "other": (C,)},
         {C: (Target(C, REGION),)},
         {"default": (brought,)},
-        organisation=Organisation(WHOLE, {OU: ("default",)}),
+        organization=Organization(WHOLE, {OU: ("default",)}),
         membership=Membership(1, {OU: Unit(ARN, (A, B, C))}),
     )
     asked.cloud.tag(AMI, "default")

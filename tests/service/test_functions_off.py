@@ -14,7 +14,7 @@ SAMPLE = 4
 
 
 @pytest.mark.parametrize("mode", ["snapshots", "share"])
-@pytest.mark.parametrize("function", ["settle", "sweep", "discover", "events"])
+@pytest.mark.parametrize("function", ["share-worker", "sweep", "discover", "events"])
 def test_an_outage_delays_and_that_is_all(mode, function):
     """All is delivered or shared, nobody loses access meanwhile, and nothing stays open but for the outage itself."""
     found = list(outages([mode], [function]))
@@ -23,9 +23,9 @@ def test_an_outage_delays_and_that_is_all(mode, function):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_outage_of_act_destroys_nothing_that_was_done(mode):
+def test_an_outage_of_the_worker_destroys_nothing_that_was_done(mode):
     """What completed meanwhile is registered; what could not is failed by its deadline, and delivered the next time."""
-    found = list(outages([mode], ["act"]))
+    found = list(outages([mode], ["worker"]))
     for outage in Random(f"{mode} act").sample(found, min(len(found), SAMPLE)):
         play(outage)
 

@@ -13,8 +13,8 @@ from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.aws import SeenGrant
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.grant_audit import AFTER, GrantAudit, reminder
+from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.stores import in_memory
@@ -24,7 +24,7 @@ ACCOUNT, OTHER = "222222222222", "333333333333"
 CLOSED_AT = 1_800_000_000
 OPENED_AT = CLOSED_AT - 3600
 REGION = "us-east-1"
-LANE = addresses.grants_on(KEY_ARN)
+GROUP = addresses.grants_on(KEY_ARN)
 RESOURCE = addresses.key_resource(KEY_ARN, ACCOUNT)
 
 
@@ -51,18 +51,18 @@ class Audited:
         self.now = CLOSED_AT
         self.stores = in_memory()
         self.told = Quiet()
-        self.rung: list[str] = []
+        self.woken_at: list[str] = []
         self._grants = grants
         self._refusals = refusals
         self.seconds = 1000
-        self.bell = Bell(self.stores.records, self, lambda: self.now)
+        self.waker = Waker(self.stores.records, self, lambda: self.now)
         self.audit = GrantAudit(
-            self.stores.records, self.stores.ledger, self, self.bell, lambda: self.now, self.told, region=REGION
+            self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.told, region=REGION
         )
 
-    def ring(self, key, _cause) -> None:
-        """The port ``Rings``."""
-        self.rung.append(key.pk)
+    def wake(self, key, _cause) -> None:
+        """The port ``WakeQueues``."""
+        self.woken_at.append(key.pk)
 
     def page(self, key_arn: str, marker: str) -> tuple[Sequence[SeenGrant], str]:
         """The port ``Grants``: ten to a page."""
@@ -88,8 +88,8 @@ class Audited:
             ledger.archive([replace(changed, version=1)], CLOSED_AT)
 
     def remind(self) -> None:
-        """Say that a share has closed, as the key's lane does."""
-        self.bell.remind(*reminder(RESOURCE.pk, self.now))
+        """Say that a share has closed, as the key's message group does."""
+        self.waker.remind(*reminder(RESOURCE.pk, self.now))
 
     def run(self) -> None:
         """Run the audit once, with ``seconds`` of time that each question takes one of."""
@@ -98,13 +98,13 @@ class Audited:
             self.seconds -= 1
             return self.seconds
 
-        self.audit.run(LANE, time_left=left)
+        self.audit.run(GROUP, time_left=left)
 
     @property
     def due(self) -> int | None:
-        """When the sweep rings it next."""
-        seen = self.stores.seen(LANE)
-        return None if seen is None else seen.ring_at
+        """When the sweep wakes it next."""
+        seen = self.stores.seen(GROUP)
+        return None if seen is None else seen.wake_at
 
     def ghosts(self, resource: str = RESOURCE.pk) -> list[str]:
         """The grants that are to be closed though no share accounts for them."""
@@ -126,7 +126,7 @@ def test_it_looks_only_when_the_last_closing_is_long_enough_ago():
     audited = Audited(child(1))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.remind()
-    assert audited.rung == []
+    assert audited.woken_at == []
     assert audited.due == CLOSED_AT + AFTER
 
     audited.now += 300
@@ -165,7 +165,7 @@ def test_an_older_grant_of_a_share_that_is_open_again_is_closed():
     assert audited.ghosts() == [ours("d1", OPENED_AT - 86_400).id]
 
 
-def test_a_grant_that_the_ledger_has_never_heard_of_is_closed_if_its_name_is_this_hubs():
+def test_a_grant_that_the_ledger_has_never_received_of_is_closed_if_its_name_is_this_hubs():
     """The ledger was lost, or restored to what it was before: the name is evidence enough."""
     audited = Audited(ours("d9"))
     audited.dealt_with("d1", ShareState.CLOSED)
@@ -214,15 +214,15 @@ def test_a_grant_for_a_service_role_is_ours_though_the_account_made_it(state, af
     assert (audited.due is None) is (state is ShareState.OPEN)
 
 
-def test_its_lane_is_rung_to_close_a_ghost():
-    """The lane of the key and account closes; the audit only finds."""
+def test_its_message_group_is_woken_to_close_a_ghost():
+    """The message group of the key and account closes; the audit only finds."""
     audited = Audited(ours("d1"))
     audited.dealt_with("d1", ShareState.CLOSED)
     audited.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, None), audited.now)
     audited.remind()
     audited.now += AFTER
     audited.run()
-    assert audited.rung == [RESOURCE.pk]
+    assert audited.woken_at == [RESOURCE.pk]
 
 
 def test_what_is_open_or_nobodys_is_left_alone():

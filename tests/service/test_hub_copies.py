@@ -42,9 +42,9 @@ def test_it_is_copied_from_as_soon_as_nothing_can_take_it_away(state):
 def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(monkeypatch):
     """On a slow AWS, each invocation killed after one slice: it is delivered, and all of them go on."""
     monkeypatch.setattr("tests.service.hub.MAX_INVOCATIONS", 100_000)
-    gate = SlowGate(one_slice=frozenset({"act"}))
+    gate = SlowGate(one_slice=frozenset({"worker"}))
     hub = SlowHub(accounts=[f"{200_000_000_000 + n}" for n in range(1000)], gate=gate, watchful=False)
-    hub.gate.watch = lambda *_: None  # the laws know nothing of an AMI of the hub's in another Region
+    hub.gate.watch = lambda *_: None  # the invariants know nothing of an AMI of the hub's in another Region
     denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(
         Trouble("target.keys", "describe", denied, 10**9)

@@ -1,4 +1,4 @@
-"""Lanes run side by side, and one lane may even be worked on twice at once: call by call, it must not matter."""
+"""Message groups run side by side, and one may even be worked on twice at once: it must not matter."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ ERRORS_AT_ONCE = Scene(nature=Nature(copying=(0,), access=(20,)))
 @example(ERRORS_AT_ONCE, ["twin"], [False, True])
 @settings(max_examples=40)
 def test_two_invocations_at_once_come_to_the_same_end(scene, duets, order):
-    """One lane twice, or two lanes, their calls shuffled into each other in any way."""
-    all_delivered(scene.play(duets=duets, order=order), told_once=False)
+    """One message group twice, or two message groups, their calls shuffled into each other in any way."""
+    all_delivered(scene.play(duets=duets, order=order), notified_once=False)

@@ -13,10 +13,10 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.codecs import INVENTORIES
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
 from chalicelib.service.runner import Runner
+from chalicelib.service.waker import Waker
 from tests.fakes import MemoryRecords
 from tests.service.cloud import Quiet
 
@@ -59,11 +59,11 @@ class Place:
         return ""
 
 
-class Rings:
-    """Nobody hears."""
+class WakeQueues:
+    """Nobody receives."""
 
-    def ring(self, key: object, cause: str) -> None:
-        """Heard by nobody."""
+    def wake(self, key: object, cause: str) -> None:
+        """Received by nobody."""
 
 
 @dataclass
@@ -75,15 +75,15 @@ class Scene:
     now: int = NOW
 
     def __post_init__(self) -> None:
-        bell = Bell(self.records, Rings(), lambda: self.now)
+        waker = Waker(self.records, WakeQueues(), lambda: self.now)
         executor = InventoryExecutor(self.records, self.place)
         now = lambda: self.now  # noqa: E731
-        self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, bell, now, Quiet())
+        self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, waker, now, Quiet())
         self.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION), due_at=self.now)), self.now)
 
-    def ask(self, **hints: str) -> None:
+    def ask(self, **inbox: str) -> None:
         """Leave a note, as the command does."""
-        self.records.make_due(KEY, self.now, hints)
+        self.records.make_due(KEY, self.now, inbox)
 
     def order(self, run: str, *snapshots: str) -> None:
         """Order removals, in slices of two."""
@@ -112,7 +112,7 @@ class Scene:
 
 
 def test_what_is_there_lies_beside_the_record():
-    """Once for each run; rung again, it does not look again, and is at rest."""
+    """Once for each run; woken again, it does not look again, and is at rest."""
     scene = Scene()
     scene.ask(**{LOOK: "one"})
 
@@ -237,7 +237,7 @@ def test_a_throttle_is_tried_again_and_not_for_ever():
 
 
 def test_what_was_ordered_is_removed_once():
-    """And what was not ordered stays; rung again, nothing is removed again."""
+    """And what was not ordered stays; woken again, nothing is removed again."""
     scene = Scene()
     scene.order("one", "snap-1")
 

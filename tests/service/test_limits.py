@@ -12,14 +12,14 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service import hub as hubs
-from tests.service.cloud import REGION, Cloud, Nature, Quiet, TwinSnapshotDoor, refusal
+from tests.service.cloud import REGION, Cloud, FakeSnapshotPermissions, Nature, Quiet, refusal
 from tests.service.entitled import ListedOnly
+from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.lanes import Lanes
 from tests.stores import in_memory
 
 ACCOUNT = "200000000001"
@@ -46,12 +46,12 @@ def open_now(hub: Hub) -> int:
 def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
     """Let it run; every AMI arrives, no deadline fires, and no more AMIs are open than twenty copies keep busy.
 
-    Checked at every CopySnapshot and opening (``Laws``): nothing opens for a delivery that waits in the queue.
+    Checked at every CopySnapshot and opening (``Invariants``): nothing opens for a delivery that waits in the queue.
     """
-    laws, busiest = hub.gate.watch, Counter()
+    invariants, busiest = hub.gate.watch, Counter()
 
     def watch(port, method, args):
-        laws(port, method, args)
+        invariants(port, method, args)
         if (port, method) == ("target.snapshots", "copy"):
             busiest["copies"] = max(busiest["copies"], len(hub.cloud.pending(ACCOUNT)) + 1)
             busiest["amis"] = max(busiest["amis"], open_now(hub))
@@ -59,7 +59,7 @@ def hold_out(hub: Hub, amis: int, snapshots: int, hours: int) -> None:
     hub.gate.watch = watch
     hub.run()
 
-    hub.laws.rest()
+    hub.invariants.rest()
     assert set(hub.outcomes().values()) == {"delivered"}, f"{Counter(hub.outcomes().values())}: {hub.faults()[:3]}"
     assert busiest["copies"] == AT_ONCE
     assert busiest["amis"] <= AT_ONCE // snapshots + 2, "an AMI is open whose copies wait in the queue"
@@ -86,7 +86,7 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     return 1, []
 
 
-class NarrowDoor(TwinSnapshotDoor):
+class NarrowAdapter(FakeSnapshotPermissions):
     """A snapshot that takes so many permissions and no more, as AWS words such limits."""
 
     def __init__(self, cloud: Cloud, most: int) -> None:
@@ -104,20 +104,20 @@ class NarrowDoor(TwinSnapshotDoor):
 
 
 def shared_with(accounts: int, most: int):
-    """Let so many deliveries hold one snapshot, and settle it until nothing changes; returns door, ledger, cloud."""
+    """Let so many deliveries hold one snapshot, and run its worker until nothing changes."""
     names = [f"{200_000_000_000 + n}" for n in range(accounts)]
     cloud = Cloud(Directory({}, {name: (Target(name, REGION),) for name in names}))
-    stores, door, resource = in_memory(), NarrowDoor(cloud, most), RecordKey("resource#snapshot#snap-0a")
-    bell = Bell(stores.records, Lanes(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
+    stores, adapter, resource = in_memory(), NarrowAdapter(cloud, most), RecordKey("resource#snapshot#snap-0a")
+    waker = Waker(stores.records, MessageGroups(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
     entitlements = ListedOnly(set(names).intersection)
     settle = ShareWorker(
-        stores.records, stores.ledger, {"snapshot": door}, entitlements, bell, lambda: cloud.now, Quiet()
+        stores.records, stores.ledger, {"snapshot": adapter}, entitlements, waker, lambda: cloud.now, Quiet()
     )
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
         held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
         stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
-    return cloud, stores, door, settle, resource
+    return cloud, stores, adapter, settle, resource
 
 
 def settled(cloud, settle, resource) -> None:
@@ -129,11 +129,11 @@ def settled(cloud, settle, resource) -> None:
 
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand hold it: opened for all in two calls of five hundred, and closed for all when they let go."""
-    cloud, stores, door, settle, resource = shared_with(1000, 10**6)
+    cloud, stores, adapter, settle, resource = shared_with(1000, 10**6)
     settled(cloud, settle, resource)
 
     assert len(cloud.permissions) == 1000
-    assert door.calls == 2
+    assert adapter.calls == 2
     for held in stores.ledger.shares(resource.pk):
         stores.ledger.release(resource.pk, held.holder_key, copying(f"d{held.holder_key}", held.account))
     settled(cloud, settle, resource)
@@ -141,7 +141,7 @@ def test_a_thousand_accounts_on_one_snapshot():
     assert not stores.ledger.shares(resource.pk)
 
 
-def test_an_account_too_many_on_one_snapshot_is_told_and_hinders_no_other():
+def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
     """AWS takes a thousand, and 1,003 came: a thousand are opened; three fail with AWS's words, and nobody else."""
     cloud, stores, _, settle, resource = shared_with(1003, 1000)
     settled(cloud, settle, resource)

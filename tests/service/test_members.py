@@ -14,7 +14,7 @@ from chalicelib.core.targets.departures import Book, Missing, to_ask
 from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal
 from tests.service.gate import Trouble
-from tests.service.organisation import ARN, FIVE, OU, A, B, C, Organised, hurried
+from tests.service.organization import ARN, FIVE, OU, A, B, C, Organised, hurried
 
 
 def record(it):
@@ -43,7 +43,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     )
     it.tag()
     assert it.outcomes == {A: "delivered", B: "failed"}
-    it.organisation.accounts[C] = "ACTIVE"
+    it.organization.accounts[C] = "ACTIVE"
     it.look(2)
 
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
@@ -62,9 +62,9 @@ def test_without_back_fill_only_a_new_tag_brings_who_joined():
     it = Organised(A, B, back_fill=False)
     it.look()
     it.tag()
-    it.organisation.accounts[C] = "ACTIVE"
+    it.organization.accounts[C] = "ACTIVE"
     it.look(2)
-    del it.organisation.accounts[B]
+    del it.organization.accounts[B]
     it.look(5)
 
     assert it.have == (A, C)
@@ -83,18 +83,18 @@ def test_what_runs_towards_an_account_that_left_is_cancelled_and_begins_anew_whe
     it.hub.run(until=it.cloud.now + 600)
     assert sorted(it.outcomes.values()) == ["copying", "delivered"]
     (slow,) = [account for account, state in it.outcomes.items() if state == "copying"]
-    del it.organisation.accounts[slow]
+    del it.organization.accounts[slow]
     it.look(5)
     it.hub.run(until=it.cloud.now + 4 * 3600)
     assert it.outcomes[slow] == "cancelled"
     assert [copy.account for copy in it.cloud.copies.values() if copy.state == "pending"] == []
 
-    it.organisation.accounts[slow] = "ACTIVE"
+    it.organization.accounts[slow] = "ACTIVE"
     it.look(2)
     assert set(it.outcomes.values()) == {"delivered"}
 
 
-def test_a_value_tagged_before_anybody_has_read_the_organisation_waits():
+def test_a_value_tagged_before_anybody_has_read_the_organization_waits():
     """It is neither refused nor taken for empty."""
     it = Organised(A)
     it.cloud.tag("ami-0a", "default")
@@ -104,10 +104,10 @@ def test_a_value_tagged_before_anybody_has_read_the_organisation_waits():
     assert it.outcomes == {A: "delivered"}
 
 
-def test_a_value_refused_for_the_organisations_sake_goes_on_when_it_can_be_read():
+def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read():
     """Without a new tag; a value refused for another reason does not."""
     it = Organised(A)
-    it.organisation.refuse = [RefusalKind.DENIED]
+    it.organization.refuse = [RefusalKind.DENIED]
     it.look()
     it.tag("default")
     it.cloud.make_image("ami-0b", {"snap-01": True})
@@ -123,54 +123,54 @@ def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
     """Page by page over several runs; until all is read, what was in force is."""
     it = Organised(A, B, C)
     it.look(time_left=hurried(1))
-    it.organisation.refuse = [None, RefusalKind.THROTTLED]
+    it.organization.refuse = [None, RefusalKind.THROTTLED]
     it.look()
     assert it.have == ()
-    before = it.organisation.calls
+    before = it.organization.calls
     it.look()
     assert it.have == (A, B, C)
-    assert it.organisation.calls == before + 3  # two accounts, and no OUs: what was read is not read again
+    assert it.organization.calls == before + 3  # two accounts, and no OUs: what was read is not read again
 
 
-def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_told_of():
+def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
     """Neither AccessDenied nor an outage makes it empty."""
     it = Organised(A, B)
     it.look()
-    it.organisation.refuse = [RefusalKind.DENIED] * 50
+    it.organization.refuse = [RefusalKind.DENIED] * 50
     it.look(6)
-    it.organisation.refuse = [RefusalKind.DENIED, None] * 50
+    it.organization.refuse = [RefusalKind.DENIED, None] * 50
     it.look(6)
     assert it.have == (A, B)
-    (_, troubles) = [args[2:] for name, args in it.hub.telemetry.told if name == "organisation"][-1]
+    (_, troubles) = [args[2:] for name, args in it.hub.telemetry.told if name == "organization"][-1]
     assert list(troubles) == [OU]
-    it.organisation.refuse = []
+    it.organization.refuse = []
     it.look()
-    assert [args[3] for name, args in it.hub.telemetry.told if name == "organisation"][-1] == {}
+    assert [args[3] for name, args in it.hub.telemetry.told if name == "organization"][-1] == {}
 
 
 def test_no_answer_about_an_account_is_no_evidence_that_it_left():
     """It stays as long as AWS does not say where it is."""
     it = Organised(A, B)
     it.look()
-    del it.organisation.accounts[B]
+    del it.organization.accounts[B]
     it.look(2)
     for _ in range(4):
-        it.organisation.refuse = [None] * 4 + [RefusalKind.DENIED]
+        it.organization.refuse = [None] * 4 + [RefusalKind.DENIED]
         it.look()
     assert it.have == (A, B)
-    it.organisation.refuse = []
+    it.organization.refuse = []
     it.look(2)
     assert it.have == (A,)
-    assert ("left", (B, "default", "it is not in the organisation any more")) in it.hub.telemetry.told
+    assert ("left", (B, "default", "it is not in the organization any more")) in it.hub.telemetry.told
 
 
-def test_a_conflict_that_a_move_has_made_is_told_once_and_changes_nothing():
+def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
     """What is in force goes on; when the groups agree again, so does it."""
     it = Organised(A, settings={"linger": 60})
     it.look()
     it.tag("default other")
     assert it.outcomes == {A: "delivered", C: "delivered"}
-    it.organisation.accounts[C] = "ACTIVE"
+    it.organization.accounts[C] = "ACTIVE"
     it.look(4)
 
     (refused,) = [notice for notice in it.cloud.notices if notice["event"] == "promotion.refused"]
@@ -186,14 +186,14 @@ def test_a_targets_file_without_units_asks_nobody_and_a_change_concerns_only_who
     it.look()
     it.tag(value)
     version = it.hub.stores.records.read(addresses.promotion("ami-0a")).version
-    it.organisation.accounts[B] = "ACTIVE"
+    it.organization.accounts[B] = "ACTIVE"
     it.look(2)
     assert (it.hub.stores.records.read(addresses.promotion("ami-0a")).version == version) == (value == "other")
 
     it.cloud.directory = Directory({"other": (C,)}, {C: (Target(C, REGION),)})
-    before = it.organisation.calls
+    before = it.organization.calls
     it.look(3)
-    assert it.organisation.calls == before
+    assert it.organization.calls == before
 
 
 @pytest.mark.parametrize("dies_at", range(8))
@@ -202,8 +202,8 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
     it = Organised(A, B, most_leaving="1")
     it.look()
     it.tag()
-    del it.organisation.accounts[B]
-    it.organisation.accounts[C] = "ACTIVE"
+    del it.organization.accounts[B]
+    it.organization.accounts[C] = "ACTIVE"
     writes = iter(range(100))
 
     def dying(real):
@@ -246,12 +246,12 @@ def test_many_units_are_found_however_short_the_runs_are():
     it = Organised(A)
     units = {f"ou-ab12-{number:08d}": ("default",) for number in range(40)}
     groups = {**it.cloud.directory.groups, "default": tuple(units)}
-    named = replace(it.cloud.directory.organisation, units=units)
-    it.cloud.directory = replace(it.cloud.directory, groups=groups, organisation=named)
+    named = replace(it.cloud.directory.organization, units=units)
+    it.cloud.directory = replace(it.cloud.directory, groups=groups, organization=named)
     for _ in range(60):
-        calls = it.organisation.calls
+        calls = it.organization.calls
         it._members.run(time_left=hurried(5))
-        assert it.organisation.calls - calls <= 7
+        assert it.organization.calls - calls <= 7
         it.cloud.now += 1
 
     assert {unit.accounts for unit in it.cloud.directory.membership.units.values()} == {(A,)}
@@ -260,6 +260,6 @@ def test_many_units_are_found_however_short_the_runs_are():
 
 def test_whose_place_is_not_known_yet_is_asked_before_all_others():
     """There may be time for a few only, and some may have to wait for a person for long."""
-    known = Missing(OU, A, 1, 2, 2, "it is not in the organisation any more")
+    known = Missing(OU, A, 1, 2, 2, "it is not in the organization any more")
     missing = {one.name: one for one in (known, Missing(OU, B, 1, 2, 2), Missing(OU, C, 1, 1))}
     assert to_ask(Book(missing=missing)) == [B, A]

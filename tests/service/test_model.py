@@ -1,4 +1,4 @@
-"""Whatever befalls the service: the laws hold at each moment, and all comes to rest by the sweep alone."""
+"""Whatever befalls the service: the invariants hold at each moment, and all comes to rest by the sweep alone."""
 
 from __future__ import annotations
 

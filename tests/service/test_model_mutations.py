@@ -1,6 +1,6 @@
-"""The model can fail: with each protection taken out, a law that it watches is broken in a story known to show it.
+"""The model can fail: with each protection taken out, it sees an invariant broken in a known story.
 
-That a late read of a key's policy is known for one is shown in ``tests/adapters/test_policy_door.py``: here the two
+That a late read of a key's policy is known for one is shown in ``tests/adapters/test_key_policies.py``: here the two
 looks after a removal heal what the model can see of it.
 """
 
@@ -201,9 +201,9 @@ class WithdrawsTheFirst(DeliveryExecutor):
 class OpensHalf(ShareWorker):
     """Takes a launch permission for open without asking for it."""
 
-    def _opened(self, door, resource, some):
+    def _opened(self, adapter, resource, some):
         if not resource.startswith("resource#image#"):
-            return super()._opened(door, resource, some)
+            return super()._opened(adapter, resource, some)
         return [share.opened(one, self._clock()) for one in some]
 
 
@@ -289,15 +289,15 @@ def extended(world: World) -> None:
 
 
 def lost(world: World) -> None:
-    """Nothing is heard from the beginning."""
+    """Nothing arrives from the beginning."""
     world.expect("events", [()] * 20)
-    world.expect("rings", [()] * 50)
+    world.expect("wakes", [()] * 50)
     plain(world)
 
 
 def waiting(world: World) -> None:
     """The wake of the copy quota comes late, so that a delivery has to wait for its slot."""
-    world.expect("rings", [(0,), (0,), (0,), (0,), (200,)])
+    world.expect("wakes", [(0,), (0,), (0,), (0,), (200,)])
     world.tag(0, "default")
     world.wait(30)
     world.end()
@@ -316,7 +316,7 @@ def died(call: int) -> Callable[[World], None]:
 
 
 def twice(order: int) -> Callable[[World], None]:
-    """Every lane is worked on twice at once."""
+    """Every message group is worked on twice at once."""
 
     def story(world: World) -> None:
         world.side_by_side(["twin"] * 100, ([False] * order + [True]) * 100)
@@ -344,40 +344,46 @@ class Mutation:
 
 
 MUTATIONS = {
-    "never closes": Mutation("law 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
-    "lets go early": Mutation("law 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
-    "opens before its turn": Mutation("law 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)),
-    "knows no hard end": Mutation("law 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
+    "never closes": Mutation("invariant 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
+    "lets go early": Mutation("invariant 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
+    "opens before its turn": Mutation(
+        "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)
+    ),
+    "knows no hard end": Mutation("invariant 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
     "takes all for its own": Mutation(
-        "law 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
+        "invariant 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
-    "forgets intents": Mutation("law 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
-    "registers unwritten": Mutation("law 3: .* registers without", Parts(delivery_machine=registers_unwritten)),
+    "forgets intents": Mutation("invariant 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
+    "registers unwritten": Mutation("invariant 3: .* registers without", Parts(delivery_machine=registers_unwritten)),
     "does not look": Mutation(
-        "law 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(100, 120))
+        "invariant 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(100, 120))
     ),
-    "removes nothing": Mutation("law 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
-    "throws away": Mutation("law 4: .* goes on with", Parts(deliveries=ThrowsAway)),
-    "tidies too soon": Mutation("law 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
+    "removes nothing": Mutation("invariant 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
+    "throws away": Mutation("invariant 4: .* goes on with", Parts(deliveries=ThrowsAway)),
+    "tidies too soon": Mutation("invariant 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
     "the last writer wins": Mutation(
         "law (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
-    "is never due": Mutation("law 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
-    "comes too late": Mutation("law 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
+    "is never due": Mutation("invariant 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
+    "comes too late": Mutation("invariant 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
     "meets the unexpected": Mutation("parked: ", Parts(delivery_machine=meets_the_unexpected)),
-    "opens the delivered": Mutation("law 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO),
-    "is never over": Mutation("law 6: it does not come to rest", Parts(promotions=NeverOver)),
+    "opens the delivered": Mutation(
+        "invariant 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO
+    ),
+    "is never over": Mutation("invariant 6: it does not come to rest", Parts(promotions=NeverOver)),
     "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
-    "grants no slots": Mutation("law 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
+    "grants no slots": Mutation("invariant 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
     "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
     "withdraws the first": Mutation(
-        "law 1: .*left", Parts(deliveries=WithdrawsTheFirst, standing_pass=NoPass), shape=SHARED
+        "invariant 1: .*left", Parts(deliveries=WithdrawsTheFirst, standing_pass=NoPass), shape=SHARED
     ),
-    "opens half": Mutation("law 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
-    "puts the old again": Mutation("law", Parts(policy_door=PutsTheOldAgain), (plain,), BY_POLICY),
-    "believes the promotion": Mutation("law 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)),
-    "tells of nothing": Mutation("law 10: .* never was", Parts(deliveries=TellsOfNothing)),
+    "opens half": Mutation("invariant 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
+    "puts the old again": Mutation("law", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
+    "believes the promotion": Mutation(
+        "invariant 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)
+    ),
+    "tells of nothing": Mutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
     "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),
 }
 
@@ -389,13 +395,13 @@ def play(mutation: Mutation, parts: Parts, stores: Callable) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
-def test_a_wrong_service_breaks_a_law_of_the_model(mutation):
-    """The law that its protection is for."""
+def test_a_wrong_service_breaks_a_invariant_of_the_model(mutation):
+    """The invariant that its protection is for."""
     with pytest.raises(AssertionError, match=mutation.says):
         play(mutation, mutation.parts, mutation.stores)
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
-def test_the_right_service_keeps_the_laws_in_the_same_story(mutation):
+def test_the_right_service_keeps_the_invariants_in_the_same_story(mutation):
     """It is the mutation that fails, not the story."""
     play(mutation, Parts(), wrong.in_memory)

@@ -31,19 +31,19 @@ from tests.stores import Stores, in_memory
 class ForgetsIntents(ShareWorker):
     """Opens without having written that it is going to."""
 
-    def _open(self, door, book, opening, budget):
+    def _open(self, adapter, book, opening, budget):
         save = book.save
         book.save = lambda shares, happened, **rest: (
             list(shares) if happened == "opening is intended" else save(shares, happened, **rest)
         )
-        super()._open(door, book, opening, budget)
+        super()._open(adapter, book, opening, budget)
 
 
 class TakesAllForItsOwn(ShareWorker):
     """Does not look what was shared before it came."""
 
-    def _open(self, door, book, opening, budget):
-        blind = SimpleNamespace(batch=door.batch, open=door.open, showing=lambda *_: frozenset())
+    def _open(self, adapter, book, opening, budget):
+        blind = SimpleNamespace(batch=adapter.batch, open=adapter.open, showing=lambda *_: frozenset())
         super()._open(blind, book, opening, budget)
 
 
@@ -65,8 +65,8 @@ class EntitlesEverybody:
 class NeverCloses(ShareWorker):
     """Takes a permission for closed without having closed it."""
 
-    def _close(self, door, book, closing, budget):
-        idle = SimpleNamespace(batch=door.batch, close=lambda *_: None, showing=lambda *_: frozenset())
+    def _close(self, adapter, book, closing, budget):
+        idle = SimpleNamespace(batch=adapter.batch, close=lambda *_: None, showing=lambda *_: frozenset())
         super()._close(idle, book, closing, budget)
 
 
@@ -150,7 +150,7 @@ def relies_on_its_lease(draw):
 
 
 class Sleeps(Sweep):
-    """Does not ring."""
+    """Does not wake."""
 
     def run(self, *, time_left):
         """See Sweep."""
@@ -184,7 +184,7 @@ class Mutation:
     stores: Callable[[], Stores] = in_memory
     crash_anywhere: bool = False
     side_by_side: bool = False
-    """Each lane is worked on twice at once, in many orders."""
+    """Each message group is worked on twice at once, in many orders."""
     drop: bool = False
     """The account is dropped from the targets file before anything is opened."""
     play: Callable[[Parts], object] | None = None
@@ -194,17 +194,17 @@ class Mutation:
 LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
-    "the share worker forgets intents": Mutation("law 3", Parts(share_worker=ForgetsIntents)),
+    "the share worker forgets intents": Mutation("invariant 3", Parts(share_worker=ForgetsIntents)),
     "the share worker takes all for its own": Mutation(
-        "law 2", Parts(share_worker=TakesAllForItsOwn), Scene(shared_before=True)
+        "invariant 2", Parts(share_worker=TakesAllForItsOwn), Scene(shared_before=True)
     ),
-    "everybody is entitled": Mutation("law 8", Parts(entitlements=EntitlesEverybody), drop=True),
-    "the share worker never closes": Mutation("law 1", Parts(share_worker=NeverCloses)),
-    "a delivery lets go early": Mutation("law 1", Parts(deliveries=LetsGoEarly)),
-    "a delivery does not look": Mutation("law 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
-    "a delivery is never due": Mutation("law 6", Parts(delivery_codec=NeverDue)),
+    "everybody is entitled": Mutation("invariant 8", Parts(entitlements=EntitlesEverybody), drop=True),
+    "the share worker never closes": Mutation("invariant 1", Parts(share_worker=NeverCloses)),
+    "a delivery lets go early": Mutation("invariant 1", Parts(deliveries=LetsGoEarly)),
+    "a delivery does not look": Mutation("invariant 4", Parts(deliveries=DoesNotLook), crash_anywhere=True),
+    "a delivery is never due": Mutation("invariant 6", Parts(delivery_codec=NeverDue)),
     "a delivery keeps its slots": Mutation("still keeps slots", Parts(deliveries=KeepsItsSlots)),
-    "a copy quota grants nothing": Mutation("law 6", Parts(copy_quotas=GrantsNothing)),
+    "a copy quota grants nothing": Mutation("invariant 6", Parts(copy_quotas=GrantsNothing)),
     "a copy quota takes nothing back": Mutation(
         "ami-01 waits for ever",
         play=partial(quota_scenes.nobody_works_on_it, quota_scenes.damaged, 40),
@@ -216,19 +216,19 @@ MUTATIONS = {
         parts=Parts(copy_quotas=RenewsNothing),
     ),
     "a delivery relies on its lease": Mutation(
-        "law 7",
+        "invariant 7",
         play=partial(quota_scenes.parked_and_freed, "opening"),
         parts=Parts(delivery_machine=relies_on_its_lease),
     ),
-    "the sweep sleeps": Mutation("law 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
-    "the last writer wins": Mutation("law 4", stores=careless, side_by_side=True),
+    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
+    "the last writer wins": Mutation("invariant 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
 }
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)
 def test_a_wrong_service_is_found_out(mutation):
-    """It breaks the law that it was made to break."""
+    """It breaks the invariant that it was made to break."""
     with pytest.raises(AssertionError, match=mutation.says):
         _try(mutation)
 
@@ -264,4 +264,4 @@ def _try(mutation: Mutation) -> None:
         ways = [{}]
     for way in ways:
         hub = mutation.scene.play(parts=mutation.parts, stores=mutation.stores(), **way)
-        all_delivered(hub, told_once=not way)
+        all_delivered(hub, notified_once=not way)

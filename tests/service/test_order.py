@@ -1,4 +1,4 @@
-"""The order of things does not matter: events and rings doubled, shuffled, early, late or lost lead to the same end."""
+"""The order of things does not matter: events and wakes doubled, shuffled, early, late or lost lead to the same end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stores import on_dynamodb
 SLOW_HANDS = Scene(
     amis=((3, 0, 2, 1),),
     encrypted=(False, False, True, True),
-    weather=Weather(events=((600,),), rings=((0, 7),), hurry=7),
+    weather=Weather(events=((600,),), wakes=((0, 7),), hurry=7),
     nature=Nature(copying=(0, 7200, 0, 1), registering=(300,), limit=1),
 )
 """Whose every invocation runs out of time in the middle of its commands, with more copies wanted than may run."""
@@ -23,7 +23,7 @@ SLOW_HANDS = Scene(
 @example(SLOW_HANDS)
 @settings(max_examples=100)
 def test_any_order_comes_to_the_same_end(scene):
-    """Whatever becomes of events and rings, every target gets its one AMI, and nothing stays open or is left over."""
+    """Whatever becomes of events and wakes, every target gets its one AMI, and nothing stays open or is left over."""
     all_delivered(scene.play())
 
 
@@ -37,5 +37,5 @@ def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
 
 @pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])
 def test_the_sweep_alone_is_enough(amis):
-    """With every event lost, and every ring but the sweep's own, all is delivered all the same (law 6)."""
+    """With every event lost, and every wake but the sweep's own, all is delivered all the same (invariant 6)."""
     all_delivered(Scene(accounts=2, amis=amis, weather=NOTHING_COMES).play())

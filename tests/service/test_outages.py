@@ -1,4 +1,4 @@
-"""`act` is off for hours: what completed meanwhile is registered and delivered, and a deadline acts on a fresh look."""
+"""`worker` is off for hours: what completed meanwhile is delivered, and a deadline acts on a fresh look."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from chalicelib.core.delivery.machine import QUEUE_LOOK
 from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import Nature, refusal, target_key
 from tests.service.gate import Killed, Trouble
+from tests.service.groups import Message
 from tests.service.hub import Hub
-from tests.service.lanes import Message
 
 A, AMI, HOUR, FOR_EVER = "200000000001", "ami-00", 3600, 10**6
-LANES = ("delivery", "promotion", "quota")
-"""Kinds of records that `act` works on."""
+GROUPS = ("delivery", "promotion", "quota")
+"""Kinds of records that `worker` works on."""
 
 HELD: dict[str, tuple[str, str, bool]] = {
     "copying": ("target.snapshots", "look_at", False),
@@ -30,11 +30,11 @@ HELD: dict[str, tuple[str, str, bool]] = {
 
 
 def off(hub: Hub, seconds: int) -> None:
-    """Let time pass in which `act` dies whenever it is invoked; AWS and all other functions go on."""
+    """Let time pass in which `worker` dies whenever it is invoked; AWS and all other functions go on."""
     real, until = hub._act, hub.cloud.now + seconds
 
     def act(message: Message) -> None:
-        if message.key.kind in LANES:
+        if message.key.kind in GROUPS:
             raise Killed
         real(message)
 
@@ -170,7 +170,7 @@ def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(end
 
 
 def test_a_first_look_that_nobody_took_in_time_is_taken_however_late():
-    """`act` was off from the first moment on."""
+    """`worker` was off from the first moment on."""
     hub = a_hub()
     until_state(hub, "requested", 0)
     off(hub, 26 * HOUR)

@@ -43,8 +43,8 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
 def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
     """Before it is tagged they are there already: ours are made all the same, once, whatever crashes."""
     hub = a_hub(method, crashes=[] if call is None else [Crash(call, after=True)], watchful=False)
-    hub.laws.watch = lambda *_: None  # type: ignore[method-assign] - it takes what is planted for a copy of ours
-    hub.gate.watch = hub.laws.watch
+    hub.invariants.watch = lambda *_: None  # type: ignore[method-assign] - it takes what is planted for a copy of ours
+    hub.gate.watch = hub.invariants.watch
     planted = plant(hub)
     hub.cloud.tag(AMI, A)
     hub.run()

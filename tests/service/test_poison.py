@@ -76,7 +76,7 @@ def retry(hub: Hub, ami: str) -> None:
     """What `ami-promoter retry` does."""
     key = addresses.promotion(ami)
     assert hub.stores.records.unpark(key, hub.cloud.now)
-    hub.stores.records.note(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
+    hub.stores.records.leave(key, {"retry": f"{hub.cloud.now}:"}, hub.cloud.now)
 
 
 def test_a_damaged_plan_is_written_anew_by_the_retry_that_its_message_names():

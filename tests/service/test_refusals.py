@@ -86,10 +86,10 @@ FATAL = {
 
 @pytest.mark.parametrize("trouble", FATAL.values(), ids=FATAL)
 def test_what_does_not_pass_fails_one_target_alone(trouble):
-    """It fails with AWS's words and a cure; nothing of it is left there; the other target has its AMI (law 7)."""
+    """It fails with AWS's words and a cure; nothing of it is left there; the other target has its AMI (invariant 7)."""
     hub = played(replace(trouble))
 
-    hub.laws.rest()
+    hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     assert [image.account for image in hub.cloud.images.values()] == [GOOD]
     (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
@@ -101,8 +101,8 @@ def test_what_does_not_pass_fails_one_target_alone(trouble):
     assert over["counts"] == {"delivered": 1, "shared": 0, "failed": 1, "cancelled": 0, "withdrawn": 0}
 
 
-def test_a_role_that_comes_late_is_waited_for_and_told_once():
-    """Its owner hears of it at the first refusal, and again only when the AMI is there."""
+def test_a_role_that_comes_late_is_waited_for_and_notified_once():
+    """Its owner receives of it at the first refusal, and again only when the AMI is there."""
     hub = played(of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=4), accounts=1)
 
     assert hub.outcomes() == {(AMI, BAD): "delivered"}
@@ -117,7 +117,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
         of("target.keys", "describe", RefusalKind.ROLE, code="AccessDenied", times=FOR_EVER), queue_deadline=3600
     )
 
-    hub.laws.rest()
+    hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     (failed,) = (notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed")
     assert failed["faults"][0]["what"].endswith("The last refusal was: AWS says AccessDenied.")
@@ -133,7 +133,7 @@ def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     hub.cloud.after(30, lambda: real(BAD, {"Name": f"golden-{AMI}-{AMI}", "BlockDeviceMappings": []}, "", "ami-1"))
     hub.run()
 
-    hub.laws.rest()
+    hub.invariants.rest()
     assert hub.outcomes() == {(AMI, BAD): "failed"}
     assert any("which this service did not make" in fault for fault in hub.faults()), hub.faults()
 
@@ -155,7 +155,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
 
 @pytest.mark.parametrize("seconds", [0, 2, 4])
 def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing(seconds):
-    """Whatever the promotion's own list says (law 8): at the checks, or at the door itself."""
+    """Whatever the promotion's own list says (invariant 8): at the checks, or where the share is opened."""
     hub = Scene(accounts=2).hub()
     hub.cloud.tag(AMI, "default")
     hub.run(until=START + seconds)
@@ -166,7 +166,7 @@ def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing
     )
     hub.run()
 
-    hub.laws.rest()
+    hub.invariants.rest()
     assert held is not None
     assert hub.outcomes() == {(AMI, BAD): "failed", (AMI, GOOD): "delivered"}
     assert any("applied targets file does not contain" in fault for fault in hub.faults())

@@ -12,14 +12,14 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Organisation
+from chalicelib.core.targets.organization import Organization
 from chalicelib.service.one_trigger import TRIGGER
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
 from tests.service.gate import Killed
 from tests.service.hub import Hub
-from tests.service.organisation import ARN, OU, WHOLE, A, B, C, Organised
+from tests.service.organization import ARN, OU, WHOLE, A, B, C, Organised
 
 HOUR, DAY = 3600, 86400
 AMI = "ami-00"
@@ -51,11 +51,11 @@ def open_to(hub) -> set[str]:
 
 @contextmanager
 def outage(hub, function):
-    """`act` or `settle` dies whenever it is invoked."""
+    """`worker` or `share-worker` dies whenever it is invoked."""
     real = hub._act
 
     def act(message):
-        if function == ("settle" if message.key.kind == "resource" else "act"):
+        if function == ("share-worker" if message.key.kind == "resource" else "worker"):
             raise Killed
         real(message)
 
@@ -227,8 +227,8 @@ def test_a_fault_of_one_account_keeps_nobody_else_shared():
     it.look()
     it.tag()
     assert it.outcomes == {A: "shared", B: "shared"}
-    it.organisation.accounts[C] = "ACTIVE"
-    del it.organisation.accounts[B]
+    it.organization.accounts[C] = "ACTIVE"
+    del it.organization.accounts[B]
     it.look(12)
 
     assert it.outcomes == {A: "shared", B: "withdrawn"}
@@ -271,7 +271,7 @@ def test_an_account_that_moves_between_two_ous_of_a_group_is_shared_with_by_the_
     it.cloud.directory = replace(
         directory,
         groups={**directory.groups, "default": (OU, OTHER_OU)},
-        organisation=Organisation(WHOLE, units),
+        organization=Organization(WHOLE, units),
     )
     membership = directory.membership
     moved = {OU: replace(membership.units[OU], accounts=()), OTHER_OU: replace(membership.units[OU], arn=OTHER_ARN)}
@@ -318,7 +318,7 @@ def move_end(hub, until):
     hub.cloud.directory = replace(directory, accounts=accounts)
 
 
-@pytest.mark.parametrize("off", ["nothing", "act", "settle"])
+@pytest.mark.parametrize("off", ["nothing", "worker", "share-worker"])
 @pytest.mark.parametrize("later", [START + 60 * HOUR, 0])
 def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later, off):
     """Told by an hour before the old date; also where a function was off around that date."""
@@ -339,7 +339,7 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
     assert len(told) == 2
 
 
-@pytest.mark.parametrize("off", ["nothing", "act"])
+@pytest.mark.parametrize("off", ["nothing", "worker"])
 def test_a_date_that_comes_ends_what_is_shared_whatever_the_file_said_before(off):
     """The record and the ledger know the later date by which it was shared; no function needs to be told of another."""
     hub = shared(until=START + 60 * HOUR)
@@ -376,7 +376,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
     pass_time(hub, DAY)
     assert open_to(hub) == before
     assert hub.outcomes().get(("ami-01", A)) == (None if standing else "delivered")
-    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.told if name == "hindered")
+    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.told if name == "blocked")
     if not standing:
         return
 

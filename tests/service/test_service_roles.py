@@ -23,7 +23,7 @@ def left_open(world: World) -> int:
 
 
 def refuse(world: World, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
-    """Let the door for service-linked roles be refused."""
+    """Let The permission adapter for service-linked roles be refused."""
     world.gate.troubles.append(Trouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
 
@@ -60,7 +60,7 @@ def test_it_goes_where_the_only_delivery_fails():
 
 
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (FOR_EVER, "failed")])
-def test_what_is_not_true_yet_is_waited_for_and_then_told(times, outcome):
+def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
     world = World(Shape(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
@@ -92,7 +92,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
     world.end()
 
 
-def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_told():
+def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified():
     """It is the account's own role on its own key: it does not alarm for ever, and its source closes all the same."""
     world = World(Shape(service_roles=1))
     refuse(world, "close", RefusalKind.DENIED)

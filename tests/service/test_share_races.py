@@ -1,4 +1,4 @@
-"""A lane that was not alone: what a call has done is true although its result came too late to be written."""
+"""A message group that was not alone: what a call has done is true although its result came too late to be written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.share import Share, ShareState
 from chalicelib.ports.records import Write
-from chalicelib.service.bell import Bell
 from chalicelib.service.share_worker import ShareWorker
+from chalicelib.service.waker import Waker
 from tests.fakes import copying
 from tests.service.cloud import Quiet
 from tests.service.entitled import ListedOnly
@@ -53,28 +53,28 @@ class Slow:
 
 
 class Snapshot:
-    """One snapshot's lane, and whoever holds its share."""
+    """One snapshot's message group, and whoever holds its share."""
 
     def __init__(self) -> None:
         self.now = NOW
-        self.door, self.stores = Slow(), in_memory()
+        self.adapter, self.stores = Slow(), in_memory()
         self.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, NOW), NOW)
-        bell = Bell(self.stores.records, self, lambda: self.now)
+        waker = Waker(self.stores.records, self, lambda: self.now)
         self.worker = ShareWorker(
             self.stores.records,
             self.stores.ledger,
-            {"snapshot": self.door},
+            {"snapshot": self.adapter},
             ListedOnly(frozenset),
-            bell,
+            waker,
             lambda: self.now,
             Quiet(),
         )
 
-    def ring(self, _key: RecordKey, _cause: str) -> None:
-        """The port ``Rings``: the sweep does it."""
+    def wake(self, _key: RecordKey, _cause: str) -> None:
+        """The port ``WakeQueues``: the sweep does it."""
 
-    def ring_all(self, _wakes) -> tuple[()]:
-        """The port ``Rings``."""
+    def wake_all(self, _wakes) -> tuple[()]:
+        """The port ``WakeQueues``."""
         return ()
 
     def hold(self) -> None:
@@ -111,10 +111,10 @@ def test_what_a_late_call_opened_is_closed_again():
         snapshot.release()
         assert snapshot.settled() is ShareState.ARCHIVED
 
-    snapshot.door.between = meanwhile
+    snapshot.adapter.between = meanwhile
     snapshot.run()
     assert snapshot.settled() is ShareState.ARCHIVED
-    assert snapshot.door.permissions == set()
+    assert snapshot.adapter.permissions == set()
 
 
 def test_what_a_late_call_closed_is_opened_again():
@@ -129,15 +129,15 @@ def test_what_a_late_call_closed_is_opened_again():
         snapshot.hold()
         assert snapshot.settled() is ShareState.OPEN
 
-    snapshot.door.between = meanwhile
+    snapshot.adapter.between = meanwhile
     snapshot.run()
     assert snapshot.settled() is ShareState.OPEN
-    assert snapshot.door.permissions == {ACCOUNT}
+    assert snapshot.adapter.permissions == {ACCOUNT}
 
 
 @pytest.mark.parametrize("state", list(ShareState))
 @pytest.mark.parametrize("tried", [ShareState.OPEN, ShareState.CLOSED, ShareState.CLOSING])
 def test_what_was_there_before_us_is_left_as_it_is(tried, state):
-    """Whatever raced: law 2."""
+    """Whatever raced: invariant 2."""
     found = Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=state, preexisting=True)
     assert share.raced(Share(RESOURCE.pk, ACCOUNT, ACCOUNT, state=tried), found, NOW) is None

@@ -99,7 +99,7 @@ def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
     assert (key.states(), key.killed) == ({ShareState.OPEN: 10}, 0)
 
 
-def test_an_ami_of_which_nothing_is_told_keeps_no_other_from_opening():
+def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():
     """Its own share is refused."""
     key = held_for_amis(3, 0.1, "ami-01")
     key.run_on()
@@ -219,7 +219,7 @@ def test_the_last_share_wakes_a_delivery_and_a_refusal_does_at_once():
     assert refused.wakes == [key]
 
 
-def test_who_comes_to_hold_what_was_refused_is_not_told_the_old_refusal():
+def test_who_comes_to_hold_what_was_refused_is_not_notified_the_old_refusal():
     """Somebody who never lets go holds it still: it is tried for the newcomer, and opens for both."""
     snapshot = SlowResource(SNAPSHOT)
     snapshot.permissions.refuses = lambda what, _shares: refusal("aws-AccessDenied") if what == "open" else None
@@ -259,7 +259,7 @@ def test_a_share_does_not_close_at_its_end_under_one_who_has_just_come():
 
 
 @pytest.mark.parametrize("code", ["aws-InvalidSnapshot.NotFound", "aws-UnauthorizedOperation", "aws-AccessDenied"])
-def test_a_refusal_about_the_resource_is_told_to_all_after_one_call(code):
+def test_a_refusal_about_the_resource_is_notified_to_all_after_one_call(code):
     """A snapshot that was deleted, a service control policy: nobody is asked about one by one."""
     snapshot = SlowResource(SNAPSHOT, 0.1)
     snapshot.permissions.refuses = lambda what, _shares: refusal(code, RefusalKind.NOT_YET) if what == "open" else None
@@ -436,7 +436,7 @@ def test_what_is_over_is_read_no_more():
 
 @pytest.mark.parametrize("damaged", [True, False])
 def test_a_share_that_was_never_opened_ends(damaged):
-    """Its holder cannot be read, or its end has come: nothing rings for ever, and nothing is opened."""
+    """Its holder cannot be read, or its end has come: nothing wakes for ever, and nothing is opened."""
     snapshot = SlowResource(SNAPSHOT)
     holding = Holding("ami-0a", ACCOUNT, "us-east-1", "d1", 1, Purpose.COPY)
     wanted = Share(SNAPSHOT.pk, ACCOUNT, ACCOUNT, hard_close_at=START - 1000)
@@ -447,7 +447,7 @@ def test_a_share_that_was_never_opened_ends(damaged):
 
     seen = snapshot.stores.seen(SNAPSHOT)
     assert seen is not None
-    assert seen.ring_at is None
+    assert seen.wake_at is None
     assert snapshot.permissions.calls["open"] == 0
     assert [s.state for s in snapshot.shares] == ([] if damaged else [ShareState.REFUSED])
     if damaged:

@@ -49,7 +49,7 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
             raise AssertionError(f"{case}: {failure}") from failure
 
 
-@pytest.mark.parametrize(("function", "calls"), [("act", 12)])
+@pytest.mark.parametrize(("function", "calls"), [("worker", 12)])
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
     """Every invocation dies before its result is written, for ever: what was opened is closed at its hard end."""
     hub = Case(die_after=((function, calls),)).hub()
@@ -61,10 +61,10 @@ def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, 
 
 def test_some_deaths_are_more_than_a_message_has_tries():
     """So a record whose message went to the dead letters is found by the sweep."""
-    hub = Case(die_after=(("act", 3),), deaths=SOME_DEATHS).hub()
+    hub = Case(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
     hub.run(until=hub.cloud.now + LONGEST)
 
-    assert hub.lanes.dead
+    assert hub.groups.dead
     assert set(hub.outcomes().values()) == {"delivered"}
 
 
@@ -75,4 +75,4 @@ def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_
     hub.run(until=hub.cloud.now + LONGEST)
 
     all_ended(hub, mode)
-    assert {death.split()[0] for death in hub.gate.deaths} >= {"act", "settle", "sweep", "discover"}
+    assert {death.split()[0] for death in hub.gate.deaths} >= {"worker", "share-worker", "sweep", "discover"}

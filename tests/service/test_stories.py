@@ -9,7 +9,7 @@ from tests.service.world import HOUR, NOBODY, Shape, World
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
-    """It is parked by its own lane; the promotion goes on to the next target (law 7)."""
+    """It is parked by its own message group; the promotion goes on to the next target (invariant 7)."""
     world = World(Shape(accounts=2))
     world.tag(0, world.account(0))
     world.wait(30)
@@ -117,7 +117,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
     world.end()
 
 
-def test_what_became_of_a_share_for_others_is_not_told_to_one_who_must_wait_for_it():
+def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_for_it():
     """Refused at first, as the account was not listed; asked for again when somebody else has just shared it."""
     world = World(Shape(encrypted=(False, False, False)))
     world.tag(0, "default")
@@ -130,7 +130,7 @@ def test_what_became_of_a_share_for_others_is_not_told_to_one_who_must_wait_for_
     world.end()
 
 
-def test_what_became_of_a_share_for_others_is_not_told_to_one_for_whom_nobody_could_look():
+def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobody_could_look():
     """Refused at first; asked for again when the permissions cannot be read for a moment."""
     world = World(Shape(encrypted=(False, False, False)))
     world.refuse("permissions may not be added", None, 1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.adapters.concurrent import THREADS, SideBySide
 from chalicelib.adapters.dynamo.records import SHARDS, DynamoRecords, shard_of
 from chalicelib.adapters.dynamo.table import Table, values, wire
-from chalicelib.adapters.sqs import SqsRings
+from chalicelib.adapters.sqs import SqsWakes
 from chalicelib.core.records import schedule
 from chalicelib.core.records.addresses import RecordKey, digest
 from chalicelib.service.sweep import Sweep
@@ -45,7 +45,7 @@ class Aws:
     """The process dies after so many calls of an invocation."""
     took_at: float = START
     index: dict[RecordKey, tuple[int, int]] = field(default_factory=dict)
-    """Each due record's ``ring_at`` and deadline."""
+    """Each due record's ``wake_at`` and deadline."""
     items: dict[RecordKey, Any] = field(default_factory=dict)
     sent: dict[str, list[float]] = field(default_factory=dict)
     """When SQS took a message for a record, repeats within five minutes left out."""
@@ -82,16 +82,16 @@ class Aws:
         self._call("Query")
         given = values(request["ExpressionAttributeValues"])
         start = values(request.get("ExclusiveStartKey", {}))
-        begin = (start["ring_at"], start["pk"], start["sk"]) if start else (0, "", "")
+        begin = (start["wake_at"], start["pk"], start["sk"]) if start else (0, "", "")
         found = sorted(
-            (ring_at, key.pk, key.sk, latest)
-            for key, (ring_at, latest) in self.index.items()
-            if ring_at <= given[":until"] and shard_of(key) == given[":shard"] and (ring_at, key.pk, key.sk) > begin
+            (wake_at, key.pk, key.sk, latest)
+            for key, (wake_at, latest) in self.index.items()
+            if wake_at <= given[":until"] and shard_of(key) == given[":shard"] and (wake_at, key.pk, key.sk) > begin
         )[: request["Limit"]]
         self._done()
         return {
             "Items": [
-                wire({"pk": pk, "sk": sk, "ring_at": at, "due_at": at, "latest": latest})
+                wire({"pk": pk, "sk": sk, "wake_at": at, "due_at": at, "latest": latest})
                 for at, pk, sk, latest in found
             ]
         }
@@ -119,7 +119,7 @@ class Aws:
         failed = self.refuse(Entries)
         for entry in Entries:
             key, ident = entry["MessageGroupId"], entry["MessageDeduplicationId"]
-            assert ("settle" in QueueUrl) == key.startswith("resource#")
+            assert ("share-worker" in QueueUrl) == key.startswith("resource#")
             if entry["Id"] in {one["Id"] for one in failed} or self.now - self._ids.get(ident, -MEMORY) < MEMORY:
                 continue
             self._ids[ident] = self.now
@@ -155,9 +155,9 @@ def due_records(many: int, at: int = START, prefix: str = "delivery#") -> dict[R
 def swept(aws: Aws) -> bool:
     """Run the sweep once with the real adapters; False if it was killed."""
     aws.began()
-    records, rings = DynamoRecords(Table(aws, "state")), SqsRings(aws, "act", "settle", InTurn(aws))
+    records, wakes = DynamoRecords(Table(aws, "state")), SqsWakes(aws, "worker", "share-worker", InTurn(aws))
     try:
-        Sweep(records, rings, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
+        Sweep(records, wakes, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
     except Killed:
         return False
     return True

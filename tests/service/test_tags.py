@@ -41,7 +41,7 @@ def test_the_last_value_decides_the_end(scene, changes):
         hub.cloud.after(400, lambda: hub.cloud.make_available(AMI))
     hub.run()
 
-    hub.laws.rest()
+    hub.invariants.rest()
     last = changes[-1][1]
     ends = {account: hub.outcomes().get((AMI, account)) for account in hub.accounts}
     owners = {image.account for image in hub.cloud.images.values()}

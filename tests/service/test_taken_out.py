@@ -31,7 +31,7 @@ from tests.service import test_planted as planted
 from tests.service import test_removals as removals
 from tests.service import test_share_worker as shares
 from tests.service import test_sweep as sweeping
-from tests.service.organisation import A
+from tests.service.organization import A
 
 Replace = Callable[[pytest.MonkeyPatch], None]
 
@@ -130,7 +130,7 @@ WRONG = {
     ),
     "a refusal about the resource is halved": Wrong(
         instead(share_worker, "subject", lambda _code: Subject.ACCOUNT),
-        partial(shares.test_a_refusal_about_the_resource_is_told_to_all_after_one_call, "aws-AccessDenied"),
+        partial(shares.test_a_refusal_about_the_resource_is_notified_to_all_after_one_call, "aws-AccessDenied"),
     ),
     "the time left is not asked": Wrong(
         instead(Budget, "allows", lambda *_: True),

@@ -43,7 +43,7 @@ class Measured(MemoryRecords):
         also: Sequence[tuple[RecordKey, Mapping[str, Any]]] = (),
     ) -> bool:
         """See the port."""
-        _fits({"body": after.body, "hints": before.hints, "happened": list(happened)})
+        _fits({"body": after.body, "inbox": before.inbox, "happened": list(happened)})
         assert len(also) + 2 <= IN_A_TRANSACTION
         return super().save(before, after, happened, now, also)
 
@@ -99,7 +99,7 @@ def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     hub.cloud.tag("ami-0a", "default")
     hub.run()
 
-    all_delivered(hub, told_once=False)
+    all_delivered(hub, notified_once=False)
     assert sum(crash.call < hub.gate.calls for crash in crashes) > 20, "the deaths have come to pass"
 
 
@@ -148,7 +148,7 @@ def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
     before, told = records.swept.copy(), len(hub.telemetry.told)
     hub.run(until=hub.cloud.now + HOUR)
     swept = records.swept - before
-    rung = [args[0] for what, args in hub.telemetry.told[told:] if what == "swept"]
+    woken_at = [args[0] for what, args in hub.telemetry.told[told:] if what == "swept"]
     a_record = 60 / 15 + 1
-    assert sum(rung) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a copy quota
+    assert sum(woken_at) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a copy quota
     assert swept["due"] <= 4 * 60 + swept["seen"] / 200

@@ -1,4 +1,4 @@
-"""How events, rings and invocations fare. Each list is taken in turn and round again; an empty fate is a loss."""
+"""How events, wakes and invocations fare. Each list is taken in turn and round again; an empty fate is a loss."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Weather:
     """Delays in seconds. ``hurry``: an invocation believes that each step took it so many seconds of its thirty."""
 
     events: Sequence[tuple[int, ...]] = (ON_TIME,)
-    rings: Sequence[tuple[int, ...]] = (ON_TIME,)
-    """Of all rings but the sweep's."""
+    wakes: Sequence[tuple[int, ...]] = (ON_TIME,)
+    """Of all wakes but the sweep's."""
     hurry: int = 0
 
 
 FAIR = Weather()
-NOTHING_COMES = Weather(events=(LOST,), rings=(LOST,))
+NOTHING_COMES = Weather(events=(LOST,), wakes=(LOST,))
 
 _EVENT_FATES = (ON_TIME, LOST, (0, 0), (5, 1), (0, 40), (EARLY,), (EARLY, 200), (600,), (30, DAY), (DAY,))
-_RING_FATES = (ON_TIME, LOST, (0, 0), (0, 7), (3,), (45,), (200,))
+_WAKE_FATES = (ON_TIME, LOST, (0, 0), (0, 7), (3,), (45,), (200,))
 
 
 def _some(*values):
@@ -41,7 +41,7 @@ def _some(*values):
 def weathers() -> st.SearchStrategy[Weather]:
     """Any weather."""
     return st.builds(
-        Weather, events=_some(*_EVENT_FATES), rings=_some(*_RING_FATES), hurry=st.sampled_from([0, 0, 0, 7])
+        Weather, events=_some(*_EVENT_FATES), wakes=_some(*_WAKE_FATES), hurry=st.sampled_from([0, 0, 0, 7])
     )
 
 

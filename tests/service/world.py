@@ -15,11 +15,11 @@ from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
-from chalicelib.core.targets.organization import Membership, Organisation, Unit
+from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
 from tests.service.gate import Crash, Trouble
 from tests.service.hub import DISCOVERY, Hub, Parts
-from tests.service.laws import stem
+from tests.service.invariants import stem
 from tests.stores import Stores, in_memory
 
 ACCOUNTS = ("200000000001", "200000000002", "200000000003")
@@ -39,7 +39,7 @@ ROLE_METHODS = {
     "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "deregister"),
 }
 
-ROLE_DOOR = ("showing", "open", "close")
+ROLE_ADAPTER = ("showing", "open", "close")
 OWNERS = ("showing", "close")
 """What the owner of the key does."""
 
@@ -157,7 +157,7 @@ class World(Hub):
     """Made from a shape; then acted on; then ended."""
 
     silent = False
-    """Every event is lost, and every ring but the sweep's own."""
+    """Every event is lost, and every wake but the sweep's own."""
 
     def __init__(self, shape: Shape = Shape(), parts: Parts = Parts(), stores: Stores | None = None) -> None:  # noqa: B008 - frozen
         self.shape = shape
@@ -184,7 +184,7 @@ class World(Hub):
             accounts=ACCOUNTS[: shape.accounts], parts=parts, stores=stores or in_memory(), target=settings
         )
         self._event_fates = self.events = Supply((0,))
-        self._ring_fates = self.rings = Supply((0,))
+        self._wake_fates = self.wakes = Supply((0,))
         self._duets, self._order = Supply("alone"), Supply(usual=False)
         cloud = self.cloud
         cloud.nature = replace(cloud.nature, limit=shape.limit)
@@ -208,7 +208,7 @@ class World(Hub):
             for method in methods:
                 missing = refusal(RefusalKind.ROLE, "AccessDenied")
                 self.gate.troubles.append(Trouble(port, method, missing, FOR_EVER, only=self._lacks_role))
-        for method in ROLE_DOOR:
+        for method in ROLE_ADAPTER:
             missing = refusal(RefusalKind.ROLE, "AccessDenied")
             by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role
             self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=by_role))
@@ -250,14 +250,14 @@ class World(Hub):
         """Whether a grant's owner lacks its role: on its own keys the hub looks and revokes by itself."""
         return addresses.at_home(resource) and self._grants_without_role(resource, shares)
 
-    def _ring_fate(self, cause: str) -> tuple[int, ...]:
+    def _wake_fate(self, cause: str) -> tuple[int, ...]:
         if self.silent and not cause.startswith("sweep:"):
             return ()
-        return super()._ring_fate(cause)
+        return super()._wake_fate(cause)
 
-    def _hear(self, event: dict[str, Any], attempt: int) -> None:
+    def _handle(self, event: dict[str, Any], attempt: int) -> None:
         if not self.silent:
-            super()._hear(event, attempt)
+            super()._handle(event, attempt)
 
     def _time_left(self) -> Any:
         step = next(self._hurry)
@@ -293,8 +293,8 @@ class World(Hub):
     # --- weather -----------------------------------------------------------------------------------------------------
 
     def expect(self, what: str, values: Sequence[Any]) -> None:
-        """Order the next fates of events or rings, or how AWS behaves next."""
-        supply = {"events": self.events, "rings": self.rings, "hurry": self._hurry, **self.supplies}[what]
+        """Order the next fates of events or wakes, or how AWS behaves next."""
+        supply = {"events": self.events, "wakes": self.wakes, "hurry": self._hurry, **self.supplies}[what]
         self.tell(f"Next {what}: {list(values)}.")
         supply.order(values)
         if what == "fails":
@@ -350,7 +350,7 @@ class World(Hub):
         delivery = self.delivery_key(ami, account).pk.removeprefix("delivery#")
         planted = self.cloud.plant_copy(account, source, delivery)
         self.tell(f"Somebody plants {planted} in {account}, as if it were the copy of {source} for {ami}.")
-        self.laws.planted.add(planted)
+        self.invariants.planted.add(planted)
 
     # --- people ------------------------------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class World(Hub):
         self.tell(f"Somebody unshares {snapshot} from {account}.")
         self.excuse(accounts=[account])
         self.cloud.forbid(snapshot, {account})
-        self.laws.taken_by_hand(snapshot, account)
+        self.invariants.taken_by_hand(snapshot, account)
 
     def share(self, number: int) -> None:
         """Somebody shares a snapshot with a target."""
@@ -373,7 +373,7 @@ class World(Hub):
             return
         self.tell(f"Somebody shares {snapshot} with {account}.")
         self.cloud.allow(snapshot, {account})
-        self.laws.given_by_hand(snapshot, account)
+        self.invariants.given_by_hand(snapshot, account)
 
     def revoke_grant(self, number: int) -> None:
         """Somebody revokes a grant of ours."""
@@ -383,7 +383,7 @@ class World(Hub):
         key, name = places[number % len(places)]
         self.tell(f"Somebody revokes the grant {name}.")
         self.excuse()
-        self.laws.taken.add((key, stem(name)))
+        self.invariants.taken.add((key, stem(name)))
         self.cloud.revoke(key, name)
 
     def delete_copy(self, number: int) -> None:
@@ -473,13 +473,13 @@ class World(Hub):
         Of a resource that is no excuse: its shares are items of their own. Nor of a copy quota: it is written anew.
         """
         items = self.stores.records.records
-        keys = sorted(key for key in items if key not in self.laws.poisoned and key.kind.startswith(kind))
+        keys = sorted(key for key in items if key not in self.invariants.poisoned and key.kind.startswith(kind))
         if not keys:
             return
         key = keys[number % len(keys)]
         self.tell(f"The record {key} is damaged.")
         if key.kind != "quota":
-            self.laws.poisoned.add(key)
+            self.invariants.poisoned.add(key)
         if unreadable or key.kind == "resource":
             items[key].damaged = True
         else:
@@ -511,16 +511,16 @@ class World(Hub):
         self.stores.records.put(chosen, {"kind": items[chosen]["kind"], **broken})
         if what == "plan":
             ami = chosen.pk.removeprefix("promotion#")
-            self.laws.poisoned.add(addresses.promotion(ami))
+            self.invariants.poisoned.add(addresses.promotion(ami))
             self.excuse([ami])
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Nothing is heard any more, and all comes to rest; then all is mended and tagged again, and is delivered."""
+        """Nothing arrives any more, and all comes to rest; then all is mended and tagged again, and is delivered."""
         self._calm()
         self.silent = True
-        self.lanes.lose()
+        self.groups.lose()
         self._discover_at = self.cloud.now + DISCOVERY
         self.tell("From now on every event is lost, and every ring but the sweep's own.")
         self._rest()
@@ -542,12 +542,12 @@ class World(Hub):
             self._withdrawn()
 
     def _calm(self) -> None:
-        for supply in (self.events, self.rings, self._hurry, self._duets, self._order, *self.supplies.values()):
+        for supply in (self.events, self.wakes, self._hurry, self._duets, self._order, *self.supplies.values()):
             supply.stop()
         self.gate.crashes.clear()
-        del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_DOOR) :]
+        del self.gate.troubles[len(ROLE_METHODS) + len(ROLE_ADAPTER) :]
         self.cloud.paused = False
-        self.lanes.dead.clear()
+        self.groups.dead.clear()
 
     def _rest(self) -> None:
         """Everything ends by its deadline, twice where it was wanted again, plus grace, tidying and one sweep."""
@@ -560,8 +560,8 @@ class World(Hub):
             self.run(until=self.cloud.now + DISCOVERY)
         self._until_nothing_happens(limit)
         self.tell("All that happens by itself has happened.")
-        assert self.laws.poisoned or self._next() is None, "law 6: it does not come to rest"
-        self.laws.rest()
+        assert self.invariants.poisoned or self._next() is None, "invariant 6: it does not come to rest"
+        self.invariants.rest()
 
     def _until_nothing_happens(self, limit: int) -> None:
         while (step := self._next()) is not None and step[0] <= limit:
@@ -601,7 +601,7 @@ class World(Hub):
             {},
             {"default": (Target("", REGION, launch_permission=launch, **self._settings),)},
             {one: {"default": brought[one]} for one in sorted(self._conflicting & brought.keys())},
-            organisation=Organisation(WHOLE, {OU: ("default",)}),
+            organization=Organization(WHOLE, {OU: ("default",)}),
             membership=Membership(self.cloud.directory.membership.generation + 1, {OU: Unit(ARN, tuple(brought))}),
         )
 
@@ -629,17 +629,17 @@ class World(Hub):
         return {p: states.get(p) for p in places if states.get(p) != end and p[0] not in pending}
 
     def _delivered(self, places: Iterable[tuple[str, str]]) -> None:
-        """What nobody has interfered with is delivered, whatever befell others (law 7)."""
+        """What nobody has interfered with is delivered, whatever befell others (invariant 7)."""
         places = sorted(places)
         lacking = self._lacking(places)
-        assert not lacking, f"law 7: not delivered: {lacking}; {self.faults()}"
+        assert not lacking, f"invariant 7: not delivered: {lacking}; {self.faults()}"
         for place in places:
             if self.outcomes().get(place) == DeliveryState.SHARED:
-                self.laws.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
+                self.invariants.really_open(self.delivery_key(*place).pk.removeprefix("delivery#"))
 
     def _refused(self, ami: str, value: str | None) -> bool:
         """Whether a value was refused: it names nobody, or the source had a fault, such as a disabled key."""
-        if addresses.promotion(ami) in self.laws.poisoned:
+        if addresses.promotion(ami) in self.invariants.poisoned:
             return True
         stored = self.stores.records.read(addresses.promotion(ami))
         return stored is not None and value is not None and stored.body["refused_value"] == value
@@ -651,9 +651,11 @@ class World(Hub):
             stays = ami not in self.cloud.gone and value is not None
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
             shared = self.outcomes().get((ami, account)) == DeliveryState.SHARED
-            assert wanted or not shared or self._is_poisoned(ami, account), f"law 1: {ami} is shared with {account}"
+            assert wanted or not shared or self._is_poisoned(ami, account), (
+                f"invariant 1: {ami} is shared with {account}"
+            )
         for ami, receiver in self.cloud.launches:
-            assert receiver in self._may_launch(ami), f"law 1, 8: {ami} may be launched by {receiver}"
+            assert receiver in self._may_launch(ami), f"invariant 1, 8: {ami} may be launched by {receiver}"
 
     def _may_launch(self, ami: str) -> set[str]:
         """Whom tag, file and membership let launch; a value that is refused, or not understood, changes nothing."""
@@ -667,4 +669,4 @@ class World(Hub):
         return {launched_by(target) for target in resolution.targets} | keep
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
-        return bool(self.laws.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})
+        return bool(self.invariants.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

@@ -75,7 +75,7 @@ def test_our_own_metrics_bear_one_dimension(alarms):
 
 
 def test_every_queue_and_every_function_is_watched(alarms, hub):
-    """Dead letters and old rings of each queue, errors of each function."""
+    """Dead letters and old wakes of each queue, errors of each function."""
     queues = [
         (dimensions["QueueName"]["Fn::GetAtt"][0], name)
         for alarm in alarms.values()
@@ -90,11 +90,11 @@ def test_every_queue_and_every_function_is_watched(alarms, hub):
     }
 
     assert sorted(queues) == [
-        ("ActDead", "ApproximateNumberOfMessagesVisible"),
-        ("ActQueue", "ApproximateAgeOfOldestMessage"),
         ("DeadEvents", "ApproximateNumberOfMessagesVisible"),
-        ("SettleDead", "ApproximateNumberOfMessagesVisible"),
-        ("SettleQueue", "ApproximateAgeOfOldestMessage"),
+        ("ShareWorkerDead", "ApproximateNumberOfMessagesVisible"),
+        ("ShareWorkerQueue", "ApproximateAgeOfOldestMessage"),
+        ("WorkerDead", "ApproximateNumberOfMessagesVisible"),
+        ("WorkerQueue", "ApproximateAgeOfOldestMessage"),
     ]
     assert functions == {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Lambda::Function"}
 
@@ -146,7 +146,7 @@ def widgets(hub: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_dashboard_shows_what_one_wants_to_know_first(hub):
-    """Deliveries by outcome, open shares, oldest ring and due record, dead letters, what only the sweep found."""
+    """Deliveries by outcome, open shares, oldest wake and due record, dead letters, what only the sweep found."""
     shown = {one[1] for widget in widgets(hub) for one in widget.get("metrics", ())}
 
     assert {

@@ -15,7 +15,7 @@ from chalicelib.service.discover import PERIOD
 from tests.templates.conftest import ROOT, STACKSET, TARGET
 from tools.template_checks import problems
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
+HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"}
 
 
 def resources(template, type_):
@@ -64,7 +64,7 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
     rules = resources(hub, "AWS::Events::Rule").values()
     woken = sorted((it["Targets"][0]["Arn"]["Fn::GetAtt"][0], "EventBusName" in it) for it in rules)
 
-    assert mapped == {"Act", "Settle"}
+    assert mapped == {"Worker", "ShareWorker"}
     assert woken == [
         ("Discover", False),
         ("OnImageState", False),
@@ -75,7 +75,7 @@ def test_every_function_is_woken_and_only_by_whom_it_should_be(hub):
     ]
 
 
-def test_a_lane_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
+def test_a_message_group_is_dark_for_six_function_timeouts_and_then_dead_letters(hub):
     """Each mapped queue is FIFO, hides a message six timeouts long, and has a FIFO dead-letter queue."""
     queues = resources(hub, "AWS::SQS::Queue")
     for mapping in resources(hub, "AWS::Lambda::EventSourceMapping").values():
@@ -123,7 +123,7 @@ def inbound(hub):
 
 
 def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
-    """Without an organisation or accounts nobody may send; never anybody without a condition on who they are."""
+    """Without an organization or accounts nobody may send; never anybody without a condition on who they are."""
     policies = inbound(hub)
     conditions = {hub["Resources"][name]["Condition"] for name in policies}
 
@@ -135,7 +135,7 @@ def test_the_inbound_bus_is_closed_unless_a_parameter_opens_it(hub):
         assert statement["Action"] == "events:PutEvents"
 
 
-def test_only_hints_about_copies_and_images_may_be_sent(hub):
+def test_only_entries_about_copies_and_images_may_be_sent(hub):
     """Every entry of a call must be one of the two events; a call without source and detail-type is refused."""
     for policy in inbound(hub).values():
         tests = policy["Statement"]["Condition"]
@@ -160,14 +160,16 @@ def test_the_topic_is_closed_to_other_accounts_unless_a_parameter_opens_it(hub):
         assert statement["Principal"] != "*" or tests["aws:PrincipalOrgID"] == {"Ref": "SubscriberOrganizationId"}
 
 
-def test_only_act_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
+def test_only_the_worker_tells_on_the_topic_and_on_the_bus_of_its_own(hub):
     """Every other principal is denied, whatever its own policies allow; the functions tell on no other bus."""
     topic = hub["Resources"]["NoticesPolicy"]["Properties"]["PolicyDocument"]["Statement"][0]
     bus = hub["Resources"]["NoticesBusPolicy"]["Properties"]["Statement"]
 
     for statement, action in ((topic, "sns:Publish"), (bus, "events:PutEvents")):
         assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", action)
-        assert statement["Condition"] == {"StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["ActRole", "Arn"]}}}
+        assert statement["Condition"] == {
+            "StringNotEquals": {"aws:PrincipalArn": {"Fn::GetAtt": ["WorkerRole", "Arn"]}}
+        }
     for function in resources(hub, "AWS::Lambda::Function").values():
         assert function["Environment"]["Variables"]["AMI_PROMOTER_EVENT_BUS"] == {"Ref": "NoticesBus"}
 

@@ -11,8 +11,8 @@ FUNCTIONS = {
     "OnTagChange": "on-tag-change",
     "OnImageState": "on-image-state",
     "OnTargetEvent": "on-target-event",
-    "Act": "act",
-    "Settle": "settle",
+    "Worker": "worker",
+    "ShareWorker": "share-worker",
     "Sweep": "sweep",
     "Discover": "discover",
 }
@@ -25,10 +25,10 @@ PROMISED = {
     "Table": "ami-promoter-R",
     "ConfigTable": "ami-promoter-R-config",
     "MembersTable": "ami-promoter-R-members",
-    "ActQueue": "ami-promoter-R-act.fifo",
-    "ActDead": "ami-promoter-R-act-dead.fifo",
-    "SettleQueue": "ami-promoter-R-settle.fifo",
-    "SettleDead": "ami-promoter-R-settle-dead.fifo",
+    "WorkerQueue": "ami-promoter-R-worker.fifo",
+    "WorkerDead": "ami-promoter-R-worker-dead.fifo",
+    "ShareWorkerQueue": "ami-promoter-R-share-worker.fifo",
+    "ShareWorkerDead": "ami-promoter-R-share-worker-dead.fifo",
     "DeadEvents": "ami-promoter-R-dead-events",
     "InboundBus": "ami-promoter-R-inbound",
     "Notices": "ami-promoter-R-notices",
@@ -65,7 +65,7 @@ def fixed(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def test_two_hubs_on_one_target_can_be_told_apart(target):
+def test_two_hubs_on_one_target_can_be_notified_apart(target):
     """What has a name in a target has it from a parameter; all else is named by CloudFormation, so nothing clashes."""
     found = names(target)
 

@@ -19,7 +19,7 @@ import pytest
 from tests.templates.conftest import ROOT
 from tools.package import AWS_SERVICES, BrokenPackage, check_runtime, check_zip
 
-HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "act", "settle", "sweep", "discover"}
+HANDLERS = {"on_tag_change", "on_image_state", "on_target_event", "worker", "share_worker", "sweep", "discover"}
 
 ALONE = """
 import json, pkgutil, sys
@@ -193,7 +193,7 @@ def a_zip(path: Path, tag: str) -> Path:
 
 def a_function(runtime: str) -> dict[str, Any]:
     """A template with one function."""
-    return {"Resources": {"Act": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
+    return {"Resources": {"Worker": {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": runtime}}}}
 
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -211,7 +211,7 @@ def test_the_runtime_is_the_python_that_built_the_package(hub):
 
 def test_a_runtime_that_is_not_the_builders_is_refused(tmp_path):
     """Else what was compiled for one would be loaded by another, and the function would not start."""
-    with pytest.raises(BrokenPackage, match=f"Act runs on python3.9, and the package was built with python{HERE}"):
+    with pytest.raises(BrokenPackage, match=f"Worker runs on python3.9, and the package was built with python{HERE}"):
         check_runtime(a_zip(tmp_path / "it.zip", "py3-none-any"), a_function("python3.9"))
 
 

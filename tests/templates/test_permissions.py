@@ -81,28 +81,28 @@ def test_every_statement_has_a_reason_and_every_reason_a_statement():
     assert known[permissions.EVERY].keys() <= {it.sid for it in ALL}
 
 
-def test_act_and_settle_enter_targets_by_a_role_each_and_only_settle_opens_shares():
+def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_the_share_worker_opens_shares():
     """No other function can do either, none can change IAM, and key policies are those of a parameter.
 
-    ``discover`` enters the role that reads an organisation, and no other.
+    ``discover`` enters the role that reads an organization, and no other.
     """
     may: dict[str, set[str]] = {}
     for it in ALL:
         for action in it.actions if not it.denied else ():
             may.setdefault(action, set()).add(it.role)
 
-    assert may["sts:AssumeRole"] == {"act", "settle", "discover"}
+    assert may["sts:AssumeRole"] == {"worker", "share-worker", "discover"}
     entered = {it.role: it.resources for it in ALL if "sts:AssumeRole" in it.actions and not it.denied}
     assert {role: [arn.rpartition("/")[2] for arn in arns] for role, arns in entered.items()} == {
-        "act": ["${TargetRoleName}"],
-        "settle": ["${TargetRoleName}-grants"],
+        "worker": ["${TargetRoleName}"],
+        "share-worker": ["${TargetRoleName}-grants"],
         "discover": ["${OrganizationReadRoleName}"],
     }
     for action in ("ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute"):
-        assert may[action] == {"settle"}
-    assert may["kms:RevokeGrant"] == {"settle"}
-    assert may["kms:CreateGrant"] == {"settle", "target role", "target grant role"}
-    assert may["kms:PutKeyPolicy"] == {"settle"}
+        assert may[action] == {"share-worker"}
+    assert may["kms:RevokeGrant"] == {"share-worker"}
+    assert may["kms:CreateGrant"] == {"share-worker", "target role", "target grant role"}
+    assert may["kms:PutKeyPolicy"] == {"share-worker"}
     assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
         "({'Ref': 'PolicyKeyArns'},)"
     }
@@ -122,7 +122,7 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
             for resource in it.resources:
                 writers.setdefault(str(resource), set()).add(it.role)
 
-    assert writers == {TABLE: {"act", "settle", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
+    assert writers == {TABLE: {"worker", "share-worker", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
 
 
 def test_who_hears_events_may_wake_and_look_up_and_nothing_else():

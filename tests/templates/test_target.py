@@ -7,7 +7,7 @@ import pytest
 from chalicelib.core.sharing import key_policy
 from tools.template_checks import problems
 
-TRUSTED = {"Role": "act", "GrantRole": "settle"}
+TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
 
 
 def statements(target, role="Role", effect="Allow"):

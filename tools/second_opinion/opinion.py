@@ -24,7 +24,7 @@ HUB, TARGET, REGION = "111111111111", "222222222222", "eu-central-1"
 EXTERNAL_ID = "AN-ID-OF-YOUR-CHOICE"
 BUCKET = "packages-of-the-hub"
 NAME = "golden-1"
-FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "act", "settle", "sweep", "discover")
+FUNCTIONS = ("on-tag-change", "on-image-state", "on-target-event", "worker", "share-worker", "sweep", "discover")
 STACKS = (
     ("HUB", "ami-promoter", "build/hub/template.yaml"),
     ("TARGET", "ami-promoter-target", "deploy/target.yaml"),
@@ -213,7 +213,7 @@ def deployed(reader: Reader, opinion: Opinion) -> None:
 
 
 def promoted(reader: Reader, opinion: Opinion) -> None:
-    """Wait until the tag's promotion has ended, ringing the sweep as its schedule would, only more often."""
+    """Wait until the tag's promotion has ended, waking the sweep as its schedule would, only more often."""
     ami, end_at = reader.values["ami-0123456789abcdef0"], time.monotonic() + PROMOTED_WITHIN
     told, page, states, left_open = "", {}, [], []
     while time.monotonic() < end_at:
@@ -236,7 +236,7 @@ def promoted(reader: Reader, opinion: Opinion) -> None:
     copies = reader.aws(f"ec2 describe-snapshots --snapshot-ids {' '.join(ids)}", "TARGET")["Snapshots"] if ids else []
     keys = {copy.get("KmsKeyId", "").split(":")[4] for copy in copies}
     opinion.check("its snapshot is the target's, under the target's key", keys == {TARGET}, copies)
-    dead = [f"ami-promoter-{REGION}-{queue}" for queue in ("act-dead.fifo", "settle-dead.fifo", "dead-events")]
+    dead = [f"ami-promoter-{REGION}-{queue}" for queue in ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")]
     left = {queue: messages(reader, queue) for queue in dead}
     opinion.check("no message is dead", not any(left.values()), left)
 
@@ -270,17 +270,17 @@ def journal(reader: Reader, opinion: Opinion) -> None:
 
 STEPS: Sequence[tuple[str, str, str]] = (
     ("the tag's event wakes on-tag-change, which wakes act", "on-tag-change", "sqs:SendMessage"),
-    ("act takes the message from its FIFO queue and begins the promotion", "act", "dynamodb:PutItem"),
-    ("act reads the AMI", "act", "ec2:DescribeImages"),
-    ("act assumes the target's role", "act", "sts:AssumeRole"),
-    ("settle shares the snapshot", "settle", "ec2:ModifySnapshotAttribute"),
-    ("settle grants the key", "settle", "kms:CreateGrant"),
+    ("act takes the message from its FIFO queue and begins the promotion", "worker", "dynamodb:PutItem"),
+    ("act reads the AMI", "worker", "ec2:DescribeImages"),
+    ("act assumes the target's role", "worker", "sts:AssumeRole"),
+    ("settle shares the snapshot", "share-worker", "ec2:ModifySnapshotAttribute"),
+    ("settle grants the key", "share-worker", "kms:CreateGrant"),
     ("the copy is made by the target's role", "AmiCopyRole", "ec2:CopySnapshot"),
     ("the target's rules forward the event, which on-target-event passes on", "on-target-event", "sqs:SendMessage"),
     ("the AMI is registered by the target's role", "AmiCopyRole", "ec2:RegisterImage"),
-    ("settle revokes the grant", "settle", "kms:RevokeGrant"),
-    ("act tells the outcome", "act", "sns:Publish"),
-    ("and puts it on the bus", "act", "events:PutEvents"),
+    ("settle revokes the grant", "share-worker", "kms:RevokeGrant"),
+    ("act tells the outcome", "worker", "sns:Publish"),
+    ("and puts it on the bus", "worker", "events:PutEvents"),
     ("the sweep reads what is due", "sweep", "dynamodb:Query"),
     ("discovery looks for tagged AMIs", "discover", "ec2:DescribeImages"),
 )

@@ -24,8 +24,8 @@ OWNER_ONLY = rule(
     "[aws-facts 5 and 8; for uefiData UNVERIFIED]",
 )
 BY_ORGANISATION = rule(
-    "ec2-image-shared-with-organisation",
-    "An image shared with an organisation or OU is for every account in it, OUs below it included [aws-facts 4, "
+    "ec2-image-shared-with-organization",
+    "An image shared with an organization or OU is for every account in it, OUs below it included [aws-facts 4, "
     "VERIFIED; EC2 user guide, share-amis-with-organizations-and-OUs]",
 )
 
@@ -46,7 +46,7 @@ def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
 
 
 def _by_organisation(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
-    """Whether an account is in an organisation or OU that an image is shared with."""
+    """Whether an account is in an organization or OU that an image is shared with."""
     named = {value for kind, value in image.launch if kind in {"OrganizationArn", "OrganizationalUnitArn"}}
     if not named or not ec2.on(BY_ORGANISATION):
         return False

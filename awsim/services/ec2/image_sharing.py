@@ -1,6 +1,6 @@
 """Launch permissions: who else may launch an image.
 
-Who sees an image by a permission for an organisation or OU is asked in ``access``.
+Who sees an image by a permission for an organization or OU is asked in ``access``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCKED = rule(
 )
 FULL_ARNS = rule(
     "ec2-launch-permission-full-arns",
-    "A launch permission names a 12-digit account, or the complete ARN of an organisation or OU: bare ids are an error "
+    "A launch permission names a 12-digit account, or the complete ARN of an organization or OU: bare ids are an error "
     "[aws-facts 4, VERIFIED]",
 )
 NOT_UNDER_DEFAULT_KEY = rule(

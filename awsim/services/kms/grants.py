@@ -36,7 +36,7 @@ DYING = rule(
 )
 GRANTEE = rule(
     "kms-grantee-must-exist",
-    "A grantee is an account, user, role or session that exists, never an organisation: InvalidArnException. "
+    "A grantee is an account, user, role or session that exists, never an organization: InvalidArnException. "
     "[aws-facts 3, VERIFIED for the kinds]",
 )
 SUBSET = rule(

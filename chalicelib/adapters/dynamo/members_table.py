@@ -1,4 +1,4 @@
-"""Whom the units of the organisation have, as it is in force. Discovery alone may write to this table.
+"""Whom the units of the organization have, as it is in force. Discovery alone may write to this table.
 
 ===========  ==================  ==================================================================================
 pk           sk                  what
@@ -66,7 +66,7 @@ class MembersTable:
         what = "whom the units have is not what the resolver wrote: items were changed or deleted by hand."
         cure = (
             "Put the items members / accounts#.. and units back from a backup; or delete them with members / current: "
-            "then all is read anew, and whoever is not in the organisation at that moment is no target any more."
+            "then all is read anew, and whoever is not in the organization at that moment is no target any more."
         )
         raise Refusal(RefusalKind.DENIED, Fault("organization-damaged", f"table {self._name}", what, cure))
 

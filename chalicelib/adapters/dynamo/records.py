@@ -1,9 +1,10 @@
-"""State records: versioned bodies, hints, and the sparse index of what is due.
+"""State records: versioned bodies, inbox entries, and the sparse index of what is due.
 
 Attributes of a record item: ``schema``, ``kind``, ``state``, ``version``, ``body`` (JSON) and ``due_at`` are written by
-the record's own worker. ``in:<name>`` are hints; whoever leaves one, or makes the record due, counts ``version`` up as
-well, so that a worker does not write over what it has not seen. ``rung`` says that a wake is on its way; ``ring_at``
-(with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself writes on no record.
+the record's own worker. ``in:<name>`` are inbox entries; whoever leaves one, or makes the record due, counts
+``version`` up as well, so that a worker does not write over what it has not seen. ``woken_at`` says that a wake is on
+its way; ``wake_at`` (with ``due_shard``, the index ``due``) says from when the sweep wakes the record. The sweep itself
+writes on no record.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 
 SHARDS = 4
 INDEX = "due"
-HINT = "in:"
+INBOX = "in:"
 
 
 def shard_of(key: RecordKey) -> str:
@@ -47,7 +48,7 @@ class DynamoRecords:
         self._keep = keep_days * DAY
 
     def begin(self, key: RecordKey) -> Stored | None:
-        item = self._table.update(key, "REMOVE rung", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
+        item = self._table.update(key, "REMOVE woken_at", {}, condition="attribute_exists(pk)", returning="ALL_NEW")
         return None if item is None else self._stored(key, item)
 
     def read(self, key: RecordKey) -> Stored | None:
@@ -78,8 +79,8 @@ class DynamoRecords:
             "body": json.dumps(write.body, separators=(",", ":")),
         }
         if write.due_at is not None:
-            ring_at = max(write.due_at, now)
-            item |= {"due_at": write.due_at, "ring_at": ring_at, "due_shard": shard_of(write.key)}
+            wake_at = max(write.due_at, now)
+            item |= {"due_at": write.due_at, "wake_at": wake_at, "due_shard": shard_of(write.key)}
         if write.latest is not None:
             item["latest"] = write.latest
         return item
@@ -102,10 +103,10 @@ class DynamoRecords:
         assigned = ["#schema = :schema", "#state = :state", "body = :body", "version = :next"]
         removed = []
         if after.due_at is None:
-            removed = ["due_at", "ring_at", "due_shard"]
+            removed = ["due_at", "wake_at", "due_shard"]
         else:
             given |= {":due": after.due_at, ":ring": max(after.due_at, now), ":shard": shard_of(after.key)}
-            assigned += ["due_at = :due", "ring_at = :ring", "due_shard = :shard"]
+            assigned += ["due_at = :due", "wake_at = :ring", "due_shard = :shard"]
         if after.latest is None:
             removed.append("latest")
         else:
@@ -132,7 +133,7 @@ class DynamoRecords:
     def park(self, key: RecordKey, why: str, now: int) -> None:
         self._table.update(
             key,
-            "SET parked = :why, parked_at = :now REMOVE ring_at, due_shard",
+            "SET parked = :why, parked_at = :now REMOVE wake_at, due_shard",
             {":why": why, ":now": now},
             condition="attribute_exists(pk)",
         )
@@ -140,42 +141,42 @@ class DynamoRecords:
     def unpark(self, key: RecordKey, now: int) -> bool:
         freed = self._table.update(
             key,
-            "SET ring_at = :now, due_shard = :shard REMOVE parked, parked_at",
+            "SET wake_at = :now, due_shard = :shard REMOVE parked, parked_at",
             {":now": now, ":shard": shard_of(key)},
             condition="attribute_exists(parked)",
         )
         return freed is not None
 
-    def make_due(self, key: RecordKey, now: int, hints: Mapping[str, str] = NOTHING) -> MadeDue:
+    def make_due(self, key: RecordKey, now: int, inbox: Mapping[str, str] = NOTHING) -> MadeDue:
         """What a wake that is lost would have done, the sweep does."""
-        marks = ["rung = if_not_exists(rung, :now)"]
+        marks = ["woken_at = if_not_exists(woken_at, :now)"]
         try:
-            old = self._leave(key, hints, marks, {":now": now}, due=now)
+            old = self._leave(key, inbox, marks, {":now": now}, due=now)
         except ClientError:
             if not self._cannot_be_counted(key):
                 raise
             return MadeDue.SEND  # the wake lets its worker park it
         if old is None:
             return MadeDue.NONE
-        lost, soon = now - schedule.RING_LOST, now + schedule.RING_LOST
-        if _whole(old.get("rung")) > lost:
+        lost, soon = now - schedule.WAKE_LOST, now + schedule.WAKE_LOST
+        if _whole(old.get("woken_at")) > lost:
             return MadeDue.SENT
-        in_time = lost <= _whole(old.get("ring_at"), now) <= soon  # long due, it is woken by long steps only
-        if in_time and "rung" not in old:
+        in_time = lost <= _whole(old.get("wake_at"), now) <= soon  # long due, it is woken by long steps only
+        if in_time and "woken_at" not in old:
             return MadeDue.SEND
         marked = self._table.update(
             key,
-            "SET rung = :now" + ("" if in_time else ", ring_at = :soon"),
+            "SET woken_at = :now" + ("" if in_time else ", wake_at = :soon"),
             {":now": now, ":lost": lost, **({} if in_time else {":soon": soon})},
-            condition="attribute_exists(ring_at) AND (rung = :now OR rung <= :lost)",
+            condition="attribute_exists(wake_at) AND (woken_at = :now OR woken_at <= :lost)",
         )
         return MadeDue.SENT if marked is None else MadeDue.SEND
 
-    def note(
-        self, key: RecordKey, hints: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
+    def leave(
+        self, key: RecordKey, inbox: Mapping[str, str], now: int, *, newer: bool = False, due: int | None = None
     ) -> bool:
         try:
-            noted = self._leave(key, hints, [], {}, due=now if due is None else due, newer=newer)
+            noted = self._leave(key, inbox, [], {}, due=now if due is None else due, newer=newer)
         except ClientError:
             if not self._cannot_be_counted(key):
                 raise
@@ -189,21 +190,21 @@ class DynamoRecords:
     def _leave(
         self,
         key: RecordKey,
-        hints: Mapping[str, str],
+        inbox: Mapping[str, str],
         marks: Sequence[str],
         given: Mapping[str, Any],
         *,
         due: int,
         newer: bool = False,
     ) -> dict[str, Any] | None:
-        """Leave hints and marks on a record, which is due then if it was at rest; returns it as it was before."""
-        names = {f"#h{n}": HINT + name for n, name in enumerate(hints)}
-        values = {f":h{n}": value for n, value in enumerate(hints.values())}
-        assigned = [*(f"#h{n} = :h{n}" for n in range(len(hints))), *marks]
-        assigned += ["ring_at = if_not_exists(ring_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
+        """Fill a record's inbox and set marks; at rest, it is due then. Returns it as it was before."""
+        names = {f"#h{n}": INBOX + name for n, name in enumerate(inbox)}
+        values = {f":h{n}": value for n, value in enumerate(inbox.values())}
+        assigned = [*(f"#h{n} = :h{n}" for n in range(len(inbox))), *marks]
+        assigned += ["wake_at = if_not_exists(wake_at, :due)", "due_shard = if_not_exists(due_shard, :shard)"]
         condition = "attribute_exists(pk) AND attribute_not_exists(parked)"
         if newer:
-            condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(hints)))
+            condition += "".join(f" AND (attribute_not_exists(#h{n}) OR #h{n} < :h{n})" for n in range(len(inbox)))
         return self._table.update(
             key,
             "SET " + ", ".join(assigned) + " ADD version :one",
@@ -213,12 +214,12 @@ class DynamoRecords:
             returning="ALL_OLD",
         )
 
-    def mark_rung(self, key: RecordKey, now: int) -> bool:
+    def mark_woken(self, key: RecordKey, now: int) -> bool:
         marked = self._table.update(
             key,
-            "SET rung = :now",
-            {":now": now, ":lost": now - schedule.RING_LOST},
-            condition="attribute_exists(pk) AND (attribute_not_exists(rung) OR rung <= :lost)",
+            "SET woken_at = :now",
+            {":now": now, ":lost": now - schedule.WAKE_LOST},
+            condition="attribute_exists(pk) AND (attribute_not_exists(woken_at) OR woken_at <= :lost)",
         )
         return marked is not None
 
@@ -254,14 +255,14 @@ class DynamoRecords:
         place = f"due#{shard}"
         start = None
         if after is not None:
-            start = {"due_shard": place, "ring_at": after.ring_at, "pk": after.key.pk, "sk": after.key.sk}
+            start = {"due_shard": place, "wake_at": after.wake_at, "pk": after.key.pk, "sk": after.key.sk}
         found = self._table.query_index(
-            INDEX, "due_shard = :shard AND ring_at <= :until", {":shard": place, ":until": until}, limit, start
+            INDEX, "due_shard = :shard AND wake_at <= :until", {":shard": place, ":until": until}, limit, start
         )
         return [
             Due(
                 RecordKey(item["pk"], item["sk"]),
-                _whole(item["ring_at"], until),
+                _whole(item["wake_at"], until),
                 _whole(item.get("due_at"), until),
                 _whole(item.get("latest")),
             )
@@ -278,8 +279,8 @@ class DynamoRecords:
                 key=key,
                 body=_a(dict, json.loads(_a(str, item["body"]))),
                 version=_a(int, item["version"]),
-                hints={n.removeprefix(HINT): _a(str, value) for n, value in item.items() if n.startswith(HINT)},
-                scheduled=_whole(item["ring_at"]) if "ring_at" in item else None,
+                inbox={n.removeprefix(INBOX): _a(str, value) for n, value in item.items() if n.startswith(INBOX)},
+                scheduled=_whole(item["wake_at"]) if "wake_at" in item else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"{key} cannot be read: {error!r}.") from error

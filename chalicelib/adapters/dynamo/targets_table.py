@@ -9,7 +9,7 @@ pk                           sk                       what
 ``targets#<version>``        ``account#<id>``         body: JSON list of targets
 ``targets#<version>``        ``by-unit#<group>``      body: JSON list of targets, of an account that a unit brings
 ``targets#<version>``        ``own#<id>``             body: JSON, group -> list of targets, where the account has a say
-``targets#<version>``        ``organization``         body: JSON, the organisation and its units; only if there are any
+``targets#<version>``        ``organization``         body: JSON, the organization and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why
 ===========================  =======================  ==================================================
@@ -35,8 +35,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.records.addresses import SWITCH
 from chalicelib.core.targets import applied_file
-from chalicelib.core.targets.applied_file import ORGANISATION, AppliedFile, Directory
-from chalicelib.core.targets.organization import Membership, Organisation
+from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
+from chalicelib.core.targets.organization import Membership, Organization
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -85,10 +85,10 @@ class TargetsTable:
                 directory = replace(self.directory(current), hub=self._hub)
                 self._read = AppliedFile(directory, current.digest)
             directory = self._read.directory
-            if directory.organisation is not None:
+            if directory.organization is not None:
                 known = directory.membership
                 if known.troubles or not known.generation or known.generation != self._members.generation():
-                    directory = replace(directory, membership=self._membership(directory.organisation))
+                    directory = replace(directory, membership=self._membership(directory.organization))
                     self._read = AppliedFile(directory, current.digest)
         except Refusal as refusal:
             return AppliedFile(digest=current.digest, fault=refusal.fault)
@@ -98,28 +98,28 @@ class TargetsTable:
         current = self.current()
         if current is None:
             return AppliedFile().generation
-        named = self._organisation(current)
+        named = self._organization(current)
         return f"{current.digest}/{self._members.generation() if named else 0}"
 
-    def organisation(self) -> Organisation | None:
-        """Return what the file in force says of an organisation; None where it names no unit."""
+    def organization(self) -> Organization | None:
+        """Return what the file in force says of an organization; None where it names no unit."""
         current = self.current()
-        return self._organisation(current) if current else None
+        return self._organization(current) if current else None
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """Return every group's members. Raises Refusal where the items were changed by hand."""
         current = self.current()
         return self.directory(current).groups if current else {}
 
-    def _organisation(self, current: Current) -> Organisation | None:
+    def _organization(self, current: Current) -> Organization | None:
         """Read that item alone. Damaged by hand it lets nobody in."""
-        item = self._get(partition(current.version), ORGANISATION)
+        item = self._get(partition(current.version), ORGANIZATION)
         try:
-            return codec.decode(Organisation, json.loads(item["body"]["S"]), ORGANISATION) if item else None
+            return codec.decode(Organization, json.loads(item["body"]["S"]), ORGANIZATION) if item else None
         except (KeyError, ValueError):
             return None
 
-    def _membership(self, named: Organisation) -> Membership:
+    def _membership(self, named: Organization) -> Membership:
         """Read whom the units have; and, where one was never read, why not."""
         found = self._members.membership()
         if named.units.keys() <= found.units.keys():
@@ -175,9 +175,9 @@ class TargetsTable:
         )
 
     def _account(self, account: str) -> list[dict[str, Any]] | None:
-        """Read only what is asked for, not the whole of a target: a setting unknown here must not hinder closing.
+        """Read only what is asked for, not the whole of a target: a setting unknown here must not block closing.
 
-        An item that was damaged by hand lets nobody in, and hinders no other account.
+        An item that was damaged by hand lets nobody in, and delays no other account.
         """
         current = self.current()
         if current is None:
@@ -201,7 +201,7 @@ class TargetsTable:
 
     def _group_by_unit(self, current: Current, account: str) -> str:
         """Name a group that has the account by a unit: all its groups agree, or it gets nothing."""
-        named = self._organisation(current)
+        named = self._organization(current)
         units = self._members.units_of({account}).get(account, ()) if named else ()
         groups = sorted(group for unit in units for group in (named.units.get(unit, ()) if named else ()))
         return groups[0] if groups else ""

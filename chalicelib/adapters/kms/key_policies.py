@@ -1,4 +1,4 @@
-"""The door of key access by policy: our statements in a source key's policy.
+"""The permission adapter for key access by policy: our statements in a source key's policy.
 
 PutKeyPolicy replaces the whole document and takes no condition [aws-facts 3, VERIFIED], so whoever puts last wins.
 What stands between us and a person's or a stack's edit:
@@ -16,7 +16,7 @@ What is left: an edit that falls between the second read and our put, or that su
 and the policy does not tell. It is a window of one call. The other way round, an edit that was read before our put and
 written after it takes our statement out: that shows here while we look, and later by a copy that fails.
 
-One lane works on a key at a time, so two promotions do not race each other.
+One message group works on a key at a time, so two promotions do not race each other.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def _explained(aws: str, as_refusal: Fault, principals: Sequence[str]) -> Fault:
         case "AccessDeniedException":
             cure = (
                 "Deploy the hub with this key in the parameter PolicyKeyArns. If it is there: let the key's policy "
-                "leave the decision to IAM, or name the hub's roles act and settle there; look for a service control "
+                "leave it to IAM, or name the roles of `worker` and `share-worker` there; look for a service control "
                 f"policy; {grant}"
             )
             return Fault("key-policy-denied", where, what, cure)

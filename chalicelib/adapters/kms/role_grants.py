@@ -1,4 +1,4 @@
-"""The door for service-linked roles: a grant on a key, made from the target's account, for a role of a service there.
+"""Grants for service-linked roles: made on a key from the target's account, for a role of a service there.
 
 The policies of such a role cannot be changed, so Auto Scaling's documentation lets somebody in its account make a grant
 [aws-facts 3, VERIFIED], also on a key of another account, whose owner has let that account in. The hub lists and
@@ -106,7 +106,7 @@ class _placed:  # noqa: N801 - reads as a word in a with statement
         """Enter; nothing to do."""
 
     def __exit__(self, kind: object, error: object, _trace: object) -> None:
-        """Raise a refusal in the words of this door instead of one in AWS's; any other error goes on as it is."""
+        """Raise a refusal in the words of this adapter instead of one in AWS's; any other error goes on as it is."""
         if not isinstance(error, Refusal):
             return
         code = code_of(error)

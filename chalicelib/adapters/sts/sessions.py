@@ -17,7 +17,7 @@ from chalicelib.adapters.refusals import as_refusal, too_large
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
-"""For CopySnapshot and RegisterImage, which have no client token: a retry inside the SDK would double them (law 4)."""
+"""For CopySnapshot and RegisterImage, which have no client token: the SDK's retry would double them (invariant 4)."""
 
 SESSION_SECONDS = 3600
 """Role chaining is capped at one hour [aws-facts 6, VERIFIED]."""

@@ -35,7 +35,7 @@ class LookAtSlots:
 
 @dataclass(frozen=True, slots=True)
 class HoldShares:
-    """Become a holder of every share, and ring the resources.
+    """Become a holder of every share, and wake the resources.
 
     ``hard_close_at`` is the end of those for the copies; ``until`` of those that stay, 0 for none (epoch seconds).
     """
@@ -51,7 +51,7 @@ class LookAtShares:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseShares:
-    """Stop being a holder of the shares for the copies, or of ``all``, and ring the resources."""
+    """Stop being a holder of the shares for the copies, or of ``all``, and wake the resources."""
 
     all: bool = True
 

@@ -106,7 +106,7 @@ def _(event: ev.TargetReady, delivery: Delivery, now: int) -> Delivery:
 
 
 def _with_unproven(delivery: Delivery, found: proof.Copies) -> Delivery:
-    """Note what bears our tags and is left alone, so that a person hears of it."""
+    """Note what bears our tags and is left alone, so that a person receives of it."""
     names = sorted(one.copy for one in (*found.doubled, *found.unproven))
     return delivery.with_cleanup(unproven=tuple(names[:MOST_UNPROVEN]))
 
@@ -133,7 +133,7 @@ def _(event: ev.TargetUnfit, delivery: Delivery, now: int) -> Delivery:
 
 @_apply.register
 def _(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
-    return replace(delivery, told_waiting=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
+    return replace(delivery, waiting_notified=True, next_try=now + schedule.step(schedule.POLLS, delivery.tries))
 
 
 @_apply.register
@@ -318,7 +318,7 @@ def _(event: ev.CopiesSeen, delivery: Delivery, now: int) -> Delivery:
 def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: tuple[str, ...] = ()) -> Delivery:
     """Draw the conclusions from what EC2 shows of our copies now."""
     shown = {s.copy: s for s in seen}
-    heard = dict(delivery.heard)
+    handled = dict(delivery.handled)
     faults: list[Fault] = []
     useless: list[str] = []
 
@@ -326,9 +326,9 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         if copy.copy is None or copy.state not in (CopyState.PENDING, CopyState.COMPLETED):
             return copy
         if copy.copy in asked:
-            hint = delivery.hint(f"look#{copy.source}")
-            if hint is not None:
-                heard[f"look#{copy.source}"] = hint
+            unread = delivery.unread(f"look#{copy.source}")
+            if unread is not None:
+                handled[f"look#{copy.source}"] = unread
         found = shown.get(copy.copy)
         if found is None:
             return _missing(copy, now, faults, delivery) if copy.copy in asked else copy
@@ -342,7 +342,7 @@ def _judge(delivery: Delivery, seen: tuple[ev.SeenCopy, ...], now: int, asked: t
         useless.append(found.copy)
         return _errored(copy, found, now, faults, delivery)
 
-    judged = replace(each_copy(delivery, judge), heard=heard).with_deletions(useless)
+    judged = replace(each_copy(delivery, judge), handled=handled).with_deletions(useless)
     if faults:
         return fail(judged, now, *faults)
     if judged.copies and all(copy.state is CopyState.COMPLETED for copy in judged.copies):
@@ -434,9 +434,9 @@ def _never_registered(delivery: Delivery) -> Fault:
 
 @_apply.register
 def _(event: ev.ImageSeen, delivery: Delivery, now: int) -> Delivery:
-    hint = delivery.hint("image")
-    if hint is not None:
-        delivery = replace(delivery, heard={**delivery.heard, "image": hint})
+    unread = delivery.unread("image")
+    if unread is not None:
+        delivery = replace(delivery, handled={**delivery.handled, "image": unread})
     if event.state in ("pending", "missing") and delivery.overdue is not None:
         return fail(delivery, now, delivery.overdue)
     if event.state == "missing":
@@ -485,7 +485,7 @@ def _(_event: ev.OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
 
 
 def _small(over: Delivery) -> Delivery:
-    """What is over is small: whom it was for, what came of it and the nonces, by which it is known for life (law 4).
+    """What is over is small: whom it was for, what came of it, and the nonces (invariant 4).
 
     ``key_arn`` and the copies are for those that copy from the hub's own, for `status` and for `reconcile`; what
     `status` needs to find its shares follows from the source and from how it was to be copied.
@@ -503,7 +503,7 @@ def _small(over: Delivery) -> Delivery:
         request=ImageRequest(),
         trouble=None,
         hard_close_at=None,
-        heard={},
+        handled={},
     )
 
 
@@ -654,13 +654,13 @@ def _may_be_left(delivery: Delivery) -> Iterator[str]:
 
 
 _DEADLINE_CURE = {
-    DeliveryState.REQUESTED: "Look at the function `act`: its dead letters and errors; then tag the AMI again.",
-    DeliveryState.CHECKING: "Deploy deploy/target.yaml in that account, with the targets file's external id; then tag again.",
-    DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer at once.",
-    DeliveryState.OPENING: "Look at the function `settle`: its dead letters and errors; then tag the AMI again.",
-    DeliveryState.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if they are only slow.",
-    DeliveryState.REGISTERING: "Look at RegisterImage or CopyImage in that account's CloudTrail; then tag the AMI again.",
-    DeliveryState.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is only slow, raise "
+    DeliveryState.REQUESTED: "Look at the function `worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.CHECKING: "Deploy deploy/target.yaml there, with the targets file's external id; then tag again.",
+    DeliveryState.WAITING: "Too many copies run there; raise queue_deadline in the targets file, or promote fewer.",
+    DeliveryState.OPENING: "Look at the function `share-worker`: its dead letters and errors; then tag the AMI again.",
+    DeliveryState.COPYING: "Look at the copies in that account; raise copy_deadline in the targets file if slow.",
+    DeliveryState.REGISTERING: "Look for RegisterImage or CopyImage in that account's CloudTrail; then tag again.",
+    DeliveryState.VERIFYING: "Look at the AMI in that account: it never became available. If CopyImage is slow, raise "
     "copy_deadline in the targets file; then tag the AMI again.",
 }
 

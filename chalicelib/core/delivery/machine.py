@@ -150,7 +150,10 @@ Of the first try as well: the record may be older than it knows, put back from a
 
 
 def needs_shares(delivery: Delivery) -> bool:
-    """Whether the shares for the copies must stay open for this delivery (law 1). Those that stay are not meant."""
+    """Whether the shares for the copies must stay open for this delivery (invariant 1).
+
+    Those that stay are not meant.
+    """
     if delivery.state in (S.OPENING, S.COPYING, S.STOPPING):
         return True
     if methods.of(delivery).reads_source(delivery):
@@ -202,7 +205,7 @@ def begun(delivery: Delivery) -> int:
     return sum(copy.tries for copy in delivery.copies)
 
 
-def slots_told(delivery: Delivery) -> str:
+def slots_asked_text(delivery: Delivery) -> str:
     """What the copy quota should know, in one comparable text."""
     return slots_text(delivery, *slots(delivery), delivery.slots.limited_at or 0)
 
@@ -213,7 +216,7 @@ def slots_text(delivery: Delivery, wanted: int, done: int, limited_at: int) -> s
 
 
 def due_events(delivery: Delivery, now: int) -> tuple[ev.Event, ...]:
-    """What hints and the clock bring, as events; at most one at a time leads on."""
+    """What inbox entries and the clock bring, as events; at most one at a time leads on."""
     state = delivery.state
     if state in ENDED:
         return ()
@@ -262,7 +265,7 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     due = now >= delivery.next_try
     first: list[do.Command] = []
     last: list[do.Command] = []
-    told = slots_told(delivery)
+    told = slots_asked_text(delivery)
     if delivery.state is S.WAITING:
         if now >= delivery.slots.next_ask or delivery.slots.asked != told:
             return (_ask(delivery),)
@@ -314,7 +317,7 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.REQUESTED:
             return (do.CheckTarget(),)
         case S.CHECKING:
-            return (do.CheckTarget(),) if delivery.told_waiting else (do.NotifyWaiting(),)
+            return (do.CheckTarget(),) if delivery.waiting_notified else (do.NotifyWaiting(),)
         case S.REGISTERING if delivery.request.discarding:
             return (do.DiscardImage(),)
         case S.REGISTERING if not delivery.recounted and any(c.tries > 1 or c.adopted for c in delivery.copies):
@@ -356,9 +359,9 @@ def _gives_up(delivery: Delivery, now: int) -> bool:
 def _nudged(delivery: Delivery) -> bool:
     """Whether an event says that looking before time may be worth it."""
     if delivery.state is S.VERIFYING:
-        return delivery.hint("image") is not None
+        return delivery.unread("image") is not None
     if delivery.state in (S.STOPPING, S.TIDYING):
-        return any(delivery.hint(f"look#{copy.source}") is not None for copy in delivery.copies)
+        return any(delivery.unread(f"look#{copy.source}") is not None for copy in delivery.copies)
     return False
 
 
@@ -380,7 +383,7 @@ def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ..
             steps.append(do.FindCopies())
         return tuple(steps)
     looks = tuple(copy.copy for copy in delivery.copies if copy.copy and _worth_a_look(delivery, copy, now))
-    if looks and (due or any(delivery.hint(f"look#{copy.source}") for copy in delivery.copies)):
+    if looks and (due or any(delivery.unread(f"look#{copy.source}") for copy in delivery.copies)):
         steps.append(do.LookAtCopies(looks))
     if due:
         ready = [c for c in delivery.copies if c.state is CopyState.WANTED and now >= c.not_before]
@@ -412,7 +415,7 @@ def starved(delivery: Delivery, now: int) -> bool:
 def _worth_a_look(delivery: Delivery, copy: Copy, now: int) -> bool:
     if copy.state is not CopyState.PENDING:
         return False
-    return now >= copy.next_look or delivery.hint(f"look#{copy.source}") is not None
+    return now >= copy.next_look or delivery.unread(f"look#{copy.source}") is not None
 
 
 MAKING = (do.StartCopy, do.RegisterImage)
@@ -420,7 +423,7 @@ MAKING = (do.StartCopy, do.RegisterImage)
 
 
 def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
-    """Put the intent of every command that changes AWS on the record; it is written before it is done (law 3).
+    """Put the intent of every command that changes AWS on the record; it is written before it is done (invariant 3).
 
     ``nonces``: random texts that nobody can guess, one for each of ``wanted`` that makes something (``MAKING``), in
     turn.
@@ -469,13 +472,13 @@ def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, 
 
 
 def _taken(delivery: Delivery, *names: str) -> Delivery:
-    """Count hints as heard by the look they cause, whatever comes of it: one hint must not make it look for ever."""
-    news = {name: delivery.hints[name] for name in names if delivery.hint(name) is not None}
-    return replace(delivery, heard={**delivery.heard, **news}) if news else delivery
+    """Count inbox entries as handled by the look that they cause, whatever comes of it."""
+    news = {name: delivery.inbox[name] for name in names if delivery.unread(name) is not None}
+    return replace(delivery, handled={**delivery.handled, **news}) if news else delivery
 
 
 def due_at(delivery: Delivery) -> int | None:
-    """When somebody must look again although nothing was heard. Never None while anything is outstanding.
+    """When somebody must look again although nothing arrived. Never None while anything is outstanding.
 
     None for one that rests in ``shared`` without an end: whoever withdraws it leaves a note, and that makes it due.
     """

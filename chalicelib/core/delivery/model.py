@@ -48,7 +48,7 @@ ENDED = frozenset({DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.
 
 
 ACCEPTED = "accepted"
-"""Hint that an operator leaves: the id of an AMI in the target that the delivery may take for its own."""
+"""Inbox entry that an operator leaves: the id of an AMI in the target that the delivery may take for its own."""
 
 
 class CopyState(StrEnum):
@@ -86,11 +86,11 @@ class Copy:
     state: CopyState = CopyState.WANTED
     copy: str | None = None
     adopted: bool = False
-    """Found by its nonce: CopySnapshot's answer was not heard."""
+    """Found by its nonce: CopySnapshot's answer was not received."""
     tries: int = 0
     intended_at: int | None = None
     found_at: int = 0
-    """When all copies there were last listed: a try is made only soon after that (law 4)."""
+    """When all copies there were last listed: a try is made only soon after that (invariant 4)."""
     not_before: int = 0
     """A try that was not to be yet is made again no earlier than this."""
     looks: int = 0
@@ -130,7 +130,7 @@ class SlotRequest:
     """What is asked of the copy quota, and what it has granted in this episode."""
 
     asked: str = ""
-    """What was last asked; see ``machine.slots_told``."""
+    """What was last asked; see ``machine.slots_asked_text``."""
     asks: int = 0
     next_ask: int = 0
     """A copy quota that has not answered is asked again from then on."""
@@ -207,7 +207,7 @@ class Delivery:
     method_why: str = ""
     """Why ``copy_method: auto`` came to that."""
     launched_by: tuple[str, ...] = ()
-    """Organisations or organisational units (ARNs) that the launch permission names instead of the account."""
+    """Organizations or organizational units (ARNs) that the launch permission names instead of the account."""
     via: str = ""
     """The delivery that makes the hub's own copy in this Region, where this one copies from there."""
     via_copies: Mapping[str, str] = field(default_factory=dict)
@@ -232,7 +232,7 @@ class Delivery:
     recounted: bool = False
     """Whether all copies were listed once more after the last one ended, where any was tried more than once."""
     clear_since: int | None = None
-    """Since when looks have shown what must be gone as gone: it is believed on two looks (law 5)."""
+    """Since when looks have shown what must be gone as gone: it is believed on two looks (invariant 5)."""
     faults: tuple[Fault, ...] = ()
     trouble: Fault | None = None
     """The last refusal that is being waited out: the cause to name if a deadline passes over it."""
@@ -244,14 +244,14 @@ class Delivery:
     """Since when; while it tidies, since when one more look is due, with or without a fault."""
     ending: DeliveryState | None = None
     """FAILED or CANCELLED once it is to end so."""
-    told_waiting: bool = False
+    waiting_notified: bool = False
     tries: int = 0
     """Tries at the present step since the last progress."""
     next_try: int = 0
     hard_close_at: int | None = None
-    heard: Mapping[str, str] = field(default_factory=dict)
+    handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
-    hints: Mapping[str, str] = field(default_factory=dict)
+    inbox: Mapping[str, str] = field(default_factory=dict)
     """Notes left by others since; read with the record, never written with it."""
 
     @property
@@ -280,7 +280,7 @@ class Delivery:
     @property
     def accepted(self) -> str:
         """The AMI there that an operator has compared and accepted (``ami-promoter retry --accept``); "" if none."""
-        return self.hints.get(ACCEPTED, "")
+        return self.inbox.get(ACCEPTED, "")
 
     @property
     def source_keys(self) -> tuple[str, ...]:
@@ -325,14 +325,14 @@ class Delivery:
         """Return it with more snapshots that are to be deleted."""
         return self.with_cleanup(to_delete=tuple(dict.fromkeys((*self.cleanup.to_delete, *snapshots))))
 
-    def hint(self, name: str) -> str | None:
-        """Return a hint of this episode that has not been heard yet."""
-        value = self.hints.get(name)
-        return None if value is None or value == self.heard.get(name) else value
+    def unread(self, name: str) -> str | None:
+        """Return an inbox entry of this episode that has not been handled yet."""
+        value = self.inbox.get(name)
+        return None if value is None or value == self.handled.get(name) else value
 
     def fact(self, name: str) -> str | None:
-        """Return what a hint says, heard or not; hints that belong to an episode bear its number in front."""
-        value = self.hints.get(name)
+        """Return what an inbox entry of this episode says, handled or not; it has the episode's number in front."""
+        value = self.inbox.get(name)
         if value is None:
             return None
         episode, _, rest = value.partition(":")

@@ -91,7 +91,7 @@ def _own_key(delivery: Delivery) -> Iterator[NeededShare]:
 
 
 def receiver(delivery: Delivery, share: NeededShare) -> str:
-    """Whom a share is for: the account, or the organisation or organisational unit that it names instead."""
+    """Whom a share is for: the account, or the organization or organizational unit that it names instead."""
     return share.holder if share.holder in delivery.launched_by else delivery.target.account
 
 

@@ -69,11 +69,11 @@ def copies(delivery: Delivery, seen: Iterable[SeenCopy]) -> Copies:
             ours.append(one)
         else:
             bearers[one.nonce].append(one)
-    heard = {one.nonce for one in ours if one.nonce and not _adopted(delivery, one.copy)}
+    handled = {one.nonce for one in ours if one.nonce and not _adopted(delivery, one.copy)}
     doubled = []
     for nonce, found in bearers.items():
         rivals = [*found, *(one for one in ours if one.nonce == nonce)]
-        if nonce in heard:  # AWS's answer said which is ours
+        if nonce in handled:  # AWS's answer said which is ours
             unproven.extend(found)
         elif len(rivals) == 1:
             ours.extend(found)

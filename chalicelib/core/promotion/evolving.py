@@ -59,9 +59,9 @@ def _wait(promotion: Promotion, now: int, seconds: int, **changes: Any) -> Promo
     return replace(promotion, tries=promotion.tries + 1, next_try=now + seconds, **changes)
 
 
-def _hear(promotion: Promotion, *names: str) -> Promotion:
-    news = {name: promotion.hints[name] for name in names if name in promotion.hints}
-    return replace(promotion, heard={**promotion.heard, **news})
+def _handle(promotion: Promotion, *names: str) -> Promotion:
+    news = {name: promotion.inbox[name] for name in names if name in promotion.inbox}
+    return replace(promotion, handled={**promotion.handled, **news})
 
 
 @singledispatch
@@ -74,11 +74,11 @@ def _apply(event: Any, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
-    wish = promotion.hint("retry")
+    wish = promotion.unread("retry")
     again = _tagged_again(promotion) or wish is not None
-    moved = promotion.hint("generation") is not None
+    moved = promotion.unread("generation") is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
-    promotion = replace(_hear(promotion, *machine.NEWS), only=only if again else promotion.only)
+    promotion = replace(_handle(promotion, *machine.NEWS), only=only if again else promotion.only)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
     promotion = replace(promotion, seen_value=event.value, seen_since=since)
@@ -104,18 +104,18 @@ def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
 
 def _tagged_again(promotion: Promotion) -> bool:
     """Whether an unheard event tells of a change that no look can have shown: the event may be a day late."""
-    hint = promotion.hint("tag")
-    return hint is not None and happened_at(hint) > promotion.read_at
+    unread = promotion.unread("tag")
+    return unread is not None and happened_at(unread) > promotion.read_at
 
 
-def tag_hint(version: int, at: int | None) -> str:
+def tag_entry(version: int, at: int | None) -> str:
     """Write a tag event down: its version, by which newer ones are known, and when the tag changed, if it says."""
     return f"{version:012d}" if at is None else f"{version:012d}@{at}"
 
 
-def happened_at(hint: str) -> float:
+def happened_at(unread: str) -> float:
     """Return when the tag changed; an event that does not say is taken for one of just now."""
-    _, _, at = hint.partition("@")
+    _, _, at = unread.partition("@")
     return int(at) if at.isdigit() else math.inf
 
 
@@ -280,7 +280,7 @@ def _never_available(promotion: Promotion) -> Fault:
         "source-never-available",
         promotion.where,
         "For 24 hours the AMI was pending, or could not be read.",
-        "See in EC2 why it is not available, and in the function `act` what was refused; then tag it again.",
+        "See in EC2 why it is not available, and in the function `worker` what was refused; then tag it again.",
     )
 
 

@@ -14,8 +14,8 @@ from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion.model import Promotion, PromotionState
 
 NEWS = ("tag", "image", "seen", "retry", "generation")
-"""Hints that are worth a look at the tag: its own event, the AMI's, discovery's, an operator's wish, and a change of
-file or membership. ``retry`` is "when:account,account": what failed is tried again, there alone or everywhere.
+"""Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, and a
+change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there or everywhere.
 """
 
 WORTH_A_LOOK = 3
@@ -106,8 +106,8 @@ def _count_again(promotion: Promotion) -> bool:
 
 
 def has_news(promotion: Promotion) -> bool:
-    """Whether a hint asks for a look at the tag."""
-    return any(promotion.hint(name) is not None for name in NEWS)
+    """Whether an inbox entry asks for a look at the tag."""
+    return any(promotion.unread(name) is not None for name in NEWS)
 
 
 def _waits_for_look(promotion: Promotion) -> bool:
@@ -122,7 +122,7 @@ def _needs_look(promotion: Promotion) -> bool:
 
 
 def due_at(promotion: Promotion) -> int | None:
-    """When somebody must look again although nothing was heard. None: it is over, and nothing is in doubt."""
+    """When somebody must look again although nothing arrived. None: it is over, and nothing is in doubt."""
     looks = has_news(promotion)
     if promotion.state is S.OVER and not promotion.absent_since and not looks:
         return promotion.next_try if _count_again(promotion) else None

@@ -143,9 +143,9 @@ class Promotion:
     """Digest of the faults last notified, so that a crash repeats a notice and a poll does not."""
     refused_by_organization: bool = False
     """Whether that refusal may pass with the next reading of the organization."""
-    heard: Mapping[str, str] = field(default_factory=dict)
+    handled: Mapping[str, str] = field(default_factory=dict)
     due_at: int | None = None
-    hints: Mapping[str, str] = field(default_factory=dict)
+    inbox: Mapping[str, str] = field(default_factory=dict)
     """Notes left by others since; read with the record, never written with it."""
 
     @property
@@ -153,10 +153,10 @@ class Promotion:
         """Where it is stored."""
         return addresses.promotion(self.ami)
 
-    def hint(self, name: str) -> str | None:
-        """Return a hint that has not been heard yet."""
-        value = self.hints.get(name)
-        return None if value is None or value == self.heard.get(name) else value
+    def unread(self, name: str) -> str | None:
+        """Return an inbox entry that has not been handled yet."""
+        value = self.inbox.get(name)
+        return None if value is None or value == self.handled.get(name) else value
 
     @property
     def where(self) -> str:

@@ -10,7 +10,10 @@ RECORD = "record"
 
 @dataclass(frozen=True, slots=True, order=True)
 class RecordKey:
-    """A record's place: partition and sort key. The partition's name is also the record's lane in the queue."""
+    """A record's place: partition and sort key.
+
+    The partition's name is also the record's message group in the queue.
+    """
 
     pk: str
     sk: str = RECORD
@@ -76,22 +79,22 @@ def inventory_order(inventory_key: RecordKey, run: str, number: int) -> RecordKe
 
 
 def snapshot_resource(snapshot: str, region: str = "") -> RecordKey:
-    """The lane of one source snapshot's permissions; ``region`` where it is not the hub's own."""
+    """The message group of one source snapshot's permissions; ``region`` where it is not the hub's own."""
     return RecordKey(f"resource#snapshot#{snapshot}{f'@{region}' if region else ''}")
 
 
 def key_resource(key_arn: str, account: str) -> RecordKey:
-    """The lane of one account's grants on one source key; there is nothing to batch, so lanes are narrow."""
+    """One account's grants on one source key; there is nothing to batch, so the message group is narrow."""
     return RecordKey(f"resource#key#{key_arn}#{account}")
 
 
 def policy_resource(key_arn: str) -> RecordKey:
-    """The lane of one source key's policy, which is written whole: one lane for all accounts."""
+    """The message group of one source key's policy, which is written whole: one message group for all accounts."""
     return RecordKey(f"resource#policy#{key_arn}")
 
 
 def role_resource(key_arn: str, account: str) -> RecordKey:
-    """The lane of the grants on one key, the hub's or the account's own, for one account's service-linked roles."""
+    """The grants on one key, the hub's or the account's own, for one account's service-linked roles."""
     return RecordKey(f"resource#role#{key_arn}#{account}")
 
 
@@ -108,7 +111,7 @@ def at_home(resource: str) -> bool:
 
 
 def image_resource(ami: str) -> RecordKey:
-    """The lane of one source AMI's launch permissions."""
+    """The message group of one source AMI's launch permissions."""
     return RecordKey(f"resource#image#{ami}")
 
 
@@ -138,7 +141,7 @@ def standing_link(ami: str, resource: str, holder_key: str, delivery: str) -> Re
 
 
 def grants_on(key_arn: str) -> RecordKey:
-    """The lane that looks through all grants on a source key, some time after one was closed."""
+    """The worker that looks through all grants on a source key, some time after one was closed."""
     return RecordKey(f"resource#grants#{key_arn}")
 
 

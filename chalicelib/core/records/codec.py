@@ -1,4 +1,4 @@
-"""Records to JSON and back, checked at the door: a value that does not fit its type raises ValueError with its path."""
+"""Records to JSON and back: a value that does not fit its type raises ValueError with its path."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _dataclass(kind: type, value: Mapping[str, Any], path: str) -> Any:
 
 @cache
 def _members(kind: type) -> Mapping[str, Reader]:
-    return {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+    return {name: _reader(unread) for name, unread in typing.get_type_hints(kind).items()}
 
 
 def _enum(kind: type[Enum], value: Any, path: str) -> Enum:

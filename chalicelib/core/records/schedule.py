@@ -40,8 +40,8 @@ LEASE = 1 * HOUR
 LEASE_MARGIN = 5 * MINUTE
 """So long before its end a delivery no longer relies on a lease: for clocks that differ, and calls under way."""
 
-RING_LOST = 1 * MINUTE
-"""A ring not answered for so long counts as lost."""
+WAKE_LOST = 1 * MINUTE
+"""A wake not answered for so long counts as lost."""
 
 
 def last_wake(due_at: int, deadline: int, until: int) -> int | None:

@@ -7,8 +7,8 @@ which makes the record look, and the truth is read from AWS.
 ================  =============  ================================  =====================================================
 reason            of             value                             meaning
 ================  =============  ================================  =====================================================
-``tag``           a promotion    ``machine.tag_hint``              the trigger tag was written; an unknown AMI is begun
-``untag``         a promotion    ``machine.tag_hint``              the trigger tag was removed
+``tag``           a promotion    ``machine.tag_entry``              the trigger tag was written; an unknown AMI is begun
+``untag``         a promotion    ``machine.tag_entry``              the trigger tag was removed
 ``image``         both           the event's id                    an AMI changed its state
 ``look#<snap>``   a delivery     the event's id                    a copy of this source snapshot has ended
 ================  =============  ================================  =====================================================

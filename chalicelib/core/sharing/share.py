@@ -29,7 +29,7 @@ GIVEN_UP_AFTER = 16
 """Tries (about an hour) to close a grant on a target's own key: what cannot be reached there is the target's to end."""
 
 GRANTS_SHOW_WITHIN = 5 * schedule.MINUTE
-"""A grant whose id we never heard is found by its name; it may be so long in showing [aws-facts 3]."""
+"""A grant whose id we never received is found by its name; it may be so long in showing [aws-facts 3]."""
 
 LOOKS_APART = 1 * schedule.MINUTE
 """Between the two looks that must miss a nameless permission before it is believed to be gone."""
@@ -406,7 +406,7 @@ def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
 
 
 def _kept_until(share: Share) -> int:
-    """A closed statement stays on record while a read of its key's policy may still show it (``policy_door``)."""
+    """A closed statement stays on record while a read of its key's policy may still show it (``policy_adapter``)."""
     of_policy = share.resource.split("#")[1] == "policy"
     return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
 

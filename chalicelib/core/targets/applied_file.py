@@ -13,7 +13,7 @@ from typing import Any, Literal
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.targets import organization
-from chalicelib.core.targets.organization import Membership, Organisation
+from chalicelib.core.targets.organization import Membership, Organization
 
 DEFAULT_GROUP = "default"
 """What an empty value, or ``true``, means."""
@@ -22,7 +22,7 @@ VALUE = "value of the trigger tag"
 """Where a fault in a value lies; the notice names the AMI beside it."""
 
 
-ORGANISATION = "organization"
+ORGANIZATION = "organization"
 """Name of the item that says which units the file names."""
 
 
@@ -66,7 +66,7 @@ class Target:
     release_when: Literal["copied", "registered"] = "copied"
     linger: int = 0
     unit: str = ""
-    """ARN of the OU, or organisation, through which the value's groups have the account; "" if the file lists it."""
+    """ARN of the OU, or organization, through which the value's groups have the account; "" if the file lists it."""
 
     @property
     def place(self) -> str:
@@ -128,7 +128,7 @@ class Resolution:
 class Directory:
     """A compiled targets file: groups by name, and every account's targets, one a Region, by account id.
 
-    A group's members are accounts and units of an organisation; which accounts those have, ``membership`` says.
+    A group's members are accounts and units of an organization; which accounts those have, ``membership`` says.
     """
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -137,9 +137,9 @@ class Directory:
     """Of each group with a unit: the targets of an account that a unit brings into it, but for the account's id."""
     own: Mapping[str, Mapping[str, tuple[Target, ...]]] = field(default_factory=dict)
     """Of each account with a block of its own: its targets in each such group."""
-    organisation: Organisation | None = None
+    organization: Organization | None = None
     membership: Membership = field(default_factory=Membership)
-    """What the organisation says; no part of the file."""
+    """What the organization says; no part of the file."""
     hub: tuple[str, str] = ("", "")
     """The hub's account and Region, no part of the file: it owns the AMI already, though a unit may have it."""
 
@@ -211,7 +211,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
     faults += [] if in_force else [_no_group(name, directory.groups) for name in unknown]
     unread = everybody.unread(trigger.groups, every=bool(strangers))
     faults += [directory.membership.troubles[unit] for unit in unread if unit in directory.membership.troubles]
-    named = directory.organisation.id if directory.organisation else ""
+    named = directory.organization.id if directory.organization else ""
     if unread and not faults:
         return Resolution(digest=digest, members=members, waits=organization.not_read_yet(unread, named))
     faults += [] if in_force else [_no_account(account) for account in strangers]
@@ -223,7 +223,7 @@ def resolve(value: str, directory: Directory, digest: str = "", *, in_force: boo
             chosen.setdefault(account, []).append(name)
     targets, blocked = _judged({account: everybody.targets(account, chosen[account]) for account in chosen}, directory)
     groups = {target.place: tuple(chosen.get(target.account, ())) for target in targets}
-    back_fill = directory.organisation is None or directory.organisation.back_fill
+    back_fill = directory.organization is None or directory.organization.back_fill
     return Resolution(targets, groups, blocked, digest=digest, members=members, back_fill=back_fill)
 
 
@@ -300,7 +300,7 @@ class _Everybody:
         )
 
     def _abroad(self, targets: Iterable[Target]) -> tuple[Target, ...]:
-        """Leave out the hub itself: it stands in an organisation like others, and owns the AMI already."""
+        """Leave out the hub itself: it stands in an organization like others, and owns the AMI already."""
         return tuple(target for target in targets if (target.account, target.region) != self._directory.hub)
 
 
@@ -340,7 +340,7 @@ def to_items(directory: Directory) -> dict[str, str]:
     accounts = {f"account#{account}": codec.encode(targets) for account, targets in directory.accounts.items()}
     by_unit = {f"by-unit#{name}": codec.encode(targets) for name, targets in directory.by_unit.items()}
     own = {f"own#{account}": codec.encode(targets) for account, targets in directory.own.items()}
-    named = {} if directory.organisation is None else {ORGANISATION: codec.encode(directory.organisation)}
+    named = {} if directory.organization is None else {ORGANIZATION: codec.encode(directory.organization)}
     return {
         key: json.dumps(body, sort_keys=True, separators=(",", ":"))
         for key, body in sorted({**groups, **accounts, **by_unit, **own, **named}.items())
@@ -353,7 +353,7 @@ def from_items(items: Mapping[str, str]) -> Directory:
     accounts: dict[str, tuple[Target, ...]] = {}
     by_unit: dict[str, tuple[Target, ...]] = {}
     own: dict[str, Mapping[str, tuple[Target, ...]]] = {}
-    named: Organisation | None = None
+    named: Organization | None = None
     for key, body in items.items():
         kind, _, name = key.partition("#")
         if kind == "group":
@@ -364,8 +364,8 @@ def from_items(items: Mapping[str, str]) -> Directory:
             by_unit[name] = codec.decode(tuple[Target, ...], json.loads(body), key)
         elif kind == "own":
             own[name] = _own(json.loads(body), key)
-        elif key == ORGANISATION:
-            named = codec.decode(Organisation, json.loads(body), key)
+        elif key == ORGANIZATION:
+            named = codec.decode(Organization, json.loads(body), key)
         else:
             raise ValueError(f"{key}: a targets item is a group or an account, or says how units bring accounts")
     return Directory(groups, accounts, by_unit, own, named)
@@ -417,8 +417,8 @@ def _no_group(name: str, known: Iterable[str]) -> Fault:
     if name == DEFAULT_GROUP:
         what = "the applied targets file has no group `default`, which an empty value and `true` mean."
     close = get_close_matches(name, known, n=1)
-    hint = f"Did you mean `{close[0]}`? If not, add" if close else "Add"
-    cure = f"{hint} the group to the file and apply it, or name another group or an account."
+    unread = f"Did you mean `{close[0]}`? If not, add" if close else "Add"
+    cure = f"{unread} the group to the file and apply it, or name another group or an account."
     return Fault("unknown-group", VALUE, what, cure)
 
 

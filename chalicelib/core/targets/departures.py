@@ -2,7 +2,7 @@
 
 An account that a complete listing does not show is *missing*, and stays in force. It is *gone* when a second complete
 listing, some time later, does not show it either, and AWS, asked for it by its id, says where it is instead: elsewhere
-in the organisation, not ACTIVE, or no more in it. How many may then leave a group within a day without a person is a
+in the organization, not ACTIVE, or no more in it. How many may then leave a group within a day without a person is a
 setting; where there are more, all of them stay until somebody has looked.
 """
 
@@ -144,7 +144,7 @@ def _evidence(unit: str, where: Whereabouts | None) -> str:
     if where is None:
         return ""
     if not where.state:
-        return "it is not in the organisation any more"
+        return "it is not in the organization any more"
     if where.state != ACTIVE:
         return f"its state is {where.state}" if where.state in STATES else ""
     if where.above and unit.partition("-")[0] == "ou" and unit not in where.above:

@@ -18,7 +18,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 
 LOOK, REMOVE = "look", "remove"
-"""Hints: each says the run of the command that asks."""
+"""Inbox entries: each says the run of the command that asks."""
 
 TRIES = 4
 """Of one page that is throttled, and of a listing whose cursor went stale; then it is told as it is."""
@@ -102,7 +102,7 @@ class Inventory:
     """Why it could not look."""
     tries: int = 0
     due_at: int | None = None
-    hints: Mapping[str, str] = field(default_factory=dict)
+    inbox: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> addresses.RecordKey:
@@ -117,13 +117,13 @@ class Inventory:
     @property
     def to_look(self) -> str:
         """The run that waits for a look; "" if none does."""
-        asked = self.hints.get(LOOK, "")
+        asked = self.inbox.get(LOOK, "")
         return asked if asked != self.seen else ""
 
     @property
     def to_remove(self) -> str:
         """The run whose removals wait; "" if none does."""
-        asked = self.hints.get(REMOVE, "")
+        asked = self.inbox.get(REMOVE, "")
         return asked if asked != self.removed else ""
 
 

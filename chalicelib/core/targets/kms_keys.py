@@ -75,7 +75,7 @@ def _source_key(
             snapshots,
             f"KMS does not describe the key {arn or '(none named by EC2)'} that encrypts this: it was deleted, or its "
             "key policy shuts the service's role out.",
-            "Give the hub's role ami-promoter-REGION-act kms:DescribeKey on the key. If it is gone, so is the data. "
+            "Give the hub's role ami-promoter-REGION-worker kms:DescribeKey on the key. If it is gone, so is the data. "
             f"If you may use the key but cannot change its policy, re-encrypt: {re_encrypt}",
         )
         return

@@ -1,4 +1,4 @@
-"""Reading an organisation bit by bit: lists show direct children only, in pages of 20, and a run has half a minute.
+"""Reading an organization bit by bit: lists show direct children only, in pages of 20, and a run has half a minute.
 
 A *branch* is a parent (an OU or the root) of which accounts and OUs are listed, page after page. What has been read
 and what is to be read stands in the crawl alone, so that the next run goes on where the last one ended.

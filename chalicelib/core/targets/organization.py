@@ -1,6 +1,6 @@
-"""An organisation as the targets file names it, and who belongs to its units, as the resolver last found it.
+"""An organization as the targets file names it, and who belongs to its units, as the resolver last found it.
 
-A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organisation (``o-a1b2c3d4e5``), by its id.
+A *unit* is an OU (``ou-ab12-11111111``), the root (``r-ab12``) or the whole organization (``o-a1b2c3d4e5``), by its id.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ UNIT = r"(ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r-[0-9a-z]{4,32}|o-[a-z0-9]{10,32})"
 
 
 @dataclass(frozen=True, slots=True)
-class Organisation:
-    """What the targets file says of the organisation that its groups name units of."""
+class Organization:
+    """What the targets file says of the organization that its groups name units of."""
 
     id: str
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Every unit that the file names -> the groups that name it."""
     read_role: str = ""
-    """ARN of the role that may read the organisation, where the hub's own credentials may not; "": they may."""
+    """ARN of the role that may read the organization, where the hub's own credentials may not; "": they may."""
     external_id: str = ""
     back_fill: bool = True
     """An account that joins a unit gets what is in force for it."""
@@ -58,7 +58,7 @@ def is_unit(member: str) -> bool:
 def ways(members: Iterable[str], membership: Membership) -> dict[str, str]:
     """Return a group's accounts -> the ARN of the unit that brings them; "" for those that the file lists itself.
 
-    Of several units the smallest that the file names: an OU, before the root, before the organisation.
+    Of several units the smallest that the file names: an OU, before the root, before the organization.
     """
     members = list(members)
     found = {member: "" for member in members if not is_unit(member)}

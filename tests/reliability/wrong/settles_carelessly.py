@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import replace
 
-from chalicelib.adapters import doors
+from chalicelib.adapters import adapters
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.core.sharing import share
 
@@ -19,5 +19,5 @@ def save(self, shares, *rest, **more):
 
 DynamoLedger.save = save
 
-for module in (doors, share):
+for module in (adapters, share):
     module.grant_name = lambda share, _region: f"somebody:here:{share.holder_key}:{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""The sweep does not ring."""
+"""The sweep does not wake."""
 
 from chalicelib.service.sweep import Sweep
 

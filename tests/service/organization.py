@@ -1,4 +1,4 @@
-"""An organisation of one OU, in memory, and a hub whose resolver reads it."""
+"""An organization of one OU, in memory, and a hub whose resolver reads it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from chalicelib.core.records import codec
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Whereabouts
 from chalicelib.core.targets.listing import Page, Step
-from chalicelib.core.targets.organization import Membership, Organisation
+from chalicelib.core.targets.organization import Membership, Organization
 from chalicelib.ports.aws import UnitFound
 from chalicelib.service.members import Members
-from tests.service.cloud import HUB, REGION, TwinTargets
+from tests.service.cloud import HUB, REGION, FakeTargets
 from tests.service.hub import Hub
 
 WHOLE, OU, ARN = "o-a1b2c3d4e5", "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/whole/one"
@@ -24,8 +24,8 @@ A, B, C = "200000000001", "200000000002", "200000000003"
 FIVE = 300
 
 
-class TwinOrganisation:
-    """The port ``OrganisationReader``: pages of one account, the first empty. ``refuse``: the next calls."""
+class FakeOrganization:
+    """The port ``OrganizationReader``: pages of one account, the first empty. ``refuse``: the next calls."""
 
     def __init__(self, *accounts: str) -> None:
         self.accounts = dict.fromkeys(accounts, "ACTIVE")
@@ -99,12 +99,12 @@ class MemoryBook:
         return self.lets_go
 
 
-class Applied(TwinTargets):
+class Applied(FakeTargets):
     """The port ``Applied``."""
 
-    def organisation(self) -> Organisation | None:
+    def organization(self) -> Organization | None:
         """See the port."""
-        return self._cloud.directory.organisation
+        return self._cloud.directory.organization
 
     def groups(self) -> Any:
         """See the port."""
@@ -122,12 +122,12 @@ class Organised:
             {"default": (OU,), "other": (C,)},
             {C: (Target(C, REGION, **(settings or {})),)},
             {"default": (Target("", REGION),)},
-            organisation=Organisation(WHOLE, {OU: ("default",)}, **named),
+            organization=Organization(WHOLE, {OU: ("default",)}, **named),
         )
-        self.organisation = TwinOrganisation(*accounts)
+        self.organization = FakeOrganization(*accounts)
         self.book = MemoryBook(self.hub)
         applied, clock = Applied(self.cloud), lambda: self.cloud.now
-        self._members = Members(applied, self.book, lambda _named: self.organisation, clock, self.hub.telemetry)
+        self._members = Members(applied, self.book, lambda _named: self.organization, clock, self.hub.telemetry)
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:
         """Let the resolver run, and all that follows, so many times five minutes."""

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target, resolve
-from chalicelib.core.targets.organization import Membership, Organisation, Unit, allowance, is_unit, ways
+from chalicelib.core.targets.organization import Membership, Organization, Unit, allowance, is_unit, ways
 
 REGION = "us-east-1"
 HUB, A, B, C, LISTED = (str(n) * 12 for n in (1, 2, 3, 4, 5))
@@ -42,7 +42,7 @@ def directory(groups, *, read=(WHOLE, ROOT, OUTER, INNER), own=None, settings=No
         for account in members
         if not is_unit(account)
     }
-    named = Organisation(WHOLE, {unit: tuple(names) for unit, names in units.items()})
+    named = Organization(WHOLE, {unit: tuple(names) for unit, names in units.items()})
     return Directory(groups, listed, by_unit, own or {}, named, membership(*read), (HUB, REGION))
 
 
@@ -63,13 +63,13 @@ def test_an_ou_means_its_accounts_and_a_launch_permission_may_name_it():
     assert resolve("dev", where).members == 1
 
 
-def test_the_hub_in_its_own_organisation_is_no_target():
+def test_the_hub_in_its_own_organization_is_no_target():
     """It owns the AMI already, and nobody has to exclude it."""
     assert found("all", directory({"all": (WHOLE,)})) == {A: ARN[WHOLE], B: ARN[WHOLE], C: ARN[WHOLE]}
 
 
 def test_of_several_units_the_smallest_is_the_way():
-    """An OU before the root before the organisation, in whatever order; an account listed by its id before all."""
+    """An OU before the root before the organization, in whatever order; an account listed by its id before all."""
     assert ways([WHOLE, ROOT, OUTER, C], membership(WHOLE, ROOT, OUTER)) == {
         HUB: ARN[ROOT],
         A: ARN[OUTER],

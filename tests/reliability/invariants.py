@@ -1,4 +1,4 @@
-"""Laws beyond those that every scenario watches: the intent on record before each call, nothing opened unchecked."""
+"""Invariants beyond those of every scenario: an intent on record before each call, nothing opened unchecked."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class Vigil:
             for c in record.get("copies", ())
             if (read_from.get(c["source"], c["source"]), c["state"]) == (source, "intended")
         ]
-        return "" if intended else f"{source} is copied without an intent on record (law 3)"
+        return "" if intended else f"{source} is copied without an intent on record (invariant 3)"
 
     def _registering(self, call: Call) -> str:
         intended = self._delivery(call).get("request", {}).get("intended_at")
-        return "" if intended else "an AMI is registered without an intent on record (law 3)"
+        return "" if intended else "an AMI is registered without an intent on record (invariant 3)"
 
     def _granting(self, call: Call) -> str:
         """To a target's role for a delivery, or to one of its service-linked roles."""
@@ -94,9 +94,9 @@ class Vigil:
         )
         state = share.get("state", "closed" if gone else "not on record")
         if state not in expected:
-            return f"{resource}, {holder} is changed while its share is {state} (law 3)"
+            return f"{resource}, {holder} is changed while its share is {state} (invariant 3)"
         if expected == OPENING and all(self._unchecked(one) for one in share.get("holdings", ())):
-            return f"{resource} opens to {holder} for nobody that has passed its checks (law 1)"
+            return f"{resource} opens to {holder} for nobody that has passed its checks (invariant 1)"
         return ""
 
     def _unchecked(self, holding: str) -> bool:
@@ -110,10 +110,10 @@ class Vigil:
         return self._scene.body(record) if "body" in record else {}
 
     def _after(self, call: Call) -> None:
-        """At most one AMI for each delivery, at every moment (law 4)."""
+        """At most one AMI for each delivery, at every moment (invariant 4)."""
         if call.operation in ("RegisterImage", "CopyImage") and call.error is None:
             made = Counter(self._scene._tags(image)[DELIVERY_TAG] for image in self._scene._images())
-            self._problems += [f"{count} AMIs for {name} (law 4)" for name, count in made.items() if count > 1]
+            self._problems += [f"{count} AMIs for {name} (invariant 4)" for name, count in made.items() if count > 1]
 
 
 def _ours(policy: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The ports ``Rings`` and ``Wakes`` as SQS FIFO has it: lanes, ids remembered, visibility timeouts, dead letters."""
+"""``WakeQueues`` and ``Wakes`` as SQS FIFO has them: message groups, ids, visibility timeouts, dead letters."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from chalicelib.core.records.wakes import Wake
 REMEMBERED = 300
 VISIBILITY = 180
 MAX_RECEIVES = 5
-SETTLE_DELAY = 5
+SHARE_WORKER_DELAY = 5
 
 
 @dataclass
 class Message:
-    """A ring under way."""
+    """A wake under way."""
 
     key: RecordKey
     cause: str
@@ -30,20 +30,23 @@ class Message:
     receives: int = 0
 
 
-class Lanes:
-    """Both queues: their lanes have different names. ``fate`` says when a ring arrives: never, once, or more often."""
+class MessageGroups:
+    """Both queues: their message groups have different names.
+
+    ``fate`` says when a wake arrives: never, once, or more often.
+    """
 
     def __init__(self, clock: Callable[[], int], fate: Callable[[str], tuple[int, ...]]) -> None:
         self._clock = clock
         self._fate = fate
-        self._lanes: dict[str, deque[Message]] = {}
+        self._groups: dict[str, deque[Message]] = {}
         self._heads: list[tuple[int, int, Message]] = []
-        """A heap of each lane's first message as it was seen at some time; what is no longer so is dropped."""
+        """A heap of each message group's first message as it was seen at some time; what is no longer so is dropped."""
         self._sent: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count()
         self.dead: list[Message] = []
 
-    def ring(self, key: RecordKey, cause: str) -> None:
+    def wake(self, key: RecordKey, cause: str) -> None:
         """See the port."""
         self.send(Wake(key, cause))
 
@@ -53,27 +56,27 @@ class Lanes:
         if now - self._sent.get((key.pk, cause), -REMEMBERED) < REMEMBERED:
             return
         self._sent[key.pk, cause] = now
-        lane = self._lanes.setdefault(key.pk, deque())
+        group = self._groups.setdefault(key.pk, deque())
         for delay in self._fate(cause):
-            wait = delay + (SETTLE_DELAY if key.kind == "resource" else 0)
-            lane.append(Message(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
-            if len(lane) == 1:
+            wait = delay + (SHARE_WORKER_DELAY if key.kind == "resource" else 0)
+            group.append(Message(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
+            if len(group) == 1:
                 self._headed(key.pk)
 
-    def ring_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
+    def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """See the port."""
         for key, cause in wakes:
             self.ring(key, cause)
         return ()
 
     def next(self, but: str = "") -> Message | None:
-        """Return the message that can be received first, in any lane ``but`` one."""
+        """Return the message that can be received first, in any message group ``but`` one."""
         aside = []
         found = None
         while self._heads and found is None:
             at, _, message = self._heads[0]
-            lane = self._lanes[message.key.pk]
-            if not lane or lane[0] is not message or message.visible_at != at:
+            group = self._groups[message.key.pk]
+            if not group or group[0] is not message or message.visible_at != at:
                 heapq.heappop(self._heads)
             elif message.key.pk == but:
                 aside.append(heapq.heappop(self._heads))
@@ -84,18 +87,18 @@ class Lanes:
         return found
 
     def lose(self) -> None:
-        """Every ring under way is lost, but the sweep's own."""
-        for name, lane in self._lanes.items():
-            self._lanes[name] = deque(message for message in lane if message.cause.startswith("sweep:"))
+        """Every wake under way is lost, but the sweep's own."""
+        for name, group in self._groups.items():
+            self._groups[name] = deque(message for message in group if message.cause.startswith("sweep:"))
             self._headed(name)
 
     def done(self, message: Message) -> None:
         """Delete it."""
-        self._lanes[message.key.pk].remove(message)
+        self._groups[message.key.pk].remove(message)
         self._headed(message.key.pk)
 
     def dropped(self, message: Message) -> None:
-        """Its receiver died: it is seen again when its visibility timeout is over, and its lane waits for it."""
+        """Its receiver died: it is seen again when its visibility timeout is over, and its worker waits for it."""
         message.receives += 1
         message.visible_at = self._clock() + VISIBILITY
         self._headed(message.key.pk)
@@ -104,18 +107,18 @@ class Lanes:
             self.dead.append(message)
 
     def put_off(self, message: Message, until: int) -> None:
-        """Its queue's function is off: it lies there until then, and so does its lane."""
+        """Its queue's function is off: it lies there until then, and so does its worker."""
         message.visible_at = until
         self._headed(message.key.pk)
 
     def busy(self, name: str, until: int) -> None:
-        """A lane's next message is received when the one before has been worked on."""
-        for message in self._lanes[name]:
+        """A message group's next message is received when the one before has been worked on."""
+        for message in self._groups[name]:
             message.visible_at = max(message.visible_at, until)
         self._headed(name)
 
     def _headed(self, name: str) -> None:
-        """Whoever is first in a lane now can be found."""
-        if self._lanes[name]:
-            first = self._lanes[name][0]
+        """Whoever is first in a message group now can be found."""
+        if self._groups[name]:
+            first = self._groups[name][0]
             heapq.heappush(self._heads, (first.visible_at, first.number, first))

@@ -1,4 +1,4 @@
-"""The door for service-linked roles, against the sandbox's STS and KMS: who grants, who revokes, what is refused."""
+"""Grants for service-linked roles, against the simulator's STS and KMS: who grants, who revokes, what is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"
 ROLE = f"arn:aws:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}"
 TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "target.yaml"
-SETTLE = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["sts:*", "kms:*"], "Resource": "*"}]}
+SHARE_WORKER = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["sts:*", "kms:*"], "Resource": "*"}],
+}
 TRUST = {"Version": "2012-10-17", "Statement": []}
 
 
@@ -46,7 +49,7 @@ def inbound(bus: str) -> dict[str, Any]:
 
 
 class Scene:
-    """A hub with a key, a target with a key of its own and Auto Scaling's role, and the door."""
+    """A hub with a key, a target with a key of its own and Auto Scaling's role, and the permission adapter."""
 
     def __init__(self, world: World) -> None:
         self.world, self.targets = world, Targets()
@@ -60,10 +63,10 @@ class Scene:
         world.iam.put_service_linked_role(DEV, SERVICE)
         self.hubs = world.client("kms", HUB).create_key()["KeyMetadata"]["Arn"]
         self.own = world.client("kms", DEV).describe_key(KeyId="alias/ami-promoter")["KeyMetadata"]["Arn"]
-        self.door = self.another()
+        self.adapter = self.another()
 
     def another(self, hub: str = HUB) -> RoleGrants:
-        """A door in another execution environment, or of another hub."""
+        """A permission adapter in another execution environment, or of another hub."""
         targets: Any = self.targets
         return RoleGrants(Sessions(REGION, time.time), targets, hub, REGION)
 
@@ -81,7 +84,7 @@ class Scene:
 
 
 def a_share(key: str, **changes: Any) -> Share:
-    """A share as the lane has it in hand."""
+    """A share as the worker has it in hand."""
     resource = addresses.role_resource(key, DEV).pk
     share = Share(resource, f"{SERVICE}/{AUTO_SCALING}", DEV, ROLE, ShareState.OPENING, intended_at=1_800_000_000)
     return replace(share, **changes)
@@ -89,14 +92,14 @@ def a_share(key: str, **changes: Any) -> Share:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
-    """The door works with the credentials of settle's role."""
+    """The permission adapter works with the credentials of settle's role."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     with World() as world:
-        role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-settle", TRUST, {"settle": SETTLE})
-        _, key, secret, token = world.accounts.issue(role.arn, "settle")
+        role = world.iam.roles.put(HUB, f"ami-promoter-{REGION}-share-worker", TRUST, {"share-worker": SHARE_WORKER})
+        _, key, secret, token = world.accounts.issue(role.arn, "share-worker")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
@@ -106,7 +109,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
 def refused(scene: Scene, share: Share) -> Refusal:
     """What comes of opening it."""
     with pytest.raises(Refusal) as caught:
-        scene.door.open(share.resource, [share])
+        scene.adapter.open(share.resource, [share])
     return caught.value
 
 
@@ -115,17 +118,17 @@ def test_the_target_grants_on_the_hubs_key_and_the_hub_revokes(scene):
     scene.let_in()
     share = a_share(scene.hubs)
 
-    first = scene.door.open(share.resource, [share])
+    first = scene.adapter.open(share.resource, [share])
     again = scene.another().open(share.resource, [share])
 
     assert first == again
     (grant,) = scene.grants(scene.hubs)
     assert grant["IssuingAccount"] == f"arn:aws:iam::{DEV}:root"
     assert sorted(grant["Operations"]) == sorted(key_policy.FOR_ROLES)
-    assert scene.door.showing(share.resource, [share]) == {share.holder_key}
+    assert scene.adapter.showing(share.resource, [share]) == {share.holder_key}
     scene.world.iam.roles.named(DEV, "AmiCopyRole").trust["Statement"].clear()  # the target says no, and it closes
     scene.another().close(share.resource, [share])
-    assert scene.door.showing(share.resource, [share]) == frozenset()
+    assert scene.adapter.showing(share.resource, [share]) == frozenset()
     assert scene.grants(scene.hubs) == []
 
 
@@ -133,12 +136,12 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
     """One hub that closes takes nothing from another."""
     share, other = a_share(scene.own), scene.another("999999999999")
 
-    mine = scene.door.open(share.resource, [share])
+    mine = scene.adapter.open(share.resource, [share])
     theirs = other.open(share.resource, [share])
 
     assert mine != theirs
-    scene.door.close(share.resource, [share])
-    assert scene.door.showing(share.resource, [share]) == frozenset()
+    scene.adapter.close(share.resource, [share])
+    assert scene.adapter.showing(share.resource, [share]) == frozenset()
     assert other.showing(share.resource, [share]) == {share.holder_key}
     assert [grant["GrantId"] for grant in scene.grants(scene.own)] == list(theirs.values())
 
@@ -146,7 +149,7 @@ def test_on_its_own_key_the_target_does_both_and_each_hub_has_a_grant_of_its_own
 def test_a_grant_that_a_role_made_which_was_deleted_since_is_left_to_a_person(scene):
     """The role of that name today is another one for KMS: it may not retire the grant. The fault says what to do."""
     share = a_share(scene.own)
-    ident = scene.door.open(share.resource, [share])[share.holder_key]
+    ident = scene.adapter.open(share.resource, [share])[share.holder_key]
     old = scene.world.iam.roles.named(DEV, "AmiCopyRole-grants")
     scene.world.iam.roles.drop(old.arn)
     scene.world.iam.roles.put(DEV, "AmiCopyRole-grants", old.trust, old.policies)

@@ -1,7 +1,7 @@
-"""The laws of the design, asked at every call that changes AWS, after every invocation, and at rest.
+"""The invariants of the design, asked at every call that changes AWS, after every invocation, and at rest.
 
-A lane that is worked on twice may make a call once more whose result is on record by then: the intent counts, not
-whether it is the last word.
+A message group that is worked on twice may make a call once more whose result is on record by then: the intent counts,
+not whether it is the last word.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.service.cloud import OWNERS_POLICY, REGION, grant_name
 if TYPE_CHECKING:
     from tests.service.hub import Hub
 
-DOORS = ("snapshots", "images", "keys", "policies", "roles")
+ADAPTERS = ("snapshots", "images", "keys", "policies", "roles")
 LIVE = (ShareState.OPENING, ShareState.OPEN, ShareState.CLOSING)
 LONGEST_STEP = 15 * 60
 """Of the sweep."""
@@ -36,15 +36,15 @@ STALEST = 60
 """No look in these tests is older."""
 
 
-class Laws:
-    """Raises AssertionError, naming the law."""
+class Invariants:
+    """Raises AssertionError, naming the invariant."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._delivered: dict[str, str] = {}
         self._ended: dict[str, tuple[int, str]] = {}
         self._parsed: dict[str, tuple[Stored, Delivery]] = {}
-        self._heard = 0
+        self._handled = 0
         self._keys_left: set[str] = set()
         self._claims: dict[tuple[str, str], int] = {}
         self.taken: set[tuple[str, str]] = set()
@@ -69,69 +69,73 @@ class Laws:
             self._deregistering(args[0], args[1])
         elif port == "notices" and method == "publish":
             self._telling(args[0])
-        elif port in DOORS and method == "open":
+        elif port in ADAPTERS and method == "open":
             for share in args[1]:
                 self._opening(share)
-        elif port in DOORS and method == "close":
+        elif port in ADAPTERS and method == "close":
             for share in args[1]:
                 self._closing(share)
 
     def _copying(self, asked: Delivery, source: str) -> None:
         record = self._delivery(asked.id)
         intended = [c for c in record.copies if c.source == source and c.state is CopyState.INTENDED]
-        assert intended, f"law 3: {source} is copied for {asked.id} without an intent on record"
+        assert intended, f"invariant 3: {source} is copied for {asked.id} without an intent on record"
         lease = self._hub.stores.slots.lease(record.copy_quota, record.id)
         held = lease is not None and lease.granted >= machine.begun(record) and self._hub.cloud.now < lease.until
-        assert held, f"law 7: {source} is copied for {asked.id} without a slot: {lease}"
+        assert held, f"invariant 7: {source} is copied for {asked.id} without a slot: {lease}"
         live = [copy for copy in self._hub.cloud.live_copies(asked.id, source) if copy.id not in self.planted]
-        assert not live, f"law 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
+        assert not live, f"invariant 4: {source} is copied for {asked.id} although {live[0].id} is {live[0].state}"
 
     def _registering(self, asked: Delivery) -> None:
-        assert self._delivery(asked.id).request.intended_at, f"law 3: {asked.id} registers without an intent on record"
+        assert self._delivery(asked.id).request.intended_at, (
+            f"invariant 3: {asked.id} registers without an intent on record"
+        )
 
     def _deleting(self, asked: Delivery, copies: set[str]) -> None:
         record = self._delivery(asked.id)
         used = {copy.copy for copy in record.copies if copy.state in IN_USE and record.state not in REMOVES}
-        assert not used & copies, f"law 4: {asked.id} deletes {used & copies}, which it goes on with"
+        assert not used & copies, f"invariant 4: {asked.id} deletes {used & copies}, which it goes on with"
 
     def _deregistering(self, asked: Delivery, image: str) -> None:
         record = self._delivery(asked.id)
         if record.request.discarding:
             there = self._hub.cloud.images.get(image)
             assert there is None or there.raw["State"] == "failed", (
-                f"law 4: {asked.id} discards {there}, which has not failed"
+                f"invariant 4: {asked.id} discards {there}, which has not failed"
             )
             return
-        assert record.state in REMOVES, f"law 4: {asked.id} is {record.state}, and all it made is removed"
-        assert not record.adopted, f"law 4: {asked.id} removes {record.image}, which an earlier episode delivered"
+        assert record.state in REMOVES, f"invariant 4: {asked.id} is {record.state}, and all it made is removed"
+        assert not record.adopted, f"invariant 4: {asked.id} removes {record.image}, which an earlier episode delivered"
 
     def _spares_planted(self, asked: Delivery, copies: Iterable[str]) -> None:
         theirs = self.planted & set(copies)
-        assert not theirs, f"law 4: {asked.id} deletes {theirs}, which somebody else made"
+        assert not theirs, f"invariant 4: {asked.id} deletes {theirs}, which somebody else made"
 
     def _telling(self, notice: Mapping[str, Any]) -> None:
         if notice["event"] == "delivery.delivered":
             cloud = self._hub.cloud
             there = notice["image"] in cloud.images or notice["image"] in cloud.deregistered
-            assert there, f"law 10: {notice['id']} tells of {notice['image']}, which never was"
+            assert there, f"invariant 10: {notice['id']} tells of {notice['image']}, which never was"
 
     def _opening(self, asked: Share) -> None:
         share = self._share(asked)
         account = asked.account
         intended = share.state in (ShareState.OPENING, ShareState.OPEN) and share.intended_at == asked.intended_at
-        assert intended, f"law 3: {asked.resource} opens to {account}, {share.state} on record"
-        assert account in self._receivers(), f"law 8: {asked.resource} opens to the stranger {account}"
+        assert intended, f"invariant 3: {asked.resource} opens to {account}, {share.state} on record"
+        assert account in self._receivers(), f"invariant 8: {asked.resource} opens to the stranger {account}"
         owner = asked.grantee.split(":")[4] if asked.grantee else account
-        assert owner == account, f"law 8: {asked.resource} opens to {asked.grantee}, not to {account}"
+        assert owner == account, f"invariant 8: {asked.resource} opens to {asked.grantee}, not to {account}"
         by_unit = account in (unit.arn for unit in self._hub.cloud.directory.membership.units.values())
-        assert not by_unit or asked.resource.startswith("resource#image#"), f"law 8: {asked.resource} to {account}"
+        assert not by_unit or asked.resource.startswith("resource#image#"), (
+            f"invariant 8: {asked.resource} to {account}"
+        )
         ends = share.hard_close_at > 0 or standing(share) or not share.holdings
-        assert ends, f"law 1: {asked.resource} opens to {account} without an end"
+        assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
         for holding in share.holdings:
             if addresses.delivery(holding.delivery) in self.poisoned:
                 continue
             state = self._delivery(holding.delivery).state
-            assert state not in UNCHECKED, f"law 1: {asked.resource} opens for {holding} while {state}"
+            assert state not in UNCHECKED, f"invariant 1: {asked.resource} opens for {holding} while {state}"
 
     def _receivers(self) -> set[str]:
         """Whom the applied file contains: its accounts, and its units with those that they bring."""
@@ -143,10 +147,10 @@ class Laws:
         over = self._hub.stores.ledger.was_open(asked.resource, asked.holder_key)  # by the other run, just now
         share, cloud = asked if over else self._share(asked), self._hub.cloud
         intended = share.state in (ShareState.CLOSING, ShareState.CLOSED) and share.intended_at == asked.intended_at
-        assert intended, f"law 3: {asked.resource} closes while {share.state} on record"
+        assert intended, f"invariant 3: {asked.resource} closes while {share.state} on record"
         kind, name = asked.resource.split("#")[1:3]
-        self._settle_claims()
-        assert (name, asked.account) not in cloud.foreign, f"law 2: {asked.resource} was open before us"
+        self._resolve_claims()
+        assert (name, asked.account) not in cloud.foreign, f"invariant 2: {asked.resource} was open before us"
         for copy in (copy for copy in cloud.copies.values() if copy.state == "pending"):
             if copy.account != asked.account:
                 continue
@@ -158,38 +162,38 @@ class Laws:
                 "image": False,
             }[kind]
             assert not uses or overdue(share, cloud.now), (
-                f"law 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
+                f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {copy.id}"
             )
 
         for image in cloud.images.values():
             running = kind == "image" and image.raw["State"] == "pending" and bool(image.mappings)
             uses = running and (image.source, image.account) == (name, asked.account)
             assert not uses or overdue(share, cloud.now), (
-                f"law 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
+                f"invariant 1: {asked.resource} closes to {asked.account} under the unfinished {image.id}"
             )
 
     # --- after an invocation -----------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """Ask after every invocation, whether it ended or died."""
-        self._settle_claims()
+        self._resolve_claims()
         self._shares_are_needed()
         cloud = self._hub.cloud
-        assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
+        assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         strangers = {account for _, account in cloud.permissions - cloud.foreign} - set(self._hub.accounts)
-        assert not strangers, f"law 8: open to {strangers}"
+        assert not strangers, f"invariant 8: open to {strangers}"
         units = {unit.arn for unit in cloud.directory.membership.units.values()}
         launching = {who for _, who in cloud.launches} - set(self._hub.accounts) - units
-        assert not launching, f"law 8: {launching} may launch"
+        assert not launching, f"invariant 8: {launching} may launch"
         theirs = [image.id for image in cloud.images.values() if self.planted & set(image.copies)]
-        assert not theirs, f"law 4: {theirs} are made of what somebody planted"
+        assert not theirs, f"invariant 4: {theirs} are made of what somebody planted"
         doubles = Counter((image.source, image.account) for image in cloud.images.values() if image.delivery)
-        assert not doubles or max(doubles.values()) == 1, f"law 4: two AMIs: {doubles}"
+        assert not doubles or max(doubles.values()) == 1, f"invariant 4: two AMIs: {doubles}"
         for key in self._hub.known():
             self._goes_on(key)
         for delivery, image in self._delivered.items():
             there = image in cloud.images or image in cloud.deregistered
-            assert there, f"law 4: {image}, delivered by {delivery}, is gone"
+            assert there, f"invariant 4: {image}, delivered by {delivery}, is gone"
 
     def _shares_are_needed(self) -> None:
         cloud = self._hub.cloud
@@ -215,42 +219,44 @@ class Laws:
             if share.resource.startswith("resource#image#") and share.state in LIVE
         }
         for place in cloud.launches:
-            assert place in live_launches, f"law 1: {place} may be launched and the ledger does not know"
+            assert place in live_launches, f"invariant 1: {place} may be launched and the ledger does not know"
             self._wanted(live_launches[place])
         for place in cloud.statements():
-            assert place in live_policies, f"law 1: the statement {place} is there and the ledger does not know"
+            assert place in live_policies, f"invariant 1: the statement {place} is there and the ledger does not know"
             self._wanted(live_policies[place])
         for place in cloud.permissions - cloud.foreign - self._claims.keys() - cloud.unclear:
-            assert place in live, f"law 1: {place} is open and the ledger does not know"
+            assert place in live, f"invariant 1: {place} is open and the ledger does not know"
             self._wanted(live[place])
         for name in cloud.grants.keys() - self._given_up():
-            assert name in live_grants, f"law 1: the grant {name} is open and the ledger does not know"
+            assert name in live_grants, f"invariant 1: the grant {name} is open and the ledger does not know"
             self._wanted(live_grants[name])
 
     def _given_up(self) -> set[tuple[str, str]]:
         """Grants on the keys of targets that have refused for an hour to revoke them; each was told."""
         told = self._hub.telemetry.told
-        for name, args in told[self._heard :]:  # it is long: what was heard is not heard again
+        for name, args in told[self._handled :]:  # it is long: what was received is not received again
             if name == "share" and args[2] == "left open in the target":
                 self._keys_left.add(args[0].split("#")[2])
-        self._heard = len(told)
+        self._handled = len(told)
         return {(key, name) for key, name in self._hub.cloud.grants if key in self._keys_left}
 
     def _wanted(self, share: Share) -> None:
         if standing(share) and share.state is ShareState.OPEN:
             return
         record = self._hub.stores.seen(RecordKey(share.resource))
-        due = None if record is None else record.ring_at
-        # One that stays is due for nobody; who dies between letting it go and ringing lets it go once more.
+        due = None if record is None else record.wake_at
+        # One that stays is due for nobody; who dies between letting it go and waking lets it go once more.
         let_go = share.resource.startswith("resource#role#") and self._held(share.account)
         assert due is not None or let_go, (
-            f"law 6: {share.resource} has a share that is {share.state}, and nothing is due"
+            f"invariant 6: {share.resource} has a share that is {share.state}, and nothing is due"
         )
         soon = due is not None and due <= self._hub.cloud.now + LONGEST_STEP
         if not share.preexisting and share.hard_close_at and not share.resource.startswith("resource#role#"):
             late = self._hub.cloud.now - share.hard_close_at
-            assert late < CLOSES_WITHIN, f"law 1: {share.resource} is open {late} s past its hard end"
-        assert share.holdings or soon or self._held(share.account), f"law 1: {share.resource} stays open for nobody"
+            assert late < CLOSES_WITHIN, f"invariant 1: {share.resource} is open {late} s past its hard end"
+        assert share.holdings or soon or self._held(share.account), (
+            f"invariant 1: {share.resource} stays open for nobody"
+        )
 
     def _held(self, account: str) -> bool:
         """Whether a delivery died while it wrote itself in or out: its own record is due."""
@@ -265,7 +271,7 @@ class Laws:
     # --- whose a permission is ---------------------------------------------------------------------------------------
 
     def given_by_hand(self, snapshot: str, account: str) -> None:
-        """Somebody shared a snapshot: it stays (law 2), unless ours was there, or came at about that time."""
+        """Somebody shared a snapshot: it stays (invariant 2), unless ours was there, or came at about that time."""
         resource, place = addresses.snapshot_resource(snapshot).pk, (snapshot, account)
         shares = self._hub.stores.ledger.shares(resource)
         if any(one.account == account and not one.preexisting and one.state in LIVE for one in shares):
@@ -281,7 +287,7 @@ class Laws:
         cloud.unclear.discard(place)
         cloud.foreign -= {place}
 
-    def _settle_claims(self) -> None:
+    def _resolve_claims(self) -> None:
         cloud = self._hub.cloud
         for place, since in list(self._claims.items()):
             shares = self._hub.stores.ledger.shares(addresses.snapshot_resource(place[0]).pk)
@@ -304,17 +310,17 @@ class Laws:
             return
         rests = (PromotionState.OVER, *ENDED, DeliveryState.SHARED)
         ended = record.state in rests or key.kind in ("quota", "resource")
-        assert ended or record.scheduled, f"law 6: {key} is {record.state}, and nothing is due"
+        assert ended or record.scheduled, f"invariant 6: {key} is {record.state}, and nothing is due"
         if key.kind == "delivery":
-            self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.ring_at)
+            self._moves_on(key, self._delivery(key.pk.removeprefix("delivery#")), record.wake_at)
 
-    def _moves_on(self, key: RecordKey, record: Delivery, ring_at: int | None) -> None:
+    def _moves_on(self, key: RecordKey, record: Delivery, wake_at: int | None) -> None:
         end = machine.deadline(record)
-        in_time = end is None or ring_at is None or ring_at <= end or self._hub.cloud.now >= end
-        assert in_time, f"law 6: {key} is {record.state} until {end}, and rung no sooner than {ring_at}"
+        in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
+        assert in_time, f"invariant 6: {key} is {record.state} until {end}, and rung no sooner than {wake_at}"
         episode, state = self._ended.get(key.pk, (0, ""))
         back = state == DeliveryState.DELIVERED or record.episode == episode
-        assert not state or not back or record.state == state, f"law 6: {key} was {state}, and is {record.state}"
+        assert not state or not back or record.state == state, f"invariant 6: {key} was {state}, and is {record.state}"
         if record.ended:
             self._ended[key.pk] = (record.episode, record.state)
         if record.state is DeliveryState.DELIVERED:
@@ -327,25 +333,25 @@ class Laws:
         cloud, hub = self._hub.cloud, self._hub
         kept = {kind: self._kept_open(kind) for kind in ("snapshot", "image", "policy")}
         left = cloud.permissions - cloud.foreign - cloud.unclear - self._claims.keys() - kept["snapshot"]
-        assert not left, f"law 1: left open: {left}"
-        assert cloud.foreign <= cloud.permissions, "law 2: a permission that was there before us is gone"
+        assert not left, f"invariant 1: left open: {left}"
+        assert cloud.foreign <= cloud.permissions, "invariant 2: a permission that was there before us is gone"
         grants = cloud.grants.keys() - self._given_up() - self._kept_with_images()
-        assert not grants, f"law 1: grants left: {grants}"
+        assert not grants, f"invariant 1: grants left: {grants}"
         launches = cloud.launches - kept["image"]
-        assert not launches, f"law 1: launch permissions left: {launches}"
+        assert not launches, f"invariant 1: launch permissions left: {launches}"
         statements = cloud.statements() - kept["policy"]
-        assert not statements, f"law 1: statements left: {statements}"
+        assert not statements, f"invariant 1: statements left: {statements}"
         for key in cloud.policies:
             rests = cloud.statements(key) or cloud.policy(key) == OWNERS_POLICY
-            assert rests, f"law 1, 2: the policy of {key} is left as {cloud.policy(key)}"
-        assert not hub.lanes.dead, f"dead letters: {hub.lanes.dead}"
+            assert rests, f"invariant 1, 2: the policy of {key} is left as {cloud.policy(key)}"
+        assert not hub.groups.dead, f"dead letters: {hub.groups.dead}"
         waits = {addresses.promotion(ami) for ami in cloud.hub_images if self._poisoned_of(ami)}
         for key in hub.known():
             record = hub.stores.seen(key)
             ended = record is None or record.state in (PromotionState.OVER, *ENDED, DeliveryState.SHARED, "open")
-            assert ended or key in self.poisoned | waits, f"law 6: {key} rests in {record and record.state}"
+            assert ended or key in self.poisoned | waits, f"invariant 6: {key} rests in {record and record.state}"
             if record is not None and ended and key.kind == "delivery" and key not in self.poisoned:
-                self._told(self._delivery(key.pk.removeprefix("delivery#")))
+                self._notified(self._delivery(key.pk.removeprefix("delivery#")))
         lost = {key.pk.removeprefix("delivery#") for key in self.poisoned}
         used = {copy for image in cloud.images.values() for copy in image.copies}
         listed = self._listed_leftovers()
@@ -354,18 +360,18 @@ class Laws:
             if image.delivery and image.delivery not in lost and not {image.id, f"AMI {image.name}"} & listed:
                 state = self._delivery(image.delivery).state
                 assert state is DeliveryState.DELIVERED, (
-                    f"law 4: orphan: {image.id} of {image.delivery}, which is {state}"
+                    f"invariant 4: orphan: {image.id} of {image.delivery}, which is {state}"
                 )
         orphans = [copy for copy in cloud.live_copies() if copy.id not in used and copy.delivery not in lost]
-        assert not orphans, f"law 4: orphans: {orphans}"
+        assert not orphans, f"invariant 4: orphans: {orphans}"
         for resource in hub.resources():
             for one in hub.stores.ledger.shares(resource):
                 if self._kept(one):
                     continue
                 held = {holding.delivery for holding in one.holdings}
                 if not held <= lost or not held:
-                    assert not needed(one), f"law 1: {resource} still counts {one}"
-                assert one.state not in LIVE, f"law 1: {resource} rests {one.state} for {one.account}"
+                    assert not needed(one), f"invariant 1: {resource} still counts {one}"
+                assert one.state not in LIVE, f"invariant 1: {resource} rests {one.state} for {one.account}"
         for quota in hub.quota_keys():
             for lease in hub.stores.slots.leases(quota):
                 assert lease.over or lease.delivery in lost, f"{quota} still keeps slots: {lease}"
@@ -413,9 +419,9 @@ class Laws:
                 "role": ((name, f"{delivery.target.account}/{grant_stem(share.holder, REGION)}"), granted),
             }[kind]
             there = place in shown or place in self.taken
-            assert there, f"law 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
+            assert there, f"invariant 1: {delivery.id} is shared, and {share.resource} is not open to {share.holder}"
 
-    def _told(self, record: Delivery) -> None:
+    def _notified(self, record: Delivery) -> None:
         """Everybody was told how it ended; a channel that is closed for an hour is given up."""
         told = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
         assert any(notice["outcome"] == record.state for notice in told), f"nobody was told: {record.id} {record.state}"
@@ -435,14 +441,14 @@ class Laws:
         stored = self._hub.stores.records.read(addresses.delivery(ident))
         assert stored is not None, f"no delivery {ident}"
         before = self._parsed.get(ident)
-        if before is None or before[0] != stored:  # most are as they were when the laws were last asked
+        if before is None or before[0] != stored:  # most are as they were when the invariants were last asked
             before = self._parsed[ident] = stored, DELIVERIES.decode(stored)
         return before[1]
 
     def _share(self, asked: Share) -> Share:
         shares = self._hub.stores.ledger.shares(asked.resource)
         found = [share for share in shares if share.holder_key == asked.holder_key]
-        assert found, f"law 3: {asked.resource} has no share {asked.holder_key} on record"
+        assert found, f"invariant 3: {asked.resource} has no share {asked.holder_key} on record"
         return found[0]
 
 

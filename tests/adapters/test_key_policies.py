@@ -1,4 +1,4 @@
-"""The door of key access by policy, against the sandbox's KMS: what it puts, what it leaves, what it refuses."""
+"""Key access by policy, against the simulator's KMS: what the adapter puts, leaves and refuses."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sessions:
 
 
 class Key:
-    """A key of the hub, its owner, and a door to it."""
+    """A key of the hub, its owner, and a permission adapter to it."""
 
     def __init__(self, world: World) -> None:
         self.world, self.ledger = world, MemoryLedger()
@@ -51,10 +51,10 @@ class Key:
         self.resource = policy_resource(self.arn).pk
         self.put(OWNER)
         world.kernel.elapse(300)
-        self.door = self.another()
+        self.adapter = self.another()
 
     def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
-        """A door in another execution environment, or of another hub: it remembers nothing."""
+        """A permission adapter in another execution environment, or of another hub: it remembers nothing."""
         sessions: Any = Sessions(self.world)
         return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
@@ -75,18 +75,18 @@ class Key:
         return [statement["Sid"] for statement in json.loads(self.text)["Statement"]]
 
     def share(self, account: str = DEV, state: ShareState = ShareState.OPENING, **rest: Any) -> Share:
-        """A share as the lane has it in hand; it stands in the ledger."""
+        """A share as the worker has it in hand; it stands in the ledger."""
         grantee = f"arn:aws:iam::{account}:role/AmiCopyRole"
         made = Share(self.resource, account, account, grantee, state=state, **rest)
         self.ledger.book[self.resource, account] = made
         return made
 
     def opened(self, share: Share) -> Share:
-        """What the lane writes when it is open."""
+        """What the worker writes when it is open."""
         return self.share(share.account, ShareState.OPEN, opened_at=int(self.world.now.timestamp()))
 
     def closed(self, share: Share) -> Share:
-        """What the lane writes when it is closed."""
+        """What the worker writes when it is closed."""
         return self.share(share.account, ShareState.CLOSED, closed_at=int(self.world.now.timestamp()))
 
     def wait(self, seconds: float) -> None:
@@ -135,16 +135,16 @@ def test_it_opens_several_in_one_put_shows_them_and_closes_them(key: Key) -> Non
     text, puts = key.text, key.puts()
     shares = [key.share(DEV), key.share(TEST)]
 
-    assert key.door.showing(key.resource, shares) == frozenset()
-    assert key.door.open(key.resource, shares) == {}
-    key.door.open(key.resource, shares)
+    assert key.adapter.showing(key.resource, shares) == frozenset()
+    assert key.adapter.open(key.resource, shares) == {}
+    key.adapter.open(key.resource, shares)
     assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
     assert key.puts() == puts + 1
-    assert key.door.showing(key.resource, shares) == {DEV, TEST}
-    key.door.close(key.resource, shares[:1])
-    assert key.door.showing(key.resource, shares) == {TEST}
-    key.door.close(key.resource, shares)
-    key.door.close(key.resource, shares)
+    assert key.adapter.showing(key.resource, shares) == {DEV, TEST}
+    key.adapter.close(key.resource, shares[:1])
+    assert key.adapter.showing(key.resource, shares) == {TEST}
+    key.adapter.close(key.resource, shares)
+    key.adapter.close(key.resource, shares)
     assert key.text == text
     assert key.puts() == puts + 3
 
@@ -154,7 +154,7 @@ def test_an_edit_between_our_two_reads_stays(key: Key) -> None:
     theirs = {**OWNER, "Sid": "Theirs", "Action": "kms:DescribeKey"}
     key.when("GetKeyPolicy", 1, lambda: key.put(OWNER, theirs))
 
-    key.door.open(key.resource, [key.share()])
+    key.adapter.open(key.resource, [key.share()])
 
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
@@ -165,12 +165,12 @@ def test_an_edit_that_takes_ours_out_again_is_kept_and_ours_is_put_onto_it(key: 
     key.when("PutKeyPolicy", 1, lambda: key.put(OWNER, theirs))
     share = key.share()
 
-    late = refused(lambda: key.door.open(key.resource, [share]))
+    late = refused(lambda: key.adapter.open(key.resource, [share]))
     assert late.kind is RefusalKind.THROTTLED
     assert late.fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], "Theirs"]
     key.wait(61)
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     assert key.sids == [OWNER["Sid"], "Theirs", *both(DEV)]
 
 
@@ -180,7 +180,7 @@ def test_somebody_who_edits_all_the_time_is_let_be(key: Key) -> None:
         theirs = {**OWNER, "Sid": f"Theirs{number}", "Action": "kms:DescribeKey"}
         key.when("GetKeyPolicy", number, lambda theirs=theirs: key.put(OWNER, theirs))
 
-    assert refused(lambda: key.door.open(key.resource, [key.share()])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: key.adapter.open(key.resource, [key.share()])).kind is RefusalKind.THROTTLED
     assert key.sids[0] == OWNER["Sid"]
     assert key.sids[1].startswith("Theirs")
     assert len(key.sids) == 2
@@ -193,17 +193,17 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
     This process remembers its own put; another one knows by the ledger.
     """
     first = key.share(DEV)
-    key.door.open(key.resource, [first])
+    key.adapter.open(key.resource, [first])
     key.opened(first)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
-    door = key.door if warm else key.another()
+    adapter = key.adapter if warm else key.another()
     second = key.share(TEST)
 
-    assert refused(lambda: door.open(key.resource, [second])).fault.code == "key-policy-not-shown"
+    assert refused(lambda: adapter.open(key.resource, [second])).fault.code == "key-policy-not-shown"
     assert key.sids == [OWNER["Sid"], *both(DEV)]
     key.world.injections.calm()
-    door.open(key.resource, [second])
+    adapter.open(key.resource, [second])
     assert key.sids == [OWNER["Sid"], *both(DEV), *both(TEST)]
 
 
@@ -211,29 +211,29 @@ def test_a_late_read_loses_nobody_elses_statement(key: Key, warm: bool) -> None:
 def test_a_late_read_brings_back_nobodys_statement(key: Key, warm: bool) -> None:
     """A statement was removed seconds ago and still shows: nothing is put onto that document."""
     first = key.share(DEV)
-    key.door.open(key.resource, [first])
+    key.adapter.open(key.resource, [first])
     key.wait(100)
-    key.door.close(key.resource, [key.opened(first)])
+    key.adapter.close(key.resource, [key.opened(first)])
     key.closed(first)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 2, seconds=20)
-    door = key.door if warm else key.another()
+    adapter = key.adapter if warm else key.another()
 
-    assert refused(lambda: door.open(key.resource, [key.share(TEST)])).kind is RefusalKind.THROTTLED
+    assert refused(lambda: adapter.open(key.resource, [key.share(TEST)])).kind is RefusalKind.THROTTLED
     assert key.sids == [OWNER["Sid"]]
 
 
 def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -> None:
     """It was just closed and shows; it was just opened and does not show: neither is believed."""
     share = key.share()
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     share = key.opened(share)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
     assert refused(lambda: key.another().close(key.resource, [share])).kind is RefusalKind.THROTTLED
     key.world.injections.calm()
     key.wait(100)
-    key.door.close(key.resource, [share])
+    key.adapter.close(key.resource, [share])
     again = replace(key.closed(share), state=ShareState.OPENING)
     key.wait(5)
     key.world.injections.stale_reads("GetKeyPolicy", 1, seconds=20)
@@ -243,7 +243,7 @@ def test_a_late_read_does_not_make_an_opening_or_a_closing_look_done(key: Key) -
 def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
     """A put that raced another brought it back: it shows for longer than a minute."""
     share = key.share()
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     key.closed(share)
     key.wait(100)
 
@@ -255,7 +255,7 @@ def test_what_the_ledger_calls_closed_goes_with_the_next_put(key: Key) -> None:
 def test_a_statement_of_ours_that_the_ledger_does_not_know_goes_with_the_next_put(key: Key) -> None:
     """Its share has left the ledger: the Sid says that it is this hub's."""
     share = key.share()
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     del key.ledger.book[key.resource, share.holder_key]
     key.wait(100)
 
@@ -270,15 +270,15 @@ def test_two_hubs_of_one_account_let_the_same_target_in_each_by_itself(key: Key)
     share = key.share()
     other.open(key.resource, [share])
     key.wait(600)
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     key.wait(600)
 
     other.close(key.resource, [share])
 
     assert key.sids == [OWNER["Sid"], *both(DEV)]
-    assert key.door.showing(key.resource, [share]) == {share.holder_key}
+    assert key.adapter.showing(key.resource, [share]) == {share.holder_key}
     key.wait(600)
-    key.door.close(key.resource, [share])
+    key.adapter.close(key.resource, [share])
     assert key.sids == [OWNER["Sid"]]
 
 
@@ -287,7 +287,7 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
     key.world.accounts.closed.add(DEV)
     puts = key.puts()
 
-    found = refused(lambda: key.door.open(key.resource, [key.share()]))
+    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
 
     assert found.kind is RefusalKind.DENIED
     assert found.fault.code == "key-policy-invalid-principal"
@@ -298,15 +298,15 @@ def test_a_closed_account_is_refused_alone_and_named(key: Key) -> None:
 def test_a_dead_principal_is_refused_before_the_put(key: Key) -> None:
     """Also where ours is to be removed: KMS would refuse it."""
     share = key.share()
-    key.door.open(key.resource, [share])
+    key.adapter.open(key.resource, [share])
     role = key.world.iam.put_role(HUB, "operators", {"Version": "2012-10-17", "Statement": []})
     ours = [s for s in json.loads(key.text)["Statement"] if s["Sid"] in both(DEV)]
     key.put(OWNER, {**OWNER, "Sid": "Operators", "Principal": {"AWS": role.arn}}, *ours)
     key.world.iam.roles.drop(role.arn)
     puts = key.puts()
 
-    for call in (key.door.close, key.door.open):
-        shares = [share] if call == key.door.close else [key.share(TEST)]
+    for call in (key.adapter.close, key.adapter.open):
+        shares = [share] if call == key.adapter.close else [key.share(TEST)]
         found = refused(lambda call=call, shares=shares: call(key.resource, shares))
         assert found.fault.code == "key-policy-dead-principal"
         assert "'Operators'" in found.fault.what
@@ -318,7 +318,7 @@ def test_a_key_of_another_account_is_not_even_read(key: Key) -> None:
     """It is refused by its ARN."""
     foreign = key.arn.replace(HUB, TEST)
     before = len(key.world.calls)
-    found = refused(lambda: key.door.open(policy_resource(foreign).pk, [key.share()]))
+    found = refused(lambda: key.adapter.open(policy_resource(foreign).pk, [key.share()]))
 
     assert found.fault.code == "key-policy-foreign"
     assert len(key.world.calls) == before
@@ -330,9 +330,9 @@ def test_a_key_that_is_gone_needs_no_closing(key: Key) -> None:
     key.kms.schedule_key_deletion(KeyId=key.arn, PendingWindowInDays=7)
     key.wait(8 * 24 * 3600)
 
-    key.door.close(key.resource, [share])
-    assert key.door.showing(key.resource, [share]) == frozenset()
-    assert refused(lambda: key.door.open(key.resource, [share])).fault.code == "key-policy-key-gone"
+    key.adapter.close(key.resource, [share])
+    assert key.adapter.showing(key.resource, [share]) == frozenset()
+    assert refused(lambda: key.adapter.open(key.resource, [share])).fault.code == "key-policy-key-gone"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_each_refusal_says_what_to_do(key: Key, aws: str, code: str, why: Refusa
     """In which account, on which key, at which call; the cure is for that code."""
     key.world.injections.refuse("PutKeyPolicy", aws, n=9)
 
-    found = refused(lambda: key.door.open(key.resource, [key.share()]))
+    found = refused(lambda: key.adapter.open(key.resource, [key.share()]))
 
     assert (found.fault.code, found.kind) == (code, why)
     assert key.arn in found.fault.where

@@ -16,11 +16,11 @@ SECRET = "org-secret"
 ROLE = f"arn:aws:iam::{MANAGEMENT}:role/AmiOrganizationRead"
 BY_ROLE = f"read_role: {ROLE}, external_id: {SECRET}"
 READING = 5 * 60 + 30
-"""Within this the organisation is read once more."""
+"""Within this the organization is read once more."""
 
 
-class Organisation:
-    """An organisation with an OU, one within it, and the hub beside them; the read role is deployed."""
+class Organization:
+    """An organization with an OU, one within it, and the hub beside them; the read role is deployed."""
 
     def __init__(self, scene):
         self.people = scene.world.organizations
@@ -47,9 +47,9 @@ groups:
 
 
 @pytest.fixture
-def organisation(scene):
-    """Give the scene an organisation that nobody belongs to yet but the hub."""
-    return Organisation(scene)
+def organization(scene):
+    """Give the scene an organization that nobody belongs to yet but the hub."""
+    return Organization(scene)
 
 
 def members(scene):
@@ -71,40 +71,40 @@ def counted(scene, metric):
     return json.loads(lines[-1])[metric][0] if isinstance(lines[-1], str) else lines[-1][metric][0]
 
 
-def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organisation):
+def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_touched(scene, organization):
     """Accounts of the OU and of the one within it, though the first page of every list is empty.
 
     Who joins later is delivered to by itself; what was delivered stays, and what failed is not tried again.
     """
-    people, made = organisation.people, organisation.made
-    people.add_account(made, DEV, organisation.outer)
-    people.add_account(made, TEST, organisation.inner)
-    people.add_account(made, "888888888888", organisation.outer, state="SUSPENDED")
+    people, made = organization.people, organization.made
+    people.add_account(made, DEV, organization.outer)
+    people.add_account(made, TEST, organization.inner)
+    people.add_account(made, "888888888888", organization.outer, state="SUSPENDED")
     scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
-    scene.apply(organisation.file())
+    scene.apply(organization.file())
     scene.promote("workloads")
     assert scene.states() == {DEV: "delivered", TEST: "failed"}
     first = scene.told()
 
-    people.add_account(made, PROD, organisation.inner)
+    people.add_account(made, PROD, organization.inner)
     scene.run_until_over(times=2)
 
     assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
     assert scene.told() - first == {"delivery.delivered": 1, "promotion.over": 1}
     assert scene.image_in(PROD)["Name"] == f"golden-2026-01-{scene.image}"
     assert accounts(scene) == [DEV, TEST, PROD]
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organisation):
-    """Not because the organisation cannot be read; when it can, by two readings and by what AWS says of the account.
+def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization):
+    """Not because the organization cannot be read; when it can, by two readings and by what AWS says of the account.
 
     The trouble and its cure are shown until it is over.
     """
-    people, made = organisation.people, organisation.made
+    people, made = organization.people, organization.made
     for account in (DEV, TEST, PROD):
-        people.add_account(made, account, organisation.inner)
-    scene.apply(organisation.file())
+        people.add_account(made, account, organization.inner)
+    scene.apply(organization.file())
     scene.wait(READING)
     assert accounts(scene) == [DEV, TEST, PROD]
 
@@ -134,12 +134,12 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organisation
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
 
 
-def test_too_many_that_leave_at_once_wait_for_a_person(scene, organisation):
+def test_too_many_that_leave_at_once_wait_for_a_person(scene, organization):
     """Two of three are more than a tenth: an alarm's metric, a line in ``status``, and they stay until accepted."""
-    people, made = organisation.people, organisation.made
+    people, made = organization.people, organization.made
     for account in (DEV, TEST, PROD):
-        people.add_account(made, account, organisation.outer)
-    scene.apply(organisation.file())
+        people.add_account(made, account, organization.outer)
+    scene.apply(organization.file())
     scene.wait(READING)
     people.close(made, TEST)
     people.remove(made, PROD)
@@ -155,26 +155,26 @@ def test_too_many_that_leave_at_once_wait_for_a_person(scene, organisation):
     assert accounts(scene) == [DEV]
     assert [one["why"] for one in members(scene)["left"]] == [
         "its state is CLOSED",
-        "it is not in the organisation any more",
+        "it is not in the organization any more",
     ]
     assert counted(scene, "AccountsHeld") == 0
 
 
-def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_joins_and_leaves(scene, organisation):
+def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_joins_and_leaves(scene, organization):
     """One permission for the OU, keys for each account; it stays until the last account of it is gone.
 
     Who left has no key any more, and its delivery is withdrawn.
     """
-    people, made, arn = organisation.people, organisation.made, organisation.made.arn_of(organisation.outer)
-    people.add_account(made, DEV, organisation.outer)
+    people, made, arn = organization.people, organization.made, organization.made.arn_of(organization.outer)
+    people.add_account(made, DEV, organization.outer)
     sharing = "  mode: share\n  key_access: grant\n  service_linked_roles: []\n  launch_permission: group\n"
-    scene.apply(organisation.file().replace("organization:", f"{sharing}organization:"))
+    scene.apply(organization.file().replace("organization:", f"{sharing}organization:"))
     scene.launches = {arn}
     scene.promote("workloads")
     assert scene.states() == {DEV: "shared"}
     assert scene.world.launch(DEV, REGION, scene.image) == ""
 
-    people.add_account(made, TEST, organisation.inner)
+    people.add_account(made, TEST, organization.inner)
     scene.run_until_over(times=2)
     assert scene.states() == {DEV: "shared", TEST: "shared"}
     assert scene.world.launch(TEST, REGION, scene.image) == ""
@@ -187,25 +187,25 @@ def test_a_launch_permission_may_name_the_ou_and_what_is_shared_follows_who_join
     assert scene.launchable_by() == {arn}
     assert {grant["GranteePrincipal"] for grant in scene.grants()} == {f"arn:aws:iam::{TEST}:root"}
     assert scene.world.launch(DEV, REGION, scene.image) != ""
-    scene.assert_laws()
+    scene.assert_invariants()
 
 
-def test_a_hub_that_may_not_read_the_organisation_says_what_to_do_and_goes_on_when_it_may(scene, organisation):
+def test_a_hub_that_may_not_read_the_organization_says_what_to_do_and_goes_on_when_it_may(scene, organization):
     """No read role, and no delegated administrator: the value is refused with AWS's words and the cure.
 
-    As soon as the organisation can be read the AMI goes its way, without being tagged again.
+    As soon as the organization can be read the AMI goes its way, without being tagged again.
     """
-    organisation.people.add_account(organisation.made, DEV, organisation.outer)
-    scene.apply(organisation.file("back_fill: true"))
+    organization.people.add_account(organization.made, DEV, organization.outer)
+    scene.apply(organization.file("back_fill: true"))
     scene.tag("workloads")
     scene.run_until_refused()
     (refused,) = scene.notices("promotion.refused", scene.image)
     (fault,) = refused["faults"]
     assert fault == {
         "code": "organization-unreadable",
-        "where": f"organisation {organisation.made.id}, read by account {HUB} (hub)",
+        "where": f"organisation {organization.made.id}, read by account {HUB} (hub)",
         "what": (
-            f"DescribeOrganizationalUnit({organisation.outer}) was refused: AccessDeniedException: "
+            f"DescribeOrganizationalUnit({organization.outer}) was refused: AccessDeniedException: "
             "You don't have permissions to access this resource."
         ),
         "cure": (
@@ -215,7 +215,7 @@ def test_a_hub_that_may_not_read_the_organisation_says_what_to_do_and_goes_on_wh
         ),
     }
 
-    organisation.people.delegate(organisation.made, HUB)
+    organization.people.delegate(organization.made, HUB)
     scene.run_until_over()
     assert scene.states() == {DEV: "delivered"}
-    scene.assert_laws()
+    scene.assert_invariants()

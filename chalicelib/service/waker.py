@@ -6,47 +6,47 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.aws import NOTHING, MadeDue
-from chalicelib.ports.messaging import Rings
+from chalicelib.ports.messaging import WakeQueues
 from chalicelib.ports.records import Records, Write
 
 Clock = Callable[[], int]
 """Epoch seconds."""
 
 
-class Bell:
+class Waker:
     """Wakes the workers of records. A wake carries no facts: whoever is woken looks."""
 
-    def __init__(self, records: Records, rings: Rings, clock: Clock) -> None:
+    def __init__(self, records: Records, wakes: WakeQueues, clock: Clock) -> None:
         self._records = records
-        self._rings = rings
+        self._wakes = wakes
         self._clock = clock
 
-    def wake(self, key: RecordKey, cause: str, hints: Mapping[str, str] = NOTHING) -> bool:
+    def wake(self, key: RecordKey, cause: str, inbox: Mapping[str, str] = NOTHING) -> bool:
         """Make a record due, so that the sweep finds it, and send a wake, unless one is on its way.
 
-        ``hints``: what a person asks of it. False: there is no such record, or it was set aside.
+        ``inbox``: what a person asks of it. False: there is no such record, or it was set aside.
         """
-        call = self._records.make_due(key, self._clock(), hints)
+        call = self._records.make_due(key, self._clock(), inbox)
         if call is MadeDue.SEND:
-            self._rings.ring(key, cause)
+            self._wakes.wake(key, cause)
         return call is not MadeDue.NONE
 
     def wake_or_create(self, write: Write, cause: str) -> None:
         """Wake one that may not exist yet."""
         if not self.wake(write.key, cause) and self._records.create(write, self._clock()):
-            self.ring(write.key, cause)
+            self.send(write.key, cause)
 
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> None:
         """Send wakes, and no more: to records that have just been put, or that look when they are due, too."""
-        self._rings.ring_all(wakes)
+        self._wakes.wake_all(wakes)
 
-    def remind(self, write: Write, hints: Mapping[str, str]) -> None:
-        """Leave hints on a record that may not exist yet and is due at ``write.due_at``, if not sooner; wake nobody."""
-        if not self._records.note(write.key, hints, self._clock(), due=write.due_at):
+    def remind(self, write: Write, inbox: Mapping[str, str]) -> None:
+        """Fill the inbox of a record that may not exist yet and is due at ``write.due_at``, if not sooner."""
+        if not self._records.leave(write.key, inbox, self._clock(), due=write.due_at):
             self._records.create(write, self._clock())
-            self._records.note(write.key, hints, self._clock(), due=write.due_at)
+            self._records.leave(write.key, inbox, self._clock(), due=write.due_at)
 
-    def ring(self, key: RecordKey, cause: str) -> None:
+    def send(self, key: RecordKey, cause: str) -> None:
         """Wake a record that has just been written, unless a wake is on its way."""
-        if self._records.mark_rung(key, self._clock()):
-            self._rings.ring(key, cause)
+        if self._records.mark_woken(key, self._clock()):
+            self._wakes.wake(key, cause)
