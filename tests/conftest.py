@@ -1,11 +1,12 @@
 """Examples found by hypothesis: as many on a busy machine as on an idle one, and the same ones in every run.
 
-And as in the sandbox, garbage is looked for less often: it is most of the time of some tests otherwise.
+And as in the simulator, garbage is looked for less often: it is most of the time of some tests otherwise.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +17,4 @@ settings.register_profile(
 )
 settings.load_profile("ami-promoter")
 gc.set_threshold(*GARBAGE)
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that wants a width sets it itself

@@ -1,4 +1,4 @@
-"""What each function's stolen credentials reach: a table from the policies, for ``docs/permissions.md``.
+"""What each function's stolen credentials reach: a table from the policies, for ``docs/reference/permissions.md``.
 
 A test tries every "no" of it with the function's own credentials (tests/scenarios/test_reach.py).
 """

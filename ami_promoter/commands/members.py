@@ -83,7 +83,7 @@ def _accept(connection: Connection, book: Book, account: str | None, now: float)
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
-    yield f"Organisation {data['organization']}:"
+    yield f"Organization {data['organization']}:"
     for unit in data["units"]:
         groups = ", ".join(unit["groups"])
         if unit["accounts"] is None:

@@ -93,7 +93,7 @@ def _paused(facts: Facts) -> dict[str, Any]:
 
 def _organization(facts: Facts) -> Iterator[dict[str, Any]]:
     for one in facts.organization:
-        yield _bad("organization", one, "See `ami-promoter members`, and docs/operating.md.")
+        yield _bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
     if not facts.organization:
         yield _good("organization", "Nothing hinders reading the organization, or the file names no OU.")
 
@@ -144,7 +144,7 @@ def _dead(facts: Facts) -> Iterator[dict[str, Any]]:
         return
     full = {queue: count for queue, count in facts.health.dead.items() if count}
     for queue, count in full.items():
-        cure = "Read one, mend its cause, and move them back: docs/operating.md#dead-letters"
+        cure = "Read one, mend its cause, and move them back: docs/operations/runbook.md#dead-letters"
         yield _bad("dead-letters", f"{count} in {queue}.", cure)
     if not full:
         yield _good("dead-letters", "None.")

@@ -172,5 +172,5 @@ def _members(members: tuple[str, ...]) -> str:
     units = sum(map(is_unit, members))
     accounts = len(members) - units
     counts = [f"{accounts} account{'s' if accounts != 1 else ''}"] if accounts or not units else []
-    counts += [f"{units} unit{'s' if units != 1 else ''} of the organisation"] if units else []
+    counts += [f"{units} unit{'s' if units != 1 else ''} of the organization"] if units else []
     return f"{' and '.join(counts)}: {' '.join(members)}"

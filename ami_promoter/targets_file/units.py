@@ -57,10 +57,10 @@ def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterat
             written = read.raw[path]
             theirs = written.split("/")[1] if written.startswith("arn:") else one if one.startswith("o-") else mine
             if mine is None:
-                what = f"`{written}` stands for accounts of an organisation, and the file does not say of which."
+                what = f"`{written}` stands for accounts of an organization, and the file does not say of which."
                 cure = "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
             elif theirs != mine:
-                what = f"`{written}` is of organisation {theirs}, and the file names {mine}."
+                what = f"`{written}` is of organization {theirs}, and the file names {mine}."
                 cure = "Correct the one or the other; a file has one organization."
             else:
                 continue

@@ -42,7 +42,7 @@ class AwsOrganization:
         self._named = named
         self._shown: Mapping[str, Any] | None = None
         reader = named.read_role or f"account {hub} (hub)"
-        self._where = f"organisation {named.id}, read by {reader}"
+        self._where = f"organization {named.id}, read by {reader}"
 
     def unit(self, unit: str) -> UnitFound:
         whole = self._organization()
@@ -51,7 +51,7 @@ class AwsOrganization:
             return UnitFound(answer["OrganizationalUnit"]["Arn"], (unit,))
         roots = self._roots()
         if unit.startswith("r-") and unit not in roots:
-            what = f"the organisation has no root {unit}; it has {', '.join(roots)}."
+            what = f"the organization has no root {unit}; it has {', '.join(roots)}."
             raise Refusal(
                 RefusalKind.DENIED, self._fault("organization-no-unit", what, "Correct the id in the targets file.")
             )
@@ -89,7 +89,7 @@ class AwsOrganization:
         if self._shown is None:
             shown = self._ask("describe_organization", "")["Organization"]
             if shown["Id"] != self._named.id:
-                what = f"the credentials belong to organisation {shown['Id']}, the targets file names {self._named.id}."
+                what = f"the credentials belong to organization {shown['Id']}, the targets file names {self._named.id}."
                 cure = "Correct `organization: id` in the targets file and apply it, or name the right `read_role`."
                 raise Refusal(RefusalKind.DENIED, self._fault("organization-other", what, cure))
             self._shown = shown

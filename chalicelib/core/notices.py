@@ -113,7 +113,7 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
     what = (
         "What was shared with it is withdrawn. The delivery's record is parked or cannot be read, so it says no more."
     )
-    cure = 'See `ami-promoter status`, and "Parked records" in docs/operating.md.'
+    cure = 'See `ami-promoter status`, and "Parked records" in docs/operations/runbook.md.'
     return {
         "schema": SCHEMA,
         "id": digest(delivery, str(episode), WITHDRAWN),

@@ -157,7 +157,7 @@ def full_arns(world: World) -> None:
     assert world.ec2.foreign_permissions() == []
 
 
-def by_organisation(world: World) -> None:
+def by_organization(world: World) -> None:
     """An image shared with an OU or the organization is seen by the accounts in it, and by no other."""
     organization = world.organizations.create(HUB)
     unit = world.organizations.add_unit(organization, "unit")
@@ -204,7 +204,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
     notices.SHARE_EVENT.name: share_event,
     image_sharing.BLOCKED.name: images_not_public,
     image_sharing.FULL_ARNS.name: full_arns,
-    access.BY_ORGANISATION.name: by_organisation,
+    access.BY_ORGANISATION.name: by_organization,
     image_sharing.NOT_DISABLED.name: disabled_not_shared,
     image_sharing.NOT_UNDER_DEFAULT_KEY.name: image_not_under_default_key,
 }

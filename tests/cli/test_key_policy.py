@@ -89,7 +89,7 @@ def test_they_are_what_the_roles_may_do():
     }
     assert {action for need in target_needs("AmiCopyRole") for action in need.actions} == own
     for need in hub_needs("us-east-1"):
-        function = need.role.rsplit("-", 1)[1]
+        function = need.role.removeprefix("ami-promoter-us-east-1-").replace("-", "_")
         policy = json.loads((ROOT / ".chalice" / "policies" / f"{function}.json").read_text())
         # What a parameter must allow first (Fn::If, PolicyKeyArns) is not needed by grants.
         may = {action for one in policy["Statement"] for action in one.get("Action", ()) if "kms:" in action}

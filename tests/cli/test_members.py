@@ -57,13 +57,13 @@ def test_ous_are_compiled_to_their_ids_with_the_settings_that_their_accounts_wil
 WRONG = {
     f"groups: {{dev: [{OU}]}}": [
         (
-            f"t.yaml:1:16: `{OU}` stands for accounts of an organisation, and the file does not say of which. "
+            f"t.yaml:1:16: `{OU}` stands for accounts of an organization, and the file does not say of which. "
             "Write `organization: {id: o-...}` beside `groups`, with the organization's id."
         )
     ],
     f"organization: {{id: {WHOLE}}}\ngroups: {{dev: [o-zzzzzzzzzz]}}": [
         (
-            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organisation o-zzzzzzzzzz, and the file names {WHOLE}. "
+            f"t.yaml:2:16: `o-zzzzzzzzzz` is of organization o-zzzzzzzzzz, and the file names {WHOLE}. "
             "Correct the one or the other; a file has one organization."
         )
     ],
@@ -131,7 +131,7 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
 
     assert status == 0
     assert said.splitlines() == [
-        f"Organisation {WHOLE}:",
+        f"Organization {WHOLE}:",
         f"  {WHOLE} (dev): not read yet",
         f"  {OU} (dev): 2 accounts: {B} {C}; read 2026-01-05T09:00:00Z",
         f"  {OTHER} (prod): not read yet",
@@ -139,7 +139,7 @@ def test_members_shows_whom_ous_have_who_left_and_what_cannot_be_read(applied, c
         f"Left `prod` 2026-01-05T08:00:00Z: {A} (it stands in r-ab12)",
         *(
             wrong := [
-                f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organisation: It was refused. Ask.",
+                f"{OTHER} cannot be read since 2026-01-05T08:00:00Z: organization: It was refused. Ask.",
                 (
                     f"Too many left `dev` at once (more than 3): 2 accounts: {B} {C}. They stay targets until "
                     "`ami-promoter members accept`."

@@ -199,7 +199,7 @@ def test_why_a_delivery_was_cancelled(table, capsys, unread, value, why, said):
     write(table, a_promotion(value=value, why=why))
     write(table, gone)
     DynamoChildren(table).add(AMI, a_child(gone, "cancelled"))
-    DynamoRecords(table).note(gone.key, {"cancel": unread}, NINE)
+    DynamoRecords(table).leave(gone.key, {"cancel": unread}, NINE)
 
     main(["status", AMI])
 

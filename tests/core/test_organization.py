@@ -105,7 +105,7 @@ def test_two_groups_of_an_account_that_differ_block_it_and_no_other_in_any_order
     assert found.understood
     assert [target.account for target in found.targets] == ([] if value == "prod" else [A])
     assert (fault.code, fault.where) == ("organization-conflict", f"account {B}")
-    assert f"account {B} belongs to `dev` and `prod`, through the organisation" in fault.what
+    assert f"account {B} belongs to `dev` and `prod`, through the organization" in fault.what
     assert fault.what.endswith("they differ in `linger`.")
 
 

@@ -1,4 +1,4 @@
-"""Attacks with a function's stolen credentials, each of which fails [docs/security.md, "What an attacker could do"].
+"""Attacks with stolen credentials of a function, each of which fails: see docs/explanation/security.md.
 
 An attacker here has all that the Lambda service gives one function, writes calls and session policies of their own, and
 knows every name, id and external id.

@@ -56,7 +56,7 @@ def become(scene, monkeypatch):
         trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
         whole = {"Version": "2012-10-17", "Statement": [trust]}
         scene.world.iam.put_role(HUB, "Person", whole, {"only": document})
-        _, key, secret, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/Person", "person")
+        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)

@@ -125,7 +125,7 @@ def test_what_may_not_be_read_is_not_called_well(scene, monkeypatch):
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"}
     whole = {"Version": "2012-10-17", "Statement": [trust]}
     scene.world.iam.put_role(HUB, "Person", whole, {"only": policy([READ, ASK_TARGETS])})
-    _, key, _, token = scene.world.credentials(f"arn:aws:iam::{HUB}:role/Person", "person")
+    _, key, _, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/Person", "person")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
     monkeypatch.setenv("AWS_SESSION_TOKEN", token)
 

@@ -114,7 +114,7 @@ def test_an_account_counts_as_gone_on_positive_evidence_only(scene, organization
     scene.wait(90 * 60)  # past the hour for which a session lasts
     assert accounts(scene) == [DEV, TEST, PROD]
     (unit,) = members(scene)["units"]
-    assert unit["trouble"]["where"] == f"organisation {made.id}, read by {ROLE}"
+    assert unit["trouble"]["where"] == f"organization {made.id}, read by {ROLE}"
     assert "AccessDenied" in unit["trouble"]["what"]
     assert "Deploy deploy/organization.yaml in the management account" in unit["trouble"]["cure"]
     assert "cannot be read since" in scene.cli("status")[1]
@@ -203,7 +203,7 @@ def test_a_hub_that_may_not_read_the_organization_says_what_to_do_and_goes_on_wh
     (fault,) = refused["faults"]
     assert fault == {
         "code": "organization-unreadable",
-        "where": f"organisation {organization.made.id}, read by account {HUB} (hub)",
+        "where": f"organization {organization.made.id}, read by account {HUB} (hub)",
         "what": (
             f"DescribeOrganizationalUnit({organization.outer}) was refused: AccessDeniedException: "
             "You don't have permissions to access this resource."

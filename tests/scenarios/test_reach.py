@@ -1,4 +1,4 @@
-"""Each "no" of the table of what stolen credentials reach (docs/permissions.md), tried in the simulator."""
+"""Each "no" of the table of what stolen credentials reach (docs/reference/permissions.md), tried in the simulator."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def kms_grant(scene: Scene) -> str:
 
 def decrypt(scene: Scene, function: str) -> None:
     """Let EC2 decrypt with the hub's key for a session of the function's role. Raises ClientError if it may not."""
-    caller, *_ = scene.world.credentials(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", "thief")
+    caller, *_ = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/{RECORDS}-{function}", "thief")
     allowed, why = scene.world.kms.may_use(caller, "kms:Decrypt", scene.key)
     if not allowed:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": why}}, "Decrypt")

@@ -66,7 +66,7 @@ class MessageGroups:
     def wake_all(self, wakes: Sequence[tuple[RecordKey, str]]) -> Sequence[RecordKey]:
         """See the port."""
         for key, cause in wakes:
-            self.ring(key, cause)
+            self.wake(key, cause)
         return ()
 
     def next(self, but: str = "") -> Message | None:

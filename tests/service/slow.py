@@ -33,7 +33,7 @@ SLICES = {
     "share-worker": frozenset({"ledger save", "records save"}),
     "sweep": frozenset({"records put"}),
     "discover": frozenset({"records note", "records create_all", "records put"}),
-    "events": frozenset({"rings send"}),
+    "events": frozenset({"wakes send"}),
 }
 """By which write each function ends a slice of its work."""
 INTENTS = (ShareState.OPENING, ShareState.CLOSING)

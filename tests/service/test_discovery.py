@@ -52,7 +52,7 @@ class WakeQueues:
     def wake_all(self, wakes):
         """See the port."""
         for key, cause in wakes:
-            self.ring(key, cause)
+            self.wake(key, cause)
         return ()
 
 

@@ -362,7 +362,7 @@ MUTATIONS = {
     "throws away": Mutation("invariant 4: .* goes on with", Parts(deliveries=ThrowsAway)),
     "tidies too soon": Mutation("invariant 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
     "the last writer wins": Mutation(
-        "law (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
+        "invariant (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
     "is never due": Mutation("invariant 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
     "comes too late": Mutation("invariant 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
@@ -373,13 +373,13 @@ MUTATIONS = {
     "is never over": Mutation("invariant 6: it does not come to rest", Parts(promotions=NeverOver)),
     "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
     "grants no slots": Mutation("invariant 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
-    "the sweep sleeps": Mutation("law (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
+    "the sweep sleeps": Mutation("invariant (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
     "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
     "withdraws the first": Mutation(
         "invariant 1: .*left", Parts(deliveries=WithdrawsTheFirst, standing_pass=NoPass), shape=SHARED
     ),
     "opens half": Mutation("invariant 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
-    "puts the old again": Mutation("law", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
+    "puts the old again": Mutation("invariant", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
     "believes the promotion": Mutation(
         "invariant 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)
     ),

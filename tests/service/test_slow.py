@@ -25,7 +25,7 @@ def test_a_function_is_killed_at_its_limit():
     hub.cloud.tag(AMI, "default")
     hub.run(until=hub.cloud.now + 3600)
 
-    assert hub.gate.deaths["act limit"] > 0
+    assert hub.gate.deaths["worker limit"] > 0
     assert LIMIT == 30
 
 

@@ -109,8 +109,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
     """It was removed while the shares opened, and that state knew no such result: the record was parked."""
     world = World(Shape(copy_deadline=8 * HOUR))
     world.expect("fails", ["An internal error occurred"])
-    world.refuse("nothing can be removed", None, 1000)
-    world.refuse("copies cannot be deleted", None, 1)
+    world.refuse("copies cannot be deleted", None, 1000)
     world.tag(0, "default")
     world.wait(12 * HOUR)
     assert world.outcomes() == {("ami-0a", world.account(0)): "failed"}

@@ -38,14 +38,14 @@ def may_see(ec2: Ec2State, account: str, resource: Resource) -> bool:
         case Ec2Snapshot():
             return not resource.shared_with.isdisjoint({account, "all"})
         case Ec2Image():
-            return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")}) or _by_organisation(
+            return not resource.launch.isdisjoint({("UserId", account), ("Group", "all")}) or _by_organization(
                 ec2, account, resource
             )
         case _:
             return False
 
 
-def _by_organisation(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
+def _by_organization(ec2: Ec2State, account: str, image: Ec2Image) -> bool:
     """Whether an account is in an organization or OU that an image is shared with."""
     named = {value for kind, value in image.launch if kind in {"OrganizationArn", "OrganizationalUnitArn"}}
     if not named or not ec2.on(BY_ORGANISATION):

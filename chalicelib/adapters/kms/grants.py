@@ -21,7 +21,7 @@ OPERATIONS = (
     "GenerateDataKeyWithoutPlaintext",
 )
 """What AWS lists for users of a shared source key [aws-facts 2, 3: VERIFIED as a list; the least of it is not known].
-docs/assumptions.md says how to try fewer."""
+docs/explanation/assumptions.md says how to try fewer."""
 
 LAUNCH_OPERATIONS = FOR_ROLES
 """What an account needs of the source key to launch from it, and to pass on to Auto Scaling's role: the operations

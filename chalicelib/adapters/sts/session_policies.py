@@ -79,7 +79,7 @@ def policy_for_role(key_arn: str, account: str, grantee: str) -> str:
 
     On a key of the account's own they are found again and retired there; on the hub's, the hub revokes them. The grant
     role needs no policy to retire what names it as the retiring principal; that a session's policy must allow it is
-    assumed (docs/assumptions.md).
+    assumed (docs/explanation/assumptions.md).
     """
     condition = {
         "StringEquals": {"kms:GranteePrincipal": grantee},

@@ -366,11 +366,18 @@ def _nudged(delivery: Delivery) -> bool:
 
 
 def _opening(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
-    """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts."""
-    if due and not (waits_for_shares(delivery) and now >= delivery.copies_end):
-        until = delivery.target.until and delivery.target.until + schedule.GRACE
-        return (do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.GRACE, until),)
-    return (do.LookAtShares(),) if waits_for_shares(delivery) else ()
+    """Hold, then look, as it may be open already. Whoever is woken looks: a wake carries no facts.
+
+    What is held already is looked at first, and held once more after that: a run that has time for one of the two must
+    not always hold.
+    """
+    until = delivery.target.until and delivery.target.until + schedule.GRACE
+    hold = do.HoldShares(delivery.copies_end + delivery.target.linger + schedule.GRACE, until)
+    if not waits_for_shares(delivery):
+        return (hold,) if due else ()
+    if not due or now >= delivery.copies_end:
+        return (do.LookAtShares(),)
+    return (hold,) if delivery.shares_at else (do.LookAtShares(), hold)
 
 
 def _copying(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:

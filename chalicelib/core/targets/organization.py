@@ -84,13 +84,13 @@ def not_read_yet(units: Iterable[str], id_: str) -> Fault:
     """The fault of a value whose units nobody has looked at so far: it passes by itself."""
     what = f"nobody has read yet which accounts {', '.join(units)} has."
     cure = "It is read every five minutes, and the value is then looked at again by itself."
-    return Fault("organization-not-read-yet", f"organisation {id_}", what, cure)
+    return Fault("organization-not-read-yet", f"organization {id_}", what, cure)
 
 
 def conflict(account: str, differing: Iterable[str], groups: Iterable[str]) -> Fault:
     """The fault of an account that two groups have, with different settings, because of the unit it stands in."""
     named = " and ".join(f"`{group}`" for group in groups)
-    what = f"account {account} belongs to {named}, through the organisation, and they differ in {', '.join(differing)}."
+    what = f"account {account} belongs to {named}, through the organization, and they differ in {', '.join(differing)}."
     cure = "Say under `accounts` what shall hold for it, make the groups agree, or move the account; then tag again."
     return Fault("organization-conflict", f"account {account}", what, cure)
 
