@@ -93,7 +93,7 @@ class Injections:
         self._spread = self._late = self._early = 0.0
         self._silent = False
         self._deaf: tuple[str, ...] = ()
-        self._heard = ""
+        self._received = ""
         self._stale: dict[str, list[timedelta]] = {}
 
     # --- asked for by tests ---
@@ -142,7 +142,7 @@ class Injections:
 
         Senders see success.
         """
-        self._deaf, self._heard = tuple(queues), except_from
+        self._deaf, self._received = tuple(queues), except_from
 
     def throttle(self, operation: str, n: int = 1, service: str = "", account: str = "", code: str = "") -> None:
         """Refuse the next ``n`` calls of ``operation`` as too fast, in the service's own words or with ``code``."""
@@ -216,7 +216,7 @@ class Injections:
         """Whether a message sent to a queue now gets lost."""
         strand = self._kernel.current
         sender = strand.function if strand else ""
-        lost = queue.endswith(self._deaf) and not (self._heard and _names(self._heard, sender))
+        lost = queue.endswith(self._deaf) and not (self._received and _names(self._received, sender))
         self.happened["messages lost"] += lost
         return lost
 

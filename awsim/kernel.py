@@ -97,7 +97,7 @@ class Strand:
         self._mine.acquire()  # ... who waits for it acquires
         self._back.acquire()
         self._timer: Timer | None = None
-        self._told = False
+        self._reported = False
         self.turns = threading.RLock()
         """For its own thread and those that it starts: one of them makes a call at a time, and holds the baton then."""
         self._thread = threading.Thread(target=self._main, name=label, daemon=True)
@@ -145,8 +145,8 @@ class Strand:
             self._back.release()
             self._mine.acquire()
             self._timer = None
-        if self.killed is not None and (self._kernel.strict or not self._told):
-            self._told = True
+        if self.killed is not None and (self._kernel.strict or not self._reported):
+            self._reported = True
             raise Killed(self.killed)
 
     def _report(self) -> None:
@@ -182,7 +182,7 @@ class Kernel:
         self._now = start
         self._heap: list[tuple[datetime, int, Timer]] = []
         self._order = itertools.count()
-        self._door = threading.RLock()
+        self._gate = threading.RLock()
         self._depth = 0
         self._frozen = False
 
@@ -226,7 +226,7 @@ class Kernel:
         ``until`` is asked after each step, and its own AWS calls take no time. With ``idle`` it also stops, the clock
         where it is, when nothing at all is due any more.
         """
-        with self._door:
+        with self._gate:
             end = self._now + limit
             while True:
                 if until is not None and self._ask(until):
@@ -250,7 +250,7 @@ class Kernel:
             return
         if self._frozen:
             return
-        with self._door:
+        with self._gate:
             end = self._now + timedelta(seconds=seconds)
             if not self._depth:
                 while self._step(end):
@@ -268,7 +268,7 @@ class Kernel:
     @contextmanager
     def visit(self) -> Iterator[None]:
         """Be the driver for a while, from any thread: the HTTP front's requests come in here."""
-        with self._door:
+        with self._gate:
             yield
 
     @contextmanager

@@ -159,7 +159,7 @@ class Play:
         while True:
             so = kernel.run(until=lambda: self.observer.look() or done(), limit=end - kernel.now)
             for happening in self.observer.news():
-                line = Text("  ") + screen.told(happening, self._width)
+                line = Text("  ") + screen.reported(happening, self._width)
                 self._console.print(line, soft_wrap=True)
             if done() or not so:
                 return

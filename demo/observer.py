@@ -88,7 +88,7 @@ class Observer:
         self._world = setting.world
         self._detailed = detailed
         self._by_id: dict[str, Watched] = {}
-        self._told = 0
+        self._reported = 0
         self._looked = self._world.now
         self._copies: dict[str, tuple[str, int]] = {}
         self._grants: dict[str, str] = {}
@@ -117,12 +117,12 @@ class Observer:
             self._looked = self._world.now
             self._watch_copies()
         self._watch_invocations()
-        return len(self.happenings) > self._told
+        return len(self.happenings) > self._reported
 
     def news(self) -> list[Happening]:
         """Return what has happened since this was last asked."""
-        fresh = self.happenings[self._told :]
-        self._told = len(self.happenings)
+        fresh = self.happenings[self._reported :]
+        self._reported = len(self.happenings)
         return fresh
 
     def state(self, image: str, place: Place) -> str:

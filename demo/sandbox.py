@@ -89,8 +89,8 @@ def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: di
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     (STATE / "env.sh").write_text("".join(lines), encoding="utf-8")
     (STATE / "targets.yaml").write_text(stage.TARGETS_FILE, encoding="utf-8")
-    told = {"endpoint": url, "pid": os.getpid(), "region": stage.REGION, "accounts": accounts, "image": scene.image}
-    (STATE / "world.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    reported = {"endpoint": url, "pid": os.getpid(), "region": stage.REGION, "accounts": accounts, "image": scene.image}
+    (STATE / "world.json").write_text(json.dumps(reported, indent=2) + "\n", encoding="utf-8")
 
 
 def _greeting(scene: stage.Stage, url: str, factor: float) -> str:

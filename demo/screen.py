@@ -58,7 +58,7 @@ class Picture:
         yield self._shares()
         yield Text()
         for happening in self._foot():
-            line = told(happening, self._longest) if happening else Text()
+            line = reported(happening, self._longest) if happening else Text()
             line.truncate(width, overflow="ellipsis")
             yield line
 
@@ -109,7 +109,7 @@ def longest(observer: Observer) -> int:
     return max(len("hub"), *(len(way.name) for way in observer.setting.ways))
 
 
-def told(happening: Happening, width: int) -> Text:
+def reported(happening: Happening, width: int) -> Text:
     """One happening as a line."""
     return Text.assemble(
         (f"{happening.at:%H:%M:%S}  ", "dim"),

@@ -37,7 +37,7 @@ def plainly(observer: Observer, console: Console) -> None:
             was_over, end = True, min(end, kernel.now + AFTERWARDS)
         kernel.run(until=lambda: observer.look() or observer.settled, limit=end - kernel.now)
         for happening in observer.news():
-            console.print(screen.told(happening, width), soft_wrap=True)
+            console.print(screen.reported(happening, width), soft_wrap=True)
 
 
 def live(observer: Observer, console: Console, patience: float = PATIENCE) -> None:
@@ -57,12 +57,12 @@ def live(observer: Observer, console: Console, patience: float = PATIENCE) -> No
             if _over(observer) and not was_over:
                 was_over, end = True, min(end, kernel.now + AFTERWARDS)
             frame = time.perf_counter()
-            told = False
+            reported = False
             for _ in range(crowd):
                 limit = min(timedelta(seconds=step), end - kernel.now)
                 kernel.run(until=lambda: observer.look() or observer.settled, limit=limit)
-                told |= any(happening.tone != "progress" for happening in observer.news())
-            step = STEPS[0] if told else min(step * GROWTH, STEPS[1])
+                reported |= any(happening.tone != "progress" for happening in observer.news())
+            step = STEPS[0] if reported else min(step * GROWTH, STEPS[1])
             _draw(canvas, console)
             if frame - began < patience:
                 pause.wait(max(0.0, FRAME_SECONDS - (time.perf_counter() - frame)))

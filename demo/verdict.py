@@ -130,10 +130,10 @@ class _Look:
             yield f"its delivery is {state}, not {way.end}"
         bodies = self._notices.get((image, way.place), [])
         yield from dict.fromkeys(fault["what"] for body in bodies for fault in body.get("faults", ()))
-        told = {body["event"] for body in bodies}
+        reported = {body["event"] for body in bodies}
         wanted = {"delivery.shared", "delivery.withdrawn"} if way.shares else {"delivery.delivered"}
-        if told != wanted:
-            yield f"the notices say {', '.join(sorted(told)) or 'nothing'}"
+        if reported != wanted:
+            yield f"the notices say {', '.join(sorted(reported)) or 'nothing'}"
 
     def _tried(self, way: Way) -> Iterator[str]:
         for moment in MOMENTS:

@@ -77,13 +77,13 @@ def _model_round(number: int) -> tuple[int, list[str]]:
             run_state_machine_as_test(seed(number)(Model), settings=chosen)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
         where = [frame for frame in traceback.extract_tb(error.__traceback__) if ".venv" not in frame.filename][-3:]
-        told = [
-            *Model.told,
+        reported = [
+            *Model.reported,
             f"{type(error).__name__}: {error}".split("\nFalsifying example", maxsplit=1)[0],
             *(f"at {frame.filename}:{frame.lineno} ({frame.name})" for frame in where),
             f"(seed {number})",
         ]
-        return Model.cases - before, ["\n  ".join(told)]
+        return Model.cases - before, ["\n  ".join(reported)]
     return Model.cases - before, []
 
 

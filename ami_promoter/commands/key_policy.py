@@ -55,10 +55,10 @@ def target_needs(role: str) -> tuple[Need, ...]:
 
 def hub_needs(region: str) -> tuple[Need, ...]:
     """What the hub's functions need on the key that encrypts the source."""
-    act, settle = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
+    worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
     return (
-        Need("AmiPromoterLooksAtTheKey", act, ("kms:DescribeKey",)),
-        Need("AmiPromoterOpensAndClosesTheKey", settle, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
+        Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",)),
+        Need("AmiPromoterOpensAndClosesTheKey", share_worker, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
     )
 
 

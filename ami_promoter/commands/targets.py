@@ -146,14 +146,14 @@ def show_applied(caller: Caller) -> Report:
         data = {**connection.named, **nothing, "damaged": False}
         return Report((f"Nothing has been applied yet in {connection.place}.",), data)
     text = publisher.text(current)
-    told = {"version": current.generation, "digest": current.digest, "applied_at": current.applied_at}
+    reported = {"version": current.generation, "digest": current.digest, "applied_at": current.applied_at}
     more = {"applied_by": current.applied_by, "damaged": applied.damaged, "text": text}
     by = f"applied {current.applied_at} by {current.applied_by}"
     if not caller.as_json:
         tell(f"Version {current.generation} in {connection.place}, {by}.")
     warnings = ("the items in force are not what was applied: apply the file again.",) if applied.damaged else ()
     lines = (text or "").splitlines()
-    return Report(tuple(map(Whole, lines)), {**connection.named, **told, **more}, warnings=warnings)
+    return Report(tuple(map(Whole, lines)), {**connection.named, **reported, **more}, warnings=warnings)
 
 
 def _publish(caller: Caller, name: str, *, dry_run: bool, yes: bool) -> Report:

@@ -73,10 +73,10 @@ class Account:
     def _handled(self, http_response: Any, **_rest: Any) -> None:
         """Compare clocks; an answer without a date says nothing."""
         try:
-            told = parsedate_to_datetime(http_response.headers["Date"]).timestamp()
+            reported = parsedate_to_datetime(http_response.headers["Date"]).timestamp()
         except (KeyError, TypeError, ValueError, AttributeError):
             return
-        self._ahead = told - time.time()
+        self._ahead = reported - time.time()
 
     @property
     def place(self) -> str:

@@ -126,8 +126,8 @@ def words(what: str, *, wide: bool = False) -> str:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):
         return f"{plain}: {rest.rstrip('}')}"
-    told = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY]
-    return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(told)}" if told else plain)
+    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY]
+    return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
 
 
 def _share(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:

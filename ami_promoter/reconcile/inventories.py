@@ -54,7 +54,7 @@ class Inventories:
                 self._ask(place, run)
         found: dict[Place, Target] = {}
         until = self._clock() + self._patience
-        told = -1
+        reported = -1
         while left := [place for place in places if place not in found]:
             if answers := self._answers(left, run):
                 found |= answers
@@ -67,9 +67,9 @@ class Inventories:
                     "sweep and `worker` run (docs/operations/runbook.md)."
                 )
                 return found | {place: Target(trouble=why) for place in left if place not in found}
-            if len(found) != told:
+            if len(found) != reported:
                 self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
-                told = len(found)
+                reported = len(found)
             self._sleep(POLL)
         return found
 

@@ -136,25 +136,25 @@ def _parameters(body: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
 
 
 def _parameter_problems(declaration: Mapping[str, Any], text: str) -> Iterator[str]:
-    hint = declaration.get("ConstraintDescription", "")
+    suggestion = declaration.get("ConstraintDescription", "")
     allowed = [str(value) for value in declaration.get("AllowedValues", [])]
     if allowed and text not in allowed:
-        yield f"{text!r} is not one of {allowed} {hint}".rstrip()
+        yield f"{text!r} is not one of {allowed} {suggestion}".rstrip()
     pattern = declaration.get("AllowedPattern")
     if pattern and declaration["Type"] == "CommaDelimitedList":
         bad = [part for part in text.split(",") if not re.fullmatch(pattern, part.strip())]
         if bad:
-            yield f"{bad} do not match {pattern} {hint}".rstrip()
+            yield f"{bad} do not match {pattern} {suggestion}".rstrip()
     elif pattern and not re.fullmatch(pattern, text):
-        yield f"{text!r} does not match {pattern} {hint}".rstrip()
+        yield f"{text!r} does not match {pattern} {suggestion}".rstrip()
     if declaration["Type"] == "Number":
         if not re.fullmatch(r"-?\d+(\.\d+)?", text):
             yield f"{text!r} is not a number"
         elif not float(declaration.get("MinValue", text)) <= float(text) <= float(declaration.get("MaxValue", text)):
             bounds = f"{declaration.get('MinValue')} and {declaration.get('MaxValue')}"
-            yield f"{text} is not between {bounds} {hint}".rstrip()
+            yield f"{text} is not between {bounds} {suggestion}".rstrip()
     elif not int(declaration.get("MinLength", 0)) <= len(text) <= int(declaration.get("MaxLength", len(text))):
-        yield f"{text!r} is too short or too long {hint}".rstrip()
+        yield f"{text!r} is too short or too long {suggestion}".rstrip()
 
 
 class _Deployment:

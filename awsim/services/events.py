@@ -270,8 +270,13 @@ class EventBridge:
     def _to_dead_letters(self, of: EventRule, one: RuleTarget, event: Event, refused: AwsError) -> None:
         if one.dead_letters is None or not self._base.on(HAND_OVER):
             return
-        told = {"RULE_ARN": of.arn, "TARGET_ARN": one.arn, "ERROR_CODE": refused.code, "ERROR_MESSAGE": refused.message}
-        attributes = {key: {"DataType": "String", "StringValue": value} for key, value in told.items()}
+        reported = {
+            "RULE_ARN": of.arn,
+            "TARGET_ARN": one.arn,
+            "ERROR_CODE": refused.code,
+            "ERROR_MESSAGE": refused.message,
+        }
+        attributes = {key: {"DataType": "String", "StringValue": value} for key, value in reported.items()}
         try:
             self._queues.deliver(
                 one.dead_letters, json.dumps(event), principal=SERVICE, source_arn=of.arn, attributes=attributes

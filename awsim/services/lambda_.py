@@ -321,8 +321,12 @@ class Lambda:
             return
         error = invocation.error if invocation else why
         if function.dead_letters:
-            told = {"RequestID": invocation.id if invocation else "", "ErrorCode": "200", "ErrorMessage": error[:1024]}
-            attributes = {k: {"DataType": "String", "StringValue": v} for k, v in told.items() if v}
+            reported = {
+                "RequestID": invocation.id if invocation else "",
+                "ErrorCode": "200",
+                "ErrorMessage": error[:1024],
+            }
+            attributes = {k: {"DataType": "String", "StringValue": v} for k, v in reported.items() if v}
             self._send_dead(function, function.dead_letters, json.dumps(event), attributes)
         if function.on_failure:
             envelope = {

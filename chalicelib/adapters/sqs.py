@@ -39,8 +39,8 @@ class SqsWakes:
         side_by_side: SideBySide | None = None,
     ) -> None:
         self._sessions = sessions
-        self._act = worker_queue_url
-        self._settle = share_worker_queue_url
+        self._worker = worker_queue_url
+        self._share_worker = share_worker_queue_url
         self._side_by_side = side_by_side or SideBySide()
 
     def wake(self, key: RecordKey, cause: str) -> None:
@@ -66,7 +66,7 @@ class SqsWakes:
         return [key for unfit in self._side_by_side.map(send, batches) for key in unfit]
 
     def _queue(self, key: RecordKey) -> str:
-        return self._settle if key.kind == "resource" else self._act
+        return self._share_worker if key.kind == "resource" else self._worker
 
 
 def _sent(client: Any, queue: str, batch: Batch) -> Sequence[RecordKey]:

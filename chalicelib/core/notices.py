@@ -207,8 +207,10 @@ def _of_promotion(promotion: Promotion, event: str, now: int, *cause: str) -> di
 
 def _faults(faults: Iterable[Fault]) -> list[dict[str, Any]]:
     listed = list(faults)
-    told = [{name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]]
+    reported = [
+        {name: str(value)[:MAX_TEXT] for name, value in fault.to_json().items()} for fault in listed[:MAX_FAULTS]
+    ]
     if len(listed) > MAX_FAULTS:
         rest = f"There are {len(listed) - MAX_FAULTS} more faults; `ami-promoter status` lists them."
-        told.append({"code": "more", "where": "", "what": rest, "cure": ""})
-    return told
+        reported.append({"code": "more", "where": "", "what": rest, "cure": ""})
+    return reported

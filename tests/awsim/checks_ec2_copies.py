@@ -15,7 +15,7 @@ from tests.awsim.ec2_words import (
     PROD,
     WEST,
     a_snapshot,
-    copies_told,
+    copies_reported,
     copy,
     ec2,
     new_key,
@@ -232,7 +232,7 @@ def event(world: World) -> None:
     bad = copy(world, snapshot, Encrypted=True, KmsKeyId="alias/none")
     wait(world, HOURS)
 
-    found = {detail["snapshot_id"]: detail for detail in copies_told(world, DEV)}
+    found = {detail["snapshot_id"]: detail for detail in copies_reported(world, DEV)}
     assert set(found) == {f"arn:aws:ec2::{HERE}:snapshot/{good}", f"arn:aws:ec2::{HERE}:snapshot/{bad}"}
     done = found[f"arn:aws:ec2::{HERE}:snapshot/{good}"]
     assert done["source"] == f"arn:aws:ec2::{HERE}:snapshot/{snapshot}"
@@ -243,7 +243,7 @@ def event(world: World) -> None:
         "standard",
     )
     assert found[f"arn:aws:ec2::{HERE}:snapshot/{bad}"]["result"] == "failed"
-    assert copies_told(world, HUB) == []
+    assert copies_reported(world, HUB) == []
 
 
 CHECKS: dict[str, Callable[[World], None]] = {

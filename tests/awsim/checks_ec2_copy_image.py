@@ -15,14 +15,14 @@ from tests.awsim.ec2_words import (
     PROD,
     WEST,
     an_image,
-    copies_told,
+    copies_reported,
     ec2,
     new_key,
     refused,
+    reported,
     share,
     shown_image,
     snapshot_of,
-    told,
     unshare,
     wait,
 )
@@ -116,7 +116,7 @@ def fails_late(world: World) -> None:
     unshare(world, snapshot_of(world, usable))
     source_gone = "AMI snapshot copy failed with error: Source snapshot ID is not valid"
     assert ended(world, late, "failed")["StateReason"]["Message"] == source_gone
-    details = [event["detail"] for event in told(world, DEV, "EC2 AMI State Change")]
+    details = [event["detail"] for event in reported(world, DEV, "EC2 AMI State Change")]
     states = {detail["ImageId"]: (detail["State"], detail["ErrorMessage"]) for detail in details}
     assert states == {
         no_source: ("failed", why),
@@ -125,8 +125,8 @@ def fails_late(world: World) -> None:
         cut: ("available", ""),
         late: ("failed", source_gone),
     }
-    assert len(copies_told(world, DEV)) == 5
-    assert told(world, HUB, "EC2 AMI State Change") == []
+    assert len(copies_reported(world, DEV)) == 5
+    assert reported(world, HUB, "EC2 AMI State Change") == []
 
 
 def client_token(world: World) -> None:

@@ -15,10 +15,10 @@ from tests.awsim.ec2_words import (
     ec2,
     new_key,
     refused,
+    reported,
     shown_image,
     shown_snapshot,
     snapshot_of,
-    told,
     wait,
 )
 
@@ -203,7 +203,7 @@ def disabling_unshares(world: World) -> None:
     assert world.ec2.foreign_permissions() == []
     refused("InvalidAMIID.NotFound", lambda: shown_image(world, image, DEV))
     assert shown_image(world, image)["State"] == "available"
-    details = [event["detail"] for event in told(world, HUB, "EC2 AMI State Change")]
+    details = [event["detail"] for event in reported(world, HUB, "EC2 AMI State Change")]
     assert sorted(detail["State"] for detail in details) == ["available", "disabled"]
 
 

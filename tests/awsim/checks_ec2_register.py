@@ -18,10 +18,10 @@ from tests.awsim.ec2_words import (
     ec2,
     new_key,
     refused,
+    reported,
     share,
     shown_image,
     snapshot_of,
-    told,
     wait,
 )
 from tests.awsim.ec2_words import register as make
@@ -114,7 +114,7 @@ def image_event(world: World) -> None:
     wait(world, 10)
     ec2(world).deregister_image(ImageId=made)
 
-    found = told(world, HUB, "EC2 AMI State Change")
+    found = reported(world, HUB, "EC2 AMI State Change")
     assert [event["detail"]["State"] for event in found] == ["available", "deregistered"]
     assert {event["resources"][0] for event in found} == {f"arn:aws:ec2:{HERE}::image/{made}"}
     assert set(found[0]["detail"]) == {"RequestId", "ImageId", "State", "ErrorMessage"}

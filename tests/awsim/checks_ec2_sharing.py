@@ -17,8 +17,8 @@ from tests.awsim.ec2_words import (
     ec2,
     new_key,
     refused,
+    reported,
     share,
-    told,
     unshare,
 )
 
@@ -124,11 +124,11 @@ def share_event(world: World) -> None:
     share(world, snapshot)
     share(world, snapshot)
 
-    details = [event["detail"] for event in told(world, DEV, "EBS Snapshot Notification")]
+    details = [event["detail"] for event in reported(world, DEV, "EBS Snapshot Notification")]
     assert [(d["event"], d["source"], d["snapshot_id"]) for d in details] == [
         ("shareSnapshot", HUB, f"arn:aws:ec2::{HERE}:snapshot/{snapshot}")
     ]
-    assert told(world, HUB, "EBS Snapshot Notification") == []
+    assert reported(world, HUB, "EBS Snapshot Notification") == []
 
 
 def launch(world: World, image: str, *entries: dict[str, Any]) -> None:

@@ -16,10 +16,10 @@ from tests.awsim.ec2_words import (
     ec2,
     refused,
     register,
+    reported,
     share,
     shown_image,
     snapshot_of,
-    told,
 )
 
 
@@ -77,7 +77,7 @@ def event(world: World) -> None:
     specification = [{"ResourceType": "image", "Tags": [{"Key": "born", "Value": "tagged"}]}]
     made = register(world, snapshot_of(world, image), TagSpecifications=specification)
 
-    found = told(world, HUB, "Tag Change on Resource")
+    found = reported(world, HUB, "Tag Change on Resource")
     mine = {e["detail"]["version"]: e for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{image}"]}
     assert {version: e["detail"]["changed-tag-keys"] for version, e in mine.items()} == {
         2: ["promote"],
@@ -94,7 +94,7 @@ def event(world: World) -> None:
     )
     born = [e["detail"]["tags"] for e in found if e["resources"] == [f"arn:aws:ec2:{HERE}::image/{made}"]]
     assert born == [{"born": "tagged"}]
-    assert told(world, DEV, "Tag Change on Resource") == []
+    assert reported(world, DEV, "Tag Change on Resource") == []
 
 
 CHECKS: dict[str, Callable[[World], None]] = {

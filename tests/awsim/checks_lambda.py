@@ -60,7 +60,7 @@ def dead(world: World) -> None:
     def sending(body: str) -> list[object]:
         return ["call", "sqs", "send_message", {"QueueUrl": queue.url, "MessageBody": body}]
 
-    for when, heard in (("before", []), ("after", ["one"])):
+    for when, bodies in (("before", []), ("after", ["one"])):
         crash = world.injections.crash("probe", "SendMessage", when=when)  # type: ignore[arg-type]
         invocation = run(
             world, function, ["swallow", [["guarded", [sending("one")], [sending("cleanup")]]]], sending("two")
@@ -68,7 +68,7 @@ def dead(world: World) -> None:
 
         assert crash.invocations == [invocation.id]
         assert invocation.outcome == "crashed"
-        assert received(world, queue) == heard
+        assert received(world, queue) == bodies
 
 
 def permission(world: World) -> None:
@@ -104,9 +104,9 @@ def dead_letters(world: World) -> None:
     wait(world, 600)
 
     assert [json.loads(body)["detail"] for body in received(world, dead_queue)] == [{"steps": [["fail", "no way"]]}]
-    (told,) = [json.loads(body) for body in received(world, story)]
-    assert told["requestContext"]["approximateInvokeCount"] == 2
-    assert told["responsePayload"] == {"errorMessage": "RuntimeError: no way"}
+    (reported,) = [json.loads(body) for body in received(world, story)]
+    assert reported["requestContext"]["approximateInvokeCount"] == 2
+    assert reported["responsePayload"] == {"errorMessage": "RuntimeError: no way"}
 
 
 def dead_letter_rights(world: World) -> None:

@@ -105,14 +105,14 @@ def register(
     return str(ec2(world, account).register_image(**asked)["ImageId"])
 
 
-def told(world: World, account: str, detail_type: str, region: str = HERE) -> list[dict[str, Any]]:
+def reported(world: World, account: str, detail_type: str, region: str = HERE) -> list[dict[str, Any]]:
     """Return the events of a type that have arrived on an account's default bus."""
     wait(world, 120)
     bus = f"arn:aws:events:{region}:{account}:event-bus/default"
     return [dict(event) for arn, event in world.events.seen if arn == bus and event["detail-type"] == detail_type]
 
 
-def copies_told(world: World, account: str) -> list[dict[str, Any]]:
+def copies_reported(world: World, account: str) -> list[dict[str, Any]]:
     """Return the details of the copySnapshot events that an account got."""
-    events = told(world, account, "EBS Snapshot Notification")
+    events = reported(world, account, "EBS Snapshot Notification")
     return [event["detail"] for event in events if event["detail"]["event"] == "copySnapshot"]

@@ -70,7 +70,7 @@ def test_short_forms_are_read(world: World, tmp_path: Path) -> None:
     assert stack.outputs == {"A": f"arn:aws:sqs:{HERE}:{HUB}:q", "B": "ab!"}
 
 
-def test_all_problems_of_parameters_are_told_at_once(world: World) -> None:
+def test_all_problems_of_parameters_are_reported_at_once(world: World) -> None:
     """Unknown, missing, not allowed, not matching, out of bounds: one message, and nothing is made."""
     declared = {
         "Account": {"Type": "String", "AllowedPattern": "[0-9]{12}", "ConstraintDescription": "12 digits"},
@@ -81,14 +81,14 @@ def test_all_problems_of_parameters_are_told_at_once(world: World) -> None:
         "Needed": {"Type": "String"},
     }
     given = {"Account": "1", "Many": "1,222222222222", "Number": "1", "Choice": "c", "Short": "long", "Stranger": "x"}
-    with pytest.raises(TemplateError) as told:
+    with pytest.raises(TemplateError) as reported:
         _output(world, "x", given, Parameters=declared, Resources=QUEUES)
 
-    problems = str(told.value).splitlines()[1:]
+    problems = str(reported.value).splitlines()[1:]
     assert [problem.split(":")[0].strip() for problem in problems] == [
         "Stranger", "Account", "Many", "Number", "Choice", "Short", "Needed",
     ]  # fmt: skip
-    assert "12 digits" in str(told.value)
+    assert "12 digits" in str(reported.value)
     assert world.sqs.queues == {}
 
 

@@ -16,11 +16,11 @@ from tests.awsim.ec2_words import (
     ec2,
     new_key,
     refused,
+    reported,
     share,
     shown_image,
     shown_snapshot,
     snapshot_of,
-    told,
     wait,
 )
 
@@ -71,15 +71,15 @@ def test_a_pending_image_becomes_available_and_says_so(world: World) -> None:
 
     assert shown_image(world, soon)["State"] == "available"
     assert shown_image(world, never)["State"] == "pending"
-    assert [e["detail"]["ImageId"] for e in told(world, HUB, "EC2 AMI State Change")] == [soon]
+    assert [e["detail"]["ImageId"] for e in reported(world, HUB, "EC2 AMI State Change")] == [soon]
 
 
-def test_a_seeded_tag_is_a_baseline_unless_told(world: World) -> None:
+def test_a_seeded_tag_is_a_baseline_unless_reported(world: World) -> None:
     """Seeding with tags tells nobody; with ``tell`` it tells of the tags."""
     an_image(world, tags={"promote": "dev"})
     image = an_image(world, "told", tags={"promote": "dev"}, tell=True)
 
-    events = told(world, HUB, "Tag Change on Resource")
+    events = reported(world, HUB, "Tag Change on Resource")
     assert [e["resources"] for e in events] == [[f"arn:aws:ec2:{HERE}::image/{image}"]]
 
 

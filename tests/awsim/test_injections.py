@@ -132,15 +132,15 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
     """With messages lost only the sweep's own get through, and the senders see success."""
-    bell, other = a_queue(world, "hub-worker.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
+    first, other = a_queue(world, "hub-worker.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
     world.injections.lose_messages(("-worker.fifo", "-share-worker.fifo"), except_from="sweep")
     act, sweep = a_function(world, "hub-worker"), a_function(world, "hub-sweep")
-    ringing = ["call", "sqs", "send_message", {"QueueUrl": bell.url, "MessageBody": "b", "MessageGroupId": "g"}]
+    ringing = ["call", "sqs", "send_message", {"QueueUrl": first.url, "MessageBody": "b", "MessageGroupId": "g"}]
     assert run(world, act, ringing, _sending(other.url)).outcome == "ok"
-    assert (received(world, bell), received(world, other)) == ([], ["x"])
+    assert (received(world, first), received(world, other)) == ([], ["x"])
 
     assert run(world, sweep, ringing).outcome == "ok"
-    assert received(world, bell) == ["b"]
+    assert received(world, first) == ["b"]
 
 
 def test_throttles_and_refusals_end_by_themselves(world: World) -> None:

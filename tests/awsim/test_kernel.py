@@ -25,7 +25,7 @@ def test_things_happen_at_their_time_and_in_order(world: World) -> None:
     assert datetime.now(UTC) == world.now == world.start + timedelta(seconds=10)
 
 
-def test_run_stops_when_it_is_told(world: World) -> None:
+def test_run_stops_when_it_is_reported(world: World) -> None:
     """It returns True as soon as the condition holds, and False, at the limit, if it never does."""
     seen = []
     for seconds in (1, 2, 3):
@@ -76,7 +76,7 @@ def test_one_strand_runs_at_a_time_and_hands_over_at_each_call(world: World) -> 
     assert seen == ["a", "b", "a", "b", "a", "b"]
 
 
-def test_a_killed_strand_is_told_at_every_call(world: World) -> None:
+def test_a_killed_strand_is_reported_at_every_call(world: World) -> None:
     """From its death on, each call it tries raises, and its end is reported once."""
     deaths: list[str] = []
     ends: list[int] = []

@@ -134,14 +134,14 @@ def test_a_policy_can_limit_which_grants_are_made(world: World) -> None:
         "ForAllValues:StringEquals": {"kms:GrantOperations": ["Decrypt", "DescribeKey"]},
         "StringLike": {"kms:GranteePrincipal": "arn:aws:iam::*:role/AmiCopyRole"},
     }
-    settle = as_role(world, "kms", allow("kms:CreateGrant", key, Condition=limits))
+    sharer = as_role(world, "kms", allow("kms:CreateGrant", key, Condition=limits))
     asked = {"KeyId": key, "GranteePrincipal": TARGET}
 
-    allowed(lambda: settle.create_grant(**asked, Operations=["Decrypt"]))
-    refused("AccessDeniedException", lambda: settle.create_grant(**asked, Operations=["Decrypt", "Encrypt"]))
+    allowed(lambda: sharer.create_grant(**asked, Operations=["Decrypt"]))
+    refused("AccessDeniedException", lambda: sharer.create_grant(**asked, Operations=["Decrypt", "Encrypt"]))
     root = f"arn:aws:iam::{PROD}:root"
     refused(
-        "AccessDeniedException", lambda: settle.create_grant(KeyId=key, GranteePrincipal=root, Operations=["Decrypt"])
+        "AccessDeniedException", lambda: sharer.create_grant(KeyId=key, GranteePrincipal=root, Operations=["Decrypt"])
     )
 
 

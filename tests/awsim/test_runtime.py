@@ -124,7 +124,7 @@ def test_a_message_is_deleted_when_its_invocation_succeeds(world: World) -> None
     assert queue.messages == []
 
 
-def test_lanes_run_side_by_side_and_one_lane_in_order(world: World) -> None:
+def test_message_groups_run_side_by_side_and_one_message_group_in_order(world: World) -> None:
     """Three groups run at once; within a group one message follows the other."""
     queue = a_queue(world, "q.fifo", VisibilityTimeout="180")
     function = a_function(world)
@@ -138,7 +138,7 @@ def test_lanes_run_side_by_side_and_one_lane_in_order(world: World) -> None:
     assert max(spans[n][0] for n in range(3)) < min(spans[n][1] for n in range(3))
 
 
-def test_a_poisoned_lane_dies_alone(world: World) -> None:
+def test_a_poisoned_message_group_dies_alone(world: World) -> None:
     """After maxReceiveCount tries a message lies in the dead-letter queue; its group goes on, others never waited."""
     dead_queue = a_queue(world, "dead.fifo")
     redrive = json.dumps({"deadLetterTargetArn": dead_queue.arn, "maxReceiveCount": 5})

@@ -74,19 +74,19 @@ def test_a_wrong_call_is_notified_to_a_program_too(line, environment, capsys):
     """`--json` prints the fault, as every verb does that could not do its work."""
     assert main(line.split()) == Exit.USAGE
 
-    told = json.loads(capsys.readouterr().out)
-    jsonschema.validate(told, js.FAILURE)
-    assert (told["exit_status"], told["faults"][0]["code"]) == (2, "usage")
+    reported = json.loads(capsys.readouterr().out)
+    jsonschema.validate(reported, js.FAILURE)
+    assert (reported["exit_status"], reported["faults"][0]["code"]) == (2, "usage")
 
 
 def test_what_aws_refuses_is_notified_to_a_program_too(aws, capsys):
     """Exit status 3: where, what, and what to do, each by itself."""
     assert main(["status", "--json"]) == Exit.AWS
 
-    told = json.loads(capsys.readouterr().out)
-    jsonschema.validate(told, js.FAILURE)
-    (fault,) = told["faults"]
-    assert (told["exit_status"], fault["code"]) == (3, "ResourceNotFoundException")
+    reported = json.loads(capsys.readouterr().out)
+    jsonschema.validate(reported, js.FAILURE)
+    (fault,) = reported["faults"]
+    assert (reported["exit_status"], fault["code"]) == (3, "ResourceNotFoundException")
     assert fault["cure"].startswith("There is no such table")
 
 
@@ -94,9 +94,9 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
     """Exit status 1."""
     assert main(["status", AMI, "--json"]) == Exit.FAULT
 
-    told = json.loads(capsys.readouterr().out)
-    jsonschema.validate(told, js.FAILURE)
-    assert (told["exit_status"], told["faults"][0]["code"]) == (1, "unknown-ami")
+    reported = json.loads(capsys.readouterr().out)
+    jsonschema.validate(reported, js.FAILURE)
+    assert (reported["exit_status"], reported["faults"][0]["code"]) == (1, "unknown-ami")
 
 
 @pytest.mark.parametrize("words", [["status"], ["pause"], ["targets", "diff", "x"], ["key-policy", "hub"]])

@@ -318,9 +318,9 @@ def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
 def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
     """It is its owner's. One that a running delivery made is that delivery's business."""
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
-    told = findings(view(*items, targets={(DEV, REGION): Target(images=(image,))}))
+    reported = findings(view(*items, targets={(DEV, REGION): Target(images=(image,))}))
 
-    assert [(one.mend, one.wrong) for one in told] == ([] if wrong is None else [(None, wrong)])
+    assert [(one.mend, one.wrong) for one in reported] == ([] if wrong is None else [(None, wrong)])
 
 
 def test_a_record_without_a_due_date_is_woken():
@@ -338,10 +338,10 @@ def test_a_parked_or_damaged_record_is_notified():
     parked = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying", parked="a bug.")
     damaged = {("promotion#ami-0b", "record"): {"unreadable": True, "_item": {"state": "running"}}}
 
-    told = findings(view(parked, damaged))
+    reported = findings(view(parked, damaged))
 
-    assert [one.code for one in told] == ["parked", "unreadable"]
-    assert f"--unpark 'delivery#{ID}'" in told[0].what
+    assert [one.code for one in reported] == ["parked", "unreadable"]
+    assert f"--unpark 'delivery#{ID}'" in reported[0].what
 
 
 @pytest.mark.parametrize(
@@ -416,13 +416,15 @@ def test_a_statement_that_somebody_took_out_is_written_again_for_whoever_needs_i
 
 
 @pytest.mark.parametrize(("resource", "name"), [(KEY_RESOURCE, ID), (addresses.role_resource(KEY, DEV).pk, ROLE)])
-@pytest.mark.parametrize(("read", "opened_at", "told"), [(True, 0, True), (False, 0, False), (True, NOW - 60, False)])
-def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, told):
+@pytest.mark.parametrize(
+    ("read", "opened_at", "reported"), [(True, 0, True), (False, 0, False), (True, NOW - 60, False)]
+)
+def test_a_grant_that_shows_no_longer_is_made_again_for_whoever_needs_it(resource, name, read, opened_at, reported):
     """Also one for a service-linked role. Not where the key's grants could not be read, or it may be late to show."""
     share = a_share("open", STANDING, resource=resource, name=name, grant_id="g" * 64, opened_at=opened_at)
     seen = view(a_delivery("shared"), share, granted_keys=frozenset({KEY} if read else ()))
 
-    assert found(seen) == ([("open-only-in-ledger", Reopen(resource, name, 4))] if told else [])
+    assert found(seen) == ([("open-only-in-ledger", Reopen(resource, name, 4))] if reported else [])
 
 
 def test_what_could_not_be_read_is_not_taken_for_gone():

@@ -72,10 +72,12 @@ def test_what_a_key_of_the_hub_must_allow(aws, capsys):
     """`worker` looks, `share-worker` opens and closes; the names carry the Region."""
     assert main(["key-policy", "hub"]) == 0
 
-    act, settle = shown(capsys)
-    assert act["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
-    assert settle["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-share-worker")
-    assert settle["Action"] == ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
+    worker, share_worker = shown(capsys)
+    assert worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith("role/ami-promoter-us-east-1-worker")
+    assert share_worker["Condition"]["ArnEquals"]["aws:PrincipalArn"].endswith(
+        "role/ami-promoter-us-east-1-share-worker"
+    )
+    assert share_worker["Action"] == ["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]
 
 
 def test_they_are_what_the_roles_may_do():

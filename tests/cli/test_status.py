@@ -276,8 +276,8 @@ def test_what_a_service_role_waits_for_and_what_stays(table, capsys):
     assert main(["status", AMI]) == 0
 
     said = lines(capsys)
-    told = "The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml."
-    assert f"{PROD} us-east-1: is tried again: {told}" in said
+    reported = "The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml."
+    assert f"{PROD} us-east-1: is tried again: {reported}" in said
     assert said[-3:] == [
         "Open shares: 1",
         "  RESOURCE             TO            STATE  FOR  CLOSES",

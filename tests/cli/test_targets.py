@@ -451,8 +451,8 @@ def test_what_is_in_force_is_shown_as_it_was_applied(client, file, capsys, monke
     assert out == text
     assert err.startswith("Version 1 in account")
     main(["targets", "show", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert (told["version"], told["text"], told["damaged"]) == (1, text, False)
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["version"], reported["text"], reported["damaged"]) == (1, text, False)
 
 
 def test_what_was_changed_by_hand_is_said(client, file, capsys):

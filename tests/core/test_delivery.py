@@ -497,11 +497,11 @@ def test_a_missing_role_is_waited_for_with_one_notice():
     checking = evolving.evolve(a_delivery(), refused, NOW)
     assert machine.outstanding(checking, NOW) == (do.NotifyWaiting(),)
 
-    told = evolving.evolve(checking, ev.WaitingNotified(), NOW)
-    assert machine.outstanding(told, NOW) == ()
-    assert machine.outstanding(told, NOW + 60) == (do.CheckTarget(),)
+    reported = evolving.evolve(checking, ev.WaitingNotified(), NOW)
+    assert machine.outstanding(reported, NOW) == ()
+    assert machine.outstanding(reported, NOW + 60) == (do.CheckTarget(),)
 
-    again = evolving.evolve(told, refused, NOW + 60)
+    again = evolving.evolve(reported, refused, NOW + 60)
     assert do.NotifyWaiting() not in machine.outstanding(again, NOW + 7200)
     late = evolving.evolve(again, ev.DeadlinePassed(), NOW + 24 * 3600)
     assert machine.outstanding(late, NOW + 24 * 3600) == (do.CheckTarget(),)

@@ -46,10 +46,10 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
     children = [Child(f"{n:020d}", f"{n:012d}", "us-east-1", 1, "failed", "ami-0b") for n in range(1000)]
     faults = [Fault("code", "w" * 5000, "x" * 5000, "y" * 5000) for _ in range(1000)]
 
-    told = notices.summary(promotion, children, NOW)
-    assert len(json.dumps(told)) < LIMIT
-    assert len(told["deliveries"]) + told["unlisted"] == 1000
-    assert told["counts"]["failed"] == 1000
+    reported = notices.summary(promotion, children, NOW)
+    assert len(json.dumps(reported)) < LIMIT
+    assert len(reported["deliveries"]) + reported["unlisted"] == 1000
+    assert reported["counts"]["failed"] == 1000
     refused = notices.refused(promotion, faults, NOW)
     assert len(json.dumps(refused)) < LIMIT
     assert "980 more" in refused["faults"][-1]["what"]

@@ -245,8 +245,8 @@ def test_a_pending_image_is_waited_for_and_its_event_shortens_the_wait():
     assert outstanding(waiting, NOW) == ()
     assert outstanding(waiting, NOW + 60) == (do.LookAtTag(),)
 
-    told = replace(waiting, inbox={**waiting.inbox, "image": "event"})
-    assert outstanding(told, NOW) == (do.LookAtTag(),)
+    reported = replace(waiting, inbox={**waiting.inbox, "image": "event"})
+    assert outstanding(reported, NOW) == (do.LookAtTag(),)
 
 
 def test_a_tag_that_shows_again_was_never_gone():

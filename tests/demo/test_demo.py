@@ -94,7 +94,7 @@ def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str,
     assert "✓ every crash that was asked for has struck" in said
 
 
-def test_what_failed_is_told() -> None:
+def test_what_failed_is_reported() -> None:
     """A share that will not close, an AMI too many, a crash that never came: each is named, and the end is 1."""
 
     def meddle(world: World) -> None:
@@ -150,7 +150,7 @@ def test_the_picture_fits(width: int, height: int, targets: int) -> None:
     assert ("more, 0 of them delivered" in "".join(lines)) == (targets == 12 or height == 16)
 
 
-def test_bad_arguments_are_told_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_are_reported_all_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     """One message names every problem and its cure, and nothing is begun."""
     with pytest.raises(SystemExit) as ended:
         parse(["--targets", "0", "--crash", "worker", "--crash", "actor:copy:0:during"])

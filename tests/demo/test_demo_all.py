@@ -48,7 +48,7 @@ def test_every_way_of_sharing_ends_as_promised(capsys: pytest.CaptureFixture[str
     assert max(map(len, said.splitlines())) <= 100
 
 
-def test_what_is_not_as_promised_is_told() -> None:
+def test_what_is_not_as_promised_is_reported() -> None:
     """A launch after the withdrawal, and a role that is missing: marked, named with AWS's reason, and the end is 1."""
     console = Console(file=(out := io.StringIO()), width=100)
     ways = [way for way in WAYS if way.name in {"dev", "test", "pilot"}]

@@ -15,7 +15,7 @@ from tests.awsim.aws_words import LONGEST, aws
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_sandbox_stays_up_until_it_is_told(tmp_path: Path) -> None:
+def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
     """``python -m demo.sandbox up`` says what to type, leaves its files, lets time run, and ends on a signal."""
     for name in ("build", "deploy"):
         (tmp_path / name).symlink_to(ROOT / name)
@@ -34,7 +34,7 @@ def test_the_sandbox_stays_up_until_it_is_told(tmp_path: Path) -> None:
             lines.append(line)
             if "sweep" in line:
                 break
-        told = json.loads((tmp_path / ".sandbox" / "world.json").read_text())
+        reported = json.loads((tmp_path / ".sandbox" / "world.json").read_text())
         variables = dict(
             line.removeprefix("export ").rstrip().split("=", 1)
             for line in (tmp_path / ".sandbox" / "env.sh").read_text().splitlines()
@@ -47,8 +47,8 @@ def test_the_sandbox_stays_up_until_it_is_told(tmp_path: Path) -> None:
         rest, _ = process.communicate(timeout=LONGEST)
         watchdog.cancel()
 
-    assert told["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
-    assert [image["ImageId"] for image in shown["Images"]] == [told["image"]]
+    assert reported["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
+    assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
     assert "create-tags" in "".join(lines)
     assert "is down" in rest
     assert process.returncode == 0

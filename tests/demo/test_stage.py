@@ -68,7 +68,7 @@ def test_a_tag_of_another_key_wakes_nobody(world: World, scene: stage.Stage) -> 
     assert world.lambda_.invocations == []
 
 
-def test_a_missing_package_is_told_with_its_cure(world: World, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported_with_its_cure(world: World, tmp_path: Path) -> None:
     """Whoever has not built it is told how."""
     with pytest.raises(FileNotFoundError, match="make package"):
         stage.set_up(world, tmp_path)

@@ -175,12 +175,12 @@ def test_the_sample_of_a_shared_ami_names_the_hubs_key():
 
 def test_the_documented_filter_policies_let_through_what_they_promise():
     """Evaluated on the message attributes of the examples, group being a list as SNS has it."""
-    told = {
+    reported = {
         kind: {name: json.loads(value) if name in notices.LISTS else value for name, value in attributes.items()}
         for kind, attributes in ((kind, notices.attributes(example)) for kind, example in events.examples().items())
     }
     passed = {
-        wanted: {kind for kind, attributes in told.items() if matches(policy, attributes)}
+        wanted: {kind for kind, attributes in reported.items() if matches(policy, attributes)}
         for wanted, policy in {**events.FILTER_POLICIES, "group dev": {"group": ["dev"]}}.items()
     }
 
@@ -190,7 +190,7 @@ def test_the_documented_filter_policies_let_through_what_they_promise():
         "Everything of a group": set(),
         "What a person must look at": {notices.FAILED, notices.WAITING, notices.REFUSED},
         "One family of images": {notices.DELIVERED},
-        "group dev": {kind for kind in told if kind.startswith("delivery.")},
+        "group dev": {kind for kind in reported if kind.startswith("delivery.")},
     }
 
 

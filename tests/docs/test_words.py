@@ -12,13 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 AWS_WORDS = ROOT / "docs" / "reference" / "aws-facts.md"
 """Quotes AWS, whose words are its own."""
-NOT_YET_PAGES = frozenset({"state-machines.md", "what-is-copied.md"})
-"""Generated from texts in chalicelib that still have such words."""
-PAGES = [
-    page
-    for page in sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
-    if page.name not in NOT_YET_PAGES
-]
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {AWS_WORDS})
 SOURCES = ("app.py", "chalicelib", "ami_promoter", "awsim", "demo", "tools", "tests")
 
 REPLACED: Mapping[str, str] = {
@@ -75,11 +69,6 @@ IN_NAMES: Mapping[str, str] = {
 }
 """A word of an identifier (``settle_share`` and ``SettleShare`` both have ``settle``) -> what to use instead."""
 
-NOT_YET = frozenset(
-    {"astir", "bell", "door", "heard", "hindered", "hint", "lane", "law", "laws", "rings", "rung", "settle", "told"}
-)
-"""Words of IN_NAMES that the code still has; one that is gone is taken out here, and then cannot come back."""
-
 CODE = re.compile(
     r"^(`{3,}|~{3,}).*?^\1"  # a block
     r"|(`+)(?!`).*?(?<!`)\2(?!`)"  # a span
@@ -135,11 +124,10 @@ def test_pages_use_the_glossarys_words(page):
 
 def test_names_use_the_glossarys_words():
     """Identifiers and file names."""
-    banned = set(IN_NAMES) - NOT_YET
     found = set()
     for path in modules():
         of_file = {path.stem, *names(ast.parse(path.read_text(encoding="utf-8")))}
-        found |= {f"{path.relative_to(ROOT)}: {name}" for name in of_file if words(name) & banned}
+        found |= {f"{path.relative_to(ROOT)}: {name}" for name in of_file if words(name) & set(IN_NAMES)}
 
     assert sorted(found) == []
 

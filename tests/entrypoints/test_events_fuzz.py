@@ -33,7 +33,7 @@ SAMPLES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8")
 )
 LONGEST_KEY = 2048
-LONGEST_HINT = 400
+LONGEST_ENTRY = 400
 """Bytes; a record has a few inbox entries, and an item 400 KB."""
 
 HOSTILE: list[Any] = [
@@ -60,7 +60,7 @@ class StrictRecords(MemoryRecords):
         check_key(key.pk)
         for name, value in inbox.items():
             assert isinstance(value, str)
-            assert 0 < len(f"{name}{value}".encode()) <= LONGEST_HINT
+            assert 0 < len(f"{name}{value}".encode()) <= LONGEST_ENTRY
         return super().leave(key, inbox, now, **how)
 
     def create(self, write, now):

@@ -270,12 +270,12 @@ def _granted(scene: Scene, count: int) -> list[str]:
     return [] if len(found) == count else [f"{len(found)} grants to Auto Scaling on the target's key"]
 
 
-def _ended(scene: Scene, states: dict[str, str], *told: str) -> list[str]:
+def _ended(scene: Scene, states: dict[str, str], *reported: str) -> list[str]:
     """In these states, owners told so, each once, and the promotion summed up; a repeat is known by its id."""
     problems = [] if scene.states() == states else [f"states {scene.states()}"]
     bodies = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
     events = sorted(event for event, _ in bodies)
-    return problems if events == sorted((*told, "promotion.over")) else [*problems, f"told {sorted(bodies)}"]
+    return problems if events == sorted((*reported, "promotion.over")) else [*problems, f"told {sorted(bodies)}"]
 
 
 WITHDRAWN = Scenario("shared and withdrawn", _share_and_untag, _withdrawn, _sharing)

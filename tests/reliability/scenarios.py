@@ -94,9 +94,9 @@ def _cancelled_or_late(scene: Scene) -> list[str]:
 def _ended(scene: Scene, state: str) -> list[str]:
     """In that state, its owner told so, and the promotion summed up; a repeated notice is known by its id."""
     problems = [] if scene.states() == {DEV: state} else [f"states {scene.states()}"]
-    told = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
-    if sorted(event for event, _ in told) != [f"delivery.{state}", "promotion.over"]:
-        problems.append(f"told {sorted(told)}")
+    reported = {(body["event"], body["id"]) for body in scene.notices(image=scene.image)}
+    if sorted(event for event, _ in reported) != [f"delivery.{state}", "promotion.over"]:
+        problems.append(f"told {sorted(reported)}")
     return problems
 
 

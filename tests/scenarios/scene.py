@@ -209,7 +209,7 @@ class Scene:
         bodies = (published.body for published in self.world.sns.published)
         return [b for b in bodies if event in ("", b["event"]) and image in ("", b.get("source_image"))]
 
-    def told(self, image: str = "") -> Counter[str]:
+    def reported(self, image: str = "") -> Counter[str]:
         """How often each event was published about the AMI."""
         return Counter(body["event"] for body in self.notices(image=image or self.image))
 
@@ -475,16 +475,16 @@ class Watch:
         self.peak |= running
 
 
-def conforms(words: Sequence[str], told: Any, status: int) -> None:
+def conforms(words: Sequence[str], reported: Any, status: int) -> None:
     """Assert that what a verb printed for a program has the documented shape."""
     command: Any = root
     for word in words:
         if not isinstance(command, click.Group):
             break
         command = command.commands[word]
-    schema = FAILURE if "exit_status" in told else command.schema
-    jsonschema.validate(told, schema)
-    assert told.get("exit_status", status) == status
+    schema = FAILURE if "exit_status" in reported else command.schema
+    jsonschema.validate(reported, schema)
+    assert reported.get("exit_status", status) == status
 
 
 def _moves(share: Mapping[str, Any], item: Mapping[str, Any]) -> bool:

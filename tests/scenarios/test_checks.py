@@ -40,14 +40,14 @@ def test_faults_of_the_source_are_refused_before_anything_is_opened(scene):
     scene.run_until(lambda: len(scene.notices("promotion.refused")) == len(images), 600)
 
     found = {name: scene.faults(image) for name, image in images.items()}
-    told = [fault for notice in scene.notices() for fault in notice["faults"]]
+    reported = [fault for notice in scene.notices() for fault in notice["faults"]]
     assert [name for name, codes in found.items() if name.removesuffix("-error") not in " ".join(codes)] == []
-    assert all(fault[member] for fault in told for member in ("where", "what", "cure"))
-    assert all("copy-image" in f["cure"] for f in told if f["code"] == "source-snapshot-aws-ebs-key")
+    assert all(fault[member] for fault in reported for member in ("where", "what", "cure"))
+    assert all("copy-image" in f["cure"] for f in reported if f["code"] == "source-snapshot-aws-ebs-key")
     assert scene.world.shares_open() == []
     assert [scene.images_in(account) for account in stage.TARGETS.values()] == [[], [], []]
     scene.wait(6 * 60)
-    assert scene.told(images["source-product-code"]) == {"promotion.refused": 1}
+    assert scene.reported(images["source-product-code"]) == {"promotion.refused": 1}
     scene.assert_invariants()
 
 
@@ -109,7 +109,7 @@ def test_a_missing_role_is_waited_for_and_notified_once(scene):
     scene.wait(20 * 60)
 
     assert scene.states() == {DEV: "checking", TEST: "delivered"}
-    assert scene.told() == {"delivery.waiting-for-role": 1, "delivery.delivered": 1}
+    assert scene.reported() == {"delivery.waiting-for-role": 1, "delivery.delivered": 1}
     assert "role" in scene.delivery(DEV)["waits_for"]["what"].lower()
     assert scene.world.shares_open() == []
 
@@ -117,7 +117,7 @@ def test_a_missing_role_is_waited_for_and_notified_once(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert scene.told()["delivery.waiting-for-role"] == 1
+    assert scene.reported()["delivery.waiting-for-role"] == 1
     scene.assert_invariants()
 
 
@@ -127,7 +127,7 @@ def test_a_wrong_external_id_is_waited_for_and_read_live(scene):
     scene.tag("")
     scene.run_until_state("checking")
     scene.wait(90)
-    assert scene.told() == {"delivery.waiting-for-role": 1}
+    assert scene.reported() == {"delivery.waiting-for-role": 1}
     scene.apply(stage.TARGETS_FILE)
     scene.run_until_over()
 

@@ -38,7 +38,7 @@ def test_events_may_come_twice_early_late_or_never(scene, spoil):
     scene.promote("dev")
 
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
     assert [len(scene.snapshots_in(account)) for account in (DEV, TEST)] == [2, 2]
     scene.assert_invariants()
 

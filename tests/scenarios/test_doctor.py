@@ -24,17 +24,17 @@ def scene(scene):
 def doctor(scene, *words):
     """Run it: exit status, and what did not pass by (where, check)."""
     status, out, _ = scene.cli("doctor", *words, "--json")
-    told = json.loads(out)
-    bad = {(one["where"], one["check"]): one for one in told.get("findings", ()) if one["passed"] is not True}
-    return status, bad, told
+    reported = json.loads(out)
+    bad = {(one["where"], one["check"]): one for one in reported.get("findings", ()) if one["passed"] is not True}
+    return status, bad, reported
 
 
 def test_a_healthy_hub(scene):
     """Every check passes; each target of the file has answered."""
-    status, bad, told = doctor(scene)
+    status, bad, reported = doctor(scene)
 
-    assert (status, bad, told["healthy"]) == (HEALTHY, {}, True)
-    asked = {one["where"] for one in told["findings"] if one["check"] == "target"}
+    assert (status, bad, reported["healthy"]) == (HEALTHY, {}, True)
+    asked = {one["where"] for one in reported["findings"] if one["check"] == "target"}
     assert asked == {f"{account}/{REGION}" for account in (DEV, TEST, PROD)}
     assert "All checks passed." in scene.cli("doctor", "--hub-only")[1]
     scene.assert_invariants()

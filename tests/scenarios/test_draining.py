@@ -56,7 +56,7 @@ def test_copies_are_deleted_first_if_notified_so(busy):
     assert (status, report["drained"]) == (0, True)
     assert busy.states() == {DEV: "cancelled"}
     assert busy.snapshots_in(DEV) == []
-    assert busy.told() == {"delivery.cancelled": 1}
+    assert busy.reported() == {"delivery.cancelled": 1}
     busy.assert_invariants()
 
     assert busy.cli("resume")[0] == 0

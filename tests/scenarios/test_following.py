@@ -41,10 +41,10 @@ def test_waiting_for_what_is_over_ends_at_once(scene):
     """A pipeline that is run again sees what there is."""
     scene.promote("dev")
 
-    status, told = run(scene, "wait", scene.image)
+    status, reported = run(scene, "wait", scene.image)
 
-    assert (status, told["outcome"]) == (DELIVERED, "delivered")
-    assert {one["state"] for one in told["promotion"]["deliveries"]} == {"delivered"}
+    assert (status, reported["outcome"]) == (DELIVERED, "delivered")
+    assert {one["state"] for one in reported["promotion"]["deliveries"]} == {"delivered"}
 
 
 def test_a_tag_written_by_others_is_waited_for(scene):
@@ -52,20 +52,20 @@ def test_a_tag_written_by_others_is_waited_for(scene):
     scene.promote(DEV)
     scene.tag(f"{DEV} {TEST}")
 
-    status, told = run(scene, "wait", scene.image)
+    status, reported = run(scene, "wait", scene.image)
 
     assert status == DELIVERED
-    assert len(told["promotion"]["deliveries"]) == 2
+    assert len(reported["promotion"]["deliveries"]) == 2
 
 
 def test_a_failed_delivery(scene):
     """Exit status 5 and the cause; a target that was delivered is no failure."""
     without_role(scene, TEST)
 
-    status, told = run(scene, "promote", scene.image, "dev", "--wait")
+    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
 
-    assert (status, told["outcome"]) == (FAILED, "failed")
-    assert told["why"] == "1 of 2 deliveries failed."
+    assert (status, reported["outcome"]) == (FAILED, "failed")
+    assert reported["why"] == "1 of 2 deliveries failed."
     assert run(scene, "wait", scene.image, "--target", DEV)[0] == DELIVERED
     assert run(scene, "wait", scene.image, "--target", f"{TEST}/us-east-1")[0] == FAILED
     assert run(scene, "wait", scene.image, "--target", PROD) == (
@@ -86,19 +86,19 @@ def test_retrying_a_failed_delivery_by_the_same_value(scene):
     scene.promote("dev")
     iam.put_role(TEST, role.name, role.trust, role.policies)
 
-    status, told = run(scene, "promote", scene.image, "dev", "--wait")
+    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
 
-    assert (status, told["outcome"]) == (DELIVERED, "delivered")
+    assert (status, reported["outcome"]) == (DELIVERED, "delivered")
 
 
 def test_it_times_out_and_the_promotion_goes_on(scene):
     """Exit status 4."""
     scene.world.ec2.pace.copy = 3600
 
-    status, told = run(scene, "promote", scene.image, DEV, "--wait", "--timeout", "5")
+    status, reported = run(scene, "promote", scene.image, DEV, "--wait", "--timeout", "5")
 
-    assert (status, told["outcome"]) == (TIMED_OUT, "timed-out")
-    (copying,) = told["promotion"]["deliveries"]
+    assert (status, reported["outcome"]) == (TIMED_OUT, "timed-out")
+    (copying,) = reported["promotion"]["deliveries"]
     assert copying["state"] == "copying"
     assert all(copy["seconds_left"] > 0 for copy in copying["copies"] if copy["progress"])
     scene.run_until_over(seconds=3 * 3600)
@@ -111,9 +111,9 @@ def test_a_promotion_that_somebody_cancels(scene):
     scene.run_until(lambda: len(scene.live_copies()) == 2)
     scene.untag()
 
-    status, told = run(scene, "wait", scene.image)
+    status, reported = run(scene, "wait", scene.image)
 
-    assert (status, told["outcome"]) == (CANCELLED, "cancelled")
+    assert (status, reported["outcome"]) == (CANCELLED, "cancelled")
     assert "cancelled: Its tag was removed." in scene.cli("status", scene.image)[1]
 
 
@@ -123,11 +123,11 @@ def test_a_promotion_that_somebody_cancels(scene):
 )
 def test_a_wrong_value_is_refused_before_anything_is_tagged(scene, value, code, said):
     """With the nearest right name, and nothing happens."""
-    status, told = run(scene, "promote", scene.image, value)
+    status, reported = run(scene, "promote", scene.image, value)
 
     assert status == FAULT
-    assert told["faults"][0]["code"].startswith(code)
-    assert said in told["faults"][0]["cure"]
+    assert reported["faults"][0]["code"].startswith(code)
+    assert said in reported["faults"][0]["cure"]
     assert scene.nothing_happened()
     tags = scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0].get("Tags", [])
     assert "promote" not in {tag["Key"] for tag in tags}
@@ -137,11 +137,11 @@ def test_a_refusal_is_shown_while_it_is_in_force_and_no_longer(scene):
     """A wrong value by hand: waiting fails at once, with the reason. After a good one nothing of it is left."""
     scene.tag("dve prd")
 
-    status, told = run(scene, "wait", scene.image)
+    status, reported = run(scene, "wait", scene.image)
     refused = scene.cli("status", scene.image)[1]
 
     assert status == FAILED
-    assert "`dve`" in told["why"]
+    assert "`dve`" in reported["why"]
     assert refused.count("refused: ") == 2
 
     scene.tag(DEV)
@@ -160,8 +160,8 @@ def test_promoting_while_paused_says_so(scene):
     assert status == 0
     assert "KMS outage. It begins when somebody resumes." in out
     scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
-    _, told = run(scene, "drain")
-    assert told["promotions"] == {"resolving": 1}
+    _, reported = run(scene, "drain")
+    assert reported["promotions"] == {"resolving": 1}
     said = scene.cli("drain")[1]
     assert f"Waits for `resume`: promotion#{scene.image} is resolving, and has begun nothing." in said
 
@@ -180,10 +180,10 @@ def test_a_target_that_goes_is_asked_for(scene):
     file = scene._directory / "narrow.yaml"
     file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
 
-    status, told = run(scene, "targets", "apply", str(file))
+    status, reported = run(scene, "targets", "apply", str(file))
 
-    assert (status, told["faults"][0]["code"]) == (FAULT, "targets-removes")
-    assert TEST in told["faults"][0]["what"]
+    assert (status, reported["faults"][0]["code"]) == (FAULT, "targets-removes")
+    assert TEST in reported["faults"][0]["what"]
     assert run(scene, "targets", "diff", str(file))[1]["targets"]["removed"][0]["account"] == TEST
     assert scene.cli("targets", "apply", "--yes", str(file))[0] == 0
 
@@ -198,10 +198,10 @@ def test_a_target_that_goes_loses_what_is_shared_with_it(scene):
     file = scene._directory / "narrow.yaml"
     file.write_text(targets_file().replace(f', "{TEST}"', ""), encoding="utf-8")
 
-    _, told = run(scene, "targets", "diff", str(file))
+    _, reported = run(scene, "targets", "diff", str(file))
     said = scene.cli("targets", "apply", "--yes", str(file))[1]
 
-    kinds = sorted(one["resource"].partition("#")[0] for one in told["withdraws"])
+    kinds = sorted(one["resource"].partition("#")[0] for one in reported["withdraws"])
     assert (kinds[0], len(kinds)) == ("image", 2)
     assert f"Withdraws from {TEST}: image {scene.image}" in said
     scene.run_until(lambda: scene.launchable_by() == set(), seconds=900)
@@ -211,7 +211,7 @@ def test_credentials_of_another_account_are_not_blamed_on_the_file(scene, monkey
     """The file lists that account: it says that the tables are not there."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", scene.world.accounts.root(DEV).access_key)
 
-    status, told = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))
+    status, reported = run(scene, "targets", "apply", str(scene._directory / "targets.yaml"))
 
     assert status == AWS
-    assert "account and Region are the hub's" in told["faults"][0]["cure"]
+    assert "account and Region are the hub's" in reported["faults"][0]["cure"]

@@ -17,9 +17,9 @@ def run(scene, *words):
     return status, json.loads(out)
 
 
-def does(told):
+def does(reported):
     """Account -> what a plan does there."""
-    return {one["account"]: one["does"] for one in told["targets"]}
+    return {one["account"]: one["does"] for one in reported["targets"]}
 
 
 # --- plan ------------------------------------------------------------------------------------------------------------
@@ -27,11 +27,11 @@ def does(told):
 
 def test_a_plan_is_what_then_happens(scene):
     """Target by target with its copies and calls; nothing changes, and the promotion makes just these calls."""
-    status, told = run(scene, "plan", scene.image, "dev")
+    status, reported = run(scene, "plan", scene.image, "dev")
 
-    assert (status, told["ready"]) == (0, True)
-    assert does(told) == {DEV: "new", TEST: "new"}
-    one = told["targets"][0]
+    assert (status, reported["ready"]) == (0, True)
+    assert does(reported) == {DEV: "new", TEST: "new"}
+    one = reported["targets"][0]
     assert (one["mode"], one["method"], one["key"]) == ("copy", "snapshots", "alias/ami-promoter")
     assert one["calls"] == {"CopySnapshot": 2, "RegisterImage": 1}
     assert one["gib"] == sum(scene.world.ec2.state.snapshots.get(s).size for s in scene.snapshots)
@@ -40,8 +40,10 @@ def test_a_plan_is_what_then_happens(scene):
 
     scene.promote("dev")
 
-    assert len(scene.calls("RegisterImage")) == sum(one["calls"]["RegisterImage"] for one in told["targets"])
-    assert {i["Name"] for a in (DEV, TEST) for i in scene.images_in(a)} == {one["ami_name"] for one in told["targets"]}
+    assert len(scene.calls("RegisterImage")) == sum(one["calls"]["RegisterImage"] for one in reported["targets"])
+    assert {i["Name"] for a in (DEV, TEST) for i in scene.images_in(a)} == {
+        one["ami_name"] for one in reported["targets"]
+    }
 
 
 def test_a_plan_tells_what_is_there_from_what_ends(scene):
@@ -67,9 +69,9 @@ def test_a_plan_names_what_withdraws(scene):
     scene.tag(DEV)
     scene.run_until_state("shared")
 
-    told = run(scene, "plan", scene.image, PROD)[1]
+    reported = run(scene, "plan", scene.image, PROD)[1]
 
-    assert does(told) == {DEV: "withdrawn", PROD: "new"}
+    assert does(reported) == {DEV: "withdrawn", PROD: "new"}
     assert run(scene, "plan", scene.image, DEV)[1]["targets"][0]["mode"] == "share"
 
 
@@ -77,11 +79,11 @@ def test_a_source_that_would_be_refused(scene):
     """Exit status 5, each failed check with its cure, before anybody has tagged it."""
     plain = scene.seed("under-the-aws-key", key="alias/aws/ebs")
 
-    status, told = run(scene, "plan", plain, "dev")
+    status, reported = run(scene, "plan", plain, "dev")
     said = scene.cli("promote", plain, "dev", "--dry-run")[1]
 
-    assert (status, told["ready"]) == (FAILED, False)
-    assert {fault["code"] for fault in told["faults"]} == {"source-snapshot-aws-ebs-key"}
+    assert (status, reported["ready"]) == (FAILED, False)
+    assert {fault["code"] for fault in reported["faults"]} == {"source-snapshot-aws-ebs-key"}
     assert "FAILED source-snapshot-aws-ebs-key: " in said
     assert scene.nothing_happened()
 
@@ -92,9 +94,9 @@ def test_a_source_that_would_be_refused(scene):
 )
 def test_a_plan_without_a_value_that_is_understood(scene, words, code):
     """A wrong value, or none: a fault."""
-    status, told = run(scene, "plan", scene.image, *words)
+    status, reported = run(scene, "plan", scene.image, *words)
 
-    assert (status, told["faults"][0]["code"]) == (FAULT, code)
+    assert (status, reported["faults"][0]["code"]) == (FAULT, code)
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -105,17 +107,17 @@ def test_each_step_and_each_share_with_its_seconds(scene):
     scene.promote("dev")
     scene.wait(600)
 
-    _, told = run(scene, "history", scene.image)
+    _, reported = run(scene, "history", scene.image)
     _, of_dev = run(scene, "history", "--account", DEV)
 
-    steps = [what.partition(" ")[0] for one in told["entries"] for what in one["what"]]
+    steps = [what.partition(" ")[0] for one in reported["entries"] for what in one["what"]]
     assert {"TagSeen", "SharesOpened", "CopyStarted", "ImageRegistered"} <= set(steps)
-    assert [one["at"] for one in told["entries"]] == sorted(one["at"] for one in told["entries"])
-    assert {one["account"] for one in told["shares"]} == {DEV, TEST}
-    assert len(told["shares"]) == 6  # two snapshots and the key, for each of two
-    assert all(one["seconds"] > 0 for one in told["shares"])
+    assert [one["at"] for one in reported["entries"]] == sorted(one["at"] for one in reported["entries"])
+    assert {one["account"] for one in reported["shares"]} == {DEV, TEST}
+    assert len(reported["shares"]) == 6  # two snapshots and the key, for each of two
+    assert all(one["seconds"] > 0 for one in reported["shares"])
     assert {one["account"] for one in of_dev["entries"]} == {DEV}
-    assert of_dev["shares"] == [one for one in told["shares"] if one["account"] == DEV]
+    assert of_dev["shares"] == [one for one in reported["shares"] if one["account"] == DEV]
     said = scene.cli("history", scene.image)[1]
     assert f"{DEV} us-east-1:" in said
     assert "image registered: image ami-" in said
@@ -130,9 +132,9 @@ def test_what_is_open_has_no_seconds_yet(scene):
     scene.tag(DEV)
     scene.run_until_state("copying")
 
-    _, told = run(scene, "history", scene.image)
+    _, reported = run(scene, "history", scene.image)
 
-    assert [one["seconds"] for one in told["shares"]] == [None] * 3
+    assert [one["seconds"] for one in reported["shares"]] == [None] * 3
 
 
 def test_no_history(scene):
@@ -169,8 +171,8 @@ def test_ids_for_a_script(scene):
     assert scene.cli("resolve", scene.image, TEST)[1] == f"{copies[1]}\n"
     assert scene.cli("resolve", copies[0], f"{TEST}/us-east-1")[1] == f"{copies[1]}\n"
     for target, code in ((PROD, "not-delivered"), ("prod", "not-delivered"), ("prd", "unknown-group")):
-        status, told = run(scene, "resolve", scene.image, target)
-        assert (status, told["faults"][0]["code"]) == (FAULT, code)
+        status, reported = run(scene, "resolve", scene.image, target)
+        assert (status, reported["faults"][0]["code"]) == (FAULT, code)
 
 
 def test_what_is_shared_is_the_hubs_own(scene):

@@ -101,5 +101,5 @@ def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
     scene.world.injections.throttle("Publish", 10)
     scene.promote("")
 
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()

@@ -84,13 +84,13 @@ def test_an_account_that_joins_an_ou_gets_what_is_in_force_and_nobody_else_is_to
     scene.apply(organization.file())
     scene.promote("workloads")
     assert scene.states() == {DEV: "delivered", TEST: "failed"}
-    first = scene.told()
+    first = scene.reported()
 
     people.add_account(made, PROD, organization.inner)
     scene.run_until_over(times=2)
 
     assert scene.states() == {DEV: "delivered", TEST: "failed", PROD: "delivered"}
-    assert scene.told() - first == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() - first == {"delivery.delivered": 1, "promotion.over": 1}
     assert scene.image_in(PROD)["Name"] == f"golden-2026-01-{scene.image}"
     assert accounts(scene) == [DEV, TEST, PROD]
     scene.assert_invariants()

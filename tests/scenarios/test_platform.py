@@ -80,7 +80,7 @@ def test_both_queues_are_purged(scene, state, queue, kind):
     scene.run_until_over()
     scene.run_until(lambda: not scene.world.shares_open(), seconds=150)
 
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     assert_delivered(scene, DEV)
 
 

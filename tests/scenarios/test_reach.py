@@ -33,7 +33,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         table: list(writes(dynamodb, table, item("forged", "record")).values()) for table in (CONFIG, MEMBERS, RECORDS)
     }
     bus = f"{RECORDS}-notices"
-    told = {"Source": "ami-promoter", "DetailType": "x", "Detail": "{}", "EventBusName": bus}
+    reported = {"Source": "ami-promoter", "DetailType": "x", "Detail": "{}", "EventBusName": bus}
     wakes = {
         queue: partial(
             sqs.send_message,
@@ -63,7 +63,7 @@ def attempts(scene: Scene, function: str) -> Mapping[str, Calls]:
         [wakes["share-worker"]],
         [
             partial(sns.publish, TopicArn=scene.stage.hub.outputs["TopicArn"], Message="{}"),
-            partial(events.put_events, Entries=[told]),
+            partial(events.put_events, Entries=[reported]),
         ],
         [ec2.describe_images],
         [

@@ -190,13 +190,13 @@ def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> N
     """It ended as it is written, told with cause and cure, and nothing is left there."""
     ends = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
     assert len(ends) == 1, f"{name}: {ends}"
-    (told,) = ends
-    assert told["outcome"] == ("failed" if trouble.code else "delivered"), f"{name}: {told}"
+    (reported,) = ends
+    assert reported["outcome"] == ("failed" if trouble.code else "delivered"), f"{name}: {reported}"
     if not trouble.code:
         assert len(copies_in(scene, account)) == len(scene.snapshots), name
         return
-    assert {fault["code"] for fault in told["faults"]} == {trouble.code}, f"{name}: {told['faults']}"
-    fault = told["faults"][0]
+    assert {fault["code"] for fault in reported["faults"]} == {trouble.code}, f"{name}: {reported['faults']}"
+    fault = reported["faults"][0]
     assert trouble.says in fault["what"], f"{name}: {fault['what']}"
     assert trouble.cure in fault["cure"], f"{name}: {fault['cure']}"
     assert account in fault["where"], f"{name}: {fault['where']}"
@@ -283,7 +283,7 @@ def test_a_fifth_of_all_calls_is_throttled(scene):
 
     assert len(met) > SOME
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
-    assert {"delivery.failed", "delivery.cancelled"}.isdisjoint(scene.told())
+    assert {"delivery.failed", "delivery.cancelled"}.isdisjoint(scene.reported())
     scene.assert_invariants(errors_allowed=True)
 
 
@@ -300,7 +300,7 @@ def test_kms_in_the_hub_is_away_for_ten_minutes(scene):
     assert scene.delivery_state(DEV) == "opening"
     scene.run_until_over()
 
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()
 
 
@@ -368,7 +368,7 @@ def test_what_happens_to_a_source_while_it_is_copied(scene):
     assert_untouched(scene, DEV)
     for strike, image in images.items():
         scene.run_until_over(image)
-        (told,) = scene.notices("delivery.failed", image)
-        (fault,) = told["faults"]
+        (reported,) = scene.notices("delivery.failed", image)
+        (fault,) = reported["faults"]
         assert (fault["code"], SOURCE_TROUBLES[strike] in fault["what"]) == ("copy-failed", True), fault
     scene.assert_invariants()

@@ -70,8 +70,8 @@ def test_a_copy_that_never_ends_is_reported_and_its_share_closes_at_the_hard_end
 
     assert scene.states() == {DEV: "failed"}
     assert scene.world.shares_open() == []
-    (told,) = scene.notices("delivery.failed")
-    assert set(told["leftovers"]) == {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
+    (reported,) = scene.notices("delivery.failed")
+    assert set(reported["leftovers"]) == {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
     scene.assert_invariants()
 
 
@@ -94,7 +94,7 @@ def test_a_role_that_vanishes_in_mid_copy_does_not_keep_the_permission_open(scen
     scene.wait(90)
 
     assert scene.states() == {DEV: "failed", TEST: "delivered"}
-    assert scene.told()["delivery.failed"] == 1
+    assert scene.reported()["delivery.failed"] == 1
     left = {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
     assert len(left) == 2
     assert set(scene.delivery(DEV)["leftovers"]) == left

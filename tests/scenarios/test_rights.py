@@ -140,9 +140,9 @@ def test_whom_events_wake_shares_nothing_that_is_not_tagged(scene, function):
             sqs.send_message(
                 QueueUrl=url, MessageBody=body, MessageGroupId=key, MessageDeduplicationId=f"{number}-{sorted(reason)}"
             )
-    settle = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-share-worker.fifo")["QueueUrl"]
+    share_worker = scene.client("sqs").get_queue_url(QueueName=f"{RECORDS}-share-worker.fifo")["QueueUrl"]
     with pytest.raises(ClientError, match="AccessDenied"):
-        sqs.send_message(QueueUrl=settle, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
+        sqs.send_message(QueueUrl=share_worker, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
     scene.wait(3600)
 
     assert scene.world.shares_open() == []

@@ -57,15 +57,15 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     assert sharing.launchable_by() == {DEV, TEST}
     assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [{TEST}, {TEST}]
     assert sharing.images_in(DEV) == []
-    assert sharing.told() == {"delivery.shared": 2, "delivery.delivered": 1, "promotion.over": 1}
-    (told,) = [n for n in sharing.notices("delivery.shared") if n["account"] == DEV]
-    assert told["image"] == sharing.image
+    assert sharing.reported() == {"delivery.shared": 2, "delivery.delivered": 1, "promotion.over": 1}
+    (reported,) = [n for n in sharing.notices("delivery.shared") if n["account"] == DEV]
+    assert reported["image"] == sharing.image
     sharing.wait(1.5 * HOUR)  # past every deadline of a copy
     assert sharing.states() == {DEV: "shared", TEST: "shared", PROD: "delivered"}
     assert launch(sharing, DEV) == ""
 
     sharing.untag()
-    sharing.run_until(lambda: sharing.told()["delivery.withdrawn"] == 2, 10 * 60)
+    sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 2, 10 * 60)
     sharing.wait(60)
     assert sharing.states() == {DEV: "withdrawn", TEST: "withdrawn", PROD: "delivered"}
     assert sharing.world.shares_open() == []
@@ -88,7 +88,7 @@ def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
         "untag": sharing.untag,
     }[how]()
 
-    sharing.run_until(lambda: sharing.told()["delivery.withdrawn"] == 2, 15 * 60)
+    sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 2, 15 * 60)
     sharing.wait(60)
     assert sharing.world.shares_open() == []
     sharing.assert_invariants()
@@ -152,7 +152,7 @@ def test_a_date_in_the_targets_file_withdraws(sharing):
     assert sharing.states() == {DEV: "withdrawn"}
     assert sharing.world.shares_open() == []
     sharing.tag("true")
-    sharing.run_until(lambda: sharing.told()["delivery.failed"] == 1, HOUR)
+    sharing.run_until(lambda: sharing.reported()["delivery.failed"] == 1, HOUR)
     (failed,) = sharing.notices("delivery.failed")
     assert [fault["code"] for fault in failed["faults"]] == ["share-until-passed"]
     sharing.assert_invariants()

@@ -80,7 +80,7 @@ def test_hostile_events_start_nothing_and_hinder_nobody(scene):
         f"promotion#{scene.image}",
         *(f"promotion#{event['resources'][0].rpartition('/')[2]}" for event in SAMPLES),
     }
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
     scene.assert_invariants()
 
 
@@ -160,8 +160,8 @@ def test_copies_that_were_planted_with_our_tags_under_the_targets_key_are_never_
     assert not used & planted
     assert planted <= {snapshot["SnapshotId"] for snapshot in scene.snapshots_in(DEV)}
     assert planted <= set(scene.delivery(DEV)["leftovers"]), "a person hears of them"
-    (told,) = scene.notices("delivery.delivered")
-    assert told["image"] == made["ImageId"]
+    (reported,) = scene.notices("delivery.delivered")
+    assert reported["image"] == made["ImageId"]
     assert scene.world.shares_open() == []
 
 

@@ -144,7 +144,7 @@ def test_a_function_killed_in_the_middle_of_writing_the_deliveries(scene, nth):
 
     assert crash.happened
     assert_delivered(scene, DEV, TEST, PROD)
-    assert scene.told()["delivery.delivered"] == 3
+    assert scene.reported()["delivery.delivered"] == 3
 
 
 @pytest.mark.parametrize("nth", range(2, 26, 6))
@@ -161,7 +161,7 @@ def test_key_access_that_comes_five_minutes_late_is_no_failure(scene):
     scene.world.kms.grants.delay = (290.0, 300.0)
     scene.promote("dev")
 
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
     assert_delivered(scene, DEV, TEST)
 
 
@@ -185,7 +185,7 @@ def test_throttles_everywhere(scene):
         scene.world.injections.throttle(operation, 4)
     scene.promote("dev")
 
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 1}
     assert_delivered(scene, DEV, TEST)
 
 
@@ -230,7 +230,7 @@ def test_sts_is_away_for_ten_minutes(scene):
     scene.world.injections.outage("sts", 600)
     scene.run_until_over()
 
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     assert_delivered(scene, DEV)
 
 

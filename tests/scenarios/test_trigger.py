@@ -21,7 +21,7 @@ def test_one_tag_and_the_ami_is_in_three_accounts(scene):
         assert (image["OwnerId"], image["State"], image["Public"]) == (account, "available", False)
         assert {snapshot["KmsKeyId"] for snapshot in scene.snapshots_in(account)} == {own_key}
         assert {snapshot["OwnerId"] for snapshot in scene.snapshots_in(account)} == {account}
-    assert scene.told() == {"delivery.delivered": 3, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 3, "promotion.over": 1}
     assert scene.states() == dict.fromkeys((DEV, TEST, PROD), "delivered")
     scene.wait(300)  # until what was closed has been looked at twice
     assert scene.status()["open_shares"] == []
@@ -50,7 +50,7 @@ def test_what_starts_nothing(scene):
     scene.wait(3 * 60)
 
     assert scene.nothing_happened()
-    assert scene.told() == {}
+    assert scene.reported() == {}
     scene.assert_invariants()
 
 
@@ -102,7 +102,7 @@ def test_a_repeated_or_older_event_starts_nothing(scene):
     scene.wait(2 * 60)
 
     assert scene.states() == {DEV: "delivered"}
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     assert len(scene.snapshots_in(DEV)) == 2
     scene.assert_invariants()
 
@@ -118,7 +118,7 @@ def test_a_refused_value_starts_nothing_and_all_its_faults_are_notified_once(sce
     assert all(word in said for word in (STRANGER, "nobody", "12345"))
     assert all(fault["cure"] for fault in notice["faults"])
     assert scene.states() == {}
-    assert scene.told() == {"promotion.refused": 1}
+    assert scene.reported() == {"promotion.refused": 1}
     scene.assert_invariants()
 
 
@@ -130,7 +130,7 @@ def test_a_refused_value_leaves_what_runs_alone(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    assert scene.told() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"promotion.refused": 1, "delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()
 
 
@@ -156,7 +156,7 @@ def test_a_value_extended_adds_targets_only(scene):
 
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
     assert scene.image_in(DEV) == before
-    assert scene.told() == {"delivery.delivered": 2, "promotion.over": 2}
+    assert scene.reported() == {"delivery.delivered": 2, "promotion.over": 2}
     scene.assert_invariants()
 
 
@@ -168,7 +168,7 @@ def test_a_value_extended_while_it_runs_adds_targets(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered", PROD: "delivered"}
-    assert scene.told()["delivery.delivered"] == 2
+    assert scene.reported()["delivery.delivered"] == 2
     scene.assert_invariants()
 
 
@@ -240,7 +240,7 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
     scene.run_until_over()
 
     assert scene.states() == {DEV: expected}
-    assert scene.told()[f"delivery.{expected}"] == 1
+    assert scene.reported()[f"delivery.{expected}"] == 1
     named = [image["Name"] for image in scene.images_in(DEV)]
     assert len([name for name in named if name.startswith("golden")]) == (expected == "delivered")
     if state == "waiting":
@@ -252,12 +252,12 @@ def test_a_tag_removed_cancels_what_runs(scene, state, hold, expected):
 def test_a_tag_removed_leaves_what_is_delivered(scene):
     """The AMI stays with its owner, and nobody is told anything."""
     scene.promote(DEV)
-    told = scene.told()
+    reported = scene.reported()
     scene.untag()
     scene.wait(3 * 60)
 
     assert scene.image_in(DEV)["State"] == "available"
-    assert scene.told() == told
+    assert scene.reported() == reported
     assert scene.status()["value"] is None
     scene.assert_invariants()
 
@@ -273,7 +273,7 @@ def test_a_tag_put_back_at_once_is_as_if_it_had_not_gone(scene):
     scene.run_until_over()
 
     assert scene.states() == {DEV: "delivered"}
-    assert scene.told() == {"delivery.delivered": 1, "promotion.over": 1}
+    assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
     scene.assert_invariants()
 
 
@@ -291,7 +291,7 @@ def test_a_tag_put_back_after_a_cancel_starts_again(scene):
 
     assert scene.states() == {DEV: "delivered"}
     assert len(scene.snapshots_in(DEV)) == 2
-    assert scene.told() == {"delivery.cancelled": 1, "delivery.delivered": 1, "promotion.over": 2}
+    assert scene.reported() == {"delivery.cancelled": 1, "delivery.delivered": 1, "promotion.over": 2}
     scene.assert_invariants()
 
 
@@ -327,7 +327,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     assert scene.states() == {DEV: "delivered", TEST: "delivered"}
     assert scene.images_in(DEV) == []
     assert scene.image_in(TEST)["State"] == "available"
-    assert scene.told() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})
+    assert scene.reported() == Counter({"delivery.delivered": 2, "delivery.failed": 1, "promotion.over": 2})
     scene.assert_invariants()
 
 

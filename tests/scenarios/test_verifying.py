@@ -22,22 +22,22 @@ def delivered(scene):
 def verify(scene, *words):
     """Run it: exit status, and by account the checks that did not pass."""
     status, out, _ = scene.cli("verify", scene.image, *words, "--json")
-    told = json.loads(out)
+    reported = json.loads(out)
     bad = {}
-    for one in told.get("checks", ()):
+    for one in reported.get("checks", ()):
         if one["passed"] is not True:
             bad.setdefault(one["account"], {})[one["check"]] = one
-    return status, bad, told
+    return status, bad, reported
 
 
 def test_all_is_there_and_nothing_is_open(delivered):
     """Six checks for each target; nothing is changed by them."""
     before = len(delivered.world.shares_open())
 
-    status, bad, told = verify(delivered)
+    status, bad, reported = verify(delivered)
 
-    assert (status, bad, told["passed"]) == (PASSED, {}, True)
-    assert len(told["checks"]) == 12
+    assert (status, bad, reported["passed"]) == (PASSED, {}, True)
+    assert len(reported["checks"]) == 12
     assert len(delivered.world.shares_open()) == before
     assert "All checks passed." in delivered.cli("verify", delivered.image)[1]
     delivered.assert_invariants()
@@ -84,10 +84,10 @@ def test_what_is_shared_on_purpose(scene):
     scene.tag(DEV)
     scene.run_until_state("shared")
 
-    status, bad, told = verify(scene)
+    status, bad, reported = verify(scene)
 
     assert (status, bad) == (PASSED, {})
-    assert {one["check"]: one["what"] for one in told["checks"]}["launch-permission"] == "Open on purpose."
+    assert {one["check"]: one["what"] for one in reported["checks"]}["launch-permission"] == "Open on purpose."
 
 
 def test_what_is_not_delivered_is_not_checked(scene):

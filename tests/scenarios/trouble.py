@@ -31,9 +31,9 @@ def seconds_taken(scene: Scene, account: str, image: str = "") -> int:
 def assert_untouched(scene: Scene, account: str = TEST, image: str = "", within: int = UNDISTURBED) -> None:
     """The healthy target beside the trouble: it has its AMI, told once, and as soon as on any other day."""
     assert scene.delivery_state(account, image) == "delivered", scene.describe()
-    told = [n for n in scene.notices("delivery.delivered", image or scene.image) if n["account"] == account]
-    assert len(told) == 1
-    assert [i["ImageId"] for i in scene.images_in(account) if told[0]["image"] == i["ImageId"]]
+    reported = [n for n in scene.notices("delivery.delivered", image or scene.image) if n["account"] == account]
+    assert len(reported) == 1
+    assert [i["ImageId"] for i in scene.images_in(account) if reported[0]["image"] == i["ImageId"]]
     taken = seconds_taken(scene, account, image)
     assert taken <= within, f"{account} was delayed: {taken} s"
 

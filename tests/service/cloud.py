@@ -860,7 +860,7 @@ class Quiet:
     """The port ``Telemetry``, keeping what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, tuple[Any, ...]]] = []
+        self.reported: list[tuple[str, tuple[Any, ...]]] = []
 
     def __getattr__(self, name):
-        return lambda *args, **_fields: self.told.append((name, args))
+        return lambda *args, **_fields: self.reported.append((name, args))

@@ -133,7 +133,7 @@ class Hub:
         self.gate.calls = 0
 
     def _wire(self) -> None:
-        guard, cloud, clock, told = self.gate.guard, self.cloud, self._clock, self.telemetry
+        guard, cloud, clock, reported = self.gate.guard, self.cloud, self._clock, self.telemetry
         records = guard("records", self.stores.records)
         ledger, children = guard("ledger", self.stores.ledger), guard("children", self.stores.children)
         slots, wakes = guard("slots", self.stores.slots), guard("wakes", self.groups)
@@ -152,8 +152,8 @@ class Hub:
         waker = Waker(records, wakes, clock)
         self.hears = self.parts.events(records, wakes, hub=HUB, region=REGION, trigger_tag=TRIGGER)
         reasons = self.parts.reasons(records, clock, hub=HUB, region=REGION)
-        self._worker = Worker(self, records, reasons, clock, told, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
-        loop = (records, waker, clock, told)
+        self._worker = Worker(self, records, reasons, clock, reported, (*WORKER_KINDS, *SHARE_WORKER_KINDS))
+        loop = (records, waker, clock, reported)
         promotion_ports = PromotionPorts(source, targets, children, notices)
         executor = self.parts.promotions(records, waker, clock, promotion_ports, trigger_tag=TRIGGER)
         self.promotions = Runner(PROMOTION_MACHINE, executor, PROMOTIONS, *loop)
@@ -171,17 +171,17 @@ class Hub:
             self.parts.delivery_codec(),
             *loop,
         )
-        self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, told)
+        self.copy_quotas = self.parts.copy_quotas(records, slots, waker, clock, reported)
         entitlements = self.parts.entitlements(records, source, targets, clock, HUB, REGION)
-        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waker, clock, told)
+        self.share_worker = self.parts.share_worker(records, ledger, adapters, entitlements, waker, clock, reported)
         grants = guard("keys", FakeGrantListing(cloud))
-        self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, told, region=REGION)
-        self._sweep = self.parts.sweep(records, wakes, clock, told, SHARDS)
+        self.grant_audit = GrantAudit(records, ledger, grants, waker, clock, reported, region=REGION)
+        self._sweep = self.parts.sweep(records, wakes, clock, reported, SHARDS)
         tags = TagPass(records, targets, waker, clock, HUB, REGION)
         standing = self.parts.standing_pass(
-            records, StandingPorts(ledger, source, targets, children), waker, clock, told, HUB
+            records, StandingPorts(ledger, source, targets, children), waker, clock, reported, HUB
         )
-        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, told)
+        self._discover = Discover(records, source, (tags, standing, Nobody()), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)
 
     # --- what there is -----------------------------------------------------------------------------------------------

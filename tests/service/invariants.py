@@ -233,11 +233,11 @@ class Invariants:
 
     def _given_up(self) -> set[tuple[str, str]]:
         """Grants on the keys of targets that have refused for an hour to revoke them; each was told."""
-        told = self._hub.telemetry.told
-        for name, args in told[self._handled :]:  # it is long: what was received is not received again
+        reported = self._hub.telemetry.reported
+        for name, args in reported[self._handled :]:  # it is long: what was received is not received again
             if name == "share" and args[2] == "left open in the target":
                 self._keys_left.add(args[0].split("#")[2])
-        self._handled = len(told)
+        self._handled = len(reported)
         return {(key, name) for key, name in self._hub.cloud.grants if key in self._keys_left}
 
     def _wanted(self, share: Share) -> None:
@@ -423,8 +423,10 @@ class Invariants:
 
     def _notified(self, record: Delivery) -> None:
         """Everybody was told how it ended; a channel that is closed for an hour is given up."""
-        told = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
-        assert any(notice["outcome"] == record.state for notice in told), f"nobody was told: {record.id} {record.state}"
+        reported = [notice for notice in self._hub.cloud.notices if notice.get("delivery") == record.id]
+        assert any(notice["outcome"] == record.state for notice in reported), (
+            f"nobody was told: {record.id} {record.state}"
+        )
 
     def _poisoned_of(self, ami: str) -> bool:
         keys = {self._hub.delivery_key(ami, account) for account in self._hub.accounts}
@@ -432,8 +434,8 @@ class Invariants:
 
     def _listed_leftovers(self) -> set[str]:
         """What may not be removed is not silent: it is listed for its owner."""
-        told = [notice for notice in self._hub.cloud.notices if notice["event"].startswith("delivery.")]
-        return {left for notice in told for left in notice.get("leftovers", ())}
+        reported = [notice for notice in self._hub.cloud.notices if notice["event"].startswith("delivery.")]
+        return {left for notice in reported for left in notice.get("leftovers", ())}
 
     # --- records -----------------------------------------------------------------------------------------------------
 

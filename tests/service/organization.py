@@ -152,7 +152,7 @@ class Organised:
         unit = self.cloud.directory.membership.units.get(OU)
         return unit.accounts if unit else ()
 
-    def told(self, event: str) -> int:
+    def reported(self, event: str) -> int:
         """How many notices of an event were published; a repeat has the same id."""
         return len({notice["id"] for notice in self.cloud.notices if notice["event"] == event})
 

@@ -12,7 +12,7 @@ class Storied(RuleBasedStateMachine):
 
     cases: ClassVar[int] = 0
     steps: ClassVar[int] = 0
-    told: ClassVar[list[str]] = []
+    reported: ClassVar[list[str]] = []
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class Storied(RuleBasedStateMachine):
 
     def hear(self, story: list[str]) -> None:
         """Keep a story that is still being told."""
-        type(self).told = story
+        type(self).reported = story
 
     def count(self) -> None:
         """One step more."""

@@ -256,7 +256,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
         discover.run(time_left=lambda: 30)
 
     assert sorted(ran) == ["members", "standing", "tags"]
-    assert "discovered" not in {name for name, _ in telemetry.told}
+    assert "discovered" not in {name for name, _ in telemetry.reported}
 
 
 def test_one_ami_over_which_a_call_fails_keeps_no_other_back():

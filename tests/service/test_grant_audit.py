@@ -50,14 +50,14 @@ class Audited:
     def __init__(self, *grants: SeenGrant, refusals: int = 0) -> None:
         self.now = CLOSED_AT
         self.stores = in_memory()
-        self.told = Quiet()
+        self.reported = Quiet()
         self.woken_at: list[str] = []
         self._grants = grants
         self._refusals = refusals
         self.seconds = 1000
         self.waker = Waker(self.stores.records, self, lambda: self.now)
         self.audit = GrantAudit(
-            self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.told, region=REGION
+            self.stores.records, self.stores.ledger, self, self.waker, lambda: self.now, self.reported, region=REGION
         )
 
     def wake(self, key, _cause) -> None:
@@ -118,7 +118,7 @@ class Audited:
     @property
     def strays(self) -> list[tuple[str, list[str]]]:
         """What was reported as outliving ours: account and grant ids."""
-        return [(args[1], list(args[2])) for what, args in self.told.told if what == "strays"]
+        return [(args[1], list(args[2])) for what, args in self.reported.reported if what == "strays"]
 
 
 def test_it_looks_only_when_the_last_closing_is_long_enough_ago():

@@ -110,41 +110,41 @@ def shared_with(accounts: int, most: int):
     stores, adapter, resource = in_memory(), NarrowAdapter(cloud, most), RecordKey("resource#snapshot#snap-0a")
     waker = Waker(stores.records, MessageGroups(lambda: cloud.now, lambda _cause: ()), lambda: cloud.now)
     entitlements = ListedOnly(set(names).intersection)
-    settle = ShareWorker(
+    share_worker = ShareWorker(
         stores.records, stores.ledger, {"snapshot": adapter}, entitlements, waker, lambda: cloud.now, Quiet()
     )
     stores.records.create(Write(resource, "open", {"resource": resource.pk}, cloud.now), cloud.now)
     for name in names:
         held = Share(resource.pk, name, name, hard_close_at=cloud.now + 9 * HOUR)
         stores.ledger.hold(resource.pk, held, copying(f"d{name}", name))
-    return cloud, stores, adapter, settle, resource
+    return cloud, stores, adapter, share_worker, resource
 
 
-def settled(cloud, settle, resource) -> None:
+def settled(cloud, share_worker, resource) -> None:
     """Settle until it has come to rest for now."""
     for _ in range(12):
-        settle.run(resource, time_left=lambda: 30)
+        share_worker.run(resource, time_left=lambda: 30)
         cloud.now += 60
 
 
 def test_a_thousand_accounts_on_one_snapshot():
     """A thousand hold it: opened for all in two calls of five hundred, and closed for all when they let go."""
-    cloud, stores, adapter, settle, resource = shared_with(1000, 10**6)
-    settled(cloud, settle, resource)
+    cloud, stores, adapter, share_worker, resource = shared_with(1000, 10**6)
+    settled(cloud, share_worker, resource)
 
     assert len(cloud.permissions) == 1000
     assert adapter.calls == 2
     for held in stores.ledger.shares(resource.pk):
         stores.ledger.release(resource.pk, held.holder_key, copying(f"d{held.holder_key}", held.account))
-    settled(cloud, settle, resource)
+    settled(cloud, share_worker, resource)
     assert cloud.permissions == set()
     assert not stores.ledger.shares(resource.pk)
 
 
 def test_an_account_too_many_on_one_snapshot_is_notified_and_hinders_no_other():
     """AWS takes a thousand, and 1,003 came: a thousand are opened; three fail with AWS's words, and nobody else."""
-    cloud, stores, _, settle, resource = shared_with(1003, 1000)
-    settled(cloud, settle, resource)
+    cloud, stores, _, share_worker, resource = shared_with(1003, 1000)
+    settled(cloud, share_worker, resource)
 
     states = Counter(s.state for s in stores.ledger.shares(resource.pk))
     assert len(cloud.permissions) == 1000

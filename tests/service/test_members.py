@@ -47,11 +47,15 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     it.look(2)
 
     assert it.outcomes == {A: "delivered", B: "failed", C: "delivered"}
-    assert (it.told("delivery.delivered"), it.told("delivery.failed"), it.told("promotion.over")) == (2, 1, 2)
+    assert (it.reported("delivery.delivered"), it.reported("delivery.failed"), it.reported("promotion.over")) == (
+        2,
+        1,
+        2,
+    )
     assert record(it).episode == 2
 
     it.look(3)
-    assert (record(it).episode, it.told("promotion.over")) == (2, 2)
+    assert (record(it).episode, it.reported("promotion.over")) == (2, 2)
     it.tag(None)
     it.tag()
     assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
@@ -113,10 +117,10 @@ def test_a_value_refused_for_the_organizations_sake_goes_on_when_it_can_be_read(
     it.cloud.make_image("ami-0b", {"snap-01": True})
     it.cloud.tag("ami-0b", "nobody")
     it.look()
-    assert it.told("promotion.refused") == 2
+    assert it.reported("promotion.refused") == 2
     it.look(3)
     assert it.outcomes == {A: "delivered"}
-    assert it.told("promotion.refused") == 2
+    assert it.reported("promotion.refused") == 2
 
 
 def test_reading_goes_on_where_time_was_up_or_aws_was_busy():
@@ -141,11 +145,11 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_is_notified_of():
     it.organization.refuse = [RefusalKind.DENIED, None] * 50
     it.look(6)
     assert it.have == (A, B)
-    (_, troubles) = [args[2:] for name, args in it.hub.telemetry.told if name == "organization"][-1]
+    (_, troubles) = [args[2:] for name, args in it.hub.telemetry.reported if name == "organization"][-1]
     assert list(troubles) == [OU]
     it.organization.refuse = []
     it.look()
-    assert [args[3] for name, args in it.hub.telemetry.told if name == "organization"][-1] == {}
+    assert [args[3] for name, args in it.hub.telemetry.reported if name == "organization"][-1] == {}
 
 
 def test_no_answer_about_an_account_is_no_evidence_that_it_left():
@@ -161,7 +165,7 @@ def test_no_answer_about_an_account_is_no_evidence_that_it_left():
     it.organization.refuse = []
     it.look(2)
     assert it.have == (A,)
-    assert ("left", (B, "default", "it is not in the organization any more")) in it.hub.telemetry.told
+    assert ("left", (B, "default", "it is not in the organization any more")) in it.hub.telemetry.reported
 
 
 def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
@@ -176,7 +180,7 @@ def test_a_conflict_that_a_move_has_made_is_notified_once_and_changes_nothing():
     (refused,) = [notice for notice in it.cloud.notices if notice["event"] == "promotion.refused"]
     assert [fault["code"] for fault in refused["faults"]] == ["organization-conflict"]
     assert it.outcomes == {A: "delivered", C: "delivered"}
-    assert it.told("promotion.over") == 1
+    assert it.reported("promotion.over") == 1
 
 
 @pytest.mark.parametrize("value", ["default", "other"])
@@ -223,7 +227,7 @@ def test_a_resolver_that_dies_anywhere_loses_nothing_but_time(dies_at):
 
     assert it.have == (A, C)
     assert it.outcomes == {A: "delivered", B: "delivered", C: "delivered"}
-    assert it.told("delivery.delivered") == 3
+    assert it.reported("delivery.delivered") == 3
     assert places(it) == [f"{A}/{REGION}", f"{C}/{REGION}"]
 
 

@@ -114,8 +114,8 @@ def assert_delivered_after(hub: Hub, hours: int) -> None:
     assert len(hub.cloud.images) == 1
     assert hub.cloud.permissions == set()
     assert hub.cloud.grants == {}
-    told = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
-    assert told == ["delivery.delivered"], "its owner is told, however late"
+    reported = [notice["event"] for notice in hub.cloud.notices if notice["event"].startswith("delivery.")]
+    assert reported == ["delivery.delivered"], "its owner is told, however late"
 
 
 def waits_for_a_slot(copying: int) -> Hub:
@@ -210,9 +210,9 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
 
     assert hub.outcomes()[AMI, A] == "failed"
     assert {copy.id for copy in hub.cloud.live_copies()} | set(hub.cloud.images) == there
-    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed"]
-    assert there <= set(told["leftovers"])
-    assert f"deadline-{state}" in [fault["code"] for fault in told["faults"]]
+    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.failed"]
+    assert there <= set(reported["leftovers"])
+    assert f"deadline-{state}" in [fault["code"] for fault in reported["faults"]]
     assert hub.cloud.permissions == set()
 
 

@@ -34,8 +34,8 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
     (image,) = hub.cloud.images.values()
     assert not set(image.copies) & planted
     assert planted <= {copy.id for copy in hub.cloud.copies.values() if not copy.deleted}
-    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
-    assert told["image"] == image.id
+    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.delivered"]
+    assert reported["image"] == image.id
 
 
 @pytest.mark.parametrize("method", ["snapshots", "image"])
@@ -68,5 +68,5 @@ def test_what_is_planted_while_a_delivery_is_cancelled_is_not_deleted(method):
 
     assert hub.outcomes()[AMI, A] == "cancelled"
     assert {copy.id for copy in hub.cloud.live_copies()} == planted
-    (told,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.cancelled"]
-    assert planted == set(told["leftovers"])
+    (reported,) = [notice for notice in hub.cloud.notices if notice["event"] == "delivery.cancelled"]
+    assert planted == set(reported["leftovers"])

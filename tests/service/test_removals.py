@@ -155,16 +155,16 @@ def test_of_a_withdrawal_that_its_delivery_cannot_tell_owners_hear_once(trouble,
     trouble(hub)
     hub.cloud.tag(AMI, value)
     pass_time(hub, 2 * HOUR)
-    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
-    assert len(told) == 1
+    reported = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len(reported) == 1
     assert open_to(hub) == ({A} if value else set())
     key = hub.delivery_key(AMI, B)
     hub.stores.records.records[key].body = before
     hub.stores.records.unpark(key, hub.cloud.now)
     pass_time(hub, 2 * HOUR)
 
-    told = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
-    assert len({one["id"] for one in told}) == 1
+    reported = [one for one in hub.cloud.notices if one["event"] == "delivery.withdrawn" and one["account"] == B]
+    assert len({one["id"] for one in reported}) == 1
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
@@ -335,8 +335,8 @@ def test_a_later_date_in_the_file_keeps_what_is_shared_and_is_its_end_then(later
 
     assert open_to(hub) == set()
     assert set(hub.outcomes().values()) == {"withdrawn"}
-    told = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
-    assert len(told) == 2
+    reported = sorted({notice["id"] for notice in hub.cloud.notices if notice["event"] == "delivery.withdrawn"})
+    assert len(reported) == 2
 
 
 @pytest.mark.parametrize("off", ["nothing", "worker"])
@@ -376,7 +376,7 @@ def test_another_trigger_tag_withdraws_nothing_that_stands(standing):
     pass_time(hub, DAY)
     assert open_to(hub) == before
     assert hub.outcomes().get(("ami-01", A)) == (None if standing else "delivered")
-    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.told if name == "blocked")
+    assert standing == any("TriggerTagKey" in str(args) for name, args in hub.telemetry.reported if name == "blocked")
     if not standing:
         return
 

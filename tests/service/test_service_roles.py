@@ -19,7 +19,7 @@ def own_grants(world: World, account: str = "") -> list[str]:
 
 def left_open(world: World) -> int:
     """How often it was told that a grant is left in a target."""
-    return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.told)
+    return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.reported)
 
 
 def refuse(world: World, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:

@@ -451,7 +451,9 @@ def test_a_share_that_was_never_opened_ends(damaged):
     assert snapshot.permissions.calls["open"] == 0
     assert [s.state for s in snapshot.shares] == ([] if damaged else [ShareState.REFUSED])
     if damaged:
-        assert [args[2] for name, args in snapshot.telemetry.told if name == "share"] == ["a holding cannot be read"]
+        assert [args[2] for name, args in snapshot.telemetry.reported if name == "share"] == [
+            "a holding cannot be read"
+        ]
 
 
 @pytest.mark.parametrize("purpose", Purpose)
@@ -492,5 +494,5 @@ def test_an_open_share_whose_only_holding_is_damaged_closes():
 
     assert snapshot.permissions.there == set()
     assert not snapshot.shares
-    said = [args[2] for name, args in snapshot.telemetry.told if name == "share"]
+    said = [args[2] for name, args in snapshot.telemetry.reported if name == "share"]
     assert said.count("a holding cannot be read") == 1

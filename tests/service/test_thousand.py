@@ -145,10 +145,10 @@ def test_a_thousand_waiting_deliveries_cost_the_sweep_little():
     hub.run(until=hub.cloud.now + HOUR)
     assert Counter(hub.outcomes().values()) == {"waiting": A_THOUSAND - 20, "copying": 20}
 
-    before, told = records.swept.copy(), len(hub.telemetry.told)
+    before, reported = records.swept.copy(), len(hub.telemetry.reported)
     hub.run(until=hub.cloud.now + HOUR)
     swept = records.swept - before
-    woken_at = [args[0] for what, args in hub.telemetry.told[told:] if what == "swept"]
+    woken_at = [args[0] for what, args in hub.telemetry.reported[reported:] if what == "swept"]
     a_record = 60 / 15 + 1
     assert sum(woken_at) <= (2 * A_THOUSAND + 40) * a_record  # deliveries and promotions; a few shares and a copy quota
     assert swept["due"] <= 4 * 60 + swept["seen"] / 200

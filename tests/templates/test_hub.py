@@ -187,14 +187,14 @@ def test_each_table_can_be_set_back_to_any_second_of_the_last_month(hub):
 def test_only_records_expire_and_only_by_the_date_they_bear(hub):
     """The file, the switches and the members stay; how long history stays is a parameter, which the functions know."""
     tables = resources(hub, "AWS::DynamoDB::Table")
-    told = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
+    reported = [it["Environment"]["Variables"] for it in resources(hub, "AWS::Lambda::Function").values()]
 
     assert {name: it.get("TimeToLiveSpecification") for name, it in tables.items()} == {
         "Table": {"AttributeName": "expires_at", "Enabled": True},
         "ConfigTable": None,
         "MembersTable": None,
     }
-    assert {str(it["AMI_PROMOTER_KEEP_HISTORY_DAYS"]) for it in told} == {"{'Ref': 'KeepHistoryDays'}"}
+    assert {str(it["AMI_PROMOTER_KEEP_HISTORY_DAYS"]) for it in reported} == {"{'Ref': 'KeepHistoryDays'}"}
 
 
 def test_the_template_knows_no_account_and_no_region(hub):

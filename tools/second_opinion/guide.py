@@ -55,8 +55,8 @@ def blocks(page: str) -> tuple[Block, ...]:
             fence, start = (mark[1], number + 1) if fence is None else (None, 0)
         if line.startswith("#"):
             section = line.lstrip("# ")
-        if told := NOT_RUN.search(line):
-            reason = told[1]
+        if reported := NOT_RUN.search(line):
+            reason = reported[1]
     return tuple(found)
 
 

@@ -215,18 +215,18 @@ def deployed(reader: Reader, opinion: Opinion) -> None:
 def promoted(reader: Reader, opinion: Opinion) -> None:
     """Wait until the tag's promotion has ended, waking the sweep as its schedule would, only more often."""
     ami, end_at = reader.values["ami-0123456789abcdef0"], time.monotonic() + PROMOTED_WITHIN
-    told, page, states, left_open = "", {}, [], []
+    reported, page, states, left_open = "", {}, [], []
     while time.monotonic() < end_at:
-        told = reader.shell(f"AWS_PROFILE=HUB .venv/bin/ami-promoter status {ami} --json", "status", may_fail=True)
-        page = json.loads(told or "{}").get("promotion", {})
+        reported = reader.shell(f"AWS_PROFILE=HUB .venv/bin/ami-promoter status {ami} --json", "status", may_fail=True)
+        page = json.loads(reported or "{}").get("promotion", {})
         states = [one["state"] for one in page.get("deliveries", ())]
         left_open = [one for one in page.get("open_shares", ()) if one["state"] == "open"]
         if states == ["delivered"] and not left_open:
             break
         invoke(reader, "sweep")
         time.sleep(1)
-    opinion.check("the tag's promotion ends: one target, delivered", states == ["delivered"], told)
-    opinion.check("and its shares are closing or closed, none is open", bool(page) and not left_open, told)
+    opinion.check("the tag's promotion ends: one target, delivered", states == ["delivered"], reported)
+    opinion.check("and its shares are closing or closed, none is open", bool(page) and not left_open, reported)
     failed = [name for name in ("sweep", "discover") if not invoke(reader, name)]
     opinion.check("sweep and discover run", not failed, failed)
     images = reader.aws("ec2 describe-images --owners self", "TARGET")["Images"]

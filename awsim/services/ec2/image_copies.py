@@ -201,9 +201,9 @@ def _begin(
         ec2.snapshots.put(copy)
         tags.put_tags(ec2, account, region, copy.id, add=for_snapshots)
     for copy in begun.values():
-        copies.start(ec2, copy, lambda: _settle(ec2, image_id, call.request_id))
+        copies.start(ec2, copy, lambda: _finish(ec2, image_id, call.request_id))
     if not begun:
-        _settle(ec2, image_id, call.request_id)
+        _finish(ec2, image_id, call.request_id)
     return image_id
 
 
@@ -230,7 +230,7 @@ def _mappings(source: Ec2Image, made: Mapping[str, str]) -> tuple[Mapping[str, A
     return tuple(own(mapping) for mapping in source.mappings)
 
 
-def _settle(ec2: Ec2State, image_id: str, request_id: str) -> None:
+def _finish(ec2: Ec2State, image_id: str, request_id: str) -> None:
     """Let a copy end, when all its snapshots have ended or one of them has failed."""
     image = ec2.images.get(image_id)
     if image is None or image.state != "pending" or image.origin is None:

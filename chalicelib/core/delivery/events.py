@@ -53,7 +53,7 @@ class ShownImage:
 
 @dataclass(frozen=True, slots=True)
 class TargetReady:
-    """The target passed its checks; ``image`` is ours and there already."""
+    """The target passed its checks; ``image`` is this delivery's and exists already."""
 
     key_arn: str
     image: str | None = None
@@ -201,9 +201,11 @@ class DeprecationCarried:
 
 @dataclass(frozen=True, slots=True)
 class LeftoversSeen:
-    """What is still there of ours; ``unfinished`` are copies still running. ``trouble``: a removal that was refused.
+    """What of this delivery still exists; ``unfinished`` are copies still running.
 
-    ``unproven``: what bears our tags and cannot be shown to be ours; it was left alone.
+    ``trouble``: a removal that was refused.
+
+    ``unproven``: what has the tags and is not proven to be this delivery's; it was left alone.
     """
 
     left: tuple[str, ...]

@@ -140,8 +140,8 @@ def _(_event: ev.WaitingNotified, delivery: Delivery, now: int) -> Delivery:
 def _(event: ev.SlotsAsked, delivery: Delivery, now: int) -> Delivery:
     # Twice after a minute: the quota may have been woken for the first wish by the sweep that woke this delivery, too.
     wait = _until_queued_out(delivery, now, schedule.step(schedule.POLLS, max(delivery.slots.asks - 1, 0)))
-    told = slots_text(delivery, event.wanted, event.done, event.limited_at)
-    asked = delivery.with_slots(asked=told, asks=delivery.slots.asks + 1, next_ask=now + wait)
+    reported = slots_text(delivery, event.wanted, event.done, event.limited_at)
+    asked = delivery.with_slots(asked=reported, asks=delivery.slots.asks + 1, next_ask=now + wait)
     return _with_slots(asked, event.granted, event.until, now)
 
 

@@ -265,12 +265,12 @@ def outstanding(delivery: Delivery, now: int) -> tuple[do.Command, ...]:
     due = now >= delivery.next_try
     first: list[do.Command] = []
     last: list[do.Command] = []
-    told = slots_asked_text(delivery)
+    reported = slots_asked_text(delivery)
     if delivery.state is S.WAITING:
-        if now >= delivery.slots.next_ask or delivery.slots.asked != told:
+        if now >= delivery.slots.next_ask or delivery.slots.asked != reported:
             return (_ask(delivery),)
         return (do.LookAtSlots(),)
-    if delivery.slots.asked not in ("", told) or (starved(delivery, now) and now >= delivery.slots.next_ask):
+    if delivery.slots.asked not in ("", reported) or (starved(delivery, now) and now >= delivery.slots.next_ask):
         (last if delivery.state is S.COPYING else first).append(_ask(delivery))
     elif starved(delivery, now):
         last.append(do.LookAtSlots())

@@ -83,7 +83,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "Image": _shape(
         _mapped(
             "Architecture",
-            "RegisterImage assumes i386 unless told [aws-facts 5].",
+            "RegisterImage assumes i386 by default [aws-facts 5].",
             "i386",
             "x86_64",
             "arm64",
@@ -119,7 +119,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _mapped(
             "Tags",
             "All but the trigger tag (it would promote the copy), aws: tags (reserved) and ami-promoter: tags of an "
-            "earlier promotion; ours are added. More than 50 together are refused.",
+            "earlier promotion; the service's are added. More than 50 together are refused.",
         ),
         _mapped(
             "TpmSupport",
@@ -129,7 +129,7 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         ),
         _mapped(
             "VirtualizationType",
-            "RegisterImage assumes paravirtual unless told. Paravirtual images are refused: "
+            "RegisterImage assumes paravirtual by default. Paravirtual images are refused: "
             "they need kernel ids of their Region, and only retired instance types run them.",
             "hvm",
             "paravirtual",

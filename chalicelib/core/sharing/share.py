@@ -107,7 +107,7 @@ class ShareState(StrEnum):
     CLOSING = "closing"
     """The permission is being removed, and is not seen gone yet."""
     CLOSED = "closed"
-    """The permission was seen to be gone, or was there before us and stays."""
+    """The permission was seen to be gone, or is preexisting and stays."""
     REFUSED = "refused"
     """It could not be opened; its holders know why."""
     ARCHIVED = "archived"
@@ -122,7 +122,7 @@ class Event(StrEnum):
     OPENING_INTENDED = "opening intended"
     """A delivery holds it, and may: the intent to add the permission is written."""
     OPENED = "opened"
-    """The permission was added, or was there before us."""
+    """The permission was added, or is preexisting."""
     REFUSED = "refused"
     """It cannot be added, or the account is not entitled to it."""
     CLOSING_INTENDED = "closing intended"
@@ -130,15 +130,15 @@ class Event(StrEnum):
     LOOKED_AT = "looked at"
     """The permission was removed, still shows, or does not show for the first time."""
     CLOSED = "closed"
-    """The permission was seen to be gone, or was there before us."""
+    """The permission was seen to be gone, or is preexisting."""
     GIVEN_UP = "given up"
     """A target does not let its own key's grant be revoked: it is the target's to end."""
     ENDED = "ended"
     """Its end has come before it was opened."""
     FOUND_OPEN = "found open"
-    """A late call of ours took effect after another run had closed it: it is closed again."""
+    """A late call of the service took effect after another run had closed it: it is closed again."""
     FOUND_CLOSED = "found closed"
-    """A late call of ours took effect after another run had opened it: it is opened again."""
+    """A late call of the service took effect after another run had opened it: it is opened again."""
     LEFT = "left"
     """Nobody holds it, and nothing of it is open."""
 
@@ -601,7 +601,7 @@ def looked_for(share: Share, now: int, *, showing: bool) -> Share:
 
 
 def closed(share: Share, now: int) -> Share:
-    """The permission was seen to be gone, or was there before us and stays."""
+    """The permission was seen to be gone, or is preexisting and stays."""
     state = ShareState.CLOSED if share.fault is None else ShareState.REFUSED
     return _to(share, Event.CLOSED, state, closed_at=now, tries=0, next_try=now)
 
