@@ -25,10 +25,10 @@ from ami_promoter.commands import (
     wait,
     where,
 )
-from ami_promoter.hub.aws import Trouble
+from ami_promoter.hub.aws import HubTrouble
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import failed
-from ami_promoter.verbs import Clock, root
+from ami_promoter.verbs import TerminalClock, root
 from chalicelib.core.faults import Fault
 
 __all__ = ["main", "root"]
@@ -65,7 +65,7 @@ def completion(shell: str) -> None:
     click.echo(made(root, {}, PROGRAM, "_AMI_PROMOTER_COMPLETE").source())
 
 
-def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) -> int:
     """Run the command line and return its exit status; ``argv`` is without the program's name."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
         return Exit.USAGE
     except click.ClickException as wrong:
         return failed([_usage(wrong)], Exit.USAGE, as_json=as_json)
-    except Trouble as trouble:
+    except HubTrouble as trouble:
         return failed([trouble.fault], Exit.AWS, as_json=as_json)
     except (click.Abort, KeyboardInterrupt):
         what = "what was begun in AWS goes on by itself."

@@ -26,7 +26,7 @@ from ami_promoter.terminal.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class TerminalClock:
     """Real time; a test brings its own."""
 
     sleep: Callable[[float], None] = time.sleep
@@ -34,7 +34,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class VerbCaller:
     """What the options say of the hub and of the terminal. Asks AWS nothing by itself."""
 
     region: str
@@ -43,7 +43,7 @@ class Caller:
     hub_account: str | None = None
     as_json: bool = False
     wide: bool = False
-    clock: Clock = field(default_factory=Clock)
+    clock: TerminalClock = field(default_factory=TerminalClock)
 
     @property
     def terminal(self) -> bool:
@@ -172,9 +172,9 @@ def verb(
         def run(ctx: click.Context, /, **given: Any) -> Exit:
             common = {known: given.pop(known, None) for known in ("region", "profile", "table", "hub_account")}
             as_json, wide = given.pop("as_json"), given.pop("wide")
-            clock = ctx.obj or Clock()
+            clock = ctx.obj or TerminalClock()
             common["region"] = _region(common["region"], common["profile"])
-            caller = Caller(**common, as_json=as_json, wide=wide, clock=clock)
+            caller = VerbCaller(**common, as_json=as_json, wide=wide, clock=clock)
             return emit(function(caller, **given), as_json=as_json)
 
         for option in reversed(options):

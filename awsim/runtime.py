@@ -93,7 +93,7 @@ def _importable(root: str) -> bool:
     return root in sys.modules or importlib.util.find_spec(root) is not None
 
 
-class _Loader(SourceFileLoader):
+class _PackageLoader(SourceFileLoader):
     """Loads a module of a function's own; compiles it once in a process, however many environments import it."""
 
     def get_code(self, fullname: str) -> CodeType | None:
@@ -134,7 +134,7 @@ class _Finder:
             return None
         spec = PathFinder.find_spec(name, [self._package.directory] if path is None else path)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _Loader(name, spec.loader.path)
+            spec.loader = _PackageLoader(name, spec.loader.path)
         return spec
 
 

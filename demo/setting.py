@@ -15,7 +15,7 @@ from typing import Any
 
 from awsim.front import ADDRESS, Front, write_profiles
 from awsim.injections import PlannedCrash
-from awsim.services.organizations import Organization
+from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
 from demo import stage
 from demo import ways as cast
@@ -53,7 +53,7 @@ class Setting:
     crashes: tuple[PlannedCrash, ...] = ()
     tpm: str = ""
     """Id of a second AMI, one with a TPM; "" where nobody is to get it."""
-    organization: Organization | None = None
+    organization: SimulatedOrganization | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     """Name of an OU -> its id."""
 
@@ -221,7 +221,7 @@ def _prepare_far(world: World, account: str) -> str:
     return key
 
 
-def _organise(world: World, ways: Sequence[Way]) -> tuple[Organization, dict[str, str]]:
+def _organise(world: World, ways: Sequence[Way]) -> tuple[SimulatedOrganization, dict[str, str]]:
     """Make an organization, its OUs and its accounts; returns it, and the id of each OU by its name."""
     made = world.organizations.create(MANAGEMENT)
     named = [name for name in UNITS if any(way.group == name for way in ways)]

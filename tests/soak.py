@@ -25,7 +25,7 @@ MODEL_CASES, MODEL_STEPS = 20, 30
 
 
 @dataclass(frozen=True)
-class Part:
+class SoakPart:
     """One suite. ``play(seconds, seed)`` returns how many cases it played, and the story of each that failed."""
 
     name: str
@@ -104,29 +104,29 @@ class _Crashes:
 
 
 PARTS = (
-    Part("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
-    Part("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
-    Part("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
-    Part("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
-    Part(
+    SoakPart("model", "core, store and ledger in memory, whatever befalls them", _model, 60),
+    SoakPart("crashes", "packaged functions that die at any call, in pairs, in any weather", _Crashes(), 300),
+    SoakPart("troubles", "refusals and damaged records, packaged", _elsewhere("tests.scenarios.soak"), 30),
+    SoakPart("queue", "50 AMIs of 20 snapshots for one account", _elsewhere("tests.service.test_limits"), 30),
+    SoakPart(
         "slow",
         "slow AWS, every function killed after every number of calls",
         _elsewhere("tests.service.slow_cases"),
         60,
     ),
-    Part(
+    SoakPart(
         "outages",
         "each function off for hours from each state of each mode",
         _elsewhere("tests.service.outages"),
         60,
     ),
-    Part(
+    SoakPart(
         "scale",
         "1,000 targets, 500 standing shares, 4,000 tagged AMIs on a slow AWS",
         _elsewhere("tests.service.scale"),
         60,
     ),
-    Part("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
+    SoakPart("events", "hostile events and tag values", _elsewhere("tests.entrypoints.test_events_fuzz"), 20),
 )
 
 
@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> int:
     return int(failed)
 
 
-def _rounds(parts: list[Part], only: int | None) -> Iterator[tuple[Part, int]]:
+def _rounds(parts: list[SoakPart], only: int | None) -> Iterator[tuple[SoakPart, int]]:
     if only is not None:
         yield from ((part, only) for part in parts)
         return

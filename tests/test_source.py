@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [ROOT / "app.py", *sorted((ROOT / "chalicelib").rglob("*.py"))]
+FOLDERS = ("chalicelib", "ami_promoter", "awsim", "demo", "tools", "tests")
 WAITING = {"sleep", "get_waiter", "wait"}
 
 
@@ -29,3 +31,14 @@ def test_no_handler_sleeps_or_waits(path):
 def test_the_check_for_waiting_can_fail(source):
     """It finds what it is there to find."""
     assert waits(source)
+
+
+def test_no_two_classes_have_one_name():
+    """A name that a reader has met means one thing."""
+    where = defaultdict(set)
+    for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                where[node.name].add(str(path.relative_to(ROOT)))
+
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}

@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, Caller, verb
+from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
 from chalicelib.core.targets.applied_file import AppliedFile
 
 PRINTS = js.thing(
@@ -48,7 +48,7 @@ EXITS = {
     help="Go on when no target has answered for so long.",
 )
 def doctor(
-    caller: Caller, groups: tuple[str, ...], accounts: tuple[str, ...], *, hub_only: bool, timeout: int
+    caller: VerbCaller, groups: tuple[str, ...], accounts: tuple[str, ...], *, hub_only: bool, timeout: int
 ) -> Report:
     """Find what blocks promotions, each with its cure.
 
@@ -80,7 +80,7 @@ def _all(connection: Connection, file: AppliedFile) -> tuple[tuple[str, str], ..
     return receivers(file.directory).places((connection.account, connection.region))
 
 
-def _facts(connection: Connection, file: AppliedFile) -> diagnosis.Facts:
+def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
     reader = Reader(connection)
     with connection.telling("reading the records"):
         parked = reader.parked()
@@ -94,7 +94,7 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.Facts:
     }
     said = switch.said(paused) if paused else ""
     seen = health.read(connection)
-    return diagnosis.Facts(connection.region, connection.now(), file.fault, said, troubles, parked, due, seen)
+    return diagnosis.HubFacts(connection.region, connection.now(), file.fault, said, troubles, parked, due, seen)
 
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str) -> Iterator[RenderableType]:

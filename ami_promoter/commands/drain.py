@@ -23,7 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Clock, verb
+from ami_promoter.verbs import TerminalClock, VerbCaller, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED, DeliveryState
@@ -45,7 +45,7 @@ Found = Mapping[Place, Record]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class DrainView:
     """What is under way now, and what is parked; and every share that may be open, but those from before us.
 
     ``kept`` are the grants on targets' own keys, which nobody is to close.
@@ -70,7 +70,7 @@ class Drain:
     def __init__(
         self,
         connection: Connection,
-        clock: Clock,
+        clock: TerminalClock,
         tell: Callable[[str], None] = tell,
     ) -> None:
         self._connection = connection
@@ -86,12 +86,12 @@ class Drain:
         """Let nothing new begin."""
         self.switch.turn(paused=True, why=WHY)
 
-    def look(self) -> View:
+    def look(self) -> DrainView:
         """Read the whole table: there is no index of what is under way."""
         with self._connection.telling("reading what is under way"):
             return _view(self._reader.under_way())
 
-    def cancel(self, view: View, *, delete_copies: bool) -> None:
+    def cancel(self, view: DrainView, *, delete_copies: bool) -> None:
         """Ask deliveries to end: those of which no copy runs, or all. Asking again is harmless."""
         with self._connection.telling("asking deliveries to end (asked again, it goes on where it stopped)"):
             for (pk, _), delivery in view.running.items():
@@ -100,7 +100,7 @@ class Drain:
                     self._records.make_due(RecordKey(pk), int(self._clock.now()), {"cancel": f"{episode}:{WHY}"})
                     self.cancelled.add((pk, episode))
 
-    def wait(self, view: View, *, delete_copies: bool, limit: int | None) -> View:
+    def wait(self, view: DrainView, *, delete_copies: bool, limit: int | None) -> DrainView:
         """Look until it is drained, or ``limit`` seconds have passed. What a late invocation began is asked as well."""
         until = None if limit is None else self._clock.now() + limit
         said = ""
@@ -115,7 +115,7 @@ class Drain:
             self.cancel(view, delete_copies=delete_copies)
         return view
 
-    def _again(self, view: View) -> View:
+    def _again(self, view: DrainView) -> DrainView:
         """Read again what was under way: cheaper than the whole table."""
         with self._connection.telling("reading what is under way"):
             return _view(self._reader.many([*view.running, *view.parked, *view.shares, *view.kept, *view.promotions]))
@@ -142,7 +142,7 @@ PRINTS = js.thing(
 @click.option("--delete-copies", is_flag=True, help="Delete copies under way rather than let them end.")
 @click.option("--wait", is_flag=True, help="Return only when nothing is under way and no share is open.")
 @click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
-def drain(caller: Caller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
+def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
     """Pause, bring what runs to its end, and close every share."""
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -184,13 +184,13 @@ def drained(drain: Drain, *, delete_copies: bool = False, wait: bool = False, ti
     return Report(tuple(lines), data, exit=Exit.OK if view.drained else Exit.UNFINISHED)
 
 
-def counts(view: View) -> str:
+def counts(view: DrainView) -> str:
     """Say how much is left, in a line."""
     states = ", ".join(f"{count} {state}" for state, count in _by_state(view.running.values()).items())
     return f"Deliveries under way: {states or 'none'}. Open shares: {len(view.shares) or 'none'}."
 
 
-def _view(found: Found) -> View:
+def _view(found: Found) -> DrainView:
     records = {place: it for place, it in found.items() if place[1] == "record"}
     deliveries = {place: it for place, it in records.items() if _is(place, "delivery") and it.get("state") not in ENDED}
     open_ = {
@@ -199,7 +199,7 @@ def _view(found: Found) -> View:
         if place[1].startswith("share#") and it.get("state") in shares.OPEN and not it.get("preexisting")
     }
     kept = {place: it for place, it in open_.items() if shares.of_target(place[0]) and shares.stays(it)}
-    return View(
+    return DrainView(
         running={place: it for place, it in deliveries.items() if not it["_item"].get("parked")},
         parked={place: it for place, it in deliveries.items() if it["_item"].get("parked")},
         shares={place: it for place, it in open_.items() if place not in kept},

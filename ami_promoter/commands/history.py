@@ -14,7 +14,7 @@ from ami_promoter.promotions.reading import unknown
 from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, AMI, Caller, verb
+from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, verb
 
 PRINTS = js.thing(
     entries=js.several("the steps, the oldest first", timeline.ENTRY),
@@ -27,7 +27,7 @@ Entry = Mapping[str, Any]
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
 @click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")
-def history(caller: Caller, ami: str | None, account: str | None, *, everything: bool) -> Report:
+def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool) -> Report:
     """Show what happened to an AMI, or to an account, step by step.
 
     Each state with its events, and each share opened and closed with its seconds; kept for 400 days. Calls with their

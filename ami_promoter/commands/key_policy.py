@@ -19,7 +19,7 @@ from ami_promoter.hub.aws import Account
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ANYWHERE, Caller, Matching, root, verb
+from ami_promoter.verbs import ANYWHERE, Matching, VerbCaller, root, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.kms_keys import KeyFacts
 
@@ -89,14 +89,14 @@ def key_policy() -> None:
 @verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
 @click.option("--role-name", type=ROLE, default="AmiCopyRole", show_default=True, help="The role's name in the target.")
-def target(caller: Caller, key: str | None, role_name: str) -> Report:
+def target(caller: VerbCaller, key: str | None, role_name: str) -> Report:
     """Print what a target's own key must allow, or check KEY with the target's credentials."""
     return _answer(caller.account(), key, target_needs(role_name))
 
 
 @verb("hub", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)
 @key_argument
-def hub(caller: Caller, key: str | None) -> Report:
+def hub(caller: VerbCaller, key: str | None) -> Report:
     """Print what a key of the hub must allow, or check KEY with the hub's credentials."""
     return _answer(caller.account(), key, hub_needs(caller.region))
 

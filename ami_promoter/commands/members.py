@@ -13,7 +13,7 @@ from ami_promoter.hub.organization import some
 from ami_promoter.rights import ACCEPT, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, Caller, verb
+from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
 from chalicelib.core.targets.departures import Book
 
 WHY = js.text("the evidence")
@@ -51,7 +51,7 @@ PRINTS = js.some_of(
 @verb("members", needs=READ | ACCEPT, prints=PRINTS)
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With accept: only this account.")
-def members(caller: Caller, action: str | None, account: str | None) -> Report:
+def members(caller: VerbCaller, action: str | None, account: str | None) -> Report:
     """Show whom OUs bring into groups, and who left.
 
     `members accept` lets accounts go that left a group at once, more than may go without a person.

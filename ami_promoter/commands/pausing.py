@@ -8,7 +8,7 @@ from ami_promoter.hub import switch
 from ami_promoter.rights import READ, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Matching, verb
+from ami_promoter.verbs import Matching, VerbCaller, verb
 
 WHAT_IT_MEANS = "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it."
 PRINTS = js.thing(**js.HUB, changed=js.flag("whether it was otherwise before"), paused=switch.SCHEMA)
@@ -17,7 +17,7 @@ WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 @verb("pause", needs=READ | SWITCH, prints=PRINTS)
 @click.option("--why", type=WHY, help="A sentence for those who find it paused.")
-def pause(caller: Caller, why: str | None) -> Report:
+def pause(caller: VerbCaller, why: str | None) -> Report:
     """Begin nothing new; what runs goes on to its end."""
     connection = caller.connect()
     turned = switch.Switch(connection)
@@ -29,7 +29,7 @@ def pause(caller: Caller, why: str | None) -> Report:
 
 
 @verb("resume", needs=READ | SWITCH, prints=PRINTS)
-def resume(caller: Caller) -> Report:
+def resume(caller: VerbCaller) -> Report:
     """Lift the pause."""
     connection = caller.connect()
     changed = switch.Switch(connection).turn(paused=False, why="")

@@ -7,14 +7,14 @@ import click
 from ami_promoter.promotions import planned, planning
 from ami_promoter.rights import EXAMINE, READ
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
 
 
 @verb("plan", needs=READ | EXAMINE, prints=planning.PLAN, exits=planned.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE, required=False)
 @tag_key_option
-def plan(caller: Caller, ami: str, value: str | None, tag_key: str) -> Report:
+def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
     """Show what a value would do, target by target.
 
     Without VALUE it is the one that the tag has. Nothing is changed. What only a target knows (its role, its key, its

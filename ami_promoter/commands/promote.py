@@ -12,7 +12,7 @@ from ami_promoter.rights import EXAMINE, FIND_AMI, LOOK_AGAIN, READ, TAG, UNTAG
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import console, show
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import VALUE, Caller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Resolution
 
@@ -37,7 +37,7 @@ PRINTS = js.some_of(
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
-    caller: Caller,
+    caller: VerbCaller,
     ami: str,
     value: str,
     *,
@@ -103,7 +103,7 @@ def _means(meant: Resolution) -> str:
 )
 @ami_argument
 @tag_key_option
-def cancel(caller: Caller, ami: str, tag_key: str) -> Report:
+def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
     """Remove an AMI's tag; what was delivered stays.
 
     What runs is cancelled, and what is shared is withdrawn.

@@ -14,7 +14,7 @@ import click
 from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.facts import View
+from ami_promoter.reconcile.facts import HubView
 from ami_promoter.reconcile.findings import Finding, Remove, findings
 from ami_promoter.reconcile.looking import Looking
 from ami_promoter.reconcile.mending import Mender
@@ -23,7 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Matching, verb
+from ami_promoter.verbs import Matching, VerbCaller, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
@@ -88,7 +88,7 @@ RECORD = Matching(
 )
 @click.option("--unpark", type=RECORD, help="Let one parked record go on, and do nothing else.")
 def reconcile(
-    caller: Caller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None
+    caller: VerbCaller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None
 ) -> Report:
     """Compare AWS with the records, and put right what differs."""
     connection = caller.connect()
@@ -116,7 +116,7 @@ def reconcile(
     return _report(connection, view, found, outcome, woken, apply=apply, hub_only=hub_only)
 
 
-def _wake_all(view: View, mender: Mender) -> int:
+def _wake_all(view: HubView, mender: Mender) -> int:
     """Let every record look again that has something under way: after a restore each is behind the truth."""
     moving = [
         record["_item"]["pk"]
@@ -131,7 +131,7 @@ def _wake_all(view: View, mender: Mender) -> int:
 
 def _report(
     connection: Connection,
-    view: View,
+    view: HubView,
     found: Sequence[Finding],
     outcome: Mapping[Finding, str],
     woken: int,

@@ -11,7 +11,7 @@ from ami_promoter.hub.records import Reader
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, AMI, Caller, ami_argument, verb
+from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 
@@ -36,7 +36,7 @@ PRINTS = js.some_of(
     type=AMI,
     help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
 )
-def retry(caller: Caller, ami: str, account: str | None, accepted: str | None) -> Report:
+def retry(caller: VerbCaller, ami: str, account: str | None, accepted: str | None) -> Report:
     """Try failed deliveries again; free what is parked."""
     if accepted and not account:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")

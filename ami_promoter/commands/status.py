@@ -20,7 +20,7 @@ from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import AMI, Caller, verb
+from ami_promoter.verbs import AMI, VerbCaller, verb
 
 MANY = 200
 """So many promotions with trouble are looked into by `status --failed`."""
@@ -42,7 +42,7 @@ PRINTS = js.some_of(
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Look again and again until it is over; Ctrl-C ends only the looking.")
 @click.option("--failed", is_flag=True, help="Only what failed, is refused, was cancelled or is parked, with the cure.")
-def status(caller: Caller, ami: str | None, *, watch: bool, failed: bool) -> Report:
+def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
     A bar shows how far a copy is; LOOKS says when the service looks at a delivery again at the latest.

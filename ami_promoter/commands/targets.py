@@ -9,18 +9,18 @@ from pathlib import Path
 
 import click
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.records import Reader, standing
 from ami_promoter.promotions import shares
 from ami_promoter.rights import APPLY, NOTHING, READ
-from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
-from ami_promoter.targets_file.publishing import Applied, Publisher
+from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
-    Caller,
+    VerbCaller,
     hub_account_option,
     json_option,
     profile_option,
@@ -85,7 +85,7 @@ def targets() -> None:
     prints=js.some_of(js.thing(valid=js.flag("always true"), digest=js.text("names the content"), **COUNTS), "units"),
 )
 @file_argument
-def validate(caller: Caller, file: str) -> Report:
+def validate(caller: VerbCaller, file: str) -> Report:
     """Check a targets file without asking AWS."""
     source = _read(file)
     return Report(faults=(source,)) if isinstance(source, Fault) else _validate(source, file, caller)
@@ -93,7 +93,7 @@ def validate(caller: Caller, file: str) -> Report:
 
 @verb("diff", needs=READ, group=targets, prints=DIFFERENCE)
 @file_argument
-def diff(caller: Caller, file: str) -> Report:
+def diff(caller: VerbCaller, file: str) -> Report:
     """Show what applying the file would change."""
     return _publish(caller, file, dry_run=True, yes=False)
 
@@ -110,7 +110,7 @@ def diff(caller: Caller, file: str) -> Report:
 @file_argument
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before a target is removed.")
-def apply(caller: Caller, file: str, *, dry_run: bool, yes: bool) -> Report:
+def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
     """Check the file, show what changes, and bring it into force.
 
     A target that is removed loses what is shared with it, so you are asked first; without a terminal --yes is needed.
@@ -132,7 +132,7 @@ def apply(caller: Caller, file: str, *, dry_run: bool, yes: bool) -> Report:
         text=js.perhaps(js.text("the file as it was applied, comments and all; null: not kept")),
     ),
 )
-def show_applied(caller: Caller) -> Report:
+def show_applied(caller: VerbCaller) -> Report:
     """Show the targets file in force, as it was applied.
 
     Its text is printed as it is, so `ami-promoter targets show > FILE` brings it back; the rest goes to standard error.
@@ -156,14 +156,14 @@ def show_applied(caller: Caller) -> Report:
     return Report(tuple(map(Whole, lines)), {**connection.named, **reported, **more}, warnings=warnings)
 
 
-def _publish(caller: Caller, name: str, *, dry_run: bool, yes: bool) -> Report:
+def _publish(caller: VerbCaller, name: str, *, dry_run: bool, yes: bool) -> Report:
     source = _read(name)
     if isinstance(source, Fault):
         return Report(faults=(source,))
     connection = caller.connect()
     publisher = Publisher(connection)
     applied = publisher.applied()  # first: with credentials of another account this fails, and the file is not blamed
-    wanted = compile_targets(source, name, Hub(caller.region, connection.account))
+    wanted = compile_targets(source, name, HubPlace(caller.region, connection.account))
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     report = _withdrawn(connection, _difference(connection, applied, wanted))
@@ -202,8 +202,8 @@ def _read(name: str) -> str | Fault:
         return Fault("targets-file", name, what, "See that the name is right and that you may read it.")
 
 
-def _validate(source: str, name: str, caller: Caller) -> Report:
-    wanted = compile_targets(source, name, Hub(caller.region, caller.hub_account))
+def _validate(source: str, name: str, caller: VerbCaller) -> Report:
+    wanted = compile_targets(source, name, HubPlace(caller.region, caller.hub_account))
     if not isinstance(wanted, Directory):
         return Report(faults=wanted)
     lines = [f"{name} is valid: {_size(wanted)}, hub's Region {caller.region}."]
@@ -212,7 +212,7 @@ def _validate(source: str, name: str, caller: Caller) -> Report:
     return Report(tuple(lines), {"valid": True, "digest": digest_of(to_items(wanted)), **_counts(wanted)})
 
 
-def _difference(connection: Connection, applied: Applied, wanted: Directory) -> Report:
+def _difference(connection: Connection, applied: AppliedVersion, wanted: Directory) -> Report:
     change = difference(applied.directory, wanted)
     lines = list(_heading(connection, applied))
     lines += list(to_text(change)) or ["No difference."]
@@ -233,7 +233,7 @@ def _withdrawn(connection: Connection, report: Report) -> Report:
     return replace(report, lines=(*report.lines, *lines), data={**report.data, "withdraws": ends})
 
 
-def _heading(connection: Connection, applied: Applied) -> Iterator[str]:
+def _heading(connection: Connection, applied: AppliedVersion) -> Iterator[str]:
     if applied.current is None:
         yield f"Nothing has been applied yet in {connection.place}."
         return
@@ -244,7 +244,12 @@ def _heading(connection: Connection, applied: Applied) -> Iterator[str]:
 
 
 def _apply(
-    publisher: Publisher, connection: Connection, applied: Applied, wanted: Directory, source: str, report: Report
+    publisher: Publisher,
+    connection: Connection,
+    applied: AppliedVersion,
+    wanted: Directory,
+    source: str,
+    report: Report,
 ) -> Report:
     warnings: tuple[str, ...] = ()
     current = applied.current
@@ -256,7 +261,7 @@ def _apply(
         last = f"Applied as version {current.generation} in {connection.place}: {_size(wanted)}."
     try:
         publisher.clean(current)
-    except Trouble as trouble:
+    except HubTrouble as trouble:
         warnings = (str(trouble),)
     return Report((*report.lines, last), {**report.data, "applied": True, "version": current.generation}, (), warnings)
 

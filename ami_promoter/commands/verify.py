@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import cell, table, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import PLACE, Caller, ami_argument, verb
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 
 PRINTS = js.thing(
@@ -48,7 +48,7 @@ EXITS = {
     show_default=True,
     help="Go on when no target has answered for so long.",
 )
-def verify(caller: Caller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
+def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check that all arrived, and that nothing is open.
 
     The service looks into each target: is the AMI available, are its snapshots completed. In the hub: is nothing of
@@ -81,7 +81,7 @@ def _place(delivery: Mapping[str, Any]) -> str:
     return f"{delivery['account']}/{delivery['region']}"
 
 
-def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verifying.Seen:
+def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], Any]) -> verifying.SeenInTarget:
     """Read what is open in the hub, and what of that is held."""
     reading = HubReading(connection, tell)
     sources, keys = reading.there(Candidates(images={ami}))
@@ -94,7 +94,7 @@ def _seen(connection: Connection, ami: str, targets: Mapping[tuple[str, str], An
             if sk.startswith("share#") and (holdings(share) or share.get("preexisting"))
         }
     unread = tuple(f"{fault.where}: {fault.what}" for fault in reading.faults)
-    return verifying.Seen(targets, permissions, grants, read, unread, frozenset(held))
+    return verifying.SeenInTarget(targets, permissions, grants, read, unread, frozenset(held))
 
 
 def _lines(checks: Sequence[Mapping[str, Any]], skipped: Mapping[str, int], status: Exit) -> Iterator[RenderableType]:

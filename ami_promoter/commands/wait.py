@@ -7,7 +7,7 @@ import click
 from ami_promoter.promotions import waiting
 from ami_promoter.rights import FIND_AMI, READ
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import PLACE, Caller, ami_argument, tag_key_option, verb
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
 
 
 @verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
@@ -17,7 +17,7 @@ from ami_promoter.verbs import PLACE, Caller, ami_argument, tag_key_option, verb
     "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @tag_key_option
-def wait(caller: Caller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
+def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
     """Wait until a promotion has come out, for a pipeline.
 
     Changes are written to standard error. The tag's present value counts: what an earlier one brought does not.

@@ -17,7 +17,7 @@ from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller, Matching, ami_argument, verb
+from ami_promoter.verbs import Matching, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 
 COPY = js.thing(
@@ -50,7 +50,7 @@ TARGET = Matching(
 
 @verb("where", needs=READ, prints=WHERE)
 @ami_argument
-def where(caller: Caller, ami: str) -> Report:
+def where(caller: VerbCaller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
 
     AMI: the source, or a copy in whatever account: for a copy the whole table of records is read.
@@ -65,7 +65,7 @@ def where(caller: Caller, ami: str) -> Report:
 @verb("resolve", needs=READ, prints=js.thing(images=js.several("one for each target, by account and Region", COPY)))
 @ami_argument
 @click.argument("target", type=TARGET)
-def resolve(caller: Caller, ami: str, target: str) -> Report:
+def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
     """Print the AMI ids of a target, for scripts.
 
     One a line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of its targets has

@@ -28,7 +28,7 @@ from botocore.exceptions import (
 from chalicelib.core.faults import Fault
 
 
-class Trouble(Exception):
+class HubTrouble(Exception):
     """AWS refused or could not be reached, or somebody was faster. ``fault`` says where, what and what to do."""
 
     def __init__(self, what: str, where: str = "", cure: str = "", code: str = "aws") -> None:
@@ -114,7 +114,7 @@ class Connection(Account):
         super().__init__(region, profile)
         if hub and self.account != hub:
             what = f"they are those of account {self.account} ({self.caller}), and --hub-account says {hub}."
-            raise Trouble(what, "credentials", "Use credentials of the hub.", "other-account")
+            raise HubTrouble(what, "credentials", "Use credentials of the hub.", "other-account")
         self.dynamodb = self.client("dynamodb")
 
     @property
@@ -133,7 +133,7 @@ def _telling(place: str, doing: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise Trouble(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
+        raise HubTrouble(f"{doing} failed: {_ended(str(error))}", place, _cure(error), _code(error)) from error
 
 
 def _code(error: ClientError | BotoCoreError) -> str:

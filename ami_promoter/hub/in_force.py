@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.receivers import Receivers, receivers
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
 from chalicelib.core.errors import Misconfigured, TargetsDamaged
@@ -36,7 +36,7 @@ def applied_file(connection: Connection) -> AppliedFile:
         try:
             return _table(connection).read()
         except Misconfigured as trouble:
-            raise Trouble(str(trouble), connection.place, code="misconfigured") from trouble
+            raise HubTrouble(str(trouble), connection.place, code="misconfigured") from trouble
 
 
 def in_force(connection: Connection) -> InForce:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.adapters.dynamo.targets_table import TargetsTable
@@ -34,9 +34,9 @@ def read(connection: Connection) -> tuple[Organization | None, Membership, Book]
         named = TargetsTable(connection.dynamodb, *tables).organization()
         return (None, Membership(), Book()) if named is None else (named, members.membership(), members.book()[0])
     except Refusal as refusal:
-        raise Trouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
+        raise HubTrouble(refusal.fault.what, refusal.fault.where, refusal.fault.cure, refusal.fault.code) from refusal
     except Misconfigured as trouble:
-        raise Trouble(str(trouble), connection.place, code="misconfigured") from trouble
+        raise HubTrouble(str(trouble), connection.place, code="misconfigured") from trouble
 
 
 def to_json(named: Organization, membership: Membership, book: Book) -> dict[str, Any]:

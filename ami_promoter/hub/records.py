@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
@@ -153,7 +153,7 @@ class Reader:
             attempt = attempt + 1 if unread else 0
             if attempt > TRIES:
                 what = "DynamoDB leaves items unread, try after try."
-                raise Trouble(what, self._place, "Run the command again later.", "items-unread")
+                raise HubTrouble(what, self._place, "Run the command again later.", "items-unread")
             if unread:
                 self._sleep(min(0.1 * 2**attempt, 5))
             left = [*unread, *left]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.ec2.hub_images import HubSource
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.core.errors import Refusal
@@ -33,4 +33,4 @@ def examine(connection: Connection, ami: str, tag_key: str) -> tuple[SourceImage
         return source.examine(ami)
     except Refusal as refusal:
         fault = refusal.fault
-        raise Trouble(fault.what, fault.where, fault.cure, fault.code) from refusal
+        raise HubTrouble(fault.what, fault.where, fault.cure, fault.code) from refusal

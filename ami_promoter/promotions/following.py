@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from ami_promoter.hub.aws import Trouble
+from ami_promoter.hub.aws import HubTrouble
 from ami_promoter.terminal.output import Folded, console, tell
-from ami_promoter.verbs import Clock
+from ami_promoter.verbs import TerminalClock
 
 A_LOOK = 3
 """Seconds between two looks of a person who watches."""
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 def follow(
     look: Callable[[], _T],
     over: Callable[[_T], bool],
-    clock: Clock,
+    clock: TerminalClock,
     *,
     show: Callable[[_T], list[RenderableType]] | None = None,
     changes: Callable[[_T], str] = lambda _: "",
@@ -59,7 +59,7 @@ def follow(
 class _Patience(Generic[_T]):
     """Looks again where AWS refuses a later look, a few times: a wait of hours outlives an outage of a minute."""
 
-    def __init__(self, look: Callable[[], _T], clock: Clock, every: float) -> None:
+    def __init__(self, look: Callable[[], _T], clock: TerminalClock, every: float) -> None:
         self._look = look
         self._clock = clock
         self._every = every
@@ -70,7 +70,7 @@ class _Patience(Generic[_T]):
         for left in range(MISSES if self._seen else 0, -1, -1):
             try:
                 seen = self._look()
-            except Trouble as trouble:
+            except HubTrouble as trouble:
                 if not left:
                     raise
                 tell(f"{trouble} Looking again.")

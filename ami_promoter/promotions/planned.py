@@ -9,7 +9,7 @@ from ami_promoter.hub.tag import Tag
 from ami_promoter.promotions import planning
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller
+from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
 
 EXITS = {
@@ -18,7 +18,7 @@ EXITS = {
 }
 
 
-def report(caller: Caller, ami: str, value: str | None, tag_key: str) -> Report:
+def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
     """Plan; may raise Trouble."""
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami).read()

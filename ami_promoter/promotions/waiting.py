@@ -20,7 +20,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Caller
+from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
 
 LATEST = 10 * 60
@@ -70,7 +70,7 @@ def version(connection: Connection, ami: str) -> int:
     return 0 if record is None else int(record["_item"].get("version", 0))
 
 
-def wait(connection: Connection, caller: Caller, ami: str, tag_key: str, wanted: Wanted) -> Report:
+def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
     """Wait, and say how it came out; may raise Trouble."""
     tag = Tag(connection, tag_key, ami)
     first = tag.read()

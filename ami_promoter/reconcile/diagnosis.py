@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.hub.health import Health
-from ami_promoter.reconcile.facts import Place, Target
+from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault
@@ -28,7 +28,7 @@ FINDING = js.thing(
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HubFacts:
     """What was read of a hub; times are epoch seconds."""
 
     region: str
@@ -44,14 +44,14 @@ class Facts:
     health: Health
 
 
-def hub(facts: Facts) -> list[dict[str, Any]]:
+def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
     every += [*_workers(facts), *_dead(facts), *_notices(facts)]
     return [{"where": "hub", **one} for one in every]
 
 
-def targets(found: Mapping[Place, Target]) -> list[dict[str, Any]]:
+def targets(found: Mapping[Place, TargetFacts]) -> list[dict[str, Any]]:
     """Check what each target answered: the service has assumed its role there and listed what is ours."""
     return [
         {
@@ -79,26 +79,26 @@ def _unread(check: str, why: str) -> dict[str, Any]:
     return {"check": check, "passed": None, "what": why, "cure": cure}
 
 
-def _file(facts: Facts) -> dict[str, Any]:
+def _file(facts: HubFacts) -> dict[str, Any]:
     if facts.file is not None:
         return _bad("targets-file", facts.file.what, facts.file.cure)
     return _good("targets-file", "One is in force, and whole.")
 
 
-def _paused(facts: Facts) -> dict[str, Any]:
+def _paused(facts: HubFacts) -> dict[str, Any]:
     if facts.paused:
         return _bad("pause", f"Paused {facts.paused}. Nothing new begins.", "`ami-promoter resume` lifts it.")
     return _good("pause", "Not paused.")
 
 
-def _organization(facts: Facts) -> Iterator[dict[str, Any]]:
+def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for one in facts.organization:
         yield _bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
     if not facts.organization:
         yield _good("organization", "Nothing hinders reading the organization, or the file names no OU.")
 
 
-def _parked(facts: Facts) -> Iterator[dict[str, Any]]:
+def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for record, why in facts.parked.items():
         cure = f"Mend the cause, then: ami-promoter reconcile --unpark '{record}'"
         yield _bad("parked", f"{record} is left alone: {why}", cure)
@@ -106,7 +106,7 @@ def _parked(facts: Facts) -> Iterator[dict[str, Any]]:
         yield _good("parked", "No record is parked.")
 
 
-def _overdue(facts: Facts) -> dict[str, Any]:
+def _overdue(facts: HubFacts) -> dict[str, Any]:
     late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
     if not late:
         return _good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
@@ -121,7 +121,7 @@ def _overdue(facts: Facts) -> dict[str, Any]:
     return _bad("overdue", f"Nobody has looked at {named}{more}.", cure)
 
 
-def _workers(facts: Facts) -> Iterator[dict[str, Any]]:
+def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.sources is None:
         yield _unread("workers", facts.health.unread.get("sources", ""))
         return
@@ -138,7 +138,7 @@ def _workers(facts: Facts) -> Iterator[dict[str, Any]]:
             yield _good("workers", f"`{worker}` reads its queue.")
 
 
-def _dead(facts: Facts) -> Iterator[dict[str, Any]]:
+def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.dead is None:
         yield _unread("dead-letters", facts.health.unread.get("dead", ""))
         return
@@ -150,7 +150,7 @@ def _dead(facts: Facts) -> Iterator[dict[str, Any]]:
         yield _good("dead-letters", "None.")
 
 
-def _notices(facts: Facts) -> Iterator[dict[str, Any]]:
+def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     if facts.health.subscriptions is None:
         yield _unread("notices", facts.health.unread.get("subscriptions", ""))
         return

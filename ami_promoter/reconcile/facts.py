@@ -27,7 +27,7 @@ ROLE_PATH = ":role/aws-service-role/"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Source:
+class SourceFacts:
     """A snapshot or AMI of the hub. ``region``: where it is; "" is the hub's own Region."""
 
     id: str
@@ -50,12 +50,12 @@ class Source:
         return addresses.snapshot_resource(self.id, self.region).pk
 
 
-def source_of(resource: str) -> Source | None:
+def source_of(resource: str) -> SourceFacts | None:
     """Return the snapshot or AMI that a resource of the ledger is about; None for a key."""
     if not resource.startswith(("resource#snapshot#", "resource#image#")):
         return None
     name, _, region = resource.split("#", 2)[2].partition("@")
-    return Source(name, region)
+    return SourceFacts(name, region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class PolicyStatement:
     """Statements of ours, by their Sid, in a key's policy: one access of one account.
 
     ``principal`` is the ARN they let in; ``whole``: all statements of the access are there.
@@ -165,7 +165,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetFacts:
     """What bears our tags in one target; ``trouble``: why it could not be seen."""
 
     images: tuple[OurImage, ...] = ()
@@ -174,7 +174,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class HubView:
     """Everything that was read, at ``now`` (epoch seconds)."""
 
     now: int
@@ -183,19 +183,19 @@ class View:
     """Records and children by (pk, sk): those under way, and those that something else here names."""
     ledger: Mapping[tuple[str, str], LedgerShare] = field(default_factory=dict)
     """(resource, holder_key) -> share: those that may be open or are held, and those that something here names."""
-    permissions: Mapping[Source, frozenset[str]] = field(default_factory=dict)
+    permissions: Mapping[SourceFacts, frozenset[str]] = field(default_factory=dict)
     """Accounts and, of an AMI, OUs and organizations; "all" where it is public. Absent: not read."""
     grants: tuple[Grant, ...] = ()
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[PolicyStatement, ...] = ()
     granted_keys: frozenset[str] = frozenset()
     """Keys whose grants were read to the end."""
     policy_keys: frozenset[str] = frozenset()
     """Keys whose policy was read."""
-    changes: Mapping[tuple[Source, str], Change] = field(default_factory=dict)
+    changes: Mapping[tuple[SourceFacts, str], Change] = field(default_factory=dict)
     """(snapshot or AMI, receiver) -> the last change of that permission that CloudTrail knows."""
-    once_open: frozenset[tuple[Source, str]] = frozenset()
+    once_open: frozenset[tuple[SourceFacts, str]] = frozenset()
     """(snapshot or AMI, receiver) whose ledger entry is lost, and whose history says that we had it open."""
-    targets: Mapping[Place, Target] = field(default_factory=dict)
+    targets: Mapping[Place, TargetFacts] = field(default_factory=dict)
     receivers: Receivers | None = None
     """Who may receive anything; None: not known, and a trouble says why."""
     troubles: tuple[Fault, ...] = ()

@@ -12,7 +12,16 @@ from dataclasses import dataclass
 
 from ami_promoter.hub.records import Record
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, LedgerShare, Place, Source, Statement, Target, View, source_of
+from ami_promoter.reconcile.facts import (
+    Grant,
+    HubView,
+    LedgerShare,
+    Place,
+    PolicyStatement,
+    SourceFacts,
+    TargetFacts,
+    source_of,
+)
 from ami_promoter.reconcile.shown import Shown
 from ami_promoter.reconcile.trail import Change
 from chalicelib.core.delivery.model import ENDED, DeliveryState
@@ -32,7 +41,7 @@ NAMED_BY = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class MakeDue:
     """Make a record due, so that its worker looks. ``resource``: make the record if there is none."""
 
     pk: str
@@ -104,7 +113,7 @@ class Remove:
     delivery: str
 
 
-Mend = Wake | Know | Reopen | LetGo | Withdraw | EndChild | Remove
+Mend = MakeDue | Know | Reopen | LetGo | Withdraw | EndChild | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ class Finding:
     wrong: bool = True
 
 
-def findings(view: View) -> tuple[Finding, ...]:
+def findings(view: HubView) -> tuple[Finding, ...]:
     """Compare everything; what comes first should be mended first."""
     shown = Shown(view)
     return (
@@ -136,7 +145,7 @@ def findings(view: View) -> tuple[Finding, ...]:
     )
 
 
-def _unseen(view: View) -> Iterator[Finding]:
+def _unseen(view: HubView) -> Iterator[Finding]:
     for fault in view.troubles:
         yield Finding("not-seen", fault.where, f"{fault.what} {fault.cure}".strip())
     for (account, region), target in sorted(view.targets.items()):
@@ -147,7 +156,7 @@ def _unseen(view: View) -> Iterator[Finding]:
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
-def _records(view: View) -> Iterator[Finding]:
+def _records(view: HubView) -> Iterator[Finding]:
     moving = {share.resource for share in view.ledger.values() if share.may_be_open and not share.stands}
     for (pk, sk), it in sorted(view.items.items()):
         if sk != "record":
@@ -157,14 +166,14 @@ def _records(view: View) -> Iterator[Finding]:
             what = f"It is parked: {item['parked']}"
             yield Finding("parked", pk, f"{what} When the cause is gone: `ami-promoter reconcile --unpark '{pk}'`.")
         elif it.get("unreadable"):
-            yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", Wake(pk), "")
+            yield Finding("unreadable", pk, "Its body is damaged. Its worker parks it when it looks.", MakeDue(pk), "")
         elif (pk in moving or _moves(pk, it)) and not ("wake_at" in item and "due_shard" in item):
             what = f"It is {item.get('state')} and stands in no index: nobody will ever look at it again."
-            yield Finding("due-date-lost", pk, what, Wake(pk), "makes it due")
+            yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it due")
     for pk in sorted(moving):
         if (pk, "record") not in view.items:
             what = "It has an open share and its record is lost: nobody will ever look at it again."
-            yield Finding("due-date-lost", pk, what, Wake(pk), "makes it anew, and due")
+            yield Finding("due-date-lost", pk, what, MakeDue(pk), "makes it anew, and due")
     for (pk, sk), child in sorted(view.items.items()):
         if pk.startswith("promotion#") and sk.startswith("delivery#") and child.get("state") == "running":
             yield from _child(view, pk, child)
@@ -183,7 +192,7 @@ def _rests(delivery: Record, state: str) -> bool:
     return state == DeliveryState.SHARED and not delivery.get("target", {}).get("until")
 
 
-def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
+def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
     promotion, delivery = view.record(pk), view.delivery(str(child["delivery"]))
     if promotion is None or promotion["_item"].get("state") == "expanding":
         return
@@ -200,7 +209,7 @@ def _child(view: View, pk: str, child: Record) -> Iterator[Finding]:
 # --- the ledger and the hub ------------------------------------------------------------------------------------------
 
 
-def running(view: View, delivery: str) -> bool:
+def running(view: HubView, delivery: str) -> bool:
     """Whether there is such a delivery and it has not ended."""
     record = view.delivery(delivery)
     return record is not None and record["_item"].get("state") not in ENDED
@@ -223,7 +232,7 @@ def holds(resource: str, holding: Holding, record: Record | None) -> bool:
     return alive(record, holding.episode)
 
 
-def _holdings(view: View) -> Iterator[Finding]:
+def _holdings(view: HubView) -> Iterator[Finding]:
     for (resource, holder_key), share in sorted(view.ledger.items()):
         for holding in share.holdings:
             if not holds(resource, holding, view.delivery(holding.delivery)):
@@ -233,7 +242,7 @@ def _holdings(view: View) -> Iterator[Finding]:
                 yield Finding("held-by-nobody", _where(share), what, mend, "lets it go")
 
 
-def _not_listed(view: View) -> Iterator[Finding]:
+def _not_listed(view: HubView) -> Iterator[Finding]:
     """Shares of ours that are open to somebody whom neither the applied file nor a unit that it names contains."""
     strangers: dict[str, list[LedgerShare]] = {}
     file = view.receivers.digest if view.receivers else ""
@@ -260,7 +269,7 @@ def _not_listed(view: View) -> Iterator[Finding]:
         yield Finding("receiver-not-listed", _receiver(receiver), what, mend, does)
 
 
-def _permissions(view: View) -> Iterator[Finding]:
+def _permissions(view: HubView) -> Iterator[Finding]:
     """Open permissions that the ledger does not know for open and ours."""
     for source, receivers in sorted(view.permissions.items()):
         for receiver in sorted(receivers):
@@ -294,7 +303,7 @@ def _whose(share: LedgerShare | None, change: Change | None) -> str:
     return f"The ledger says {_said(share)}, and nothing says that we opened it since.{by} It stays."
 
 
-def _missing(view: View, shown: Shown) -> Iterator[Finding]:
+def _missing(view: HubView, shown: Shown) -> Iterator[Finding]:
     """Shares that the ledger says are open, for a delivery that needs them, and that AWS does not show."""
     for share in sorted(shown.missing(), key=lambda one: (one.resource, one.holder_key)):
         needed = any(alive(view.delivery(holding.delivery), holding.episode) for holding in share.holdings)
@@ -315,7 +324,7 @@ def _missing(view: View, shown: Shown) -> Iterator[Finding]:
         yield Finding("open-only-in-ledger", _where(share), what, mend, does)
 
 
-def _grants(view: View) -> Iterator[Finding]:
+def _grants(view: HubView) -> Iterator[Finding]:
     """Grants of our name that the ledger does not know for open."""
     for grant in view.grants:
         share = view.share(grant.resource, grant.holder_key)
@@ -345,7 +354,7 @@ def _grants(view: View) -> Iterator[Finding]:
         )
 
 
-def _statements(view: View) -> Iterator[Finding]:
+def _statements(view: HubView) -> Iterator[Finding]:
     """Statements of ours in keys' policies that the ledger does not know for open."""
     for statement in view.statements:
         share = view.share(statement.resource, statement.holder_key)
@@ -373,7 +382,7 @@ def _statements(view: View) -> Iterator[Finding]:
         )
 
 
-def _may_share(view: View, account: str) -> bool:
+def _may_share(view: HubView, account: str) -> bool:
     """Whether a delivery to the account has not ended, so that it may hold what the ledger has forgotten."""
     deliveries = view.of_kind("delivery")
     return any(
@@ -385,7 +394,7 @@ def _knows(share: LedgerShare | None, grant: Grant) -> bool:
     return share is not None and share.may_be_open and ledger_facts.is_of(share, grant)
 
 
-def _may_copy(view: View, source: Source, account: str) -> bool:
+def _may_copy(view: HubView, source: SourceFacts, account: str) -> bool:
     """Whether a copy of the snapshot may be running in the account: seen, not to be seen, or about to be made."""
     places = _places_of(view, account)
     if places is None or any(s.source == source.id and s.state == "pending" for p in places for s in p.snapshots):
@@ -398,14 +407,14 @@ def _may_copy(view: View, source: Source, account: str) -> bool:
     )
 
 
-def _copies_of(view: View, grant: Grant) -> bool:
+def _copies_of(view: HubView, grant: Grant) -> bool:
     places = _places_of(view, grant.account)
     return places is None or any(
         s.delivery == grant.delivery and s.state == "pending" for target in places for s in target.snapshots
     )
 
 
-def _may_use_key(view: View, statement: Statement) -> bool:
+def _may_use_key(view: HubView, statement: PolicyStatement) -> bool:
     """Whether a copy under way in the account may need the key: a statement does not say for which copies it is."""
     places = _places_of(view, statement.account)
     if places is None or any(s.state == "pending" for target in places for s in target.snapshots):
@@ -413,7 +422,7 @@ def _may_use_key(view: View, statement: Statement) -> bool:
     return _may_share(view, statement.account)
 
 
-def _places_of(view: View, account: str) -> list[Target] | None:
+def _places_of(view: HubView, account: str) -> list[TargetFacts] | None:
     """Return an account's targets; None where one could not be seen, or none was looked at."""
     places = [target for (where, _), target in view.targets.items() if where == account]
     return None if not places or any(target.trouble for target in places) else places
@@ -422,7 +431,7 @@ def _places_of(view: View, account: str) -> list[Target] | None:
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
-def _target(view: View, place: Place, target: Target) -> Iterator[Finding]:
+def _target(view: HubView, place: Place, target: TargetFacts) -> Iterator[Finding]:
     account, region = place
     for image in target.images:
         record = view.delivery(image.delivery)
@@ -465,7 +474,7 @@ def _receiver(receiver: str) -> str:
     return receiver if ":" in receiver else "everybody" if receiver == "all" else f"account {receiver}"
 
 
-def _delivery(view: View, ident: str) -> str:
+def _delivery(view: HubView, ident: str) -> str:
     record = view.delivery(ident)
     if record is None:
         return f"delivery {ident} (its record is lost)"

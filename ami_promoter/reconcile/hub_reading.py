@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, Source, Statement
+from ami_promoter.reconcile.facts import Grant, PolicyStatement, SourceFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing import key_policy
@@ -45,18 +45,18 @@ class HubReading:
         self._tell = tell
         self.faults: list[Fault] = []
 
-    def there(self, candidates: Candidates) -> tuple[list[Source], set[str]]:
+    def there(self, candidates: Candidates) -> tuple[list[SourceFacts], set[str]]:
         """Return those of the candidates that the hub owns, and the keys of the hub that they are under."""
-        found: list[Source] = []
+        found: list[SourceFacts] = []
         keys = set(candidates.keys)
         with self._connection.telling("describing source images and snapshots"):
             for image in self._described("", "images", candidates.images):
-                found.append(Source(image["ImageId"]))
+                found.append(SourceFacts(image["ImageId"]))
                 devices = image.get("BlockDeviceMappings", ())
                 candidates.add_snapshots("", filter(None, (it.get("Ebs", {}).get("SnapshotId") for it in devices)))
             for region, ids in sorted(candidates.snapshots.items()):
                 for raw in self._described(region, "snapshots", ids):
-                    found.append(Source(raw["SnapshotId"], region))
+                    found.append(SourceFacts(raw["SnapshotId"], region))
                     keys |= {raw["KmsKeyId"]} if raw.get("KmsKeyId") else set()
         return sorted(found), {key for key in keys if key.split(":")[4:5] == [self._connection.account]}
 
@@ -72,9 +72,9 @@ class HubReading:
                 yield from page["Images" if images else "Snapshots"]
             progress.at(start, len(ordered))
 
-    def permissions(self, sources: Iterable[Source]) -> dict[Source, frozenset[str]]:
+    def permissions(self, sources: Iterable[SourceFacts]) -> dict[SourceFacts, frozenset[str]]:
         """Read who may use each snapshot and launch each AMI; what cannot be read is left out, and told."""
-        found: dict[Source, frozenset[str]] = {}
+        found: dict[SourceFacts, frozenset[str]] = {}
         ordered = list(sources)
         progress = Progress(self._tell, "Reading who may use snapshots and AMIs")
         for number, source in enumerate(ordered):
@@ -88,7 +88,7 @@ class HubReading:
                     )
         return found
 
-    def _open_to(self, source: Source) -> frozenset[str]:
+    def _open_to(self, source: SourceFacts) -> frozenset[str]:
         ec2 = self._ec2(source.region)
         if source.is_image:
             answer = ec2.describe_image_attribute(ImageId=source.id, Attribute="launchPermission")
@@ -111,9 +111,9 @@ class HubReading:
                 self._unread(key, error, "grants", "kms:ListGrants")
         return tuple(found), frozenset(read)
 
-    def statements(self, keys: Iterable[str]) -> tuple[tuple[Statement, ...], frozenset[str]]:
+    def statements(self, keys: Iterable[str]) -> tuple[tuple[PolicyStatement, ...], frozenset[str]]:
         """Return our statements in the policies of these keys, and which policies were read."""
-        found: list[Statement] = []
+        found: list[PolicyStatement] = []
         read: set[str] = set()
         hub = key_policy.hub_mark(self._connection.account, self._connection.region)
         for key in self._each(keys, "Reading the policies of keys"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader
-from ami_promoter.reconcile.facts import Place, Target
+from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
@@ -45,14 +45,14 @@ class Inventories:
         self._table = Table(connection.dynamodb, connection.table)
         self._records = DynamoRecords(self._table)
 
-    def ask(self, places: Sequence[Place], run: str) -> dict[Place, Target]:
+    def ask(self, places: Sequence[Place], run: str) -> dict[Place, TargetFacts]:
         """Ask each of these targets to be looked at, and wait for the answers; ``run`` names this look."""
         progress = Progress(self._tell, "Asking for a look at targets", self._clock)
         with self._connection.telling("asking for a look at the targets"):
             for number, place in enumerate(places):
                 progress.at(number, len(places))
                 self._ask(place, run)
-        found: dict[Place, Target] = {}
+        found: dict[Place, TargetFacts] = {}
         until = self._clock() + self._patience
         reported = -1
         while left := [place for place in places if place not in found]:
@@ -66,7 +66,7 @@ class Inventories:
                     "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
                     "sweep and `worker` run (docs/operations/runbook.md)."
                 )
-                return found | {place: Target(trouble=why) for place in left if place not in found}
+                return found | {place: TargetFacts(trouble=why) for place in left if place not in found}
             if len(found) != reported:
                 self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
                 reported = len(found)
@@ -80,7 +80,7 @@ class Inventories:
         self._records.create(Write(record.key, record.state.value, body, now), now)
         self._records.make_due(record.key, now, {LOOK: run})
 
-    def _answers(self, places: Iterable[Place], run: str) -> dict[Place, Target]:
+    def _answers(self, places: Iterable[Place], run: str) -> dict[Place, TargetFacts]:
         """Read the answers that have come since."""
         keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading what was found in targets"):
@@ -91,12 +91,12 @@ class Inventories:
                 if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
             }
 
-    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any]) -> Target:
+    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any]) -> TargetFacts:
         if record.get("fault"):
-            return Target(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
+            return TargetFacts(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
         pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
-        return Target(
+        return TargetFacts(
             tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.hub.records import Record, holdings
-from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, Statement
+from ami_promoter.reconcile.facts import ROLE_PATH, Grant, LedgerShare, PolicyStatement
 from chalicelib.core.sharing import key_policy
 from chalicelib.core.sharing.key_policy import Access, Audience
 from chalicelib.core.sharing.share import GRANT_PREFIX
@@ -81,7 +81,7 @@ def is_of(share: LedgerShare, grant: Grant) -> bool:
     return share.grant_id == grant.id or (not share.grant_id and share.intended_at == grant.intended_at)
 
 
-def statements_of(key: str, text: str, hub: str) -> tuple[Statement, ...] | str:
+def statements_of(key: str, text: str, hub: str) -> tuple[PolicyStatement, ...] | str:
     """Find our statements in a key's policy; or say why it cannot be read. ``hub``: see ``key_policy.hub_mark``."""
     document = key_policy.read(key, text, hub)
     if not isinstance(document, key_policy.Document):
@@ -89,7 +89,7 @@ def statements_of(key: str, text: str, hub: str) -> tuple[Statement, ...] | str:
     accounts = sorted({named[1] for sid in document.sids if (named := _SID_ACCOUNT.search(sid))})
     accesses = [Access(account, audience, "", hub) for account in accounts for audience in Audience]
     return tuple(
-        Statement(
+        PolicyStatement(
             key,
             access.holder_key,
             access.account,

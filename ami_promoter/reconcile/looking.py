@@ -13,7 +13,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import LedgerShare, Place, Source, Target, View, source_of
+from ami_promoter.reconcile.facts import HubView, LedgerShare, Place, SourceFacts, TargetFacts, source_of
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.shown import Shown
@@ -113,7 +113,7 @@ class Looking:
         self._reader = Reader(connection)
         self._table = Table(connection.dynamodb, connection.table)
 
-    def look(self, run: str, *, targets: bool) -> View:
+    def look(self, run: str, *, targets: bool) -> HubView:
         """Look at everything; ``run`` names this look. May raise Trouble.
 
         The ledger is read before AWS; where the two differ its entry is read once more, as it may have moved on. Who
@@ -129,7 +129,7 @@ class Looking:
         keys |= set(self._keys)
         grants, granted_keys = hub.grants(keys)
         statements, policy_keys = hub.statements(keys)
-        view = View(
+        view = HubView(
             now,
             self._connection.account,
             read.items,
@@ -146,7 +146,7 @@ class Looking:
         view = self._read_again(view)
         return self._witnessed(self._with_named(view))
 
-    def _targets(self, run: str) -> dict[Place, Target]:
+    def _targets(self, run: str) -> dict[Place, TargetFacts]:
         """Ask every target of the applied file, whoever brings it in: a list, or a unit of the organization."""
         found = in_force(self._connection).receivers
         places = found.places((self._connection.account, self._connection.region))
@@ -160,7 +160,7 @@ class Looking:
                 read.take(record)
         return read
 
-    def _candidates_in(self, seen: Mapping[Place, Target], candidates: Candidates) -> None:
+    def _candidates_in(self, seen: Mapping[Place, TargetFacts], candidates: Candidates) -> None:
         """Add what copies in targets say they were made from, and the hub's own copies in other Regions.
 
         A target in another Region copies from the hub's Region or, by way of the hub, from the hub's copy there; its
@@ -175,7 +175,7 @@ class Looking:
             if account == self._connection.account:
                 candidates.add_snapshots(abroad, [one.id for one in target.snapshots])
 
-    def _read_again(self, view: View) -> View:
+    def _read_again(self, view: HubView) -> HubView:
         """Read the ledger's entries once more of which AWS and the first reading say different things."""
         shown = Shown(view)
         places = {*shown.unexplained(), *((one.resource, one.holder_key) for one in shown.missing())}
@@ -187,7 +187,7 @@ class Looking:
             ledger[pk, share.holder_key] = share
         return replace(view, ledger=ledger)
 
-    def _with_named(self, view: View) -> View:
+    def _with_named(self, view: HubView) -> HubView:
         """Add the records that are over, or that the scan leaves out, and that something in the view names."""
         deliveries = {holding.delivery for share in view.ledger.values() for holding in share.holdings}
         deliveries |= {grant.delivery for grant in view.grants}
@@ -201,23 +201,23 @@ class Looking:
             found = self._reader.many([(pk, "record") for pk in sorted(pks) if (pk, "record") not in view.items])
         return replace(view, items={**view.items, **found})
 
-    def _witnessed(self, view: View) -> View:
+    def _witnessed(self, view: HubView) -> HubView:
         """Ask CloudTrail, and the ledger's history, about snapshots and AMIs where AWS and the ledger differ."""
         shown = Shown(view)
         asked = [(source, key) for pk, key in shown.unexplained() if (source := source_of(pk)) is not None]
         regions = {source.region for source, _ in asked}
         regions |= {source.region for one in shown.missing() if (source := source_of(one.resource)) is not None}
-        changes: dict[tuple[Source, str], Change] = {}
+        changes: dict[tuple[SourceFacts, str], Change] = {}
         faults: list[Fault] = []
         for region in sorted(regions):
             trail = Trail(self._connection, view.now - self._since, region)
-            changes |= {(Source(one, region), who): change for (one, who), change in trail.changes().items()}
+            changes |= {(SourceFacts(one, region), who): change for (one, who), change in trail.changes().items()}
             faults += [Fault("not-seen", "CloudTrail", trouble, "") for trouble in trail.troubles]
         lost = [(source, key) for source, key in asked if view.share(source.resource, key) is None]
         once_open = frozenset(one for one in lost if self._was_open(*one))
         return replace(view, changes=changes, once_open=once_open, troubles=(*view.troubles, *faults))
 
-    def _was_open(self, source: Source, receiver: str) -> bool:
+    def _was_open(self, source: SourceFacts, receiver: str) -> bool:
         """Whether the history of a share that is in the ledger no longer says that it was open, and ours."""
         found = list(self._table.query(source.resource, f"history#share#{receiver}#"))
         return ledger_facts.had_open(found[-1] if found else {})

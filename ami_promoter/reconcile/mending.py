@@ -15,7 +15,7 @@ from ami_promoter.hub.in_force import in_force
 from ami_promoter.hub.receivers import Receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile.facts import Place
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Mend, Remove, Reopen, Wake, Withdraw, alive, holds
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Mend, Remove, Reopen, Withdraw, alive, holds
 from ami_promoter.reconcile.inventories import POLL
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -53,7 +53,7 @@ class Mender:
         """Carry out one; returns what came of it. Removals are gathered: see ``remove``. May raise Trouble."""
         with self._connection.telling("putting things right (run again, it goes on where it stopped)"):
             match mend:
-                case Wake(pk):
+                case MakeDue(pk):
                     self.wake(pk)
                     return "done"
                 case Know():

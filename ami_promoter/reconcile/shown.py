@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, LedgerShare, View, source_of
+from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, source_of
 from chalicelib.core.sharing.share import ghost_name
 
 
 class Shown:
     """What a view says of permissions, grants and statements, found by the ledger's names."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: HubView) -> None:
         self._view = view
         self._grants: dict[str, list[Grant]] = {}
         for grant in view.grants:

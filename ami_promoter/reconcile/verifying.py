@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ami_promoter.reconcile.facts import Grant, Place, Source, Target
+from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
 
 CHECK = js.thing(
@@ -29,11 +29,11 @@ LOOK = "Run `ami-promoter reconcile`: it names what nobody knows of, and takes i
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenInTarget:
     """What AWS shows, in targets (``targets``) and at the sources. ``unread``: what could not be read, and why."""
 
-    targets: Mapping[Place, Target]
-    permissions: Mapping[Source, frozenset[str]]
+    targets: Mapping[Place, TargetFacts]
+    permissions: Mapping[SourceFacts, frozenset[str]]
     grants: tuple[Grant, ...] = ()
     keys: frozenset[str] = frozenset()
     """Keys whose grants were read."""
@@ -42,10 +42,10 @@ class Seen:
     """(resource, account) of the shares that the ledger calls open on purpose: standing, preexisting, or for copies."""
 
 
-def checks(delivery: Mapping[str, Any], seen: Seen) -> list[dict[str, Any]]:
+def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
     """Check one delivery that is delivered or shared, as ``view`` shows it."""
     place = str(delivery["account"]), str(delivery["region"])
-    found = _arrived(delivery, seen.targets.get(place, Target(trouble="It was not asked.")))
+    found = _arrived(delivery, seen.targets.get(place, TargetFacts(trouble="It was not asked.")))
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
     return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]
 
@@ -57,7 +57,7 @@ def _check(name: str, passed: bool | None, what: str, cure: str) -> dict[str, An
     return {"check": name, "passed": passed, "what": what, "cure": cure}
 
 
-def _arrived(delivery: Mapping[str, Any], target: Target) -> Iterator[_Found]:
+def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Found]:
     if target.trouble:
         yield "answers", None, target.trouble, "Mend that, and run this again."
         return
@@ -80,7 +80,7 @@ def _arrived(delivery: Mapping[str, Any], target: Target) -> Iterator[_Found]:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
 
 
-def _open(delivery: Mapping[str, Any], account: str, seen: Seen) -> Iterator[_Found]:
+def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:
     """Check that nothing is open to the account beyond what is held on purpose."""
     for images, name in ((False, "snapshot-permissions"), (True, "launch-permission")):
         read = {source: who for source, who in seen.permissions.items() if source.is_image is images}

@@ -13,7 +13,7 @@ import botocore.session
 from botocore.exceptions import UnknownRegionError
 
 from ami_promoter.targets_file import document, modes, shape, units
-from ami_promoter.targets_file.document import Document, Path
+from ami_promoter.targets_file.document import Path, YamlDocument
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.names import template_faults
 from chalicelib.core.targets.applied_file import Directory, Target
@@ -34,7 +34,7 @@ _BUILT_IN: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class HubPlace:
     """Where the service runs. ``account`` may be unknown when a file is checked without AWS."""
 
     region: str
@@ -52,7 +52,7 @@ class _Setting:
 _Block = Mapping[str, _Setting]
 
 
-def compile_targets(text: str, name: str, hub: Hub) -> Directory | tuple[Fault, ...]:
+def compile_targets(text: str, name: str, hub: HubPlace) -> Directory | tuple[Fault, ...]:
     """Check and resolve a file called ``name``; faults come all at once, in the order of their lines."""
     read, faults = document.read(text, name)
     if read.data is None and faults:
@@ -85,7 +85,7 @@ def seconds(text: str | int) -> int:
 class _Compiler:
     """Resolves a well-shaped document; what has a fault is told in ``faults`` and otherwise passed over."""
 
-    def __init__(self, read: Document, hub: Hub) -> None:
+    def __init__(self, read: YamlDocument, hub: HubPlace) -> None:
         self._document = read
         self._hub = hub
         self.faults: list[Fault] = []
@@ -264,7 +264,7 @@ def _name_faults(template: str, where: str) -> Iterator[Fault]:
 
 
 def _conflicts(
-    read: Document,
+    read: YamlDocument,
     members: Mapping[str, Mapping[str, Path]],
     inherited: Mapping[str, Mapping[str, _Block]],
     own: Mapping[str, _Block],
@@ -302,7 +302,7 @@ def _misshapen(written: Any, good: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _written(read: Document, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
+def _written(read: YamlDocument, block: _Block, setting: str, built_in: Mapping[str, Any]) -> str:
     if setting not in block:
         value: Any = built_in.get(setting)
         return f"{duration(value) if setting in BOUNDS else _plainly(value) or 'nothing'}, the default"
@@ -315,7 +315,7 @@ def _plainly(value: Any) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value or "")
 
 
-def _foreign_keys(read: Document, resolved: Mapping[str, _Block], hub_region: str) -> Iterator[Fault]:
+def _foreign_keys(read: YamlDocument, resolved: Mapping[str, _Block], hub_region: str) -> Iterator[Fault]:
     """Find key ARNs of another account or Region than those they are to serve."""
     strangers: dict[tuple[Path, str], list[str]] = {}
     for account, block in resolved.items():

@@ -21,7 +21,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """What a file says. ``data`` holds dicts, lists, strings, ints, floats, booleans and None."""
 
     name: str
@@ -40,7 +40,7 @@ class Document:
         return _place(self.name, self.keys.get(path) or self.values.get(path))
 
 
-def read(text: str, name: str) -> tuple[Document, list[Fault]]:
+def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
     """Read a file's text. What has a fault is left out of the document, so that the rest can be checked too."""
     try:
         events = list(yaml.parse(text, Loader=yaml.SafeLoader))
@@ -49,17 +49,17 @@ def read(text: str, name: str) -> tuple[Document, list[Fault]]:
         refused += [_second(event, name) for event in events if isinstance(event, yaml.DocumentStartEvent)][1:]
         node = None if refused else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
-        return Document(name, None), [_unreadable(text, name, error)]
+        return YamlDocument(name, None), [_unreadable(text, name, error)]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"this is not YAML: {' '.join(filter(None, (error.context, error.problem)))}."
         cure = "Mend this line or the one before it; indent with spaces, and put strings with special signs in quotes."
-        return Document(name, None), [Fault("targets-yaml", _place(name, mark), what, cure)]
+        return YamlDocument(name, None), [Fault("targets-yaml", _place(name, mark), what, cure)]
     if refused or node is None:
-        return Document(name, None), refused
+        return YamlDocument(name, None), refused
     reading = _Reading(name)
     data = reading.value(node, ())
-    return Document(name, data, reading.values, reading.keys, reading.raw), reading.faults
+    return YamlDocument(name, data, reading.values, reading.keys, reading.raw), reading.faults
 
 
 def unquoted(raw: str, where: str) -> Fault:

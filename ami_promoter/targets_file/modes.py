@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.targets_file.document import Document, Path
+from ami_promoter.targets_file.document import Path, YamlDocument
 from chalicelib.core.faults import Fault
 
 AUTO_SCALING = "AWSServiceRoleForAutoScaling"
@@ -56,7 +56,7 @@ def filled(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def misfits(
-    read: Document, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
+    read: YamlDocument, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
 ) -> Iterator[Fault]:
     """Find what an account's settings, each with its place, cannot mean together. What ``defaults`` say is for all."""
     said = {name: value for name, (value, _) in settings.items()}
@@ -77,7 +77,7 @@ def misfits(
 
 
 def _sharing(
-    read: Document, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
+    read: YamlDocument, account: str, settings: Mapping[str, tuple[Any, Path]], hub_account: str | None, hub_region: str
 ) -> Iterator[Fault]:
     if account == hub_account:
         what = f"{account} is the hub itself, which needs no share of what it owns."
@@ -88,5 +88,5 @@ def _sharing(
         yield _fault(read, path, what, "Leave `regions` out, or write `mode: copy`.")
 
 
-def _fault(read: Document, path: Path, what: str, cure: str) -> Fault:
+def _fault(read: YamlDocument, path: Path, what: str, cure: str) -> Fault:
     return Fault("targets-mode", read.where_key(path), what, cure)

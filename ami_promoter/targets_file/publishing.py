@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from chalicelib.adapters.dynamo.targets_table import CURRENT, POINTERS, Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
@@ -28,7 +28,7 @@ Item = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedVersion:
     """What is in force. ``damaged`` says that its items were tampered with, and then ``directory`` is empty."""
 
     current: Current | None
@@ -44,17 +44,17 @@ class Publisher:
         self._client = connection.dynamodb
         self._sleep = sleep
 
-    def applied(self) -> Applied:
+    def applied(self) -> AppliedVersion:
         """Read what is in force; may raise Trouble."""
         table = self._read()
         with self._connection.telling("reading the applied targets"):
             current = table.current()
             if current is None:
-                return Applied(None, Directory())
+                return AppliedVersion(None, Directory())
             try:
-                return Applied(current, table.directory(current))
+                return AppliedVersion(current, table.directory(current))
             except TargetsDamaged:
-                return Applied(current, Directory(), damaged=True)
+                return AppliedVersion(current, Directory(), damaged=True)
 
     def text(self, current: Current) -> str | None:
         """Return the text of the file that was applied as this version; None if it was not kept. May raise Trouble."""
@@ -69,7 +69,7 @@ class Publisher:
         except (KeyError, OSError, ValueError):
             return None
 
-    def publish(self, before: Applied, wanted: Directory, source: str, at: str) -> Current:
+    def publish(self, before: AppliedVersion, wanted: Directory, source: str, at: str) -> Current:
         """Bring ``wanted`` into force if ``before`` is still what is in force; raises Trouble otherwise.
 
         ``source`` is the file's text, kept for people; ``at`` is ISO 8601 in UTC.
@@ -118,7 +118,7 @@ class Publisher:
                 return  # the SDK sent it twice, and the first had taken effect
             what = "somebody else has applied a targets file in the meantime: theirs is in force, nothing of yours is."
             cure = "Look at `ami-promoter targets diff FILE`, then apply again."
-            raise Trouble(what, self._connection.place, cure, "targets-raced") from error
+            raise HubTrouble(what, self._connection.place, cure, "targets-raced") from error
 
     def _put(self, pk: str, sk: str, attributes: Item, **condition: Any) -> None:
         item = {"pk": {"S": pk}, "sk": {"S": sk}, **attributes}
@@ -148,7 +148,7 @@ class Publisher:
             else:
                 what = "DynamoDB leaves items unwritten, try after try. The targets in force are unchanged."
                 cure = "Wait a minute and run the command again."
-                raise Trouble(what, self._connection.place, cure, "items-unwritten")
+                raise HubTrouble(what, self._connection.place, cure, "items-unwritten")
 
 
 def _items(version: str, items: Mapping[str, str], source: str) -> Iterator[Item]:

@@ -13,11 +13,11 @@ from typing import Any
 
 import jsonschema
 
-from ami_promoter.targets_file.document import Document, Path, unquoted
+from ami_promoter.targets_file.document import Path, YamlDocument, unquoted
 from chalicelib.core.faults import Fault
 
 
-def check(document: Document) -> tuple[Mapping[str, Any], list[Fault]]:
+def check(document: YamlDocument) -> tuple[Mapping[str, Any], list[Fault]]:
     """Return what has the right shape, and a fault for everything that has not."""
     if document.data is None:
         return {}, [names_nobody(document)]
@@ -31,7 +31,7 @@ def check(document: Document) -> tuple[Mapping[str, Any], list[Fault]]:
     return data if isinstance(data, dict) else {}, list(faults.values())
 
 
-def names_nobody(document: Document) -> Fault:
+def names_nobody(document: YamlDocument) -> Fault:
     """The fault of a file that is empty, or as good as."""
     cure = 'Write at least `groups: {default: ["123456789012"]}` with an account id of yours.'
     return Fault("targets-empty", document.where(()), "the file names no account.", cure)
@@ -50,7 +50,7 @@ def _validator() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema())
 
 
-def _faults(document: Document, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
+def _faults(document: YamlDocument, error: jsonschema.ValidationError) -> Iterator[tuple[Path, Fault]]:
     """Say one finding of the validator in a person's words, with the path of what is not to be used."""
     path: Path = tuple(error.absolute_path)
     rule: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
@@ -103,7 +103,7 @@ def _unread(key: str, known: set[str]) -> str:
     )
 
 
-def _shown(document: Document, path: Path) -> str:
+def _shown(document: YamlDocument, path: Path) -> str:
     """What stands in the file at a path: a key of a mapping, or a list's element."""
     if isinstance(path[-1], str):
         return path[-1]
@@ -121,7 +121,7 @@ def _name(path: Path) -> str:
     return f"`{key}`" if isinstance(path[-1], str) else f"an element of `{key}`"
 
 
-def _value(document: Document, path: Path) -> str:
+def _value(document: YamlDocument, path: Path) -> str:
     if path in document.raw:
         text = document.raw[path]
         return f"`{text if len(text) <= 60 else text[:57] + '…'}`" if text else "empty"

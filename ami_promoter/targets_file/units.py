@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ami_promoter.targets_file.document import Document, Path
+from ami_promoter.targets_file.document import Path, YamlDocument
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.organization import Organization, is_unit
 
@@ -47,7 +47,7 @@ def organization(block: Mapping[str, Any], members: Members) -> Organization | N
     return Organization(block["id"], {unit: tuple(groups) for unit, groups in sorted(units.items())}, **settings)
 
 
-def faults(read: Document, block: Mapping[str, Any], members: Members) -> Iterator[Fault]:
+def faults(read: YamlDocument, block: Mapping[str, Any], members: Members) -> Iterator[Fault]:
     """Find units without an organization, and those of another one than the file names."""
     mine = block.get("id")
     for mentions in members.values():

@@ -46,7 +46,7 @@ class StackServices(Protocol):
 
 
 Properties = dict[str, Any]
-Maker = Callable[["_Place", Properties], Made]
+Maker = Callable[["_StackPlace", Properties], Made]
 TYPES: dict[str, tuple[Maker, frozenset[str]]] = {}
 """Resource type -> what makes it, and the properties it knows."""
 
@@ -59,7 +59,7 @@ LOGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _StackPlace:
     """Where a resource is made, and under which logical id."""
 
     world: StackServices
@@ -92,7 +92,7 @@ def make(world: StackServices, stack: Stack, logical: str, resource: Mapping[str
     if unknown:
         raise TemplateError(f"{logical} ({kind}): the simulator does not know the properties {sorted(unknown)}")
     try:
-        return maker(_Place(world, stack, logical, folder), properties)
+        return maker(_StackPlace(world, stack, logical, folder), properties)
     except AwsError as refused:
         where = f"stack {stack.name} in {stack.account}, {stack.region}"
         raise TemplateError(f"{where}: {logical} ({kind}) cannot be made: {refused}") from refused
@@ -114,7 +114,7 @@ def _type(kind: str, known: str) -> Callable[[Maker], Maker]:
     "FunctionName Code Handler Role Runtime Timeout MemorySize Environment Tags DeadLetterConfig Description "
     "ReservedConcurrentExecutions Architectures LoggingConfig TracingConfig EphemeralStorage PackageType",
 )
-def _function(place: _Place, given: Properties) -> Made:
+def _function(place: _StackPlace, given: Properties) -> Made:
     name = given.get("FunctionName", place.generated)
     function = Function(
         name,
@@ -134,7 +134,7 @@ def _function(place: _Place, given: Properties) -> Made:
     return Made(name, {"Arn": function.arn})
 
 
-def _code(place: _Place, code: str | Mapping[str, str]) -> Path:
+def _code(place: _StackPlace, code: str | Mapping[str, str]) -> Path:
     if isinstance(code, str):
         return place.folder / code
     if code.get("S3Bucket") == "local":
@@ -143,7 +143,7 @@ def _code(place: _Place, code: str | Mapping[str, str]) -> Path:
 
 
 @_type("AWS::Lambda::Permission", "FunctionName Action Principal SourceArn SourceAccount")
-def _permission(place: _Place, given: Properties) -> Made:
+def _permission(place: _StackPlace, given: Properties) -> Made:
     condition: dict[str, Any] = {}
     if "SourceArn" in given:
         condition["ArnLike"] = {"aws:SourceArn": given["SourceArn"]}
@@ -167,7 +167,7 @@ def _permission(place: _Place, given: Properties) -> Made:
     "EventSourceArn FunctionName BatchSize ScalingConfig FunctionResponseTypes Enabled MaximumBatchingWindowInSeconds "
     "Tags",
 )
-def _source(place: _Place, given: Properties) -> Made:
+def _source(place: _StackPlace, given: Properties) -> Made:
     if ":sqs:" not in given["EventSourceArn"]:
         raise TemplateError(
             f"{place.logical}: the simulator plays queues as event sources only, not {given['EventSourceArn']}"
@@ -189,7 +189,7 @@ def _source(place: _Place, given: Properties) -> Made:
     "AWS::Lambda::EventInvokeConfig",
     "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig",
 )
-def _invoke_config(place: _Place, given: Properties) -> Made:
+def _invoke_config(place: _StackPlace, given: Properties) -> Made:
     function = _named_function(place, given)
     function.retries = int(given.get("MaximumRetryAttempts", 2))
     function.longest_age = int(given.get("MaximumEventAgeInSeconds", 21600))
@@ -197,7 +197,7 @@ def _invoke_config(place: _Place, given: Properties) -> Made:
     return Made(place.generated)
 
 
-def _named_function(place: _Place, given: Properties) -> Function:
+def _named_function(place: _StackPlace, given: Properties) -> Function:
     name = given["FunctionName"].rsplit(":function:", 1)[-1]
     return place.world.lambda_.functions[place.arn("lambda", f"function:{name}")]
 
@@ -209,7 +209,7 @@ def _named_function(place: _Place, given: Properties) -> Function:
     "AWS::IAM::Role",
     "RoleName AssumeRolePolicyDocument Policies ManagedPolicyArns MaxSessionDuration Description Path Tags",
 )
-def _role(place: _Place, given: Properties) -> Made:
+def _role(place: _StackPlace, given: Properties) -> Made:
     world, account = place.world, place.stack.account
     name = given.get("RoleName", place.generated)
     owner = f"{place.stack.region}/{place.stack.name}/{place.logical}"
@@ -231,7 +231,7 @@ def _role(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::IAM::Policy", "PolicyName PolicyDocument Roles")
-def _policy(place: _Place, given: Properties) -> Made:
+def _policy(place: _StackPlace, given: Properties) -> Made:
     for name in given["Roles"]:
         arn = f"arn:aws:iam::{place.stack.account}:role/{name}"
         place.world.iam.roles.put_policy(arn, given["PolicyName"], given["PolicyDocument"])
@@ -239,7 +239,7 @@ def _policy(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::IAM::ManagedPolicy", "PolicyDocument Roles Description")
-def _managed_policy(place: _Place, given: Properties) -> Made:
+def _managed_policy(place: _StackPlace, given: Properties) -> Made:
     for name in given["Roles"]:
         arn = f"arn:aws:iam::{place.stack.account}:role/{name}"
         place.world.iam.roles.attach(arn, place.generated, given["PolicyDocument"])
@@ -251,7 +251,7 @@ def _managed_policy(place: _Place, given: Properties) -> Made:
     "KeyPolicy Description EnableKeyRotation Tags KeySpec KeyUsage Enabled PendingWindowInDays MultiRegion "
     "RotationPeriodInDays",
 )
-def _key(place: _Place, given: Properties) -> Made:
+def _key(place: _StackPlace, given: Properties) -> Made:
     client = place.client("kms")
     tags = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in given.get("Tags", [])]
     policy = {"Policy": json.dumps(given["KeyPolicy"])} if "KeyPolicy" in given else {}
@@ -260,7 +260,7 @@ def _key(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::KMS::Alias", "AliasName TargetKeyId")
-def _alias(place: _Place, given: Properties) -> Made:
+def _alias(place: _StackPlace, given: Properties) -> Made:
     place.client("kms").create_alias(AliasName=given["AliasName"], TargetKeyId=given["TargetKeyId"])
     return Made(given["AliasName"])
 
@@ -278,7 +278,7 @@ TABLE_CREATE = (
     f"{TABLE_CREATE} PointInTimeRecoverySpecification SSESpecification TimeToLiveSpecification Tags "
     "DeletionProtectionEnabled TableClass",
 )
-def _table(place: _Place, given: Properties) -> Made:
+def _table(place: _StackPlace, given: Properties) -> Made:
     name = given.get("TableName", place.generated)
     client = place.client("dynamodb")
     arn = place.arn("dynamodb", f"table/{name}")
@@ -304,7 +304,7 @@ QUEUE_ATTRIBUTES = (
 
 
 @_type("AWS::SQS::Queue", f"QueueName Tags {QUEUE_ATTRIBUTES}")
-def _queue(place: _Place, given: Properties) -> Made:
+def _queue(place: _StackPlace, given: Properties) -> Made:
     name = given.get("QueueName", place.generated)
     attributes = {key: _attribute(given[key]) for key in QUEUE_ATTRIBUTES.split() if key in given}
     tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", [])}
@@ -314,7 +314,7 @@ def _queue(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::SQS::QueuePolicy", "Queues PolicyDocument")
-def _queue_policy(place: _Place, given: Properties) -> Made:
+def _queue_policy(place: _StackPlace, given: Properties) -> Made:
     for url in given["Queues"]:
         name = url.rsplit("/", 1)[1]
         queue = place.world.sqs.queue(place.stack.account, place.stack.region, name)
@@ -323,7 +323,7 @@ def _queue_policy(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::SNS::Topic", "TopicName DisplayName KmsMasterKeyId Subscription Tags")
-def _topic(place: _Place, given: Properties) -> Made:
+def _topic(place: _StackPlace, given: Properties) -> Made:
     topic = place.world.sns.create(place.stack.account, place.stack.region, given.get("TopicName", place.generated))
     for one in given.get("Subscription", []):
         if one["Endpoint"] not in {old.endpoint for old in topic.subscriptions}:
@@ -332,7 +332,7 @@ def _topic(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::SNS::Subscription", "TopicArn Protocol Endpoint FilterPolicy FilterPolicyScope RawMessageDelivery")
-def _subscription(place: _Place, given: Properties) -> Made:
+def _subscription(place: _StackPlace, given: Properties) -> Made:
     attributes: dict[str, str] = {
         key: _attribute(given[key])
         for key in ("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery")
@@ -343,7 +343,7 @@ def _subscription(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::SNS::TopicPolicy", "Topics PolicyDocument")
-def _topic_policy(place: _Place, given: Properties) -> Made:
+def _topic_policy(place: _StackPlace, given: Properties) -> Made:
     for arn in given["Topics"]:
         place.world.sns.topics[arn].policy = given["PolicyDocument"]
     return Made(place.generated)
@@ -353,7 +353,7 @@ def _topic_policy(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::Events::EventBus", "Name Description Tags Policy")
-def _bus(place: _Place, given: Properties) -> Made:
+def _bus(place: _StackPlace, given: Properties) -> Made:
     bus = place.world.events.create(place.stack.account, place.stack.region, given["Name"])
     if "Policy" in given:
         bus.policy = given["Policy"]
@@ -361,7 +361,7 @@ def _bus(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::Events::EventBusPolicy", "EventBusName StatementId Statement Action Principal Condition")
-def _bus_policy(place: _Place, given: Properties) -> Made:
+def _bus_policy(place: _StackPlace, given: Properties) -> Made:
     bus = place.world.events.create(place.stack.account, place.stack.region, given.get("EventBusName", "default"))
     if "Statement" not in given:
         raise TemplateError(
@@ -374,7 +374,7 @@ def _bus_policy(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::Events::Rule", "Name Description EventBusName EventPattern ScheduleExpression State Targets")
-def _rule(place: _Place, given: Properties) -> Made:
+def _rule(place: _StackPlace, given: Properties) -> Made:
     events, account, region = place.world.events, place.stack.account, place.stack.region
     name = given.get("Name", place.generated)
     bus = given.get("EventBusName", "default")
@@ -395,7 +395,7 @@ def _rule(place: _Place, given: Properties) -> Made:
 
 
 @_type("AWS::Logs::LogGroup", "LogGroupName RetentionInDays KmsKeyId Tags LogGroupClass")
-def _log_group(place: _Place, given: Properties) -> Made:
+def _log_group(place: _StackPlace, given: Properties) -> Made:
     name = given.get("LogGroupName", place.generated)
     return Made(name, {"Arn": place.arn("logs", f"log-group:{name}:*")})
 
@@ -406,13 +406,13 @@ def _log_group(place: _Place, given: Properties) -> Made:
     "DatapointsToAlarm Dimensions EvaluationPeriods ExtendedStatistic MetricName Metrics Namespace Period Statistic "
     "Threshold TreatMissingData Unit Tags",
 )
-def _alarm(place: _Place, given: Properties) -> Made:
+def _alarm(place: _StackPlace, given: Properties) -> Made:
     name = given.get("AlarmName", place.generated)
     return Made(name, {"Arn": place.arn("cloudwatch", f"alarm:{name}")})
 
 
 @_type("AWS::CloudWatch::Dashboard", "DashboardName DashboardBody")
-def _dashboard(place: _Place, given: Properties) -> Made:
+def _dashboard(place: _StackPlace, given: Properties) -> Made:
     json.loads(given["DashboardBody"])  # a dashboard that is no JSON fails in AWS too
     return Made(given.get("DashboardName", place.generated))
 

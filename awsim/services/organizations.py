@@ -62,7 +62,7 @@ class Placement:
 
 
 @dataclass(slots=True)
-class Organization:
+class SimulatedOrganization:
     """One organization. Units by id: (name, parent's id)."""
 
     id: str
@@ -97,52 +97,54 @@ class Organizations:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        self._found: list[Organization] = []
+        self._found: list[SimulatedOrganization] = []
         self.delay = 5.0
         """Seconds until a change shows in what the API returns."""
 
     # --- what people do ----------------------------------------------------------------------------------------------
 
-    def create(self, management: str) -> Organization:
+    def create(self, management: str) -> SimulatedOrganization:
         """Make an organization; ``management`` stands in its root."""
         number = hashlib.sha256(f"{management}/{len(self._found)}".encode()).hexdigest()
-        made = Organization(f"o-{number[:10]}", management, f"r-{number[10:14]}")
+        made = SimulatedOrganization(f"o-{number[:10]}", management, f"r-{number[10:14]}")
         self._found.append(made)
         self._place(made, management, made.root, "ACTIVE")
         return made
 
-    def add_unit(self, organization: Organization, name: str, parent: str = "") -> str:
+    def add_unit(self, organization: SimulatedOrganization, name: str, parent: str = "") -> str:
         """Make an OU below a parent (the root, if none is named); returns its id."""
         tail = hashlib.sha256(f"{organization.id}/{name}/{len(organization.units)}".encode()).hexdigest()[:8]
         unit = f"ou-{organization.root.removeprefix('r-')}-{tail}"
         organization.units[unit] = (name, parent or organization.root)
         return unit
 
-    def add_account(self, organization: Organization, account: str, parent: str = "", state: str = "ACTIVE") -> None:
+    def add_account(
+        self, organization: SimulatedOrganization, account: str, parent: str = "", state: str = "ACTIVE"
+    ) -> None:
         """Let an account join, in an OU or the root."""
         self._place(organization, account, parent or organization.root, state)
 
-    def move(self, organization: Organization, account: str, parent: str) -> None:
+    def move(self, organization: SimulatedOrganization, account: str, parent: str) -> None:
         """Move an account to another OU, or to the root."""
         self._place(organization, account, parent, organization.accounts[account][-1].state)
 
-    def set_state(self, organization: Organization, account: str, state: str) -> None:
+    def set_state(self, organization: SimulatedOrganization, account: str, state: str) -> None:
         """Suspend or close an account, or bring it back; where it stands stays."""
         self._place(organization, account, organization.accounts[account][-1].parent, state)
 
-    def close(self, organization: Organization, account: str) -> None:
+    def close(self, organization: SimulatedOrganization, account: str) -> None:
         """Close an account."""
         self.set_state(organization, account, "CLOSED")
 
-    def remove(self, organization: Organization, account: str) -> None:
+    def remove(self, organization: SimulatedOrganization, account: str) -> None:
         """Let an account leave the organization."""
         self._place(organization, account, "", organization.accounts[account][-1].state)
 
-    def delegate(self, organization: Organization, account: str) -> None:
+    def delegate(self, organization: SimulatedOrganization, account: str) -> None:
         """Register a delegated administrator."""
         organization.delegated.add(account)
 
-    def _place(self, organization: Organization, account: str, parent: str, state: str) -> None:
+    def _place(self, organization: SimulatedOrganization, account: str, parent: str, state: str) -> None:
         organization.accounts.setdefault(account, []).append(Placement(self._base.now, parent, state))
 
     # --- what other services ask -------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ class Organizations:
             if (placed := found.accounts.get(account)) and placed[-1].parent
         )
 
-    def of(self, account: str) -> Organization | None:
+    def of(self, account: str) -> SimulatedOrganization | None:
         """Return the organization of an account."""
         members = (found for found in self._found if account in found.accounts and found.accounts[account][-1].parent)
         return next(members, None)
@@ -241,13 +243,13 @@ class Organizations:
 
     # --- small parts -------------------------------------------------------------------------------------------------
 
-    def _of(self, call: Call) -> Organization:
+    def _of(self, call: Call) -> SimulatedOrganization:
         found = self.of(call.caller.account)
         if found is None:
             raise AwsError("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.")
         return found
 
-    def _asked(self, call: Call) -> Organization:
+    def _asked(self, call: Call) -> SimulatedOrganization:
         found = self._of(call)
         known = {found.management, *found.delegated}
         if self._base.on(ADMINISTRATORS) and call.caller.account not in known:
@@ -260,22 +262,22 @@ class Organizations:
             raise AwsError("ParentNotFoundException", f"You specified a parent that doesn't exist: {parent}.")
         return parent
 
-    def _below(self, found: Organization, stands: str, parent: str) -> bool:
+    def _below(self, found: SimulatedOrganization, stands: str, parent: str) -> bool:
         return stands == parent if self._base.on(DIRECT) else parent in found.above(stands)
 
-    def _seen(self, found: Organization, account: str) -> Placement | None:
+    def _seen(self, found: SimulatedOrganization, account: str) -> Placement | None:
         """Where the API shows an account: late."""
         late = timedelta(seconds=self.delay if self._base.on(LATE) else 0)
         shown = [one for one in found.accounts.get(account, ()) if one.at + late <= self._base.now]
         return shown[-1] if shown else None
 
-    def _members(self, found: Organization) -> Iterator[tuple[str, Placement]]:
+    def _members(self, found: SimulatedOrganization) -> Iterator[tuple[str, Placement]]:
         for account in sorted(found.accounts):
             placed = self._seen(found, account)
             if placed is not None and placed.parent:
                 yield account, placed
 
-    def _account(self, found: Organization, account: str) -> Mapping[str, Any]:
+    def _account(self, found: SimulatedOrganization, account: str) -> Mapping[str, Any]:
         placed = self._seen(found, account)
         state = placed.state if placed else "ACTIVE"
         shown = {
@@ -289,7 +291,7 @@ class Organizations:
         return {**shown, "State": state} if self._base.on(STATES) else shown
 
     @staticmethod
-    def _unit(found: Organization, unit: str) -> Mapping[str, Any]:
+    def _unit(found: SimulatedOrganization, unit: str) -> Mapping[str, Any]:
         path = "/".join((found.id, *reversed(tuple(found.above(unit)))))
         return {"Id": unit, "Arn": found.arn_of(unit), "Name": found.units[unit][0], "Path": f"{path}/"}
 

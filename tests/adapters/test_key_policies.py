@@ -26,7 +26,7 @@ OWNER: dict[str, Any] = {
 }
 
 
-class Sessions:
+class KmsSessions:
     """The function's own clients, as the hub's root."""
 
     def __init__(self, world: World) -> None:
@@ -55,7 +55,7 @@ class Key:
 
     def another(self, region: str = "us-east-1", ledger: MemoryLedger | None = None) -> PolicyStatements:
         """A permission adapter in another execution environment, or of another hub: it remembers nothing."""
-        sessions: Any = Sessions(self.world)
+        sessions: Any = KmsSessions(self.world)
         return PolicyStatements(sessions, ledger or self.ledger, HUB, region)
 
     def put(self, *statements: dict[str, Any]) -> str:

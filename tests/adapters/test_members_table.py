@@ -12,7 +12,7 @@ from chalicelib.core.errors import Refusal
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target
-from chalicelib.core.targets.departures import DAY, Book, Trouble
+from chalicelib.core.targets.departures import DAY, Book, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
 
@@ -143,7 +143,7 @@ def test_a_value_resolves_to_whom_the_units_have(members, client):
     table = TargetsTable(client, TABLE, MEMBERS, ("111111111111", REGION))
     assert table.read().resolve("dev").waits is not None
     fault = Fault("organization-unreadable", "there", "It was refused.", "Ask.")
-    members.save(Book(troubles={OU: Trouble(5, fault)}), 0)
+    members.save(Book(troubles={OU: UnreadUnit(5, fault)}), 0)
     assert table.read().resolve("dev").faults == (fault,)
 
     members.publish(Membership(), ONE)

@@ -31,7 +31,7 @@ SHARE_WORKER = {
 TRUST = {"Version": "2012-10-17", "Statement": []}
 
 
-class Targets:
+class NamedTargets:
     """The applied file: DEV and its role, as long as it is listed."""
 
     def __init__(self) -> None:
@@ -48,11 +48,11 @@ def inbound(bus: str) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [admits]}
 
 
-class Scene:
+class RoleGrantsSetup:
     """A hub with a key, a target with a key of its own and Auto Scaling's role, and the permission adapter."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.targets = world, Targets()
+        self.world, self.targets = world, NamedTargets()
         world.kms.grants.delay = (0.0, 0.0)
         bus = f"ami-promoter-{REGION}-inbound"
         events = world.client("events", HUB)
@@ -91,7 +91,7 @@ def a_share(key: str, **changes: Any) -> Share:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RoleGrantsSetup]:
     """The permission adapter works with the credentials of settle's role."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -103,10 +103,10 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-        yield Scene(world)
+        yield RoleGrantsSetup(world)
 
 
-def refused(scene: Scene, share: Share) -> Refusal:
+def refused(scene: RoleGrantsSetup, share: Share) -> Refusal:
     """What comes of opening it."""
     with pytest.raises(Refusal) as caught:
         scene.adapter.open(share.resource, [share])

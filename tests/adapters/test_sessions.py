@@ -28,7 +28,7 @@ TRUST = {
 KEYS = [f"arn:aws:kms:{REGION}:{HUB}:key/{n:036x}" for n in range(12)]
 
 
-class Targets:
+class FailingTargets:
     """The applied file; ``trouble`` is what reading it comes to."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Targets:
         return "AmiCopyRole", ""
 
 
-class Scene:
+class SessionsSetup:
     """A hub and a target whose role may do anything; ``packed`` is what the service was told of its sessions."""
 
     def __init__(self, world: World) -> None:
-        self.world, self.targets = world, Targets()
+        self.world, self.targets = world, FailingTargets()
         self.packed: list[int] = []
         world.iam.put_role(DEV, "AmiCopyRole", TRUST, {"all": ANYTHING})
         self.sessions = Sessions(REGION, time.time, lambda _role, size: self.packed.append(size))
@@ -70,7 +70,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
+def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SessionsSetup]:
     """The service works with the credentials of act's role."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -83,7 +83,7 @@ def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Scene]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
-        yield Scene(world)
+        yield SessionsSetup(world)
 
 
 @pytest.mark.parametrize(("snapshots", "keys"), [(1, 1), (4, 1), (20, 1), (20, 12)])

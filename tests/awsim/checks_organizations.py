@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from awsim.services import organizations
-from awsim.services.organizations import Organization
+from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
 from tests.awsim.iam_words import DEV, HUB, PROD, allowed, refused
 
 MANAGEMENT = "900000000000"
 
 
-def _scene(world: World) -> tuple[Organization, str, str, Any]:
+def _scene(world: World) -> tuple[SimulatedOrganization, str, str, Any]:
     """Make an organization of an OU with one within it, DEV in the outer and PROD in the inner; time has passed."""
     made = world.organizations.create(MANAGEMENT)
     outer = world.organizations.add_unit(made, "workloads")

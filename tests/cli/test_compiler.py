@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_promoter.targets_file.compiler import Hub, compile_targets, duration, seconds
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from chalicelib.core.targets.applied_file import Directory, Target
 
 GOLDEN = Path(__file__).parent / "golden"
-HUB = Hub("us-east-1", "999999999999")
+HUB = HubPlace("us-east-1", "999999999999")
 ONE = '["111111111111"]'
 
 
@@ -227,7 +227,7 @@ def test_the_hub_itself_is_no_target():
     text = 'groups: {default: ["999999999999"]}\naccounts: {"999999999999": {}}'
 
     assert [fault.partition(" ")[0] for fault in faults(text)] == ["targets.yaml:1:20:", "targets.yaml:2:12:"]
-    assert compiled(text, Hub("us-east-1"))
+    assert compiled(text, HubPlace("us-east-1"))
 
 
 def test_the_hub_may_own_the_ami_in_another_region():

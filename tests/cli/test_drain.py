@@ -9,7 +9,7 @@ from ami_promoter.cli import main
 from ami_promoter.commands.drain import POLL, Drain, drained
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal.exits import Exit
-from ami_promoter.verbs import Clock
+from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
@@ -130,7 +130,7 @@ def test_the_sweep_comes_for_it_within_a_minute(table):
     record = put(table, a_delivery("222222222222", DeliveryState.WAITING))
     connection = Connection(REGION)
 
-    drained(Drain(connection, Clock(now=lambda: NINE)))
+    drained(Drain(connection, TerminalClock(now=lambda: NINE)))
 
     assert table.get(record.key)["wake_at"] <= NINE + 60
 
@@ -213,7 +213,7 @@ def test_parked_records_are_left_and_named(table, capsys):
     assert main(["drain", "--delete-copies"]) == 4
 
 
-class Time:
+class DrainTime:
     """A clock that moves by sleeping, and lets things happen meanwhile."""
 
     def __init__(self, *steps):
@@ -230,7 +230,7 @@ class Time:
 def wait(time, timeout=None):
     """Run ``drain --wait`` in this time."""
     lines = []
-    drain = Drain(Connection(REGION), Clock(time.sleep, lambda: time.now), lines.append)
+    drain = Drain(Connection(REGION), TerminalClock(time.sleep, lambda: time.now), lines.append)
     return drained(drain, wait=True, timeout=timeout), lines
 
 
@@ -244,7 +244,7 @@ def test_waiting_ends_when_the_last_share_has_closed(table):
         body = json.loads(table.get(key)["body"]) | {"state": "closed"}
         table.update(key, "SET body = :body", {":body": json.dumps(body)})
 
-    time = Time(lambda: None, lambda: end(table, record), close)
+    time = DrainTime(lambda: None, lambda: end(table, record), close)
 
     report, lines = wait(time)
 
@@ -266,7 +266,7 @@ def test_what_a_late_invocation_began_is_asked_as_well(table):
         put(table, late)
         end(table, first)
 
-    report, _ = wait(Time(more, lambda: end(table, late)))
+    report, _ = wait(DrainTime(more, lambda: end(table, late)))
 
     assert report.data["drained"] is True
     assert report.data["cancelled"] == 2
@@ -275,7 +275,7 @@ def test_what_a_late_invocation_began_is_asked_as_well(table):
 def test_waiting_can_be_given_up(table):
     """After the time-out it says what is left, and that it is not over."""
     put(table, a_delivery("222222222222", DeliveryState.COPYING))
-    time = Time()
+    time = DrainTime()
 
     report, _ = wait(time, timeout=2)
 

@@ -3,8 +3,8 @@
 import pytest
 
 from ami_promoter.hub.receivers import Receivers
-from ami_promoter.reconcile.facts import Grant, LedgerShare, Source, Statement, Target, View
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw, findings
+from ami_promoter.reconcile.facts import Grant, HubView, LedgerShare, PolicyStatement, SourceFacts, TargetFacts
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw, findings
 from ami_promoter.reconcile.trail import Change
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
@@ -55,7 +55,7 @@ def view(*items, **rest):
     every = {place: it for some in items for place, it in some.items()}
     ledger = {place: it for place, it in every.items() if isinstance(it, LedgerShare)}
     records = {place: it for place, it in every.items() if place not in ledger}
-    return View(NOW, HUB, records, ledger, **{"targets": {(DEV, REGION): Target()}, **rest})
+    return HubView(NOW, HUB, records, ledger, **{"targets": {(DEV, REGION): TargetFacts()}, **rest})
 
 
 def found(seen):
@@ -68,16 +68,16 @@ def test_nothing_is_found_where_all_agrees():
     agreeing = view(
         a_delivery(snapshots=[{"id": SNAPSHOT}]),
         a_share("open", HELD),
-        permissions={Source(SNAPSHOT): frozenset({DEV})},
-        targets={(DEV, REGION): Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
+        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        targets={(DEV, REGION): TargetFacts(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, 0, used=False),))},
     )
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
     delivered = view(
         a_delivery("delivered", image="ami-9a", copies=[{"copy": COPY}]),
         a_share("closed"),
-        permissions={Source(SNAPSHOT): frozenset()},
+        permissions={SourceFacts(SNAPSHOT): frozenset()},
         targets={
-            (DEV, REGION): Target((image,), (OurSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
+            (DEV, REGION): TargetFacts((image,), (OurSnapshot(COPY, "completed", ID, SNAPSHOT, 0, used=True),)),
         },
     )
 
@@ -108,8 +108,8 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
     items = [] if share is None else [a_share(share)]
     seen = view(
         *items,
-        permissions={Source(SNAPSHOT): frozenset({DEV})},
-        changes={(Source(SNAPSHOT), DEV): change} if change else {},
+        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
     )
 
     (one,) = findings(seen)
@@ -120,7 +120,9 @@ def test_an_open_permission_is_ours_only_where_there_is_a_witness(share, change,
 
 def test_the_history_of_a_lost_entry_is_a_witness():
     """The share is gone from the ledger, and its history says that we had opened it."""
-    seen = view(permissions={Source(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(Source(SNAPSHOT), DEV)}))
+    seen = view(
+        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})}, once_open=frozenset({(SourceFacts(SNAPSHOT), DEV)})
+    )
 
     assert found(seen) == [("open-unknown", known())]
 
@@ -130,8 +132,8 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
     """After a restore the service takes its own permission for somebody's; CloudTrail knows better."""
     seen = view(
         a_share("open", preexisting=True),
-        permissions={Source(SNAPSHOT): frozenset({DEV})},
-        changes={(Source(SNAPSHOT), DEV): change} if change else {},
+        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
     )
 
     assert [one.mend for one in findings(seen)] == [mend]
@@ -139,7 +141,9 @@ def test_what_the_ledger_calls_older_than_us_stays_but_against_a_witness(change,
 
 def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
     """We never make anything public, so whoever did is somebody else."""
-    seen = view(permissions={Source(SNAPSHOT): frozenset({"all"})}, changes={(Source(SNAPSHOT), "all"): SHARE_WORKER})
+    seen = view(
+        permissions={SourceFacts(SNAPSHOT): frozenset({"all"})}, changes={(SourceFacts(SNAPSHOT), "all"): SHARE_WORKER}
+    )
 
     assert found(seen) == [("open-not-ours", None)]
 
@@ -147,16 +151,16 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
 @pytest.mark.parametrize(
     "target",
     [
-        Target(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
-        Target(trouble="the role cannot be assumed."),
+        TargetFacts(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
+        TargetFacts(trouble="the role cannot be assumed."),
         None,
     ],
 )
 def test_no_permission_is_shut_under_a_copy_that_runs_or_may_run(target):
     """A copy under way, or a target that could not be seen: it goes into the ledger, and waits for its delivery."""
     seen = view(
-        permissions={Source(SNAPSHOT): frozenset({DEV})},
-        changes={(Source(SNAPSHOT), DEV): SHARE_WORKER},
+        permissions={SourceFacts(SNAPSHOT): frozenset({DEV})},
+        changes={(SourceFacts(SNAPSHOT), DEV): SHARE_WORKER},
         targets={} if target is None else {(DEV, REGION): target},
     )
 
@@ -177,8 +181,8 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
     seen = view(
         a_delivery(),
         a_share("open", HELD, **share),
-        permissions={Source(SNAPSHOT): frozenset()},
-        changes={(Source(SNAPSHOT), DEV): change} if change else {},
+        permissions={SourceFacts(SNAPSHOT): frozenset()},
+        changes={(SourceFacts(SNAPSHOT), DEV): change} if change else {},
     )
 
     assert found(seen) == [(code, mend)]
@@ -190,7 +194,7 @@ def test_a_share_that_shows_no_longer_is_opened_again_unless_somebody_took_it_aw
 )
 def test_a_holder_that_has_ended_or_does_not_exist_is_let_go(delivery, alive):
     """Or its share would stay open until its last hour."""
-    seen = view(delivery, a_share("open", HELD), permissions={Source(SNAPSHOT): frozenset({DEV})})
+    seen = view(delivery, a_share("open", HELD), permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
     assert (("held-by-nobody", LetGo(RESOURCE, DEV, HELD)) in found(seen)) is not alive
 
@@ -228,9 +232,9 @@ def test_on_the_targets_own_key_nobody_is_let_go_whose_record_is_lost():
 def test_launch_permissions_are_compared_as_those_of_snapshots():
     """Ours by CloudTrail, and forgotten: taken up. In the ledger, needed, and gone: opened again."""
     resource = addresses.image_resource(AMI).pk
-    forgotten = view(permissions={Source(AMI): frozenset({DEV})}, changes={(Source(AMI), DEV): SHARE_WORKER})
+    forgotten = view(permissions={SourceFacts(AMI): frozenset({DEV})}, changes={(SourceFacts(AMI), DEV): SHARE_WORKER})
     gone = view(
-        a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={Source(AMI): frozenset()}
+        a_delivery("shared"), a_share("open", STANDING, resource=resource), permissions={SourceFacts(AMI): frozenset()}
     )
 
     assert found(forgotten) == [("open-unknown", known(resource=resource, wait=3600))]
@@ -300,7 +304,7 @@ def test_a_grant_that_the_ledger_knows_is_left_alone(grant_id):
 def test_a_copy_is_an_orphan_only_if_nobody_uses_or_knows_it(items, used, age, mend):
     """One in use, one just made, one of a running delivery and one on a record (its owner's by now) are no orphans."""
     copy = OurSnapshot(COPY, "completed", ID, SNAPSHOT, NOW - age, used=used)
-    seen = view(*items, targets={(DEV, REGION): Target(snapshots=(copy,))})
+    seen = view(*items, targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})
 
     assert [one.mend for one in findings(seen) if one.code == "copy-orphaned"] == ([mend] if mend else [])
 
@@ -309,7 +313,7 @@ def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
     """The hub's tag alone is not enough: whoever took the other off may have had a reason."""
     copy = OurSnapshot(COPY, "completed", "", SNAPSHOT, 0, used=False)
 
-    assert found(view(targets={(DEV, REGION): Target(snapshots=(copy,))})) == [("copy-orphaned", None)]
+    assert found(view(targets={(DEV, REGION): TargetFacts(snapshots=(copy,))})) == [("copy-orphaned", None)]
 
 
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ def test_a_copy_without_our_delivery_tag_is_notified_and_not_deleted():
 def test_an_image_that_no_record_knows_is_notified_and_stays(items, wrong):
     """It is its owner's. One that a running delivery made is that delivery's business."""
     image = OurImage("ami-9a", "golden", "available", ID, AMI)
-    reported = findings(view(*items, targets={(DEV, REGION): Target(images=(image,))}))
+    reported = findings(view(*items, targets={(DEV, REGION): TargetFacts(images=(image,))}))
 
     assert [(one.mend, one.wrong) for one in reported] == ([] if wrong is None else [(None, wrong)])
 
@@ -328,9 +332,9 @@ def test_a_record_without_a_due_date_is_woken():
     lost = item(f"delivery#{ID}", "record", {"state": "copying", "episode": 1}, state="copying")
     promotion = item(f"promotion#{AMI}", "record", {"state": "running"}, state="running")
     resource = a_share("open", HELD) | item(RESOURCE, "record", {}, state="open")
-    seen = view(lost, promotion, resource, permissions={Source(SNAPSHOT): frozenset({DEV})})
+    seen = view(lost, promotion, resource, permissions={SourceFacts(SNAPSHOT): frozenset({DEV})})
 
-    assert found(seen) == [("due-date-lost", Wake(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
+    assert found(seen) == [("due-date-lost", MakeDue(pk)) for pk in (f"delivery#{ID}", f"promotion#{AMI}", RESOURCE)]
 
 
 def test_a_parked_or_damaged_record_is_notified():
@@ -372,7 +376,7 @@ ROLE_ARN = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
 
 def a_statement(*, whole=True):
     """Our statements for the target's role in the source key's policy."""
-    return Statement(KEY, DEV, DEV, ROLE_ARN, whole)
+    return PolicyStatement(KEY, DEV, DEV, ROLE_ARN, whole)
 
 
 @pytest.mark.parametrize(
@@ -436,7 +440,7 @@ def test_what_could_not_be_read_is_not_taken_for_gone():
 
 def test_a_snapshot_in_another_region_is_notified_with_its_region():
     """A hub copy abroad: its permission is compared there."""
-    abroad = Source(SNAPSHOT, "eu-west-1")
+    abroad = SourceFacts(SNAPSHOT, "eu-west-1")
     seen = view(permissions={abroad: frozenset({DEV})}, changes={(abroad, DEV): SHARE_WORKER})
 
     (one,) = findings(seen)
@@ -512,4 +516,4 @@ def test_a_share_whose_record_is_lost_is_made_due():
     """Its worker would never look at it again."""
     share = {place: it for place, it in a_share("open", HELD).items() if place[1] != "record"}
 
-    assert found(view(a_delivery(), share)) == [("due-date-lost", Wake(RESOURCE))]
+    assert found(view(a_delivery(), share)) == [("due-date-lost", MakeDue(RESOURCE))]

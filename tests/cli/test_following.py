@@ -2,17 +2,17 @@
 
 import pytest
 
-from ami_promoter.hub.aws import Trouble
+from ami_promoter.hub.aws import HubTrouble
 from ami_promoter.promotions.following import A_POLL, MISSES, follow
-from ami_promoter.verbs import Clock
+from ami_promoter.verbs import TerminalClock
 
 
-class Time:
+class FollowTime:
     """A clock that moves by sleeping."""
 
     def __init__(self):
         self.at = 0.0
-        self.clock = Clock(self.sleep, lambda: self.at)
+        self.clock = TerminalClock(self.sleep, lambda: self.at)
 
     def sleep(self, seconds):
         """Move on."""
@@ -25,7 +25,7 @@ def looks(*answers):
 
     def look():
         answer = left.pop(0)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, HubTrouble):
             raise answer
         return answer
 
@@ -34,7 +34,7 @@ def looks(*answers):
 
 def test_it_looks_until_it_is_over(capsys):
     """A line for each change, and none for what stays the same."""
-    time = Time()
+    time = FollowTime()
 
     seen = follow(looks("a", "a", "b", "c"), lambda it: it == "c", time.clock, changes=str)
 
@@ -44,7 +44,7 @@ def test_it_looks_until_it_is_over(capsys):
 
 def test_it_gives_up_on_time():
     """To the second, with what was seen last."""
-    time = Time()
+    time = FollowTime()
 
     assert follow(lambda: "a", lambda _: False, time.clock, limit=100) == "a"
     assert time.at == pytest.approx(100)
@@ -52,18 +52,18 @@ def test_it_gives_up_on_time():
 
 def test_an_outage_of_a_minute_is_outlived(capsys):
     """Later looks may be refused a few times in a row; it says so."""
-    outage = [Trouble("throttled.", "DynamoDB")] * MISSES
+    outage = [HubTrouble("throttled.", "DynamoDB")] * MISSES
 
-    assert follow(looks("a", *outage, "b"), lambda it: it == "b", Time().clock) == "b"
+    assert follow(looks("a", *outage, "b"), lambda it: it == "b", FollowTime().clock) == "b"
 
     assert capsys.readouterr().err.splitlines() == ["DynamoDB: throttled. Looking again."] * MISSES
 
 
 def test_what_is_refused_again_and_again_is_notified():
     """And so is a first look: the call itself is wrong then."""
-    refused = Trouble("no.", "DynamoDB")
+    refused = HubTrouble("no.", "DynamoDB")
 
-    with pytest.raises(Trouble):
-        follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, Time().clock)
-    with pytest.raises(Trouble):
-        follow(looks(refused), lambda _: False, Time().clock)
+    with pytest.raises(HubTrouble):
+        follow(looks("a", *[refused] * (MISSES + 1)), lambda _: False, FollowTime().clock)
+    with pytest.raises(HubTrouble):
+        follow(looks(refused), lambda _: False, FollowTime().clock)

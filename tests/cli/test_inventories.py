@@ -6,7 +6,7 @@ import pytest
 
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import in_force
-from ami_promoter.reconcile.facts import Target
+from ami_promoter.reconcile.facts import TargetFacts
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.members_table import MembersTable
@@ -29,7 +29,7 @@ def table(client):
     return Table(client, TABLE)
 
 
-class Time:
+class InventoryTime:
     """A clock that goes on only by waiting; while it waits, targets answer. ``answers``: place -> after how long."""
 
     def __init__(self, table, answers):
@@ -62,7 +62,7 @@ def answer(table, place):
 
 def ask(table, places, answers, patience=60):
     """Ask these, of which some answer in their time."""
-    time = Time(table, answers)
+    time = InventoryTime(table, answers)
     return Inventories(Connection(REGION), lambda _: None, patience, time.sleep, time).ask(places, RUN)
 
 
@@ -86,7 +86,7 @@ def test_accounts_that_an_ou_brings_are_asked_in_all_their_regions(client, table
 
     assert (force.known, force.faults) == (True, ())
     assert found == {
-        place: Target(snapshots=(SEEN,))
+        place: TargetFacts(snapshots=(SEEN,))
         for place in [(HUB, FAR), (ONE, FAR), (ONE, REGION), (TWO, FAR), (THREE, REGION)]
     }
 
@@ -95,7 +95,7 @@ def test_whoever_does_not_answer_is_notified_and_the_others_are_seen(table):
     """It goes on without, when nobody has answered for as long as it was told to wait."""
     found = ask(table, [(ONE, REGION), (TWO, REGION)], {(ONE, REGION): 10})
 
-    assert found[ONE, REGION] == Target(snapshots=(SEEN,))
+    assert found[ONE, REGION] == TargetFacts(snapshots=(SEEN,))
     assert "has not answered" in found[TWO, REGION].trouble
 
 

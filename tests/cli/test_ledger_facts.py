@@ -6,7 +6,7 @@ import pytest
 
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import ledger_facts
-from ami_promoter.reconcile.facts import Grant, Source, source_of
+from ami_promoter.reconcile.facts import Grant, SourceFacts, source_of
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.records import addresses
@@ -66,7 +66,7 @@ def test_of_a_damaged_share_the_account_is_found_in_its_name(resource, holder_ke
 
 def test_the_permissions_of_a_hub_copy_are_named_with_their_region():
     """The id alone is the snapshot's; the Region is where to look it up."""
-    for source in (Source("snap-0a"), Source("snap-0a", "eu-west-1"), Source("ami-0a")):
+    for source in (SourceFacts("snap-0a"), SourceFacts("snap-0a", "eu-west-1"), SourceFacts("ami-0a")):
         assert source_of(source.resource) == source
     assert source_of(addresses.policy_resource(KEY).pk) is None
 

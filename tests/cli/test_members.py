@@ -7,11 +7,11 @@ import json
 import pytest
 
 from ami_promoter.cli import main
-from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.adapters.dynamo.members_table import MembersTable
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Directory
-from chalicelib.core.targets.departures import Book, Left, Missing, Trouble
+from chalicelib.core.targets.departures import Book, Left, Missing, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.cli.conftest import CONFIG, MEMBERS
 
@@ -31,7 +31,7 @@ accounts:
 
 def compiled(text: str) -> Directory | list[str]:
     """The directory, or the faults in words."""
-    found = compile_targets(text, "t.yaml", Hub("us-east-1", HUB))
+    found = compile_targets(text, "t.yaml", HubPlace("us-east-1", HUB))
     return found if isinstance(found, Directory) else [str(fault) for fault in found]
 
 
@@ -113,7 +113,7 @@ def applied(client, tmp_path, capsys):
     assert said.endswith("2 groups, 2 accounts, 3 units.\n")
     members = MembersTable(client, MEMBERS, CONFIG)
     members.publish(Membership(), Membership(0, {OU: Unit(ARN + OU, (B, C))}))
-    trouble = Trouble(1_767_600_000, Fault("organization-unreadable", "organization", "It was refused.", "Ask."))
+    trouble = UnreadUnit(1_767_600_000, Fault("organization-unreadable", "organization", "It was refused.", "Ask."))
     book = Book(
         read_at={OU: 1_767_603_600},
         missing={f"{OU}/{C}": Missing(OU, C, 1_767_603_000, 1_767_603_600, 2, "its state is CLOSED")},

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from ami_promoter.hub.aws import Connection
-from ami_promoter.reconcile.findings import EndChild, Know, LetGo, Remove, Reopen, Wake, Withdraw
+from ami_promoter.reconcile.findings import EndChild, Know, LetGo, MakeDue, Remove, Reopen, Withdraw
 from ami_promoter.reconcile.mending import MOVED_ON, SLICE, Mender
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.children import DynamoChildren
@@ -229,7 +229,7 @@ def test_a_record_is_woken_and_a_resources_is_made_if_it_is_lost(table, mender, 
     if there:
         DynamoRecords(table).create(Write(RecordKey(RESOURCE), "open", {"resource": RESOURCE}, None), now())
 
-    mender.mend(Wake(RESOURCE))
+    mender.mend(MakeDue(RESOURCE))
 
     assert due(table, RESOURCE)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from chalicelib.core.targets.applied_file import Directory
 
 DEV, HUB = "222222222222", "999999999999"
@@ -16,7 +16,7 @@ accounts:
 
 def compiled(settings, account=DEV):
     """Compile a file in which one account has these settings of its own."""
-    return compile_targets(FILE.format(account=account, settings=settings), "t.yaml", Hub("us-east-1", HUB))
+    return compile_targets(FILE.format(account=account, settings=settings), "t.yaml", HubPlace("us-east-1", HUB))
 
 
 @pytest.mark.parametrize(

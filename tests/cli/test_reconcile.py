@@ -9,7 +9,7 @@ import pytest
 from ami_promoter.cli import main
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import in_force
-from ami_promoter.reconcile.facts import Source
+from ami_promoter.reconcile.facts import SourceFacts
 from ami_promoter.reconcile.looking import Looking
 from ami_promoter.targets_file.publishing import Publisher
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
@@ -267,4 +267,4 @@ def test_the_history_of_a_lost_entry_tells_whose_permission_it_was(table, state,
     key = addresses.share(addresses.RecordKey(resource), "222222222222")
     assert table.delete(key, "version = :one", {":one": 1})
 
-    assert Looking(Connection("us-east-1"), print)._was_open(Source("snap-0a"), "222222222222") is ours
+    assert Looking(Connection("us-east-1"), print)._was_open(SourceFacts("snap-0a"), "222222222222") is ours

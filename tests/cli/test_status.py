@@ -6,9 +6,9 @@ import pytest
 import time_machine
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection, Trouble
+from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.records import Reader
-from ami_promoter.verbs import Clock
+from ami_promoter.verbs import TerminalClock
 from chalicelib.adapters.dynamo.children import DynamoChildren
 from chalicelib.adapters.dynamo.ledger import DynamoLedger
 from chalicelib.adapters.dynamo.records import DynamoRecords
@@ -237,7 +237,7 @@ def test_watching_ends_with_the_promotion(table, scene, capsys):
         body = json.loads(table.get(record)["body"]) | {"state": "over"}
         table.update(record, "SET body = :body", {":body": json.dumps(body)})
 
-    assert main(["status", AMI, "--watch"], Clock(sleep=over)) == 0
+    assert main(["status", AMI, "--watch"], TerminalClock(sleep=over)) == 0
 
     out, err = capsys.readouterr()
     assert err.splitlines() == [
@@ -253,7 +253,7 @@ def test_whoever_stops_watching_stops_nothing_else(scene, capsys):
     def stop(_seconds):
         raise KeyboardInterrupt
 
-    assert main(["status", AMI, "--watch"], Clock(sleep=stop)) == 130
+    assert main(["status", AMI, "--watch"], TerminalClock(sleep=stop)) == 130
 
     assert capsys.readouterr().err.splitlines()[-1] == (
         "ami-promoter: stopped: what was begun in AWS goes on by itself."
@@ -428,7 +428,7 @@ def test_hundreds_of_deliveries(table, capsys):
     assert len(json.loads(capsys.readouterr().out)["promotion"]["deliveries"]) == 150
 
 
-class Reluctant:
+class ReluctantTable:
     """A DynamoDB client that reads one item of a batch, for so many calls, and leaves the rest unprocessed."""
 
     def __init__(self, client, calls):
@@ -458,7 +458,7 @@ def three(client, table):
 def test_what_dynamodb_leaves_unread_is_asked_again(three):
     """Growing waits between the tries, and in the end everything is there."""
     connection = Connection(REGION)
-    connection.dynamodb = Reluctant(connection.dynamodb, calls=2)
+    connection.dynamodb = ReluctantTable(connection.dynamodb, calls=2)
     waits = []
 
     found = Reader(connection, sleep=waits.append).many(three)
@@ -467,7 +467,7 @@ def test_what_dynamodb_leaves_unread_is_asked_again(three):
     assert waits == [0.2, 0.4]
 
 
-class Refusing(Reluctant):
+class Refusing(ReluctantTable):
     """A DynamoDB client that reads nothing of a batch, ever."""
 
     def batch_get_item(self, RequestItems):  # noqa: N803 - boto3's own name
@@ -480,5 +480,5 @@ def test_dynamodb_that_never_reads_is_given_up_on(three):
     connection = Connection(REGION)
     connection.dynamodb = Refusing(connection.dynamodb, calls=0)
 
-    with pytest.raises(Trouble, match="DynamoDB leaves items unread, try after try"):
+    with pytest.raises(HubTrouble, match="DynamoDB leaves items unread, try after try"):
         Reader(connection, sleep=lambda _: None).many(three)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ami_promoter.cli import main
-from ami_promoter.hub.aws import Connection, Trouble
-from ami_promoter.targets_file.compiler import Hub, compile_targets
+from ami_promoter.hub.aws import Connection, HubTrouble
+from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.publishing import KEEP, Publisher
 from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
 
@@ -40,7 +40,7 @@ def contents(client):
 
 def compiled(text):
     """Compile a file without faults."""
-    return compile_targets(text, "targets.yaml", Hub("us-east-1", HUB))
+    return compile_targets(text, "targets.yaml", HubPlace("us-east-1", HUB))
 
 
 def test_what_is_applied_is_what_the_functions_read(client, file, capsys):
@@ -200,7 +200,7 @@ def test_two_who_apply_at_once(client):
     seen_by_first, seen_by_second = first.applied(), second.applied()
     first.publish(seen_by_first, compiled(FILE), FILE, "2026-01-05T09:00:00Z")
 
-    with pytest.raises(Trouble) as lost:
+    with pytest.raises(HubTrouble) as lost:
         second.publish(seen_by_second, compiled(OTHER), OTHER, "2026-01-05T09:00:01Z")
 
     assert str(lost.value) == (
@@ -329,7 +329,7 @@ def test_dynamodb_that_never_takes_the_items_is_given_up_on(client):
     reluctant = Publisher(connection, sleep=lambda _: None)
     accounts = ", ".join(f'"{number:012d}"' for number in range(1, 30))
 
-    with pytest.raises(Trouble, match="DynamoDB leaves items unwritten"):
+    with pytest.raises(HubTrouble, match="DynamoDB leaves items unwritten"):
         reluctant.publish(reluctant.applied(), compiled(f"groups: {{a: [{accounts}]}}"), "", "2026-01-05T09:00:01Z")
 
     assert publisher.applied().directory == compiled(FILE)

@@ -84,7 +84,7 @@ def test_a_unit_that_cannot_be_read_keeps_whom_it_has_and_the_trouble_its_beginn
     for at in (NOW + 300, NOW + 600, NOW + DAY):
         membership, book = departures.compare(book, membership, Crawl(at).cannot(OU, REFUSED), [OU], at)
     assert membership.units[OU].accounts == TEN
-    assert book.troubles[OU] == departures.Trouble(NOW + 300, REFUSED)
+    assert book.troubles[OU] == departures.UnreadUnit(NOW + 300, REFUSED)
     membership, book = departures.compare(book, membership, crawl(), [OU], NOW + 2 * DAY)
     assert (book.troubles, book.read_at) == ({}, {OU: NOW + 2 * DAY})
 
@@ -174,5 +174,5 @@ def test_the_book_survives_the_table():
     """With a reading under way, missing accounts and troubles."""
     membership, book = joined()
     _, book = after(book, membership, TEN[1:], NOW + 300)
-    book = replace(book, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.Trouble(1, REFUSED)})
+    book = replace(book, crawl=Crawl(NOW).begin(OU, "arn", [OU]), troubles={OU: departures.UnreadUnit(1, REFUSED)})
     assert codec.decode(Book, codec.encode(book)) == book

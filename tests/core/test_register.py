@@ -34,7 +34,7 @@ LEGAL_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 REGISTER_IMAGE = botocore.session.Session().get_service_model("ec2").operation_model("RegisterImage").input_shape
 
 
-class Copy:
+class CopiedImage:
     """An image registered as the service asks, and as EC2 then shows it."""
 
     def __init__(self, image) -> None:
@@ -68,9 +68,9 @@ class Copy:
         return next(m["Ebs"] for m in self.shown["BlockDeviceMappings"] if m["DeviceName"] == device)
 
 
-def full() -> Copy:
+def full() -> CopiedImage:
     """A copy of an image that has something in every member."""
-    return Copy(
+    return CopiedImage(
         an_image(
             [describe_snapshot("snap-0a"), describe_snapshot("snap-0b", Encrypted=False, KmsKeyId=None)],
             uefi_data="QU1aTlVFRkk=",
@@ -98,7 +98,7 @@ def full() -> Copy:
 @given(promotable())
 def test_the_request_is_valid_for_the_shipped_sdk(described):
     """Whatever image passes the checks, the SDK takes the request made for it."""
-    request = Copy(described.read()).request
+    request = CopiedImage(described.read()).request
 
     assert not ParamValidator().validate(request, REGISTER_IMAGE).has_errors()
     assert LEGAL_NAME.fullmatch(request["Name"])
@@ -107,7 +107,7 @@ def test_the_request_is_valid_for_the_shipped_sdk(described):
 @given(promotable())
 def test_no_mapping_names_a_key_or_the_encryption_of_a_snapshot(described):
     """EC2 refuses both; and no id of the source's snapshots or keys is left in the request."""
-    request = Copy(described.read()).request
+    request = CopiedImage(described.read()).request
     volumes = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"] if "Ebs" in mapping]
 
     assert not [ebs for ebs in volumes if "KmsKeyId" in ebs or {"SnapshotId", "Encrypted"} <= ebs.keys()]
@@ -184,7 +184,7 @@ def test_the_request_in_full():
 
 def test_what_the_source_has_not_is_left_out():
     """No boot mode stays no boot mode, so that the instance type decides as it did for the source."""
-    request = Copy(an_image(EnaSupport=False)).request
+    request = CopiedImage(an_image(EnaSupport=False)).request
 
     assert request.keys() == {
         "Name",
@@ -202,7 +202,7 @@ def test_iops_that_ec2_derives_are_not_sent_back():
         BlockDeviceMappings=[describe_volume("/dev/xvda", "snap-0a", VolumeType="gp2", Iops=300, Throughput=None)]
     )
 
-    assert "Iops" not in Copy(image).request["BlockDeviceMappings"][0]["Ebs"]
+    assert "Iops" not in CopiedImage(image).request["BlockDeviceMappings"][0]["Ebs"]
 
 
 def test_a_snapshot_used_twice_has_one_copy():
@@ -227,10 +227,10 @@ def test_a_missing_copy_is_an_error():
 @given(promotable())
 def test_a_faithful_copy_has_no_differences(described):
     """Whatever the image, and in whatever order EC2 shows the mappings, a faithful copy is the same image."""
-    assert Copy(described.read()).differences() == []
+    assert CopiedImage(described.read()).differences() == []
 
 
-MUTATIONS: dict[str, Callable[[Copy], None]] = {
+MUTATIONS: dict[str, Callable[[CopiedImage], None]] = {
     "Architecture": lambda c: c.shown.update(Architecture="i386"),
     "BootMode": lambda c: c.shown.pop("BootMode"),
     "DeprecationTime": lambda c: c.shown.pop("DeprecationTime"),
@@ -318,7 +318,7 @@ _OTHER = {
 @given(promotable(), st.data())
 def test_any_changed_volume_of_any_image_is_found(described, data):
     """Not only in the one example: a changed volume of any image is a difference on its device."""
-    changed = Copy(described.read())
+    changed = CopiedImage(described.read())
     volumes = [mapping for mapping in changed.shown["BlockDeviceMappings"] if "Ebs" in mapping]
     mapping = data.draw(st.sampled_from(volumes))
     member = data.draw(st.sampled_from(sorted(_OTHER.keys() & mapping["Ebs"].keys())))
@@ -343,7 +343,7 @@ def test_volumes_that_changed_places_are_found():
 
 def test_a_blank_volume_may_turn_out_encrypted():
     """A target account may encrypt all volumes; that is no fault of the copy."""
-    changed = Copy(an_image(BlockDeviceMappings=[describe_volume(*pair) for pair in _ROOT_AND_BLANK]))
+    changed = CopiedImage(an_image(BlockDeviceMappings=[describe_volume(*pair) for pair in _ROOT_AND_BLANK]))
     changed.ebs("/dev/xvdb")["Encrypted"] = True
 
     assert changed.differences() == []
@@ -359,7 +359,7 @@ def test_what_ec2_fills_in_is_no_difference():
             describe_volume("/dev/xvda", "snap-0a", VolumeSize=None, Iops=None, Throughput=None, EbsCardIndex=None)
         ]
     )
-    spelled_out = Copy(image)
+    spelled_out = CopiedImage(image)
     spelled_out.ebs("/dev/xvda").update(VolumeSize=8, Iops=3000, Throughput=125, EbsCardIndex=0)
 
     assert spelled_out.differences() == []
@@ -430,7 +430,7 @@ def test_a_deprecation_date_is_carried_over():
 
 def test_a_deprecated_source_gives_a_copy_that_soon_is():
     """EC2 takes no date in the past, so the copy is deprecated as soon as may be, and that is no difference."""
-    made = Copy(an_image(DeprecationTime="2020-01-01T00:00:00.000Z"))
+    made = CopiedImage(an_image(DeprecationTime="2020-01-01T00:00:00.000Z"))
 
     assert made.shown["DeprecationTime"] == "2026-01-05T12:10:00Z"
     assert made.differences() == []

@@ -27,7 +27,7 @@ class ReadOnly:
         self.list = records.list
 
 
-class Scene:
+class EventsSetup:
     """Events over in-memory records; each wake comes back through a queue, as its worker takes it."""
 
     def __init__(self):
@@ -51,7 +51,7 @@ class Scene:
 @pytest.fixture
 def scene():
     """A fresh scene."""
-    return Scene()
+    return EventsSetup()
 
 
 def tag_event(**changes):
@@ -256,7 +256,7 @@ def test_a_malformed_event_raises_nothing_and_starts_nothing_strange(sample, dat
     for part in path[:-1]:
         spot = spot[part]
     spot[path[-1]] = data.draw(json_values)
-    scene = Scene()
+    scene = EventsSetup()
     with_delivery(scene)
     for handle in (scene.events.tag_change, scene.events.image_state, scene.events.target_event):
         handle(event)
@@ -316,7 +316,7 @@ def test_only_the_promotion_of_an_ami_is_begun(scene, pk):
 @given(json_values, json_values)
 def test_no_message_makes_more_than_the_promotion_of_an_ami(key, reason):
     """Whatever stands in it."""
-    scene = Scene()
+    scene = EventsSetup()
     with contextlib.suppress(ValueError):
         take(scene, {"key": key, "cause": "x", "reason": reason})
     assert scene.records.records == {}

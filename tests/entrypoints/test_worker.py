@@ -30,7 +30,7 @@ RUNS = {
 """A record -> who works on it."""
 
 
-class Scene:
+class WorkerSetup:
     """A worker whose services only note that they ran, and raise what they are told to."""
 
     def __init__(self, kinds=(*WORKER_KINDS, *SHARE_WORKER_KINDS)):
@@ -59,7 +59,7 @@ class Scene:
 @pytest.mark.parametrize("pk", RUNS)
 def test_the_record_that_is_named_is_worked_on(pk):
     """Each kind by its own worker."""
-    scene = Scene()
+    scene = WorkerSetup()
     scene.take({"key": pk, "cause": "x"})
 
     assert scene.ran == [(RUNS[pk], pk)]
@@ -67,7 +67,7 @@ def test_the_record_that_is_named_is_worked_on(pk):
 
 def test_a_reason_is_on_the_record_before_its_worker_runs():
     """The promotion that a tag begins is there, and says what it was begun by."""
-    scene = Scene()
+    scene = WorkerSetup()
     scene.take({"key": KEY.pk, "cause": "event-1", "reason": {"tag": "000000000003"}})
 
     assert scene.records.read(KEY).inbox == {"tag": "000000000003"}
@@ -76,7 +76,7 @@ def test_a_reason_is_on_the_record_before_its_worker_runs():
 
 def test_an_older_reason_makes_the_record_look_all_the_same():
     """Events come in any order; to look costs little and the truth is read from AWS."""
-    scene = Scene()
+    scene = WorkerSetup()
     for version in ("000000000003", "000000000002"):
         scene.take({"key": KEY.pk, "cause": version, "reason": {"tag": version}})
 
@@ -89,7 +89,7 @@ def test_an_older_reason_makes_the_record_look_all_the_same():
 )
 def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds, pk):
     """Its message goes to the dead letters. The record is not to blame and is not parked."""
-    scene = Scene(kinds)
+    scene = WorkerSetup(kinds)
     scene.records.create(Write(KEY, "running", {}, NOW), NOW)
     with pytest.raises(ValueError, match="works on records of the kinds"):
         scene.take({"key": pk, "cause": "x", "reason": {"tag": "000000000003"}}, receives=TRIES)
@@ -113,7 +113,7 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
 )
 def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, receives, parked):
     """Not where AWS owes the answer or the deployment is wrong."""
-    scene = Scene()
+    scene = WorkerSetup()
     scene.records.create(Write(KEY, "running", {}, NOW), NOW)
     scene.trouble = trouble
     with pytest.raises(type(trouble)):

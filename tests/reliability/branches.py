@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.reliability.plans import Outcome, Plan, Point
+from tests.reliability.plans import Point, RunOutcome, RunPlan
 from tests.reliability.universe import Universe
 
 TASKS = Path("/proc/self/task")
@@ -32,7 +32,7 @@ class Walk:
 
     points: tuple[Point, ...]
     branches: tuple[int, ...]
-    outcome: Outcome
+    outcome: RunOutcome
 
     def plain(self) -> dict[str, Any]:
         """The walk as JSON values."""
@@ -54,7 +54,7 @@ def walk(universe: Universe) -> Walk:
 
 
 def explore(
-    universe: Universe, branches: Sequence[int], plans: Sequence[Plan], tell: Callable[[int, str], None]
+    universe: Universe, branches: Sequence[int], plans: Sequence[RunPlan], tell: Callable[[int, str], None]
 ) -> None:
     """Play each plan in a branch of its own: the last one before the first call that it may change.
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reliability.machine import Machine
+from tests.reliability.machine import CrashMachine
 
 
 @pytest.fixture(scope="session")
-def machine() -> Iterator[Machine]:
+def machine() -> Iterator[CrashMachine]:
     """Start the built package's server."""
-    with Machine() as started:
+    with CrashMachine() as started:
         yield started

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.reliability.plans import Outcome, Plan, Point
+from tests.reliability.plans import Point, RunOutcome, RunPlan
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,10 +22,10 @@ class Undisturbed:
     """A run without faults."""
 
     points: tuple[Point, ...]
-    outcome: Outcome
+    outcome: RunOutcome
 
 
-class Machine:
+class CrashMachine:
     """A server with the built package; use it as a context. ``root`` is the repository."""
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -47,13 +47,13 @@ class Machine:
         """Let a scenario happen without faults."""
         said = self._answer(self._ask({"walk": scenario, "package": package}))
         points = tuple(Point(**point) for point in said["points"])
-        return Undisturbed(points, Outcome.read(said["outcome"]))
+        return Undisturbed(points, RunOutcome.read(said["outcome"]))
 
-    def play(self, scenario: str, plans: Sequence[Plan], package: str = "") -> Iterator[Outcome]:
+    def play(self, scenario: str, plans: Sequence[RunPlan], package: str = "") -> Iterator[RunOutcome]:
         """Let a scenario happen under each plan; outcomes come as they are known, not in the order of the plans."""
         number = self._ask({"play": scenario, "plans": [plan.plain() for plan in plans], "package": package})
         for _ in plans:
-            yield Outcome.read(self._answer(number)["outcome"])
+            yield RunOutcome.read(self._answer(number)["outcome"])
 
     def _ask(self, job: dict[str, Any]) -> int:
         """Give the server a job; returns its number, by which its answers are known."""

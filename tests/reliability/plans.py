@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Crash:
+class FunctionCrash:
     """A function dies at call ``number`` of the run, counted over all functions from the scenario's first act.
 
     ``before``: the call has no effect. ``after``: it took effect, and nobody receives the answer. With ``function`` and
@@ -28,7 +28,7 @@ class Crash:
 
 
 @dataclass(frozen=True)
-class Weather:
+class MessageFates:
     """What becomes of service events, wakes and messages; times in seconds, shares from 0 to 1."""
 
     lost: float = 0.0
@@ -59,25 +59,25 @@ class Weather:
             injections.twin_messages(queue, share)
 
 
-FAIR = Weather()
-NO_EVENTS, NO_WAKES = Weather(lost=1.0), Weather(wakes_lost=True)
-NOTHING_COMES = Weather(lost=1.0, wakes_lost=True)
-THREE_TIMES, SHUFFLED = Weather(times=3, spread=600), Weather(spread=600)
-EARLY, A_DAY_LATE = Weather(early=2), Weather(late=DAY)
+FAIR = MessageFates()
+NO_EVENTS, NO_WAKES = MessageFates(lost=1.0), MessageFates(wakes_lost=True)
+NOTHING_COMES = MessageFates(lost=1.0, wakes_lost=True)
+THREE_TIMES, SHUFFLED = MessageFates(times=3, spread=600), MessageFates(spread=600)
+EARLY, A_DAY_LATE = MessageFates(early=2), MessageFates(late=DAY)
 _WORKER, _SHARE_WORKER = ("-worker.fifo", 1.0), ("-share-worker.fifo", 1.0)
 WORKER_TWICE, SHARE_WORKER_TWICE, BOTH_TWICE = (
-    Weather(twins=(_WORKER,)),
-    Weather(twins=(_SHARE_WORKER,)),
-    Weather(twins=(_WORKER, _SHARE_WORKER)),
+    MessageFates(twins=(_WORKER,)),
+    MessageFates(twins=(_SHARE_WORKER,)),
+    MessageFates(twins=(_WORKER, _SHARE_WORKER)),
 )
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """Everything that goes wrong in one run. ``seed`` decides what is left to chance; None: as without the plan."""
 
-    crashes: tuple[Crash, ...] = ()
-    weather: Weather = field(default=FAIR)
+    crashes: tuple[FunctionCrash, ...] = ()
+    weather: MessageFates = field(default=FAIR)
     seed: int | None = None
 
     @property
@@ -97,7 +97,7 @@ class Plan:
         """Read it back."""
         weather = dict(plain["weather"])
         weather["twins"] = tuple((queue, share) for queue, share in weather["twins"])
-        return cls(tuple(Crash(**crash) for crash in plain["crashes"]), Weather(**weather), plain["seed"])
+        return cls(tuple(FunctionCrash(**crash) for crash in plain["crashes"]), MessageFates(**weather), plain["seed"])
 
     def __str__(self) -> str:
         named = [f"{c.when} {c.function} {c.operation or 'call'} {c.number}" for c in self.crashes]
@@ -107,10 +107,10 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What came of one run."""
 
-    plan: Plan
+    plan: RunPlan
     problems: tuple[str, ...]
     """What broke an invariant or the scenario's end; empty if nothing did."""
     struck: tuple[str, ...]
@@ -132,7 +132,7 @@ class Outcome:
     @classmethod
     def read(cls, plain: Mapping[str, Any]) -> Self:
         """Read it back."""
-        plan = Plan.read(plain["plan"])
+        plan = RunPlan.read(plain["plan"])
         return cls(**{**plain, "plan": plan, "problems": tuple(plain["problems"]), "struck": tuple(plain["struck"])})
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from tests.reliability.plans import Crash, Plan, Point, Weather, When
+from tests.reliability.plans import FunctionCrash, MessageFates, Point, RunPlan, When
 
 WHENS: tuple[When, When] = ("before", "after")
 NEXT = 200
@@ -32,7 +32,7 @@ CHANGES = frozenset(
 )
 """Calls that change what is in a source or a target."""
 
-Case = tuple[str, Plan]
+Case = tuple[str, RunPlan]
 """(scenario's name, what goes wrong)."""
 
 
@@ -45,7 +45,7 @@ def everywhere(points: Mapping[str, Sequence[Point]]) -> list[Case]:
             past = tuple(made[:number])
             if past not in seen:
                 seen.add(past)
-                cases += [(name, Plan((Crash(number, when),))) for when in WHENS]
+                cases += [(name, RunPlan((FunctionCrash(number, when),))) for when in WHENS]
     return cases
 
 
@@ -59,7 +59,7 @@ def each_kind(points: Mapping[str, Sequence[Point]], random: Random) -> list[Cas
     for kind in sorted(kinds):
         for when in WHENS:
             name, number = random.choice(kinds[kind])
-            chosen.append((name, Plan((Crash(number, when),))))
+            chosen.append((name, RunPlan((FunctionCrash(number, when),))))
     return chosen
 
 
@@ -76,7 +76,9 @@ def pairs(points: Mapping[str, Sequence[Point]], random: Random, count: int) -> 
         name = random.choice(sorted(points))
         first = random.choice(points[name]).number
         second = first + random.randint(1, NEXT)
-        cases.append((name, Plan((Crash(first, random.choice(WHENS)), Crash(second, random.choice(WHENS))))))
+        cases.append(
+            (name, RunPlan((FunctionCrash(first, random.choice(WHENS)), FunctionCrash(second, random.choice(WHENS)))))
+        )
     return cases
 
 
@@ -85,9 +87,9 @@ def storms(names: Sequence[str], random: Random, count: int) -> list[Case]:
     return [(random.choice(names), storm(random)) for _ in range(count)]
 
 
-def storm(random: Random) -> Plan:
+def storm(random: Random) -> RunPlan:
     """Any weather, any deaths."""
-    weather = Weather(
+    weather = MessageFates(
         lost=random.choice([0, 0, 0.3, 1]),
         times=random.choice([1, 1, 3]),
         spread=random.choice([0, 20, 600]),
@@ -97,4 +99,6 @@ def storm(random: Random) -> Plan:
         twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in ("-worker.fifo", "-share-worker.fifo")),
     )
     deaths = sorted(random.sample(range(1, RUN), random.choice([0, 1, 2])))
-    return Plan(tuple(Crash(number, random.choice(WHENS)) for number in deaths), weather, random.getrandbits(32))
+    return RunPlan(
+        tuple(FunctionCrash(number, random.choice(WHENS)) for number in deaths), weather, random.getrandbits(32)
+    )

@@ -19,7 +19,7 @@ from awsim.world import World
 from demo import stage
 from tests.reliability.branches import alone, explore, in_child, walk
 from tests.reliability.modes import MODES
-from tests.reliability.plans import Plan
+from tests.reliability.plans import RunPlan
 from tests.reliability.scenarios import SCENARIOS
 from tests.reliability.universe import Universe, wrong_package
 from tests.scenarios.platform import rule_of
@@ -47,7 +47,7 @@ class Server:
         if "walk" in job:
             self._say(self._walked(scenario, package))
             return
-        plans = [Plan.read(plan) for plan in job["plans"]]
+        plans = [RunPlan.read(plan) for plan in job["plans"]]
         early = all(plan.first == 1 for plan in plans)
         branches = [0] if early else self._walked(scenario, package)["branches"]
         in_child(lambda: explore(self._universe(scenario, package), branches, plans, self._tell))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from random import Random
 
-from tests.reliability.machine import Machine
+from tests.reliability.machine import CrashMachine
 from tests.reliability.modes import MODES
-from tests.reliability.plans import Outcome
+from tests.reliability.plans import RunOutcome
 from tests.reliability.sampling import Case, everywhere, pairs, storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED
 
@@ -25,7 +25,7 @@ CHUNK = 60
 def run(
     seconds: float,
     seed: int,
-    tell: Callable[[str, Outcome], None] = lambda _name, _outcome: None,
+    tell: Callable[[str, RunOutcome], None] = lambda _name, _outcome: None,
     *,
     skip: int = 0,
 ) -> tuple[int, list[str]]:
@@ -36,7 +36,7 @@ def run(
     """
     until = time.monotonic() + seconds
     played, passed, stories = 0, 0, []
-    with Machine() as machine:
+    with CrashMachine() as machine:
         for chunk in _chunks(machine, Random(seed)):
             if passed < skip:
                 passed += len(chunk)
@@ -51,7 +51,7 @@ def run(
     return played, stories
 
 
-def play(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[str, Outcome]]:
+def play(machine: CrashMachine, cases: Sequence[Case]) -> Iterator[tuple[str, RunOutcome]]:
     """Play cases, those of one scenario together."""
     ordered = sorted(cases, key=lambda case: (case[0], case[1].first))
     for name, group in groupby(ordered, key=lambda case: case[0]):
@@ -59,7 +59,7 @@ def play(machine: Machine, cases: Sequence[Case]) -> Iterator[tuple[str, Outcome
             yield name, outcome
 
 
-def _chunks(machine: Machine, random: Random) -> Iterator[list[Case]]:
+def _chunks(machine: CrashMachine, random: Random) -> Iterator[list[Case]]:
     points = {name: machine.walk(name).points for name in SOAKED}
     cases = everywhere(points)
     random.shuffle(cases)

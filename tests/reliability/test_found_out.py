@@ -17,8 +17,8 @@ from tests.reliability.plans import (
     SHUFFLED,
     THREE_TIMES,
     WORKER_TWICE,
-    Crash,
-    Plan,
+    FunctionCrash,
+    RunPlan,
 )
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, Scenario
 from tests.reliability.test_order import AT_ONCE_SECONDS, SEEDS
@@ -29,26 +29,26 @@ class Loss:
     """What goes wrong in which scenario, and what the machine then says."""
 
     says: str
-    plan: Plan
+    plan: RunPlan
     scenario: Scenario = DELIVERED
     in_time: float = float("inf")
 
 
-def dying(function: str, operation: str, when: str, nth: int = 1) -> Plan:
+def dying(function: str, operation: str, when: str, nth: int = 1) -> RunPlan:
     """A death at one kind of call."""
-    return Plan((Crash(nth, when, function, operation),))
+    return RunPlan((FunctionCrash(nth, when, function, operation),))
 
 
-def under(weather, seed=SEEDS[0]) -> Plan:
+def under(weather, seed=SEEDS[0]) -> RunPlan:
     """A weather, as ``test_order`` has it."""
-    return Plan(weather=weather, seed=seed)
+    return RunPlan(weather=weather, seed=seed)
 
 
 LOSSES = {
-    "forgets_intents": [Loss("without an intent on record", Plan())],
+    "forgets_intents": [Loss("without an intent on record", RunPlan())],
     "does_not_look_for_copies": [Loss("2 live copies", dying("worker", "CopySnapshot", "after"))],
     "does_not_look_for_images": [Loss("'failed'", dying("worker", "RegisterImage", "after"))],
-    "keeps_shares_on_failure": [Loss("left open: [", Plan(), CANCELLED)],
+    "keeps_shares_on_failure": [Loss("left open: [", RunPlan(), CANCELLED)],
     "believes_its_intents": [Loss("left open", dying("share-worker", "ModifySnapshotAttribute", "before", 3))],
     "names_grants_anew": [Loss("left open", dying("share-worker", "CreateGrant", "after"))],
     "settles_carelessly": [Loss("left open", under(SHARE_WORKER_TWICE, 15))],
@@ -61,10 +61,10 @@ LOSSES = {
     ],
     "finds_copies_afterwards": [Loss("late", under(EARLY), AT_ONCE, AT_ONCE_SECONDS)],
     "last_writer_wins": [Loss("2 live copies", under(WORKER_TWICE))],
-    "withdraws_the_first": [Loss("left open", Plan(), WITHDRAWN), Loss("open: [", Plan(), NARROWED)],
-    "shares_off_the_books": [Loss("is changed while its share is wanted", Plan(), BY_POLICY)],
+    "withdraws_the_first": [Loss("left open", RunPlan(), WITHDRAWN), Loss("open: [", RunPlan(), NARROWED)],
+    "shares_off_the_books": [Loss("is changed while its share is wanted", RunPlan(), BY_POLICY)],
     "names_whole_copies_anew": [Loss("failed", dying("worker", "CopyImage", "after"), WHOLE)],
-    "leaves_service_roles_in": [Loss("1 grants to Auto Scaling", Plan(), BY_POLICY_FAILED)],
+    "leaves_service_roles_in": [Loss("1 grants to Auto Scaling", RunPlan(), BY_POLICY_FAILED)],
     "forgets_what_stands": [Loss("not within", under(NO_EVENTS), DEREGISTERED)],
 }
 CASES = [(wrong, loss) for wrong, losses in LOSSES.items() for loss in losses]

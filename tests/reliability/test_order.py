@@ -17,7 +17,7 @@ from tests.reliability.plans import (
     SHUFFLED,
     THREE_TIMES,
     WORKER_TWICE,
-    Plan,
+    RunPlan,
 )
 from tests.reliability.sampling import storms
 from tests.reliability.scenarios import AT_ONCE, CANCELLED, DELIVERED, FAILED, WHOLE, WHOLE_CANCELLED
@@ -35,7 +35,7 @@ STORMS = 4
 def ended(machine, scenario, weather, seconds, *struck):
     """Assert that a scenario comes to its end in time, under a weather that was felt."""
     seeds = SEEDS if weather.twins else SEEDS[:1]
-    for outcome in machine.play(scenario.name, [Plan(weather=weather, seed=seed) for seed in seeds]):
+    for outcome in machine.play(scenario.name, [RunPlan(weather=weather, seed=seed) for seed in seeds]):
         assert not outcome.problems, str(outcome)
         assert outcome.seconds <= seconds, str(outcome)
         for fault in struck:
@@ -73,7 +73,7 @@ def test_events_come_out_of_order(machine, scenario):
 
 def test_events_come_before_the_call_that_caused_them_has_returned(machine):
     """A copy is completed before its id is known: its event is not lost on us, and nobody waits for a look."""
-    (outcome,) = machine.play(AT_ONCE.name, [Plan(weather=EARLY, seed=SEEDS[0])])
+    (outcome,) = machine.play(AT_ONCE.name, [RunPlan(weather=EARLY, seed=SEEDS[0])])
     assert not outcome.problems, str(outcome)
     assert outcome.ended <= AT_ONCE_SECONDS
 

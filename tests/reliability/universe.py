@@ -10,7 +10,7 @@ from typing import Any
 
 from awsim.runtime import package
 from tests.reliability.invariants import Vigil
-from tests.reliability.plans import FAIR, Crash, Outcome, Plan
+from tests.reliability.plans import FAIR, FunctionCrash, RunOutcome, RunPlan
 from tests.reliability.scenarios import Scenario
 from tests.scenarios.scene import HOUR, Scene
 
@@ -33,10 +33,10 @@ class Universe:
         self.at_rest: Callable[[], None] = lambda: None
         """Called wherever no function is running."""
         self._scenario = scenario
-        self._plan = Plan()
+        self._plan = RunPlan()
         self._began = scene.world.now
         self._ended = 0.0
-        self._crashes: list[tuple[Any, Crash]] = []
+        self._crashes: list[tuple[Any, FunctionCrash]] = []
         Vigil(scene)
         scenario.prepare(scene)
 
@@ -51,7 +51,7 @@ class Universe:
         """How many calls there were."""
         return len(self.scene.world.injections.made) - self._before
 
-    def suffer(self, plan: Plan) -> None:
+    def suffer(self, plan: RunPlan) -> None:
         """Let a plan's faults begin: its crashes are numbered from the scenario's beginning."""
         faults = self.scene.world.injections
         self._plan = plan
@@ -79,7 +79,7 @@ class Universe:
             left = self.scene.world.shares_open()
             raise AssertionError(f"not within {seconds} virtual seconds; left open: {left}")
 
-    def play(self) -> Outcome:
+    def play(self) -> RunOutcome:
         """Let the scenario happen to its end, and say what came of it."""
         problems: list[str] = []
         seconds, calls = 0.0, 0
@@ -97,7 +97,7 @@ class Universe:
             problems.append(traceback.format_exc())
         happened = dict(self.scene.world.injections.happened)
         story = self.scene.describe() if problems else ""
-        return Outcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
+        return RunOutcome(self._plan, tuple(problems), self._struck(), seconds, self._ended, calls, happened, story)
 
     def _aftermath(self, seconds: float) -> None:
         """Whatever still comes changes nothing: retries, late events, more sweeps."""

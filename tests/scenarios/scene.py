@@ -24,7 +24,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 
 from ami_promoter.cli import main
 from ami_promoter.terminal.schema import FAILURE
-from ami_promoter.verbs import Clock, root
+from ami_promoter.verbs import TerminalClock, root
 from awsim.api import Call
 from awsim.services.ec2.records import Ec2Image, Ec2Snapshot
 from awsim.world import World
@@ -99,7 +99,7 @@ class Scene:
         """
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            status = main([*words, "--region", REGION], Clock(sleep=self.wait))
+            status = main([*words, "--region", REGION], TerminalClock(sleep=self.wait))
         if "--json" in words:
             conforms(words, json.loads(out.getvalue()), status)
         return status, out.getvalue(), err.getvalue()

@@ -19,7 +19,7 @@ READING = 5 * 60 + 30
 """Within this the organization is read once more."""
 
 
-class Organization:
+class OrganizationScene:
     """An organization with an OU, one within it, and the hub beside them; the read role is deployed."""
 
     def __init__(self, scene):
@@ -49,7 +49,7 @@ groups:
 @pytest.fixture
 def organization(scene):
     """Give the scene an organization that nobody belongs to yet but the hub."""
-    return Organization(scene)
+    return OrganizationScene(scene)
 
 
 def members(scene):

@@ -10,7 +10,7 @@ from demo import stage
 from tests.scenarios.platform import codes, reconcile
 from tests.scenarios.scene import DEV, HUB, REGION, TABLE, TEST
 from tests.scenarios.test_key_policy import by, policy, put_now
-from tests.scenarios.test_organizations import READING, Organization
+from tests.scenarios.test_organizations import READING, OrganizationScene
 from tests.scenarios.test_reconcile import HISTORY, copy_of_ours
 from tests.scenarios.test_regions import BETWEEN, FAR, ROOT
 
@@ -25,7 +25,7 @@ def found(report, code):
 
 def test_targets_that_an_ou_brings_are_asked(scene):
     """What a crash left there is found, and a role that is missing there is told."""
-    organization = Organization(scene)
+    organization = OrganizationScene(scene)
     for account in (DEV, TEST):
         organization.people.add_account(organization.made, account, organization.inner)
     scene.apply(organization.file())

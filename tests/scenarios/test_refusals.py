@@ -29,7 +29,7 @@ DISCOVERY = 5 * 60 + 30
 
 
 @dataclass(frozen=True)
-class Trouble:
+class CallTrouble:
     """What is wrong in a target, and what comes of it: the fault's code and words, none where it is delivered."""
 
     strike: Callable[[Scene, str], object]
@@ -91,28 +91,28 @@ def ec2_away(scene: Scene, account: str) -> None:
     refuse(scene, "ec2:*", account, "Unavailable", status=503, seconds=OUTAGE)
 
 
-BEFORE: Mapping[str, Trouble] = {
-    "role missing": Trouble(no_role, "deadline-checking", "AssumeRole was refused", "deploy/target.yaml"),
-    "external id wrong": Trouble(another_external_id, "deadline-checking", "AssumeRole was refused", "external id"),
-    "key disabled": Trouble(key_disabled, "target-key-not-enabled", "Disabled", "key"),
-    "key to be deleted": Trouble(key_to_be_deleted, "target-key-not-enabled", "PendingDeletion", "key"),
-    "all of KMS denied": Trouble(lambda s, a: deny(s, a, "kms:*"), "target-key-missing", "AccessDenied", "policy"),
-    "use of keys denied": Trouble(
+BEFORE: Mapping[str, CallTrouble] = {
+    "role missing": CallTrouble(no_role, "deadline-checking", "AssumeRole was refused", "deploy/target.yaml"),
+    "external id wrong": CallTrouble(another_external_id, "deadline-checking", "AssumeRole was refused", "external id"),
+    "key disabled": CallTrouble(key_disabled, "target-key-not-enabled", "Disabled", "key"),
+    "key to be deleted": CallTrouble(key_to_be_deleted, "target-key-not-enabled", "PendingDeletion", "key"),
+    "all of KMS denied": CallTrouble(lambda s, a: deny(s, a, "kms:*"), "target-key-missing", "AccessDenied", "policy"),
+    "use of keys denied": CallTrouble(
         lambda s, a: deny(s, a, "kms:Decrypt", "kms:ReEncrypt*"),
         "copy-failed",
         "Given key ID is not accessible",
         "service control policy",
     ),
-    "CopySnapshot denied": Trouble(
+    "CopySnapshot denied": CallTrouble(
         lambda s, a: deny(s, a, "ec2:CopySnapshot"),
         "aws-UnauthorizedOperation",
         "CopySnapshot was refused",
         "service control policy",
     ),
-    "name taken": Trouble(name_taken, "target-name-taken", "is taken by", "ami_name"),
-    "KMS away": Trouble(kms_away),
-    "STS away": Trouble(sts_away),
-    "EC2 away": Trouble(ec2_away),
+    "name taken": CallTrouble(name_taken, "target-name-taken", "is taken by", "ami_name"),
+    "KMS away": CallTrouble(kms_away),
+    "STS away": CallTrouble(sts_away),
+    "EC2 away": CallTrouble(ec2_away),
 }
 """What is wrong from the beginning."""
 
@@ -160,33 +160,35 @@ def register_denied(scene: Scene, account: str) -> None:
     deny(scene, account, "ec2:RegisterImage")
 
 
-MIDWAY: Mapping[str, Trouble] = {
-    "key disabled midway": Trouble(key_disabled, "copy-failed", "Given key ID is not accessible", "keys are enabled"),
-    "key deleted midway": Trouble(key_to_be_deleted, "copy-failed", "Given key ID is not accessible", "keys are"),
-    "KMS denied midway": Trouble(
+MIDWAY: Mapping[str, CallTrouble] = {
+    "key disabled midway": CallTrouble(
+        key_disabled, "copy-failed", "Given key ID is not accessible", "keys are enabled"
+    ),
+    "key deleted midway": CallTrouble(key_to_be_deleted, "copy-failed", "Given key ID is not accessible", "keys are"),
+    "KMS denied midway": CallTrouble(
         lambda s, a: deny(s, a, "kms:*"), "copy-failed", "Given key ID is not accessible", "service control policy"
     ),
-    "copy deleted": Trouble(copy_deleted, "copy-vanished", "is not there any more", "CloudTrail (DeleteSnapshot)"),
-    "copy in error": Trouble(ends_in_error("Source snapshot ID is not valid"), "copy-failed", "Source snapshot ID"),
-    "copy in error for no reason": Trouble(ends_in_error(""), "copy-failed", "no reason given"),
-    "RegisterImage denied": Trouble(
+    "copy deleted": CallTrouble(copy_deleted, "copy-vanished", "is not there any more", "CloudTrail (DeleteSnapshot)"),
+    "copy in error": CallTrouble(ends_in_error("Source snapshot ID is not valid"), "copy-failed", "Source snapshot ID"),
+    "copy in error for no reason": CallTrouble(ends_in_error(""), "copy-failed", "no reason given"),
+    "RegisterImage denied": CallTrouble(
         register_denied, "aws-UnauthorizedOperation", "RegisterImage was refused", "policy"
     ),
-    "name taken midway": Trouble(name_taken, "ami-name-taken", "which this service did not make", "ami_name"),
-    "credentials expire": Trouble(credentials_expire),
-    "alias moved": Trouble(alias_moved),
-    "STS away midway": Trouble(sts_away),
-    "EC2 away midway": Trouble(ec2_away),
+    "name taken midway": CallTrouble(name_taken, "ami-name-taken", "which this service did not make", "ami_name"),
+    "credentials expire": CallTrouble(credentials_expire),
+    "alias moved": CallTrouble(alias_moved),
+    "STS away midway": CallTrouble(sts_away),
+    "EC2 away midway": CallTrouble(ec2_away),
 }
 """What goes wrong while the copies run."""
 
 
-def targets(troubles: Mapping[str, Trouble]) -> dict[str, str]:
+def targets(troubles: Mapping[str, CallTrouble]) -> dict[str, str]:
     """Name -> account: one for each trouble, and the healthy one."""
     return {"healthy": HEALTHY, **{name.replace(" ", "-"): f"{300000000001 + n}" for n, name in enumerate(troubles)}}
 
 
-def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> None:
+def assert_outcome(scene: Scene, name: str, trouble: CallTrouble, account: str) -> None:
     """It ended as it is written, told with cause and cure, and nothing is left there."""
     ends = [n for n in scene.notices(image=scene.image) if n.get("account") == account and n["outcome"] != "waiting"]
     assert len(ends) == 1, f"{name}: {ends}"
@@ -204,7 +206,7 @@ def assert_outcome(scene: Scene, name: str, trouble: Trouble, account: str) -> N
     assert [i for i in scene.images_in(account) if i.get("Tags")] == [], name
 
 
-def assert_outcomes(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+def assert_outcomes(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
     """Run to the end; each has its outcome, and the healthy one has noticed nothing."""
     scene.run_until_over(seconds=3 * HOUR)
     assert_untouched(scene, HEALTHY)
@@ -213,20 +215,20 @@ def assert_outcomes(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
     scene.assert_invariants()
 
 
-def set_out(scene: Scene, troubles: Mapping[str, Trouble]) -> dict[str, str]:
+def set_out(scene: Scene, troubles: Mapping[str, CallTrouble]) -> dict[str, str]:
     """Apply the targets, with a queue deadline of half an hour; returns trouble -> account."""
     calm_pace(scene)
     scene.apply(stage.targets_file(targets(troubles)).replace("groups:", "  queue_deadline: 30m\ngroups:", 1))
     return dict(zip(troubles, list(targets(troubles).values())[1:], strict=True))
 
 
-def a_few(troubles: Mapping[str, Trouble]) -> dict[str, Trouble]:
+def a_few(troubles: Mapping[str, CallTrouble]) -> dict[str, CallTrouble]:
     """Draw some by SEED; ``tests/scenarios/soak.py`` takes all of them."""
     drawn = random.Random(SEED).sample(sorted(troubles), A_FEW)
     return {name: troubles[name] for name in drawn}
 
 
-def wrong_from_the_beginning(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+def wrong_from_the_beginning(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
     """Each target has its own trouble when the AMI is tagged."""
     for name, account in set_out(scene, troubles).items():
         troubles[name].strike(scene, account)
@@ -235,7 +237,7 @@ def wrong_from_the_beginning(scene: Scene, troubles: Mapping[str, Trouble]) -> N
     assert_outcomes(scene, troubles)
 
 
-def wrong_midway(scene: Scene, troubles: Mapping[str, Trouble]) -> None:
+def wrong_midway(scene: Scene, troubles: Mapping[str, CallTrouble]) -> None:
     """Each target has its own trouble in the middle of copying."""
     accounts = set_out(scene, troubles)
     scene.tag("dev")

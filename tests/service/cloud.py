@@ -60,7 +60,7 @@ def grant_name(share: Share) -> str:
 
 
 @dataclass
-class Copy:
+class CloudCopy:
     """A snapshot in a target."""
 
     id: str
@@ -161,7 +161,7 @@ class Cloud:
     """By (key, name): the grantee"""
     policies: dict[str, list[tuple[int, int, str]]] = field(default_factory=dict)
     """By key: when a policy was put, from when it is of effect, its text"""
-    copies: dict[str, Copy] = field(default_factory=dict)
+    copies: dict[str, CloudCopy] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     notices: list[Mapping[str, Any]] = field(default_factory=list)
     to_come: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
@@ -254,14 +254,14 @@ class Cloud:
 
     # --- copies ------------------------------------------------------------------------------------------------------
 
-    def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[Copy]:
+    def live_copies(self, delivery: str | None = None, source: str | None = None) -> list[CloudCopy]:
         """Return copies that are there and not in error, or all that are there if nothing is asked."""
         found = [copy for copy in self.copies.values() if not copy.deleted]
         if delivery is None:
             return found
         return [c for c in found if (c.delivery, c.source) == (delivery, source) and c.state != "error"]
 
-    def pending(self, account: str) -> list[Copy]:
+    def pending(self, account: str) -> list[CloudCopy]:
         """Return the CopySnapshots that run in an account; what was deleted runs on to its end."""
         running = [copy for copy in self.copies.values() if copy.account == account and copy.state == "pending"]
         return [copy for copy in running if not copy.whole]
@@ -337,13 +337,13 @@ class Cloud:
             raise refusal(RefusalKind.LIMIT, "ResourceLimitExceeded")
         return self._begin_copy(account, source, delivery, nonce).id
 
-    def _begin_copy(self, account: str, source: str, delivery: str, nonce: str, image: str = "") -> Copy:
+    def _begin_copy(self, account: str, source: str, delivery: str, nonce: str, image: str = "") -> CloudCopy:
         in_vain = not self.accessible(account, source)
         seconds = min(next(self._copying), 1 if in_vain else NEVER)
         ident = f"snap-{next(self._ids):06x}c"
         key = self.hub_snapshots[source].get("KmsKeyId")
         message = next(self._fails)
-        copy = Copy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
+        copy = CloudCopy(ident, account, source, key, delivery, self.now, in_vain, message=message, whole=bool(image))
         copy.nonce = nonce
         self.copies[ident] = copy
         self._shown_from[ident] = self.now + next(self._lag)
@@ -353,7 +353,7 @@ class Cloud:
             self.soon(seconds, lambda: self._end_copy(copy))
         return copy
 
-    def _end_copy(self, copy: Copy) -> None:
+    def _end_copy(self, copy: CloudCopy) -> None:
         wrong = copy.in_vain or not self.accessible(copy.account, copy.source)
         wrong = wrong or bool(copy.message)
         copy.state, copy.message = ("error", copy.message or INACCESSIBLE) if wrong else ("completed", "")
@@ -393,7 +393,7 @@ class Cloud:
     def plant_copy(self, account: str, source: str, delivery: str, nonce: str = "") -> str:
         """Let somebody in a target make a snapshot of his own that bears our tags, under the target's key."""
         ident = f"snap-{next(self._ids):06x}e"
-        copy = Copy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
+        copy = CloudCopy(ident, account, source, None, delivery, self.now, in_vain=False, state="completed")
         copy.nonce = nonce
         self.copies[ident] = copy
         self._shown_from[ident] = self.now

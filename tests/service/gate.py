@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """The process is gone. Nobody in the service may catch it."""
 
 
 @dataclass
-class Trouble:
+class PortTrouble:
     """A refusal (or an error) that lies in wait at one port's method; ``after``: it has taken effect all the same."""
 
     port: str
@@ -25,7 +25,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Crash:
+class PortCrash:
     """The process dies at a call, counted over the whole run, before or after it takes effect."""
 
     call: int
@@ -36,8 +36,8 @@ class Crash:
 class Gate:
     """What every call of every port passes."""
 
-    crashes: list[Crash] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    crashes: list[PortCrash] = field(default_factory=list)
+    troubles: list[PortTrouble] = field(default_factory=list)
     watch: Callable[[str, str, tuple[Any, ...]], None] = lambda *_: None
     duet: Duet | None = None
     calls: int = 0
@@ -54,7 +54,7 @@ class Gate:
         self.calls += 1
         deaths = {crash.after for crash in self.crashes if crash.call == number}
         if False in deaths:
-            raise Killed
+            raise ProcessKilled
         trouble = next(
             (t for t in self.troubles if (t.port, t.method) == (name, method) and t.times and t.only(*args)), None
         )
@@ -67,7 +67,7 @@ class Gate:
         if trouble is not None:
             raise trouble.refusal
         if True in deaths:
-            raise Killed
+            raise ProcessKilled
         return result
 
 

@@ -19,7 +19,7 @@ SHARE_WORKER_DELAY = 5
 
 
 @dataclass
-class Message:
+class WakeMessage:
     """A wake under way."""
 
     key: RecordKey
@@ -39,12 +39,12 @@ class MessageGroups:
     def __init__(self, clock: Callable[[], int], fate: Callable[[str], tuple[int, ...]]) -> None:
         self._clock = clock
         self._fate = fate
-        self._groups: dict[str, deque[Message]] = {}
-        self._heads: list[tuple[int, int, Message]] = []
+        self._groups: dict[str, deque[WakeMessage]] = {}
+        self._heads: list[tuple[int, int, WakeMessage]] = []
         """A heap of each message group's first message as it was seen at some time; what is no longer so is dropped."""
         self._sent: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count()
-        self.dead: list[Message] = []
+        self.dead: list[WakeMessage] = []
 
     def wake(self, key: RecordKey, cause: str) -> None:
         """See the port."""
@@ -59,7 +59,7 @@ class MessageGroups:
         group = self._groups.setdefault(key.pk, deque())
         for delay in self._fate(cause):
             wait = delay + (SHARE_WORKER_DELAY if key.kind == "resource" else 0)
-            group.append(Message(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
+            group.append(WakeMessage(key, cause, now + wait, next(self._numbers), wakes.encode(wake)))
             if len(group) == 1:
                 self._headed(key.pk)
 
@@ -69,7 +69,7 @@ class MessageGroups:
             self.wake(key, cause)
         return ()
 
-    def next(self, but: str = "") -> Message | None:
+    def next(self, but: str = "") -> WakeMessage | None:
         """Return the message that can be received first, in any message group ``but`` one."""
         aside = []
         found = None
@@ -92,12 +92,12 @@ class MessageGroups:
             self._groups[name] = deque(message for message in group if message.cause.startswith("sweep:"))
             self._headed(name)
 
-    def done(self, message: Message) -> None:
+    def done(self, message: WakeMessage) -> None:
         """Delete it."""
         self._groups[message.key.pk].remove(message)
         self._headed(message.key.pk)
 
-    def dropped(self, message: Message) -> None:
+    def dropped(self, message: WakeMessage) -> None:
         """Its receiver died: it is seen again when its visibility timeout is over, and its worker waits for it."""
         message.receives += 1
         message.visible_at = self._clock() + VISIBILITY
@@ -106,7 +106,7 @@ class MessageGroups:
             self.done(message)
             self.dead.append(message)
 
-    def put_off(self, message: Message, until: int) -> None:
+    def put_off(self, message: WakeMessage, until: int) -> None:
         """Its queue's function is off: it lies there until then, and so does its worker."""
         message.visible_at = until
         self._headed(message.key.pk)

@@ -54,8 +54,8 @@ from tests.service.cloud import (
     Quiet,
     target_key,
 )
-from tests.service.gate import Crash, Duet, Gate, Killed, Trouble
-from tests.service.groups import Message, MessageGroups
+from tests.service.gate import Duet, Gate, PortCrash, PortTrouble, ProcessKilled
+from tests.service.groups import MessageGroups, WakeMessage
 from tests.service.invariants import Invariants
 from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
@@ -100,8 +100,8 @@ class Hub:
     weather: Weather = FAIR
     nature: Nature = field(default_factory=Nature)
     stores: Stores = field(default_factory=in_memory)
-    crashes: list[Crash] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    crashes: list[PortCrash] = field(default_factory=list)
+    troubles: list[PortTrouble] = field(default_factory=list)
     duets: Sequence[str] = ("alone",)
     """What an invocation runs beside, in turn: "twin" is the same once more, "other" another message group."""
     order: Sequence[bool] = (True,)
@@ -279,7 +279,7 @@ class Hub:
             self._discover_at = _grid(self.cloud.now + 1, DISCOVERY)
         try:
             work()
-        except Killed:
+        except ProcessKilled:
             died = True
         else:
             died = False
@@ -311,7 +311,7 @@ class Hub:
         else:
             self.hears.target_event(event)
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, message: WakeMessage) -> None:
         beside = self._beside(message)
         messages = [message] if beside is None or beside is message else [message, beside]
 
@@ -332,7 +332,7 @@ class Hub:
             else:
                 self.groups.dropped(one)
 
-    def _beside(self, message: Message) -> Message | None:
+    def _beside(self, message: WakeMessage) -> WakeMessage | None:
         """Return what runs at the same time.
 
         Another message group's message is waited for, if that takes a moment only.
@@ -347,7 +347,7 @@ class Hub:
                     return other
         return None
 
-    def _act(self, message: Message) -> None:
+    def _act(self, message: WakeMessage) -> None:
         self._worker.take(message.body, message.receives + 1, self._time_left())
 
     def _sweep_now(self) -> None:

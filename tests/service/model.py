@@ -7,7 +7,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.service.story import Storied
 from tests.service.weather import DAY, EARLY, LOST, ON_TIME
-from tests.service.world import ACCOUNTS, HOUR, NOBODY, REFUSALS, Shape, World
+from tests.service.world import ACCOUNTS, HOUR, NOBODY, REFUSALS, ModelWorld, Shape
 
 NUMBERS = st.integers(0, 11)
 SNAPSHOTS = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(tuple)
@@ -57,12 +57,12 @@ def shapes() -> st.SearchStrategy[Shape]:
 class Model(Storied):
     """The whole service in memory, and everything that may befall it."""
 
-    make = World
+    make = ModelWorld
     """How a world is made of a shape; a mutation replaces it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world: World = World()
+        self.world: ModelWorld = ModelWorld()
 
     @initialize(shape=shapes(), values=some(st.sampled_from(VALUES[2:]), 3))
     def begin(self, shape, values):

@@ -99,7 +99,7 @@ class MemoryBook:
         return self.lets_go
 
 
-class Applied(FakeTargets):
+class FakeApplied(FakeTargets):
     """The port ``Applied``."""
 
     def organization(self) -> Organization | None:
@@ -126,7 +126,7 @@ class Organised:
         )
         self.organization = FakeOrganization(*accounts)
         self.book = MemoryBook(self.hub)
-        applied, clock = Applied(self.cloud), lambda: self.cloud.now
+        applied, clock = FakeApplied(self.cloud), lambda: self.cloud.now
         self._members = Members(applied, self.book, lambda _named: self.organization, clock, self.hub.telemetry)
 
     def look(self, times: int = 1, time_left: Callable[[], int] = lambda: 30) -> None:

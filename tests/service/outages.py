@@ -35,7 +35,7 @@ class Outage:
     def play(self) -> None:
         """Let it happen, watch the shares all along, and ask for the end."""
         hub = _hub(self.mode, self.seed)
-        watch = Watch(hub)
+        watch = OutageWatch(hub)
         if self.ending:
             hub.run(until=hub.cloud.now + 2 * HOUR)
             hub.cloud.tag(AMI, None)
@@ -75,7 +75,7 @@ class Outage:
 
 
 @dataclass
-class Watch:
+class OutageWatch:
     """Looks at the shares after each thing that happens."""
 
     hub: SlowHub

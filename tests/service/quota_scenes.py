@@ -9,7 +9,7 @@ from chalicelib.core.delivery import machine, permissions
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.service.codecs import DELIVERIES, peek
 from tests.service.cloud import START, Nature
-from tests.service.groups import Message
+from tests.service.groups import WakeMessage
 from tests.service.hub import Hub, Parts
 
 ACCOUNT = "200000000001"
@@ -35,7 +35,7 @@ def a_hub(parts: Parts = RIGHT, hours: float = 0.01, **how) -> Hub:
 
 
 @dataclass
-class Outage:
+class WorkerOutage:
     """While it lasts ``worker`` works on nothing: what wakes it is lost, and the sweep wakes it again."""
 
     hub: Hub
@@ -46,7 +46,7 @@ class Outage:
         self._receive = self.hub._receive
         self.hub._receive = self._dark  # type: ignore[method-assign]
 
-    def _dark(self, message: Message) -> None:
+    def _dark(self, message: WakeMessage) -> None:
         if message.key.kind == "resource" or not self.since <= self.hub.cloud.now < self.until:
             self._receive(message)
         else:

@@ -40,7 +40,7 @@ WHAT = ("targets", "shares by tag", "shares by file", "tagged")
 
 
 @dataclass(frozen=True)
-class Case:
+class ScaleCase:
     """One run. ``dying``: each of these functions is killed right after one slice, in every invocation."""
 
     what: str
@@ -124,11 +124,11 @@ def _discover_for(hub: SlowHub, hours: int) -> None:
         hub.run(until=hub.cloud.now + hubs.DISCOVERY)
 
 
-def cases(numbers: Numbers) -> Iterator[Case]:
+def cases(numbers: Numbers) -> Iterator[ScaleCase]:
     """Each of them, with functions that die at their limit only, and with functions that die after each slice."""
     for what in WHAT:
-        yield Case(what, numbers=numbers)
-        yield Case(what, frozenset({"discover"} if what == "tagged" else FUNCTIONS), numbers)
+        yield ScaleCase(what, numbers=numbers)
+        yield ScaleCase(what, frozenset({"discover"} if what == "tagged" else FUNCTIONS), numbers)
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
@@ -137,7 +137,7 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     left = list(cases(FULL))
     random.shuffle(left)
     while time.monotonic() < end and left and not stories:
-        case = Case(**{**vars(left.pop()), "seed": random.randrange(10**9)})
+        case = ScaleCase(**{**vars(left.pop()), "seed": random.randrange(10**9)})
         played += 1
         try:
             case.play()

@@ -20,7 +20,7 @@ PLAIN = Nature()
 
 
 @dataclass(frozen=True)
-class Scene:
+class HubSetup:
     """AMIs by the numbers of their snapshots; ``encrypted`` says of each snapshot whether it is."""
 
     accounts: int = 1
@@ -57,11 +57,11 @@ class Scene:
         return hub
 
 
-def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy[Scene]:
+def scenes(most_accounts: int = 4, most_snapshots: int = 4) -> st.SearchStrategy[HubSetup]:
     """Any scene: one or two AMIs, which may have snapshots in common."""
     some = st.lists(st.integers(0, most_snapshots - 1), min_size=1, max_size=most_snapshots, unique=True).map(tuple)
     return st.builds(
-        Scene,
+        HubSetup,
         accounts=st.integers(1, most_accounts),
         amis=st.lists(some, min_size=1, max_size=2),
         encrypted=st.tuples(*(st.sampled_from([True, True, False]) for _ in range(4))),

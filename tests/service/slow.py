@@ -16,8 +16,8 @@ from typing import Any
 
 from chalicelib.core.sharing.share import ShareState
 from tests.service.cloud import Cloud
-from tests.service.gate import Gate, Killed
-from tests.service.groups import Message
+from tests.service.gate import Gate, ProcessKilled
+from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
 CONFIG = json.loads((Path(__file__).parents[2] / ".chalice" / "config.json").read_text())["stages"]["hub"]
@@ -121,7 +121,7 @@ class SlowGate(Gate):
             return
         self.deaths_left -= why != "limit"
         self.deaths[f"{self._function} {why}"] += 1
-        raise Killed
+        raise ProcessKilled
 
 
 @dataclass
@@ -159,7 +159,7 @@ class SlowHub(Hub):
         self._ended_at, self.cloud.now = self.cloud.now, began
         return lived
 
-    def _receive(self, message: Message) -> None:
+    def _receive(self, message: WakeMessage) -> None:
         function = function_of(f"{message.key}")
         until = self._away(function)
         if until:

@@ -24,7 +24,7 @@ ACCOUNT = "200000000001"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
 
 
-class Killed(BaseException):
+class SliceKilled(BaseException):
     """The function has reached its limit."""
 
 
@@ -117,7 +117,7 @@ class SlowResource:
         """Let a call take its time."""
         self.now += self.seconds
         if self.now > self.ends:
-            raise Killed
+            raise SliceKilled
 
     def wake(self, _key: RecordKey, _cause: str) -> None:
         """The port ``WakeQueues``."""
@@ -160,7 +160,7 @@ class SlowResource:
 
         try:
             self.worker.run(self.key, time_left=left)
-        except Killed:
+        except SliceKilled:
             self.killed += 1
         self.ends = float("inf")
 

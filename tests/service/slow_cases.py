@@ -32,7 +32,7 @@ SOME_DEATHS = 12
 
 
 @dataclass(frozen=True)
-class Case:
+class SlowCase:
     """One run: who dies when, in which mode."""
 
     mode: str = "snapshots"
@@ -85,17 +85,17 @@ def all_ended(hub: SlowHub, mode: str) -> None:
     assert promotion.state == "over"
 
 
-def deaths(modes: Iterable[str]) -> Iterator[Case]:
+def deaths(modes: Iterable[str]) -> Iterator[SlowCase]:
     """Every function, dying after every number of calls: for ever where a slice fits in, and else some times."""
     for mode in modes:
-        yield from (Case(mode, one_slice=frozenset({function})) for function in FUNCTIONS)
-        yield Case(mode, one_slice=frozenset(FUNCTIONS))
+        yield from (SlowCase(mode, one_slice=frozenset({function})) for function in FUNCTIONS)
+        yield SlowCase(mode, one_slice=frozenset(FUNCTIONS))
         for function in FUNCTIONS:
             for calls in range(1, MOST_CALLS + 1):
                 if calls >= SLICE[function]:
-                    yield Case(mode, die_after=((function, calls),))
+                    yield SlowCase(mode, die_after=((function, calls),))
                 else:
-                    yield Case(mode, die_after=((function, calls),), deaths=SOME_DEATHS)
+                    yield SlowCase(mode, die_after=((function, calls),), deaths=SOME_DEATHS)
 
 
 def run(seconds: float, seed: int) -> tuple[int, list[str]]:
@@ -104,7 +104,7 @@ def run(seconds: float, seed: int) -> tuple[int, list[str]]:
     cases = list(deaths(MODES))
     while time.monotonic() < end and not stories:
         case = random.choice(cases)
-        case = Case(**{**vars(case), "seed": random.randrange(10**9)})
+        case = SlowCase(**{**vars(case), "seed": random.randrange(10**9)})
         played += 1
         try:
             case.play()

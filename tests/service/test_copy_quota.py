@@ -16,7 +16,7 @@ from tests.service import quota_scenes as scenes
 from tests.service.cloud import REGION, START, Quiet
 from tests.service.groups import MessageGroups
 from tests.service.hub import Hub
-from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, Outage
+from tests.service.quota_scenes import ACCOUNT, AT_ONCE, FULL, HOUR, LAST, NEXT, WorkerOutage
 from tests.stores import Stores, in_memory, on_dynamodb
 
 NEWER = 99
@@ -48,7 +48,7 @@ def test_an_outage_of_hours_gives_no_slot_away(since, hours):
     day = {"queue_deadline": 200 * HOUR, "copy_deadline": 200 * HOUR}
     hub = scenes.a_hub(hours=hours + 1.0, target=day)
     scenes.no_more_than_the_limit(hub)
-    Outage(hub, START + since, START + hours * HOUR)
+    WorkerOutage(hub, START + since, START + hours * HOUR)
     for ami in (FULL, NEXT, LAST):
         hub.cloud.tag(ami, "default")
     hub.run()

@@ -6,25 +6,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.service.gate import Crash
-from tests.service.scenes import Scene, all_delivered, scenes
+from tests.service.gate import PortCrash
+from tests.service.scenes import HubSetup, all_delivered, scenes
 from tests.stores import on_dynamodb
 
-CRASHES = st.lists(st.builds(Crash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
+CRASHES = st.lists(st.builds(PortCrash, st.integers(0, 600), st.booleans()), min_size=1, max_size=4)
 
 
 def test_dying_at_any_one_call_changes_nothing():
     """One target, two snapshots: every call of the whole promotion, before and after its effect."""
-    scene = Scene(amis=((0, 1),), encrypted=(True, False, True, True))
+    scene = HubSetup(amis=((0, 1),), encrypted=(True, False, True, True))
     undisturbed = scene.play().gate.calls
     for call in range(undisturbed):
         for after in (False, True):
-            all_delivered(scene.play(crashes=[Crash(call, after)]), notified_once=False)
+            all_delivered(scene.play(crashes=[PortCrash(call, after)]), notified_once=False)
 
 
 def test_dying_at_any_call_for_a_key_policy_changes_nothing():
     """KMS's own calls among them: between reading a policy, putting it and reading it again."""
-    scene = Scene(key_access="policy")
+    scene = HubSetup(key_access="policy")
     hub, calls = scene.hub(), set()
     real = hub.gate.call
 
@@ -40,7 +40,7 @@ def test_dying_at_any_call_for_a_key_policy_changes_nothing():
     assert len(calls) > 8
     for number in sorted(calls):
         for after in (False, True):
-            all_delivered(scene.play(crashes=[Crash(number, after)]), notified_once=False)
+            all_delivered(scene.play(crashes=[PortCrash(number, after)]), notified_once=False)
 
 
 @given(scenes(most_accounts=2, most_snapshots=3), CRASHES)
@@ -61,13 +61,13 @@ def test_dying_changes_nothing_on_dynamodb(credentials, scene, crashes):
 @pytest.mark.parametrize("after", [False, True])
 def test_a_message_group_that_always_dies_at_one_step_ends_among_the_dead_letters_or_at_its_deadline(after):
     """Dying at every publishing does not stop what needs no publishing: nothing stays open."""
-    scene = Scene()
+    scene = HubSetup()
     hub = scene.hub()
     real = hub.gate.call
 
     def call(name, method, *rest):
         if (name, method) == ("notices", "publish"):
-            hub.gate.crashes.append(Crash(hub.gate.calls, after))
+            hub.gate.crashes.append(PortCrash(hub.gate.calls, after))
         return real(name, method, *rest)
 
     hub.gate.call = call

@@ -39,7 +39,7 @@ IN_FORCE = Head(
 )
 
 
-class WakeQueues:
+class CountingQueues:
     """Whom a message names."""
 
     def __init__(self):
@@ -56,7 +56,7 @@ class WakeQueues:
         return ()
 
 
-class Counted(MemoryRecords):
+class CountedReads(MemoryRecords):
     """How many calls were made."""
 
     calls = 0
@@ -85,7 +85,7 @@ def a_pass(records, wakes, file=BOTH):
 
 def looked_once():
     """Records of a hub that has looked before."""
-    records = Counted()
+    records = CountedReads()
     records.put(BASELINE, {"kind": "baseline"})
     return records
 
@@ -100,7 +100,7 @@ def with_head(records, ami, one=IN_FORCE):
 @pytest.mark.parametrize("body", ["no JSON", json.dumps({"colour": "red"}), json.dumps([])])
 def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
     """A damaged item: its promotion looks, and writes the head anew; the AMI beside it is found all the same."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0a")
     records.put(addresses.head("ami-0a"), {"kind": "head", "body": body})
 
@@ -112,7 +112,7 @@ def test_a_head_that_cannot_be_read_hides_no_other_ami_and_is_looked_at(body):
 
 def test_what_has_not_moved_costs_no_call():
     """Five thousand tagged AMIs: what a pass reads is their heads, and nothing of any of them."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     amis = [f"ami-{number:05d}" for number in range(5000)]
     for ami in amis:
         with_head(records, ami)
@@ -126,7 +126,7 @@ def test_what_has_not_moved_costs_no_call():
 @pytest.mark.parametrize("calls", [1, 7, 100])
 def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(calls):
     """Each run has time for a few, and each goes on behind the last one."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(400)]
     for one in found:
         with_head(records, one.ami, replace(IN_FORCE, known=("other",)))  # it stays as it is: no worker runs here
@@ -141,7 +141,7 @@ def test_many_that_have_moved_are_all_dealt_with_however_short_the_runs_are(call
 @pytest.mark.parametrize("calls", [1, 3])
 def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
     """And nobody is promoted by it; one notice is due that says what was left."""
-    records, wakes = Counted(), WakeQueues()
+    records, wakes = CountedReads(), CountingQueues()
     found = [Tagged(f"ami-{number:02d}", "dev") for number in range(20)]
     for _ in range(30):
         left = itertools.chain(itertools.repeat(30, calls - 1), itertools.repeat(0))
@@ -154,7 +154,7 @@ def test_the_baseline_is_put_on_record_however_short_the_runs_are(calls):
 
 def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
     """A thousand AMIs were tagged whose events were lost, and each run has time for one step: the removal is first."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-ff", STANDING)
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     a_pass(records, wakes, SHARED).run(found, read_heads(records), time_left=lambda: 0)
@@ -165,7 +165,7 @@ def test_what_may_have_to_be_closed_is_never_behind_what_is_new():
 
 def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_again():
     """Whether or not a worker has come to them: their heads say what their first look will find."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(1000)]
     left = itertools.chain(itertools.repeat(30, 50), itertools.repeat(0))
     a_pass(records, wakes).run(found, read_heads(records), time_left=lambda: next(left))
@@ -178,7 +178,7 @@ def test_a_thousand_new_amis_are_put_in_slices_of_many_and_are_not_looked_at_aga
 
 def test_one_that_is_there_without_a_head_keeps_no_new_one_from_its_start():
     """It is woken, and writes its head; what is in one transaction with it is put all the same."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0005")
     records.forget(addresses.head("ami-0005"), {"kind": "head"})
     found = [Tagged(f"ami-{number:04d}", "dev") for number in range(10)]
@@ -261,7 +261,7 @@ def test_a_pass_that_fails_stops_no_other_and_the_function_fails_all_the_same(fa
 
 def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
     """Its record is too large, say: the others that have moved are woken with the next run, and new ones at once."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     amis = [f"ami-{number:02d}" for number in range(6)]
     for ami in amis:
         with_head(records, ami, replace(IN_FORCE, known=("other",)))
@@ -283,7 +283,7 @@ def test_one_ami_over_which_a_call_fails_keeps_no_other_back():
 
 def test_a_head_that_was_written_anew_is_not_forgotten():
     """The AMI is tagged again while a pass runs that has read its head before."""
-    records, wakes = looked_once(), WakeQueues()
+    records, wakes = looked_once(), CountingQueues()
     with_head(records, "ami-0a")
     heads = read_heads(records)
     anew = replace(IN_FORCE, moving=True)
@@ -299,7 +299,7 @@ def test_a_head_that_was_written_anew_is_not_forgotten():
 
 def test_what_another_run_was_just_writing_is_left_as_well_before_the_baseline_is_done():
     """Two first runs at once refuse each other's transactions: nobody is promoted who was only left out."""
-    records, wakes = MemoryRecords(), WakeQueues()
+    records, wakes = MemoryRecords(), CountingQueues()
     real = records.create_all
     refused = iter([True, True, False])
     records.create_all = lambda new, now: {new[0][0].key} if next(refused) else real(new, now)

@@ -32,7 +32,7 @@ KEY = addresses.key_resource(source_key(0), A).pk
 KEY_ABROAD = f"arn:aws:kms:{ABROAD}:{HUB}:key/abroad"
 
 
-class Source(FakeSource):
+class TaggedSource(FakeSource):
     """The hub's EC2; its copies of AMIs in another Region, by AMI."""
 
     def __init__(self, cloud):
@@ -49,7 +49,7 @@ class Source(FakeSource):
         return self.abroad.get(ami, {}) if region == ABROAD else {}
 
 
-class Targets(FakeTargets):
+class ListedTargets(FakeTargets):
     """The applied file, or why it cannot be used."""
 
     fault: Fault | None = None
@@ -67,7 +67,7 @@ class Asked:
         self.cloud = Cloud(Directory({"default": (A, B)}, listed), Nature(), lambda _event: None)
         self.cloud.make_image(AMI, {"snap-00": True})
         self.cloud.make_image(OTHER, {"snap-01": True})
-        self.records, self.source, self.targets = MemoryRecords(), Source(self.cloud), Targets(self.cloud)
+        self.records, self.source, self.targets = MemoryRecords(), TaggedSource(self.cloud), ListedTargets(self.cloud)
         self.cloud.tag(AMI, A)
 
     def in_force(self, value, ami=AMI):

@@ -15,7 +15,7 @@ from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
 from tests.core.deliveries import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
 from tests.service.cloud import refusal
-from tests.service.gate import Trouble
+from tests.service.gate import PortTrouble
 from tests.service.slow import SlowGate, SlowHub
 from tests.stores import in_memory
 
@@ -47,7 +47,7 @@ def test_a_thousand_that_wait_for_it_neither_hold_it_up_nor_are_left_waiting(mon
     hub.gate.watch = lambda *_: None  # the invariants know nothing of an AMI of the hub's in another Region
     denied = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded")
     hub.gate.troubles.append(
-        Trouble("target.keys", "describe", denied, 10**9)
+        PortTrouble("target.keys", "describe", denied, 10**9)
     )  # how it goes on from there is no matter here
     made = replace(
         with_copies(a_delivery(DeliveryState.PUBLISHING), DONE, DONE), key_arn=TARGET_KEY, target=Target(HUB, REGION)

@@ -6,13 +6,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.service.cloud import Nature
-from tests.service.scenes import Scene, all_delivered, scenes
+from tests.service.scenes import HubSetup, all_delivered, scenes
 
 DUETS = st.lists(st.sampled_from(["alone", "twin", "other"]), min_size=1, max_size=8)
 ORDER = st.lists(st.booleans(), min_size=1, max_size=12).filter(any)
 
 
-ERRORS_AT_ONCE = Scene(nature=Nature(copying=(0,), access=(20,)))
+ERRORS_AT_ONCE = HubSetup(nature=Nature(copying=(0,), access=(20,)))
 """The grant is not true yet, so the copy has ended in error before CopySnapshot has answered."""
 
 

@@ -59,7 +59,7 @@ class Place:
         return ""
 
 
-class WakeQueues:
+class DeafQueues:
     """Nobody receives."""
 
     def wake(self, key: object, cause: str) -> None:
@@ -67,7 +67,7 @@ class WakeQueues:
 
 
 @dataclass
-class Scene:
+class InventorySetup:
     """The worker with its record, and a clock."""
 
     place: Place = field(default_factory=Place)
@@ -75,7 +75,7 @@ class Scene:
     now: int = NOW
 
     def __post_init__(self) -> None:
-        waker = Waker(self.records, WakeQueues(), lambda: self.now)
+        waker = Waker(self.records, DeafQueues(), lambda: self.now)
         executor = InventoryExecutor(self.records, self.place)
         now = lambda: self.now  # noqa: E731
         self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, waker, now, Quiet())
@@ -113,7 +113,7 @@ class Scene:
 
 def test_what_is_there_lies_beside_the_record():
     """Once for each run; woken again, it does not look again, and is at rest."""
-    scene = Scene()
+    scene = InventorySetup()
     scene.ask(**{LOOK: "one"})
 
     seen = scene.run()
@@ -125,7 +125,7 @@ def test_what_is_there_lies_beside_the_record():
     assert not scene.records.read(KEY).scheduled
 
 
-class Clock:
+class Countdown:
     """Time that is left: enough for so many steps."""
 
     def __init__(self, steps: int) -> None:
@@ -141,12 +141,12 @@ class Clock:
 def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_only():
     """It goes on where it stopped: 10,000 pages do not kill it, and each page is listed once."""
     many = [f"snap-{n:03d}" for n in range(41)]
-    scene = Scene(Place(snapshots=list(many)))
+    scene = InventorySetup(Place(snapshots=list(many)))
     scene.ask(**{LOOK: "one"})
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).seen != "one":
         assert scene.records.read(KEY).scheduled
-        scene.worker.run(KEY, "test", time_left=Clock(1))
+        scene.worker.run(KEY, "test", time_left=Countdown(1))
         runs += 1
         assert runs < 100
 
@@ -159,9 +159,9 @@ def test_many_snapshots_are_listed_though_each_invocation_has_time_for_one_page_
 
 def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twice():
     """The page lies beside the record, which does not know it yet."""
-    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, "test", time_left=Clock(2))
+    scene.worker.run(KEY, "test", time_left=Countdown(2))
     saving = scene.records.save
 
     def dies(*given: Any) -> bool:
@@ -178,7 +178,7 @@ def test_an_invocation_that_dies_after_a_page_lists_that_page_again_and_none_twi
 @pytest.mark.parametrize(("stale", "fault"), [(1, None), (TRIES - 1, None), (TRIES, FAULT)])
 def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault):
     """A few times; then that is the answer. Nothing of the first try is left in it."""
-    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
+    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"], stale=stale))
     scene.ask(**{LOOK: "one"})
 
     seen = scene.run()
@@ -189,9 +189,9 @@ def test_a_cursor_that_is_not_known_any_longer_begins_the_look_anew(stale, fault
 
 def test_a_later_run_asks_for_a_look_of_its_own():
     """What had been listed for the earlier one is not its answer."""
-    scene = Scene(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
+    scene = InventorySetup(Place(snapshots=["snap-1", "snap-2", "snap-3"]))
     scene.ask(**{LOOK: "one"})
-    scene.worker.run(KEY, "test", time_left=Clock(2))
+    scene.worker.run(KEY, "test", time_left=Countdown(2))
     scene.place.snapshots = ["snap-4"]
     scene.ask(**{LOOK: "two"})
 
@@ -203,11 +203,11 @@ def test_a_later_run_asks_for_a_look_of_its_own():
 def test_a_long_order_is_carried_out_slice_by_slice():
     """Each once, however often the invocation is cut short; a look that waits for its time keeps it."""
     many = [f"snap-{n}" for n in range(7)]
-    scene = Scene(Place(snapshots=list(many)))
+    scene = InventorySetup(Place(snapshots=list(many)))
     scene.order("one", *many[:5])
     runs = 0
     while INVENTORIES.decode(scene.records.read(KEY)).removed != "one":
-        scene.worker.run(KEY, "test", time_left=Clock(2))
+        scene.worker.run(KEY, "test", time_left=Countdown(2))
         runs += 1
         assert runs < 50
 
@@ -218,7 +218,7 @@ def test_a_long_order_is_carried_out_slice_by_slice():
 
 def test_a_target_that_cannot_be_seen_says_why():
     """The answer is the refusal, in words; nobody waits for more."""
-    scene = Scene(Place(trouble=Refusal(RefusalKind.ROLE, FAULT)))
+    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.ROLE, FAULT)))
     scene.ask(**{LOOK: "one"})
 
     assert scene.run().fault == FAULT
@@ -226,7 +226,7 @@ def test_a_target_that_cannot_be_seen_says_why():
 
 def test_a_throttle_is_tried_again_and_not_for_ever():
     """Due again after a while each time; at last the throttle is the answer."""
-    scene = Scene(Place(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
+    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.THROTTLED, FAULT)))
     scene.ask(**{LOOK: "one"})
     for _ in range(TRIES - 1):
         seen = scene.run()
@@ -238,7 +238,7 @@ def test_a_throttle_is_tried_again_and_not_for_ever():
 
 def test_what_was_ordered_is_removed_once():
     """And what was not ordered stays; woken again, nothing is removed again."""
-    scene = Scene()
+    scene = InventorySetup()
     scene.order("one", "snap-1")
 
     assert scene.run().removed == "one"
@@ -250,7 +250,7 @@ def test_what_was_ordered_is_removed_once():
 
 def test_a_copy_of_a_delivery_under_way_is_not_removed():
     """Its record is read where it is done: the order may be older than the delivery."""
-    scene = Scene()
+    scene = InventorySetup()
     scene.records.create(Write(addresses.delivery("d1"), "copying", {"state": "copying"}, NOW), NOW)
     scene.order("one", "snap-1")
 
@@ -262,7 +262,7 @@ def test_a_copy_of_a_delivery_under_way_is_not_removed():
 
 def test_a_removal_that_is_refused_says_why():
     """The others are tried all the same."""
-    scene = Scene(Place(trouble=Refusal(RefusalKind.DENIED, FAULT)))
+    scene = InventorySetup(Place(trouble=Refusal(RefusalKind.DENIED, FAULT)))
     scene.order("one", "snap-1", "snap-2")
 
     scene.run()
@@ -272,7 +272,7 @@ def test_a_removal_that_is_refused_says_why():
 
 def test_what_time_does_not_suffice_for_is_done_next_time():
     """It stays due, and goes on where it stopped."""
-    scene = Scene()
+    scene = InventorySetup()
     scene.order("one", "snap-1", "snap-2")
 
     assert scene.run(seconds=5).removed == ""
@@ -284,7 +284,7 @@ def test_what_time_does_not_suffice_for_is_done_next_time():
 @pytest.mark.parametrize("body", [{"account": DEV}, {"account": 7, "region": REGION}])
 def test_a_damaged_inventory_is_parked(body):
     """It keeps nobody else from being looked at."""
-    scene = Scene()
+    scene = InventorySetup()
     scene.records.records[KEY].body = body
 
     scene.worker.run(KEY, "test", time_left=lambda: 30)

@@ -13,7 +13,7 @@ from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import Book, Missing, to_ask
 from chalicelib.service.codecs import PROMOTIONS
 from tests.service.cloud import REGION, refusal
-from tests.service.gate import Trouble
+from tests.service.gate import PortTrouble
 from tests.service.organization import ARN, FIVE, OU, A, B, C, Organised, hurried
 
 
@@ -34,7 +34,7 @@ def test_who_joins_gets_what_is_in_force_and_nothing_else_is_touched():
     it = Organised(A, B)
     it.look()
     it.hub.troubles.append(
-        Trouble(
+        PortTrouble(
             "target.keys",
             "describe",
             refusal(RefusalKind.DENIED, "AccessDenied"),

@@ -27,7 +27,7 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
 from tests.service import test_mutations as wrong
 from tests.service.hub import Parts
-from tests.service.world import Shape, World
+from tests.service.world import ModelWorld, Shape
 
 
 class Instead:
@@ -225,13 +225,13 @@ class PutsTheOldAgain(PolicyStatements):
         return known.setdefault(key, super()._read(key))
 
 
-def plain(world: World) -> None:
+def plain(world: ModelWorld) -> None:
     """An AMI is promoted."""
     world.tag(0, "default")
     world.end()
 
 
-def slow(world: World) -> None:
+def slow(world: ModelWorld) -> None:
     """An AMI is promoted, and its copies take half an hour."""
     world.expect("copying", [1800] * 4)
     world.tag(0, "default")
@@ -239,14 +239,14 @@ def slow(world: World) -> None:
     world.end()
 
 
-def shared_before(world: World) -> None:
+def shared_before(world: ModelWorld) -> None:
     """Somebody else has shared the snapshot."""
     world.share(0)
     world.wait(120)
     plain(world)
 
 
-def dropped(world: World) -> None:
+def dropped(world: ModelWorld) -> None:
     """The account leaves the file after its slot was granted, before anything is opened."""
     world.tag(0, "default")
     world.wait(4)
@@ -254,7 +254,7 @@ def dropped(world: World) -> None:
     world.end()
 
 
-def damaged(world: World) -> None:
+def damaged(world: ModelWorld) -> None:
     """The delivery's record is damaged while its copy runs."""
     world.expect("copying", [1800])
     world.tag(0, "default")
@@ -263,7 +263,7 @@ def damaged(world: World) -> None:
     world.end()
 
 
-def damaged_and_tagged_again(world: World) -> None:
+def damaged_and_tagged_again(world: ModelWorld) -> None:
     """One of two deliveries is damaged; then the other is wanted."""
     world.tag(0, world.account(0))
     world.wait(60)
@@ -272,7 +272,7 @@ def damaged_and_tagged_again(world: World) -> None:
     world.end()
 
 
-def failing(world: World) -> None:
+def failing(world: ModelWorld) -> None:
     """A copy fails: what was made must go."""
     world.expect("fails", ["", "An internal error occurred"])
     world.tag(0, "default")
@@ -280,7 +280,7 @@ def failing(world: World) -> None:
     world.end()
 
 
-def extended(world: World) -> None:
+def extended(world: ModelWorld) -> None:
     """Another account is added when the first has its AMI."""
     world.tag(0, world.account(0))
     world.wait(600)
@@ -288,14 +288,14 @@ def extended(world: World) -> None:
     world.end()
 
 
-def lost(world: World) -> None:
+def lost(world: ModelWorld) -> None:
     """Nothing arrives from the beginning."""
     world.expect("events", [()] * 20)
     world.expect("wakes", [()] * 50)
     plain(world)
 
 
-def waiting(world: World) -> None:
+def waiting(world: ModelWorld) -> None:
     """The wake of the copy quota comes late, so that a delivery has to wait for its slot."""
     world.expect("wakes", [(0,), (0,), (0,), (0,), (200,)])
     world.tag(0, "default")
@@ -303,10 +303,10 @@ def waiting(world: World) -> None:
     world.end()
 
 
-def died(call: int) -> Callable[[World], None]:
+def died(call: int) -> Callable[[ModelWorld], None]:
     """A process dies after a call."""
 
-    def story(world: World) -> None:
+    def story(world: ModelWorld) -> None:
         world.crash(call, after=True)
         world.tag(0, "default")
         world.wait(600)
@@ -315,10 +315,10 @@ def died(call: int) -> Callable[[World], None]:
     return story
 
 
-def twice(order: int) -> Callable[[World], None]:
+def twice(order: int) -> Callable[[ModelWorld], None]:
     """Every message group is worked on twice at once."""
 
-    def story(world: World) -> None:
+    def story(world: ModelWorld) -> None:
         world.side_by_side(["twin"] * 100, ([False] * order + [True]) * 100)
         world.tag(0, "default")
         world.wait(600)
@@ -333,65 +333,69 @@ ONE, TWO, PAIR = Shape(), Shape(accounts=2), Shape(amis=((0, 1),))
 
 
 @dataclass(frozen=True)
-class Mutation:
+class ModelMutation:
     """A wrong service, the story that shows it, and what the model says."""
 
     says: str
     parts: Parts
-    stories: tuple[Callable[[World], None], ...] = (plain,)
+    stories: tuple[Callable[[ModelWorld], None], ...] = (plain,)
     shape: Shape = ONE
     stores: Callable = wrong.in_memory
 
 
 MUTATIONS = {
-    "never closes": Mutation("invariant 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
-    "lets go early": Mutation("invariant 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)),
-    "opens before its turn": Mutation(
+    "never closes": ModelMutation("invariant 1: .* (left open|does not know)", Parts(share_worker=wrong.NeverCloses)),
+    "lets go early": ModelMutation(
+        "invariant 1: .* under the unfinished", Parts(deliveries=wrong.LetsGoEarly), (slow,)
+    ),
+    "opens before its turn": ModelMutation(
         "invariant 1: .* while waiting", Parts(deliveries=OpensBeforeItsTurn), (waiting,)
     ),
-    "knows no hard end": Mutation("invariant 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
-    "takes all for its own": Mutation(
+    "knows no hard end": ModelMutation("invariant 1: .* past its hard end", Parts(share_worker=NeverEnds), (damaged,)),
+    "takes all for its own": ModelMutation(
         "invariant 2: .* open before us", Parts(share_worker=wrong.TakesAllForItsOwn), (shared_before,)
     ),
-    "forgets intents": Mutation("invariant 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
-    "registers unwritten": Mutation("invariant 3: .* registers without", Parts(delivery_machine=registers_unwritten)),
-    "does not look": Mutation(
+    "forgets intents": ModelMutation("invariant 3: .* opens to", Parts(share_worker=wrong.ForgetsIntents)),
+    "registers unwritten": ModelMutation(
+        "invariant 3: .* registers without", Parts(delivery_machine=registers_unwritten)
+    ),
+    "does not look": ModelMutation(
         "invariant 4: .* is copied", Parts(deliveries=wrong.DoesNotLook), tuple(died(call) for call in range(100, 120))
     ),
-    "removes nothing": Mutation("invariant 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
-    "throws away": Mutation("invariant 4: .* goes on with", Parts(deliveries=ThrowsAway)),
-    "tidies too soon": Mutation("invariant 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
-    "the last writer wins": Mutation(
+    "removes nothing": ModelMutation("invariant 4: orphans", Parts(deliveries=RemovesNothing), (failing,), PAIR),
+    "throws away": ModelMutation("invariant 4: .* goes on with", Parts(deliveries=ThrowsAway)),
+    "tidies too soon": ModelMutation("invariant 4: .* all it made is removed", Parts(deliveries=TidiesTooSoon)),
+    "the last writer wins": ModelMutation(
         "invariant (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
-    "is never due": Mutation("invariant 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
-    "comes too late": Mutation("invariant 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
-    "meets the unexpected": Mutation("parked: ", Parts(delivery_machine=meets_the_unexpected)),
-    "opens the delivered": Mutation(
+    "is never due": ModelMutation("invariant 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
+    "comes too late": ModelMutation("invariant 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
+    "meets the unexpected": ModelMutation("parked: ", Parts(delivery_machine=meets_the_unexpected)),
+    "opens the delivered": ModelMutation(
         "invariant 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO
     ),
-    "is never over": Mutation("invariant 6: it does not come to rest", Parts(promotions=NeverOver)),
-    "keeps its slots": Mutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
-    "grants no slots": Mutation("invariant 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
-    "the sweep sleeps": Mutation("invariant (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
-    "one for all": Mutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
-    "withdraws the first": Mutation(
+    "is never over": ModelMutation("invariant 6: it does not come to rest", Parts(promotions=NeverOver)),
+    "keeps its slots": ModelMutation("still keeps slots", Parts(deliveries=wrong.KeepsItsSlots)),
+    "grants no slots": ModelMutation("invariant 6: it does not come to rest", Parts(copy_quotas=wrong.GrantsNothing)),
+    "the sweep sleeps": ModelMutation("invariant (1|6|7)", Parts(sweep=wrong.Sleeps), (lost,)),
+    "one for all": ModelMutation("parked: promotion", Parts(promotions=OneForAll), (damaged_and_tagged_again,), TWO),
+    "withdraws the first": ModelMutation(
         "invariant 1: .*left", Parts(deliveries=WithdrawsTheFirst, standing_pass=NoPass), shape=SHARED
     ),
-    "opens half": Mutation("invariant 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
-    "puts the old again": Mutation("invariant", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
-    "believes the promotion": Mutation(
+    "opens half": ModelMutation("invariant 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
+    "puts the old again": ModelMutation("invariant", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
+    "believes the promotion": ModelMutation(
         "invariant 8: .* stranger", Parts(entitlements=wrong.EntitlesEverybody), (dropped,)
     ),
-    "tells of nothing": Mutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
-    "tells nobody": Mutation("nobody was told", Parts(deliveries=TellsNobody)),
+    "tells of nothing": ModelMutation("invariant 10: .* never was", Parts(deliveries=TellsOfNothing)),
+    "tells nobody": ModelMutation("nobody was told", Parts(deliveries=TellsNobody)),
 }
 
 
-def play(mutation: Mutation, parts: Parts, stores: Callable) -> None:
+def play(mutation: ModelMutation, parts: Parts, stores: Callable) -> None:
     """Play all its stories."""
     for story in mutation.stories:
-        story(World(mutation.shape, parts, stores()))
+        story(ModelWorld(mutation.shape, parts, stores()))
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS.values(), ids=MUTATIONS)

@@ -21,9 +21,9 @@ from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.sweep import Sweep
 from tests.fakes import MemoryRecords
 from tests.service import quota_scenes
-from tests.service.gate import Crash
+from tests.service.gate import PortCrash
 from tests.service.hub import Parts
-from tests.service.scenes import Scene, all_delivered
+from tests.service.scenes import HubSetup, all_delivered
 from tests.service.weather import DAY, NOTHING_COMES, ON_TIME, Weather
 from tests.stores import Stores, in_memory
 
@@ -170,7 +170,7 @@ def careless() -> Stores:
     return replace(in_memory(), records=IgnoresVersions())
 
 
-RIGHT, PLAIN = Parts(), Scene()
+RIGHT, PLAIN = Parts(), HubSetup()
 NEVER = 10**11
 
 
@@ -180,7 +180,7 @@ class Mutation:
 
     says: str
     parts: Parts = RIGHT
-    scene: Scene = PLAIN
+    scene: HubSetup = PLAIN
     stores: Callable[[], Stores] = in_memory
     crash_anywhere: bool = False
     side_by_side: bool = False
@@ -191,12 +191,12 @@ class Mutation:
     """A scene of its own, which asserts its own end."""
 
 
-LATE_TAG = Scene(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
+LATE_TAG = HubSetup(weather=Weather(events=((DAY,), ON_TIME, ON_TIME)))
 
 MUTATIONS = {
     "the share worker forgets intents": Mutation("invariant 3", Parts(share_worker=ForgetsIntents)),
     "the share worker takes all for its own": Mutation(
-        "invariant 2", Parts(share_worker=TakesAllForItsOwn), Scene(shared_before=True)
+        "invariant 2", Parts(share_worker=TakesAllForItsOwn), HubSetup(shared_before=True)
     ),
     "everybody is entitled": Mutation("invariant 8", Parts(entitlements=EntitlesEverybody), drop=True),
     "the share worker never closes": Mutation("invariant 1", Parts(share_worker=NeverCloses)),
@@ -220,7 +220,7 @@ MUTATIONS = {
         play=partial(quota_scenes.parked_and_freed, "opening"),
         parts=Parts(delivery_machine=relies_on_its_lease),
     ),
-    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), Scene(weather=NOTHING_COMES)),
+    "the sweep sleeps": Mutation("invariant 6", Parts(sweep=Sleeps), HubSetup(weather=NOTHING_COMES)),
     "the last writer wins": Mutation("invariant 4", stores=careless, side_by_side=True),
     "a promotion tells again": Mutation("told more than once", Parts(promotions=TellsAgain), LATE_TAG),
 }
@@ -257,7 +257,7 @@ def _try(mutation: Mutation) -> None:
         all_delivered(hub)
         return
     if mutation.crash_anywhere:
-        ways = [{"crashes": [Crash(call, after=True)]} for call in range(120)]
+        ways = [{"crashes": [PortCrash(call, after=True)]} for call in range(120)]
     elif mutation.side_by_side:
         ways = [{"duets": ["twin"], "order": [False] * number + [True]} for number in range(8)]
     else:

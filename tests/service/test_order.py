@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 
 from tests.service.cloud import Nature
-from tests.service.scenes import Scene, all_delivered, scenes
+from tests.service.scenes import HubSetup, all_delivered, scenes
 from tests.service.weather import NOTHING_COMES, Weather
 from tests.stores import on_dynamodb
 
-SLOW_HANDS = Scene(
+SLOW_HANDS = HubSetup(
     amis=((3, 0, 2, 1),),
     encrypted=(False, False, True, True),
     weather=Weather(events=((600,),), wakes=((0, 7),), hurry=7),
@@ -38,4 +38,4 @@ def test_any_order_comes_to_the_same_end_on_dynamodb(credentials, scene):
 @pytest.mark.parametrize("amis", [((0,),), ((0, 1, 2, 3), (2, 3))])
 def test_the_sweep_alone_is_enough(amis):
     """With every event lost, and every wake but the sweep's own, all is delivered all the same (invariant 6)."""
-    all_delivered(Scene(accounts=2, amis=amis, weather=NOTHING_COMES).play())
+    all_delivered(HubSetup(accounts=2, amis=amis, weather=NOTHING_COMES).play())

@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from chalicelib.core.delivery.machine import QUEUE_LOOK
 from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import Nature, refusal, target_key
-from tests.service.gate import Killed, Trouble
-from tests.service.groups import Message
+from tests.service.gate import PortTrouble, ProcessKilled
+from tests.service.groups import WakeMessage
 from tests.service.hub import Hub
 
 A, AMI, HOUR, FOR_EVER = "200000000001", "ami-00", 3600, 10**6
@@ -33,9 +33,9 @@ def off(hub: Hub, seconds: int) -> None:
     """Let time pass in which `worker` dies whenever it is invoked; AWS and all other functions go on."""
     real, until = hub._act, hub.cloud.now + seconds
 
-    def act(message: Message) -> None:
+    def act(message: WakeMessage) -> None:
         if message.key.kind in GROUPS:
-            raise Killed
+            raise ProcessKilled
         real(message)
 
     hub._act = act  # type: ignore[method-assign]
@@ -89,7 +89,7 @@ def test_an_outage_in_the_middle_of_a_step_destroys_no_good_work(held, hours):
     port, method, done = HELD[held]
     hub = a_hub("image" if "CopyImage" in held else "snapshots")
     refused = refusal(RefusalKind.THROTTLED, "RequestLimitExceeded", unknown=done)
-    hub.gate.troubles = [Trouble(port, method, refused, after=done)]
+    hub.gate.troubles = [PortTrouble(port, method, refused, after=done)]
     until_state(hub, held.partition(" ")[0].strip(","), 0)
     while hub.gate.troubles[0].times:
         one_step(hub)
@@ -154,7 +154,7 @@ def test_where_no_slot_is_free_the_queue_deadline_ends_it_soon_after():
 def test_a_role_that_was_made_while_nothing_of_ours_ran_is_used_however_late(ends):
     """Its queue deadline passed in the outage: looked at again, the role is there, or that is the end."""
     hub = a_hub()
-    missing = Trouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=FOR_EVER)
+    missing = PortTrouble("target.keys", "describe", refusal(RefusalKind.ROLE, "AccessDenied"), times=FOR_EVER)
     hub.gate.troubles = [missing]
     until_state(hub, "checking", 3)
     if ends == "never":
@@ -198,7 +198,7 @@ def test_where_the_target_refuses_the_look_for_a_day_it_fails_removes_nothing_an
     until_state(hub, state, 2)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        Trouble(port, method, gone, times=FOR_EVER)
+        PortTrouble(port, method, gone, times=FOR_EVER)
         for port, methods in {
             "target.snapshots": ("find", "look_at", "delete"),
             "target.images": ("see", "named", "of_delivery", "deregister"),
@@ -237,15 +237,15 @@ def test_our_own_tables_throttling_ends_no_delivery(port, method, code):
     hub = a_hub()
     real = hub._act
 
-    def act(message: Message) -> None:
+    def act(message: WakeMessage) -> None:
         """Lambda reports that the function raised; SQS gives the message again."""
         try:
             real(message)
         except (ClientError, BotoCoreError) as raised:
-            raise Killed from raised
+            raise ProcessKilled from raised
 
     hub._act = act  # type: ignore[method-assign]
-    hub.gate.troubles = [Trouble(port, method, error, times=4)]
+    hub.gate.troubles = [PortTrouble(port, method, error, times=4)]
     hub.run()
 
     assert hub.outcomes()[AMI, A] == "delivered", hub.faults()
@@ -262,7 +262,7 @@ def test_an_ami_that_was_left_is_adopted_by_its_nonce_when_it_is_tagged_again_an
     until_state(hub, "verifying", 0)
     gone = refusal(RefusalKind.ROLE, "AccessDenied")
     hub.gate.troubles = [
-        Trouble("target.images", method, gone, times=FOR_EVER) for method in ("see", "of_delivery", "deregister")
+        PortTrouble("target.images", method, gone, times=FOR_EVER) for method in ("see", "of_delivery", "deregister")
     ]
     hub.run()
     assert hub.outcomes()[AMI, A] == "failed"

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.core.records import addresses
 from tests.service.cloud import HUB, REGION, Nature
-from tests.service.gate import Crash
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 
 A, AMI, SNAPSHOTS = "200000000001", "ami-00", ("snap-00", "snap-01")
@@ -42,7 +42,7 @@ def assert_theirs_is_left_alone(hub: Hub, planted: set[str]) -> None:
 @pytest.mark.parametrize("call", [None, *CALLS])
 def test_planted_snapshots_are_never_used_wherever_it_dies(method, call):
     """Before it is tagged they are there already: ours are made all the same, once, whatever crashes."""
-    hub = a_hub(method, crashes=[] if call is None else [Crash(call, after=True)], watchful=False)
+    hub = a_hub(method, crashes=[] if call is None else [PortCrash(call, after=True)], watchful=False)
     hub.invariants.watch = lambda *_: None  # type: ignore[method-assign] - it takes what is planted for a copy of ours
     hub.gate.watch = hub.invariants.watch
     planted = plant(hub)

@@ -8,8 +8,8 @@ import pytest
 
 from chalicelib.core.errors import RefusalKind
 from tests.service.cloud import START, refusal
-from tests.service.gate import Trouble
-from tests.service.scenes import ACCOUNTS, Scene, all_delivered
+from tests.service.gate import PortTrouble
+from tests.service.scenes import ACCOUNTS, HubSetup, all_delivered
 
 AMI = "ami-0a"
 BAD, GOOD = ACCOUNTS[:2]
@@ -18,7 +18,7 @@ FOR_EVER = 10**6
 
 def of(port, method, why, *, code="Denied", times=1, after=False, unknown=False):
     """A refusal that the first account meets; all others do not."""
-    return Trouble(port, method, refusal(why, code, unknown=unknown), times, after, _concerns_the_bad)
+    return PortTrouble(port, method, refusal(why, code, unknown=unknown), times, after, _concerns_the_bad)
 
 
 def _concerns_the_bad(*args):
@@ -30,7 +30,7 @@ def _concerns_the_bad(*args):
 
 def played(*troubles, accounts=2, **settings):
     """Promote one AMI of an encrypted and a plain snapshot to two accounts."""
-    scene = Scene(accounts=accounts, amis=((0, 1),), encrypted=(True, False, True, True))
+    scene = HubSetup(accounts=accounts, amis=((0, 1),), encrypted=(True, False, True, True))
     return scene.play(troubles=list(troubles), target=settings)
 
 
@@ -126,7 +126,7 @@ def test_a_role_that_never_comes_fails_at_the_queue_deadline_with_its_cause():
 
 def test_a_name_that_a_stranger_took_meanwhile_fails_and_names_the_stranger():
     """It is found when registering, hours after the checks."""
-    scene = Scene()
+    scene = HubSetup()
     hub = scene.hub(troubles=[of("target.images", "register", RefusalKind.NAME_TAKEN, code="InvalidAMIName.Duplicate")])
     real = hub.cloud.register
     hub.cloud.tag(AMI, "default")
@@ -156,7 +156,7 @@ def test_leftovers_that_may_not_be_removed_are_listed_and_keep_nothing_open():
 @pytest.mark.parametrize("seconds", [0, 2, 4])
 def test_an_account_dropped_from_the_file_before_anything_is_opened_gets_nothing(seconds):
     """Whatever the promotion's own list says (invariant 8): at the checks, or where the share is opened."""
-    hub = Scene(accounts=2).hub()
+    hub = HubSetup(accounts=2).hub()
     hub.cloud.tag(AMI, "default")
     hub.run(until=START + seconds)
     held = hub.stores.seen(hub.delivery_key(AMI, BAD))

@@ -17,7 +17,7 @@ from chalicelib.service.one_trigger import TRIGGER
 from chalicelib.service.standing_pass import AT_ONCE
 from chalicelib.service.tag_pass import read_heads
 from tests.service.cloud import REGION, START, source_key
-from tests.service.gate import Killed
+from tests.service.gate import ProcessKilled
 from tests.service.hub import Hub
 from tests.service.organization import ARN, OU, WHOLE, A, B, C, Organised
 
@@ -56,7 +56,7 @@ def outage(hub, function):
 
     def act(message):
         if function == ("share-worker" if message.key.kind == "resource" else "worker"):
-            raise Killed
+            raise ProcessKilled
         real(message)
 
     hub._act = act

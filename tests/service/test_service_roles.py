@@ -7,30 +7,30 @@ import pytest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import addresses
 from tests.service.cloud import refusal, target_key
-from tests.service.gate import Trouble
-from tests.service.world import FOR_EVER, HOUR, Shape, World
+from tests.service.gate import PortTrouble
+from tests.service.world import FOR_EVER, HOUR, ModelWorld, Shape
 
 
-def own_grants(world: World, account: str = "") -> list[str]:
+def own_grants(world: ModelWorld, account: str = "") -> list[str]:
     """Names of the grants on a target's own key."""
     key = target_key(account or world.account(0))
     return sorted(name for place, name in world.cloud.grants if place == key)
 
 
-def left_open(world: World) -> int:
+def left_open(world: ModelWorld) -> int:
     """How often it was told that a grant is left in a target."""
     return sum(name == "share" and args[2] == "left open in the target" for name, args in world.telemetry.reported)
 
 
-def refuse(world: World, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
+def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
     """Let The permission adapter for service-linked roles be refused."""
-    world.gate.troubles.append(Trouble("roles", method, refusal(why, "AccessDenied"), times))
+    world.gate.troubles.append(PortTrouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
 
 
 def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
     """Two AMIs, two roles: two grants, which outlive the tags; a failure of the second takes nothing from the first."""
-    world = World(Shape(amis=((0,), (1,)), service_roles=2))
+    world = ModelWorld(Shape(amis=((0,), (1,)), service_roles=2))
     world.tag(0, "default")
     world.wait(HOUR)
     granted = own_grants(world)
@@ -49,7 +49,7 @@ def test_it_stays_with_the_ami_once_for_all_amis_of_the_account():
 
 def test_it_goes_where_the_only_delivery_fails():
     """No AMI needs it."""
-    world = World(Shape(service_roles=1))
+    world = ModelWorld(Shape(service_roles=1))
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
     world.wait(HOUR)
@@ -62,7 +62,7 @@ def test_it_goes_where_the_only_delivery_fails():
 @pytest.mark.parametrize(("times", "outcome"), [(4, "delivered"), (FOR_EVER, "failed")])
 def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
     """For ten minutes; then all that was opened closes again, and the refusal is the fault."""
-    world = World(Shape(service_roles=1))
+    world = ModelWorld(Shape(service_roles=1))
     refuse(world, "open", RefusalKind.NOT_YET, times)
     world.tag(0, "default")
     world.wait(2 * HOUR)
@@ -78,7 +78,7 @@ def test_what_is_not_true_yet_is_waited_for_and_then_notified(times, outcome):
 
 def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_names_it():
     """The delivery knows meanwhile what it waits for; the cure is the refusal's own."""
-    world = World(Shape(service_roles=1, copy_deadline=8 * HOUR))
+    world = ModelWorld(Shape(service_roles=1, copy_deadline=8 * HOUR))
     refuse(world, "open", RefusalKind.ROLE)
     world.tag(0, "default")
     world.wait(7 * HOUR)
@@ -94,7 +94,7 @@ def test_a_role_that_cannot_be_assumed_is_waited_for_until_the_deadline_which_na
 
 def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notified():
     """It is the account's own role on its own key: it does not alarm for ever, and its source closes all the same."""
-    world = World(Shape(service_roles=1))
+    world = ModelWorld(Shape(service_roles=1))
     refuse(world, "close", RefusalKind.DENIED)
     world.expect("fails", ["An internal error occurred"])
     world.tag(0, "default")
@@ -106,7 +106,7 @@ def test_a_target_that_will_not_let_its_grant_be_revoked_is_given_up_and_notifie
     world.end()
 
 
-def holdings(world: World) -> list[int]:
+def holdings(world: ModelWorld) -> list[int]:
     """How many hold each grant on the target's own key."""
     resource = addresses.role_resource(target_key(world.account(0)), world.account(0)).pk
     return [len(one.holdings) for one in world.stores.ledger.shares(resource)]
@@ -115,7 +115,7 @@ def holdings(world: World) -> list[int]:
 def test_the_grant_of_many_amis_is_held_by_one_of_them():
     """A share's item may have 400 KB: holdings of all AMIs that were ever delivered there would not fit."""
     amis = 3
-    world = World(Shape(amis=tuple((number,) for number in range(amis)), service_roles=2))
+    world = ModelWorld(Shape(amis=tuple((number,) for number in range(amis)), service_roles=2))
     for number in range(amis - 1):
         world.tag(number, "default")
         world.wait(HOUR)

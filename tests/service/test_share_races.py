@@ -23,7 +23,7 @@ RESOURCE = addresses.snapshot_resource("snap-0a")
 NOW = 1_800_000_000
 
 
-class Slow:
+class SlowPermissions:
     """A ``PermissionAdapter`` of one snapshot; ``between`` happens after a call is decided, before it takes effect."""
 
     batch = 500
@@ -52,12 +52,12 @@ class Slow:
         happens()
 
 
-class Snapshot:
+class RacedSnapshot:
     """One snapshot's message group, and whoever holds its share."""
 
     def __init__(self) -> None:
         self.now = NOW
-        self.adapter, self.stores = Slow(), in_memory()
+        self.adapter, self.stores = SlowPermissions(), in_memory()
         self.stores.records.create(Write(RESOURCE, "open", {"resource": RESOURCE.pk}, NOW), NOW)
         waker = Waker(self.stores.records, self, lambda: self.now)
         self.worker = ShareWorker(
@@ -103,7 +103,7 @@ class Snapshot:
 
 def test_what_a_late_call_opened_is_closed_again():
     """One run opens, slowly; meanwhile another has opened, the holder has gone, and all has been closed."""
-    snapshot = Snapshot()
+    snapshot = RacedSnapshot()
     snapshot.hold()
 
     def meanwhile() -> None:
@@ -119,7 +119,7 @@ def test_what_a_late_call_opened_is_closed_again():
 
 def test_what_a_late_call_closed_is_opened_again():
     """One run closes, slowly; meanwhile another has closed, and the next holder has come and has it open."""
-    snapshot = Snapshot()
+    snapshot = RacedSnapshot()
     snapshot.hold()
     assert snapshot.settled() is ShareState.OPEN
     snapshot.release()

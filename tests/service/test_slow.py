@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.service.slow import FUNCTIONS, LIMIT, SlowGate, SlowHub
-from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, Case, all_ended, deaths
+from tests.service.slow_cases import AMI, LONGEST, MODES, SLICE, SOME_DEATHS, SlowCase, all_ended, deaths
 from tests.service.weather import NOTHING_COMES
 
 CASES = list(deaths(["snapshots"]))
@@ -15,7 +15,7 @@ CASES = list(deaths(["snapshots"]))
 def test_all_ends_however_slow_the_calls_are(mode):
     """Calls of up to two seconds, in every mode; some invocations die at their limit, and nothing is lost by that."""
     for seed in range(4):
-        Case(mode, seed).play()
+        SlowCase(mode, seed).play()
 
 
 def test_a_function_is_killed_at_its_limit():
@@ -33,7 +33,7 @@ def test_a_function_is_killed_at_its_limit():
 @pytest.mark.parametrize("functions", [*((one,) for one in FUNCTIONS), FUNCTIONS], ids="+".join)
 def test_all_ends_where_every_invocation_is_killed_right_after_one_slice(mode, functions):
     """One function, or all of them: killed after the first write of what it did, each time."""
-    hub = Case(mode, one_slice=frozenset(functions)).play()
+    hub = SlowCase(mode, one_slice=frozenset(functions)).play()
     assert sum(hub.gate.deaths.values()) > 0
 
 
@@ -52,7 +52,7 @@ def test_all_ends_where_a_function_dies_after_so_many_calls_each_time(function):
 @pytest.mark.parametrize(("function", "calls"), [("worker", 12)])
 def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, calls):
     """Every invocation dies before its result is written, for ever: what was opened is closed at its hard end."""
-    hub = Case(die_after=((function, calls),)).hub()
+    hub = SlowCase(die_after=((function, calls),)).hub()
     hub.run(until=hub.cloud.now + 3 * 24 * 3600)
 
     assert not hub.cloud.permissions
@@ -61,7 +61,7 @@ def test_nothing_stays_open_where_a_function_can_never_finish_a_slice(function, 
 
 def test_some_deaths_are_more_than_a_message_has_tries():
     """So a record whose message went to the dead letters is found by the sweep."""
-    hub = Case(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
+    hub = SlowCase(die_after=(("worker", 3),), deaths=SOME_DEATHS).hub()
     hub.run(until=hub.cloud.now + LONGEST)
 
     assert hub.groups.dead
@@ -71,7 +71,7 @@ def test_some_deaths_are_more_than_a_message_has_tries():
 @pytest.mark.parametrize("mode", MODES)
 def test_the_sweep_alone_is_enough_where_every_invocation_is_killed_right_after_one_slice(mode):
     """Every event and every wake but the sweep's own is lost, AWS is slow, and no function lives for longer, ever."""
-    hub = Case(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
+    hub = SlowCase(mode, one_slice=frozenset(FUNCTIONS)).hub(weather=NOTHING_COMES)
     hub.run(until=hub.cloud.now + LONGEST)
 
     all_ended(hub, mode)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.world import HOUR, NOBODY, Shape, World
+from tests.service.world import HOUR, NOBODY, ModelWorld, Shape
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
     """It is parked by its own message group; the promotion goes on to the next target (invariant 7)."""
-    world = World(Shape(accounts=2))
+    world = ModelWorld(Shape(accounts=2))
     world.tag(0, world.account(0))
     world.wait(30)
     world.expect("copying", [HOUR])
@@ -22,7 +22,7 @@ def test_a_damaged_delivery_does_not_stop_the_others(unreadable):
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_for_ever(unreadable):
     """It cannot start anew, so it counts as failed."""
-    world = World()
+    world = ModelWorld()
     world.expect("copying", [HOUR])
     world.tag(0, "default")
     world.wait(60)
@@ -46,7 +46,7 @@ def test_a_damaged_delivery_that_was_cancelled_and_is_wanted_again_is_not_asked_
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
     """The next AMI, whose event is lost, is found all the same."""
-    world = World(Shape(amis=((0,), (1,), (2,))))
+    world = ModelWorld(Shape(amis=((0,), (1,), (2,))))
     world.tag(1, "default")
     world.wait(600)
     world.expect("events", [()])
@@ -61,7 +61,7 @@ def test_a_damaged_promotion_does_not_stop_discovery(unreadable):
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(unreadable):
     """The removal of another's tag, whose event is lost, is found all the same, and the damaged one is parked."""
-    world = World(Shape(amis=((0,), (1,)), mode="share"))
+    world = ModelWorld(Shape(amis=((0,), (1,)), mode="share"))
     for number in range(2):
         world.tag(number, "default")
     world.wait(600)
@@ -78,7 +78,7 @@ def test_a_damaged_promotion_of_what_is_shared_does_not_keep_the_others_shared(u
 @pytest.mark.parametrize("unreadable", [False, True])
 def test_a_damaged_copy_quota_is_written_anew(unreadable):
     """What runs there goes on, what comes later gets its slots, and nobody is parked."""
-    world = World(Shape(amis=((0, 1), (2,))))
+    world = ModelWorld(Shape(amis=((0, 1), (2,))))
     world.expect("copying", [600, 900])
     world.tag(0, "default")
     world.wait(60)
@@ -92,7 +92,7 @@ def test_a_damaged_copy_quota_is_written_anew(unreadable):
 
 def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
     """It is refused once after a day, not every day anew; made at last, it is found by discovery."""
-    world = World(Shape(pending=True))
+    world = ModelWorld(Shape(pending=True))
     world.tag(0, "default")
     world.wait(75 * HOUR)
 
@@ -107,7 +107,7 @@ def test_an_ami_that_stays_pending_for_days_rests_until_it_is_available():
 
 def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_next():
     """It was removed while the shares opened, and that state knew no such result: the record was parked."""
-    world = World(Shape(copy_deadline=8 * HOUR))
+    world = ModelWorld(Shape(copy_deadline=8 * HOUR))
     world.expect("fails", ["An internal error occurred"])
     world.refuse("copies cannot be deleted", None, 1000)
     world.tag(0, "default")
@@ -118,7 +118,7 @@ def test_an_errored_copy_that_an_earlier_try_could_not_remove_is_removed_by_the_
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_for_it():
     """Refused at first, as the account was not listed; asked for again when somebody else has just shared it."""
-    world = World(Shape(encrypted=(False, False, False)))
+    world = ModelWorld(Shape(encrypted=(False, False, False)))
     world.tag(0, "default")
     world.wait(4)
     world.switch_file(0)
@@ -131,7 +131,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_who_must_wait_
 
 def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobody_could_look():
     """Refused at first; asked for again when the permissions cannot be read for a moment."""
-    world = World(Shape(encrypted=(False, False, False)))
+    world = ModelWorld(Shape(encrypted=(False, False, False)))
     world.refuse("permissions may not be added", None, 1)
     world.tag(0, "default")
     world.wait(600)
@@ -149,7 +149,7 @@ def test_what_became_of_a_share_for_others_is_not_notified_to_one_for_whom_nobod
 @pytest.mark.parametrize("mode", ["share", "copy"])
 def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_mended(mode):
     """It kept what it had as a target that could not be judged; judged again, it was taken for one of a new file."""
-    world = World(Shape(accounts=2, mode=mode))
+    world = ModelWorld(Shape(accounts=2, mode=mode))
     world.expect("copying", [4 * HOUR] * 2)
     world.tag(0, "default")
     world.wait(600)
@@ -165,7 +165,7 @@ def test_whose_settings_conflicted_for_a_while_loses_nothing_when_the_file_is_me
 
 def test_a_value_that_was_refused_is_not_resolved_again_and_again_while_something_runs():
     """Each look at the tag of a running promotion found it anew, and began the polls from their first step."""
-    world = World()
+    world = ModelWorld()
     world.expect("copying", [20 * HOUR])
     world.tag(0, "default")
     world.wait(600)

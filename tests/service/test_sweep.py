@@ -29,7 +29,7 @@ MEMORY = 300
 """Seconds for which SQS remembers a deduplication id."""
 
 
-class Killed(BaseException):
+class SweepKilled(BaseException):
     """The process is gone."""
 
 
@@ -71,11 +71,11 @@ class Aws:
         self.calls[name] += 1
         self._made += 1
         if self.now > self.took_at + LIMIT:
-            raise Killed
+            raise SweepKilled
 
     def _done(self) -> None:
         if self._made >= self.die_after:
-            raise Killed
+            raise SweepKilled
 
     def query(self, **request: Any) -> Any:
         """One page of the index."""
@@ -158,7 +158,7 @@ def swept(aws: Aws) -> bool:
     records, wakes = DynamoRecords(Table(aws, "state")), SqsWakes(aws, "worker", "share-worker", InTurn(aws))
     try:
         Sweep(records, wakes, lambda: int(aws.now), Quiet(), SHARDS).run(time_left=aws.left)
-    except Killed:
+    except SweepKilled:
         return False
     return True
 
@@ -244,7 +244,7 @@ def test_killed_after_one_page_of_every_run_no_shard_waits_for_another():
 
     def put_and_die(**request: Any) -> Any:
         put(**request)
-        raise Killed
+        raise SweepKilled
 
     aws.put_item = put_and_die  # type: ignore[method-assign]
     took = minutes(aws, 100, all_woken(aws))
@@ -259,7 +259,7 @@ def test_a_worker_that_is_stuck_keeps_nobody_behind_it_from_being_woken():
 
     def put_and_die(**request: Any) -> Any:
         put(**request)
-        raise Killed
+        raise SweepKilled
 
     aws.put_item = put_and_die  # type: ignore[method-assign]
     aws.index[late] = (START + 600, 0)

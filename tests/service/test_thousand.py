@@ -13,7 +13,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.ports.records import Due, Stored, Write
 from tests.fakes import MemoryChildren, MemoryLedger, MemoryRecords, MemorySlotLeases
 from tests.service.cloud import Nature
-from tests.service.gate import Crash
+from tests.service.gate import PortCrash
 from tests.service.hub import Hub
 from tests.service.scenes import all_delivered
 from tests.service.weather import Weather
@@ -87,7 +87,7 @@ def many(monkeypatch) -> None:
 def test_a_thousand_targets_each_get_their_ami_once_whatever_crashes():
     """Expansion in chunks, each of whose invocations believes it is short of time; deaths all along the way."""
     accounts = [f"{200_000_000_000 + number}" for number in range(A_THOUSAND)]
-    crashes = [Crash(call, after=bool(call % 2)) for call in range(0, 150_000, 4999)]
+    crashes = [PortCrash(call, after=bool(call % 2)) for call in range(0, 150_000, 4999)]
     hub = Hub(
         accounts=accounts,
         stores=stores(Measured()),

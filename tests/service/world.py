@@ -17,7 +17,7 @@ from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
 from tests.service.cloud import REGION, START, TRIGGER, Image, refusal, source_key, target_key
-from tests.service.gate import Crash, Trouble
+from tests.service.gate import PortCrash, PortTrouble
 from tests.service.hub import DISCOVERY, Hub, Parts
 from tests.service.invariants import stem
 from tests.stores import Stores, in_memory
@@ -153,7 +153,7 @@ class Supply:
         return self._ordered.popleft() if self._ordered else self.usual
 
 
-class World(Hub):
+class ModelWorld(Hub):
     """Made from a shape; then acted on; then ended."""
 
     silent = False
@@ -207,11 +207,11 @@ class World(Hub):
         for port, methods in ROLE_METHODS.items():
             for method in methods:
                 missing = refusal(RefusalKind.ROLE, "AccessDenied")
-                self.gate.troubles.append(Trouble(port, method, missing, FOR_EVER, only=self._lacks_role))
+                self.gate.troubles.append(PortTrouble(port, method, missing, FOR_EVER, only=self._lacks_role))
         for method in ROLE_ADAPTER:
             missing = refusal(RefusalKind.ROLE, "AccessDenied")
             by_role = self._at_home_without_role if method in OWNERS else self._grants_without_role
-            self.gate.troubles.append(Trouble("roles", method, missing, FOR_EVER, only=by_role))
+            self.gate.troubles.append(PortTrouble("roles", method, missing, FOR_EVER, only=by_role))
         for number, (ami, snapshots) in enumerate(zip(AMIS, shape.amis, strict=False)):
             state = "pending" if shape.pending and not number else "available"
             cloud.make_image(ami, {f"snap-0{n}": shape.encrypted[n] for n in snapshots}, state)
@@ -303,7 +303,7 @@ class World(Hub):
     def crash(self, calls: int, *, after: bool) -> None:
         """The process that makes the call after so many others dies, before or after its effect."""
         self.tell(f"The {calls}th call from now is the last of its process, {'done' if after else 'undone'}.")
-        self.gate.crashes.append(Crash(self.gate.calls + calls, after))
+        self.gate.crashes.append(PortCrash(self.gate.calls + calls, after))
 
     def side_by_side(self, duets: Sequence[str], order: Sequence[bool]) -> None:
         """The next invocations run beside another one."""
@@ -319,7 +319,9 @@ class World(Hub):
         if why is not RefusalKind.THROTTLED or (after and port not in WAITED_OUT):
             self.excuse(accounts=self.accounts if account is None else [account])
         concerns = (lambda *_args: True) if account is None else lambda *args: account in repr(args)
-        self.gate.troubles.append(Trouble(port, method, refusal(why, "Refused", unknown=after), times, after, concerns))
+        self.gate.troubles.append(
+            PortTrouble(port, method, refusal(why, "Refused", unknown=after), times, after, concerns)
+        )
 
     def forge(self, number: int) -> None:
         """An event comes that is not true, or not for us."""

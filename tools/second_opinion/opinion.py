@@ -61,7 +61,7 @@ class Opinion:
         self.checks.append((statement, holds, str(detail)))
 
 
-class Reader:
+class GuideReader:
     """Someone who follows the guide, in a directory that looks like a clone, with profiles HUB and TARGET."""
 
     def __init__(self, running: Emulator, scratch: Path) -> None:
@@ -123,7 +123,7 @@ def like_a_clone(here: Path) -> None:
 
 def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinion:
     """Follow the guide from its first command to its last, and look at what came of it."""
-    began, opinion, reader = time.monotonic(), Opinion(), Reader(running, scratch)
+    began, opinion, reader = time.monotonic(), Opinion(), GuideReader(running, scratch)
     reader.shell(f"aws --profile HUB s3 mb s3://{BUCKET}", "the bucket")
     for block in guide.read(ROOT):
         if block.not_run:
@@ -139,7 +139,7 @@ def form(running: Emulator, scratch: Path, say: Callable[[str], None]) -> Opinio
     return opinion
 
 
-def looked_at(reader: Reader, opinion: Opinion, command: str, printed: str) -> None:
+def looked_at(reader: GuideReader, opinion: Opinion, command: str, printed: str) -> None:
     """Say what a command of the guide has brought about."""
     if "describe-stacks" in command:
         outputs_are_documented(reader, opinion, printed)
@@ -150,7 +150,7 @@ def looked_at(reader: Reader, opinion: Opinion, command: str, printed: str) -> N
         opinion.check(f"the guide's last look finds no {what} for the target", TARGET not in printed, printed)
 
 
-def prepare(reader: Reader) -> None:
+def prepare(reader: GuideReader) -> None:
     """Make what a reader has: the topic's ARN from the outputs, and an AMI of the hub under a key of its own."""
     topic = outputs(reader)["TopicArn"]
     key = reader.aws("kms create-key")["KeyMetadata"]["Arn"]
@@ -170,13 +170,13 @@ def prepare(reader: Reader) -> None:
     }
 
 
-def outputs(reader: Reader) -> dict[str, str]:
+def outputs(reader: GuideReader) -> dict[str, str]:
     """Return the hub's outputs."""
     (stack,) = reader.aws("cloudformation describe-stacks --stack-name ami-promoter")["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def outputs_are_documented(reader: Reader, opinion: Opinion, printed: str) -> None:
+def outputs_are_documented(reader: GuideReader, opinion: Opinion, printed: str) -> None:
     """Each output that docs/reference/parameters.md explains is there, and the guide's command prints it."""
     page = (ROOT / "docs" / "reference" / "parameters.md").read_text(encoding="utf-8")
     table = page.partition("## The hub")[2].partition("| output | meaning |")[2].partition("\n\n")[0]
@@ -189,7 +189,7 @@ def outputs_are_documented(reader: Reader, opinion: Opinion, printed: str) -> No
     )
 
 
-def deployed(reader: Reader, opinion: Opinion) -> None:
+def deployed(reader: GuideReader, opinion: Opinion) -> None:
     """Look at both stacks, and at what the functions are."""
     for who, stack, template in STACKS:
         found = reader.aws(f"cloudformation describe-stack-resources --stack-name {stack}", who)["StackResources"]
@@ -212,7 +212,7 @@ def deployed(reader: Reader, opinion: Opinion) -> None:
     opinion.check("each has the role of its own name", roles == own, roles)
 
 
-def promoted(reader: Reader, opinion: Opinion) -> None:
+def promoted(reader: GuideReader, opinion: Opinion) -> None:
     """Wait until the tag's promotion has ended, waking the sweep as its schedule would, only more often."""
     ami, end_at = reader.values["ami-0123456789abcdef0"], time.monotonic() + PROMOTED_WITHIN
     reported, page, states, left_open = "", {}, [], []
@@ -241,13 +241,13 @@ def promoted(reader: Reader, opinion: Opinion) -> None:
     opinion.check("no message is dead", not any(left.values()), left)
 
 
-def invoke(reader: Reader, function: str) -> bool:
+def invoke(reader: GuideReader, function: str) -> bool:
     """Run a function of the hub as its schedule does; return whether it came to its end."""
     name = f"ami-promoter-{REGION}-{function}"
     return "FunctionError" not in reader.aws(f"lambda invoke --function-name {name} --payload '{{}}' {function}.json")
 
 
-def messages(reader: Reader, queue: str) -> int:
+def messages(reader: GuideReader, queue: str) -> int:
     """Return how many messages wait in a queue of the hub."""
     sqs = f"--endpoint-url {reader.running.url} sqs"  # this command line takes no address for SQS from a profile
     url = reader.aws(f"{sqs} get-queue-url --queue-name {queue}")["QueueUrl"]
@@ -255,7 +255,7 @@ def messages(reader: Reader, queue: str) -> int:
     return int(reader.aws(asked)["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def journal(reader: Reader, opinion: Opinion) -> None:
+def journal(reader: GuideReader, opinion: Opinion) -> None:
     """Read who called what: each step under its own role, in its order, and nothing denied."""
     entries = [json.loads(line) for line in reader.running.journal.read_text(encoding="utf-8").splitlines()]
     calls = [entry for entry in entries if ":assumed-role/" in entry.get("caller", "")]

@@ -54,7 +54,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class UnreadUnit:
     """Why a unit could not be read the last time, and since when that is so."""
 
     since: int
@@ -81,7 +81,7 @@ class Book:
     """Group -> accounts that are gone and stay until a person has looked: too many at once."""
     left: tuple[Left, ...] = ()
     """The last ones; those of the last day count."""
-    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    troubles: Mapping[str, UnreadUnit] = field(default_factory=dict)
 
 
 def compare(
@@ -98,7 +98,7 @@ def compare(
         known = frozenset(units[unit].accounts) if unit in units else frozenset[str]()
         if isinstance(listing, Fault):
             before = book.troubles.get(unit)
-            troubles[unit] = Trouble(before.since if before else now, listing)
+            troubles[unit] = UnreadUnit(before.since if before else now, listing)
             missing.update({name: one for name, one in book.missing.items() if one.unit == unit})
             continue
         read_at[unit] = now
