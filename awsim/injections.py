@@ -19,6 +19,7 @@ from typing import Literal, NoReturn
 
 from awsim.api import AwsError, Call
 from awsim.kernel import Kernel, Killed
+from awsim.patterns import called
 
 THROTTLED = {
     "dynamodb": ("ThrottlingException", 400),
@@ -121,8 +122,8 @@ class Injections:
         """Deliver every service event so many times, each up to a minute after the first."""
         self._times = times
 
-    def twin_messages(self, queue: str = ".fifo", share: float = 1.0) -> None:
-        """Give this share of a queue's messages to two invocations at once; ``queue`` is how its name ends."""
+    def twin_messages(self, queue: str, share: float = 1.0) -> None:
+        """Give this share of a queue's messages to two invocations at once; ``queue`` is as for ``called``."""
         self._twins[queue] = share
 
     def shuffle_events(self, seconds: float = 60) -> None:
@@ -138,7 +139,7 @@ class Injections:
         self._early = seconds
 
     def lose_messages(self, queues: Sequence[str], except_from: str = "") -> None:
-        """Lose every message to queues whose names end so, but those that the named function sends.
+        """Lose every message to these queues, named as for ``called``, but those that the named function sends.
 
         Senders see success.
         """
@@ -216,14 +217,16 @@ class Injections:
         """Whether a message sent to a queue now gets lost."""
         strand = self._kernel.current
         sender = strand.function if strand else ""
-        lost = queue.endswith(self._deaf) and not (self._received and _names(self._received, sender))
+        lost = any(called(queue, name) for name in self._deaf) and not (
+            self._received and called(sender, self._received)
+        )
         self.happened["messages lost"] += lost
         return lost
 
     def twin(self, queue: str) -> bool:
         """Whether a message that a queue gives out now goes to a second invocation as well."""
         random = self._kernel.random
-        twin = any(queue.endswith(name) and random.random() < share for name, share in self._twins.items())
+        twin = any(called(queue, name) and random.random() < share for name, share in self._twins.items())
         self.happened["messages given out twice"] += twin
         return twin
 
@@ -261,8 +264,4 @@ class Injections:
 
 
 def _meant(crash: PlannedCrash, call: Call, function: str) -> bool:
-    return crash.operation in ("", call.operation) and (crash.function == "" or _names(crash.function, function))
-
-
-def _names(short: str, function: str) -> bool:
-    return function == short or function.endswith(f"-{short}")
+    return crash.operation in ("", call.operation) and (crash.function == "" or called(function, crash.function))

@@ -131,3 +131,8 @@ def _text(name: str, argument: Any, value: str) -> bool:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def called(name: str, short: str) -> bool:
+    """Whether a function or queue is meant by ``short``: its whole name, or what comes after a Region in it."""
+    return name == short or re.search(rf"-\d-{re.escape(short)}$", name) is not None

@@ -16,7 +16,7 @@ TARGETS = {"dev": "222222222222", "test": "333333333333", "prod": "444444444444"
 EXTERNAL_ID = "only-the-hub-knows"
 HUB_TEMPLATE = Path("build/hub/template.yaml")
 TARGET_TEMPLATE = Path("deploy/target.yaml")
-WAKE_QUEUES = ("-worker.fifo", "-share-worker.fifo")
+WAKE_QUEUES = ("worker.fifo", "share-worker.fifo")
 """How the names of the queues end that carry wakes."""
 SIZES = (8, 100)
 """GiB of the AMI's two volumes."""

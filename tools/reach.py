@@ -42,8 +42,8 @@ ROWS = (
     Reach("write whom the OUs have", WRITES, "-members"),
     Reach("write records: deliveries, shares, history", WRITES, "table/ami-promoter-${AWS::Region}"),
     Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), "table/ami-promoter-${AWS::Region}"),
-    Reach("wake `worker`", ("sqs:SendMessage",), "-worker.fifo"),
-    Reach("wake `share-worker`", ("sqs:SendMessage",), "-share-worker.fifo"),
+    Reach("wake `worker`", ("sqs:SendMessage",), "AWS::Region}-worker.fifo"),
+    Reach("wake `share-worker`", ("sqs:SendMessage",), "AWS::Region}-share-worker.fifo"),
     Reach("tell of a delivery", ("sns:Publish", "events:PutEvents")),
     Reach("read images and their tags", ("ec2:DescribeImages",)),
     Reach(

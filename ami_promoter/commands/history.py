@@ -10,7 +10,7 @@ import click
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import History, Record
 from ami_promoter.promotions import timeline
-from ami_promoter.promotions.reading import unknown
+from ami_promoter.promotions.reading import places_of, unknown
 from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
@@ -42,7 +42,11 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         if ami and not children and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
         entries = timeline.ordered(_entries(reader, ami, account, children))
-        shares = sorted(map(timeline.share, _shares(reader, ami, account, children)), key=lambda one: one["opened_at"])
+        if ami:
+            held = reader.shares_at(places_of(connection, ami, (child["delivery"] for child in children)))
+        else:
+            held = reader.shares_to(str(account))
+        shares = sorted(map(timeline.share, held), key=lambda one: one["opened_at"])
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (head, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
@@ -60,11 +64,3 @@ def _entries(reader: History, ami: str | None, account: str | None, children: li
         place = str(child.get("account", "")), str(child.get("region", ""))
         for item in reader.of(f"delivery#{child['delivery']}"):
             yield timeline.entry(item, "delivery", *place)
-
-
-def _shares(reader: History, ami: str | None, account: str | None, children: list[Record]) -> Iterator[Record]:
-    """Yield the shares of an AMI's deliveries, or of an account."""
-    if ami:
-        yield from reader.shares_of(child["delivery"] for child in children)
-    elif account:
-        yield from reader.shares_to(account)

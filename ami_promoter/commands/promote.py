@@ -66,7 +66,6 @@ def promote(
     meant = applied_file(connection).resolve(value)
     if meant.faults:
         return Report(faults=meant.faults)
-    seen = waiting.version(connection, ami)
     tag.write(value)
     asking.look_again(connection, ami)
     paused = switch.Switch(connection).read()
@@ -82,9 +81,7 @@ def promote(
         return Report((*lines, f"`ami-promoter status {ami} --watch` shows what comes of it."), data)
     if not caller.as_json:
         show(lines, console())
-    wanted = waiting.Wanted(
-        limit=None if timeout is None else timeout * 60.0, watch=watch, after=seen if before == value else None
-    )
+    wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch)
     waited = waiting.wait(connection, caller, ami, tag_key, wanted)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 

@@ -239,16 +239,9 @@ class History:
             item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")
         )
 
-    def shares_of(self, deliveries: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-        """Yield the shares that these deliveries have held, open or closed, as their items."""
-        found = self._reader.many((f"delivery#{one}", "record") for one in deliveries)
-        held = {
-            (str(share.get("resource")), str(share.get("holder")))
-            for record in found.values()
-            for share in record.get("shares", ())
-            if str(share.get("resource")).count("#") > 1
-        }
-        for resource, holder in sorted(held):
+    def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
+        """Yield the shares at each (resource, holder_key), open or closed, as their items."""
+        for resource, holder in places:
             yield from self._table.query(resource, f"closed#{holder}#")
             open_now = self._table.get(addresses.share(addresses.RecordKey(resource), holder))
             if open_now and open_now.get("state") in OPEN_STATES:

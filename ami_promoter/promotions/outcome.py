@@ -32,6 +32,8 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(Exit.FAILED, f"Its record is parked: {data['parked']}")
     if tag != data["seen_value"]:
         return Outcome(None, "The service has not seen the tag as it is now yet.")
+    if data["retry_asked"]:
+        return Outcome(None, "The service has not looked again yet.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
     named = [one for one in data["deliveries"] if not targets or _names(targets, one)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from chalicelib.core.delivery import permissions
 from chalicelib.core.delivery.model import ENDED, Delivery, snapshots_of
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage
-from chalicelib.core.records import codec
+from chalicelib.core.records import addresses, codec
 
 
 def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
@@ -28,13 +28,18 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         read = reader.many(by_place)
         deliveries = [_placed(read[place], child) for place, child in by_place.items() if place in read]
         source = reader.source_image(ami)
-        held = (
-            place for one in deliveries for place in (_over(one, source) if one.get("state") in ENDED else _held(one))
-        )
-        places = [(resource, f"share#{holder}") for resource, holder in held]
+        places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
     still = [shares.open_share(pk, share) for (pk, _), share in found if share.get("state") in shares.OPEN]
     return view.page(record, deliveries, still, connection.now())
+
+
+def places_of(connection: Connection, ami: str, deliveries: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (resource, holder_key) of every share that these deliveries of an AMI hold or have held, sorted."""
+    reader = Reader(connection)
+    found = reader.many((addresses.delivery(one).pk, "record") for one in deliveries)
+    source = reader.source_image(ami)
+    return sorted({place for record in found.values() for place in _places(record, source)})
 
 
 def unknown(ami: str, connection: Connection) -> Fault:
@@ -50,7 +55,7 @@ def _placed(delivery: Record, child: Record) -> Record:
     return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}
 
 
-def _shares(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
+def _places(delivery: Record, source: SourceImage | None) -> Iterator[tuple[str, str]]:
     return _over(delivery, source) if delivery.get("state") in ENDED else _held(delivery)
 
 

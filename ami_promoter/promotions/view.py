@@ -13,6 +13,7 @@ from ami_promoter.hub.records import Record, cancelled_by
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
+from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.core.delivery.model import ENDED
 
 BAD = ("failed", "cancelled", "withdrawn")
@@ -64,6 +65,7 @@ PAGE = js.thing(
     "one promotion with its deliveries",
     **PROMOTION,
     seen_value=js.perhaps(js.text("the tag's value when the service last looked; null: no tag")),
+    retry_asked=js.flag("whether it was asked to try again, and has not looked yet"),
     refused=js.flag("whether the value that the tag has now is refused"),
     faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
     deliveries=js.several("by account and Region", _DELIVERY),
@@ -86,6 +88,11 @@ def promotion(record: Record) -> dict[str, Any]:
     }
 
 
+def _asked(record: Record) -> bool:
+    entry, handled = record["_item"].get(f"{INBOX}retry"), record.get("handled")
+    return entry is not None and entry != (handled if isinstance(handled, Mapping) else {}).get("retry")
+
+
 def counts(children: Sequence[Record]) -> dict[str, int]:
     """Count a promotion's deliveries by state."""
     return dict(sorted(Counter(str(child.get("state")) for child in children).items()))
@@ -98,6 +105,7 @@ def page(
     return {
         **promotion(record),
         "seen_value": record.get("seen_value"),
+        "retry_asked": _asked(record),
         "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
         "faults": record.get("faults", []),
         "deliveries": sorted((delivery(one, record, now) for one in deliveries), key=_place),

@@ -10,7 +10,6 @@ from rich.console import RenderableType
 
 from ami_promoter.hub import switch
 from ami_promoter.hub.aws import Connection
-from ami_promoter.hub.records import Reader
 from ami_promoter.hub.tag import Tag
 from ami_promoter.promotions import page, view
 from ami_promoter.promotions.following import follow, states
@@ -25,8 +24,6 @@ from chalicelib.core.faults import Fault
 
 LATEST = 10 * 60
 """Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
-SAME_VALUE = 2 * 60
-"""Seconds in which a record that is asked to look again has done so, where the tag's value stays the same."""
 
 EXITS = {
     Exit.OK: "everything that was waited for was delivered, or shared",
@@ -52,22 +49,11 @@ PRINTS = js.some_of(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
-
-    ``after``: the record's version before it was asked to look again; what it says counts once it has moved on.
-    """
+    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds."""
 
     targets: tuple[str, ...] = ()
     limit: float | None = None
     watch: bool = False
-    after: int | None = None
-
-
-def version(connection: Connection, ami: str) -> int:
-    """Return the version of an AMI's record; 0 if there is none."""
-    with connection.telling("reading the records"):
-        record = Reader(connection).promotion(ami)
-    return 0 if record is None else int(record["_item"].get("version", 0))
 
 
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
@@ -88,9 +74,6 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:
         seen, value = read_page(connection, ami), tag.read()
-        asked = wanted.after is not None and caller.clock.now() < begun + SAME_VALUE
-        if asked and version(connection, ami) <= (wanted.after or 0):
-            return seen, Outcome(None, "The service has not looked again yet.")
         if isinstance(value, Fault):
             value = None  # the AMI is gone: its tag went with it
         if seen is None and caller.clock.now() > begun + LATEST:

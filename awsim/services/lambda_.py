@@ -13,6 +13,7 @@ from awsim.api import AwsError, Call, Caller
 from awsim.functions import Context, EventSource, Function, Invocation
 from awsim.kernel import Kernel, Strand
 from awsim.parts import Base
+from awsim.patterns import called
 from awsim.rules import rule
 from awsim.runtime import Environment
 from awsim.services.queues import Message, Queue, system_attributes
@@ -153,7 +154,7 @@ class Lambda:
 
     def function(self, name: str) -> Function:
         """Look a function up by its name, or by the last part of it; KeyError if not exactly one fits."""
-        found = [f for f in self.functions.values() if f.name == name or f.name.endswith(f"-{name}")]
+        found = [f for f in self.functions.values() if called(f.name, name)]
         if len(found) != 1:
             raise KeyError(
                 f"{len(found)} functions are called {name}; there are {sorted(f.name for f in self.functions.values())}"

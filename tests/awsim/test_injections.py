@@ -60,7 +60,7 @@ def test_a_crash_strikes_once(world: World) -> None:
 def test_a_crash_of_one_function_spares_the_others(world: World) -> None:
     """A name's last part is enough to say whom, and nobody else is meant."""
     queue = a_queue(world)
-    one, other = a_function(world, "hub-one"), a_function(world, "hub-other")
+    one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
     world.injections.crash("one", "SendMessage")
 
     assert run(world, other, _sending(queue.url)).outcome == "ok"
@@ -132,9 +132,12 @@ def test_scheduled_events_are_not_lost_with_the_others(world: World) -> None:
 
 def test_messages_are_lost_but_the_named_functions(world: World) -> None:
     """With messages lost only the sweep's own get through, and the senders see success."""
-    first, other = a_queue(world, "hub-worker.fifo", ContentBasedDeduplication="true"), a_queue(world, "other")
-    world.injections.lose_messages(("-worker.fifo", "-share-worker.fifo"), except_from="sweep")
-    act, sweep = a_function(world, "hub-worker"), a_function(world, "hub-sweep")
+    first, other = (
+        a_queue(world, "hub-us-east-1-worker.fifo", ContentBasedDeduplication="true"),
+        a_queue(world, "other"),
+    )
+    world.injections.lose_messages(("worker.fifo", "share-worker.fifo"), except_from="sweep")
+    act, sweep = a_function(world, "hub-us-east-1-worker"), a_function(world, "hub-us-east-1-sweep")
     ringing = ["call", "sqs", "send_message", {"QueueUrl": first.url, "MessageBody": "b", "MessageGroupId": "g"}]
     assert run(world, act, ringing, _sending(other.url)).outcome == "ok"
     assert (received(world, first), received(world, other)) == ([], ["x"])
@@ -199,7 +202,7 @@ def test_a_rule_with_two_targets_is_not_stopped_by_the_first(world: World) -> No
 def test_a_crash_can_be_planned_for_a_numbered_call_of_any_function(world: World) -> None:
     """Empty names stand for any: the third call of all dies, whoever makes it."""
     queue = a_queue(world)
-    one, other = a_function(world, "hub-one"), a_function(world, "hub-other")
+    one, other = a_function(world, "hub-us-east-1-one"), a_function(world, "hub-us-east-1-other")
     crash = world.injections.crash("", "", nth=3, when="after")
 
     assert run(world, one, *[_sending(queue.url, body) for body in "ab"]).outcome == "ok"
@@ -220,9 +223,9 @@ def test_events_can_come_as_often_as_asked(world: World) -> None:
 
 def test_a_message_can_be_given_to_two_invocations_at_once(world: World) -> None:
     """Both have the same event, at the same moment, in environments of their own; it is deleted once."""
-    queue, out = a_queue(world, "hub-worker.fifo"), a_queue(world, "out")
+    queue, out = a_queue(world, "hub-us-east-1-worker.fifo"), a_queue(world, "out")
     feed(world, queue, a_function(world))
-    world.injections.twin_messages("-worker.fifo")
+    world.injections.twin_messages("worker.fifo")
     send(world, queue, order(_sending(out.url)))
     wait(world, 5)
 

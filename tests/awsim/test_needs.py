@@ -15,7 +15,7 @@ from tests.awsim.iam_words import DEV, HERE, HUB, allow, allowed, as_role, refus
 TAGS = [{"ResourceType": "snapshot", "Tags": [{"Key": "ami-promoter:hub", "Value": HUB}]}]
 IMAGE_TAGS = [{**TAGS[0], "ResourceType": "image"}]
 QUEUE = {"QueueUrl": f"https://sqs.{HERE}.amazonaws.com/{HUB}/worker.fifo"}
-QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:act.fifo"
+QUEUE_ARN = f"arn:aws:sqs:{HERE}:{HUB}:worker.fifo"
 TABLE_ARN = f"arn:aws:dynamodb:{HERE}:{HUB}:table/t"
 BUS = f"arn:aws:events:{HERE}:{DEV}:event-bus/inbound"
 NEW_SNAPSHOT = f"arn:aws:ec2:{HERE}::snapshot/*"

@@ -15,7 +15,15 @@ def a_page(*states, state="over", **changes):
         {"account": account, "region": "us-east-1", "state": one, "parked": ""}
         for account, one in zip((DEV, PROD), states, strict=False)
     ]
-    page = {"parked": "", "seen_value": "dev", "refused": False, "faults": [], "state": state, "why": ""}
+    page = {
+        "parked": "",
+        "seen_value": "dev",
+        "retry_asked": False,
+        "refused": False,
+        "faults": [],
+        "state": state,
+        "why": "",
+    }
     return {**page, "deliveries": deliveries, **changes}
 
 

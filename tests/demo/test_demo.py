@@ -75,14 +75,14 @@ def test_the_sweep_alone_is_enough() -> None:
 @pytest.mark.parametrize(
     ("crash", "died", "first"),
     [
-        ("worker:CopySnapshot", "act is killed: crashed after CopySnapshot", "copies snap-"),
-        ("worker:RegisterImage", "act is killed: crashed after RegisterImage", "registers ami-"),
+        ("worker:CopySnapshot", "worker is killed: crashed after CopySnapshot", "copies snap-"),
+        ("worker:RegisterImage", "worker is killed: crashed after RegisterImage", "registers ami-"),
         (
             "share-worker:ModifySnapshotAttribute:3:before",
             "killed: crashed before ModifySnapshotAttribute",
             "registers ami-",
         ),
-        ("share-worker:RevokeGrant:1:before", "settle is killed: crashed before RevokeGrant", "registers ami-"),
+        ("share-worker:RevokeGrant:1:before", "share-worker is killed: crashed before RevokeGrant", "registers ami-"),
     ],
 )
 def test_a_killed_function_changes_nothing_of_the_outcome(crash: str, died: str, first: str) -> None:
@@ -157,5 +157,5 @@ def test_bad_arguments_are_reported_all_at_once(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
 
     assert ended.value.code == 2
-    for problem in ("--targets 0", "--crash act: write it as", "no function 'actor'", "'copy'", "'0'", "'during'"):
+    for problem in ("--targets 0", "--crash worker: write it as", "no function 'actor'", "'copy'", "'0'", "'during'"):
         assert problem in said

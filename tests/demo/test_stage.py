@@ -24,13 +24,13 @@ def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
     assert sorted(function.name for function in world.lambda_.functions.values()) == [
         f"ami-promoter-{stage.REGION}-{name}"
         for name in (
-            "worker",
             "discover",
             "on-image-state",
             "on-tag-change",
             "on-target-event",
             "share-worker",
             "sweep",
+            "worker",
         )
     ]
     assert {function.role.rsplit("/", 1)[1] for function in world.lambda_.functions.values()} == {
@@ -38,7 +38,7 @@ def test_everything_comes_up(world: World, scene: stage.Stage) -> None:
     }
     assert sorted(queue.name for queue in world.sqs.queues.values()) == [
         f"ami-promoter-{stage.REGION}-{name}"
-        for name in ("worker-dead.fifo", "worker.fifo", "dead-events", "share-worker-dead.fifo", "share-worker.fifo")
+        for name in ("dead-events", "share-worker-dead.fifo", "share-worker.fifo", "worker-dead.fifo", "worker.fifo")
     ]
     assert set(scene.targets) == set(stage.TARGETS.values())
     assert all(f":{account}:" in stack.outputs["KeyArn"] for account, stack in scene.targets.items())

@@ -64,7 +64,7 @@ NO_EVENTS, NO_WAKES = MessageFates(lost=1.0), MessageFates(wakes_lost=True)
 NOTHING_COMES = MessageFates(lost=1.0, wakes_lost=True)
 THREE_TIMES, SHUFFLED = MessageFates(times=3, spread=600), MessageFates(spread=600)
 EARLY, A_DAY_LATE = MessageFates(early=2), MessageFates(late=DAY)
-_WORKER, _SHARE_WORKER = ("-worker.fifo", 1.0), ("-share-worker.fifo", 1.0)
+_WORKER, _SHARE_WORKER = ("worker.fifo", 1.0), ("share-worker.fifo", 1.0)
 WORKER_TWICE, SHARE_WORKER_TWICE, BOTH_TWICE = (
     MessageFates(twins=(_WORKER,)),
     MessageFates(twins=(_SHARE_WORKER,)),

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
 
+from demo import stage
 from tests.reliability.plans import FunctionCrash, MessageFates, Point, RunPlan, When
 
 WHENS: tuple[When, When] = ("before", "after")
@@ -96,7 +97,7 @@ def storm(random: Random) -> RunPlan:
         late=random.choice([0, 0, 120]),
         early=random.choice([0, 2]),
         wakes_lost=random.random() < 0.25,
-        twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in ("-worker.fifo", "-share-worker.fifo")),
+        twins=tuple((name, random.choice([0.0, 0.3, 1.0])) for name in stage.WAKE_QUEUES),
     )
     deaths = sorted(random.sample(range(1, RUN), random.choice([0, 1, 2])))
     return RunPlan(

@@ -42,7 +42,7 @@ def purge(scene: Scene) -> None:
 
 def wakes(scene: Scene, queue: str, kind: str = "") -> int:
     """How many wakes lie in a waking queue; only those for one kind of record, if it is named."""
-    (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f"-{queue}.fifo")]
+    (found,) = [q for arn, q in scene.world.sqs.queues.items() if arn.endswith(f":ami-promoter-{REGION}-{queue}.fifo")]
     return sum(json.loads(message.body)["key"].startswith(kind) for message in found.messages)
 
 

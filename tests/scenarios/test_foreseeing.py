@@ -111,7 +111,7 @@ def test_each_step_and_each_share_with_its_seconds(scene):
     _, of_dev = run(scene, "history", "--account", DEV)
 
     steps = [what.partition(" ")[0] for one in reported["entries"] for what in one["what"]]
-    assert {"TagSeen", "SharesOpened", "CopyStarted", "ImageRegistered"} <= set(steps)
+    assert {"TagSeen", "SharesSeen", "CopyStarted", "ImageRegistered"} <= set(steps)
     assert [one["at"] for one in reported["entries"]] == sorted(one["at"] for one in reported["entries"])
     assert {one["account"] for one in reported["shares"]} == {DEV, TEST}
     assert len(reported["shares"]) == 6  # two snapshots and the key, for each of two

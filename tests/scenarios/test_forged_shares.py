@@ -160,7 +160,7 @@ def test_a_forged_share_is_not_opened_and_says_why(scene, mode, purpose):
 
 
 CARELESS = """
-from chalicelib.ports import Judgement
+from chalicelib.ports.ledger import Judgement
 from chalicelib.service.entitlements import LiveEntitlements
 LiveEntitlements.judge = lambda *_: Judgement()
 """
