@@ -203,7 +203,7 @@ def _child(view: HubView, pk: str, child: Record) -> Iterator[Finding]:
         yield Finding("delivery-lost", where, what, mend, "calls it failed; then `ami-promoter retry` starts it anew")
     elif delivery["_item"].get("state") in ENDED and delivery.get("episode", 0) >= child.get("episode", 0):
         what = f"Its delivery is {delivery['_item']['state']}, and the promotion does not know it."
-        yield Finding("end-not-told", where, what, mend, "tells it")
+        yield Finding("end-not-reported", where, what, mend, "tells it")
 
 
 # --- the ledger and the hub ------------------------------------------------------------------------------------------

@@ -353,7 +353,7 @@ def test_a_parked_or_damaged_record_is_notified():
     [
         ({}, "running", "delivery-lost"),
         ({}, "expanding", None),
-        (a_delivery("delivered"), "running", "end-not-told"),
+        (a_delivery("delivered"), "running", "end-not-reported"),
         (a_delivery("copying"), "running", None),
     ],
 )
