@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from ami_promoter.hub import asking
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, Record
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 
@@ -29,16 +29,16 @@ PRINTS = js.some_of(
 
 @verb("retry", needs=READ | LOOK_AGAIN, prints=PRINTS)
 @ami_argument
-@click.option("--account", type=ACCOUNT, help="Only this account.")
+@click.option("--account", "place", type=PLACE, help="Only this account, or ACCOUNT/REGION.")
 @click.option(
     "--accept",
     "accepted",
     type=AMI,
     help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
 )
-def retry(caller: VerbCaller, ami: str, account: str | None, accepted: str | None) -> Report:
+def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:
     """Try failed deliveries again; free what is parked."""
-    if accepted and not account:
+    if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
     connection = caller.connect()
     reader = Reader(connection)
@@ -50,9 +50,9 @@ def retry(caller: VerbCaller, ami: str, account: str | None, accepted: str | Non
         return _refused("unknown-ami", ami, f"no promotion of it is known in {connection.place}.", promote)
     if promotion.get("value") is None and not promotion["_item"].get("parked"):
         return _refused("no-value", ami, *_no_value(promotion, promote))
-    wanted = [child for child in children if account in (None, child.get("account"))]
-    if account and not wanted:
-        what = f"it has no delivery to account {account}."
+    wanted = [child for child in children if place is None or place in _places(child)]
+    if place and not wanted:
+        what = f"it has no delivery to {place}."
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
     deliveries = [addresses.delivery(child["delivery"]) for child in wanted]
     freed = asking.unpark(connection, [addresses.promotion(ami), *deliveries])
@@ -60,13 +60,18 @@ def retry(caller: VerbCaller, ami: str, account: str | None, accepted: str | Non
     if accepted:
         asking.accept(connection, [child["delivery"] for child in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
-        asking.look_again(connection, ami, account or "")
+        asking.look_again(connection, ami, place or "")
     lines = [f"{key} was parked, and goes on." for key in freed]
-    lines += [f"Account {account}: {accepted} is taken for the delivery's own."] if accepted else []
+    lines += [f"{place}: {accepted} is taken for the delivery's own."] if accepted else []
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
     return Report(tuple(lines) or (f"Nothing to do: nothing of {ami} has failed, and nothing is parked.",), data)
+
+
+def _places(child: Record) -> tuple[str, str]:
+    account = str(child.get("account"))
+    return account, f"{account}/{child.get('region')}"
 
 
 def _no_value(promotion: Any, promote: str) -> tuple[str, str]:

@@ -13,12 +13,12 @@ from chalicelib.core.records import addresses
 from chalicelib.ports.aws import MadeDue
 
 
-def look_again(connection: Connection, ami: str, account: str = "") -> bool:
+def look_again(connection: Connection, ami: str, place: str = "") -> bool:
     """Make an AMI's record look at its tag within a minute, as at a new event; False if there is none.
 
-    ``account``: only its failed deliveries there start anew.
+    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start anew.
     """
-    asked = {"retry": f"{time.time_ns()}:{account}"}
+    asked = {"retry": f"{time.time_ns()}:{place}"}
     with connection.telling("asking the record to look again (the tag is written all the same)"):
         return _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked) is not MadeDue.NONE
 

@@ -381,4 +381,5 @@ def _via(promotion: Promotion, target: Target) -> str:
 
 def _passed_over(promotion: Promotion, target: Target) -> bool:
     """Whether a failed delivery is not meant: an operator asked for others, or only file or membership changed."""
-    return promotion.refresh or (bool(promotion.only) and target.account not in promotion.only)
+    meant = {target.account, f"{target.account}/{target.region}"}
+    return promotion.refresh or (bool(promotion.only) and meant.isdisjoint(promotion.only))

@@ -210,7 +210,7 @@ def test_a_damaged_record_does_not_keep_the_others_from_being_seen(table, applie
     ("value", "words", "code"),
     [
         (None, [], "no value of its tag is in force"),
-        ("dev", ["--account", "222222222222"], "it has no delivery to account 222222222222"),
+        ("dev", ["--account", "222222222222"], "it has no delivery to 222222222222"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_a_fault(table, capsys, value, words, code):
@@ -240,7 +240,7 @@ def test_an_accepted_ami_needs_its_account(table, capsys):
     assert "--accept needs an account" in capsys.readouterr().err
 
 
-def test_a_value_that_is_examined_still_is_notified_from_one_that_was_removed(table, capsys):
+def test_a_value_that_is_examined_still_is_not_one_that_was_removed(table, capsys):
     """Right after the tag was written nothing has begun that could be tried again."""
     record = {"ami": AMI, "value": None, "candidate": "dev", "state": "resolving"}
     DynamoRecords(table).create(Write(addresses.promotion(AMI), "resolving", record, NINE), NINE)

@@ -204,3 +204,19 @@ def test_by_way_of_a_hub_that_is_no_target_there_is_refused(scene):
 
     assert status != 0
     assert f"{DEV} gets AMIs in {FAR} by way of the hub, which is no target there itself" in err
+
+
+def test_one_region_of_an_account_is_tried_again(abroad):
+    """An account's deliveries failed for want of its role; one is asked for, and the other stays as it is."""
+    abroad.apply(EVERYWHERE.replace("defaults:\n", "defaults:\n  queue_deadline: 10m\n"))
+    iam, arn = abroad.world.iam, f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+    role = iam.roles.get(arn)
+    iam.roles.drop(arn)
+    abroad.promote(DEV)
+    iam.put_role(DEV, role.name, role.trust, role.policies)
+
+    assert abroad.cli("retry", abroad.image, "--account", f"{DEV}/{FAR}")[0] == 0
+    abroad.run_until_over(times=2)
+
+    assert regions_of(abroad.status()["deliveries"]) == {(DEV, REGION, "failed"), (DEV, FAR, "delivered")}
+    abroad.assert_invariants()

@@ -126,7 +126,7 @@ class Promotion:
     absent_since: int = 0
     """Since when looks have not shown the tag, or the AMI: it is believed only after a while (invariant 5)."""
     only: tuple[str, ...] = ()
-    """Accounts whose failed deliveries are to start anew, where an operator asked for those alone; none: all."""
+    """Accounts, or "ACCOUNT/REGION", whose failed deliveries alone an operator asked to start anew; none: all."""
     blocked_until: int = 0
     """After a refusal no check is made, and nothing is opened or published, before then. Removals go on."""
     look_blocked_until: int = 0
