@@ -30,6 +30,9 @@ from ministack.services.cloudformation import (  # type: ignore[import-not-found
 
 from tools.second_opinion import emulator_ec2
 
+ORGANIZATION = "o-a1b2c3d4e5"
+"""The guide's, of which hub and target are members."""
+
 
 def main() -> int:
     """Mend, then serve until killed."""
@@ -43,6 +46,7 @@ def main() -> int:
         resources_are_named_as_in_aws,
         tags_of_what_is_made_count,
         a_session_is_known_by_its_role,
+        resources_are_of_the_organization,
         keys_name_their_account,
         a_batch_needs_the_right_to_one,
         events_name_their_source,
@@ -255,6 +259,16 @@ def a_session_is_known_by_its_role() -> None:
         return value
 
     iam_evaluator._resolve_condition_key = by_role
+
+
+def resources_are_of_the_organization() -> None:
+    """aws:ResourceOrgID is missing, so that the hub's own denial held for every target."""
+    resolve = iam_evaluator._resolve_condition_key
+
+    def by_resource(key: str, context: Any) -> Any:
+        return ORGANIZATION if key.lower() == "aws:resourceorgid" else resolve(key, context)
+
+    iam_evaluator._resolve_condition_key = by_resource
 
 
 def keys_name_their_account() -> None:

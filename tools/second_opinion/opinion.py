@@ -221,11 +221,15 @@ def promoted(reader: GuideReader, opinion: Opinion) -> None:
         page = json.loads(reported or "{}").get("promotion", {})
         states = [one["state"] for one in page.get("deliveries", ())]
         left_open = [one for one in page.get("open_shares", ()) if one["state"] == "open"]
-        if states == ["delivered"] and not left_open:
+        if states == ["delivered"] and not left_open and page["state"] == "over":
             break
         invoke(reader, "sweep")
         time.sleep(1)
-    opinion.check("the tag's promotion ends: one target, delivered", states == ["delivered"], reported)
+    opinion.check(
+        "the tag's promotion ends: one target, delivered",
+        (states, page.get("state")) == (["delivered"], "over"),
+        reported,
+    )
     opinion.check("and its shares are closing or closed, none is open", bool(page) and not left_open, reported)
     failed = [name for name in ("sweep", "discover") if not invoke(reader, name)]
     opinion.check("sweep and discover run", not failed, failed)
@@ -270,16 +274,16 @@ def journal(reader: GuideReader, opinion: Opinion) -> None:
 
 STEPS: Sequence[tuple[str, str, str]] = (
     ("the tag's event wakes on-tag-change, which wakes act", "on-tag-change", "sqs:SendMessage"),
-    ("act takes the message from its FIFO queue and begins the promotion", "worker", "dynamodb:PutItem"),
-    ("act reads the AMI", "worker", "ec2:DescribeImages"),
-    ("act assumes the target's role", "worker", "sts:AssumeRole"),
-    ("settle shares the snapshot", "share-worker", "ec2:ModifySnapshotAttribute"),
-    ("settle grants the key", "share-worker", "kms:CreateGrant"),
+    ("worker takes the message from its FIFO queue and begins the promotion", "worker", "dynamodb:PutItem"),
+    ("worker reads the AMI", "worker", "ec2:DescribeImages"),
+    ("worker assumes the target's role", "worker", "sts:AssumeRole"),
+    ("share-worker shares the snapshot", "share-worker", "ec2:ModifySnapshotAttribute"),
+    ("share-worker grants the key", "share-worker", "kms:CreateGrant"),
     ("the copy is made by the target's role", "AmiCopyRole", "ec2:CopySnapshot"),
     ("the target's rules forward the event, which on-target-event passes on", "on-target-event", "sqs:SendMessage"),
     ("the AMI is registered by the target's role", "AmiCopyRole", "ec2:RegisterImage"),
-    ("settle revokes the grant", "share-worker", "kms:RevokeGrant"),
-    ("act tells the outcome", "worker", "sns:Publish"),
+    ("share-worker revokes the grant", "share-worker", "kms:RevokeGrant"),
+    ("worker tells the outcome", "worker", "sns:Publish"),
     ("and puts it on the bus", "worker", "events:PutEvents"),
     ("the sweep reads what is due", "sweep", "dynamodb:Query"),
     ("discovery looks for tagged AMIs", "discover", "ec2:DescribeImages"),
