@@ -49,7 +49,7 @@ def main() -> int:
         resources_are_of_the_organization,
         keys_name_their_account,
         a_batch_needs_the_right_to_one,
-        events_name_their_source,
+        requests_bring_their_context,
         events_reach_other_accounts,
         emulator_ec2.mend,
     ):
@@ -282,18 +282,21 @@ def keys_name_their_account() -> None:
     kms._key_metadata = with_account
 
 
-def events_name_their_source() -> None:
-    """PutEvents brings no events:source and events:detail-type into the evaluation: right policies denied."""
+def requests_bring_their_context() -> None:
+    """What PutEvents and CreateGrant ask for is not in the evaluation, so that right policies denied them."""
     context = iam_actions.request_tag_context
 
-    def with_source(service: str, action: str, body: bytes, parameters: Any) -> Any:
+    def with_request(service: str, action: str, body: bytes, parameters: Any) -> Any:
         known = context(service, action, body, parameters)
         if action == "events:PutEvents":
             for entry in json.loads(body).get("Entries", [])[:1]:
                 known |= {"events:source": entry.get("Source"), "events:detail-type": entry.get("DetailType")}
+        elif action == "kms:CreateGrant":
+            asked = json.loads(body)
+            known |= {"kms:GranteePrincipal": asked["GranteePrincipal"], "kms:GrantOperations": asked["Operations"]}
         return known
 
-    iam_actions.request_tag_context = with_source
+    iam_actions.request_tag_context = with_request
 
 
 # ---- Events ---------------------------------------------------------------------------------------------------------
