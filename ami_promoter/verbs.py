@@ -127,6 +127,16 @@ tag_key_option = click.option(
     "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The trigger's tag key, as the stack says it."
 )
 ami_argument = click.argument("ami", type=AMI)
+hub_only_option = click.option("--hub-only", is_flag=True, help="Do not look into the targets.")
+answers_within_option = click.option(
+    "--timeout",
+    type=click.IntRange(1, 999),
+    metavar="MINUTES",
+    default=5,
+    show_default=True,
+    help="Go on when no target has answered for so long.",
+)
+
 ANYWHERE = (region_option, profile_option, json_option, wide_option)
 COMMON = ("region", "profile", "table", "hub_account", "as_json", "wide")
 """Parameters that ``Caller`` has; the others are a verb's own."""

@@ -1,4 +1,4 @@
-"""The one door into the world: who calls, may they, and who answers."""
+"""Every call goes through here: who calls, may they, and who answers."""
 
 from __future__ import annotations
 

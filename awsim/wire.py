@@ -65,7 +65,7 @@ def installed(gateway: Gateway, kernel: Kernel) -> Iterator[None]:
             setattr(owner, name, theirs)
 
 
-_new_class = ClientCreator._create_client_class  # noqa: SLF001 - botocore has no door for it, nor for the next two
+_new_class = ClientCreator._create_client_class  # noqa: SLF001 - botocore has no public name for it, nor for the next two
 _new_model = ClientCreator._load_service_model  # noqa: SLF001
 _new_alias = EventAliaser._alias_event_name  # noqa: SLF001
 _classes: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, VerbCaller, verb
+from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.core.targets.applied_file import AppliedFile
 
 PRINTS = js.thing(
@@ -38,15 +38,8 @@ EXITS = {
 @verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
-@click.option("--hub-only", is_flag=True, help="Do not look into the targets.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, 999),
-    metavar="MINUTES",
-    default=5,
-    show_default=True,
-    help="Go on when no target has answered for so long.",
-)
+@hub_only_option
+@answers_within_option
 def doctor(
     caller: VerbCaller, groups: tuple[str, ...], accounts: tuple[str, ...], *, hub_only: bool, timeout: int
 ) -> Report:

@@ -23,7 +23,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import Matching, VerbCaller, verb
+from ami_promoter.verbs import Matching, VerbCaller, answers_within_option, hub_only_option, verb
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ENDED
@@ -77,15 +77,8 @@ RECORD = Matching(
     show_default=True,
     help="How far back to ask CloudTrail who shared what.",
 )
-@click.option("--hub-only", is_flag=True, help="Do not look into the targets.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, 999),
-    metavar="MINUTES",
-    default=5,
-    show_default=True,
-    help="Go on when no target has answered for so long.",
-)
+@hub_only_option
+@answers_within_option
 @click.option("--unpark", type=RECORD, help="Let one parked record go on, and do nothing else.")
 def reconcile(
     caller: VerbCaller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None

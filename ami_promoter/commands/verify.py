@@ -21,7 +21,7 @@ from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import cell, table, tell
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, verb
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, answers_within_option, verb
 from chalicelib.core.faults import Fault
 
 PRINTS = js.thing(
@@ -40,14 +40,7 @@ EXITS = {
 @verb("verify", needs=READ | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS)
 @ami_argument
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
-@click.option(
-    "--timeout",
-    type=click.IntRange(1, 999),
-    metavar="MINUTES",
-    default=5,
-    show_default=True,
-    help="Go on when no target has answered for so long.",
-)
+@answers_within_option
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
     """Check that all arrived, and that nothing is open.
 

@@ -24,7 +24,7 @@ REAL_SEND = URLLib3Session.send
 
 @pytest.fixture
 def front(world: World) -> Iterator[Front]:
-    """A world's front door."""
+    """The HTTP front of a world."""
     with Front(world) as opened:
         yield opened
 

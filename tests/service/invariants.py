@@ -317,7 +317,7 @@ class Invariants:
     def _moves_on(self, key: RecordKey, record: Delivery, wake_at: int | None) -> None:
         end = machine.deadline(record)
         in_time = end is None or wake_at is None or wake_at <= end or self._hub.cloud.now >= end
-        assert in_time, f"invariant 6: {key} is {record.state} until {end}, and rung no sooner than {wake_at}"
+        assert in_time, f"invariant 6: {key} is {record.state} until {end}, and woken no sooner than {wake_at}"
         episode, state = self._ended.get(key.pk, (0, ""))
         back = state == DeliveryState.DELIVERED or record.episode == episode
         assert not state or not back or record.state == state, f"invariant 6: {key} was {state}, and is {record.state}"

@@ -369,7 +369,7 @@ MUTATIONS = {
         "invariant (1|3|4|6)", Parts(), tuple(twice(order) for order in range(8)), stores=wrong.careless
     ),
     "is never due": ModelMutation("invariant 6: .* nothing is due", Parts(delivery_codec=wrong.NeverDue)),
-    "comes too late": ModelMutation("invariant 6: .* rung no sooner", Parts(delivery_codec=ComesTooLate)),
+    "comes too late": ModelMutation("invariant 6: .* woken no sooner", Parts(delivery_codec=ComesTooLate)),
     "meets the unexpected": ModelMutation("parked: ", Parts(delivery_machine=meets_the_unexpected)),
     "opens the delivered": ModelMutation(
         "invariant 6: .* was delivered", Parts(promotions=OpensTheDelivered), (extended,), TWO

@@ -66,23 +66,23 @@ def test_many_grants_are_opened_and_revoked_however_slow_aws_is(count, seconds):
 class AsksOfEachAmi:
     """Who is entitled, at five calls for each AMI; of one of them AWS refuses to say anything."""
 
-    def __init__(self, resource: SlowResource, untold: str = ""):
-        self.resource, self.untold = resource, untold
+    def __init__(self, resource: SlowResource, unknown: str = ""):
+        self.resource, self.unknown = resource, unknown
 
     def judge(self, _resource, shares):
         """See the port."""
         amis = {holding.ami for one in shares for holding in one.holdings}
         for _ in range(5 * len(amis)):
             self.resource.spend()
-        if self.untold in amis:
+        if self.unknown in amis:
             raise refusal("aws-InvalidAMIID.Malformed")
         return Judgement()
 
 
-def held_for_amis(count: int, seconds: float, untold: str = "") -> SlowResource:
+def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource:
     """A key with a grant for each of so many AMIs."""
     key = SlowResource(KEY, seconds, batch=1)
-    key.worker._entitlements = AsksOfEachAmi(key, untold)
+    key.worker._entitlements = AsksOfEachAmi(key, unknown)
     for number, name in enumerate(deliveries(count)):
         holding = replace(copying(name, ACCOUNT), ami=f"ami-{number:02d}")
         wanted = Share(KEY.pk, name, ACCOUNT, ROLE, hard_close_at=START + 10**7)
