@@ -80,7 +80,8 @@ UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 READ_ONLY = READ | EXAMINE | CHECK_KEY
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
-_TABLES = {"records": "", "config": "-config", "members": "-members"}
+_TABLES = {"records": "-?", "config": "-config", "members": "-members"}
+"""How the tables' names end. A Region's ends in a digit: by that the table of records differs from the other two."""
 
 
 def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
@@ -103,7 +104,11 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
             "Effect": "Allow",
             "Action": sorted(needed.tag),
             "Resource": "arn:*:ec2:*::image/*",
-            "Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]}},
+            # ForAllValues holds where the key is missing, as in a DeleteTags that names no tag and so deletes all
+            "Condition": {
+                "ForAllValues:StringEquals": {"aws:TagKeys": [tag_key]},
+                "Null": {"aws:TagKeys": "false"},
+            },
         },
     ]
     return {"Version": "2012-10-17", "Statement": [one for one in statements if one["Action"]]}

@@ -23,7 +23,7 @@ SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), me
 PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 """A look that showed nothing new."""
 ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{32,64}")
-QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound", "holders were notified")
+QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
 """Bookkeeping between workers; left out without --all."""
 
 ENTRY = js.thing(

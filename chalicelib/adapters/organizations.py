@@ -7,7 +7,7 @@ refused, and the message says how it can be let in.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chalicelib.adapters.refusals import as_refusal, code_of
@@ -75,14 +75,20 @@ class AwsOrganization:
             above: list[str] = []
             child = account
             while not child.startswith("r-") and len(above) < DEEPEST:
-                (parent,) = self._ask("list_parents", child, ChildId=child)["Parents"]
-                child = parent["Id"]
+                child = self._parent(child)
                 above.append(child)
         except Refusal as refusal:
             if code_of(refusal) in NOBODY:
                 return Whereabouts("")
             raise
         return Whereabouts(state, tuple(above))
+
+    def _parent(self, child: str) -> str:
+        """Name the one parent of an account or OU."""
+        for parent in self._all("list_parents", "Parents", child, ChildId=child):
+            return str(parent["Id"])
+        what = f"ListParents names no parent of {child}."
+        raise Refusal(RefusalKind.THROTTLED, self._fault("organization-unreadable", what, "The service asks again."))
 
     def _organization(self) -> Mapping[str, Any]:
         """Which organization answers. Another one than the file names would bring strangers in (invariant 8)."""
@@ -96,13 +102,16 @@ class AwsOrganization:
         return self._shown
 
     def _roots(self) -> tuple[str, ...]:
-        found: list[str] = []
+        return tuple(root["Id"] for root in self._all("list_roots", "Roots", ""))
+
+    def _all(self, operation: str, key: str, about: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield all that is listed: a page may be empty with more to come [Organizations API, ListParents]."""
         more: dict[str, str] = {}
         while True:
-            page = self._ask("list_roots", "", **more)
-            found += [root["Id"] for root in page["Roots"]]
+            page = self._ask(operation, about, **params, **more)
+            yield from page[key]
             if not page.get("NextToken"):
-                return tuple(found)
+                return
             more = {"NextToken": page["NextToken"]}
 
     def _ask(self, operation: str, about: str, **params: Any) -> Mapping[str, Any]:

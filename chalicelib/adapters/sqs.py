@@ -1,4 +1,4 @@
-"""Wakes: one FIFO queue for the message groups that act, another, with a delay, for the resources that settle."""
+"""Wakes: one FIFO queue for the records of ``worker``, another, with a delay, for the resources of ``share-worker``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from chalicelib.core.records.wakes import Wake
 
 
 class WakeQueues(Protocol):
-    """Wakes: wakes the message group of a record."""
+    """Sends wakes: messages that name a record."""
 
     def wake(self, key: RecordKey, cause: str) -> None:
         """Send the record's key; the same key and cause within five minutes count once."""

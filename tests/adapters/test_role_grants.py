@@ -92,7 +92,7 @@ def a_share(key: str, **changes: Any) -> Share:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RoleGrantsSetup]:
-    """The permission adapter works with the credentials of settle's role."""
+    """The permission adapter works with the credentials of ``share-worker``'s role."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):

@@ -96,6 +96,18 @@ def test_the_readme_names_the_two_commands_and_they_exist():
         assert re.search(rf"^{command}:", recipes, re.MULTILINE)
 
 
+POINTER = re.compile(r"`([\w.]+)` in `([\w./-]+\.(?:py|json|yaml))`")
+
+
+def test_what_a_page_names_in_a_file_stands_there():
+    """Whoever follows "`this` in `that.py`" finds it."""
+    pointers = {found for page in PAGES for found in POINTER.findall(page.read_text(encoding="utf-8"))}
+    lost = [f"{name} in {path}" for name, path in pointers if name not in (ROOT / path).read_text(encoding="utf-8")]
+
+    assert len(pointers) > 10
+    assert sorted(lost) == []
+
+
 def fault_codes() -> Iterator[str]:
     """The codes of every fault that the service can make, as regular expressions: a computed part is any word."""
     for path in sorted((ROOT / "chalicelib").rglob("*.py")):

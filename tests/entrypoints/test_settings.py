@@ -15,7 +15,7 @@ GIVEN = {
     "AMI_PROMOTER_CONFIG_TABLE": "ami-promoter-us-east-1-config",
     "AMI_PROMOTER_MEMBERS_TABLE": "ami-promoter-us-east-1-members",
     "AMI_PROMOTER_WORKER_QUEUE_URL": "https://act",
-    "AMI_PROMOTER_SHARE_WORKER_QUEUE_URL": "https://settle",
+    "AMI_PROMOTER_SHARE_WORKER_QUEUE_URL": "https://share-worker",
     "AMI_PROMOTER_TOPIC_ARN": "arn:aws:sns:us-east-1:111111111111:notices",
     "AMI_PROMOTER_EVENT_BUS": "default",
     "AMI_PROMOTER_TRIGGER_TAG": "promote",

@@ -51,7 +51,7 @@ LOSSES = {
     "keeps_shares_on_failure": [Loss("left open: [", RunPlan(), CANCELLED)],
     "believes_its_intents": [Loss("left open", dying("share-worker", "ModifySnapshotAttribute", "before", 3))],
     "names_grants_anew": [Loss("left open", dying("share-worker", "CreateGrant", "after"))],
-    "settles_carelessly": [Loss("left open", under(SHARE_WORKER_TWICE, 15))],
+    "shares_carelessly": [Loss("left open", under(SHARE_WORKER_TWICE, 15))],
     "discovers_nothing": [Loss("not within", under(NO_EVENTS))],
     "sleeps": [Loss("not within", under(NO_WAKES))],
     "takes_arrivals_for_news": [

@@ -200,7 +200,7 @@ def test_the_worker_opens_nothing(scene):
     assert scene.world.shares_open() == []
 
 
-# --- how far settle reaches in the hub ---
+# --- how far ``share-worker`` reaches in the hub ---
 
 
 def test_the_share_worker_grants_to_nobody_but_the_roles_that_copy_and_accounts(scene):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from ami_promoter.rights import policy
-from tests.scenarios.scene import DEV, HUB, Scene
+from tests.scenarios.scene import DEV, HUB, REGION, TABLE, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS = 3
@@ -115,3 +117,18 @@ def test_who_operates_may_tag_with_the_trigger_alone(scene, become):
         assert status in (0, 4, 5), line + said
     status, said = run(scene, "promote AMI dev --tag-key owner")
     assert (status, "tagging" in said) == (AWS, True)
+
+
+def test_who_operates_neither_deletes_all_tags_nor_writes_who_is_a_member(scene, become):
+    """A DeleteTags that names no tag deletes all of them; the members' table is discovery's alone."""
+    become(deployed("cli-operator.json"))
+    ec2, dynamodb = (boto3.client(service, region_name=REGION) for service in ("ec2", "dynamodb"))
+    item = {"pk": {"S": "members"}, "sk": {"S": "current"}}
+
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        ec2.delete_tags(Resources=[scene.image])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        dynamodb.put_item(TableName=f"{TABLE}-members", Item=item)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        dynamodb.delete_item(TableName=f"{TABLE}-config", Key=item)
+    assert scene.client("ec2").describe_images(ImageIds=[scene.image])["Images"][0]["Tags"]

@@ -1,4 +1,4 @@
-"""Shares that somebody forges with the rights of ``worker``, which writes the state table [invariants 8 and 11].
+"""Shares that somebody forges with the rights of ``worker``, which writes the table of records [invariants 8 and 11].
 
 The share worker is woken, and finds a share, somebody who holds it, and a head that fits. It asks EC2 and the applied
 file, so that it opens nothing; and the share says why.

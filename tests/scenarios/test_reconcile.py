@@ -121,7 +121,7 @@ def open_unknown(scene):
 
 
 def test_records_are_lost_for_good_and_so_is_the_tag(scene):
-    """Nobody will ever look at those copies again: told first, deleted on demand, and every permission adapter shut."""
+    """Nobody will ever look at those copies again: reported first, deleted on demand, and every share closed."""
     scene.world.ec2.pace.copy = 900
     scene.wait(400)
     then = backup(scene)

@@ -23,7 +23,7 @@ def left_open(world: ModelWorld) -> int:
 
 
 def refuse(world: ModelWorld, method: str, why: RefusalKind, times: int = FOR_EVER) -> None:
-    """Let The permission adapter for service-linked roles be refused."""
+    """Let the permission adapter for service-linked roles be refused."""
     world.gate.troubles.append(PortTrouble("roles", method, refusal(why, "AccessDenied"), times))
     world.excuse()
 

@@ -40,7 +40,6 @@ from chalicelib.core.targets.organization import Membership, Organization
 
 POINTERS = "targets"
 CURRENT = "current"
-"""Items that one BatchGetItem takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class RecordKey:
 
     @property
     def kind(self) -> str:
-        """promotion, delivery, quota or resource."""
+        """The first part of its place, as ``promotion`` or ``resource``; it says who works on the record."""
         return self.pk.split("#", 1)[0]
 
 

@@ -1,0 +1,58 @@
+"""AWS Organizations as it answers: pages may be empty with more to come, and an answer may name nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.adapters.organizations import AwsOrganization
+from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.targets.departures import Whereabouts
+from chalicelib.core.targets.organization import Organization
+
+ACCOUNT, UNIT, ROOT = "222222222222", "ou-ab12-11111111", "r-ab12"
+
+
+class Parents:
+    """Organizations, whose ListParents answers with these pages for each child."""
+
+    def __init__(self, pages):
+        self._pages = pages
+
+    def own(self, _service):
+        """See ``Sessions``."""
+        return self
+
+    def describe_organization(self):
+        """See the API."""
+        return {"Organization": {"Id": "o-a1b2c3d4e5"}}
+
+    def describe_account(self, **_):
+        """See the API."""
+        return {"Account": {"Id": ACCOUNT, "State": "ACTIVE"}}
+
+    def list_parents(self, *, ChildId, NextToken="0"):  # noqa: N803 - the API's names
+        """See the API."""
+        number, pages = int(NextToken), self._pages[ChildId]
+        more = {"NextToken": str(number + 1)} if number + 1 < len(pages) else {}
+        return {"Parents": [{"Id": one} for one in pages[number]], **more}
+
+
+def an_organization(**pages):
+    """Make the reader of an account in an OU below the root."""
+    organization = Organization(id="o-a1b2c3d4e5", read_role="", external_id="")
+    return AwsOrganization(Parents({ACCOUNT: [[UNIT]], UNIT: [[ROOT]], **pages}), organization, "1" * 12, "us-east-1")
+
+
+def test_an_empty_page_with_more_to_come_is_not_the_end():
+    """The parent is on the second page."""
+    asked = an_organization(**{ACCOUNT: [[], [UNIT]]})
+
+    assert asked.whereabouts(ACCOUNT) == Whereabouts("ACTIVE", (UNIT, ROOT))
+
+
+def test_no_parent_at_all_is_no_evidence():
+    """The discovery goes on with others, and asks again."""
+    with pytest.raises(Refusal) as refused:
+        an_organization(**{UNIT: [[]]}).whereabouts(ACCOUNT)
+
+    assert (refused.value.kind, refused.value.fault.code) == (RefusalKind.THROTTLED, "organization-unreadable")
