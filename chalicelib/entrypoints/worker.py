@@ -1,7 +1,7 @@
 """Takes messages from the queues: reads the wake, leaves its reason, and lets the record's worker run.
 
-A record over which every try raises is parked with the last: its message would come back for ever. Not so where AWS
-did not answer or the deployment is wrong, which no record is to blame for.
+A record over which every try raises is parked with the last: its message would come back without end. Not so where AWS
+did not answer, asks for patience, or the deployment is wrong: no record is to blame for that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
 from chalicelib.core.records import wakes
 from chalicelib.core.records.wakes import Wake
 from chalicelib.ports.records import Records
@@ -128,4 +128,6 @@ def _is_the_records_own(trouble: Exception) -> bool:
     """Whether the record is to blame: not for an answer that AWS owes, only for a request that cannot be meant."""
     if isinstance(trouble, ClientError):
         return bool(trouble.response["Error"]["Code"] == "ValidationException")
+    if isinstance(trouble, Refusal):
+        return trouble.kind is RefusalKind.DENIED and not trouble.unknown
     return not isinstance(trouble, (BotoCoreError, Misconfigured))

@@ -79,8 +79,10 @@ class Entitlements(Protocol):
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """Say of each share whether it may be opened now. Raises Refusal where AWS owes the answer."""
 
-    def end(self, resource: str, share: Share) -> int:
-        """Return until when (epoch seconds) its standing holders may keep it, as is known now; 0: no longer.
+    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
+        """Return until when (epoch seconds) each one's standing holders may keep it, as is known now; 0: no longer.
+
+        By ``holder_key``.
 
         Raises Refusal where it cannot be told now.
         """

@@ -69,18 +69,22 @@ class LiveEntitlements:
                 into[share.holder_key] = faults[0] if faults else _stranger(share, "Nobody holds it.")
         return Judgement(refused, waits)
 
-    def end(self, resource: str, share: Share) -> int:
+    def ends(self, resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """The latest of its holders' counts."""
-        now, ends, applied = self._clock(), [0], self._targets.read()
-        for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
-            _, entitled = self._ask(holding.ami, applied)
-            if isinstance(entitled, Fault):
-                raise Refusal(RefusalKind.THROTTLED, entitled)
-            place = f"{holding.account}/{holding.region}"
-            target = entitled.targets.get(place)
-            if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
-                ends.append(end_in_force(target, now))
-        return max(ends)
+        now, applied = self._clock(), self._targets.read()
+        asked: dict[str, Entitlement] = {}
+        ends = {share.holder_key: 0 for share in shares}
+        for share in shares:
+            for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
+                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied)[1]
+                if isinstance(entitled, Fault):
+                    raise Refusal(RefusalKind.THROTTLED, entitled)
+                asked[holding.ami] = entitled
+                place = f"{holding.account}/{holding.region}"
+                target = entitled.targets.get(place)
+                if target is not None and entitled.may_keep(place, resource, share.holder_key, now):
+                    ends[share.holder_key] = max(ends[share.holder_key], end_in_force(target, now))
+        return ends
 
     def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
         read = self._read(ami)

@@ -334,7 +334,7 @@ class ShareWorker:
 
     def _close(self, adapter: PermissionAdapter, book: _Book, closing: Sequence[Share], budget: Budget) -> None:
         """Write the intent; remove; look whether it is gone; write the result."""
-        closing = self._not_prolonged(book, closing)
+        closing = self._not_prolonged(book, closing, budget)
         now = self._clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
         begun += book.save_some(
@@ -358,25 +358,28 @@ class ShareWorker:
         for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
 
-    def _not_prolonged(self, book: _Book, closing: Sequence[Share]) -> list[Share]:
+    def _not_prolonged(self, book: _Book, closing: Sequence[Share], budget: Budget) -> list[Share]:
         """Keep open what stands where the file as applied now gives a later date than the one that has come.
 
-        Where that cannot be told, it is asked again for a day: an outage withdraws nothing.
+        Where nobody can say so, it is asked again for a day: an outage withdraws nothing. Each AMI takes questions of
+        its own; those for whom there is no time are left for the next slice.
         """
-        now, prolonged = self._clock(), list[Share]()
-        for s in closing:
-            if s.state is not ShareState.OPEN or not share.standing(s):
-                continue
+        dated = [s for s in closing if s.state is ShareState.OPEN and share.standing(s)]
+        undated = {s.holder_key for s in closing} - {s.holder_key for s in dated}
+        part, over, prolonged, now = budget.part(FOR_ASKING), set[str](), list[Share](), self._clock()
+        for number, some in enumerate(_by_amis(dated)):
+            if number and not part.allows(CALLS_TO_ASK):
+                break
             try:
-                end = self._entitlements.end(book.resource, s)
+                ends = self._entitlements.ends(book.resource, some)
             except Refusal:
-                end = min(now + schedule.POLLS[-1], share.first_end(s) + schedule.LAST_LOOK)
-            if end > now:
-                prolonged.append(replace(s, later_end=end))
-        if prolonged:
-            book.save(prolonged, "the applied file gives it a later date, or cannot be read now")
-        names = {s.holder_key for s in prolonged}
-        return [s for s in closing if s.holder_key not in names]
+                soon = now + schedule.POLLS[-1]
+                ends = {s.holder_key: min(soon, share.first_end(s) + schedule.LAST_LOOK) for s in some}
+            prolonged += [replace(s, later_end=end) for s in some if (end := ends[s.holder_key]) > now]
+            over |= {name for name, end in ends.items() if end <= now}
+        happened = "the applied file gives it a later date, or cannot be read now"
+        book.save_some(prolonged, happened, budget)
+        return [s for s in closing if s.holder_key in undated | over]
 
     def _remind_audit(self, book: _Book, closing: Sequence[Share]) -> None:
         """Let all grants of the key be looked through, once the last share of an account there has closed.

@@ -513,3 +513,29 @@ def test_a_pause_may_last_for_a_year_without_a_deadline():
         looked = evolve(looked, ev.Paused(), now)
         assert outstanding(looked, now + 899) == ()
         assert outstanding(looked, now + 900) == (do.Examine(),)
+
+
+def test_what_was_refused_for_another_value_delays_no_removal():
+    """The source could not be examined for the wider value; a narrower one is resolved at once."""
+    wider = a_promotion(PromotionState.RESOLVING, candidate="dev prod", seen_value="dev prod", resolved=True)
+    for _ in range(8):
+        wider = evolve(wider, ev.Blocked(FAULT), NOW)
+    assert outstanding(wider, NOW) == ()
+
+    narrower = evolve(with_tag_event(wider), TAG, NOW)
+
+    assert outstanding(narrower, NOW) == (do.Resolve("dev"),)
+
+
+def test_the_last_delivery_ends_just_as_the_tag_is_gone():
+    """Both are learned in one step: it cancels what is left, and comes to its end after that."""
+    running = a_promotion(PromotionState.RUNNING, absent_since=NOW - schedule.ABSENCE, seen_since=NOW - 900, tries=3)
+    assert (*outstanding(running, NOW), *machine.looks(running, NOW)) == (do.LookAtTag(), do.Count())
+
+    both = play(running, ev.TagSeen(None, "available"), ev.SummaryNotified())
+    (cancel,) = outstanding(both, NOW)
+    assert isinstance(cancel, do.CancelOthers)
+    assert machine.due_at(both) == NOW
+
+    over = play(both, ev.OthersCancelled(), ev.SummaryNotified())
+    assert (over.state, machine.due_at(over)) == (PromotionState.OVER, None)

@@ -301,3 +301,20 @@ def test_a_share_ends_with_the_last_of_its_holdings():
     assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2", until=END + 5)})) == END + 5
     assert share.hard_end(replace(copies, holdings=HOLDER | {sharing("d2")})) == 0
     assert share.hard_end(replace(copies, holdings=frozenset({sharing("d2", until=NOW)}))) == NOW
+
+
+@pytest.mark.parametrize("changes", [{"held": False}, {"hard_close_at": NOW - 1}])
+def test_an_opening_that_nobody_needs_closes_without_waiting_for_its_next_try(changes):
+    """Its next try is the opening's, which may have happened unheard."""
+    one = a_share(ShareState.OPENING, next_try=NOW + 320, **changes)
+
+    assert share.to_close([one], NOW) == [one]
+    assert share.due_at([one], NOW) <= NOW
+
+
+def test_an_opening_that_is_needed_waits_for_its_next_try():
+    """And for its end, if that comes before."""
+    one = a_share(ShareState.OPENING, next_try=NOW + 320)
+
+    assert (share.to_close([one], NOW), share.due_at([one], NOW)) == ([], NOW + 320)
+    assert share.due_at([replace(one, hard_close_at=NOW + 5)], NOW) == NOW + 5

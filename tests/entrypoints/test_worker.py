@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from chalicelib.core.errors import Misconfigured
+from chalicelib.core.errors import Misconfigured, Refusal, RefusalKind
+from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, TRIES, WORKER_KINDS, Worker
 from chalicelib.ports.records import Write
@@ -18,6 +19,7 @@ from tests.service.cloud import Quiet
 
 AMI, NOW = "ami-0abc", 1_800_000_000
 KEY = addresses.promotion(AMI)
+FAULT = Fault("code", "where", "what.", "cure.")
 ARN = "arn:aws:kms:us-east-1:111111111111:key/1"
 RUNS = {
     "delivery#0123": "deliveries",
@@ -108,8 +110,11 @@ def test_a_record_of_a_kind_that_the_function_does_not_work_on_is_an_error(kinds
         (ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"), TRIES, False),
         (EndpointConnectionError(endpoint_url="https://x"), TRIES, False),
         (Misconfigured("no table"), TRIES, False),
+        (Refusal(RefusalKind.THROTTLED, FAULT), TRIES, False),
+        (Refusal(RefusalKind.DENIED, FAULT, unknown=True), TRIES, False),
+        (Refusal(RefusalKind.DENIED, FAULT), TRIES, True),
     ],
-    ids=["own", "not yet", "invalid", "throttled", "no answer", "deployment"],
+    ids=["own", "not yet", "invalid", "throttled", "no answer", "deployment", "patience", "unheard", "denied"],
 )
 def test_a_record_over_which_every_try_raises_is_parked_with_the_last(trouble, receives, parked):
     """Not where AWS owes the answer or the deployment is wrong."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing.share import Share
@@ -21,9 +21,9 @@ class ListedOnly:
     def __init__(self, listed: Callable[[Collection[str]], Collection[str]]) -> None:
         self._listed = listed
 
-    def end(self, _resource: str, _share: Share) -> int:
+    def ends(self, _resource: str, shares: Sequence[Share]) -> Mapping[str, int]:
         """See the port. What has an end ends."""
-        return 0
+        return {s.holder_key: 0 for s in shares}
 
     def judge(self, resource: str, shares: Sequence[Share]) -> Judgement:
         """See the port."""

@@ -431,3 +431,19 @@ def test_a_statement_for_service_roles_stands_only_while_the_file_names_some():
         asked = Asked(mode="share", key_access="policy", service_linked_roles=roles)
         assert asked.answer(standing(policy, name=f"{A}-roles")) == answer
         assert asked.answer(standing(policy, name=f"{A}-share")) == "may"
+
+
+def test_until_when_many_may_keep_an_ami_is_asked_once():
+    """One look at the tag, one read of the file, for all that are due together."""
+    asked = Asked()
+    looks, reads, tag, read = [], [], asked.source.tag, asked.targets.read
+    asked.source.tag = lambda ami: looks.append(ami) or tag(ami)
+    asked.targets.read = lambda: reads.append(1) or read()
+    shares = [standing(IMAGE, name=f"share-{number}") for number in range(500)]
+
+    ends = LiveEntitlements(asked.records, asked.source, asked.targets, lambda: asked.cloud.now, HUB, REGION).ends(
+        IMAGE, shares
+    )
+
+    assert set(ends) == {one.holder_key for one in shares}
+    assert (len(looks), len(reads)) == (1, 1)

@@ -57,9 +57,9 @@ class EntitlesEverybody:
         """See the class."""
         return Judgement()
 
-    def end(self, _resource, _share):
+    def ends(self, _resource, shares):
         """What has an end ends."""
-        return 0
+        return {one.holder_key: 0 for one in shares}
 
 
 class NeverCloses(ShareWorker):

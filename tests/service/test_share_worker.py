@@ -78,6 +78,11 @@ class AsksOfEachAmi:
             raise refusal("aws-InvalidAMIID.Malformed")
         return Judgement()
 
+    def ends(self, _resource, shares):
+        """See the port. The applied file gives all of them a day more."""
+        self.judge(_resource, shares)
+        return {one.holder_key: self.resource.clock() + 24 * 3600 for one in shares}
+
 
 def held_for_amis(count: int, seconds: float, unknown: str = "") -> SlowResource:
     """A key with a grant for each of so many AMIs."""
@@ -97,6 +102,25 @@ def test_who_is_entitled_by_many_amis_is_asked_slice_by_slice(seconds):
     key = held_for_amis(10, seconds)
     key.run_on()
     assert (key.states(), key.killed) == ({ShareState.OPEN: 10}, 0)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0])
+def test_dates_that_have_come_are_asked_slice_by_slice(seconds):
+    """Standing shares of ten AMIs whose date has come, and which the file has prolonged: all stay open."""
+    key = SlowResource(KEY, batch=1)
+    key.worker._entitlements = AsksOfEachAmi(key)
+    for number, name in enumerate(deliveries(10)):
+        holding = Holding(f"ami-{number:02d}", ACCOUNT, "us-east-1", name, 1, Purpose.STANDING, START + 3600)
+        key.stores.ledger.hold(KEY.pk, Share(KEY.pk, name, ACCOUNT, ROLE), holding)
+    key._note()
+    key.run_on()
+    assert key.states() == {ShareState.OPEN: 10}
+
+    key.now, key.seconds = float(START + 3610), seconds
+    key.run_on()
+
+    assert (key.states(), key.killed) == ({ShareState.OPEN: 10}, 0)
+    assert all(one.later_end > key.now for one in key.shares)
 
 
 def test_an_ami_of_which_nothing_is_notified_keeps_no_other_from_opening():

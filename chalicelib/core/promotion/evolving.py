@@ -99,6 +99,7 @@ def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     if promotion.state in (S.RESOLVING, S.EXPANDING):
         refresh = refresh and promotion.refresh
     fresh: dict[str, Any] = {"candidate": event.value, "resolved": False, "to_notify": (), "read_at": now}
+    fresh["blocked_until"] = 0  # what was refused for another value delays no removal
     return _to(promotion, S.RESOLVING, now, refresh=refresh and promotion.state is not S.REQUESTED, **fresh)
 
 
@@ -327,8 +328,11 @@ def _(event: ev.Counted, promotion: Promotion, now: int) -> Promotion:
 
 @_apply.register
 def _(event: ev.SummaryNotified, promotion: Promotion, now: int) -> Promotion:
+    said = replace(promotion, standing=event.standing, summarised=promotion.episode)
     if promotion.state is S.OVER:
-        return replace(promotion, standing=event.standing, summarised=promotion.episode, tries=0)
+        return replace(said, tries=0)
+    if promotion.cancelling:  # the look before it showed that the tag is gone: what was delivered is unmarked first
+        return replace(said, next_try=now)
     after = _to(promotion, S.OVER, now, summarised=promotion.episode, standing=event.standing)
     return replace(after, next_try=max(now, promotion.absent_since + schedule.ABSENCE))
 

@@ -50,7 +50,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.OthersCancelled: frozenset({S.RUNNING}),
         ev.RefusedNotified: frozenset({S.RUNNING}),
         ev.Counted: frozenset({S.RUNNING, S.RESOLVING}),
-        ev.SummaryNotified: frozenset({S.OVER}),
+        ev.SummaryNotified: frozenset({S.RUNNING, S.OVER}),
         ev.Blocked: frozenset({S.RUNNING}),
     },
     S.OVER: {

@@ -343,8 +343,13 @@ def oldest_open(shares: Iterable[Share], now: int) -> int | None:
 
 def to_close(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those to be closed now, longest waiting first: ours, and nobody's need any longer, or past their end."""
-    found = [s for s in shares if (now >= s.next_try or _was_held(s)) and _must_close(s, now)]
+    found = [s for s in shares if (now >= s.next_try or _waits_for_no_try(s)) and _must_close(s, now)]
     return sorted(found, key=lambda s: s.next_try)
+
+
+def _waits_for_no_try(share: Share) -> bool:
+    """Whether ``next_try`` is nothing that its closing waits for: it is that of an opening nobody needs any longer."""
+    return share.state is ShareState.OPENING or _was_held(share)
 
 
 def _was_held(share: Share) -> bool:
@@ -406,7 +411,7 @@ def to_archive(shares: Iterable[Share], now: int) -> list[Share]:
 
 
 def _kept_until(share: Share) -> int:
-    """A closed statement stays on record while a read of its key's policy may still show it (``policy_adapter``)."""
+    """A closed statement stays on record while a read of its key's policy may still show it."""
     of_policy = share.resource.split("#")[1] == "policy"
     return (share.closed_at or 0) + POLICY_SHOWS_WITHIN if of_policy and share.state is ShareState.CLOSED else 0
 
@@ -418,8 +423,10 @@ def due_at(shares: Iterable[Share], now: int) -> int | None:
 
 def _due(share: Share, now: int) -> Iterable[int | None]:
     idle = (ShareState.WANTED, ShareState.CLOSED, ShareState.REFUSED)
-    if share.state in (ShareState.OPENING, ShareState.CLOSING):
+    if share.state is ShareState.CLOSING:
         yield share.next_try
+    if share.state is ShareState.OPENING:
+        yield min(share.next_try, hard_end(share) or share.next_try) if share.holdings else now
     if share.state is ShareState.OPEN:
         yield _open_due_at(share, now)
     elif share.state in idle and not share.holdings:
