@@ -81,7 +81,7 @@ def promote(
         return Report((*lines, f"`ami-promoter status {ami} --watch` shows what comes of it."), data)
     if not caller.as_json:
         show(lines, console())
-    wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch)
+    wanted = waiting.Wanted(limit=None if timeout is None else timeout * 60.0, watch=watch, written=True)
     waited = waiting.wait(connection, caller, ami, tag_key, wanted)
     return Report(waited.lines, {**data, **waited.data}, waited.faults, exit=waited.exit)
 

@@ -67,7 +67,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         first = data
         data = follow(
             lambda: read_page(connection, ami) or first,
-            lambda seen: seen["state"] == "over" or bool(seen["parked"]),
+            lambda seen: (seen["state"] == "over" and not seen["looks_again"]) or bool(seen["parked"]),
             caller.clock,
             show=show,
             changes=lambda seen: ", ".join(states(seen)),

@@ -10,14 +10,20 @@ from ami_promoter.terminal.exits import Exit
 
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")
+EXAMINING = ("requested", "resolving", "expanding")
+"""States of a promotion in which faults and ended deliveries may be of an earlier value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``exit``: None while it has not come out yet. ``why`` says in a sentence what decided it, or is waited for."""
+    """``exit``: None while it has not come out yet. ``why`` says in a sentence what decided it, or is waited for.
+
+    ``unseen``: what is waited for is a look of the service, which takes minutes at most.
+    """
 
     exit: Exit | None
     why: str
+    unseen: bool = False
 
 
 def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[str] = ()) -> Outcome:
@@ -27,13 +33,15 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     of the AMI's tag as EC2 has it now: while the record has not seen that one, what it says is of an earlier value.
     """
     if data is None:
-        return Outcome(None, "The service has not seen the tag yet.")
+        return Outcome(None, "The service has not seen the tag yet.", unseen=True)
     if data["parked"]:
         return Outcome(Exit.FAILED, f"Its record is parked: {data['parked']}")
     if tag != data["seen_value"]:
-        return Outcome(None, "The service has not seen the tag as it is now yet.")
-    if data["retry_asked"]:
-        return Outcome(None, "The service has not looked again yet.")
+        return Outcome(None, "The service has not seen the tag as it is now yet.", unseen=True)
+    if data["looks_again"]:
+        return Outcome(None, "The service has not looked again yet.", unseen=True)
+    if data["state"] in EXAMINING:
+        return Outcome(None, "The service is examining the value.")
     if tag is not None and data["refused"]:
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
     named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
@@ -41,8 +49,10 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
     if targets and (missing := [one for one in targets if not any(_names([one], d) for d in named)]) and over:
         return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
-    if (not targets and not over) or moving or (targets and missing):
+    if moving or (targets and missing):
         return Outcome(None, f"{len(moving)} of {len(named)} deliveries have not ended yet.")
+    if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
+        return Outcome(None, "The promotion has not ended yet.")
     return _ended(data, named)
 
 

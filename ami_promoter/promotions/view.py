@@ -65,7 +65,9 @@ PAGE = js.thing(
     "one promotion with its deliveries",
     **PROMOTION,
     seen_value=js.perhaps(js.text("the tag's value when the service last looked; null: no tag")),
-    retry_asked=js.flag("whether it was asked to try again, and has not looked yet"),
+    looks_again=js.flag(
+        "whether a look is still to come that was asked for, or without which it believes in no removal"
+    ),
     refused=js.flag("whether the value that the tag has now is refused"),
     faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
     deliveries=js.several("by account and Region", _DELIVERY),
@@ -105,7 +107,7 @@ def page(
     return {
         **promotion(record),
         "seen_value": record.get("seen_value"),
-        "retry_asked": _asked(record),
+        "looks_again": _asked(record) or bool(record.get("absent_since")),
         "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
         "faults": record.get("faults", []),
         "deliveries": sorted((delivery(one, record, now) for one in deliveries), key=_place),

@@ -49,11 +49,15 @@ PRINTS = js.some_of(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds."""
+    """What is waited for: ``targets`` ("ACCOUNT" or "ACCOUNT/REGION"; none: all), at most ``limit`` seconds.
+
+    ``written``: the tag was written just now, and a read of it may not show it yet.
+    """
 
     targets: tuple[str, ...] = ()
     limit: float | None = None
     watch: bool = False
+    written: bool = False
 
 
 def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wanted: Wanted) -> Report:
@@ -63,23 +67,26 @@ def wait(connection: Connection, caller: VerbCaller, ami: str, tag_key: str, wan
     if isinstance(first, Fault):
         return Report(faults=(first,))
     data = read_page(connection, ami)
-    if data is None and first is None:
+    if data is None and first is None and not wanted.written:
         cure = f"Write `ami-promoter promote {ami} VALUE`."
         return Report(
             faults=(Fault("no-tag", ami, f"it bears no tag `{tag_key}`, and never has been promoted.", cure),)
         )
     if paused := switch.Switch(connection).read():
         tell(f"Paused {switch.said(paused)}. Nothing new is begun until `ami-promoter resume`.")
-    begun = caller.clock.now()
+    unseen_since: float | None = None
 
     def look() -> tuple[Mapping[str, Any] | None, Outcome]:
+        nonlocal unseen_since
         seen, value = read_page(connection, ami), tag.read()
         if isinstance(value, Fault):
             value = None  # the AMI is gone: its tag went with it
-        if seen is None and caller.clock.now() > begun + LATEST:
-            why = f"The service has not seen the tag in {LATEST // 60} minutes: is it running?"
+        found, now = outcome(seen, value, wanted.targets), caller.clock.now()
+        unseen_since = (unseen_since or now) if found.unseen else None
+        if unseen_since is not None and now > unseen_since + LATEST:
+            why = f"The service has not looked in {LATEST // 60} minutes: is it running, and is `{tag_key}` its tag?"
             return seen, Outcome(Exit.UNFINISHED, why)
-        return seen, outcome(seen, value, wanted.targets)
+        return seen, found
 
     def show(seen: tuple[Mapping[str, Any] | None, Outcome]) -> list[RenderableType]:
         if seen[0] is None:

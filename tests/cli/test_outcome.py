@@ -18,7 +18,7 @@ def a_page(*states, state="over", **changes):
     page = {
         "parked": "",
         "seen_value": "dev",
-        "retry_asked": False,
+        "looks_again": False,
         "refused": False,
         "faults": [],
         "state": state,
@@ -43,9 +43,13 @@ def a_page(*states, state="over", **changes):
         (a_page("withdrawn", seen_value=None), None, (), Exit.CANCELLED, "withdrawn"),
         (a_page(seen_value=None, why="Its tag was removed."), None, (), Exit.CANCELLED, "Its tag was removed."),
         (a_page("delivered"), "dev", (PROD,), Exit.FAILED, f"There is no delivery to {PROD}."),
-        (a_page("delivered", state="expanding"), "dev", (PROD,), None, "have not ended"),
+        (a_page("delivered", state="running"), "dev", (PROD,), None, "have not ended"),
         (a_page("delivered", refused=True, faults=[FAULT]), "dev", (), Exit.FAILED, "It is wrong. Mend it."),
         (a_page("delivered", faults=[FAULT]), "dev", (), Exit.FAILED, "1 account cannot be served"),
+        (a_page("delivered", state="running"), "dev", (), None, "The promotion has not ended yet."),
+        (a_page("delivered", looks_again=True), "dev", (), None, "not looked again"),
+        (a_page("delivered", "failed", state="resolving"), "dev", (PROD,), None, "examining"),
+        (a_page("delivered", state="resolving", refused=True, faults=[FAULT]), "dev", (), None, "examining"),
         (a_page(parked="IllegalEvent"), "dev", (), Exit.FAILED, "parked: IllegalEvent"),
     ],
 )
@@ -59,7 +63,7 @@ def test_how_it_came_out(page, tag, targets, expected, says):
 
 def test_a_parked_delivery_is_a_failure():
     """It goes on only when a person lets it: nobody waits for that."""
-    page = a_page("copying", state="over")
+    page = a_page("copying", "delivered", state="running")
     page["deliveries"][0]["parked"] = "IllegalEvent"
 
     assert outcome(page, "dev").exit is Exit.FAILED

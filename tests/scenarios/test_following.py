@@ -80,15 +80,79 @@ def test_a_failed_delivery(scene):
 
 def test_retrying_a_failed_delivery_by_the_same_value(scene):
     """The record has not looked again yet when the waiting begins: its old end does not count."""
+    failed_and_mended(scene)
+
+    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
+
+    assert (status, reported["outcome"]) == (DELIVERED, "delivered")
+
+
+def failed_and_mended(scene):
+    """One of two deliveries has failed for want of its role, which is there again."""
     iam, arn = scene.world.iam, f"arn:aws:iam::{TEST}:role/AmiCopyRole"
     role = iam.roles.get(arn)
     without_role(scene, TEST)
     scene.promote("dev")
     iam.put_role(TEST, role.name, role.trust, role.policies)
 
-    status, reported = run(scene, "promote", scene.image, "dev", "--wait")
 
-    assert (status, reported["outcome"]) == (DELIVERED, "delivered")
+def test_watching_a_retry(scene):
+    """The old end is not the end."""
+    failed_and_mended(scene)
+    scene.cli("retry", scene.image)
+
+    status, out, _ = scene.cli("status", scene.image, "--watch")
+
+    assert status == DELIVERED
+    assert scene.states()[TEST] == "delivered"
+    assert "failed" not in out
+
+
+def test_waiting_for_one_target_of_a_retry_that_is_paused(scene):
+    """While the value is examined, a delivery's old end does not count."""
+    failed_and_mended(scene)
+    scene.cli("pause")
+    scene.cli("retry", scene.image)
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
+
+    status, reported = run(scene, "wait", scene.image, "--target", TEST, "--timeout", "5")
+
+    assert (status, reported["outcome"]) == (TIMED_OUT, "timed-out")
+
+
+def test_a_good_value_after_a_refused_one(scene):
+    """The faults of the refused one are not its own."""
+    scene.promote("dev")
+    scene.tag("dve")
+    assert run(scene, "wait", scene.image)[0] == FAILED
+    scene.tag(DEV)
+    scene.run_until(lambda: scene.record(f"promotion#{scene.image}")["state"] == "resolving")
+
+    assert run(scene, "wait", scene.image)[0] == DELIVERED
+
+
+def test_a_tag_that_the_service_does_not_look_at(scene):
+    """Nobody waits for it without end."""
+    scene.promote(DEV)
+    scene.client("ec2").create_tags(Resources=[scene.image], Tags=[{"Key": "release", "Value": "prod"}])
+
+    status, reported = run(scene, "wait", scene.image, "--tag-key", "release")
+
+    assert status == TIMED_OUT
+    assert "is `release` its tag?" in reported["why"]
+
+
+def test_waiting_right_after_a_shared_ami_was_cancelled(scene):
+    """It is shared still, and the service looks twice before it believes that the tag is gone."""
+    scene.apply(targets_file() + f'accounts: {{"{DEV}": {{mode: share, service_linked_roles: []}}}}\n')
+    scene.launches |= {DEV}
+    scene.tag(DEV)
+    scene.run_until_state("shared")
+    scene.wait(600)
+    scene.cli("cancel", scene.image)
+    scene.wait(20)
+
+    assert run(scene, "wait", scene.image)[0] == CANCELLED
 
 
 def test_it_times_out_and_the_promotion_goes_on(scene):
