@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.names import template_faults
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.preflight import method_faults, source_faults, target_faults
-from tests.core.images import (
+from tests.core.images.examples import (
     HUB,
     KEY,
     OUR_TAGS,

@@ -10,7 +10,7 @@ from chalicelib.core.delivery.model import DeliveryState
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.evolving import started
 from chalicelib.core.promotion.model import Child
-from tests.core.deliveries import NOW, a_delivery
+from tests.core.delivery.examples import NOW, a_delivery
 
 LIMIT = 256 * 1024
 """Bytes that SNS and EventBridge take."""

@@ -28,7 +28,7 @@ from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
 from chalicelib.ports.aws import SeenGrant, SeenImage, Tagged, TagRead
-from tests.core.images import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
+from tests.core.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
 HUB, REGION, START = "111111111111", "us-east-1", 1_800_000_000
 TRIGGER = "promote"

@@ -19,7 +19,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.service.tag_pass import BASELINE
-from tests.core.images import describe_image
+from tests.core.images.examples import describe_image
 from tests.service.cloud import HUB, REGION
 from tests.service.gate import Gate
 from tests.service.hub import DISCOVERY, Hub

@@ -19,7 +19,7 @@ from chalicelib.core.targets.organization import Membership, Organization, Unit
 from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements
-from tests.core.deliveries import a_delivery
+from tests.core.delivery.examples import a_delivery
 from tests.fakes import MemoryRecords
 from tests.service.cloud import HUB, REGION, Cloud, FakeSource, FakeTargets, Nature, source_key, target_key
 from tests.service.organization import ARN, OU, WHOLE, A, B, C

@@ -13,7 +13,7 @@ from chalicelib.core.promotion.model import Child
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.service import hub_copies
 from chalicelib.service.codecs import DELIVERIES
-from tests.core.deliveries import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
+from tests.core.delivery.examples import HUB, NOW, REGION, TARGET_KEY, a_delivery, with_copies
 from tests.service.cloud import refusal
 from tests.service.gate import PortTrouble
 from tests.service.slow import SlowGate, SlowHub

@@ -1,7 +1,7 @@
 """The model can fail: with each protection taken out, it sees an invariant broken in a known story.
 
-That a late read of a key's policy is known for one is shown in ``tests/adapters/test_key_policies.py``: here the two
-looks after a removal heal what the model can see of it.
+That a late read of a key's policy is known for one is shown in ``tests/adapters/kms/test_key_policies.py``: here
+the two looks after a removal heal what the model can see of it.
 """
 
 from __future__ import annotations

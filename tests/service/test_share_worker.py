@@ -17,7 +17,7 @@ from chalicelib.core.sharing.refusals import most_calls
 from chalicelib.core.sharing.share import Holding, Purpose, Share, ShareState
 from chalicelib.ports.ledger import Judgement
 from chalicelib.service.codecs import DELIVERIES
-from tests.core.deliveries import a_delivery
+from tests.core.delivery.examples import a_delivery
 from tests.fakes import copying
 from tests.service.slow_aws import ACCOUNT, ROLE, START, SlowResource
 

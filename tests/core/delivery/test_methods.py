@@ -14,8 +14,8 @@ from chalicelib.core.delivery.model import Delivery, DeliveryState, ImageRequest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.images import comparison
-from tests.core.deliveries import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
-from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume
+from tests.core.delivery.examples import FAULT, NOW, SOURCE_KEY, TARGET, TARGET_KEY, a_delivery, seen
+from tests.core.images.examples import an_image, describe_image, describe_snapshot, describe_volume
 
 LATE = ev.ImageSeen("failed", reason="AMI snapshot copy failed with error: Given key ID is not accessible")
 AVAILABLE = ev.ImageSeen("available", copies=(("snap-0a", "snap-0ac"), ("snap-0b", "snap-0bc")))

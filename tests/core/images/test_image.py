@@ -9,7 +9,7 @@ from hypothesis import given
 
 from chalicelib.core.images.image import SourceImage, attributes_to_read, read_image, snapshots_to_copy, unknown_values
 from chalicelib.core.images.members import MEMBERS
-from tests.core.images import an_image, describe_image, describe_snapshot, describe_volume, promotable
+from tests.core.images.examples import an_image, describe_image, describe_snapshot, describe_volume, promotable
 
 
 @given(promotable())

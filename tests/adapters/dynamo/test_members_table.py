@@ -14,7 +14,7 @@ from chalicelib.core.targets import applied_file
 from chalicelib.core.targets.applied_file import Directory, Target
 from chalicelib.core.targets.departures import DAY, Book, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
-from tests.adapters.test_targets_table import MEMBERS, TABLE, apply
+from tests.adapters.dynamo.test_targets_table import MEMBERS, TABLE, apply
 
 OU, OTHER = "ou-ab12-11111111", "ou-ab12-22222222"
 ARN = "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/"

@@ -10,7 +10,7 @@ from ami_promoter.targets_file.compiler import BOUNDS, duration
 from ami_promoter.targets_file.shape import schema
 from chalicelib.core.targets.applied_file import Target
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "guide" / "targets-file.md").read_text(encoding="utf-8")
 FAULTS = (ROOT / "docs" / "reference" / "faults.md").read_text(encoding="utf-8")
 SETTINGS = schema()["$defs"]["settingKeys"]["properties"]

@@ -10,7 +10,7 @@ import pytest
 
 from chalicelib.adapters.sts.session_policies import LIMIT, SNAPSHOTS_PER_SESSION, Work, policy
 from chalicelib.core.delivery.model import Snapshot
-from tests.core.deliveries import a_delivery
+from tests.core.delivery.examples import a_delivery
 
 LONG_REGION = "ap-southeast-10"
 MULTI_REGION_KEY = f"arn:aws-us-gov:kms:{LONG_REGION}:111111111111:key/mrk-0123456789abcdef0123456789abcdef"

@@ -9,7 +9,7 @@ from chalicelib.core.delivery import events as ev
 from chalicelib.core.delivery import evolving, machine
 from chalicelib.core.delivery.model import CopyState, DeliveryState, SlotRequest
 from chalicelib.core.records import schedule
-from tests.core.deliveries import NOW, a_delivery, seen
+from tests.core.delivery.examples import NOW, a_delivery, seen
 
 
 def at_work(now):

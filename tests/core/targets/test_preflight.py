@@ -20,7 +20,7 @@ from tests.core.fault_scenes import (
     of_snapshot,
     of_target,
 )
-from tests.core.images import (
+from tests.core.images.examples import (
     HUB,
     KEY,
     TARGET,

@@ -412,7 +412,7 @@ def test_nobody_answers(environment, file, capsys):
 
 def test_the_program_itself(environment, file):
     """`python -m ami_promoter` is the same command, and passes the exit status on."""
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     command = [sys.executable, "-m", "ami_promoter", "targets", "validate", "--region", "us-east-1"]
 
     done = [
@@ -429,7 +429,7 @@ def test_the_program_itself(environment, file):
 
 def test_the_example_is_valid(capsys):
     """The example that ships is one that can be applied once its account ids are replaced."""
-    example = Path(__file__).parents[2] / "targets.example.yaml"
+    example = Path(__file__).parents[3] / "targets.example.yaml"
 
     assert main(["targets", "validate", str(example), "--region", "us-east-1"]) == 0
 

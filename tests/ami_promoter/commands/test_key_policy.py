@@ -11,7 +11,7 @@ from ami_promoter.cli import main
 from ami_promoter.commands.key_policy import hub_needs, target_needs
 from ami_promoter.hub import policies
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/AmiCopyRole"
 USE = [

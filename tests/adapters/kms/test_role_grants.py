@@ -23,7 +23,7 @@ from chalicelib.core.sharing.share import Share, ShareState
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
 SERVICE, AUTO_SCALING = "autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling"
 ROLE = f"arn:aws:iam::{DEV}:role/aws-service-role/{SERVICE}/{AUTO_SCALING}"
-TEMPLATE = Path(__file__).resolve().parents[2] / "deploy" / "target.yaml"
+TEMPLATE = Path(__file__).resolve().parents[3] / "deploy" / "target.yaml"
 SHARE_WORKER = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["sts:*", "kms:*"], "Resource": "*"}],

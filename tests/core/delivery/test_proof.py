@@ -12,7 +12,7 @@ from chalicelib.core.delivery import evolving, machine, proof
 from chalicelib.core.delivery.model import Attempt, CopyState, DeliveryState, ImageRequest, SlotRequest
 from chalicelib.core.errors import RefusalKind
 from chalicelib.core.records import schedule
-from tests.core.deliveries import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
+from tests.core.delivery.examples import FAULT, NOW, TARGET_KEY, a_delivery, seen, with_copies
 
 C = CopyState
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from chalicelib.core.images import register
 from chalicelib.core.images.image import snapshots_to_copy
 from chalicelib.core.images.members import MEMBERS, Treatment
-from tests.core.images import (
+from tests.core.images.examples import (
     KEY,
     OUR_TAGS,
     TARGET_KEY,

@@ -29,7 +29,7 @@ from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec, schedule
 from chalicelib.core.sharing import share as ledger
-from tests.core.deliveries import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
+from tests.core.delivery.examples import EVENTS, FAULT, NOW, TARGET, TARGET_KEY, a_delivery, seen, with_copies
 from tests.fakes import copying
 
 C = CopyState

@@ -13,7 +13,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Directory
 from chalicelib.core.targets.departures import Book, Left, Missing, UnreadUnit
 from chalicelib.core.targets.organization import Membership, Organization, Unit
-from tests.cli.conftest import CONFIG, MEMBERS
+from tests.ami_promoter.conftest import CONFIG, MEMBERS
 
 HUB, A, B, C = (str(n) * 12 for n in (9, 1, 2, 3))
 WHOLE, OU, OTHER = "o-a1b2c3d4e5", "ou-ab12-11111111", "ou-ab12-22222222"

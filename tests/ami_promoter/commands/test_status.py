@@ -20,7 +20,7 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing import share
 from chalicelib.core.targets.applied_file import Target
 from chalicelib.ports.records import Write
-from tests.core.images import an_image
+from tests.core.images.examples import an_image
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
