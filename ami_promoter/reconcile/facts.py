@@ -124,7 +124,10 @@ class LedgerShare:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant on a key of the hub that bears our name. One for a service-linked role belongs to no single delivery."""
+    """A grant on a key of the hub that bears our name.
+
+    One that stands (for an account, or for a service-linked role) belongs to no single delivery.
+    """
 
     key_arn: str
     id: str
@@ -142,7 +145,7 @@ class Grant:
     @property
     def holder_key(self) -> str:
         """Its entry in the ledger."""
-        return self.delivery or self.grantee.partition(ROLE_PATH)[2]
+        return self.delivery or self.grantee.partition(ROLE_PATH)[2] or self.account
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,31 @@ def test_targets_launch_the_hubs_ami_and_own_nothing_of_it(sharing):
     sharing.assert_invariants()
 
 
+def test_all_amis_of_an_account_under_one_key_hold_one_grant(sharing):
+    """A key takes 50,000 grants: what stands counts by accounts, not by AMIs, and ends with the last AMI."""
+    sharing.apply(SHARING.replace("mode: share", "mode: share\n  key_access: grant"))
+    other = sharing.seed("golden-next")
+    sharing.tag(DEV)
+    sharing.tag(DEV, other)
+    assert shared(sharing) == {DEV: "shared"}
+    sharing.run_until_over(other)
+    assert sharing.states(other) == {DEV: "shared"}
+    assert [grant["GranteePrincipal"] for grant in sharing.grants()] == [f"arn:aws:iam::{DEV}:root"]
+
+    sharing.untag(other)
+    sharing.run_until(lambda: sharing.reported(other)["delivery.withdrawn"] == 1, 10 * 60)
+    sharing.wait(15 * 60)
+    assert launch(sharing, DEV) == ""
+    assert sharing.launchable_by(other) == set()
+
+    sharing.untag()
+    sharing.run_until(lambda: sharing.reported()["delivery.withdrawn"] == 1, 10 * 60)
+    sharing.wait(60)
+    assert sharing.grants() == []
+    assert sharing.world.shares_open() == []
+    sharing.assert_invariants()
+
+
 @pytest.mark.parametrize("how", ["deregister", "disable", "untag"])
 def test_without_events_discovery_finds_what_is_to_be_withdrawn(sharing, how):
     """The AMI is deregistered, disabled or untagged, and every event of it is lost."""

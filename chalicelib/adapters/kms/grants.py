@@ -33,8 +33,9 @@ GRANT_GONE = ("NotFoundException", "InvalidGrantIdException")
 
 
 class KeyGrants:
-    """The port ``PermissionAdapter`` for ``resource#key#<arn>#<account>``: one named grant per delivery and opening.
+    """The port ``PermissionAdapter`` for ``resource#key#<arn>#<account>``: a named grant for each opening.
 
+    It is one delivery's while that copies; what stands is one grant for the account.
     ``region`` is the hub's: the names of grants say so.
     """
 

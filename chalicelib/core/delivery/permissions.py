@@ -69,7 +69,10 @@ def _keys(delivery: Delivery) -> Iterator[NeededShare]:
     for key in delivery.source_keys:
         match delivery.target.key_access:
             case "grant":
-                yield NeededShare(addresses.key_resource(key, account).pk, delivery.id, stays=shared)
+                # What stands is the same for every AMI under the key: one grant, which its AMIs hold together, as a key
+                # takes 50,000 [aws-facts 3]. One to copy by ends with its delivery, and is its own.
+                holder = account if shared else delivery.id
+                yield NeededShare(addresses.key_resource(key, account).pk, holder, stays=shared)
             case "policy":
                 # A statement to launch by and one to copy by allow different things: they are two shares.
                 audience = Audience.ACCOUNT if shared else Audience.COPIES
