@@ -26,6 +26,9 @@ log_metrics = _metrics.log_metrics
 ENDINGS = {"delivered": "DeliveriesDelivered", "failed": "DeliveriesFailed", "cancelled": "DeliveriesCancelled"}
 """A delivery's last state -> the metric that counts it."""
 
+NOTIFIED = {"RefusedNotified": "ValuesRefused"}
+"""An event by which a record knows that people were told -> the metric that counts it."""
+
 SHARES = {"opened": "SharesOpened", "closed": "SharesClosed"}
 """What became of a share -> the metric that counts it."""
 
@@ -41,9 +44,12 @@ class PowertoolsTelemetry:
         refused = "fault" in getattr(event, "__dataclass_fields__", {})
         log = self._logger.warning if refused else self._logger.info
         log("command", record=key.pk, state=state, command=type(command).__name__, result=str(event)[:1000])
+        if (metric := NOTIFIED.get(type(event).__name__)) is not None:
+            self._count(metric)
 
-    def moved(self, key: RecordKey, before: str, after: str, cause: str) -> None:
-        self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause)
+    def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
+        extra: Any = about
+        self._logger.info("moved", record=key.pk, before=before, after=after, cause=cause, **extra)
         if before == after:
             return
         self._count("RecordsMoved")
@@ -51,6 +57,10 @@ class PowertoolsTelemetry:
             self._count("FoundBySweep")
         if key.kind == "delivery" and after in ENDINGS:
             self._count(ENDINGS[after])
+
+    def in_state(self, key: RecordKey, seconds: int) -> None:
+        if key.kind == "delivery":
+            self._seconds("SecondsInState", seconds)
 
     def old_news(self, key: RecordKey, what: str) -> None:
         self._logger.info("old news", record=key.pk, what=what)

@@ -66,7 +66,12 @@ def set_up(world: World, root: Path = Path(), targets: Mapping[str, str] = TARGE
     if not (root / HUB_TEMPLATE).exists():
         raise FileNotFoundError(f"{HUB_TEMPLATE} does not exist: run `make package` first, in the repository's root")
     admitted = ",".join(targets.values())
-    given = {"TargetAccounts": admitted, "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*", "HubCopies": "true"}
+    given = {
+        "TargetAccounts": admitted,
+        "SubscriberAccounts": admitted,
+        "PolicyKeyArns": f"arn:aws:kms:{REGION}:{HUB}:key/*",
+        "HubCopies": "true",
+    }
     hub = world.deploy(root / HUB_TEMPLATE, HUB, REGION, "ami-promoter", given)
     given = {"HubAccountId": HUB, "HubRegion": REGION, "ExternalId": EXTERNAL_ID}
     stacks = {

@@ -43,6 +43,7 @@ def templates() -> tuple[Template, ...]:
         _read("deploy/target.yaml", "A target"),
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),
+        _read("deploy/chat.yaml", "A chat channel"),
     )
 
 
@@ -57,7 +58,7 @@ def names(template: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
         logical: (name, resource["Properties"][name])
         for logical, resource in template["Resources"].items()
         for name in NAMING
-        if name in resource.get("Properties", {}) and resource.get("Type") not in SPEAK_OF_FUNCTIONS
+        if name in resource.get("Properties", {}) and resource.get("Type") not in NAMELESS
     }
 
 
@@ -76,8 +77,8 @@ NAMING = (
 )
 """Properties that name a resource; one that a template gives is a promise."""
 
-SPEAK_OF_FUNCTIONS = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping")
-"""They name somebody else's function, not themselves."""
+NAMELESS = ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping", "AWS::Logs::QueryDefinition")
+"""The first two name somebody else's function, not themselves; the last has a title for people."""
 
 
 def _sections(template: Template) -> Iterator[str]:

@@ -417,6 +417,11 @@ def _dashboard(place: _StackPlace, given: Properties) -> Made:
     return Made(given.get("DashboardName", place.generated))
 
 
+@_type("AWS::Logs::QueryDefinition", "Name QueryString LogGroupNames")
+def _query(place: _StackPlace, _given: Properties) -> Made:
+    return Made(place.generated)
+
+
 def _attribute(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

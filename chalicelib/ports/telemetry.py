@@ -14,8 +14,14 @@ class Telemetry(Protocol):
     def did(self, key: RecordKey, state: str, command: object, event: object) -> None:
         """A command was carried out, with this result."""
 
-    def moved(self, key: RecordKey, before: str, after: str, cause: str) -> None:
-        """A record was written. Work that a sweep found, and no event or wake brought, is counted."""
+    def moved(self, key: RecordKey, before: str, after: str, cause: str, about: Mapping[str, object]) -> None:
+        """A record was written. Work that a sweep found, and no event or wake brought, is counted.
+
+        ``about``: what the log says of the record besides, such as its target, or its seconds in ``before``.
+        """
+
+    def in_state(self, key: RecordKey, seconds: int) -> None:
+        """A record that cannot stay in its state is worked on; it has been in it for so long."""
 
     def old_news(self, key: RecordKey, what: str) -> None:
         """A result came to a record that somebody else had moved on meanwhile."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from chalicelib.core.delivery import commands as delivery_commands
 from chalicelib.core.delivery import events as delivery_events
 from chalicelib.core.delivery import machine
-from chalicelib.core.delivery.model import Delivery
+from chalicelib.core.delivery.model import ENDED, Delivery, DeliveryState
 from chalicelib.core.errors import ParkRecord, Unreadable
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.promotion import commands as promotion_commands
@@ -38,6 +38,13 @@ class DeliveryCodec(Codec[Delivery, delivery_commands.Command, delivery_events.E
     def encode(self, record: Delivery) -> Write:
         """Return it as it is to be stored."""
         return Write(record.key, record.state.value, _body(record), record.due_at, machine.deadline(record))
+
+    def about(self, record: Delivery, now: int) -> Mapping[str, object]:
+        """Its AMI, its target and, unless it rests, its seconds in its state."""
+        names = {"ami": record.ami, "target_account": record.target.account, "target_region": record.target.region}
+        since = record.entered.get(record.state)
+        rests = record.state in (*ENDED, DeliveryState.SHARED)
+        return names if rests or since is None else {**names, "seconds": now - since}
 
     def intent_items(self, record: Delivery, commands: Sequence[delivery_commands.Command]) -> Items:
         """With the intent to copy goes the look-up by which its event finds the delivery, however early it comes."""

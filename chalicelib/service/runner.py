@@ -86,6 +86,10 @@ class Codec(Protocol[R, C_contra, E_contra]):
     def encode(self, record: R) -> Write:
         """Return the record as it is to be stored, without its inbox entries."""
 
+    def about(self, _record: R, _now: int) -> Mapping[str, object]:
+        """Return what the log says of a record besides its key and state; ``seconds``: in one that it must leave."""
+        return {}
+
     def intent_items(self, _record: R, _commands: Sequence[C_contra]) -> Items:
         """Return items to write together with the intents."""
         return ()
@@ -141,6 +145,8 @@ class Runner(Generic[R, C, E]):
     def _step(self, stored: Stored, cause: str, budget: Budget, *, woken: bool) -> Stored | None:
         """Take one step; None when nothing is left to do now. ``woken``: it is the first one."""
         read = self._codec.decode(stored)
+        if woken and isinstance(seconds := self._codec.about(read, self._clock()).get("seconds"), int):
+            self._telemetry.in_state(read.key, seconds)
         events = self._machine.due_events(read, self._clock())
         record = read
         for event in events:
@@ -155,6 +161,8 @@ class Runner(Generic[R, C, E]):
             if written is None:
                 return self._records.read(stored.key)
             stored = written
+            if intended.state != read.state:
+                self._moved(read, intended, cause)
         if not commands:
             return None
         results = self._perform(intended, commands, budget)
@@ -192,11 +200,15 @@ class Runner(Generic[R, C, E]):
                 return None if fresh is stored else fresh
             written = self._write(fresh, after, results, self._codec.result_items(after, results))
             if written is not None:
-                self._telemetry.moved(written.key, record.state.value, after.state.value, cause)
+                self._moved(record, after, cause)
                 return written
             fresh = self._records.read(stored.key)
             record = record if fresh is None else self._codec.decode(fresh)
         return None
+
+    def _moved(self, before: R, after: R, cause: str) -> None:
+        about = self._codec.about(before, self._clock())
+        self._telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
     def _write(self, before: Stored, after: R, events: Sequence[E], items: Items) -> Stored | None:
         """Write a record with its history and the items that belong to it; None: somebody else wrote first."""

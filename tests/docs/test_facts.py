@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chalicelib.service.codecs import DELIVERIES
+from tests.core.delivery.examples import NOW, a_delivery
 from tools import templates_docs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +45,7 @@ def messages() -> dict[str, set[str]]:
             ) if name in LEVELS:
                 found.setdefault(text, set()).update(field.arg for field in fields if field.arg)
     found["share"] |= OF_SHARES
+    found["moved"] |= set(DELIVERIES.about(a_delivery(), NOW))
     return found
 
 
@@ -51,7 +54,7 @@ def metrics() -> set[str]:
     """Each metric that the functions count."""
     text = (ROOT / "chalicelib" / "telemetry.py").read_text(encoding="utf-8")
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', text)) | set(re.findall(r'name="(\w+)"', text))
-    return found | set(re.findall(r'"((?:Deliveries|Shares)[A-Z]\w+)"', text))
+    return found | set(re.findall(r'"((?:Deliveries|Shares|Values)[A-Z]\w+)"', text))
 
 
 def rows(text: str, heading: str) -> Iterator[list[str]]:
@@ -88,16 +91,18 @@ def test_every_metric_is_listed():
 
 def test_queries_ask_for_what_is_logged():
     """A query for another text or field finds nothing at 3 a.m."""
-    queries = re.findall(r"^ {4}(fields .+)$", RUNBOOK, re.MULTILINE)
+    queries = re.findall(r"^ {4}((?:fields|filter) .+)$", RUNBOOK, re.MULTILINE)
     wrong = []
     for query in queries:
         asked = re.findall(r'message = "([^"]+)"', query)
-        wanted = {field.strip() for field in query.partition("|")[0].removeprefix("fields ").split(",")}
+        listed = re.findall(r"(?:fields|by) ([@\w, ]+)", query)
+        wanted = {field.strip() for text in listed for field in text.split(",")}
+        wanted |= set(re.findall(r"(?:avg|pct|max|ispresent)\((\w+)", query))
         known = set().union(*(messages().get(message, set()) for message in asked or messages()))
         wrong += [message for message in asked if message not in messages()]
         wrong += sorted(wanted - known - BUILT_IN)
 
-    assert len(queries) >= 4
+    assert len(queries) >= 6
     assert wrong == []
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 from demo import stage
+from tests.scenarios.conftest import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
 
 
@@ -102,4 +104,24 @@ def test_a_topic_that_refuses_for_a_while_is_tried_again(scene):
     scene.promote("")
 
     assert scene.reported() == {"delivery.delivered": 1, "promotion.over": 1}
+    scene.assert_invariants()
+
+
+def test_a_team_in_another_account_gets_its_own_notices_by_the_guides_policy(scene):
+    """The queue's policy and the subscription are those of docs/guide/notices.md."""
+    page = (ROOT / "docs" / "guide" / "notices.md").read_text(encoding="utf-8")
+    topic = f"arn:aws:sns:{REGION}:{HUB}:ami-promoter-{REGION}-notices"
+    page = page.replace("222222222222", DEV).replace("TOPIC-ARN", topic).replace("REGION:", f"{REGION}:")
+    (policy,) = (text for text in re.findall(r"(?s)```json\n(.+?)```", page) if '"sqs:SendMessage"' in text)
+    (attributes,) = re.findall(r"--attributes '(\{\"RawMessageDelivery.+\})'", page)
+    sqs = scene.client("sqs", DEV)
+    queue = sqs.create_queue(QueueName="ami-news", Attributes={"Policy": policy})["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{DEV}:ami-news"
+    sns = scene.client("sns", DEV)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=json.loads(attributes))
+
+    scene.promote("dev prod")
+
+    got = [json.loads(one["Body"]) for one in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]]
+    assert [(one["event"], one["account"]) for one in got] == [("delivery.delivered", DEV)]
     scene.assert_invariants()

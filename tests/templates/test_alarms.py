@@ -18,6 +18,9 @@ WATCHED = {
     "RecordsParked": "ParkedAlarm",
     "OldestDueSeconds": "OverdueAlarm",
     "OldestOpenShareSeconds": "OpenShareAlarm",
+    "DeliveriesFailed": "DeliveriesFailedAlarm",
+    "ValuesRefused": "ValuesRefusedAlarm",
+    "SecondsInState": "StandStillAlarm",
     "SharesStillOpen": "StillOpenAlarm",
     "SharesClosedBlind": "ClosedBlindAlarm",
     "GrantsOutliving": "GrantsOutlivingAlarm",
@@ -33,7 +36,7 @@ WATCHED = {
 def emitted() -> set[str]:
     """The metrics that the functions write; names that are put together are told by their parts."""
     found = set(re.findall(r'(?:_count|_seconds)\(\s*"(\w+)"', TELEMETRY))
-    return found | set(re.findall(r'"((?:Deliveries|Shares)[A-Z]\w+)"', TELEMETRY))
+    return found | set(re.findall(r'"((?:Deliveries|Shares|Values)[A-Z]\w+)"', TELEMETRY))
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +126,10 @@ def anchors(page: str) -> set[str]:
 def test_each_alarm_says_what_to_do_and_where_to_read_on(alarms):
     """It ends with its own section of the runbook, and CloudWatch takes the text."""
     for name, alarm in alarms.items():
-        text = alarm["AlarmDescription"]
-        assert text.endswith(f"docs/operations/runbook.md#{name.lower()}")
+        text = alarm["AlarmDescription"]["Fn::Sub"]
+        assert text.endswith(f" ${{RunbookUrl}}#{name.lower()}")
         assert name.lower() in anchors(RUNBOOK)
-        assert len(text) <= 1024
+        assert len(text) + 300 <= 1024  # RunbookUrl has 300 characters at most
 
 
 def test_the_runbook_has_each_alarm(alarms):
@@ -136,6 +139,19 @@ def test_the_runbook_has_each_alarm(alarms):
     assert set(sections) == set(alarms)
     assert [name for name in alarms if f"| [`{name}`](#{name.lower()}) |" not in RUNBOOK] == []
     assert [name for name, text in sections.items() if "\nOver when " not in text] == []
+
+
+def test_the_saved_queries_are_those_of_the_runbook(hub):
+    """By name and text, over the logs of every function; the dashboard's are among them, but for the refusals."""
+    section = RUNBOOK.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    saved = [it["Properties"] for it in hub["Resources"].values() if it["Type"] == "AWS::Logs::QueryDefinition"]
+    groups = {name for name, it in hub["Resources"].items() if it["Type"] == "AWS::Logs::LogGroup"}
+    shown = [it["query"].rpartition("SOURCE")[2].partition(" | ")[2] for it in widgets(hub) if "query" in it]
+
+    names = {one["Name"]["Fn::Sub"].partition("/")[2]: one["QueryString"] for one in saved}
+    assert names == dict(re.findall(r"(?m)^### (.+)\n\n    (.+)$", section))
+    assert {one["Ref"] for it in saved for one in it["LogGroupNames"]} == groups
+    assert len(set(shown) - set(names.values())) == 1
 
 
 def widgets(hub: dict[str, Any]) -> list[dict[str, Any]]:

@@ -230,6 +230,12 @@ GOOD_AND_BAD = [
         ["*", "alias/x", "arn:aws:iam::123456789012:root"],
     ),
     ("hub", "AlarmTopicArn", ["", "arn:aws:sns:eu-west-1:123456789012:ops"], ["ops", "arn:aws:sqs:eu-west-1:1:q"]),
+    (
+        "hub",
+        "RunbookUrl",
+        ["docs/operations/runbook.md", "https://docs.example.com/runbook.html"],
+        ["", "see the wiki"],
+    ),
     ("target", "HubAccountId", ["012345678901"], ["", "12345678901", "1234-5678-9012"]),
     ("target", "HubRegion", ["eu-central-1", "us-gov-west-1"], ["", "eu-central-1a", "Frankfurt"]),
     ("target", "RoleRegion", ["", "eu-central-1"], ["eu-central-1a", "*"]),
