@@ -76,7 +76,6 @@ LARGEST = 1_000_000
 class HandOver:
     """One event handed to one target: for tests to look at."""
 
-    rule: str
     target: str
     event: Event
     refused: str | None = None
@@ -218,9 +217,9 @@ class EventBridge:
         for one in list(of.targets.values()):
             try:
                 self._deliver(of, one, event, came_from)
-                self.deliveries.append(HandOver(of.arn, one.arn, event))
+                self.deliveries.append(HandOver(one.arn, event))
             except AwsError as refused:
-                self.deliveries.append(HandOver(of.arn, one.arn, event, str(refused)))
+                self.deliveries.append(HandOver(one.arn, event, str(refused)))
                 self._to_dead_letters(of, one, event, refused)
 
     def _deliver(self, of: EventRule, one: RuleTarget, event: Event, came_from: str | None) -> None:
@@ -289,7 +288,7 @@ class EventBridge:
                 one.dead_letters, json.dumps(event), principal=SERVICE, source_arn=of.arn, attributes=attributes
             )
         except AwsError as second:
-            self.deliveries.append(HandOver(of.arn, one.dead_letters, event, str(second)))
+            self.deliveries.append(HandOver(one.dead_letters, event, str(second)))
 
     def _event(
         self,
