@@ -348,9 +348,9 @@ def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
     """A queue of the pipeline hears of the end and of a refusal, and of nothing else."""
     (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
     (topic,) = scene.world.sns.topics
-    heard = scene.world.sns.subscribe(topic, "email", "pipeline@example.com", {"FilterPolicy": policy})
+    subscriber = scene.world.sns.subscribe(topic, "email", "pipeline@example.com", {"FilterPolicy": policy})
     scene.promote("dev")
     scene.tag("nobody")
     scene.run_until_refused()
 
-    assert [json.loads(one["Message"])["event"] for one in heard.inbox] == ["promotion.over", "promotion.refused"]
+    assert [json.loads(one["Message"])["event"] for one in subscriber.inbox] == ["promotion.over", "promotion.refused"]
