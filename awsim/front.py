@@ -69,7 +69,7 @@ def write_profiles(directory: Path, accounts: Mapping[str, str], region: str, ur
     """Write an AWS config and credentials file with a profile for each account, as its root.
 
     Returns the environment variables under which every AWS SDK uses them, the first profile by default. (Version 1 of
-    the ``aws`` command line overrides a configured endpoint for ``aws sqs``; say ``--endpoint-url`` there.)
+    the ``aws`` command line overrides a configured endpoint for ``aws sqs``: ``--endpoint-url`` must say it there.)
     """
     directory.mkdir(parents=True, exist_ok=True)
     config, credentials = directory / "aws-config", directory / "aws-credentials"

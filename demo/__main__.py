@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,17 +18,19 @@ from demo.setting import NotReady, Setting
 from demo.verdict import judge
 
 WIDTH_OF_A_PIPE = 100
+"""Columns where no terminal says how many it has, nor COLUMNS."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit status: 0 if all checks passed, 1 if not, 130 if it was stopped."""
     options = parse(arguments)
     on_a_terminal = sys.stdout.isatty()
+    # None: as the terminal, COLUMNS and NO_COLOR say.
     console = Console(
         file=sys.stdout,
         highlight=False,
-        width=None if on_a_terminal else WIDTH_OF_A_PIPE,
-        no_color=None if on_a_terminal else True,  # None: as NO_COLOR says
+        width=None if on_a_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH_OF_A_PIPE,
+        no_color=None if on_a_terminal else True,
     )
     try:
         if options.all:

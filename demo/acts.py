@@ -81,7 +81,7 @@ class Play:
         if self.setting.tpm:
             self._tag(self.setting.tpm, "tpm")
         present = [way for way in self.setting.ways if not way.joins]
-        self._until(lambda: all(map(self._rests, present)) and all(map(self.observer.over.get, self.setting.images)))
+        self._until(lambda: self._over(present))
         self._until_closed(way for way in self.setting.ways if not way.shares)
         self._play(STILL)
         self._tries("while", present)
@@ -93,7 +93,7 @@ class Play:
             self._command(
                 f"aws organizations move-account --account-id {way.account} \\\n      --destination-parent-id {unit}"
             )
-        self._until(lambda: all(map(self._rests, late)))
+        self._until(lambda: self._over(late))
         self._until_closed(way for way in self.setting.ways if not way.shares)
         self._tries("while", late)
 
@@ -148,6 +148,10 @@ class Play:
 
     def _state(self, way: Way) -> str:
         return self.observer.state(self.setting.source(way), way.place)
+
+    def _over(self, ways: Sequence[Way]) -> bool:
+        """Whether these deliveries rest, and each promotion has said that it is over."""
+        return all(map(self._rests, ways)) and all(map(self.observer.over.get, self.setting.images))
 
     def _rests(self, way: Way) -> bool:
         return self._state(way) in {"delivered", "shared", "failed", "cancelled"}

@@ -29,6 +29,8 @@ BLINK = timedelta(seconds=1)
 """Copies are looked at no more often: with hundreds of them each look takes a while."""
 TOGETHER = timedelta(seconds=20)
 """Within this the snapshots of one AMI are shared, and are told of once, unless in detail."""
+LATE_ACCESS = "expected: a new right to a key works within 5 min; tried again"
+"""Told once, after the first copy or call that came too early."""
 BUSY = 20
 """So many of the latest invocations are asked whether they run still."""
 OURS = re.compile(r"AmiPromoter\d{12}[a-z0-9]+To(\d{12})")
@@ -95,6 +97,7 @@ class Observer:
         self._let_in: set[str] = set()
         self._once: set[tuple[str, str]] = set()
         self._said: dict[str, datetime] = {}
+        self._explained = False
         self._running: list[Invocation] = []
         self._seen = self._before = len(self._world.lambda_.invocations)
         self._listeners = {
@@ -163,6 +166,8 @@ class Observer:
         if (listener := self._listeners.get(call.operation)) is not None:
             if call.error:
                 self._tell(call, f"{call.operation} is refused: {call.error}", "bad")
+                if call.operation == "CreateGrant":
+                    self._explain(self.setting.name(call.caller.account))
             else:
                 listener(call)
         elif call.error is None and call.service == "dynamodb":
@@ -304,6 +309,8 @@ class Observer:
                 found = self._world.ec2.state.snapshots.get(one.snapshot)
                 why = found.state_message if found else ""
                 self.tell(who, f"copy of {what}: error, {why}", "bad")
+                if "not accessible" in why:
+                    self._explain(who)
             elif one.state == "completed":
                 self.tell(who, f"copy of {what}: completed", "good")
             elif before is not None:
@@ -323,6 +330,12 @@ class Observer:
 
     def _tell(self, call: Call, text: str, tone: str = "news") -> None:
         self.tell(self.setting.name(call.caller.account), text, tone)
+
+    def _explain(self, who: str) -> None:
+        """Say once why a key cannot be used yet."""
+        if not self._explained:
+            self._explained = True
+            self.tell(who, LATE_ACCESS, "faint")
 
     def _tell_once(self, call: Call, text: str) -> None:
         if (call.caller.account, text) not in self._once:  # and not for every volume and every try

@@ -43,12 +43,12 @@ MOST_ROWS = 15
 def report(observer: Observer, verdict: Verdict, glyphs: Glyphs) -> RenderableType:
     """Compose the end of the demo."""
     return Group(
-        _arrivals(observer, verdict),
-        _times(observer),
-        *_checks(observer, verdict, glyphs),
         Text(),
         *_bill(observer),
         _costs(observer),
+        _arrivals(observer, verdict),
+        _times(observer),
+        *_checks(observer, verdict, glyphs),
     )
 
 

@@ -22,6 +22,10 @@ from awsim.world import World
 from demo import stage
 
 STATE = Path(".sandbox")
+AWS_1 = """\
+# Version 1 of the aws command line sends some services, such as sqs, to AWS whatever AWS_ENDPOINT_URL says.
+aws() { command aws ${AWS_ENDPOINT_URL:+--endpoint-url "$AWS_ENDPOINT_URL"} "$@"; }
+"""
 TICK = 0.1
 """Real seconds between two looks at the clock."""
 
@@ -87,7 +91,7 @@ def _keep(world: World, factor: float, stop: threading.Event, *, quiet: bool) ->
 def _leave(variables: dict[str, str], scene: stage.Stage, url: str, accounts: dict[str, str]) -> None:
     """Write what other programs need to find the world."""
     lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-    (STATE / "env.sh").write_text("".join(lines), encoding="utf-8")
+    (STATE / "env.sh").write_text("".join(lines) + AWS_1, encoding="utf-8")
     (STATE / "targets.yaml").write_text(stage.TARGETS_FILE, encoding="utf-8")
     reported = {"endpoint": url, "pid": os.getpid(), "region": stage.REGION, "accounts": accounts, "image": scene.image}
     (STATE / "world.json").write_text(json.dumps(reported, indent=2) + "\n", encoding="utf-8")

@@ -1,17 +1,10 @@
-"""Writes docs/reference/what-is-copied.md from the table of members; ``--check`` compares only."""
+"""The page ``docs/reference/what-is-copied.md``, from the table of members."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from chalicelib.core.images.members import MEMBERS, Member, Treatment  # noqa: E402  (found from the line above)
-
-PAGE = ROOT / "docs" / "reference" / "what-is-copied.md"
+from chalicelib.core.images.members import Member, Treatment
 
 INTRODUCTION = """\
 # What is copied
@@ -56,20 +49,3 @@ def _section(shape: str, members: Mapping[str, Member]) -> Iterator[str]:
         values = ", ".join(f"~~`{v}`~~" if v in member.refused else f"`{v}`" for v in member.values)
         yield f"| `{member.name}` | {member.treatment} | {member.why} | {values} |"
     yield ""
-
-
-def main(arguments: list[str]) -> int:
-    """Writes the page, or with ``--check`` returns 1 if it is stale."""
-    fresh = page(MEMBERS)
-    if arguments == ["--check"]:
-        if PAGE.exists() and PAGE.read_text("utf-8") == fresh:
-            return 0
-        print(f"{PAGE.relative_to(ROOT)} is stale: run python tools/what_is_copied.py")
-        return 1
-    PAGE.write_text(fresh, "utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

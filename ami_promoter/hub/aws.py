@@ -14,7 +14,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -24,6 +23,8 @@ from botocore.exceptions import (
     NoCredentialsError,
     ProfileNotFound,
 )
+from botocore.loaders import create_loader
+from botocore.regions import EndpointResolver
 
 from chalicelib.core.faults import Fault
 
@@ -38,9 +39,9 @@ class HubTrouble(Exception):
 
 @functools.cache
 def regions() -> tuple[str, ...]:
-    """Return every Region that the SDK knows, of all partitions. Nothing goes out to the network."""
-    session = botocore.session.Session()
-    known = (session.get_available_regions("ec2", partition) for partition in session.get_available_partitions())
+    """Return every Region that the SDK knows, of all partitions; reads neither the network nor AWS's configuration."""
+    resolver = EndpointResolver(create_loader().load_data("endpoints"))
+    known = (resolver.get_available_endpoints("ec2", name) for name in resolver.get_available_partitions())
     return tuple(sorted(name for names in known for name in names))
 
 

@@ -46,7 +46,7 @@ ATTRIBUTE = rule(
 PLAIN = {"snap": "snapshot", "ami": "image", "vol": "volume", "i": "instance"}
 
 
-def arn(facts: Facts, call: Call, resource_id: str, region: str | None = None) -> str:
+def arn(call: Call, resource_id: str, region: str | None = None) -> str:
     """Name a resource of EC2 as IAM does; volumes and instances have their account in it."""
     kind = PLAIN.get(resource_id.split("-", 1)[0], "*")
     account = "" if kind in {"snapshot", "image"} else call.caller.account
@@ -57,7 +57,7 @@ def _on(
     facts: Facts, call: Call, action: str, resource_id: str, extra: Mapping[str, Values] | None = None
 ) -> NeededPermission:
     context = {**_about(facts, call, resource_id, call.region), **(extra or {})}
-    return NeededPermission(f"ec2:{action}", arn(facts, call, resource_id), context)
+    return NeededPermission(f"ec2:{action}", arn(call, resource_id), context)
 
 
 def _about(facts: Facts, call: Call, resource_id: str, region: str) -> dict[str, Values]:
@@ -101,9 +101,7 @@ def _created(
 def _copy_snapshot(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     source, region = call.params["SourceSnapshotId"], call.params["SourceRegion"]
     if facts.rules.on(SOURCE_TOO):
-        yield NeededPermission(
-            "ec2:CopySnapshot", arn(facts, call, source, region), _about(facts, call, source, region)
-        )
+        yield NeededPermission("ec2:CopySnapshot", arn(call, source, region), _about(facts, call, source, region))
     yield from _created(facts, call, "snapshot")
 
 
@@ -111,7 +109,7 @@ def _copy_image(facts: Facts, call: Call) -> Iterator[NeededPermission]:
     source, region = call.params["SourceImageId"], call.params["SourceRegion"]
     if facts.rules.on(COPY_IMAGE_ON_ALL):
         for part in (source, *facts.ec2.snapshots_of(source, region)):
-            yield NeededPermission("ec2:CopyImage", arn(facts, call, part, region), _about(facts, call, part, region))
+            yield NeededPermission("ec2:CopyImage", arn(call, part, region), _about(facts, call, part, region))
         yield from _created(facts, call, "snapshot")
     yield from _created(facts, call, "image")
 

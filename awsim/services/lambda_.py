@@ -161,11 +161,6 @@ class Lambda:
             )
         return found[0]
 
-    def invocations_of(self, name: str) -> list[Invocation]:
-        """All invocations of a function, named as for ``function``."""
-        arn = self.function(name).arn
-        return [one for one in self.invocations if one.function == arn]
-
     def add_source(self, source: EventSource, window: int = 0) -> EventSource:
         """Connect a queue with a function. Raises AwsError."""
         queue, rules = self._queues.queues.get(source.queue), self._base.rules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,19 @@ FILTER = rule(
     "A subscription with a filter policy gets only messages whose attributes match it. [SNS developer guide, "
     "filtering]",
 )
-SIZE = rule("sns-message-of-256-kib", "A message holds at most 256 KiB. [SNS API reference, Publish]")
+SIZE = rule(
+    "sns-message-of-256-kib",
+    "A message and its attributes have at most 256 KiB, unless the topic allows more. [SNS API reference, Publish]",
+)
+SUBJECT = rule(
+    "sns-subject-below-100-characters",
+    "A subject has less than 100 characters, no line break and no control character. [SNS API reference, Publish]",
+)
+NOT_EMPTY = rule(
+    "sns-nothing-empty",
+    "A message, a subject that is given, and an attribute's value must not be empty. [SNS API reference, Publish; "
+    "SNS developer guide, message attributes]",
+)
 TOPIC_POLICY = rule(
     "sns-service-needs-topic-policy",
     "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
@@ -26,6 +39,8 @@ TOPIC_POLICY = rule(
 )
 SERVICE = "sns.amazonaws.com"
 LARGEST = 262_144
+LONGEST_SUBJECT = 100
+"""The first length that is too long."""
 
 
 @dataclass(slots=True)
@@ -213,6 +228,7 @@ class Sns:
         given = call.params
         topic = self._topic(given.get("TopicArn") or given.get("TargetArn") or "")
         attributes = given.get("MessageAttributes", {})
+        self._check(given, attributes)
         size = len(given["Message"].encode()) + sum(
             len(k) + len(str(v.get("StringValue", ""))) for k, v in attributes.items()
         )
@@ -222,6 +238,24 @@ class Sns:
             topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()}
         )
         return {"MessageId": self._spread(topic, message, attributes)}
+
+    def _check(self, given: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        """Refuse what cannot be a message, whatever its size."""
+        subject = given.get("Subject")
+        if subject and self._base.on(SUBJECT) and (len(subject) >= LONGEST_SUBJECT or _has_control(subject)):
+            raise AwsError("InvalidParameter", "Invalid parameter: Subject")
+        if not self._base.on(NOT_EMPTY):
+            return
+        for name, value in (("Message", given["Message"]), ("Subject", subject)):
+            if value == "":
+                raise AwsError("InvalidParameter", f"Invalid parameter: Empty {name.lower()}")
+        for name, attribute in attributes.items():
+            if not (attribute.get("StringValue") or attribute.get("BinaryValue")):
+                raise AwsError(
+                    "ParameterValueInvalid",
+                    f"The message attribute '{name}' must contain non-empty message attribute value for message "
+                    f"attribute type '{attribute.get('DataType', 'String')}'.",
+                )
 
     def _subscribe(self, call: Call) -> Mapping[str, Any]:
         given = call.params
@@ -254,6 +288,11 @@ class Sns:
         if arn not in self.topics:
             raise AwsError("NotFound", "Topic does not exist", 404)
         return self.topics[arn]
+
+
+def _has_control(text: str) -> bool:
+    """Whether a text has a line break or another control character."""
+    return any(unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text)
 
 
 def _plain(attribute: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,33 @@ NO_DELAY = rule(
     "A message to a FIFO queue cannot have a DelaySeconds of its own. [aws-facts SQS FIFO, VERIFIED]",
 )
 TEN = rule("sqs-batch-of-ten", "A batch, sent, received or deleted, holds at most ten. [aws-facts SQS FIFO, VERIFIED]")
+NOT_EMPTY = rule(
+    "sqs-batch-not-empty", "A batch without entries is refused: EmptyBatchRequest. [botocore, sqs model: errors]"
+)
+DISTINCT = rule(
+    "sqs-batch-ids-distinct",
+    "Two entries of one batch cannot have the same Id: BatchEntryIdsNotDistinct. [botocore, sqs model: errors]",
+)
+ENTRY_ID = rule(
+    "sqs-batch-id-form",
+    "An entry's Id has up to 80 letters, digits, hyphens and underscores: else InvalidBatchEntryId. [SQS developer "
+    "guide, quotas for messages]",
+)
+TOKEN = rule(
+    "sqs-group-and-deduplication-id-form",
+    "A message group and a deduplication id have up to 128 ASCII letters, digits and punctuation marks, no space. "
+    "[SQS API reference, SendMessage]",
+)
+SIZE = rule(
+    "sqs-message-of-1-mib",
+    "A message with its attributes has at least one byte and at most the queue's MaximumMessageSize, 1 MiB unless set "
+    "lower. [SQS API reference, SendMessage and CreateQueue: 1,048,576 bytes; 256 KiB until 2025]",
+)
+BATCH_SIZE = rule(
+    "sqs-batch-of-1-mib",
+    "All messages of one batch together have at most 1 MiB: else BatchRequestTooLong. [SQS API reference, "
+    "SendMessageBatch]",
+)
 SAME_KIND = rule(
     "sqs-dead-letter-queue-of-same-kind",
     "A FIFO queue's dead-letter queue must be FIFO, a standard queue's standard. [aws-facts SQS FIFO, VERIFIED]",
@@ -41,6 +69,9 @@ PURGE_PAUSE = rule(
     "A queue can be purged once in 60 seconds, else PurgeQueueInProgress. [SQS API reference, PurgeQueue]",
 )
 LONGEST_WAIT = 20
+LARGEST_BATCH = 1_048_576
+AN_ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+A_TOKEN = re.compile(r"[!-~]{1,128}")
 
 
 class Sqs:
@@ -215,7 +246,14 @@ class Sqs:
     def _send_message_batch(self, call: Call) -> Mapping[str, Any]:
         good: list[Mapping[str, Any]] = []
         bad: list[Mapping[str, Any]] = []
-        for entry in self._batch(call):
+        entries = self._batch(call)
+        together = sum(_size(entry["MessageBody"], entry.get("MessageAttributes", {})) for entry in entries)
+        if together > LARGEST_BATCH and self._base.on(BATCH_SIZE):
+            raise AwsError(
+                "AWS.SimpleQueueService.BatchRequestTooLong",
+                f"Batch requests cannot be longer than {LARGEST_BATCH} bytes. You have sent {together} bytes.",
+            )
+        for entry in entries:
             params = {**entry, "QueueUrl": call.params["QueueUrl"]}
             one = Call(call.caller, call.service, "SendMessage", params, call.region, call.at, call.request_id)
             try:
@@ -314,6 +352,14 @@ class Sqs:
     ) -> Message:
         """Put a message into a queue, or return the one it repeats. Raises AwsError for what the queue forbids."""
         now, rules = self._base.now, self._base.rules
+        self._check_size(queue, body, attributes or {})
+        for name, token in (("MessageGroupId", group), ("MessageDeduplicationId", deduplication_id)):
+            if token is not None and not A_TOKEN.fullmatch(token) and rules.on(TOKEN):
+                raise AwsError(
+                    "InvalidParameterValue",
+                    f"Value {token} for parameter {name} is invalid. Reason: {name} can only include alphanumeric and "
+                    "punctuation characters. 1 to 128 in length.",
+                )
         if queue.fifo:
             if group is None and rules.on(NEEDS_GROUP):
                 raise AwsError("MissingParameter", "The request must contain the parameter MessageGroupId.")
@@ -352,7 +398,34 @@ class Sqs:
                 "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
                 f"Maximum number of entries per request are 10. You have sent {len(entries)}.",
             )
+        if not entries and self._base.on(NOT_EMPTY):
+            raise AwsError(
+                "AWS.SimpleQueueService.EmptyBatchRequest",
+                "There should be at least one SendMessageBatchRequestEntry in the request.",
+            )
+        ids = [entry["Id"] for entry in entries]
+        if not all(map(AN_ENTRY_ID.fullmatch, ids)) and self._base.on(ENTRY_ID):
+            raise AwsError(
+                "AWS.SimpleQueueService.InvalidBatchEntryId",
+                "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most "
+                "80 letters long.",
+            )
+        if len(set(ids)) < len(ids) and self._base.on(DISTINCT):
+            again = next(one for one in ids if ids.count(one) > 1)
+            raise AwsError("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", f"Id {again} repeated.")
         return entries
+
+    def _check_size(self, queue: Queue, body: str, attributes: Mapping[str, Any]) -> None:
+        if not self._base.on(SIZE):
+            return
+        if not body:
+            raise AwsError("MissingParameter", "The request must contain the parameter MessageBody.")
+        most = int(queue.attributes["MaximumMessageSize"])
+        if _size(body, attributes) > most:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.",
+            )
 
     def _check(self, queue: Queue, attributes: Mapping[str, str]) -> None:
         if "FifoQueue" in attributes and (str(attributes["FifoQueue"]) == "true") != queue.fifo:
@@ -393,6 +466,14 @@ def _shown(message: Message, queue: Queue, names: set[str]) -> dict[str, Any]:
     if message.attributes:
         shown["MessageAttributes"] = message.attributes
     return shown
+
+
+def _size(body: str, attributes: Mapping[str, Any]) -> int:
+    """Count the bytes of a message: its body, and each attribute's name, type and value."""
+    return len(body.encode()) + sum(
+        len(f"{name}{one['DataType']}{one.get('StringValue', '')}".encode()) + len(one.get("BinaryValue", b""))
+        for name, one in attributes.items()
+    )
 
 
 def _missing() -> AwsError:

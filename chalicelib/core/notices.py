@@ -17,9 +17,10 @@ from chalicelib.core.records.addresses import digest
 SCHEMA = 1
 MAX_FAULTS = 20
 MAX_LISTED = 100
-"""Of deliveries in a summary. SNS and EventBridge take 256 KB; each line is well under 300 bytes."""
+"""Of deliveries in a summary. SNS takes 256 KiB, EventBridge more; each line is well under 300 bytes."""
 MAX_TEXT = 1000
-SUBJECT_LENGTH = 100
+SUBJECT_LENGTH = 99
+"""SNS wants less than 100 [SNS API reference, Publish]."""
 LISTS = frozenset({"group"})
 """Message attributes that hold several values."""
 
@@ -167,7 +168,7 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
 
 
 def subject(notice: Mapping[str, Any]) -> str:
-    """Return a line for people who subscribe by mail: printable ASCII, at most 100 characters, as SNS wants it."""
+    """Return a line for people who subscribe by mail: printable ASCII, less than 100 characters, as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
     image = notice.get("source_image", f"{len(notice.get('images', ()))} AMIs")
     text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"

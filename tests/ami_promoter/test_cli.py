@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from ami_promoter.cli import main
+from ami_promoter.hub import aws
 from ami_promoter.hub.aws import Connection
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
@@ -101,11 +102,15 @@ def test_an_unknown_ami_is_notified_to_a_program_too(client, capsys):
 
 @pytest.mark.parametrize("words", [["status"], ["pause"], ["targets", "diff", "x"], ["key-policy", "hub"]])
 @pytest.mark.parametrize("option", [True, False])
-def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option):
-    """By option or variable, for every verb: no traceback, and what to do."""
+@pytest.mark.parametrize("region", ["", "us-east-1"])
+def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, capsys, words, option, region):
+    """By option or variable, for every verb, whether a variable says the Region or not: no traceback, and a cure."""
+    aws.regions.cache_clear()
     file("groups: {}", "x")
     if not option:
         environment.setenv("AWS_PROFILE", "nobody")
+    if region:
+        environment.setenv("AWS_REGION", region)
 
     assert main([*words, *(["--profile", "nobody"] if option else [])]) == Exit.AWS
 
@@ -115,8 +120,12 @@ def test_a_profile_that_is_not_there_is_a_sentence(environment, client, file, ca
     )
 
 
-def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys):
+@pytest.mark.parametrize("region", ["", "us-east-1"])
+def test_a_broken_configuration_file_is_a_sentence(environment, tmp_path, capsys, region):
     """It names the file."""
+    aws.regions.cache_clear()
+    if region:
+        environment.setenv("AWS_REGION", region)
     config = tmp_path / "config"
     config.write_text("[profile x\nregion", encoding="utf-8")
     environment.setenv("AWS_CONFIG_FILE", str(config))

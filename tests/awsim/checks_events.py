@@ -108,6 +108,17 @@ def bus_role(world: World) -> None:
     assert _arrived(world, bus) == []
 
 
+def size(world: World) -> None:
+    """Entries that have 1 MB together are refused; a byte less is taken."""
+    client = world.client("events", HUB)
+    texts = {"Source": "ours", "DetailType": "Thing"}
+    room = 500_000 - len("oursThing") - len('""')
+    half = {**texts, "Detail": json.dumps("x" * room)}
+    less = {**texts, "Detail": json.dumps("x" * (room - 1))}
+    assert client.put_events(Entries=[half, less])["FailedEntryCount"] == 0
+    refused("ValidationException", lambda: client.put_events(Entries=[half, half]))
+
+
 def put_targets(world: World) -> None:
     """A foreign bus cannot be made a target before its policy admits the account."""
     bus = _inbound(world)
@@ -177,6 +188,7 @@ CHECKS = {
     events.BAD_PATTERN.name: bad_pattern,
     events.RESERVED.name: reserved,
     events.TEN.name: ten,
+    events.SIZE.name: size,
     events.BUS_POLICY.name: bus_policy,
     events.BUS_ROLE.name: bus_role,
     events.TARGETS_OF_FOREIGN_BUS.name: put_targets,

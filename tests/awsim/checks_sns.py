@@ -35,6 +35,28 @@ def size(world: World) -> None:
     refused("InvalidParameter", lambda: client.publish(TopicArn=topic.arn, Message="x" * 262_145))
 
 
+def subject(world: World) -> None:
+    """A subject of 100 characters is refused, and one with a line break or a control character; one of 99 is not."""
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+    client.publish(TopicArn=topic.arn, Message="x", Subject="s" * 99)
+    for bad in ("s" * 100, "two\nlines", "a bell\a"):
+        refused("InvalidParameter", lambda bad=bad: client.publish(TopicArn=topic.arn, Message="x", Subject=bad))
+
+
+def nothing_empty(world: World) -> None:
+    """An empty message, an empty subject and an attribute with an empty value are refused."""
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+    refused("InvalidParameter", lambda: client.publish(TopicArn=topic.arn, Message=""))
+    refused("InvalidParameter", lambda: client.publish(TopicArn=topic.arn, Message="x", Subject=""))
+    attributes = {"account": {"DataType": "String", "StringValue": ""}}
+    refused(
+        "ParameterValueInvalid",
+        lambda: client.publish(TopicArn=topic.arn, Message="x", MessageAttributes=attributes),
+    )
+
+
 def topic_policy(world: World) -> None:
     """A rule publishes to a topic only when the topic's policy lets EventBridge."""
     closed, opened = a_topic(world, "closed"), a_topic(world, "opened")
@@ -51,5 +73,7 @@ def topic_policy(world: World) -> None:
 CHECKS = {
     sns.FILTER.name: filter_policy,
     sns.SIZE.name: size,
+    sns.SUBJECT.name: subject,
+    sns.NOT_EMPTY.name: nothing_empty,
     sns.TOPIC_POLICY.name: topic_policy,
 }

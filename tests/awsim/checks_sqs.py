@@ -159,6 +159,88 @@ def ten(world: World) -> None:
     )
 
 
+def _entry(number: object, body: str = "x", **more: str) -> dict[str, str]:
+    return {"Id": str(number), "MessageBody": body, **more}
+
+
+def not_empty(world: World) -> None:
+    """A batch of nothing is refused, to send and to delete."""
+    queue = a_queue(world)
+    client = world.client("sqs", HUB)
+    empty = "AWS.SimpleQueueService.EmptyBatchRequest"
+    refused(empty, lambda: client.send_message_batch(QueueUrl=queue.url, Entries=[]))
+    refused(empty, lambda: client.delete_message_batch(QueueUrl=queue.url, Entries=[]))
+
+
+def distinct(world: World) -> None:
+    """A batch in which an Id stands twice is refused whole."""
+    queue = a_queue(world)
+    client = world.client("sqs", HUB)
+    refused(
+        "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+        lambda: client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(1), _entry(2), _entry(1)]),
+    )
+    assert received(world, queue) == []
+
+
+def entry_id(world: World) -> None:
+    """An Id of 81 characters is refused, and one with a dot; one of 80 is not."""
+    queue = a_queue(world)
+    client = world.client("sqs", HUB)
+    client.send_message_batch(QueueUrl=queue.url, Entries=[_entry("a-_0" * 20)])
+    for bad in ("x" * 81, "a.b", "é"):
+        refused(
+            "AWS.SimpleQueueService.InvalidBatchEntryId",
+            lambda bad=bad: client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(bad)]),
+        )
+
+
+def token(world: World) -> None:
+    """A group or a deduplication id of 129 characters is refused, and one with a space or a letter beyond ASCII."""
+    queue = a_queue(world, "q.fifo")
+    client = world.client("sqs", HUB)
+    send(world, queue, "x", "g" * 64 + "#!~[]" + "g" * 59, "k" * 128)
+    good = {"MessageGroupId": "g", "MessageDeduplicationId": "k"}
+    for name in good:
+        for bad in ("x" * 129, "a b", "é"):
+            given = good | {name: bad}
+            refused(
+                "InvalidParameterValue",
+                lambda given=given: client.send_message(QueueUrl=queue.url, MessageBody="x", **given),
+            )
+    failed = client.send_message_batch(QueueUrl=queue.url, Entries=[_entry(1, **good | {"MessageGroupId": "a b"})])
+    assert [one["Code"] for one in failed["Failed"]] == ["InvalidParameterValue"]
+
+
+def size(world: World) -> None:
+    """A message of no byte is refused, one above 1 MiB, and one above the queue's own limit; attributes count."""
+    queue, small = a_queue(world), a_queue(world, "small", MaximumMessageSize="1024")
+    client = world.client("sqs", HUB)
+    client.send_message(QueueUrl=queue.url, MessageBody="x" * 1_048_576)
+    attributes = {"n": {"DataType": "String", "StringValue": "v" * 100}}
+    refused("MissingParameter", lambda: client.send_message(QueueUrl=queue.url, MessageBody=""))
+    for there, body, more in ((queue, "x" * 1_048_577, {}), (small, "é" * 513, {}), (small, "x" * 1000, attributes)):
+        refused(
+            "InvalidParameterValue",
+            lambda there=there, body=body, more=more: client.send_message(
+                QueueUrl=there.url, MessageBody=body, MessageAttributes=more
+            ),
+        )
+
+
+def batch_size(world: World) -> None:
+    """Ten messages that each are small enough, and together above 1 MiB, are refused as one batch."""
+    queue = a_queue(world)
+    client = world.client("sqs", HUB)
+    entries = [_entry(number, "x" * 104_857) for number in range(10)]
+    assert len(client.send_message_batch(QueueUrl=queue.url, Entries=entries)["Successful"]) == 10
+    entries[0]["MessageBody"] += "x" * 10
+    refused(
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        lambda: client.send_message_batch(QueueUrl=queue.url, Entries=entries),
+    )
+
+
 def same_kind(world: World) -> None:
     """A FIFO queue cannot have a standard dead-letter queue."""
     dead_queue = a_queue(world, "dead")
@@ -206,6 +288,12 @@ CHECKS = {
     sqs.NEEDS_ID.name: needs_id,
     sqs.NO_DELAY.name: no_delay,
     sqs.TEN.name: ten,
+    sqs.NOT_EMPTY.name: not_empty,
+    sqs.DISTINCT.name: distinct,
+    sqs.ENTRY_ID.name: entry_id,
+    sqs.TOKEN.name: token,
+    sqs.SIZE.name: size,
+    sqs.BATCH_SIZE.name: batch_size,
     sqs.SAME_KIND.name: same_kind,
     sqs.SENDERS.name: senders,
     sqs.PURGE_PAUSE.name: purge,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -50,8 +51,9 @@ def a_queue(world: World, name: str = "work", **attributes: str) -> Queue:
 
 
 def send(world: World, queue: Queue, body: str, group: str = "g", key: str = "") -> None:
-    """Send through the API; to a FIFO queue with a group and a deduplication id (the body, if none is given)."""
-    more = {"MessageGroupId": group, "MessageDeduplicationId": key or body} if queue.fifo else {}
+    """Send through the API; to a FIFO queue with a group and a deduplication id (of the body, if none is given)."""
+    own = hashlib.sha256(body.encode()).hexdigest()
+    more = {"MessageGroupId": group, "MessageDeduplicationId": key or own} if queue.fifo else {}
     world.client("sqs", HUB).send_message(QueueUrl=queue.url, MessageBody=body, **more)
 
 

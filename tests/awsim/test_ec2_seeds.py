@@ -148,13 +148,12 @@ def test_the_same_seed_gives_the_same_ids() -> None:
     assert made[0] == made[1] != made[2]
 
 
-def test_owner_and_tags_of_a_resource(world: World) -> None:
-    """Owner and tags are known in a resource's own Region only."""
+def test_tags_of_a_resource(world: World) -> None:
+    """Tags are known in a resource's own Region only."""
     image = an_image(world, tags={"team": "images"})
 
     assert world.ec2.tags_of(image, HERE) == {"team": "images"}
-    assert world.ec2.owner_of(image, HERE) == HUB
-    assert world.ec2.owner_of(image, "eu-west-1") is None
+    assert world.ec2.tags_of(image, "eu-west-1") == {}
     assert world.ec2.tags_of("snap-00000000000000000", HERE) == {}
 
 

@@ -42,6 +42,17 @@ def test_every_injection_is_named() -> None:
     assert {name for name in methods - ASKED_BY_THE_WORLD if f"`{name}`" not in README} == set()
 
 
+def test_a_rule_of_one_service_stands_with_that_service() -> None:
+    """What is left for all services is of none."""
+    table = rules.page()
+    everywhere = table[table.index(f"### {rules.EVERYWHERE}") : table.index("### CloudFormation")]
+
+    assert re.findall(r"^\| `([\w-]+)` \|", everywhere, re.MULTILINE) == [
+        "expired-credentials-refused",
+        "killed-invocation-makes-no-call",
+    ]
+
+
 def test_a_rule_without_a_source_is_refused() -> None:
     """The table of rules cannot be written with one in it."""
     with pytest.raises(ValueError, match="does not end in a source"):

@@ -24,12 +24,13 @@ DEV = stage.TARGETS["dev"]
 LONGEST = 180
 
 
-def _demo(*words: str) -> tuple[int, str]:
+def _demo(*words: str, **variables: str) -> tuple[int, str]:
     """Run it as make does, its output in a pipe; returns exit status and what it said."""
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
         [sys.executable, "-m", "demo", *words],
         cwd=ROOT,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        env={**inherited, "PYTHONIOENCODING": "utf-8", **variables},
         capture_output=True,
         text=True,
         timeout=LONGEST,
@@ -58,6 +59,22 @@ def test_three_targets_get_their_ami_and_nothing_stays_open() -> None:
     assert '--tags Key=promote,Value="dev 444444444444"' in said
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= 100
+    assert "error, Given key ID is not accessible" in said
+    assert said.count("expected: a new right to a key works within 5 min") == 1
+    assert said.splitlines()[-1] == "All checks passed."
+    assert said.splitlines()[-2].startswith("✓ ")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_pipe_is_as_wide_as_columns_says(width: int) -> None:
+    """A reader behind a pipe, such as a pager, is asked for its width; no key is cut from 80 columns on."""
+    status, said = _demo("--targets", "1", COLUMNS=str(width))
+    laid_out = [len(line) for line in said.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
+
+    assert status == 0, said
+    assert max(laid_out) <= width
+    assert (max(laid_out) > 100) == (width > 100)
+    assert "…" not in said
 
 
 def test_the_sweep_alone_is_enough() -> None:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from demo import stage
-from tests.awsim.aws_words import LONGEST, aws
+from tests.awsim.aws_words import AWS, LONGEST, aws
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,9 +38,19 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
         variables = dict(
             line.removeprefix("export ").rstrip().split("=", 1)
             for line in (tmp_path / ".sandbox" / "env.sh").read_text().splitlines()
+            if line.startswith("export ")
         )
         shown = aws(
             {"PATH": os.environ["PATH"], **variables, "AWS_PAGER": ""}, "ec2", "describe-images", "--owners", "self"
+        )
+        queues = subprocess.run(
+            ["bash", "-c", ". .sandbox/env.sh && aws sqs list-queues"],
+            cwd=tmp_path,
+            env={"PATH": f"{AWS.parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
         )
     finally:
         process.terminate()
@@ -49,6 +59,7 @@ def test_the_sandbox_stays_up_until_it_is_reported(tmp_path: Path) -> None:
 
     assert reported["accounts"] == {"hub": stage.HUB, **stage.TARGETS}
     assert [image["ImageId"] for image in shown["Images"]] == [reported["image"]]
+    assert len(json.loads(queues.stdout)["QueueUrls"]) > 3, queues.stderr
     assert "create-tags" in "".join(lines)
     assert "is down" in rest
     assert process.returncode == 0

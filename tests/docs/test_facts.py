@@ -149,8 +149,8 @@ def test_parameters_that_a_page_sets_exist():
         for page in GUIDES
         if page.parent.name in {"guide", "operations"}
         for line in code(page)
-        if line[0].isupper() or "parameter-overrides" in line
-        for name in re.findall(r"(?:^|(?<=\s))([A-Z][A-Za-z]+)=", line.rpartition("--parameter-overrides")[2])
+        if line[:1].isupper() or "parameter-overrides" in line
+        for name in re.findall(r"(?:^|(?<=\s))([A-Z]+[a-z][A-Za-z]*)=", line.rpartition("--parameter-overrides")[2])
     }
 
     assert len(given) > 8

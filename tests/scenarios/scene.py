@@ -76,7 +76,6 @@ class Scene:
         self.key = self.stage.key
         self.snapshots = self.stage.snapshots
         self._directory = directory
-        self._notices_read = 0
         world.ec2.pace.copy, world.ec2.pace.copy_per_gib = 30, 0.1
         world.kms.grants.delay = (0.0, 0.0)
         self.apply(stage.targets_file(targets))

@@ -9,6 +9,7 @@ from collections import Counter
 from demo import stage
 from tests.scenarios.conftest import ROOT
 from tests.scenarios.scene import DEV, HUB, PROD, REGION, TEST
+from tools import events
 
 
 def fail_prod(scene):
@@ -56,8 +57,34 @@ def test_a_team_can_filter_for_its_own(scene):
         "image_name": "golden-2026-01",
     }
     assert published["promotion.over"]["outcome"] == "delivered"
-    assert all(len(message.subject) <= 100 for message in scene.world.sns.published)
+    assert all(len(message.subject) < 100 for message in scene.world.sns.published)
     scene.assert_invariants()
+
+
+def test_each_documented_filter_policy_brings_what_it_is_for(scene):
+    """A subscriber with each policy of docs/reference/events.md, and what SNS gives it of real notices."""
+    (topic,) = scene.world.sns.topics
+    subscribers = {
+        wanted: scene.world.sns.subscribe(topic, "email", "team@example.com", {"FilterPolicy": json.dumps(policy)})
+        for wanted, policy in events.FILTER_POLICIES.items()
+    }
+    fail_prod(scene)
+    scene.promote("dev prod")
+    scene.tag("nobody")
+    scene.run_until_refused()
+
+    bodies = {wanted: [json.loads(one["Message"]) for one in them.inbox] for wanted, them in subscribers.items()}
+    assert events.TARGET == DEV
+    assert {
+        wanted: sorted((one["event"], one.get("account", "")) for one in received)
+        for wanted, received in bodies.items()
+    } == {
+        "What my account can use": [("delivery.delivered", DEV)],
+        "What my account loses": [],
+        "Everything of a group": [("delivery.failed", PROD)],
+        "What a person must look at": [("delivery.failed", PROD), ("promotion.refused", "")],
+        "One family of images": [("delivery.delivered", DEV), ("delivery.delivered", TEST)],
+    }
 
 
 def test_the_hubs_event_bus_hears_the_same(scene):

@@ -17,8 +17,6 @@ class CopyProgress:
     account: str
     region: str
     snapshot: str
-    source_account: str
-    source_region: str
     source: str
     percent: int
     state: str
@@ -50,8 +48,6 @@ def progress(ec2: Ec2State) -> list[CopyProgress]:
             account=copy.owner,
             region=copy.region,
             snapshot=copy.id,
-            source_account=copy.origin.owner,
-            source_region=copy.origin.region,
             source=copy.origin.snapshot,
             percent=copy.percent(ec2.now),
             state=copy.state,

@@ -193,7 +193,7 @@ def _begin(
         mappings=() if ec2.on(MAPPINGS_LATE) else _mappings(source, made),
         uefi_data=source.uefi_data if ec2.on(IDENTICAL) else None,
         launch=frozenset() if ec2.on(NOT_CARRIED) else source.launch,
-        origin=ImageOrigin(source.id, source.region, call.caller, made),
+        origin=ImageOrigin(source.id, made),
     )
     ec2.images.put(image)
     tags.put_tags(ec2, account, region, image_id, add=for_image)

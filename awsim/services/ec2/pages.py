@@ -38,7 +38,7 @@ def page(
     ec2: Ec2State, call: Call, items: Sequence[T], name: Callable[[T], str], least: int = 5
 ) -> tuple[list[T], str | None]:
     """Cut the page that the call asks for, and say how to get the next (None after the last)."""
-    ordered = sorted(items, key=lambda item: _place(ec2, name(item))) if ec2.on(NO_ORDER) else list(items)
+    ordered = shuffled(ec2, items, name)
     size: int | None = call.params.get("MaxResults")
     token: str | None = call.params.get("NextToken")
     if not ec2.on(PAGES):

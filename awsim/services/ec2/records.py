@@ -55,11 +55,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ImageOrigin:
-    """What an image is copied from, who asked for it, and which snapshot it will have on which device."""
+    """What an image is copied from, and which snapshot it will have on which device."""
 
     image: str
-    region: str
-    caller: Caller
     snapshots: Mapping[str, str]
 
 

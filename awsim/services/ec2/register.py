@@ -103,7 +103,7 @@ def _register_image(ec2: Ec2State, call: Call) -> Mapping[str, Any]:
         region=call.region,
         created=ec2.now,
         state="pending",
-        members=_members(ec2, call, root, devices, snapshots),
+        members=_members(ec2, call, root, snapshots),
         mappings=tuple(devices),
         uefi_data=params.get("UefiData"),
     )
@@ -194,9 +194,7 @@ def _snapshots(ec2: Ec2State, devices: Sequence[Mapping[str, Any]]) -> dict[str,
     return {device: snapshot for device, snapshot in found.items() if snapshot is not None}
 
 
-def _members(
-    ec2: Ec2State, call: Call, root: str, devices: Sequence[Mapping[str, Any]], snapshots: Mapping[str, Ec2Snapshot]
-) -> dict[str, Any]:
+def _members(ec2: Ec2State, call: Call, root: str, snapshots: Mapping[str, Ec2Snapshot]) -> dict[str, Any]:
     params = call.params
     given = {name: params[name] for name in SIMPLE if params.get(name) is not None}
     named = {} if ec2.on(INHERITS_NOTHING) else _inherited(ec2, snapshots)

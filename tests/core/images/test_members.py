@@ -115,5 +115,5 @@ def test_every_text_that_is_read_is_in_the_table():
 
 
 def test_the_page_is_fresh():
-    """docs/reference/what-is-copied.md says what the table says; python tools/what_is_copied.py writes it."""
+    """docs/reference/what-is-copied.md says what the table says; `make docs` writes it."""
     assert Path("docs/reference/what-is-copied.md").read_text("utf-8") == page(MEMBERS)

@@ -1,0 +1,93 @@
+"""The policies that the guide hands out, tried in the simulator: enough rights, and not more than the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from demo import stage
+from tests.scenarios.scene import DEV, HUB, REGION
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
+LAUNCHES = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
+SHARING = f"""\
+defaults: {{external_id: {stage.EXTERNAL_ID}, mode: share, service_linked_roles: []}}
+groups: {{dev: ["{DEV}"]}}
+"""
+
+
+def policy(page, **values):
+    """The one IAM policy of a page of the guide, the reader's values in it."""
+    text = (GUIDE / page).read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(one) for one in re.findall(r"^(?: {4}.*\n)+", text, re.MULTILINE)]
+    blocks += re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (found,) = [block for block in blocks if '"Statement"' in block]
+    for placeholder, value in values.items():
+        found = found.replace(placeholder, value)
+    return json.loads(found)
+
+
+def a_role(scene, account, name, *statements):
+    """Make a role of an account that is allowed this."""
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    documents = {"only": {"Version": "2012-10-17", "Statement": list(statements)}}
+    return scene.world.iam.put_role(account, name, {"Version": "2012-10-17", "Statement": [trust]}, documents).arn
+
+
+def act_as(scene, arn):
+    """A session with a role's credentials."""
+    _, key, secret, token = scene.world.accounts.issue(arn, "person")
+    return boto3.Session(key, secret, token, region_name=REGION)
+
+
+def test_a_consumer_launches_with_the_policy_of_the_page_and_not_with_less(scene):
+    """docs/guide/consume.md: both statements are needed, and the key is of use through EC2 alone."""
+    scene.apply(SHARING)
+    scene.launches = {DEV}
+    scene.promote("dev")
+    scene.wait(60)  # a key policy is of effect some seconds later
+    statements = policy("consume.md", KEY_ARN_OF_THE_HUB=scene.key, REGION=REGION)["Statement"]
+    arn = a_role(scene, DEV, "Enough", LAUNCHES, *statements)
+    for number, one in enumerate(statements):
+        a_role(scene, DEV, f"Without{number}", LAUNCHES, *[other for other in statements if other is not one])
+
+    assert scene.world.launch(DEV, REGION, scene.image, by="Enough") == ""
+    assert [bool(scene.world.launch(DEV, REGION, scene.image, by=f"Without{n}")) for n in range(2)] == [True, True]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        act_as(scene, arn).client("kms").create_grant(
+            KeyId=scene.key, GranteePrincipal=f"arn:aws:iam::{DEV}:root", Operations=["Decrypt"]
+        )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        act_as(scene, arn).client("kms").describe_key(KeyId=scene.key)
+
+
+def test_the_guard_of_the_tag_leaves_it_to_the_image_builder(scene):
+    """docs/guide/deploy.md, its statements as everybody's: others write and delete other tags, and not this one."""
+    everything = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
+    guard = policy("deploy.md")["Statement"]
+    builder, other = (
+        act_as(scene, a_role(scene, HUB, name, everything, *guard)).client("ec2") for name in ("IMAGE-BUILDER", "Other")
+    )
+    resources = [scene.image]
+    trigger, plain = ([{"Key": key, "Value": "dev"}] for key in ("promote", "owner"))
+    for refused in (
+        lambda: other.create_tags(Resources=resources, Tags=trigger),
+        lambda: other.create_tags(Resources=resources, Tags=[*trigger, *plain]),
+        lambda: other.delete_tags(Resources=resources, Tags=trigger),
+        lambda: other.delete_tags(Resources=resources),
+    ):
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            refused()
+
+    other.create_tags(Resources=resources, Tags=plain)
+    other.delete_tags(Resources=resources, Tags=plain)
+    builder.create_tags(Resources=resources, Tags=trigger)
+    assert scene.world.ec2.tags_of(scene.image, REGION)["promote"] == "dev"
+    builder.delete_tags(Resources=resources)
+    assert scene.world.ec2.tags_of(scene.image, REGION) == {}

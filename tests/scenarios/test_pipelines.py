@@ -1,0 +1,356 @@
+"""The examples of docs/guide/pipelines.md, with the real ``aws`` and ``ami-promoter`` over HTTP, as far as each goes.
+
+What an example has around its commands (a runner, Packer, Terraform) is not here: the commands are taken out of the
+page and run in its shell, with the credentials of a role that has the rights of the page and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+from awsim import patterns
+from awsim.front import Front
+from awsim.iam import conditions
+from tests.scenarios.scene import DEV, HUB, REGION, TEST
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "guide" / "pipelines.md").read_text(encoding="utf-8")
+AWS = ROOT / ".venv-aws" / "bin" / "aws"
+LONGEST = 120
+A_STEP = timedelta(seconds=20)
+"""Virtual time between two looks at the example's shell."""
+REFUSED = 5
+"""Exit status of ``wait`` where a value is refused [docs/reference/cli.md]."""
+
+IMPATIENT = f"""\
+#!{sys.executable}
+import sys, time
+from ami_promoter.cli import main
+from ami_promoter.verbs import TerminalClock
+sys.exit(main(clock=TerminalClock(sleep=lambda seconds: time.sleep(seconds / 50))))
+"""
+"""The command line, for a world whose time runs faster."""
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Action": "sts:AssumeRole"},
+    ],
+}
+
+
+def blocks(section, language):
+    """The code blocks of one language in one section of the page."""
+    text = PAGE.split(f"\n### {section}\n")[1].split("\n### ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def documents(section):
+    """The JSON documents of a section."""
+    return [json.loads(block) for block in blocks(section, "json")]
+
+
+def github():
+    """Each step in a shell of its own, as `run:` has it."""
+    (workflow,) = map(yaml.safe_load, blocks("GitHub Actions", "yaml"))
+    return ["set -eo pipefail\n" + step["run"] for step in workflow["jobs"]["golden"]["steps"] if "run" in step]
+
+
+def codebuild():
+    """All commands in one shell, which ends at the first that fails."""
+    (spec,) = map(yaml.safe_load, blocks("CodePipeline", "yaml"))
+    return ["\n".join(["set -e", *(one for phase in spec["phases"].values() for one in phase["commands"])])]
+
+
+def jenkins():
+    """Each `sh` step in a shell of its own, with -e and the pipeline's environment."""
+    (text,) = blocks("Jenkins", "groovy")
+    steps = re.findall(r"\bsh (?:'''(.*?)'''|'([^'\n]*)')", text, re.DOTALL)
+    ((name, region),) = re.findall(r"environment \{ (\w+) = '(.*)' \}", text)
+    assert text.count("{") == text.count("}")
+    return [f"set -e\nexport {name}={region}\n{long or short}" for long, short in steps]
+
+
+def packer():
+    """What shell-local writes into one script, after the manifest was written."""
+    (text,) = blocks("Packer", "hcl")
+    inline = json.loads(re.sub(r",\s*\]", "]", re.search(r"inline = (\[.*?\n\s*\])", text, re.DOTALL)[1]))
+    manifest = '{"builds": [{"builder_type": "amazon-ebs", "artifact_id": "us-east-1:%s"}]}\n'
+    return [
+        "printf '" + manifest.replace("\n", "\\n") + '\' "$(./build-image)" > manifest.json',
+        "\n".join(["set -e", *inline]),
+    ]
+
+
+def terraform():
+    """The tag as the provider writes it, then the command of the provisioner."""
+    (text,) = blocks("Terraform", "hcl")
+    tag = dict(re.findall(r"^  (\w+) += (\S+)$", text.split('resource "aws_ec2_tag"')[1].split("\n}")[0], re.MULTILINE))
+    assert tag["resource_id"] == "var.ami"
+    command = re.search(r'command = "(.*)"', text)[1].replace("${aws_ec2_tag.promote.resource_id}", "$(cat ami.txt)")
+    key, value = (json.loads(tag[name]) for name in ("key", "value"))
+    return [
+        "./build-image > ami.txt",
+        f'aws ec2 create-tags --resources "$(cat ami.txt)" --tags Key={key},Value={value}',
+        command,
+    ]
+
+
+SHELLS = {
+    "GitHub Actions": github,
+    "CodePipeline": codebuild,
+    "Jenkins": jenkins,
+    "Packer": packer,
+    "Terraform": terraform,
+}
+(RIGHTS,) = documents("Rights of the build")
+
+
+@pytest.fixture
+def act_as(scene, monkeypatch):
+    """Go on with a role of the hub that has one policy; returns its credentials as environment variables."""
+
+    def act_as(policy):
+        scene.world.iam.put_role(HUB, "golden-build", TRUST, {"only": policy})
+        _, key, secret, token = scene.world.accounts.issue(f"arn:aws:iam::{HUB}:role/golden-build", "build")
+        variables = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": token}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return variables
+
+    return act_as
+
+
+@pytest.fixture
+def shell(scene, act_as, tmp_path):
+    """Run scripts one by one until one fails, while virtual time runs; returns exit status and what they said."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {
+        "ami-promoter": IMPATIENT,
+        "aws": f'#!/bin/sh\nexec {AWS} "$@"\n',
+        "pipx": "#!/bin/sh\n",
+        "../build-image": f"#!/bin/sh\necho {scene.image}\n",
+    }.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+
+    def shell(scripts):
+        with Front(scene.world) as front:
+            environment = {
+                "PATH": f"{programs}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT),
+                "HOME": str(tmp_path),
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ENDPOINT_URL": front.url,
+                **act_as(RIGHTS),
+            }
+            said = ""
+            for script in scripts:
+                status, words = _run(scene, ["bash", "-c", script], environment, tmp_path)
+                said += words
+                if status:
+                    return status, said
+            return 0, said
+
+    return shell
+
+
+def _run(scene, command, environment, directory):
+    kernel = scene.world.kernel
+    with subprocess.Popen(
+        command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        end = kernel.now + timedelta(days=2)
+        while process.poll() is None:
+            assert kernel.now < end, "it waits for ever"
+            with kernel.visit():
+                kernel.run(limit=A_STEP)
+            try:
+                process.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        return process.returncode, process.stdout.read()
+
+
+@pytest.mark.parametrize("tool", SHELLS)
+def test_the_example_delivers_and_ends_well(scene, shell, tool):
+    """With the page's rights alone: built, tagged, waited for, and the target owns it."""
+    status, said = shell(SHELLS[tool]())
+
+    assert status == 0, said
+    assert scene.world.ec2.tags_of(scene.image, REGION)["promote"] == "dev"
+    for account in (DEV, TEST):
+        (image,) = scene.client("ec2", account).describe_images(Owners=["self"])["Images"]
+        assert image["State"] == "available"
+    scene.wait(20)
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize("tool", SHELLS)
+def test_the_example_fails_where_the_promotion_does(scene, shell, tool):
+    """A value that the service refuses ends the step with the status that says so."""
+    scripts = [script.replace("Value=dev", "Value=nobody") for script in SHELLS[tool]()]
+    assert "Value=nobody" in "".join(scripts)
+
+    status, said = shell(scripts)
+
+    assert status == REFUSED, said
+    assert "nobody" in said
+
+
+def a_client():
+    """EC2, as whoever ``act_as`` has made the caller."""
+    return boto3.client("ec2", region_name=REGION)
+
+
+def write_tag(resource, key="promote"):
+    """Write a tag, or one for each key."""
+    keys = [key] if isinstance(key, str) else key
+    a_client().create_tags(Resources=[resource], Tags=[{"Key": one, "Value": "dev"} for one in keys])
+
+
+def variants(policy):
+    """Each policy that lacks one action of this one."""
+    for number, statement in enumerate(policy["Statement"]):
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        for gone in actions:
+            rest = [one for one in actions if one != gone]
+            others = [one for n, one in enumerate(policy["Statement"]) if n != number]
+            yield gone, {**policy, "Statement": [*others, *([{**statement, "Action": rest}] if rest else [])]}
+
+
+@pytest.mark.parametrize(("action", "lesser"), [pytest.param(*one, id=one[0]) for one in variants(RIGHTS)])
+def test_no_right_of_the_build_is_too_many(scene, act_as, action, lesser):
+    """Without any one of them, writing the tag or waiting for the outcome is refused."""
+    if action == "ec2:CreateTags":
+        act_as(lesser)
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            write_tag(scene.image)
+        return
+    scene.promote("dev")
+    act_as(lesser)
+    status, out, err = scene.cli("wait", scene.image)
+
+    assert status == 3, out + err
+    assert action.partition(":")[2] in out + err
+
+
+def test_the_build_can_write_no_other_tag_and_remove_none(scene, act_as):
+    """Neither another key, alone or beside the trigger, nor a tag on a snapshot; and a tag stays."""
+    act_as(RIGHTS)
+    refused = [
+        lambda: write_tag(scene.image, key="owner"),
+        lambda: write_tag(scene.image, key=("promote", "owner")),
+        lambda: write_tag(scene.snapshots[0]),
+        lambda: a_client().delete_tags(Resources=[scene.image], Tags=[{"Key": "promote"}]),
+    ]
+
+    for call in refused:
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            call()
+    write_tag(scene.image)
+
+
+@pytest.mark.parametrize(
+    ("subject", "audience", "admitted"),
+    [
+        ("repo:example/golden:ref:refs/heads/main", "sts.amazonaws.com", True),
+        ("repo:example/golden:pull_request", "sts.amazonaws.com", False),
+        ("repo:example/golden:ref:refs/heads/other", "sts.amazonaws.com", False),
+        ("repo:stranger/golden:ref:refs/heads/main", "sts.amazonaws.com", False),
+        ("repo:example/golden:ref:refs/heads/main", "other", False),
+    ],
+)
+def test_github_admits_one_branch_of_one_repository(subject, audience, admitted):
+    """Its trust policy's conditions, evaluated on what GitHub's token says."""
+    (trust,) = documents("GitHub Actions")
+    (statement,) = trust["Statement"]
+    issuer = statement["Principal"]["Federated"].partition("oidc-provider/")[2]
+
+    assert conditions.hold(statement["Condition"], {f"{issuer}:sub": subject, f"{issuer}:aud": audience}) is admitted
+
+
+def test_the_workflow_asks_for_a_token_and_lives_as_long_as_it_waits():
+    """Without the permission there is no token; the session and the job outlive --timeout."""
+    (workflow,) = map(yaml.safe_load, blocks("GitHub Actions", "yaml"))
+    job = workflow["jobs"]["golden"]
+    (login,) = [step["with"] for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+    minutes = int(re.search(r"--timeout (\d+)", job["steps"][-1]["run"])[1])
+
+    assert workflow["permissions"]["id-token"] == "write"
+    assert login["role-to-assume"] == f"arn:aws:iam::{HUB}:role/golden-build"
+    assert minutes < job["timeout-minutes"] <= login["role-duration-seconds"] / 60
+
+
+def an_event(status="AVAILABLE", recipe="golden"):
+    """What Image Builder sends [EC2 Image Builder user guide, events that Image Builder sends]."""
+    return {
+        "version": "0",
+        "id": "a1b2c3d4-5678-90ab-cdef-EXAMPLE11111",
+        "detail-type": "EC2 Image Builder Image State Change",
+        "source": "aws.imagebuilder",
+        "account": HUB,
+        "time": "2026-01-18T17:50:56Z",
+        "region": REGION,
+        "resources": [f"arn:aws:imagebuilder:{REGION}:{HUB}:image/{recipe}/1.0.0/1"],
+        "detail": {"previous-state": {"status": "TESTING"}, "state": {"status": status}},
+    }
+
+
+def test_image_builders_event_leads_to_the_tag(scene, act_as, shell):
+    """The pattern takes it, the state machine finds this AMI among the outputs, and its role may tag it."""
+    pattern, machine, rights = documents("EC2 Image Builder")
+    event = an_event()
+    outputs = [
+        {"AccountId": HUB, "Region": REGION, "Image": scene.image},
+        {"AccountId": HUB, "Region": "eu-west-1", "Image": "ami-0000000000000000a"},
+        {"AccountId": DEV, "Region": REGION, "Image": "ami-0000000000000000b"},
+    ]
+    look, tag = machine["States"][machine["StartAt"]], machine["States"]["Tag"]
+    path, filtered = look["Parameters"]["ImageBuildVersionArn.$"], tag["Parameters"]["Resources.$"]
+    wanted = dict(re.findall(r"@\.(\w+) == '([^']*)'", filtered))
+
+    assert patterns.problem_of(pattern) is None
+    assert patterns.matches(pattern, event)
+    assert not patterns.matches(pattern, an_event(status="TESTING"))
+    assert not patterns.matches(pattern, an_event(recipe="golden-trial"))
+    assert (look["Next"], tag["End"], path) == ("Tag", True, "$.resources[0]")
+    assert conditions_of_a_resource(rights, "imagebuilder:GetImage", event["resources"][0])
+    assert re.fullmatch(r"\$\.Image\.OutputResources\.Amis\[\?\(.*\)\]\.Image", filtered)
+
+    found = [one["Image"] for one in outputs if wanted.items() <= one.items()]
+    act_as(rights)
+    a_client().create_tags(Resources=found, Tags=tag["Parameters"]["Tags"])
+
+    assert found == [scene.image]
+    status, said = shell(["./build-image > ami.txt", *blocks("EC2 Image Builder", "sh")])
+    assert status == 0, said
+
+
+def conditions_of_a_resource(policy, action, arn):
+    """Whether some statement allows an action on a resource of a service that is not simulated."""
+    allowed = [one["Resource"] for one in policy["Statement"] if one["Action"] == action]
+    return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), arn) for pattern in allowed)
+
+
+def test_the_documented_filter_policy_brings_what_a_pipeline_waits_for(scene):
+    """A queue of the pipeline hears of the end and of a refusal, and of nothing else."""
+    (policy,) = re.findall(r"^```json\n(\{\"event\".*?\})\n```", PAGE, re.MULTILINE)
+    (topic,) = scene.world.sns.topics
+    subscriber = scene.world.sns.subscribe(topic, "email", "pipeline@example.com", {"FilterPolicy": policy})
+    scene.promote("dev")
+    scene.tag("nobody")
+    scene.run_until_refused()
+
+    assert [json.loads(one["Message"])["event"] for one in subscriber.inbox] == ["promotion.over", "promotion.refused"]
