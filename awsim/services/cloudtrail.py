@@ -1,7 +1,7 @@
 """CloudTrail's event history: who changed what in an account and Region, as LookupEvents shows it.
 
 It is made of the calls that passed the gateway, so nothing has to be switched on: an account's event history never is.
-Only what a request says of sharing a snapshot is shown in its parameters.
+Only what a request says of sharing a snapshot or AMI, and of tags, is shown in its parameters.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class CloudTrail:
         now, rules = self._base.now, self._base.rules
         last = now - DELAY if rules.on(LATE) else now
         first = max(asked.params.get("StartTime", now - KEPT), now - KEPT)
+        last = min(asked.params.get("EndTime", last), last)
         for call in self._calls:
             own = (call.caller.account, call.region) == (asked.caller.account, asked.region)
             changes = call.service in SERVICES and not call.operation.startswith(READS)
@@ -81,14 +82,14 @@ class CloudTrail:
             "awsRegion": call.region,
             "requestParameters": _parameters(call),
             "requestID": call.request_id,
-            "eventID": call.request_id,
+            "eventID": _event_id(call),
             "readOnly": False,
             "recipientAccountId": call.caller.account,
         }
         if call.error:
             record["errorCode"] = call.error
         return {
-            "EventId": call.request_id,
+            "EventId": _event_id(call),
             "EventName": call.operation,
             "ReadOnly": "false",
             "EventTime": call.at,
@@ -105,6 +106,11 @@ def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
         if attribute["AttributeValue"] != call.operation:
             return False
     return True
+
+
+def _event_id(call: Call) -> str:
+    """CloudTrail's own id of the event; it is not the request's."""
+    return call.request_id.replace("-4000-8000-", "-4000-9000-")
 
 
 def _identity(call: Call) -> dict[str, Any]:
@@ -126,6 +132,11 @@ def _parameters(call: Call) -> dict[str, Any] | None:
             for verb, ones in changes.items()
         }
         return {"imageId": call.params["ImageId"], "attributeType": "launchPermission", "launchPermission": shown}
+    if call.service == "ec2" and call.operation in ("CreateTags", "DeleteTags"):
+        return {
+            "resourcesSet": {"items": [{"resourceId": one} for one in call.params["Resources"]]},
+            "tagSet": {"items": [_tag(one) for one in call.params.get("Tags", ())]},
+        }
     if call.operation != "ModifySnapshotAttribute":
         return None
     items = [{"userId": account} for account in call.params.get("UserIds", ())]
@@ -135,3 +146,7 @@ def _parameters(call: Call) -> dict[str, Any] | None:
         "attributeType": "CREATE_VOLUME_PERMISSION",
         "createVolumePermission": {call.params.get("OperationType", "add"): {"items": items}},
     }
+
+
+def _tag(tag: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in tag.items()}

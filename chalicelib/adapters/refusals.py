@@ -163,7 +163,7 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
 
 
 def _request(error: ClientError) -> str:
-    """Name the request, which AWS's support asks for. Not of a read: who asks often compares what was refused before."""
+    """Name the request: AWS's support asks for it. Not of a read: who asks often compares what was refused before."""
     request_id = error.response.get("ResponseMetadata", {}).get("RequestId", "")
     return f" (request {request_id})" if request_id and changes(error.operation_name) else ""
 

@@ -10,7 +10,6 @@ from typing import Protocol
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing.share import Holding, Share
 
-
 Lines = Mapping[str, Sequence[str]]
 NO_LINES: Lines = MappingProxyType({})
 

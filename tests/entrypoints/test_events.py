@@ -329,4 +329,4 @@ def test_a_reason_taken_twice_is_left_once(scene):
         take(scene, {"key": f"promotion#{AMI}", "cause": "event-1", "reason": {"tag": "000000000003"}})
 
     assert scene.records.records[addresses.promotion(AMI)].version == 2
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
