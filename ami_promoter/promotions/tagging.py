@@ -90,7 +90,8 @@ def lines(told: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
         by = f"by {one['by']}" if one["by"] else f"by whom is not known: {one['why_unknown']}"
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
         named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
-        yield f"{what} {one['at']} {by}{f' ({named})' if named else ''}"
+        when = one["at"].removesuffix("Z").replace("T", " ")
+        yield f"{what} at {when} {by}{f' ({named})' if named else ''}"
 
 
 def _change(at: str, value: str | None, event: str) -> Tagging:

@@ -25,7 +25,9 @@ EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
 PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 """A look that showed nothing new."""
-ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{32,64}")
+ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
+HIDDEN = ("changed_at",)
+"""Members that a person reads elsewhere."""
 QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
 """Bookkeeping between workers; left out without --all."""
 
@@ -33,6 +35,7 @@ REQUEST = 8
 """Characters of a request's id that tell it from others."""
 NOT_KNOWN = "not known"
 OPENED, CLOSED = "opened", "closed"
+MINUTE = 60
 STILL_THERE = 10**12
 """Later than any time: of a share that has not been put away."""
 
@@ -259,7 +262,7 @@ def words(what: str, *, wide: bool = False) -> str:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):
         return f"{plain}: {rest.rstrip('}')}"
-    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY]
+    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY and key not in HIDDEN]
     return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
 
 
@@ -271,7 +274,8 @@ def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[Rend
         for call in step["calls"]:
             what = _happened(one, step, call)
             opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
-            yield cell(_when(step["at"])), *where, cell(what), cell(_request(call, wide=wide))
+            named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
+            yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
     if one["preexisting"]:
         yield cell(_when(one["opened_at"])), *where, cell("was there before"), cell("")
         return
@@ -295,7 +299,10 @@ def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str
 
 
 def _closed(one: Mapping[str, Any]) -> str:
-    return CLOSED if one["seconds"] is None else f"{CLOSED} after {span(one['seconds'])} ({one['seconds']} s)"
+    seconds = one["seconds"]
+    if seconds is None:
+        return CLOSED
+    return f"{CLOSED} after {seconds} s" if seconds < MINUTE else f"{CLOSED} after {span(seconds)} ({seconds} s)"
 
 
 def _named(resource: str, *, wide: bool) -> str:
