@@ -64,7 +64,7 @@ def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, h
     refuse(scene, "CreateGrant", HUB, "ThrottlingException", times=1)
     scene.promote("dev")
     scene.untag()
-    scene.wait(1800)
+    scene.wait(900)
 
     reported = history(scene)
 
@@ -104,17 +104,16 @@ def test_a_call_whose_answer_nobody_lived_to_write_has_no_id(scene, function, op
     """It says that the id is not known; all others are there, and none that AWS does not know."""
     crash = scene.world.injections.crash(function, operation, 1, when)
     scene.promote(DEV)
-    scene.wait(1800)
+    scene.wait(900)
 
     reported = history(scene)
 
     assert crash.happened
     known = made(scene)
     missing = known.keys() - by_ids(reported).keys()
-    assert [known[one][0] for one in missing] == ([operation] if when == "after" else [operation] * len(missing))
+    assert [known[one][0] for one in missing] == [operation]
     assert by_ids(reported).items() <= known.items()
-    of_worker = [operation] if function == "worker" else [""]
-    assert unknown(reported)[:1] == of_worker
+    assert set(unknown(reported)) == {operation if function == "worker" else ""}
     assert "not known" in scene.cli("history", scene.image)[1]
 
 
