@@ -29,6 +29,10 @@ OWN = rule(
     "The event history shows the events of the caller's account, in the Region that is asked. [CloudTrail API "
     "reference, LookupEvents]",
 )
+TAGS = rule(
+    "cloudtrail-shows-what-was-tagged",
+    "The record of a CreateTags names things, keys and values in its request's parameters. [aws-facts 1d]",
+)
 
 DELAY = timedelta(minutes=5)
 KEPT = timedelta(days=90)
@@ -80,7 +84,7 @@ class CloudTrail:
             "eventSource": f"{call.service}.amazonaws.com",
             "eventName": call.operation,
             "awsRegion": call.region,
-            "requestParameters": _parameters(call),
+            "requestParameters": self._parameters(call),
             "requestID": call.request_id,
             "eventID": _event_id(call),
             "readOnly": False,
@@ -97,6 +101,14 @@ class CloudTrail:
             "Username": call.caller.arn.rpartition("/")[2],
             "CloudTrailEvent": json.dumps(record),
         }
+
+    def _parameters(self, call: Call) -> dict[str, Any] | None:
+        if call.service == "ec2" and call.operation in ("CreateTags", "DeleteTags") and self._base.on(TAGS):
+            return {
+                "resourcesSet": {"items": [{"resourceId": one} for one in call.params["Resources"]]},
+                "tagSet": {"items": [_tag(one) for one in call.params.get("Tags", ())]},
+            }
+        return _sharing(call)
 
 
 def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
@@ -123,7 +135,7 @@ def _identity(call: Call) -> dict[str, Any]:
     return identity | {"type": "AssumedRole", "sessionContext": {"sessionIssuer": issuer}}
 
 
-def _parameters(call: Call) -> dict[str, Any] | None:
+def _sharing(call: Call) -> dict[str, Any] | None:
     """Write the request as CloudTrail does (as public samples of records show it)."""
     if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
         changes = call.params["LaunchPermission"]
@@ -132,11 +144,6 @@ def _parameters(call: Call) -> dict[str, Any] | None:
             for verb, ones in changes.items()
         }
         return {"imageId": call.params["ImageId"], "attributeType": "launchPermission", "launchPermission": shown}
-    if call.service == "ec2" and call.operation in ("CreateTags", "DeleteTags"):
-        return {
-            "resourcesSet": {"items": [{"resourceId": one} for one in call.params["Resources"]]},
-            "tagSet": {"items": [_tag(one) for one in call.params.get("Tags", ())]},
-        }
     if call.operation != "ModifySnapshotAttribute":
         return None
     items = [{"userId": account} for account in call.params.get("UserIds", ())]
