@@ -56,8 +56,8 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
-    told = tagging.lines(tags, wide=caller.wide)
-    lines = (head, *told, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
+    shown = tagging.lines(tags, wide=caller.wide)
+    lines = (head, *shown, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares})
 
 

@@ -35,7 +35,7 @@ TAGGING = js.thing(
     "one change of the tag that the service saw",
     at=js.time("when it was changed; where no event said so, when the service saw it"),
     value=js.perhaps(js.text("the value; null: it was removed")),
-    event=js.text("the id of the event that told the service; empty: none did, discovery found it"),
+    event=js.text("the id of the event that reached the service; empty: none did, discovery found it"),
     by=js.text("the ARN of who changed it; empty: not known"),
     cloudtrail_event=js.text("the id of CloudTrail's event; empty: not known"),
     request_id=js.text("the request's id; empty: not known"),
@@ -70,22 +70,22 @@ def attributed(
     found: Sequence[tuple[float, Tagging]], history: EventHistory, ami: str, key: str, now: float
 ) -> list[Tagging]:
     """Say of each change who made it, or why nobody can say so."""
-    told: list[Tagging] = []
+    shown: list[Tagging] = []
     for number, (at, change) in enumerate(found):
         if len(found) - number > MOST:
             why = f"only the latest {MOST} changes are looked up"
         elif now - at > KEPT:
             why = "CloudTrail's event history keeps 90 days, and this was earlier"
         else:
-            told.append(_looked_up(at, change, history, ami, key, now))
+            shown.append(_looked_up(at, change, history, ami, key, now))
             continue
-        told.append({**change, "why_unknown": why})
-    return told
+        shown.append({**change, "why_unknown": why})
+    return shown
 
 
-def lines(told: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
+def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
     """Write each for a person."""
-    for one in told:
+    for one in shown:
         what = "Tag removed" if one["value"] is None else f"Tagged {one['value']!r}"
         by = f"by {one['by']}" if one["by"] else f"by whom is not known: {one['why_unknown']}"
         ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}

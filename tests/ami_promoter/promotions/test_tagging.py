@@ -50,7 +50,7 @@ def seen(*looks):
     ]
 
 
-def told(history, *looks, now=NINE + 3600):
+def asked_of(history, *looks, now=NINE + 3600):
     """What is said of these looks."""
     return tagging.attributed(tagging.changes(seen(*looks)), history, AMI, KEY, now)
 
@@ -70,8 +70,8 @@ def test_a_look_that_shows_nothing_new_is_no_change():
 def test_it_is_looked_for_about_the_time_that_the_event_names():
     """An hour back where no event came."""
     history = OneCall(call())
-    (one,) = told(history, ("dev", "e1"))
-    told(history, ("dev", ""))
+    (one,) = asked_of(history, ("dev", "e1"))
+    asked_of(history, ("dev", ""))
 
     assert (one["by"], one["cloudtrail_event"], one["request_id"], one["why_unknown"]) == (
         "arn:aws:sts::111111111111:assumed-role/Builders/jane",
@@ -85,7 +85,7 @@ def test_it_is_looked_for_about_the_time_that_the_event_names():
 def test_other_calls_tagged_something_else():
     """Another AMI, another tag, another value: nobody is named for them."""
     for record in (call(ami="ami-0"), call(key="Name"), call(value="prod"), call(name="DeleteTags")):
-        (one,) = told(OneCall(record), ("dev", "e1"))
+        (one,) = asked_of(OneCall(record), ("dev", "e1"))
         assert (one["by"], one["cloudtrail_event"]) == ("", "")
         assert "has no CreateTags for it about that time" in one["why_unknown"]
 
@@ -93,19 +93,19 @@ def test_other_calls_tagged_something_else():
 def test_a_removal_needs_no_value():
     """A DeleteTags that names no tag removes all."""
     record = call(name="DeleteTags")
-    assert told(OneCall(record), ("None", "e1"))[0]["by"]
+    assert asked_of(OneCall(record), ("None", "e1"))[0]["by"]
     record["requestParameters"]["tagSet"] = {}
-    assert told(OneCall(record), ("None", "e1"))[0]["by"]
+    assert asked_of(OneCall(record), ("None", "e1"))[0]["by"]
 
 
 def test_why_nobody_can_say_who_it_was():
     """Too old (CloudTrail is not even asked), too new, or not allowed."""
     old, new, refused = OneCall(call()), OneCall(call(value="prod")), OneCall(call(), refused=True)
 
-    assert "keeps 90 days" in told(old, ("dev", "e1"), now=NINE + 91 * DAY)[0]["why_unknown"]
+    assert "keeps 90 days" in asked_of(old, ("dev", "e1"), now=NINE + 91 * DAY)[0]["why_unknown"]
     assert old.asked == []
-    assert "ask again later" in told(new, ("dev", "e1"), now=NINE + 60)[0]["why_unknown"]
-    assert "cloudtrail:LookupEvents is needed" in told(refused, ("dev", "e1"))[0]["why_unknown"]
+    assert "ask again later" in asked_of(new, ("dev", "e1"), now=NINE + 60)[0]["why_unknown"]
+    assert "cloudtrail:LookupEvents is needed" in asked_of(refused, ("dev", "e1"))[0]["why_unknown"]
 
 
 def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
@@ -113,7 +113,7 @@ def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
     history = OneCall(call())
     looks = [("dev", f"e{number}") for number in range(tagging.MOST + 3)]
 
-    found = told(history, *looks)
+    found = asked_of(history, *looks)
 
     assert [bool(one["by"]) for one in found] == [False] * 3 + [True] * tagging.MOST
     assert len(history.asked) == tagging.MOST
@@ -121,8 +121,8 @@ def test_an_ami_that_is_tagged_every_day_does_not_ask_for_an_hour():
 
 def test_lines_for_a_person():
     """Who, when, and by which events; or why that is not known."""
-    (known,) = tagging.lines(told(OneCall(call()), ("dev", "0123456789")), wide=False)
-    (not_known,) = tagging.lines(told(OneCall(call(), refused=True), ("None", "e1")), wide=True)
+    (known,) = tagging.lines(asked_of(OneCall(call()), ("dev", "0123456789")), wide=False)
+    (not_known,) = tagging.lines(asked_of(OneCall(call(), refused=True), ("None", "e1")), wide=True)
 
     assert known == (
         "Tagged 'dev' at 2026-01-05 09:00:00 by arn:aws:sts::111111111111:assumed-role/Builders/jane "

@@ -39,7 +39,7 @@ def test_what_aws_says_cannot_forge_a_line():
 
 
 def test_intents_and_what_was_not_called():
-    """Each is told from the other."""
+    """Neither is taken for the other."""
     assert calls.intended(calls.intent("CopySnapshot snap-1")) == "CopySnapshot snap-1"
     assert calls.left_out(calls.not_made("CopySnapshot snap-1")) == "CopySnapshot snap-1"
     assert (calls.intended("not called X"), calls.left_out("intent X")) == ("", "")
@@ -49,6 +49,6 @@ def test_intents_and_what_was_not_called():
     ("operation", "changes"),
     [("CopySnapshot", True), ("RevokeGrant", True), ("DescribeImages", False), ("GetKeyPolicy", False)],
 )
-def test_reads_are_told_from_changes(operation, changes):
+def test_reads_and_changes_differ(operation, changes):
     """By AWS's way of naming them."""
     assert calls.changes(operation) == changes
