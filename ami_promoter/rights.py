@@ -66,9 +66,9 @@ SEE_HEALTH = Rights(
         }
     )
 )
-MEND = Rights(
+ASK_CLOUDTRAIL = Rights(anything=frozenset({"cloudtrail:LookupEvents"}))
+MEND = ASK_CLOUDTRAIL | Rights(
     records=frozenset({"DeleteItem", "PutItem", "UpdateItem"}),
-    anything=frozenset({"cloudtrail:LookupEvents"}),
     keys=frozenset({"kms:GetKeyPolicy"}),
 )
 APPLY = Rights(config=frozenset({"BatchWriteItem", "PutItem"}))
@@ -77,7 +77,7 @@ CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:G
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
-READ_ONLY = READ | EXAMINE | CHECK_KEY
+READ_ONLY = READ | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
 _TABLES = {"records": "-?", "config": "-config", "members": "-members"}

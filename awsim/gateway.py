@@ -61,7 +61,8 @@ class Gateway:
 
         May raise what kills the caller (a BaseException of the kernel's), before the call has its effect or after.
         """
-        request_id = f"00000000-0000-4000-8000-{next(self._ids):012d}"
+        number = next(self._ids)
+        request_id = f"{number:08x}-0000-4000-8000-{number:012x}"
         try:
             request = protocol.parse(method, url, headers, body)
         except AwsError as refused:

@@ -180,7 +180,8 @@ class Application:
             trigger_tag=settings.trigger_tag,
         )
         machine = delivery_machine(lambda: secrets.token_hex(NONCE_BYTES))
-        return Runner(machine, executor, DELIVERIES, self._records, self._waker, now, self._telemetry)
+        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
+        return Runner(machine, executor, DELIVERIES, *loop)
 
     @cached_property
     def promotions(self) -> Runner[Any, Any, Any]:
@@ -207,7 +208,8 @@ class Application:
         """See Services."""
         target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
         executor = InventoryExecutor(self._records, target)
-        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, self._records, self._waker, now, self._telemetry)
+        loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
+        return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
 
     @cached_property
     def own_notices(self) -> OwnNotices:
@@ -234,7 +236,8 @@ class Application:
         entitlements = LiveEntitlements(
             self._records, self._source, self._targets, now, settings.hub_account, settings.region
         )
-        return ShareWorker(self._records, self._ledger, adapters, entitlements, self._waker, now, self._telemetry)
+        loop = (self._waker, now, self._telemetry, self._sessions.take_calls)
+        return ShareWorker(self._records, self._ledger, adapters, entitlements, *loop)
 
 
 _application: list[Application] = []

@@ -18,7 +18,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.sharing.share import Holding, Purpose, Share, archived
 from chalicelib.core.targets.copy_quota import SlotLease
 from chalicelib.ports.aws import NOTHING, MadeDue
-from chalicelib.ports.ledger import StandingHolding
+from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 from chalicelib.ports.records import Due, Stored, Write
 
 KEPT = KEEP_HISTORY_DAYS * DAY
@@ -338,7 +338,9 @@ class MemoryLedger:
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         return [self.book[place] for place in dict.fromkeys(places) if place in self.book]
 
-    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+    def save(
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+    ) -> None:
         for share in shares:
             known = self.book.get((share.resource, share.holder_key))
             came = known is not None and (known.asked != share.asked if share.holdings else bool(known.holdings))
@@ -347,7 +349,7 @@ class MemoryLedger:
         for share in shares:
             self._put(share)
 
-    def put_right(self, share: Share, happened: str, now: int) -> bool:
+    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         known = self.book.get((share.resource, share.holder_key))
         if (0 if known is None else known.version) != share.version:
             return False

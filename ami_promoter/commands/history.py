@@ -8,30 +8,34 @@ from typing import Any
 import click
 
 from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
-from ami_promoter.promotions import timeline
+from ami_promoter.promotions import tagging, timeline
 from ami_promoter.promotions.reading import places_of, unknown
-from ami_promoter.rights import READ
+from ami_promoter.rights import ASK_CLOUDTRAIL, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
-from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, verb
+from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
 
 PRINTS = js.thing(
+    tags=js.several("who changed the AMI's tag, the oldest first; of an account alone: none", tagging.TAGGING),
     entries=js.several("the steps, the oldest first", timeline.ENTRY),
     shares=js.several("shares opened for it, by the time of opening", timeline.SHARE),
 )
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ, prints=PRINTS)
+@verb("history", needs=READ | ASK_CLOUDTRAIL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
 @click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")
-def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool) -> Report:
+@tag_key_option
+def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, tag_key: str) -> Report:
     """Show what happened to an AMI, or to an account, step by step.
 
-    Each state with its events, and each share opened and closed with its seconds; kept for 400 days. Calls with their
-    request ids, and who wrote the tag, are in the functions' logs and in CloudTrail.
+    Each state with its events, each call that changed AWS with its request id, and each share opened and closed with
+    its seconds; kept for 400 days. Who wrote the tag is asked of CloudTrail, which keeps 90 days and shows a call some
+    minutes after it.
     """
     if not ami and not account:
         raise click.UsageError("Name an AMI, or --account ID.")
@@ -41,26 +45,34 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         children = reader.children(ami, account)
         if ami and not children and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
-        entries = timeline.ordered(_entries(reader, ami, account, children))
+        promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
+        entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, children)])
         if ami:
             held = reader.shares_at(places_of(connection, ami, (child["delivery"] for child in children)))
         else:
             held = reader.shares_to(str(account))
-        shares = sorted(map(timeline.share, held), key=lambda one: one["opened_at"])
+        found = [one for items, steps in held for one in timeline.shares_of(items, steps)]
+        shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
+    tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
-    lines = (head, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
-    return Report(lines, {"entries": entries, "shares": shares})
+    shown = tagging.lines(tags, wide=caller.wide)
+    lines = (head, *shown, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
+    return Report(lines, {"tags": tags, "entries": entries, "shares": shares})
 
 
 def _nothing(whose: str, connection: Connection) -> str:
     return f"Nothing is known of{whose} in {connection.place}."
 
 
-def _entries(reader: History, ami: str | None, account: str | None, children: list[Record]) -> Iterator[Entry]:
-    if ami and not account:
-        yield from (timeline.entry(item, "promotion") for item in reader.of(f"promotion#{ami}"))
+def _tags(
+    caller: VerbCaller, connection: Connection, ami: str, key: str, entries: list[dict[str, Any]]
+) -> list[tagging.Tagging]:
+    trail = EventHistory(connection, sleep=caller.clock.sleep)
+    return tagging.attributed(tagging.changes(entries), trail, ami, key, connection.now())
+
+
+def _of_deliveries(reader: History, children: list[Record]) -> Iterator[Entry]:
     for child in children:
         place = str(child.get("account", "")), str(child.get("region", ""))
-        for item in reader.of(f"delivery#{child['delivery']}"):
-            yield timeline.entry(item, "delivery", *place)
+        yield from timeline.record_entries(reader.of(f"delivery#{child['delivery']}"), "delivery", *place)

@@ -12,7 +12,7 @@ from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
 from chalicelib.core.records import addresses
-from chalicelib.core.sharing.share import Holding
+from chalicelib.core.sharing.share import Holding, nameless
 
 TRIES = 8
 """For items that DynamoDB leaves unread: then the command gives up, within half a minute."""
@@ -32,8 +32,14 @@ PROMOTION_CHILDREN = {":promotion": "promotion#", ":delivery": "delivery#"}
 OPEN_STATES = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
 
+PAST = ("closed#", "history#share#")
+"""What the sort keys of closed shares begin with, and those of the steps of a share; its name follows."""
+
 Record = Mapping[str, Any]
 """A record's body, with the item that holds it as ``_item``."""
+
+SharesOfOneName = tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]
+"""Items of the shares that have borne one name on one resource, one after the other; and of their steps."""
 
 
 class Reader:
@@ -239,24 +245,46 @@ class History:
             item for item in self._table.query(pk, "history#") if not str(item["sk"]).startswith("history#share")
         )
 
-    def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, Any]]:
-        """Yield the shares at each (resource, holder_key), open or closed, as their items."""
+    def shares_at(self, places: Iterable[tuple[str, str]]) -> Iterator[SharesOfOneName]:
+        """Yield what is kept of the shares at each (resource, holder_key), open or closed, and of their histories."""
+        wanted: dict[str, set[str]] = {}
         for resource, holder in places:
-            yield from self._table.query(resource, f"closed#{holder}#")
-            open_now = self._table.get(addresses.share(addresses.RecordKey(resource), holder))
-            if open_now and open_now.get("state") in OPEN_STATES:
-                yield open_now
+            wanted.setdefault(resource, set()).add(holder)
+        for resource, holders in wanted.items():
+            # Those of a snapshot or AMI are all of one AMI and read at once; a key's may be of thousands.
+            names = ("",) if len(holders) > 1 and nameless(resource) else tuple(f"{holder}#" for holder in holders)
+            found = [one for name in names for kind in PAST for one in self._table.query(resource, f"{kind}{name}")]
+            keys = [addresses.share(addresses.RecordKey(resource), holder) for holder in holders]
+            yield from _by_name([*(one for one in found if _name(one) in holders), *self._table.get_all(keys)])
 
-    def shares_to(self, account: str) -> Iterator[Mapping[str, Any]]:
-        """Yield every share that an account has or had. This reads the whole table."""
-        given = {":resource": "resource#", ":share": "share#", ":closed": "closed#", ":account": account}
-        which = "(begins_with(sk, :share) OR begins_with(sk, :closed))"
-        for item in self._scan(f"begins_with(pk, :resource) AND {which} AND account = :account", given):
-            if item["_item"]["sk"].startswith("closed#") or item["_item"].get("state") in OPEN_STATES:
-                yield item["_item"]
+    def shares_to(self, account: str) -> Iterator[SharesOfOneName]:
+        """Yield the same of every share that an account has or had. This reads the whole table."""
+        given = {":resource": "resource#", ":share": "share#", ":closed": "closed#", ":history": "history#share#"}
+        which = "(begins_with(sk, :share) OR begins_with(sk, :closed) OR begins_with(sk, :history))"
+        found = self._scan(
+            f"begins_with(pk, :resource) AND {which} AND account = :account", {**given, ":account": account}
+        )
+        yield from _by_name(one["_item"] for one in found)
 
     def _scan(self, expression: str, given: Mapping[str, Any]) -> Iterator[Record]:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name, FilterExpression=expression, ExpressionAttributeValues=wire(given)
         )
         return (_record(item) for page in pages for item in map(values, page["Items"]))
+
+
+def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:
+    """Put together what is of one resource and name."""
+    found: dict[tuple[str, str], SharesOfOneName] = {}
+    for item in items:
+        shares, steps = found.setdefault((str(item["pk"]), _name(item)), ([], []))
+        (steps if str(item["sk"]).startswith(PAST[1]) else shares).append(item)
+    yield from found.values()
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    """Return the holder_key in the sort key of a share, of one that is closed, or of a step of one."""
+    sk = str(item["sk"])
+    if sk.startswith(PAST[0]):
+        return sk.removeprefix(PAST[0]).rpartition("#")[0]
+    return sk.removeprefix(PAST[1]).rsplit("#", 2)[0] if sk.startswith(PAST[1]) else sk.removeprefix("share#")

@@ -13,19 +13,39 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from ami_promoter.hub.records import OPEN_STATES
 from ami_promoter.promotions.shares import named
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, short, state, table
 from ami_promoter.terminal.report import moment, span
+from chalicelib.core.records import calls
+from chalicelib.core.records.calls import Call
 
 EMPTY = ("None", "()", "{}", "", "False", "0")
 SEEN = re.compile(r"SeenCopy\(copy='([^']*)'.*?state='(\w+)', progress=(\d+), message='([^']*)'")
 PENDING = re.compile(r"^CopiesSeen .*?state='pending'")
 """A look that showed nothing new."""
-ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{32,64}")
+ID = re.compile("snap-[0-9a-f]{17}|arn:[a-z0-9:/-]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,64}")
+HIDDEN = ("changed_at",)
+"""Members that a person reads elsewhere."""
 QUIET = ("Counted", "SlotsAsked", "SlotsSeen", "SharesHeld", "CopiesFound")
 """Bookkeeping between workers; left out without --all."""
 
+REQUEST = 8
+"""Characters of a request's id that tell it from others."""
+NOT_KNOWN = "not known"
+OPENED, CLOSED = "opened", "closed"
+MINUTE = 60
+STILL_THERE = 10**12
+"""Later than any time: of a share that has not been put away."""
+
+CALL = js.thing(
+    "one try of a call that changes AWS",
+    of=js.number("which of `what` it belongs to, counted from 0"),
+    call=js.text("AWS's name of it; empty: an earlier run may have made one"),
+    request_id=js.perhaps(js.text("AWS's id of the request; null: no answer is on record")),
+    error=js.text("AWS's code where it was refused, NoAnswer where none came; empty: it was carried out"),
+)
 ENTRY = js.thing(
     "one step",
     at=js.time("when"),
@@ -33,7 +53,15 @@ ENTRY = js.thing(
     account=js.text("of a delivery: the account; else empty"),
     region=js.text("of a delivery: the Region; else empty"),
     state=js.text("the state after it"),
-    what=js.several("the event, intent or result", js.text("an event with its members, or a sentence")),
+    what=js.several("the event or result", js.text("an event with its members, or a sentence")),
+    calls=js.several("the calls that it took", CALL),
+)
+STEP = js.thing(
+    "one step",
+    at=js.time("when"),
+    state=js.text("the share's state after it"),
+    what=js.several("what happened", js.text("a sentence")),
+    calls=js.several("the calls that it took; one call for many accounts has one id", CALL),
 )
 SHARE = js.thing(
     "one share that is open or was",
@@ -43,32 +71,97 @@ SHARE = js.thing(
     opened_at=js.time("when"),
     removed_at=js.time("when it was taken away"),
     closed_at=js.time("when it was seen gone"),
-    seconds=js.perhaps(js.number("from opening to taking away; null: it is open")),
+    seconds=js.perhaps(js.number("from opening to taking away; null: it is open, or never was")),
+    open=js.flag("whether it may be open"),
     preexisting=js.flag("whether it was there before the service"),
+    steps=js.several("the steps that took calls, the oldest first", STEP),
 )
 
 
 def entry(item: Mapping[str, Any], record: str, account: str = "", region: str = "") -> dict[str, Any]:
     """Read an item of a history."""
-    what = item.get("what")
     return {
         "at": moment(item.get("at")),
         "record": record,
         "account": account,
         "region": region,
         "state": str(item.get("state", "")),
-        "what": [str(one) for one in what] if isinstance(what, list) else [],
+        **_read(item.get("what")),
     }
 
 
-def share(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Read a share, or what is kept of one that is closed."""
+def _read(lines: Any) -> dict[str, Any]:
+    """Take the lines of an item apart: what happened, and the calls, each behind what it belongs to."""
+    what: list[str] = []
+    made: list[dict[str, Any]] = []
+    for line in map(str, lines if isinstance(lines, list) else ()):
+        call = Call.read(line)
+        if call is not None:
+            made.append(_call(len(what), call))
+        elif line == calls.LEFT:
+            made.append(_call(len(what) + 1, Call("")))
+            what.append(line)
+        elif not (calls.intended(line) or calls.left_out(line)):
+            what.append(line)
+    return {"what": what, "calls": made}
+
+
+def _call(after: int, call: Call) -> dict[str, Any]:
+    ident = call.request_id or None
+    return {"of": max(after - 1, 0), "call": call.operation, "request_id": ident, "error": call.error}
+
+
+def record_entries(
+    items: Iterable[Mapping[str, Any]], record: str, account: str = "", region: str = ""
+) -> list[dict[str, Any]]:
+    """Read a record's history; where an intent was answered by nothing, its step says so."""
+    shown: list[dict[str, Any]] = []
+    waiting: dict[str, dict[str, Any]] = {}
+    for item in items:
+        one = entry(item, record, account, region)
+        shown.append(one)
+        what = item.get("what")
+        for line in map(str, what if isinstance(what, list) else ()):
+            if call := calls.intended(line):
+                _unanswered(waiting.pop(call, None), call)
+                waiting[call] = one
+            elif call := calls.left_out(line):
+                waiting.pop(call, None)
+        for made in one["calls"]:
+            about = one["what"][made["of"]] if one["what"] else ""
+            for call in [call for call in waiting if _answers(made["call"], about, call)][:1]:
+                waiting.pop(call)
+    for call, one in waiting.items():
+        _unanswered(one, call)
+    return shown
+
+
+def _answers(made: str, about: str, call: str) -> bool:
+    """Whether a call that was made, with what came of it, is the one that was intended."""
+    name, _, thing = call.partition(" ")
+    return made == name and (not thing or f'"{thing}"' in about)
+
+
+def _unanswered(one: dict[str, Any] | None, call: str) -> None:
+    """Say in a step that the call which it intended left no answer."""
+    if one is not None:
+        one["calls"].append(_call(len(one["what"]) + 1, Call(call.partition(" ")[0])))
+        one["what"].append(
+            f"{call} was intended, and no answer is on record: its request id is not known, if it was made"
+        )
+
+
+def share(item: Mapping[str, Any], steps: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Read a share, or what is kept of one that is closed. ``steps``: its own items of history."""
     try:
         body = dict(json.loads(item.get("body", "{}")))
     except (TypeError, ValueError):
         body = {}
     opened, removed = body.get("opened_at"), body.get("removed_at") or body.get("closed_at")
     seconds = removed - opened if isinstance(opened, int) and isinstance(removed, int) else None
+    read = [
+        {"at": moment(one.get("at")), "state": str(one.get("state", "")), **_read(one.get("what"))} for one in steps
+    ]
     return {
         "resource": str(item.get("pk", "")).removeprefix("resource#"),
         "account": str(item.get("account", body.get("account", ""))),
@@ -77,8 +170,33 @@ def share(item: Mapping[str, Any]) -> dict[str, Any]:
         "removed_at": moment(removed),
         "closed_at": moment(body.get("closed_at")),
         "seconds": seconds,
+        "open": item.get("state") in OPEN_STATES,
         "preexisting": bool(item.get("preexisting", False)),
+        "steps": [one for one in read if one["calls"]],
     }
+
+
+def shares_of(items: Iterable[Mapping[str, Any]], steps: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Read the shares that have borne one name, one after the other, each with its own steps.
+
+    A share that is kept was put away when it was over; what came later is the next one's. One that is neither kept nor
+    open is shown if any call was made for it.
+    """
+    left = sorted(steps, key=lambda one: (_whole(one.get("at")), str(one.get("sk"))))
+    for item in sorted(items, key=_put_away):
+        own = [one for one in left if _whole(one.get("at")) <= _put_away(item)]
+        left = left[len(own) :]
+        read = share(item, own)
+        if _put_away(item) != STILL_THERE or read["open"] or read["steps"]:
+            yield read
+
+
+def _put_away(item: Mapping[str, Any]) -> int:
+    return _whole(item.get("at")) if str(item.get("sk", "")).startswith("closed#") else STILL_THERE
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def ordered(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -97,20 +215,38 @@ def show(
     for who, rows in of.items():
         yield ""
         yield f"{who}:"
-        yield table(("WHEN (UTC)", "STATE", "WHAT"), rows, folds=("WHAT",))
+        yield table(("WHEN (UTC)", "STATE", "WHAT", "REQUEST"), rows, folds=("WHAT",))
     if shares:
         yield ""
-        yield f"Shares: {len(shares)}, {sum(one['seconds'] is None for one in shares)} open"
-        head = ("RESOURCE", "TO", "OPENED (UTC)", "FOR")
-        yield table(head, [_share(one, wide=wide) for one in shares], folds=("RESOURCE",))
+        yield f"Shares: {len(shares)}, {sum(one['open'] for one in shares)} open"
+        head = ("WHEN (UTC)", "SHARE", "TO", "WHAT", "REQUEST")
+        rows = [row for one in shares for row in _share_rows(one, wide=wide)]
+        yield table(head, rows, folds=("SHARE", "WHAT"))
 
 
 def _rows(one: Mapping[str, Any], *, everything: bool, wide: bool) -> Iterator[Sequence[RenderableType]]:
-    for what in one["what"] or [""]:
-        if not everything and (not what or what.startswith(QUIET) or PENDING.search(what)):
+    when = _when(one["at"])
+    for number, what in enumerate(one["what"] or [""]):
+        made = [call for call in one["calls"] if call["of"] == number]
+        if not everything and not made and (not what or what.startswith(QUIET) or PENDING.search(what)):
             continue
-        when = one["at"].removesuffix("Z").replace("T", " ")
-        yield cell(when), state(one["state"]), cell(words(what, wide=wide))
+        yield cell(when), state(one["state"]), cell(words(what, wide=wide)), cell("")
+        for call in made:
+            if call["call"]:
+                yield cell(""), cell(""), cell(f"  {_called(call)}"), cell(_request(call, wide=wide))
+
+
+def _called(call: Mapping[str, Any]) -> str:
+    return f"{call['call']}: {call['error']}" if call["error"] else str(call["call"])
+
+
+def _request(call: Mapping[str, Any], *, wide: bool) -> str:
+    ident = call["request_id"] or ""
+    return (ident if wide else ident[:REQUEST]) or NOT_KNOWN
+
+
+def _when(at: str) -> str:
+    return at.removesuffix("Z").replace("T", " ")
 
 
 def words(what: str, *, wide: bool = False) -> str:
@@ -126,17 +262,50 @@ def words(what: str, *, wide: bool = False) -> str:
         members = dict(json.loads("{" + rest))
     except (TypeError, ValueError):
         return f"{plain}: {rest.rstrip('}')}"
-    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY]
+    reported = [f"{key} {value}" for key, value in members.items() if str(value) not in EMPTY and key not in HIDDEN]
     return ID.sub(lambda found: short(found[0], wide=wide), f"{plain}: {', '.join(reported)}" if reported else plain)
 
 
-def _share(one: Mapping[str, Any], *, wide: bool) -> Sequence[RenderableType]:
-    resource = named(one["resource"], wide=wide)
-    lasted = "open" if one["seconds"] is None else f"{span(one['seconds'])} ({one['seconds']} s)"
-    opened = one["opened_at"].removesuffix("Z").replace("T", " ")
-    return (
-        cell(resource),
-        cell(one["account"]),
-        cell(opened),
-        cell("was there before" if one["preexisting"] else lasted),
-    )
+def _share_rows(one: Mapping[str, Any], *, wide: bool) -> Iterator[Sequence[RenderableType]]:
+    """Yield a share's lines: its opening, its closing, and what was refused in between, each with its request."""
+    where = cell(_named(one["resource"], wide=wide)), cell(one["account"])
+    opened = closed = False
+    for step in one["steps"]:
+        for call in step["calls"]:
+            what = _happened(one, step, call)
+            opened, closed = opened or what == OPENED, closed or what.startswith(CLOSED)
+            named = f"{what}: {call['call']}" if wide and call["call"] and not call["error"] else what
+            yield cell(_when(step["at"])), *where, cell(named), cell(_request(call, wide=wide))
+    if one["preexisting"]:
+        yield cell(_when(one["opened_at"])), *where, cell("was there before"), cell("")
+        return
+    if not opened and one["opened_at"] != "-":
+        yield cell(_when(one["opened_at"])), *where, cell(OPENED), cell(NOT_KNOWN)
+    if not closed and one["seconds"] is not None:
+        yield cell(_when(one["removed_at"])), *where, cell(_closed(one)), cell(NOT_KNOWN)
+    if one["open"]:
+        yield cell(""), *where, cell("open"), cell("")
+
+
+def _happened(one: Mapping[str, Any], step: Mapping[str, Any], call: Mapping[str, Any]) -> str:
+    """Say what a call for a share did."""
+    if not call["call"]:
+        return "begun before"
+    if call["error"]:
+        return f"{call['call']}: {call['error']}"
+    if step["state"] == "open":
+        return OPENED
+    return _closed(one) if step["state"] in ("closing", "closed") else str(call["call"])
+
+
+def _closed(one: Mapping[str, Any]) -> str:
+    seconds = one["seconds"]
+    if seconds is None:
+        return CLOSED
+    return f"{CLOSED} after {seconds} s" if seconds < MINUTE else f"{CLOSED} after {span(seconds)} ({seconds} s)"
+
+
+def _named(resource: str, *, wide: bool) -> str:
+    """Write a resource's name; an id that begins with its kind needs no kind before it."""
+    name = named(resource, wide=wide)
+    return name.partition(" ")[2] if name.startswith(("snapshot snap-", "image ami-")) else name

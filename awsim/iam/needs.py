@@ -216,6 +216,7 @@ TABLE: dict[str, Needs] = {
     "sns:GetTopicAttributes": _topic("sns:GetTopicAttributes"),
     "sns:ListSubscriptionsByTopic": _topic("sns:ListSubscriptionsByTopic"),
     "events:PutEvents": _put_events,
+    "cloudtrail:LookupEvents": _anywhere("cloudtrail:LookupEvents"),
     "lambda:Invoke": _invoke,
     "lambda:ListEventSourceMappings": _anywhere("lambda:ListEventSourceMappings"),
     "ssm:GetParameter": _parameters("ssm:GetParameter"),

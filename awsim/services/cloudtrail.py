@@ -1,7 +1,7 @@
 """CloudTrail's event history: who changed what in an account and Region, as LookupEvents shows it.
 
 It is made of the calls that passed the gateway, so nothing has to be switched on: an account's event history never is.
-Only what a request says of sharing a snapshot is shown in its parameters.
+Only what a request says of sharing a snapshot or AMI, and of tags, is shown in its parameters.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ OWN = rule(
     "cloudtrail-history-of-one-account-and-region",
     "The event history shows the events of the caller's account, in the Region that is asked. [CloudTrail API "
     "reference, LookupEvents]",
+)
+TAGS = rule(
+    "cloudtrail-shows-what-was-tagged",
+    "The record of a CreateTags names things, keys and values in its request's parameters. [aws-facts 1d]",
 )
 
 DELAY = timedelta(minutes=5)
@@ -65,6 +69,7 @@ class CloudTrail:
         now, rules = self._base.now, self._base.rules
         last = now - DELAY if rules.on(LATE) else now
         first = max(asked.params.get("StartTime", now - KEPT), now - KEPT)
+        last = min(asked.params.get("EndTime", last), last)
         for call in self._calls:
             own = (call.caller.account, call.region) == (asked.caller.account, asked.region)
             changes = call.service in SERVICES and not call.operation.startswith(READS)
@@ -79,16 +84,16 @@ class CloudTrail:
             "eventSource": f"{call.service}.amazonaws.com",
             "eventName": call.operation,
             "awsRegion": call.region,
-            "requestParameters": _parameters(call),
+            "requestParameters": self._parameters(call),
             "requestID": call.request_id,
-            "eventID": call.request_id,
+            "eventID": _event_id(call),
             "readOnly": False,
             "recipientAccountId": call.caller.account,
         }
         if call.error:
             record["errorCode"] = call.error
         return {
-            "EventId": call.request_id,
+            "EventId": _event_id(call),
             "EventName": call.operation,
             "ReadOnly": "false",
             "EventTime": call.at,
@@ -96,6 +101,14 @@ class CloudTrail:
             "Username": call.caller.arn.rpartition("/")[2],
             "CloudTrailEvent": json.dumps(record),
         }
+
+    def _parameters(self, call: Call) -> dict[str, Any] | None:
+        if call.service == "ec2" and call.operation in ("CreateTags", "DeleteTags") and self._base.on(TAGS):
+            return {
+                "resourcesSet": {"items": [{"resourceId": one} for one in call.params["Resources"]]},
+                "tagSet": {"items": [_tag(one) for one in call.params.get("Tags", ())]},
+            }
+        return _sharing(call)
 
 
 def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
@@ -105,6 +118,11 @@ def _named(call: Call, attributes: list[Mapping[str, str]]) -> bool:
         if attribute["AttributeValue"] != call.operation:
             return False
     return True
+
+
+def _event_id(call: Call) -> str:
+    """CloudTrail's own id of the event; it is not the request's."""
+    return call.request_id.replace("-4000-8000-", "-4000-9000-")
 
 
 def _identity(call: Call) -> dict[str, Any]:
@@ -117,7 +135,7 @@ def _identity(call: Call) -> dict[str, Any]:
     return identity | {"type": "AssumedRole", "sessionContext": {"sessionIssuer": issuer}}
 
 
-def _parameters(call: Call) -> dict[str, Any] | None:
+def _sharing(call: Call) -> dict[str, Any] | None:
     """Write the request as CloudTrail does (as public samples of records show it)."""
     if call.operation == "ModifyImageAttribute" and "LaunchPermission" in call.params:
         changes = call.params["LaunchPermission"]
@@ -135,3 +153,7 @@ def _parameters(call: Call) -> dict[str, Any] | None:
         "attributeType": "CREATE_VOLUME_PERMISSION",
         "createVolumePermission": {call.params.get("OperationType", "add"): {"items": items}},
     }
+
+
+def _tag(tag: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in tag.items()}

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
+from chalicelib.core.records.calls import changes
 
 STALE_CREDENTIALS = frozenset(
     {
@@ -135,7 +136,7 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     code = error.response["Error"]["Code"]
     message = error.response["Error"].get("Message", "").strip()
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    what = f"{step} was refused: {code}: {message}"
+    what = f"{step} was refused: {code}: {message}{_request(error)}"
     if any(words in message for words in NOT_YET_WORDS):
         return Refusal(RefusalKind.NOT_YET, Fault(f"aws-{code}", where, what, CURES[RefusalKind.NOT_YET]))
     if code in THROTTLED or status >= SERVER_ERROR:
@@ -159,6 +160,12 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
     why = KINDS.get(code, RefusalKind.DENIED)
     cure = CURES.get(why) or _cure(code)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
+
+
+def _request(error: ClientError) -> str:
+    """Name the request: AWS's support asks for it. Not of a read: who asks often compares what was refused before."""
+    request_id = error.response.get("ResponseMetadata", {}).get("RequestId", "")
+    return f" (request {request_id})" if request_id and changes(error.operation_name) else ""
 
 
 def _cure(code: str) -> str:

@@ -55,7 +55,8 @@ class Events:
         if version is None or not 0 <= version < MAX_VERSION:
             return
         name = "tag" if self._trigger_tag in tags else "untag"
-        self._wake(addresses.promotion(ami), name, evolving.tag_entry(version, _epoch(event.get("time"))), event)
+        entry = evolving.tag_entry(version, _epoch(event.get("time")), _id(event))
+        self._wake(addresses.promotion(ami), name, entry, event)
 
     def image_state(self, event: Mapping[str, Any]) -> None:
         """``EC2 AMI State Change`` in the hub: a promotion that waits for its AMI may go on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from chalicelib.core.delivery.events import SeenCopy, ShownImage
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
+from chalicelib.core.records.calls import Call
 from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.inventory import InventoryPage, Part
@@ -19,6 +20,12 @@ from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.listing import Page, Step
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+TakeCalls = Callable[[], Sequence[Call]]
+"""Returns the calls that the adapters have made since it was last asked and that change AWS, each try by itself.
+
+They answer for themselves, so that no port has to hand on a request id.
+"""
 
 
 class MadeDue(StrEnum):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.sharing.share import Holding, Share
+
+Lines = Mapping[str, Sequence[str]]
+NO_LINES: Lines = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,18 @@ class Ledger(Protocol):
     def find(self, places: Collection[tuple[str, str]]) -> Sequence[Share]:
         """Read single shares of several resources, in as few calls as may be: each by resource and ``holder_key``."""
 
-    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+    def save(
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+    ) -> None:
         """Write the worker's side of these shares and their history. Raises LostRace.
+
+        ``calls``: further lines of history of single shares, by ``holder_key``: the calls that were made for them.
 
         ``unheld``: only if nobody has come to hold them since they were read. What was ``damaged`` among their holdings
         is taken out.
         """
 
-    def put_right(self, share: Share, happened: str, now: int) -> bool:
+    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Write one share as it was found to be, also one that is not in the ledger (version 0). False: lost a race."""
 
     def archive(self, shares: Sequence[Share], now: int) -> None:

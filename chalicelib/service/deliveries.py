@@ -62,7 +62,8 @@ def delivery_machine(draw: Callable[[], str]) -> Machine[Delivery, do.Command, e
         nonces = [draw() for command in commands if isinstance(command, machine.MAKING)]
         return machine.record_intent(record, tuple(commands), now, nonces)
 
-    return Machine(machine.outstanding, evolving.evolve, machine.due_events, machine.looks, record_intent)
+    decide = (machine.outstanding, evolving.evolve, machine.due_events, machine.looks)
+    return Machine(*decide, record_intent, machine.announced)
 
 
 class DeliveryExecutor:

@@ -88,7 +88,9 @@ class PromotionExecutor:
         match command:
             case do.LookAtTag():
                 read = self._ports.source.tag(promotion.ami)
-                return ev.TagSeen(read.value, read.image_state, read.image_name, read.ours)
+                return ev.TagSeen(
+                    read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
+                )
             case do.Resolve(value):
                 return self._resolve(promotion, value)
             case do.Examine():

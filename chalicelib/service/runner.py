@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
 from chalicelib.core.errors import IllegalEvent, ParkRecord
+from chalicelib.core.records import calls
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.ports.aws import TakeCalls
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
 from chalicelib.service.budget import Budget
@@ -68,6 +70,8 @@ class Machine(Generic[R, C, E]):
     """(record, now): what whoever was woken looks at, though nothing is due: a wake does not say what it is about."""
     record_intent: Callable[[R, Sequence[C], int], R] = lambda record, _commands, _now: record
     """(record, commands, now): the record as it is to be written before these are carried out."""
+    announced: Callable[[R, C], str] = lambda _record, _command: ""
+    """(record, command): the AWS call whose intent is on the record, as the history names it; "" if there is none."""
 
 
 class Executor(Protocol[R_contra, C_contra, E_co]):
@@ -121,7 +125,9 @@ class Runner(Generic[R, C, E]):
         waker: Waker,
         clock: Clock,
         telemetry: Telemetry,
+        take_calls: TakeCalls = tuple,
     ) -> None:
+        """``take_calls``: of the adapters that the executor works with, if it changes AWS."""
         self._machine = machine
         self._executor = executor
         self._codec = codec
@@ -129,6 +135,7 @@ class Runner(Generic[R, C, E]):
         self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
+        self._take_calls = take_calls
 
     def run(self, key: RecordKey, cause: str, *, time_left: Clock) -> None:
         """Do what is outstanding for one record. ``time_left`` says how many seconds the invocation still has."""
@@ -157,7 +164,8 @@ class Runner(Generic[R, C, E]):
             commands = (*commands, *(look for look in looks if look not in commands))
         intended = self._machine.record_intent(record, commands, self._clock())
         if intended != read or _too_early(stored.scheduled, intended.due_at):
-            written = self._write(stored, intended, events, self._codec.intent_items(intended, commands))
+            happened = [*map(_short, events), *map(calls.intent, self._announced(intended, commands))]
+            written = self._write(stored, intended, happened, self._codec.intent_items(intended, commands))
             if written is None:
                 return self._records.read(stored.key)
             stored = written
@@ -165,28 +173,42 @@ class Runner(Generic[R, C, E]):
                 self._moved(read, intended, cause)
         if not commands:
             return None
-        results = self._perform(intended, commands, budget)
-        return self._write_results(stored, intended, results, cause)
+        results, happened = self._perform(intended, commands, budget)
+        left = self._announced(intended, commands[len(results) :])
+        return self._write_results(stored, intended, results, [*happened, *map(calls.not_made, left)], cause)
 
-    def _perform(self, record: R, commands: Sequence[C], budget: Budget) -> list[E]:
+    def _announced(self, record: R, commands: Sequence[C]) -> list[str]:
+        return [call for command in commands if (call := self._machine.announced(record, command))]
+
+    def _perform(self, record: R, commands: Sequence[C], budget: Budget) -> tuple[list[E], list[str]]:
         """Carry out the commands in turn; stop where a result leads to another state, as the rest is then moot.
 
-        Or where time runs out: what is left is asked for again, and intents are looked for first.
+        Or where time runs out: what is left is asked for again, and intents are looked for first. Returns the results,
+        and the lines of history: each result's, and those of the calls that it took.
         """
         results: list[E] = []
+        happened: list[str] = []
         state = record.state
+        self._take_calls()  # what was called before is not about this record
         for command in commands:
             event = self._executor.perform(record, command, budget)
             results.append(event)
+            happened += [_short(event), *map(str, self._take_calls())]
             record = self._machine.evolve(record, event, self._clock())
             self._telemetry.did(record.key, record.state.value, command, event)
             if record.state != state or not budget.allows(CALLS_OF_STEP):
                 break
-        return results
+        return results, happened
 
-    def _write_results(self, stored: Stored, record: R, results: Sequence[E], cause: str) -> Stored | None:
-        """Write what the results lead to; where somebody else wrote first, evolve what they wrote. None is dropped."""
+    def _write_results(
+        self, stored: Stored, record: R, results: Sequence[E], happened: Sequence[str], cause: str
+    ) -> Stored | None:
+        """Write what the results lead to; where somebody else wrote first, evolve what they wrote. None is dropped.
+
+        A call that changed AWS is written down, too, where it changes nothing here.
+        """
         fresh: Stored | None = stored
+        called = any(map(calls.Call.read, happened))
         while fresh is not None:
             after = record
             for event in results:
@@ -196,12 +218,13 @@ class Runner(Generic[R, C, E]):
                     if fresh is stored:
                         raise
                     self._telemetry.old_news(fresh.key, str(old_news))
-            if after == record:
+            moved = after != record
+            if not moved and not called:
                 return None if fresh is stored else fresh
-            written = self._write(fresh, after, results, self._codec.result_items(after, results))
+            written = self._write(fresh, after, happened, self._codec.result_items(after, results))
             if written is not None:
                 self._moved(record, after, cause)
-                return written
+                return written if moved or fresh is not stored else None
             fresh = self._records.read(stored.key)
             record = record if fresh is None else self._codec.decode(fresh)
         return None
@@ -210,10 +233,10 @@ class Runner(Generic[R, C, E]):
         about = self._codec.about(before, self._clock())
         self._telemetry.moved(before.key, before.state.value, after.state.value, cause, about)
 
-    def _write(self, before: Stored, after: R, events: Sequence[E], items: Items) -> Stored | None:
+    def _write(self, before: Stored, after: R, happened: Sequence[str], items: Items) -> Stored | None:
         """Write a record with its history and the items that belong to it; None: somebody else wrote first."""
         write = self._codec.encode(after)
-        if not self._records.save(before, write, [_short(event) for event in events], self._clock(), items):
+        if not self._records.save(before, write, happened, self._clock(), items):
             return None
         return replace(before, body=write.body, version=before.version + 1, scheduled=write.due_at)
 

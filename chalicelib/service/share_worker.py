@@ -20,10 +20,11 @@ from chalicelib.core.errors import LostRace, ParkRecord, Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.records.addresses import RecordKey
+from chalicelib.core.records.calls import LEFT
 from chalicelib.core.sharing import share
 from chalicelib.core.sharing.refusals import Subject, most_calls, subject
 from chalicelib.core.sharing.share import Share, ShareState
-from chalicelib.ports.aws import PermissionAdapter
+from chalicelib.ports.aws import PermissionAdapter, TakeCalls
 from chalicelib.ports.ledger import Entitlements, Judgement, Ledger
 from chalicelib.ports.records import Records, Stored, Write
 from chalicelib.ports.telemetry import Telemetry
@@ -58,6 +59,8 @@ class _Book:
         self._ledger = ledger
         self._clock = clock
         self.resource = resource
+        self._calls: dict[str, list[str]] = {}
+        """Lines for the history of each share that is written next, by ``holder_key``: the calls made for it."""
         self.news: dict[str, int] = {}
         """Deliveries, each with its episode, that hold what has opened or was refused: they are to be woken."""
         self._shares = {s.holder_key: s for s in ledger.shares(resource)}
@@ -71,7 +74,8 @@ class _Book:
         """Write them, and return them with their new versions. Raises LostRace."""
         shares = list(shares)
         if shares:
-            self._ledger.save(shares, happened, self._clock(), unheld=unheld)
+            self._ledger.save(shares, happened, self._clock(), unheld=unheld, calls=self._calls)
+        self._calls = {key: lines for key, lines in self._calls.items() if key not in {s.holder_key for s in shares}}
         saved = [replace(s, version=s.version + 1, damaged=()) for s in shares]
         self._shares.update({s.holder_key: s for s in saved})
         return saved
@@ -89,6 +93,11 @@ class _Book:
         except LostRace:
             self._put_right({s.holder_key: s for s in results})
             raise
+
+    def note(self, shares: Iterable[Share], *lines: str) -> None:
+        """Let what is next written of these shares say so in their history, too."""
+        for s in shares:
+            self._calls.setdefault(s.holder_key, []).extend(lines)
 
     def tell_of(self, shares: Iterable[Share]) -> None:
         """Let the holders of what has opened, or was refused, be woken."""
@@ -112,7 +121,7 @@ class _Book:
                 continue
             for s in wrong:
                 if s.holder_key not in found:
-                    self._ledger.put_right(s, happened, self._clock())
+                    self._ledger.put_right(s, happened, self._clock(), self._calls.get(s.holder_key, ()))
             return
 
 
@@ -128,7 +137,9 @@ class ShareWorker:
         waker: Waker,
         clock: Clock,
         telemetry: Telemetry,
+        take_calls: TakeCalls = tuple,
     ) -> None:
+        """``take_calls``: of the adapters."""
         self._records = records
         self._ledger = ledger
         self._adapters = adapters
@@ -136,6 +147,7 @@ class ShareWorker:
         self._waker = waker
         self._clock = clock
         self._telemetry = telemetry
+        self._take_calls = take_calls
 
     def run(self, key: RecordKey, *, time_left: Clock) -> None:
         """Open and close what is to be, notify the holders, and write down when to look again."""
@@ -236,6 +248,7 @@ class ShareWorker:
         book.save_some(doubts.values(), happened, budget)
         sure = [s for s in opening if s.holder_key not in doubts]
         begun = [s for s in sure if s.state is ShareState.OPENING]
+        book.note((s for s in begun if share.unanswered(s)), LEFT)
         begun += book.save_some(
             (
                 share.intend_opening(s, now, seen=s.holder_key in seen)
@@ -247,7 +260,8 @@ class ShareWorker:
         )
         results = [share.opened(s, now) for s in begun if s.preexisting]
         to_ask = [s for s in begun if not s.preexisting]
-        results += self._in_batches(adapter, to_ask, lambda some: self._opened(adapter, book.resource, some), budget)
+        opened = self._noted(book, lambda some: self._opened(adapter, book.resource, some))
+        results += self._in_batches(adapter, to_ask, opened, budget)
         saved = book.save_results(results, "opening was tried", budget)
         book.tell_of(saved)
         for s in saved:
@@ -286,6 +300,18 @@ class ShareWorker:
     def _opened(self, adapter: PermissionAdapter, resource: str, some: Sequence[Share]) -> list[Share]:
         grants = adapter.open(resource, some)
         return [share.opened(s, self._clock(), grants.get(s.holder_key, "")) for s in some]
+
+    def _noted(self, book: _Book, act: Act) -> Act:
+        """Let the history of those that are acted on say which calls that took: one call for all has one id."""
+
+        def noted(some: Sequence[Share]) -> list[Share]:
+            self._take_calls()  # what was called before is not about these
+            try:
+                return act(some)
+            finally:
+                book.note(some, *map(str, self._take_calls()))
+
+        return noted
 
     def _in_batches(self, adapter: PermissionAdapter, shares: Sequence[Share], act: Act, budget: Budget) -> list[Share]:
         """Act in as large batches as may be; return what was decided, or learned, while there was time."""
@@ -337,6 +363,7 @@ class ShareWorker:
         closing = self._not_prolonged(book, closing, budget)
         now = self._clock()
         begun = [s for s in closing if s.state is ShareState.CLOSING]
+        book.note((s for s in begun if share.unanswered(s)), LEFT)
         begun += book.save_some(
             (share.intend_closing(s, now) for s in closing if s.state is not ShareState.CLOSING),
             "closing is intended",
@@ -352,9 +379,10 @@ class ShareWorker:
                 adapter, unlooked, lambda some: self._looked_at(adapter, book.resource, some), budget
             )
             ours = [s for s in ours if s.removed_at is None]
-            results += self._in_batches(adapter, ours, lambda some: self._removed(adapter, book.resource, some), budget)
+            remove = self._noted(book, lambda some: self._removed(adapter, book.resource, some))
         else:
-            results += self._in_batches(adapter, ours, lambda some: self._revoked(adapter, book.resource, some), budget)
+            remove = self._noted(book, lambda some: self._revoked(adapter, book.resource, some))
+        results += self._in_batches(adapter, ours, remove, budget)
         for s in book.save_results(results, "closing was tried", budget):
             self._report_closing(book.resource, s)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from awsim.services import cloudtrail
@@ -43,6 +44,26 @@ def late(world: World) -> None:
     }
 
 
+def words_of_tags(world: World) -> None:
+    """Who tags is shown with things, keys and values; what is outside of the time asked for is not shown."""
+    image = world.ec2.seed_image(HUB, HERE, name="golden", volumes=[1])
+    world.client("ec2", HUB).create_tags(Resources=[image], Tags=[{"Key": "promote", "Value": "dev"}])
+    wait(world, 310)
+    cloud = world.client("cloudtrail", HUB, HERE)
+    wanted = [{"AttributeKey": "EventName", "AttributeValue": "CreateTags"}]
+
+    (event,) = cloud.lookup_events(LookupAttributes=wanted)["Events"]
+    before = cloud.lookup_events(LookupAttributes=wanted, EndTime=event["EventTime"] - timedelta(seconds=1))["Events"]
+
+    record = json.loads(event["CloudTrailEvent"])
+    assert record["requestParameters"] == {
+        "resourcesSet": {"items": [{"resourceId": image}]},
+        "tagSet": {"items": [{"key": "promote", "value": "dev"}]},
+    }
+    assert record["eventID"] == event["EventId"] != record["requestID"]
+    assert before == []
+
+
 def one_attribute(world: World) -> None:
     """Two lookup attributes are refused."""
     wanted = [{"AttributeKey": "EventName", "AttributeValue": name} for name in ("CreateTags", "CopySnapshot")]
@@ -65,4 +86,5 @@ CHECKS = {
     cloudtrail.LATE.name: late,
     cloudtrail.ONE_ATTRIBUTE.name: one_attribute,
     cloudtrail.OWN.name: own,
+    cloudtrail.TAGS.name: words_of_tags,
 }

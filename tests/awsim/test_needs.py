@@ -92,6 +92,7 @@ NEEDED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
         [("logs:PutLogEvents", f"arn:aws:logs:{HERE}:{HUB}:log-group:g:log-stream:s")],
     ),
     ("cloudwatch:PutMetricData", {"Namespace": "n"}, [("cloudwatch:PutMetricData", "*")]),
+    ("cloudtrail:LookupEvents", {}, [("cloudtrail:LookupEvents", "*")]),
     ("organizations:ListRoots", {}, [("organizations:ListRoots", "*")]),
     ("sts:AssumeRole", {}, []),
     ("kms:CreateGrant", {}, []),

@@ -99,17 +99,17 @@ def test_a_tag_wakes_the_worker_which_begins_the_promotion(scene):
     """The function that receives the event writes nothing; the worker makes the record before it runs."""
     scene.events.tag_change(tag_event())
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
     assert scene.woken_at == [f"promotion#{AMI}"]
 
 
 @pytest.mark.parametrize(
     ("time", "unread"),
     [
-        ("2026-01-05T09:00:00Z", "000000000003@1767603600"),
-        (None, "000000000003"),
-        ("yesterday", "000000000003"),
-        (5, "000000000003"),
+        ("2026-01-05T09:00:00Z", "000000000003@1767603600#event-1"),
+        (None, "000000000003#event-1"),
+        ("yesterday", "000000000003#event-1"),
+        (5, "000000000003#event-1"),
     ],
 )
 def test_when_the_tag_changed_is_noted_with_it(scene, time, unread):
@@ -128,7 +128,7 @@ def test_a_repeated_or_older_event_changes_nothing(scene):
         scene.events.tag_change(tag_event(detail={"version": version}))
 
     assert scene.records.records[addresses.promotion(AMI)].version == before
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_version_may_be_written_as_a_float(scene, version):
     """Captured tag events have ``"version": 3.0``, AWS's documentation has ``3``: both are the third."""
     scene.events.tag_change(tag_event(detail={"version": version}))
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000003#event-1"}
 
 
 def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
@@ -184,7 +184,7 @@ def test_a_removed_tag_is_noted_on_a_promotion_that_exists(scene):
     scene.events.tag_change(tag_event())
     scene.events.tag_change(tag_event(detail={"version": 4, "tags": {}}))
 
-    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000004"}
+    assert scene.inbox(addresses.promotion(AMI)) == {"tag": "000000000004#event-1"}
 
 
 def with_delivery(scene):
@@ -277,6 +277,7 @@ def take(scene, body):
     [
         {"tag": "3"},
         {"tag": "000000000003@soon"},
+        {"tag": "000000000003@1#\n"},
         {"tag": 3},
         {"cancel": "1:drain"},
         {"image": "x" * 101},

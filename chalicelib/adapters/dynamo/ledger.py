@@ -22,7 +22,7 @@ from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.records.schema import VERSION, check
 from chalicelib.core.sharing import share as shares_
 from chalicelib.core.sharing.share import ENDED_LONG_AGO, Holding, Purpose, Share, ShareState
-from chalicelib.ports.ledger import StandingHolding
+from chalicelib.ports.ledger import NO_LINES, Lines, StandingHolding
 
 PER_TRANSACTION = 50
 """Two items each: the share and its history or archive; a transaction takes 100."""
@@ -128,7 +128,9 @@ class DynamoLedger:
         keys = [addresses.share(RecordKey(resource), holder_key) for resource, holder_key in dict.fromkeys(places)]
         return [self._share(item) for item in self._table.get_all(keys)]
 
-    def save(self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False) -> None:
+    def save(
+        self, shares: Sequence[Share], happened: str, now: int, *, unheld: bool = False, calls: Lines = NO_LINES
+    ) -> None:
         """What is written before a race is lost stays, and is true."""
         for start in range(0, len(shares), PER_TRANSACTION):
             writes = []
@@ -145,11 +147,12 @@ class DynamoLedger:
                     names={"#schema": "schema", "#state": "state"},
                     condition=_unchanged(share) + (f" AND {_unheld(share)}" if unheld else ""),
                 )
-                writes += [{"Update": update}, self._history(share, happened, now)]
+                what = [happened, *calls.get(share.holder_key, ())]
+                writes += [{"Update": update}, self._history(share, what, now)]
             if not self._table.transact(writes):
                 raise LostRace(shares[start].resource)
 
-    def put_right(self, share: Share, happened: str, now: int) -> bool:
+    def put_right(self, share: Share, happened: str, now: int, calls: Sequence[str] = ()) -> bool:
         """Holdings stay as they are, and so does an end that is there."""
         update = self._table.update_request(
             addresses.share(RecordKey(share.resource), share.holder_key),
@@ -167,7 +170,7 @@ class DynamoLedger:
             names={"#schema": "schema", "#state": "state"},
             condition="version = :seen" + (" OR attribute_not_exists(pk)" if share.version == 0 else ""),
         )
-        return self._table.transact([{"Update": update}, self._history(share, happened, now)])
+        return self._table.transact([{"Update": update}, self._history(share, [happened, *calls], now)])
 
     def archive(self, shares: Sequence[Share], now: int) -> None:
         for start in range(0, len(shares), PER_TRANSACTION):
@@ -206,11 +209,11 @@ class DynamoLedger:
             ":next": share.version + 1,
         }
 
-    def _history(self, share: Share, happened: str, now: int) -> Mapping[str, Any]:
+    def _history(self, share: Share, what: Sequence[str], now: int) -> Mapping[str, Any]:
         entry = {
             "at": now,
             "state": share.state.value,
-            "what": [happened],
+            "what": list(what),
             "account": share.account,
             "preexisting": share.preexisting,
             EXPIRES: now + self._keep,

@@ -5,8 +5,8 @@ Loading EC2's model costs 150 ms; a session shares it between all its clients (f
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import botocore.session
@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from chalicelib.adapters.refusals import as_refusal, too_large
+from chalicelib.core.records.calls import NO_ANSWER, Call, changes
 
 READS = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 ONCE = Config(connect_timeout=2, read_timeout=12, retries={"mode": "standard", "total_max_attempts": 1})
@@ -23,6 +24,10 @@ SESSION_SECONDS = 3600
 """Role chaining is capped at one hour [aws-facts 6, VERIFIED]."""
 RENEW_BEFORE = 300
 KEPT = 64
+MOST_CALLS = 1000
+"""Calls that are remembered until somebody asks for them; a command makes far fewer."""
+WRITTEN_DOWN = ("ec2", "kms")
+"""Services whose calls are remembered: what the service changes, it changes by these."""
 MOST_REFUSED = 256
 """Policies that are remembered as too large, so that the next session does not ask in vain."""
 
@@ -40,6 +45,9 @@ class Sessions:
         self._packed = packed
         self._refused: set[str] = set()
         self._botocore = botocore.session.get_session()
+        self._calls: deque[Call] = deque(maxlen=MOST_CALLS)
+        for service in WRITTEN_DOWN:
+            self._botocore.register(f"response-received.{service}", self._answered)
         self._region = region
         self._clock = clock
         self._own: dict[tuple[str, str, bool], Any] = {}
@@ -48,6 +56,28 @@ class Sessions:
     def now(self) -> float:
         """Epoch seconds."""
         return self._clock()
+
+    def take_calls(self) -> Sequence[Call]:
+        """Return the calls since this was last asked that change AWS, and forget them; see ``TakeCalls``."""
+        taken = tuple(self._calls)
+        self._calls.clear()
+        return taken
+
+    def _answered(
+        self,
+        event_name: str,
+        parsed_response: Mapping[str, Any] | None,
+        **_rest: Any,
+    ) -> None:
+        """Remember a call, as botocore tells of each try of it: by the id in its answer, or as one without."""
+        operation = event_name.rpartition(".")[2]
+        if not changes(operation):
+            return
+        if parsed_response is None:
+            self._calls.append(Call(operation, error=NO_ANSWER))
+            return
+        request_id = parsed_response.get("ResponseMetadata", {}).get("RequestId", "")
+        self._calls.append(Call(operation, str(request_id), str(parsed_response.get("Error", {}).get("Code", ""))))
 
     def own(self, service: str, *, once: bool = False, region: str = "") -> Any:
         """Return a client of the function's own role, in the hub's Region unless another is named."""

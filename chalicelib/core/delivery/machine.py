@@ -429,6 +429,17 @@ MAKING = (do.StartCopy, do.RegisterImage)
 """Commands that make something in the target, each under a nonce of its own."""
 
 
+def announced(delivery: Delivery, command: do.Command) -> str:
+    """Return the call, and what it is about, whose intent is on the record before it is made; "" for other commands."""
+    match command:
+        case do.StartCopy(source):
+            return f"CopySnapshot {source}"
+        case do.RegisterImage():
+            return "CopyImage" if methods.of(delivery).whole else "RegisterImage"
+        case _:
+            return ""
+
+
 def record_intent(delivery: Delivery, wanted: tuple[do.Command, ...], now: int, nonces: Sequence[str]) -> Delivery:
     """Put the intent of every command that changes AWS on the record; it is written before it is done (invariant 3).
 

@@ -16,6 +16,10 @@ class TagSeen:
     image_name: str = ""
     ours: bool = False
     """It bears the tag of a delivery: this service made it, so it never triggers."""
+    event: str = ""
+    """The id of the tag's event that asked for this look; "" where none did, as when discovery found the tag."""
+    changed_at: int = 0
+    """When the tag was changed, as that event says (epoch seconds); 0: it does not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,15 +109,22 @@ def _tagged_again(promotion: Promotion) -> bool:
     return unread is not None and happened_at(unread) > promotion.read_at
 
 
-def tag_entry(version: int, at: int | None) -> str:
-    """Write a tag event down: its version, by which newer ones are known, and when the tag changed, if it says."""
-    return f"{version:012d}" if at is None else f"{version:012d}@{at}"
+def tag_entry(version: int, at: int | None, event: str) -> str:
+    """Write a tag event down: its version, by which newer ones are known; when the tag changed, if it says; its id."""
+    return f"{version:012d}{'' if at is None else f'@{at}'}#{event}"
 
 
 def happened_at(unread: str) -> float:
     """Return when the tag changed; an event that does not say is taken for one of just now."""
-    _, _, at = unread.partition("@")
+    _, _, at = unread.partition("#")[0].partition("@")
     return int(at) if at.isdigit() else math.inf
+
+
+def looked_for(promotion: Promotion) -> tuple[str, int]:
+    """Return what asks for a look at the tag: the event's id, and when the tag changed (0: nobody says)."""
+    unread = promotion.unread("tag") or ""
+    at = happened_at(unread)
+    return unread.partition("#")[2], 0 if at == math.inf else int(at)
 
 
 def _pending(promotion: Promotion, value: str, now: int) -> Promotion:

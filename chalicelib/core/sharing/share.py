@@ -373,6 +373,12 @@ def _reopens(share: Share, now: int) -> bool:
     return kept and nameless(share.resource) and share.state is ShareState.CLOSING and not share.preexisting
 
 
+def unanswered(share: Share) -> bool:
+    """Whether an intent stands to which no result was written: whoever intended it has died, or had no time left."""
+    begun = share.state is ShareState.OPENING or (share.state is ShareState.CLOSING and share.removed_at is None)
+    return begun and not (share.preexisting or share.tries or share.together or share.blocked)
+
+
 def to_open(shares: Iterable[Share], now: int) -> list[Share]:
     """Return those to be opened now, longest waiting first: held, not open, and not past their end."""
     found = [s for s in shares if s.holdings and _is_time(s, now) and not overdue(s, now) and _may_open(s, now)]

@@ -13,10 +13,12 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from awsim.world import World
 from chalicelib.adapters.ec2.target_snapshots import AwsTargetSnapshots
+from chalicelib.adapters.refusals import as_refusal
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery, Snapshot
 from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.records.calls import NO_ANSWER, Call
 from chalicelib.core.targets.applied_file import Target
 
 HUB, DEV, REGION = "111111111111", "222222222222", "us-east-1"
@@ -146,3 +148,42 @@ def test_a_read_of_the_applied_file_that_is_refused_in_the_middle_of_work_is_ask
     assert caught.value.kind is RefusalKind.THROTTLED
     assert not caught.value.unknown
     assert "applied targets file" in caught.value.fault.where
+
+
+def test_each_try_of_a_call_that_changes_aws_is_remembered_by_its_request_id(scene):
+    """A refused one, one without an answer that the SDK repeats, one that is carried out; no read, and each once."""
+    ec2 = scene.sessions.own("ec2")
+    with pytest.raises(ClientError):
+        ec2.delete_snapshot(SnapshotId="snap-00000000000000000")
+    ec2.describe_images(Owners=["self"])
+    tries: list[object] = []
+
+    def broken_once(**_request: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise EndpointConnectionError(endpoint_url="https://ec2")
+
+    ec2.meta.events.register_first("before-send.ec2.DeleteSnapshot", broken_once)
+    with pytest.raises(ClientError):
+        ec2.delete_snapshot(SnapshotId="snap-00000000000000000")
+
+    ids = [one.request_id for one in scene.world.calls if one.operation == "DeleteSnapshot"]
+    gone = "InvalidSnapshot.NotFound"
+    assert scene.sessions.take_calls() == (
+        Call("DeleteSnapshot", ids[0], gone),
+        Call("DeleteSnapshot", "", NO_ANSWER),
+        Call("DeleteSnapshot", ids[1], gone),
+    )
+    assert scene.sessions.take_calls() == ()
+
+
+def test_a_refusal_names_the_request_of_a_change_and_of_no_read(scene):
+    """The text of a refused read must stay the same from one look to the next."""
+    with pytest.raises(Refusal) as of_change, as_refusal("DeleteSnapshot", "here"):
+        scene.sessions.own("ec2").delete_snapshot(SnapshotId="snap-00000000000000000")
+    with pytest.raises(Refusal) as of_read, as_refusal("DescribeImages", "here"):
+        scene.sessions.own("ec2").describe_images(ImageIds=["ami-00000000000000000"])
+
+    (call,) = (one for one in scene.world.calls if one.operation == "DeleteSnapshot")
+    assert of_change.value.fault.what.endswith(f" (request {call.request_id})")
+    assert "(request" not in of_read.value.fault.what

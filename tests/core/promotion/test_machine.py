@@ -270,7 +270,11 @@ def test_an_event_of_before_the_tag_was_read_is_no_new_one(tagged, looked):
     """Discovery found the tag, its targets failed, and a day later comes the tag's own event: nothing starts anew."""
     reading = evolve(a_promotion(), ev.TagSeen("dev", "available", "golden"), NOW)
     over = replace(
-        reading, state=PromotionState.OVER, value="dev", candidate=None, inbox={"tag": evolving.tag_entry(5, tagged)}
+        reading,
+        state=PromotionState.OVER,
+        value="dev",
+        candidate=None,
+        inbox={"tag": evolving.tag_entry(5, tagged, "e-5")},
     )
     after = evolve(over, ev.TagSeen("dev", "available", "golden"), NOW + 86_400)
 
@@ -378,7 +382,7 @@ def test_a_tag_event_that_comes_after_the_first_look_counts():
     """A fresh hub called the AMI its baseline before the event of its tag arrived: it is promoted all the same."""
     baseline = replace(
         evolving.baseline("ami-0a", "111111111111", "us-east-1", "dev", NOW),
-        inbox={"tag": evolving.tag_entry(2, NOW - 60)},
+        inbox={"tag": evolving.tag_entry(2, NOW - 60, "e-2")},
     )
 
     assert evolve(baseline, TAG, NOW + 60).state is PromotionState.RESOLVING

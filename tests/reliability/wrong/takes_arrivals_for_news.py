@@ -4,4 +4,4 @@ import time
 
 from chalicelib.core.promotion import evolving
 
-evolving.tag_entry = lambda _version, _at: f"{int(time.time() * 100):012d}"
+evolving.tag_entry = lambda _version, _at, _event: f"{int(time.time() * 100):012d}"

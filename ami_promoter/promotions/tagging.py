@@ -1,0 +1,152 @@
+"""Who wrote the tag, or removed it: the service's history says when and by which event, CloudTrail says who.
+
+``Tag Change on Resource`` names no principal, and the service has no right to ask CloudTrail; whoever asks here does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ami_promoter.hub.cloudtrail import EventHistory, asked, caller
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import moment
+
+DAY = 86_400
+KEPT = 90 * DAY
+"""How long CloudTrail keeps its event history."""
+LATE = 15 * 60
+"""An event that is no older may not be in it yet."""
+EARLIER, LATER = 300, 60
+"""Seconds around the time that a tag's event names, within which its call is looked for: clocks differ."""
+UNHEARD = 3600
+"""The same before a look that no event asked for."""
+MOST = 10
+"""So many changes of the tag, the latest ones, are looked up; each takes two requests."""
+SEEN = "TagSeen {"
+SHOWN = 200
+"""Characters of a value that a history shows."""
+
+TAGGING = js.thing(
+    "one change of the tag that the service saw",
+    at=js.time("when it was changed; where no event said so, when the service saw it"),
+    value=js.perhaps(js.text("the value; null: it was removed")),
+    event=js.text("the id of the event that reached the service; empty: none did, discovery found it"),
+    by=js.text("the ARN of who changed it; empty: not known"),
+    cloudtrail_event=js.text("the id of CloudTrail's event; empty: not known"),
+    request_id=js.text("the request's id; empty: not known"),
+    why_unknown=js.text("why it is not known who; empty: it is"),
+)
+
+Tagging = dict[str, Any]
+
+
+def changes(entries: Iterable[Mapping[str, Any]]) -> list[tuple[float, Tagging]]:
+    """Return each change of the tag in a promotion's history: (epoch seconds of it, what is known).
+
+    A look that shows the value of the look before is none, unless an event asked for it.
+    """
+    found: list[tuple[float, Tagging]] = []
+    before: str | None = None
+    for one in entries:
+        for line in one["what"]:
+            seen = _seen(line)
+            if seen is None:
+                continue
+            value = None if seen.get("value") == "None" else str(seen.get("value"))
+            event, said = str(seen.get("event", "")), str(seen.get("changed_at", ""))
+            if event or value != before:
+                at = int(said) if said.isdigit() and int(said) else _epoch(one["at"])
+                found.append((at, _change(moment(int(at)), value, event)))
+            before = value
+    return found
+
+
+def attributed(
+    found: Sequence[tuple[float, Tagging]], history: EventHistory, ami: str, key: str, now: float
+) -> list[Tagging]:
+    """Say of each change who made it, or why nobody can say so."""
+    shown: list[Tagging] = []
+    for number, (at, change) in enumerate(found):
+        if len(found) - number > MOST:
+            why = f"only the latest {MOST} changes are looked up"
+        elif now - at > KEPT:
+            why = "CloudTrail's event history keeps 90 days, and this was earlier"
+        else:
+            shown.append(_looked_up(at, change, history, ami, key, now))
+            continue
+        shown.append({**change, "why_unknown": why})
+    return shown
+
+
+def lines(shown: Iterable[Tagging], *, wide: bool) -> Iterable[str]:
+    """Write each for a person."""
+    for one in shown:
+        what = "Tag removed" if one["value"] is None else f"Tagged {one['value']!r}"
+        by = f"by {one['by']}" if one["by"] else f"by whom is not known: {one['why_unknown']}"
+        ids = {"event": one["event"], "CloudTrail": one["cloudtrail_event"], "request": one["request_id"]}
+        named = ", ".join(f"{name} {ident if wide else ident[:8]}" for name, ident in ids.items() if ident)
+        when = one["at"].removesuffix("Z").replace("T", " ")
+        yield f"{what} at {when} {by}{f' ({named})' if named else ''}"
+
+
+def _change(at: str, value: str | None, event: str) -> Tagging:
+    nothing = {"by": "", "cloudtrail_event": "", "request_id": "", "why_unknown": ""}
+    return {"at": at, "value": value, "event": event, **nothing}
+
+
+def _looked_up(at: float, change: Tagging, history: EventHistory, ami: str, key: str, now: float) -> Tagging:
+    name = "DeleteTags" if change["value"] is None else "CreateTags"
+    since = at - (EARLIER if change["event"] else UNHEARD)
+    try:
+        records = [r for r in history.calls(name, since, at + LATER) if _is_about(r, ami, key, change["value"])]
+    except (ClientError, BotoCoreError) as error:
+        return {**change, "why_unknown": f"CloudTrail cannot be asked (cloudtrail:LookupEvents is needed): {error}"}
+    if not records:
+        return {**change, "why_unknown": _not_found(name, history.region, early=now - at < LATE)}
+    last = max(records, key=lambda record: str(record.get("eventTime")))
+    return {
+        **change,
+        "by": caller(last),
+        "cloudtrail_event": str(last.get("eventID", "")),
+        "request_id": str(last.get("requestID", "")),
+    }
+
+
+def _not_found(name: str, region: str, *, early: bool) -> str:
+    if early:
+        return "CloudTrail shows a call some minutes after it; ask again later"
+    more = "" if name == "DeleteTags" else "; a tag that was given as the AMI was made stands in the call that made it"
+    return f"CloudTrail's event history of {region} has no {name} for it about that time{more}"
+
+
+def _is_about(record: Mapping[str, Any], ami: str, key: str, value: str | None) -> bool:
+    """Whether a call wrote this value (of which a history has the first 200 characters), or removed the tag."""
+    things = (asked(record).get("resourcesSet") or {}).get("items") or ()
+    tags = (asked(record).get("tagSet") or {}).get("items") or ()
+    named = any(one.get("resourceId") == ami for one in things)
+    values = [str(one.get("value", ""))[:SHOWN] for one in tags if one.get("key") == key]
+    if value is None:
+        return named and bool(values or not tags)  # without tags all are removed
+    return named and value in values
+
+
+def _seen(line: str) -> Mapping[str, Any] | None:
+    """Read what a look at the tag saw; None where a line says something else, or cannot be read."""
+    if not line.startswith(SEEN):
+        return None
+    try:
+        return dict(json.loads(line[len(SEEN) - 1 :]))
+    except (TypeError, ValueError):
+        return None
+
+
+def _epoch(at: str) -> float:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0

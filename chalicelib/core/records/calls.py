@@ -1,0 +1,77 @@
+"""Calls that change AWS, as the history beside a record lists them: each by AWS's own id of the request.
+
+Three kinds of line stand in a history among events and sentences: an intent, before its call is made; the call, after
+the event that came of it; and that a call was not made, where time ran out before it. An intent that none of the other
+two answers was left by a process that died: nobody knows whether it called, or by which id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+READS = ("Describe", "Get", "List", "Assume")
+"""What the names of operations begin with that change nothing."""
+
+LONGEST = 100
+"""Characters of an id or of an error's code; AWS's ids have 36."""
+
+NO_ANSWER = "NoAnswer"
+"""Stands for the error's code where none came: a time-out, a broken connection. The id is not known then."""
+
+LEFT = "an earlier run had begun this and wrote no result: if it made a call, the request id is not known"
+"""What a history says of work that goes on from an intent which nothing has answered."""
+
+_CALL, _INTENT, _NOT_MADE = "call ", "intent ", "not called "
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One try of a call that changes AWS. ``request_id`` "": not known. ``error``: AWS's code, or NO_ANSWER."""
+
+    operation: str
+    request_id: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        """As a line of a history."""
+        words = (self.operation, _word(self.request_id) or "-", _word(self.error))
+        return _CALL + " ".join(filter(None, words))
+
+    @classmethod
+    def read(cls, line: str) -> Call | None:
+        """Read a line of a history; None where it is another one."""
+        words = line.removeprefix(_CALL).split(" ")
+        if not line.startswith(_CALL) or len(words) not in (2, 3):
+            return None
+        operation, request_id, error = (*words, "")[:3]
+        return cls(operation, "" if request_id == "-" else request_id, error)
+
+
+def changes(operation: str) -> bool:
+    """Whether an operation of EC2 or KMS, as AWS names it, changes anything."""
+    return not operation.startswith(READS)
+
+
+def intent(call: str) -> str:
+    """Write that a call is about to be made: its name and, where that is not clear, what it is about."""
+    return _INTENT + call
+
+
+def not_made(call: str) -> str:
+    """Write that a call which was intended was not made."""
+    return _NOT_MADE + call
+
+
+def intended(line: str) -> str:
+    """Return the call that an intent announces; "" where a line is none."""
+    return line.removeprefix(_INTENT) if line.startswith(_INTENT) else ""
+
+
+def left_out(line: str) -> str:
+    """Return the intended call that was not made; "" where a line says nothing of the kind."""
+    return line.removeprefix(_NOT_MADE) if line.startswith(_NOT_MADE) else ""
+
+
+def _word(text: str) -> str:
+    """Bound a word of AWS's, which must not contain what separates them."""
+    return "".join(text.split())[:LONGEST]

@@ -1,0 +1,76 @@
+"""What a history says of calls: those that were made, and those of which no answer is on record."""
+
+from __future__ import annotations
+
+from ami_promoter.promotions import timeline
+
+MADE = 'CopyStarted {"source": "snap-1", "copy": "snap-9"}'
+
+
+def entries(*items):
+    """Read a delivery's history; each item is a list of lines."""
+    stored = [{"at": 1767603600 + number, "state": "copying", "what": what} for number, what in enumerate(items)]
+    return timeline.record_entries(stored, "delivery", "222222222222", "us-east-1")
+
+
+def called(one):
+    """(call, request id, error, what it belongs to) of each call of a step."""
+    return [(call["call"], call["request_id"], call["error"], one["what"][call["of"]]) for call in one["calls"]]
+
+
+def test_a_call_belongs_to_what_came_of_it():
+    """An intent that was answered needs no line."""
+    intended, answered = entries(
+        ["intent CopySnapshot snap-1"],
+        [MADE, "call CopySnapshot r-1", "SlotsAsked {}", "call CopySnapshot r-2 Throttled"],
+    )
+
+    assert (intended["what"], intended["calls"]) == ([], [])
+    assert called(answered) == [
+        ("CopySnapshot", "r-1", "", MADE),
+        ("CopySnapshot", "r-2", "Throttled", "SlotsAsked {}"),
+    ]
+
+
+def test_an_intent_that_nothing_answers_says_that_the_id_is_not_known():
+    """Whatever was found later: what another snapshot's call says is no answer, and the next intent is another one."""
+    first, _, second, answered = entries(
+        ["intent CopySnapshot snap-1"],
+        ['CopyStarted {"source": "snap-2"}', "call CopySnapshot r-2"],
+        ["intent CopySnapshot snap-1"],
+        [MADE, "call CopySnapshot r-3"],
+    )
+
+    said = "CopySnapshot snap-1 was intended, and no answer is on record: its request id is not known, if it was made"
+    assert called(first) == [("CopySnapshot", None, "", said)]
+    assert (second["calls"], called(answered)) == ([], [("CopySnapshot", "r-3", "", MADE)])
+
+
+def test_an_intent_whose_call_was_not_made_is_no_mystery():
+    """Time ran out, and it was written so."""
+    steps = entries(["intent RegisterImage"], ["Refused {}", "not called RegisterImage"])
+
+    assert [one["calls"] for one in steps] == [[], []]
+    assert steps[1]["what"] == ["Refused {}"]
+
+
+def test_shares_of_one_name_have_each_their_own_steps():
+    """What came after the first was put away is the second's."""
+    step = {"state": "open", "what": ["opening was tried", "call CreateGrant r-1"], "sk": "history#share#d#1#1"}
+    items = [
+        {"pk": "resource#key#k#1", "sk": "share#d", "state": "open", "body": '{"opened_at": 1767603700}'},
+        {"pk": "resource#key#k#1", "sk": "closed#d#1767603650", "at": 1767603650, "state": "closed", "body": "{}"},
+    ]
+    again = {**step, "at": 1767603700, "what": ["opening was tried", "call CreateGrant r-2"]}
+
+    old, new = timeline.shares_of(items, [again, {**step, "at": 1767603600}])
+
+    assert [one["steps"][0]["calls"][0]["request_id"] for one in (old, new)] == ["r-1", "r-2"]
+    assert (old["open"], new["open"]) == (False, True)
+
+
+def test_damaged_items_are_shown_as_far_as_they_can_be_read():
+    """Nothing of the table can stop the command."""
+    assert entries("no list", ["call", "call  x y z w"])[1]["calls"] == []
+    (one,) = timeline.shares_of([{"pk": "resource#x", "sk": "closed#d#", "body": "no json"}], [{"at": "x", "what": 5}])
+    assert (one["seconds"], one["steps"]) == (None, [])

@@ -1,0 +1,196 @@
+"""``history``: every call that changed AWS by its request id, as AWS knows it; and who wrote the tag."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demo import stage
+from tests.scenarios.scene import DEV, HUB, TEST
+from tests.scenarios.test_cli_rights import become  # noqa: F401 - a fixture
+from tests.scenarios.trouble import refuse
+
+READS = ("Describe", "Get", "List")
+HOW = {
+    "snapshots": "copy_method: snapshots",
+    "image": "copy_method: image",
+    "service roles": "service_linked_roles: [AWSServiceRoleForAutoScaling]",
+    "policy": "key_access: policy",
+    "share": "mode: share",
+}
+
+
+def begin(scene, how):
+    """Apply a targets file by which DEV and TEST get AMIs in one way."""
+    text = f'defaults:\n  external_id: {stage.EXTERNAL_ID}\n  {HOW[how]}\ngroups:\n  dev: ["{DEV}", "{TEST}"]\n'
+    scene.apply(text)
+    scene.launches = {DEV, TEST} if how in ("share", "image") else set()
+    for account in (DEV, TEST):
+        scene.world.iam.put_service_linked_role(account, "autoscaling.amazonaws.com")
+
+
+def history(scene, *words):
+    """What ``history`` says of the stage's AMI, for a program."""
+    status, out, _ = scene.cli("history", scene.image, *words, "--json")
+    assert status == 0
+    return json.loads(out)
+
+
+def by_ids(reported):
+    """The calls that a history lists: (name, error) by request id."""
+    steps = [*reported["entries"], *(step for one in reported["shares"] for step in one["steps"])]
+    made = [call for step in steps for call in step["calls"] if call["request_id"] is not None]
+    return {call["request_id"]: (call["call"], call["error"]) for call in made}
+
+
+def unknown(reported):
+    """The calls of a history whose request id is not known, by name."""
+    steps = [*reported["entries"], *(step for one in reported["shares"] for step in one["steps"])]
+    return [call["call"] for step in steps for call in step["calls"] if call["request_id"] is None]
+
+
+def made(scene):
+    """The calls by which the service's functions changed AWS, as AWS knows them."""
+    ours = [one for one in scene.world.calls if one.caller.function and one.service in ("ec2", "kms")]
+    return {one.request_id: (one.operation, one.error or "") for one in ours if not one.operation.startswith(READS)}
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_each_call_that_changed_aws_is_in_the_history_by_its_request_id(scene, how):
+    """From the tag to its removal, in every mode: just the calls that AWS knows, with those that it refused."""
+    begin(scene, how)
+    refuse(scene, "RegisterImage", TEST, "RequestLimitExceeded", times=1)
+    refuse(scene, "CreateGrant", HUB, "ThrottlingException", times=1)
+    scene.promote("dev")
+    scene.untag()
+    scene.wait(900)
+
+    reported = history(scene)
+
+    assert set(scene.states().values()) == ({"withdrawn"} if how == "share" else {"delivered"})
+    assert by_ids(reported) == made(scene)
+    assert unknown(reported) == []
+    left = {one["resource"].partition("#")[0] for one in reported["shares"] if one["open"]}
+    assert left == ({"role"} if how == "service roles" else set())  # a grant on the target's own key serves its AMI
+
+
+def test_a_call_for_many_accounts_has_one_id(scene):
+    """Two accounts are let in by one call, and each share names it."""
+    scene.promote("dev")
+
+    opened = {
+        one["account"]: {call["request_id"] for call in one["steps"][0]["calls"]}
+        for one in history(scene)["shares"]
+        if one["resource"] == f"snapshot#{scene.snapshots[0]}"
+    }
+
+    assert opened[DEV] == opened[TEST]
+    assert len(opened[DEV]) == 1
+
+
+@pytest.mark.parametrize(
+    ("function", "operation", "when"),
+    [
+        ("worker", "CopySnapshot", "after"),
+        ("worker", "CopySnapshot", "before"),
+        ("worker", "RegisterImage", "after"),
+        ("share-worker", "ModifySnapshotAttribute", "after"),
+        ("share-worker", "CreateGrant", "after"),
+        ("share-worker", "RevokeGrant", "after"),
+    ],
+)
+def test_a_call_whose_answer_nobody_lived_to_write_has_no_id(scene, function, operation, when):
+    """It says that the id is not known; all others are there, and none that AWS does not know."""
+    crash = scene.world.injections.crash(function, operation, 1, when)
+    scene.promote(DEV)
+    scene.wait(900)
+
+    reported = history(scene)
+
+    assert crash.happened
+    known = made(scene)
+    missing = known.keys() - by_ids(reported).keys()
+    assert [known[one][0] for one in missing] == [operation]
+    assert by_ids(reported).items() <= known.items()
+    assert set(unknown(reported)) == {operation if function == "worker" else ""}
+    assert "not known" in scene.cli("history", scene.image)[1]
+
+
+def test_the_fault_of_a_refused_call_names_the_request(scene):
+    """AWS's support asks for it; it is the same one as in the history."""
+    met = refuse(scene, "RegisterImage", DEV, "UnauthorizedOperation")
+    scene.promote(DEV)
+
+    (failed,) = scene.notices("delivery.failed")
+
+    assert f"(request {met[0].request_id})" in failed["faults"][0]["what"]
+    assert by_ids(history(scene))[met[0].request_id] == ("RegisterImage", "UnauthorizedOperation")
+
+
+def test_lines_for_a_person(scene, monkeypatch):
+    """Short ids at 80 columns and none that is cut; whole ones with --wide."""
+    scene.promote(DEV)
+    scene.wait(600)
+    (copy, *_) = scene.calls("CopySnapshot")
+    (tagged,) = scene.calls("CreateTags", HUB)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    said = scene.cli("history", scene.image)[1]
+    wide = scene.cli("history", scene.image, "--wide")[1]
+
+    assert max(map(len, said.splitlines())) <= 80
+    (line,) = (line for line in said.splitlines() if copy.request_id[:8] in line)
+    assert line.split() == ["CopySnapshot", copy.request_id[:8]]
+    assert "opened" in said
+    assert " closed after " in said
+    assert f"Tagged {DEV!r} at 2026-01-05 09:00:00 by {tagged.caller.arn} (event " in " ".join(said.split())
+    assert copy.request_id not in said
+    assert copy.request_id in "".join(wide.split())
+
+
+# --- who tagged ------------------------------------------------------------------------------------------------------
+
+
+def test_who_tagged_and_who_took_the_tag_away(scene):
+    """Each change with its event and CloudTrail's; one that CloudTrail does not show yet says so."""
+    scene.promote(DEV)
+    (early,) = history(scene)["tags"]
+    scene.wait(900)
+    scene.untag()
+    scene.wait(900)
+
+    written, removed = history(scene)["tags"]
+
+    assert (early["by"], early["why_unknown"]) == ("", "CloudTrail shows a call some minutes after it; ask again later")
+    assert early["event"]
+    (call,) = scene.calls("CreateTags", HUB)
+    assert (written["value"], written["by"], written["request_id"]) == (DEV, call.caller.arn, call.request_id)
+    assert written["cloudtrail_event"] not in ("", call.request_id)
+    assert written["event"] == early["event"]
+    (call,) = scene.calls("DeleteTags", HUB)
+    assert (removed["value"], removed["request_id"], removed["why_unknown"]) == (None, call.request_id, "")
+
+
+def test_a_tag_whose_event_was_lost(scene):
+    """Discovery found it: no event is named, and CloudTrail says who."""
+    scene.wait(600)  # the first pass is over: what is tagged from now on is no baseline
+    scene.world.injections.drop_events(1.0)
+    scene.promote(DEV)
+    scene.wait(900)
+
+    (tagged,) = history(scene)["tags"]
+
+    assert (tagged["event"], tagged["why_unknown"]) == ("", "")
+    assert tagged["request_id"] == scene.calls("CreateTags", HUB)[0].request_id
+
+
+def test_who_may_not_ask_cloudtrail_sees_the_rest(scene, become):  # noqa: F811 - the fixture
+    """And is told which right is missing."""
+    scene.promote(DEV)
+    become({"Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]})
+
+    reported = history(scene)
+
+    assert "cloudtrail:LookupEvents is needed" in reported["tags"][0]["why_unknown"]
+    assert by_ids(reported) == made(scene)
