@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -15,14 +15,18 @@ from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import diagnosis
+from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
+from ami_promoter.reconcile.target_findings import HubPlace
 from ami_promoter.rights import ASK_TARGETS, READ, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
-from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.core.targets.inventory import CHECK
 
 PRINTS = js.thing(
     findings=js.several("what was checked, the hub first", diagnosis.FINDING),
@@ -46,22 +50,29 @@ def doctor(
     """Find what blocks promotions, each with its cure.
 
     In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices. In each
-    target of the applied file: whether the service may assume its role there; it is asked, and answers in seconds.
-    Keys and quotas of a target are checked when a delivery begins; `key-policy` looks at a key.
+    target of the applied file, asked through the service, which answers within a minute or two: whether its role can be
+    assumed, key and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota.
+    Changes nothing. Whether a key can be used in the end no call can try; a denial by a policy of the organization is
+    named where AWS names it.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only looks at no target: leave --group and --account out.")
     connection = caller.connect()
     file = applied_file(connection)
-    wanted: tuple[tuple[str, str], ...] = ()
+    settings: dict[Place, Target] = {}
+    wanted: tuple[Place, ...] = ()
     if not hub_only and file.fault is None:
         meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
             return Report(faults=meant.faults)
-        wanted = tuple((one.account, one.region) for one in meant.targets) if meant else _all(connection, file)
-    found = diagnosis.hub(_facts(connection, file))
+        wanted = _meant(file, meant) if meant else _all(connection, file)
+        settings = _settings(file, wanted)
+    facts = _facts(connection, file)
+    found = diagnosis.hub(facts)
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
-    found += diagnosis.targets(inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}"))
+    answers = inventories.ask(wanted, f"{CHECK}{uuid.uuid4().hex[:12]}")
+    hub = HubPlace(connection.partition, connection.account, connection.region, facts.health.senders)
+    found += diagnosis.targets(answers, settings, _quotas(connection, wanted), hub)
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
     return Report(
@@ -69,7 +80,27 @@ def doctor(
     )
 
 
-def _all(connection: Connection, file: AppliedFile) -> tuple[tuple[str, str], ...]:
+def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
+    """Name the targets of a value, and those of an account whose settings do not agree: its answer says so."""
+    blocked = [place for place in receivers(file.directory).places() if place[0] in meant.blocked]
+    return (*((one.account, one.region) for one in meant.targets), *blocked)
+
+
+def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
+    """Read what the file says of each; of one whose groups do not agree there is nothing."""
+    accounts = sorted({account for account, _ in places})
+    meant = file.resolve(" ".join(accounts)) if accounts else None
+    return {(one.account, one.region): one for one in meant.targets} if meant else {}
+
+
+def _quotas(connection: Connection, places: Sequence[Place]) -> dict[Place, Mapping[str, Any]]:
+    keys = {addresses.copy_quota(*place).pk: place for place in places}
+    with connection.telling("reading the copy quotas"):
+        found = Reader(connection).many([(pk, "record") for pk in keys])
+    return {keys[pk]: record for (pk, _), record in found.items()}
+
+
+def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:
     return receivers(file.directory).places((connection.account, connection.region))
 
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
 
 WORKERS = ("worker", "share-worker")
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who may send events to the hub's inbound bus, by its policy."""
+
+    accounts: frozenset[str] = frozenset()
+    organizations: bool = False
+    """Whether it admits an organization; who is in that, the policy does not say."""
+
+    def lacks(self, account: str) -> bool:
+        """Whether it is sure that an account may not."""
+        return not self.organizations and account not in self.accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,8 @@ class Health:
     """Endpoint -> ARN of the subscription, or what SNS says instead while it is not confirmed."""
     topic: str = ""
     """ARN of the topic of the notices."""
+    senders: Senders | None = None
+    """Who may send to the inbound bus."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,8 +65,19 @@ def read(connection: Connection) -> Health:
         tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
         topic,
+        tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
         unread,
     )
+
+
+def _senders(connection: Connection, bus: str) -> Senders:
+    shown = connection.client("events").describe_event_bus(Name=bus)
+    accounts, organizations = set(), False
+    for one in policies.statements(json.loads(shown.get("Policy") or "{}")):
+        conditions = one.get("Condition", {}).get("StringEquals", {})
+        organizations = organizations or "aws:PrincipalOrgID" in conditions
+        accounts |= {name.split(":")[4] if ":" in name else name for name in policies.principals(one)}
+    return Senders(frozenset(accounts), organizations)
 
 
 def _mappings(connection: Connection, function: str) -> dict[str, str]:

@@ -17,8 +17,10 @@ from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import CHECK, LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
 POLL = 5
@@ -62,11 +64,7 @@ class Inventories:
             if len(found) == len(places):
                 break
             if self._clock() > until:
-                why = (
-                    "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
-                    "sweep and `worker` run (docs/operations/runbook.md)."
-                )
-                return found | {place: TargetFacts(trouble=why) for place in left if place not in found}
+                return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
             if len(found) != reported:
                 self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
                 reported = len(found)
@@ -86,17 +84,26 @@ class Inventories:
         with self._connection.telling("reading what was found in targets"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
             return {
-                place: self._target(key, record)
+                place: self._target(key, record, run)
                 for key, place in keys.items()
                 if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
             }
 
-    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any]) -> TargetFacts:
+    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any], run: str) -> TargetFacts:
         if record.get("fault"):
-            return TargetFacts(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
+            return TargetFacts(fault=Fault.from_json(record["fault"]))
         pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
         rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
         return TargetFacts(
             tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
             tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+            together(row["seen"] for row in rows if "seen" in row) if run.startswith(CHECK) else None,
         )
+
+
+def _silent(place: Place) -> Fault:
+    cure = (
+        "See whether its record is parked (`ami-promoter status`), and whether the sweep and `worker` run "
+        "(docs/operations/runbook.md)."
+    )
+    return Fault("not-seen", f"account {place[0]}, {place[1]}", "It has not answered.", cure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from awsim.services.ec2 import instances
+from awsim.services.ec2 import instances, settings
 from awsim.world import World
 from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key, refused, wait
 from tests.awsim.iam_words import allow, put_role
@@ -134,10 +134,26 @@ def key_state(world: World) -> None:
     assert world.launch(DEV, HERE, image) == BAD_KEY
 
 
+def allowed_images(world: World) -> None:
+    """A shared image of an owner that is not allowed is not found at launch; an own one is, and so is an allowed one."""
+    shared, own = an_image(world), world.ec2.seed_image(DEV, HERE, name="own")
+    permit(world, shared)
+    there = ec2(world, DEV)
+    assert there.get_allowed_images_settings()["State"] == "disabled"
+    there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
+
+    refused("InvalidAMIID.NotFound", lambda: run(world, shared))
+    assert run(world, own)["State"]["Name"] == "running"
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
+    assert run(world, shared)["State"]["Name"] == "running"
+    assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]
+
+
 CHECKS: dict[str, Callable[[World], None]] = {
     instances.PERMITTED.name: permitted,
     instances.AVAILABLE.name: available,
     instances.SOURCE_KEY.name: source_key,
     instances.VOLUME_KEY.name: volume_key,
     instances.KEY_STATE.name: key_state,
+    settings.ALLOWED.name: allowed_images,
 }

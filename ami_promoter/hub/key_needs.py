@@ -1,0 +1,93 @@
+"""What each role of the service must be allowed on a key, and whether a key's policy allows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ami_promoter.hub import policies
+
+THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one role must be allowed, in one statement; ``role`` is its name, ``condition`` the narrowest that works."""
+
+    sid: str
+    role: str
+    actions: tuple[str, ...]
+    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def target_needs(role: str) -> tuple[Need, ...]:
+    """What the role in a target needs on the key that encrypts the copies."""
+    use = (
+        "kms:Decrypt",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+    )
+    return (
+        Need("AmiPromoterLooksAtTheKey", role, ("kms:DescribeKey",)),
+        Need("AmiPromoterEncryptsThroughEc2", role, use, THROUGH_EC2),
+        Need("AmiPromoterLetsEbsUseTheKey", role, ("kms:CreateGrant",), {**FOR_AWS, **THROUGH_EC2}),
+    )
+
+
+def hub_needs(region: str) -> tuple[Need, ...]:
+    """What the hub's functions need on the key that encrypts the source."""
+    worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
+    return (
+        Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",)),
+        Need("AmiPromoterOpensAndClosesTheKey", share_worker, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
+    )
+
+
+def grant_needs(role: str) -> tuple[Need, ...]:
+    """What the grant role in a target needs on the account's own key, to let service-linked roles use it."""
+    return (Need("AmiPromoterLetsServicesUseTheKey", role, ("kms:CreateGrant", "kms:ListGrants")),)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """The account and Region that a key is in, whose role is to use it."""
+
+    partition: str
+    account: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswer:
+    """What the policy says of one action, and by which statement."""
+
+    need: Need
+    action: str
+    verdict: str
+    by: str
+    held_back: str = ""
+    """Of a missing one: the statement that would allow it if a condition held, and that condition."""
+
+
+def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[KeyAnswer]:
+    """Ask a key's policy for each action of a need."""
+    root = f"arn:{owner.partition}:iam::{owner.account}"
+    for action in need.actions:
+        request = policies.Request(
+            action=action,
+            principals=(f"{root}:role/{need.role}", f"{root}:root", owner.account),
+            context={
+                "aws:PrincipalArn": f"{root}:role/{need.role}",
+                "aws:PrincipalAccount": owner.account,
+                "kms:CallerAccount": owner.account,
+                **({"kms:ViaService": f"ec2.{owner.region}.amazonaws.com"} if "StringLike" in need.condition else {}),
+                **({"kms:GrantIsForAWSResource": "true"} if "Bool" in need.condition else {}),
+            },
+        )
+        verdict, sid = policies.judge(document, request)
+        held = policies.held_back(document, request) if verdict == policies.MISSING else ""
+        yield KeyAnswer(need, action, verdict, f"({sid})" if sid else "", held)
