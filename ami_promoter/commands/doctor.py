@@ -76,7 +76,9 @@ def doctor(
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
     return Report(
-        tuple(_lines(found, connection.place)), {"findings": found, "healthy": status is Exit.OK}, exit=status
+        tuple(_lines(found, connection.place, wide=caller.wide)),
+        {"findings": found, "healthy": status is Exit.OK},
+        exit=status,
     )
 
 
@@ -121,13 +123,19 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
     return diagnosis.HubFacts(connection.region, connection.now(), file.fault, said, troubles, parked, due, seen)
 
 
-def _lines(found: Sequence[Mapping[str, Any]], place: str) -> Iterator[RenderableType]:
+def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
     words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
     yield f"Looked at {place}, and {sum(one['check'] == 'target' for one in found)} targets."
+    passed: dict[str, list[str]] = {}
     for one in sorted(found, key=lambda one: one["passed"] is True):
+        if one["passed"] is True and one["where"] != "hub" and not wide:
+            passed.setdefault(one["where"], []).append(one["check"])
+            continue
         yield words[one["passed"]] + cell(f"  {one['where'].replace('/', ' ')}: {one['check']}")
         yield Folded(one["what"], 4)
         if one["cure"]:
             yield Folded(one["cure"], 4)
+    for where, checks in passed.items():
+        yield words[True] + cell(f"  {where.replace('/', ' ')}: {', '.join(checks)}")
     bad = sum(one["passed"] is not True for one in found)
     yield "All checks passed." if not bad else f"{bad} of {len(found)} checks did not pass."

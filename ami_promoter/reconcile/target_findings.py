@@ -97,8 +97,6 @@ def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
         yield _unseen("key", refused)
         return
     found = [_failed("key", fault) for fault in target_key_faults(target, seen.key, refused.what if refused else "")]
-    if found and refused is not None and seen.key is None:
-        found[0]["cure"] += f" {_AFTERWARDS.sub('', refused.cure)}"  # it knows whose policy denies, where KMS said so
     yield from found
     if not found and seen.key is not None:
         yield good("key", f"{target.key} is {seen.key.arn}: customer managed, symmetric and enabled.")
@@ -172,38 +170,37 @@ def _forwarding(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Fin
     if refused:
         yield _unseen("forwarding", refused[0])
         return
-    found = {rule.name: rule for rule in seen.rules}
-    expected = rule_names(hub.account, hub.region)
-    deploy = f"Deploy deploy/target.yaml there again with ForwardEvents=true, HubAccountId={hub.account} and "
-    deploy += f"HubRegion={hub.region}."
-    if not found:
+    if not seen.rules:
         what = "No rule forwards events to the hub (ForwardEvents=false), so it looks at copies every 1 to 15 minutes."
         yield good("forwarding", what)
         return
-    wrong = [*(_wrong(found.get(name), name, hub) for name in expected)]
-    troubles = [one for one in wrong if one]
-    if troubles and all(rule.state == "DISABLED" for rule in found.values()) and len(found) == len(expected):
-        deploy = " ; ".join(f"aws events enable-rule --region {target.region} --name {name}" for name in expected)
-    for trouble in troubles:
-        yield bad("forwarding", trouble, deploy)
-    if not troubles and hub.senders is not None and hub.senders.lacks(target.account):
+    found = {rule.name: rule for rule in seen.rules}
+    wrong = [one for name in rule_names(hub.account, hub.region) for one in _wrong(found.get(name), name, target, hub)]
+    yield from wrong
+    if wrong:
+        return
+    if hub.senders is not None and hub.senders.lacks(target.account):
         yield bad(
             "forwarding",
             f"The hub's bus {hub.bus} does not admit account {target.account}: its events are lost.",
             "Name the account in the hub's parameter TargetAccounts, or its organization in OrganizationId.",
         )
-    elif not troubles:
+    else:
         yield good("forwarding", "Both rules are enabled, and forward to the hub's bus.")
 
 
-def _wrong(rule: ForwardingRule | None, name: str, hub: HubPlace) -> str:
+def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubPlace) -> Iterator[Finding]:
+    deploy = "Deploy deploy/target.yaml there again with ForwardEvents=true and this hub's account and Region."
     if rule is None:
-        return f"The rule {name} is missing: its events are lost."
-    if rule.state == "DISABLED":
-        return f"The rule {name} is disabled: its events are lost."
-    if hub.bus not in rule.buses:
-        return f"The rule {name} does not send to {hub.bus} but to {', '.join(rule.buses) or 'nobody'}."
-    return "" if rule.roles else f"The rule {name} has no role with which it could send to another account's bus."
+        yield bad("forwarding", f"The rule {name} is missing: its events are lost.", deploy)
+    elif rule.state == "DISABLED":
+        enable = f"With credentials of {target.account}: aws events enable-rule --region {target.region} --name {name}"
+        yield bad("forwarding", f"The rule {name} is disabled: its events are lost.", enable)
+    elif hub.bus not in rule.buses:
+        what = f"The rule {name} does not send to {hub.bus} but to {', '.join(rule.buses) or 'nobody'}."
+        yield bad("forwarding", what, deploy)
+    elif not rule.roles:
+        yield bad("forwarding", f"The rule {name} has no role with which to send to another account's bus.", deploy)
 
 
 def _allowed_images(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:

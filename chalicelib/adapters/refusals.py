@@ -160,7 +160,7 @@ def _assume_cure(message: str) -> str:
     """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
     kind, explicit = denials.kind_of(message)
     if kind in denials.ORGANIZATION:
-        return f"{denials.ORGANIZATION[kind]}."
+        return f"{denials.by_organization(message)}."
     if kind == "identity-based policy" and explicit:
         return (
             "The hub does not admit that account: name it in the hub's parameter TargetAccounts, or its organization "

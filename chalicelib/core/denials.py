@@ -13,16 +13,19 @@ _KIND = re.compile(
     r"(?P<kind>service control policy|resource control policy|permissions boundary|session policy|"
     r"identity-based policy|resource-based policy|role trust policy|VPC endpoint policy)"
 )
+_CALLER = re.compile(r"arn:[a-z-]+:sts::(\d{12}):")
+_OWNER = re.compile(r"on resource: arn:[a-z-]+:[a-z]+:[a-z0-9-]*:(\d{12}):")
 SCP, RCP = "service control policy", "resource control policy"
 ORGANIZATION = {
-    SCP: "A service control policy (SCP) of its organization denies it to every role of the caller's account, whatever "
-    "the role's own policies say. Have whoever runs the organization except the role. In the management account: "
-    "aws organizations list-policies-for-target --filter SERVICE_CONTROL_POLICY --target-id ACCOUNT, and the same for "
-    "each OU above it",
-    RCP: "A resource control policy (RCP) of the organization that owns the key or role denies it to whoever calls. "
-    "Have whoever runs that organization except the role. In the management account: aws organizations "
-    "list-policies-for-target --filter RESOURCE_CONTROL_POLICY --target-id ACCOUNT, and the same for each OU above it",
+    SCP: "A service control policy (SCP) of the organization denies it to every role of account {account}, whatever "
+    "the role's own policies say",
+    RCP: "A resource control policy (RCP) of the organization of account {account}, which owns the key or role, denies "
+    "it to whoever calls",
 }
+_EXCEPT = (
+    "Have whoever runs that organization except the role. In the management account: aws organizations "
+    "list-policies-for-target --filter {filter} --target-id {account}, and the same for each OU above it"
+)
 
 
 def kind_of(message: str) -> tuple[str, bool]:
@@ -31,11 +34,20 @@ def kind_of(message: str) -> tuple[str, bool]:
     return (found["kind"], found["how"].startswith("explicit")) if found else ("", False)
 
 
+def by_organization(message: str) -> str:
+    """Say the same of a denial by an organization's policy: whose, and the command that lists it."""
+    kind, _ = kind_of(message)
+    found = (_OWNER if kind == RCP else _CALLER).search(message)
+    account = found[1] if found else "ACCOUNT"
+    where = _EXCEPT.format(filter=kind.replace(" ", "_").upper(), account=account)
+    return f"{ORGANIZATION[kind].format(account=account)}. {where}"
+
+
 def cause(message: str) -> str:
     """Say where a denial comes from and what mends it, without a full stop; "" where the message does not tell."""
     kind, explicit = kind_of(message)
     if kind in ORGANIZATION:
-        return ORGANIZATION[kind]
+        return by_organization(message)
     match kind, explicit:
         case "identity-based policy", False:
             return (

@@ -135,7 +135,7 @@ def key_state(world: World) -> None:
 
 
 def allowed_images(world: World) -> None:
-    """A shared image of an owner that is not allowed is not found at launch; an own one is, and so is an allowed one."""
+    """A shared image of an owner that is not allowed is not found at launch; an own and an allowed one are."""
     shared, own = an_image(world), world.ec2.seed_image(DEV, HERE, name="own")
     permit(world, shared)
     there = ec2(world, DEV)

@@ -94,7 +94,7 @@ def session_limits(world: World) -> None:
 
 
 def service_control(world: World) -> None:
-    """It denies to roles and to root, in EC2's and KMS's own decisions too, and says so; service-linked roles go free."""
+    """It denies to roles and to root, EC2 and KMS alike, and says so; service-linked roles go free."""
     key = new_key(world)
     kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
     linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)

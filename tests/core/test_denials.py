@@ -33,7 +33,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize(("words", "kind", "cure"), [(words, *rest) for words, rest in SAYS.items()])
-def test_the_kind_of_policy_is_told_by_its_words(words, kind, cure):
+def test_the_kind_of_policy_is_in_its_words(words, kind, cure):
     """With where to look; nothing is guessed where the message does not say."""
     assert kind_of(f"{WHO} {words}. Encoded authorization failure message: x") == (kind, "explicit" in words)
     assert cure in cause(f"{WHO} {words}")
