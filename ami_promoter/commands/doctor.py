@@ -13,12 +13,12 @@ from ami_promoter.hub import health, organization, switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import diagnosis
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.target_findings import HubPlace
-from ami_promoter.rights import ASK_TARGETS, READ, SEE_HEALTH
+from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
@@ -39,7 +39,7 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH, prints=PRINTS, exits=EXITS)
+@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH | CHECK_KEY, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option
@@ -49,11 +49,12 @@ def doctor(
 ) -> Report:
     """Find what blocks promotions, each with its cure.
 
-    In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices. In each
-    target of the applied file, asked through the service, which answers within a minute or two: whether its role can be
-    assumed, key and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota.
-    Changes nothing. Whether a key can be used in the end no call can try; a denial by a policy of the organization is
-    named where AWS names it.
+    In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices, and the
+    keys of what is under way or shared (`plan` looks at those of an AMI before it is tagged). In each target of the
+    applied file, asked through the service, which answers within a minute or two: whether its role can be assumed, key
+    and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota. Changes nothing.
+    Whether a key can be used in the end no call can try; a denial by a policy of the organization is named where AWS
+    names it.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only looks at no target: leave --group and --account out.")
@@ -119,8 +120,21 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
         if sk == "record" and isinstance(record["_item"].get("due_at"), int) and pk not in parked
     }
     said = switch.said(paused) if paused else ""
-    seen = health.read(connection)
-    return diagnosis.HubFacts(connection.region, connection.now(), file.fault, said, troubles, parked, due, seen)
+    seen = health.read(connection, _source_keys(connection, under_way))
+    return diagnosis.HubFacts(
+        connection.account, connection.region, connection.now(), file.fault, said, troubles, parked, due, seen
+    )
+
+
+def _source_keys(connection: Connection, under_way: Mapping[tuple[str, str], Record]) -> list[str]:
+    """Name the hub's keys that deliveries under way, or shared, depend on; another account's are its owner's."""
+    own = (
+        str(one.get("key_arn"))
+        for (pk, _), record in under_way.items()
+        if pk.startswith("delivery#")
+        for one in (*(record.get("snapshots") or ()), {"key_arn": record.get("via_key")})
+    )
+    return sorted({arn for arn in own if arn.split(":")[4:5] == [connection.account]})
 
 
 def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Account
-from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
@@ -94,7 +94,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     kms = account.client("kms")
     with account.telling(f"looking at the key {key}"):
         facts = KeyFacts.from_describe(kms.describe_key(KeyId=key)["KeyMetadata"])
-    if faults := tuple(_unfit(facts, account)):
+    if faults := tuple(unfit(facts, account.account)):
         return Report(faults=faults)
     with account.telling(f"reading the policy of the key {facts.arn}"):
         document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
@@ -152,22 +152,6 @@ def _lack(key: str, answer: KeyAnswer) -> Fault:
         return Fault("key-policy-denies", key, f"{answer.action} is denied to {role} {answer.by}.", cure)
     what = f"no statement lets {role} do {answer.action}."
     return Fault("key-policy-lacks", key, what, f"Add the statement {answer.need.sid} shown above.")
-
-
-def _unfit(key: KeyFacts, account: Account) -> Iterator[Fault]:
-    """Why no policy could help."""
-    if key.account != account.account:
-        cure = "Use credentials of the account that owns the key; no others may read its policy."
-        yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account.account}.", cure)
-    if key.manager == "AWS":
-        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
-        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
-    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
-        what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
-        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
-    if not key.enabled or key.state != "Enabled":
-        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
-        yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)
 
 
 def _rotates(kms: Any, arn: str, account: Account) -> bool | None:

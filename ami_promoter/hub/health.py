@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
+from chalicelib.core.targets.kms_keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
@@ -32,6 +34,14 @@ class Senders:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceKey:
+    """A key that encrypts what is being promoted or shared, and its policy."""
+
+    facts: KeyFacts
+    policy: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """What was seen; a member that is None could not be read, and ``unread`` says why, by the member's name."""
 
@@ -45,11 +55,13 @@ class Health:
     """ARN of the topic of the notices."""
     senders: Senders | None = None
     """Who may send to the inbound bus."""
+    keys: Mapping[str, SourceKey] = field(default_factory=dict)
+    """ARN of a source's key -> what was read of it; one that could not be read is in ``unread``."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(connection: Connection) -> Health:
-    """Read it; what is refused is left out and told."""
+def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
+    """Read it, and the source keys of these ARNs; what is refused is left out and told."""
     prefix, unread = f"ami-promoter-{connection.region}", {}
     topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
 
@@ -66,8 +78,15 @@ def read(connection: Connection) -> Health:
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
         topic,
         tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
+        {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
         unread,
     )
+
+
+def _key(connection: Connection, arn: str) -> SourceKey:
+    kms: Any = connection.client("kms", arn.split(":")[3])
+    facts = KeyFacts.from_describe(kms.describe_key(KeyId=arn)["KeyMetadata"])
+    return SourceKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
 
 
 def _senders(connection: Connection, bus: str) -> Senders:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ami_promoter.hub import policies
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets.kms_keys import KeyFacts
 
 THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
@@ -91,3 +93,19 @@ def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[
         verdict, sid = policies.judge(document, request)
         held = policies.held_back(document, request) if verdict == policies.MISSING else ""
         yield KeyAnswer(need, action, verdict, f"({sid})" if sid else "", held)
+
+
+def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
+    """Why no policy could help; ``account``: the one whose key it is to be."""
+    if key.account != account:
+        cure = "Use credentials of the account that owns the key; no others may read its policy."
+        yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)
+    if key.manager == "AWS":
+        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
+        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
+    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
+        what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
+        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
+    if not key.enabled or key.state != "Enabled":
+        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
+        yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)

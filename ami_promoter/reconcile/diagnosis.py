@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ami_promoter.hub import policies
 from ami_promoter.hub.health import Health
+from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.reconcile.target_findings import HubPlace, bad, findings, good
 from ami_promoter.terminal import schema as js
@@ -23,7 +25,8 @@ FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
     check=js.text(
-        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices; of a target: "
+        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
+        "source-key; of a target: "
         "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
     ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
@@ -36,6 +39,7 @@ FINDING = js.thing(
 class HubFacts:
     """What was read of a hub; times are epoch seconds."""
 
+    account: str
     region: str
     now: float
     file: Fault | None
@@ -52,7 +56,7 @@ class HubFacts:
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
-    every += [*_workers(facts), *_dead(facts), *_notices(facts)]
+    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_source_keys(facts)]
     return [{"where": "hub", **one} for one in every]
 
 
@@ -161,6 +165,26 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
         )
     if facts.health.subscriptions and not waiting:
         yield good("notices", f"{len(facts.health.subscriptions)} subscribed.")
+
+
+def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Say whether the service may open the keys of what is under way or shared, as far as their policies tell."""
+    for arn, seen in facts.health.keys.items():
+        region = arn.split(":")[3]
+        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}"
+        found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
+        owner = KeyOwner(arn.split(":")[1], facts.account, region)
+        answers = [one for need in hub_needs(facts.region) for one in asked(need, seen.policy, owner)]
+        lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+        if not found and lacking:
+            what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."
+            found.append(bad("source-key", what, print_it))
+        yield from found
+        if not found:
+            yield good("source-key", f"{arn} is customer managed and enabled; its policy lets the service grant on it.")
+    for arn, why in facts.health.unread.items():
+        if arn.startswith("arn:"):
+            yield _unread("source-key", f"{arn}: {why}")
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:
