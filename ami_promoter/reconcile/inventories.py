@@ -83,22 +83,29 @@ class Inventories:
         keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading what was found in targets"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
-            return {
-                place: self._target(key, record, run)
-                for key, place in keys.items()
-                if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
-            }
+            there = {key: records[key.pk, key.sk] for key in keys if (key.pk, key.sk) in records}
+            answered = {key: record for key, record in there.items() if record.get("seen") == run}
+            pages = self._pages(answered)
+        return {keys[key]: _facts(record, pages.get(key.pk, ()), run) for key, record in answered.items()}
 
-    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any], run: str) -> TargetFacts:
-        if record.get("fault"):
-            return TargetFacts(fault=Fault.from_json(record["fault"]))
-        pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
-        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
-        return TargetFacts(
-            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
-            together(row["seen"] for row in rows if "seen" in row) if run.startswith(CHECK) else None,
-        )
+    def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+        """Read what was found, of all that have answered together, in its order."""
+        wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.get("pages", 0))]
+        pages: dict[str, list[Mapping[str, Any]]] = {}
+        for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
+            pages.setdefault(str(page["pk"]), []).append(page)
+        return pages
+
+
+def _facts(record: Mapping[str, Any], pages: Iterable[Mapping[str, Any]], run: str) -> TargetFacts:
+    if record.get("fault"):
+        return TargetFacts(fault=Fault.from_json(record["fault"]))
+    rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
+    return TargetFacts(
+        tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
+        tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+        together(row["seen"] for row in rows if "seen" in row) if run.startswith(CHECK) else None,
+    )
 
 
 def _silent(place: Place) -> Fault:
