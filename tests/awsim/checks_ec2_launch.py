@@ -147,6 +147,18 @@ def allowed_images(world: World) -> None:
     there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
     assert run(world, shared)["State"]["Name"] == "running"
     assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[])
+    there.disable_allowed_images_settings()
+    assert run(world, shared)["State"]["Name"] == "running"
+    other_settings(there)
+
+
+def other_settings(there: Any) -> None:
+    """What else is set in a fresh account."""
+    assert there.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False
+    assert there.get_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs"
+    assert there.get_snapshot_block_public_access_state()["State"] == "unblocked"
+    assert there.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "block-new-sharing"
 
 
 CHECKS: dict[str, Callable[[World], None]] = {
