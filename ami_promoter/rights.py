@@ -59,6 +59,7 @@ SEE_OPEN = Rights(
 SEE_HEALTH = Rights(
     anything=frozenset(
         {
+            "events:DescribeEventBus",
             "lambda:ListEventSourceMappings",
             "sns:ListSubscriptionsByTopic",
             "sqs:GetQueueAttributes",

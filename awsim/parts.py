@@ -48,6 +48,10 @@ class Policies(Protocol):
         """Decide by identity, session and resource policies."""
         ...
 
+    def guarded(self, caller: Caller, ask: Ask, owner: str = "") -> str:
+        """Say which policy of an organization denies it; "" if none. ``owner``: the account of the key or role."""
+        ...
+
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say."""
         ...

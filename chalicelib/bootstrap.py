@@ -32,6 +32,7 @@ from chalicelib.adapters.sns import SnsNotices
 from chalicelib.adapters.sqs import SqsWakes
 from chalicelib.adapters.sts.sessions import Sessions
 from chalicelib.adapters.sts.target_sessions import TargetSessions
+from chalicelib.adapters.target_checks import AwsTargetChecks
 from chalicelib.core.targets.organization import Organization
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
@@ -206,8 +207,11 @@ class Application:
     @cached_property
     def inventories(self) -> Runner[Any, Any, Any]:
         """See Services."""
-        target = AwsInventory(self._sessions, self._targets, self._settings.partition, self._settings.hub_account)
-        executor = InventoryExecutor(self._records, target)
+        settings = self._settings
+        target = AwsInventory(self._sessions, self._targets, settings.partition, settings.hub_account)
+        sessions = TargetSessions(self._sessions, self._targets, settings.partition)
+        checks = AwsTargetChecks(sessions, settings.hub_account, settings.region)
+        executor = InventoryExecutor(self._records, target, checks, self._targets)
         loop = (self._records, self._waker, now, self._telemetry, self._sessions.take_calls)
         return Runner(INVENTORY_MACHINE, executor, INVENTORIES, *loop)
 

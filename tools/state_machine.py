@@ -66,7 +66,7 @@ An archived share has left the ledger.
 INVENTORY = """
 ## Inventory
 
-What the service created in one target, listed for an operator (`ami-promoter reconcile`).
+What the service created in one target, listed for an operator (`ami-promoter reconcile`), or what that target is like (`doctor`).
 `chalicelib/core/targets/inventory.py` has all of it.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -13,16 +13,20 @@ from ami_promoter.hub import health, organization, switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.receivers import receivers
-from ami_promoter.hub.records import Reader
+from ami_promoter.hub.records import Reader, Record
 from ami_promoter.reconcile import diagnosis
+from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.rights import ASK_TARGETS, READ, SEE_HEALTH
+from ami_promoter.reconcile.target_findings import HubPlace
+from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, VerbCaller, answers_within_option, hub_only_option, verb
-from chalicelib.core.targets.applied_file import AppliedFile
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.core.targets.inventory import CHECK
 
 PRINTS = js.thing(
     findings=js.several("what was checked, the hub first", diagnosis.FINDING),
@@ -35,7 +39,7 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH, prints=PRINTS, exits=EXITS)
+@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH | CHECK_KEY, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option
@@ -45,31 +49,61 @@ def doctor(
 ) -> Report:
     """Find what blocks promotions, each with its cure.
 
-    In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices. In each
-    target of the applied file: whether the service may assume its role there; it is asked, and answers in seconds.
-    Keys and quotas of a target are checked when a delivery begins; `key-policy` looks at a key.
+    In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices, and the
+    keys of what is under way or shared (`plan` looks at those of an AMI before it is tagged). In each target of the
+    applied file, asked through the service, which answers within a minute or two: whether its role can be assumed, key
+    and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota. Changes nothing.
+    Whether a key can be used in the end no call can try; a denial by a policy of the organization is named where AWS
+    names it.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only looks at no target: leave --group and --account out.")
     connection = caller.connect()
     file = applied_file(connection)
-    wanted: tuple[tuple[str, str], ...] = ()
+    settings: dict[Place, Target] = {}
+    wanted: tuple[Place, ...] = ()
     if not hub_only and file.fault is None:
         meant = file.resolve(" ".join((*groups, *accounts))) if groups or accounts else None
         if meant is not None and meant.faults:
             return Report(faults=meant.faults)
-        wanted = tuple((one.account, one.region) for one in meant.targets) if meant else _all(connection, file)
-    found = diagnosis.hub(_facts(connection, file))
+        wanted = _meant(file, meant) if meant else _all(connection, file)
+        settings = _settings(file, wanted)
+    facts = _facts(connection, file)
+    found = diagnosis.hub(facts)
     inventories = Inventories(connection, tell, timeout * 60, caller.clock.sleep, caller.clock.now)
-    found += diagnosis.targets(inventories.ask(wanted, f"doctor-{uuid.uuid4().hex[:12]}"))
+    answers = inventories.ask(wanted, f"{CHECK}{uuid.uuid4().hex[:12]}")
+    hub = HubPlace(connection.partition, connection.account, connection.region, facts.health.senders)
+    found += diagnosis.targets(answers, settings, _quotas(connection, wanted), hub)
     bad, unseen = diagnosis.of(found, passed=False), diagnosis.of(found, passed=None)
     status = Exit.FAILED if bad else Exit.UNFINISHED if unseen else Exit.OK
     return Report(
-        tuple(_lines(found, connection.place)), {"findings": found, "healthy": status is Exit.OK}, exit=status
+        tuple(_lines(found, connection.place, wide=caller.wide)),
+        {"findings": found, "healthy": status is Exit.OK},
+        exit=status,
     )
 
 
-def _all(connection: Connection, file: AppliedFile) -> tuple[tuple[str, str], ...]:
+def _meant(file: AppliedFile, meant: Resolution) -> tuple[Place, ...]:
+    """Name the targets of a value, and those of an account whose settings do not agree: its answer says so."""
+    blocked = [place for place in receivers(file.directory).places() if place[0] in meant.blocked]
+    return (*((one.account, one.region) for one in meant.targets), *blocked)
+
+
+def _settings(file: AppliedFile, places: Iterable[Place]) -> dict[Place, Target]:
+    """Read what the file says of each; of one whose groups do not agree there is nothing."""
+    accounts = sorted({account for account, _ in places})
+    meant = file.resolve(" ".join(accounts)) if accounts else None
+    return {(one.account, one.region): one for one in meant.targets} if meant else {}
+
+
+def _quotas(connection: Connection, places: Sequence[Place]) -> dict[Place, Mapping[str, Any]]:
+    keys = {addresses.copy_quota(*place).pk: place for place in places}
+    with connection.telling("reading the copy quotas"):
+        found = Reader(connection).many([(pk, "record") for pk in keys])
+    return {keys[pk]: record for (pk, _), record in found.items()}
+
+
+def _all(connection: Connection, file: AppliedFile) -> tuple[Place, ...]:
     return receivers(file.directory).places((connection.account, connection.region))
 
 
@@ -86,17 +120,36 @@ def _facts(connection: Connection, file: AppliedFile) -> diagnosis.HubFacts:
         if sk == "record" and isinstance(record["_item"].get("due_at"), int) and pk not in parked
     }
     said = switch.said(paused) if paused else ""
-    seen = health.read(connection)
-    return diagnosis.HubFacts(connection.region, connection.now(), file.fault, said, troubles, parked, due, seen)
+    seen = health.read(connection, _source_keys(connection, under_way))
+    return diagnosis.HubFacts(
+        connection.account, connection.region, connection.now(), file.fault, said, troubles, parked, due, seen
+    )
 
 
-def _lines(found: Sequence[Mapping[str, Any]], place: str) -> Iterator[RenderableType]:
+def _source_keys(connection: Connection, under_way: Mapping[tuple[str, str], Record]) -> list[str]:
+    """Name the hub's keys that deliveries under way, or shared, depend on; another account's are its owner's."""
+    own = (
+        str(one.get("key_arn"))
+        for (pk, _), record in under_way.items()
+        if pk.startswith("delivery#")
+        for one in (*(record.get("snapshots") or ()), {"key_arn": record.get("via_key")})
+    )
+    return sorted({arn for arn in own if arn.split(":")[4:5] == [connection.account]})
+
+
+def _lines(found: Sequence[Mapping[str, Any]], place: str, *, wide: bool) -> Iterator[RenderableType]:
     words = {True: cell("passed", "green"), False: cell("FAILED", "red"), None: cell("not seen", "yellow")}
     yield f"Looked at {place}, and {sum(one['check'] == 'target' for one in found)} targets."
+    passed: dict[str, list[str]] = {}
     for one in sorted(found, key=lambda one: one["passed"] is True):
+        if one["passed"] is True and one["where"] != "hub" and not wide:
+            passed.setdefault(one["where"], []).append(one["check"])
+            continue
         yield words[one["passed"]] + cell(f"  {one['where'].replace('/', ' ')}: {one['check']}")
         yield Folded(one["what"], 4)
         if one["cure"]:
             yield Folded(one["cure"], 4)
+    for where, checks in passed.items():
+        yield words[True] + cell(f"  {where.replace('/', ' ')}: {', '.join(checks)}")
     bad = sum(one["passed"] is not True for one in found)
     yield "All checks passed." if not bad else f"{bad} of {len(found)} checks did not pass."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -16,51 +15,13 @@ from botocore.exceptions import ClientError
 
 from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Account
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, Need, asked, hub_needs, target_needs, unfit
 from ami_promoter.rights import CHECK_KEY
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ANYWHERE, Matching, VerbCaller, root, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.targets.kms_keys import KeyFacts
-
-THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
-FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What one role must be allowed, in one statement; ``role`` is its name, ``condition`` the narrowest that works."""
-
-    sid: str
-    role: str
-    actions: tuple[str, ...]
-    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-def target_needs(role: str) -> tuple[Need, ...]:
-    """What the role in a target needs on the key that encrypts the copies."""
-    use = (
-        "kms:Decrypt",
-        "kms:ReEncryptFrom",
-        "kms:ReEncryptTo",
-        "kms:GenerateDataKey",
-        "kms:GenerateDataKeyWithoutPlaintext",
-    )
-    return (
-        Need("AmiPromoterLooksAtTheKey", role, ("kms:DescribeKey",)),
-        Need("AmiPromoterEncryptsThroughEc2", role, use, THROUGH_EC2),
-        Need("AmiPromoterLetsEbsUseTheKey", role, ("kms:CreateGrant",), {**FOR_AWS, **THROUGH_EC2}),
-    )
-
-
-def hub_needs(region: str) -> tuple[Need, ...]:
-    """What the hub's functions need on the key that encrypts the source."""
-    worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
-    return (
-        Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",)),
-        Need("AmiPromoterOpensAndClosesTheKey", share_worker, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
-    )
-
 
 PRINTS = js.some_of(
     js.thing(
@@ -133,12 +94,13 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     kms = account.client("kms")
     with account.telling(f"looking at the key {key}"):
         facts = KeyFacts.from_describe(kms.describe_key(KeyId=key)["KeyMetadata"])
-    if faults := tuple(_unfit(facts, account)):
+    if faults := tuple(unfit(facts, account.account)):
         return Report(faults=faults)
     with account.telling(f"reading the policy of the key {facts.arn}"):
         document = json.loads(kms.get_key_policy(KeyId=facts.arn, PolicyName="default")["Policy"])
     rotates = _rotates(kms, facts.arn, account)
-    answers = [answer for need in needs for answer in _asked(need, document, account)]
+    owner = KeyOwner(account.partition, account.account, account.region)
+    answers = [answer for need in needs for answer in asked(need, document, owner)]
     lacking = [answer for answer in answers if answer.verdict in (policies.MISSING, policies.DENIED)]
     wanted = [one for one in statements if one["Sid"] in {answer.need.sid for answer in lacking}]
     data = {
@@ -162,35 +124,7 @@ def _check(key: str, account: Account, needs: Sequence[Need], statements: Sequen
     return Report(tuple(lines), data, tuple(_lack(facts.arn, answer) for answer in lacking), tuple(warnings))
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the policy says of one action, and by which statement."""
-
-    need: Need
-    action: str
-    verdict: str
-    by: str
-
-
-def _asked(need: Need, document: Mapping[str, Any], account: Account) -> Iterator[_Answer]:
-    root = f"arn:{account.partition}:iam::{account.account}"
-    for action in need.actions:
-        request = policies.Request(
-            action=action,
-            principals=(f"{root}:role/{need.role}", f"{root}:root", account.account),
-            context={
-                "aws:PrincipalArn": f"{root}:role/{need.role}",
-                "aws:PrincipalAccount": account.account,
-                "kms:CallerAccount": account.account,
-                **({"kms:ViaService": f"ec2.{account.region}.amazonaws.com"} if "StringLike" in need.condition else {}),
-                **({"kms:GrantIsForAWSResource": "true"} if "Bool" in need.condition else {}),
-            },
-        )
-        verdict, sid = policies.judge(document, request)
-        yield _Answer(need, action, verdict, f"({sid})" if sid else "")
-
-
-def _unclear(answers: Iterable[_Answer]) -> Iterator[str]:
+def _unclear(answers: Iterable[KeyAnswer]) -> Iterator[str]:
     for answer in answers:
         if answer.verdict == policies.UNCLEAR:
             yield f"whether {answer.action} is allowed depends on a condition that cannot be judged here {answer.by}."
@@ -211,29 +145,13 @@ def _unrotated(key: KeyFacts, *, rotates: bool | None) -> Iterator[str]:
         yield f"rotation {said}. Turn it on: aws kms enable-key-rotation --key-id {key.arn}"
 
 
-def _lack(key: str, answer: _Answer) -> Fault:
+def _lack(key: str, answer: KeyAnswer) -> Fault:
     role = answer.need.role
     if answer.verdict == policies.DENIED:
         cure = "Take the denial back, or make an exception for the role."
         return Fault("key-policy-denies", key, f"{answer.action} is denied to {role} {answer.by}.", cure)
     what = f"no statement lets {role} do {answer.action}."
     return Fault("key-policy-lacks", key, what, f"Add the statement {answer.need.sid} shown above.")
-
-
-def _unfit(key: KeyFacts, account: Account) -> Iterator[Fault]:
-    """Why no policy could help."""
-    if key.account != account.account:
-        cure = "Use credentials of the account that owns the key; no others may read its policy."
-        yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account.account}.", cure)
-    if key.manager == "AWS":
-        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
-        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
-    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
-        what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
-        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
-    if not key.enabled or key.state != "Enabled":
-        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
-        yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)
 
 
 def _rotates(kms: Any, arn: str, account: Account) -> bool | None:

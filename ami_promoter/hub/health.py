@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ami_promoter.hub import policies
 from ami_promoter.hub.aws import Connection
+from chalicelib.core.targets.kms_keys import KeyFacts
 
 WORKERS = ("worker", "share-worker")
 DEAD = ("worker-dead.fifo", "share-worker-dead.fifo", "dead-events")
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Who may send events to the hub's inbound bus, by its policy."""
+
+    accounts: frozenset[str] = frozenset()
+    organizations: bool = False
+    """Whether it admits an organization; who is in that, the policy does not say."""
+
+    def lacks(self, account: str) -> bool:
+        """Whether it is sure that an account may not."""
+        return not self.organizations and account not in self.accounts
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """A key that encrypts what is being promoted or shared, and its policy."""
+
+    facts: KeyFacts
+    policy: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +53,15 @@ class Health:
     """Endpoint -> ARN of the subscription, or what SNS says instead while it is not confirmed."""
     topic: str = ""
     """ARN of the topic of the notices."""
+    senders: Senders | None = None
+    """Who may send to the inbound bus."""
+    keys: Mapping[str, SourceKey] = field(default_factory=dict)
+    """ARN of a source's key -> what was read of it; one that could not be read is in ``unread``."""
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-def read(connection: Connection) -> Health:
-    """Read it; what is refused is left out and told."""
+def read(connection: Connection, keys: Iterable[str] = ()) -> Health:
+    """Read it, and the source keys of these ARNs; what is refused is left out and told."""
     prefix, unread = f"ami-promoter-{connection.region}", {}
     topic = f"arn:{connection.partition}:sns:{connection.region}:{connection.account}:{prefix}-notices"
 
@@ -48,8 +77,26 @@ def read(connection: Connection) -> Health:
         tried("dead", lambda: {f"{prefix}-{name}": _waiting(connection, f"{prefix}-{name}") for name in DEAD}),
         tried("subscriptions", lambda: _subscriptions(connection, topic)),
         topic,
+        tried("senders", lambda: _senders(connection, f"{prefix}-inbound")),
+        {key: seen for key in keys if (seen := tried(key, partial(_key, connection, key))) is not None},
         unread,
     )
+
+
+def _key(connection: Connection, arn: str) -> SourceKey:
+    kms: Any = connection.client("kms", arn.split(":")[3])
+    facts = KeyFacts.from_describe(kms.describe_key(KeyId=arn)["KeyMetadata"])
+    return SourceKey(facts, json.loads(kms.get_key_policy(KeyId=arn, PolicyName="default")["Policy"]))
+
+
+def _senders(connection: Connection, bus: str) -> Senders:
+    shown = connection.client("events").describe_event_bus(Name=bus)
+    accounts, organizations = set(), False
+    for one in policies.statements(json.loads(shown.get("Policy") or "{}")):
+        conditions = one.get("Condition", {}).get("StringEquals", {})
+        organizations = organizations or "aws:PrincipalOrgID" in conditions
+        accounts |= {name.split(":")[4] if ":" in name else name for name in policies.principals(one)}
+    return Senders(frozenset(accounts), organizations)
 
 
 def _mappings(connection: Connection, function: str) -> dict[str, str]:

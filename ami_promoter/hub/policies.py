@@ -34,6 +34,21 @@ def judge(document: Mapping[str, Any], request: Request) -> tuple[str, str]:
     return MISSING, ""
 
 
+def held_back(document: Mapping[str, Any], request: Request) -> str:
+    """Name the first statement that would allow a request if its condition held, and what it asks; "" if none would."""
+    for one in statements(document):
+        bare = {name: part for name, part in one.items() if name != "Condition"}
+        if one["Effect"] == "Allow" and "Condition" in one and _holds(bare, request) and _holds(one, request) is False:
+            asks = (
+                f"{key} {operator} {', '.join(map(str, _listed(wanted)))}"
+                for operator, keys in one["Condition"].items()
+                for key, wanted in keys.items()
+                if _test(operator, request.context.get(key), _listed(wanted)) is False
+            )
+            return f"{_sid(one)} allows it only where {' and '.join(asks)}"
+    return ""
+
+
 def statements(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return a policy's statements, of which one may stand without a list."""
     return _listed(document.get("Statement", []))

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ami_promoter.hub import policies
 from ami_promoter.hub.health import Health
+from ami_promoter.hub.key_needs import KeyOwner, asked, hub_needs, unfit
 from ami_promoter.reconcile.facts import Place, TargetFacts
+from ami_promoter.reconcile.target_findings import HubPlace, bad, findings, good
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.core.faults import Fault
+from chalicelib.core.targets.applied_file import Target
 
 LATE = 30 * 60
 """Seconds after which a record that is due and was not looked at says that the sweep, or its worker, stands still."""
@@ -20,7 +24,11 @@ SHOWN = 5
 FINDING = js.thing(
     "one check",
     where=js.text("`hub`, or ACCOUNT/REGION"),
-    check=js.text("targets-file, pause, organization, parked, overdue, workers, dead-letters, notices; or target"),
+    check=js.text(
+        "of the hub: targets-file, pause, organization, parked, overdue, workers, dead-letters, notices, "
+        "source-key; of a target: "
+        "target (did it answer), key, key-policy, service-roles, forwarding, allowed-amis, settings, copy-quota"
+    ),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
     cure=js.text("what to do, with the command; empty where it passed"),
@@ -31,6 +39,7 @@ FINDING = js.thing(
 class HubFacts:
     """What was read of a hub; times are epoch seconds."""
 
+    account: str
     region: str
     now: float
     file: Fault | None
@@ -47,31 +56,22 @@ class HubFacts:
 def hub(facts: HubFacts) -> list[dict[str, Any]]:
     """Check the hub itself."""
     every = [_file(facts), _paused(facts), *_organization(facts), *_parked(facts), _overdue(facts)]
-    every += [*_workers(facts), *_dead(facts), *_notices(facts)]
+    every += [*_workers(facts), *_dead(facts), *_notices(facts), *_source_keys(facts)]
     return [{"where": "hub", **one} for one in every]
 
 
-def targets(found: Mapping[Place, TargetFacts]) -> list[dict[str, Any]]:
-    """Check what each target answered: the service has assumed its role there and listed what is ours."""
+def targets(
+    found: Mapping[Place, TargetFacts],
+    settings: Mapping[Place, Target],
+    quotas: Mapping[Place, Mapping[str, Any]],
+    hub: HubPlace,
+) -> list[dict[str, Any]]:
+    """Check what each target answered."""
     return [
-        {
-            "where": "/".join(place),
-            **(
-                _bad("target", target.trouble, "Mend that, and run this again.")
-                if target.trouble
-                else _good("target", "The service may assume its role and look: it answered.")
-            ),
-        }
-        for place, target in sorted(found.items())
+        {"where": "/".join(place), **one}
+        for place, facts in sorted(found.items())
+        for one in findings(settings.get(place), facts, quotas.get(place, {}), hub)
     ]
-
-
-def _good(check: str, what: str) -> dict[str, Any]:
-    return {"check": check, "passed": True, "what": what, "cure": ""}
-
-
-def _bad(check: str, what: str, cure: str) -> dict[str, Any]:
-    return {"check": check, "passed": False, "what": what, "cure": cure}
 
 
 def _unread(check: str, why: str) -> dict[str, Any]:
@@ -81,35 +81,35 @@ def _unread(check: str, why: str) -> dict[str, Any]:
 
 def _file(facts: HubFacts) -> dict[str, Any]:
     if facts.file is not None:
-        return _bad("targets-file", facts.file.what, facts.file.cure)
-    return _good("targets-file", "One is in force, and whole.")
+        return bad("targets-file", facts.file.what, facts.file.cure)
+    return good("targets-file", "One is in force, and whole.")
 
 
 def _paused(facts: HubFacts) -> dict[str, Any]:
     if facts.paused:
-        return _bad("pause", f"Paused {facts.paused}. Nothing new begins.", "`ami-promoter resume` lifts it.")
-    return _good("pause", "Not paused.")
+        return bad("pause", f"Paused {facts.paused}. Nothing new begins.", "`ami-promoter resume` lifts it.")
+    return good("pause", "Not paused.")
 
 
 def _organization(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for one in facts.organization:
-        yield _bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
+        yield bad("organization", one, "See `ami-promoter members`, and docs/operations/runbook.md.")
     if not facts.organization:
-        yield _good("organization", "Nothing hinders reading the organization, or the file names no OU.")
+        yield good("organization", "Nothing hinders reading the organization, or the file names no OU.")
 
 
 def _parked(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for record, why in facts.parked.items():
         cure = f"Mend the cause, then: ami-promoter reconcile --unpark '{record}'"
-        yield _bad("parked", f"{record} is left alone: {why}", cure)
+        yield bad("parked", f"{record} is left alone: {why}", cure)
     if not facts.parked:
-        yield _good("parked", "No record is parked.")
+        yield good("parked", "No record is parked.")
 
 
 def _overdue(facts: HubFacts) -> dict[str, Any]:
     late = {record: due for record, due in facts.due.items() if due < facts.now - LATE}
     if not late:
-        return _good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
+        return good("overdue", f"{len(facts.due)} records under way, none of them overdue: the sweep runs.")
     first = sorted(late.items(), key=lambda pair: pair[1])[:SHOWN]
     named = ", ".join(f"{record} since {moment(due)}" for record, due in first)
     more = f" and {len(late) - SHOWN} more" if len(late) > SHOWN else ""
@@ -118,7 +118,7 @@ def _overdue(facts: HubFacts) -> dict[str, Any]:
         "Is the sweep's rule ENABLED, its concurrency above 0, is it failing? "
         f"aws lambda get-function-concurrency --function-name {function}; aws logs tail /aws/lambda/{function}"
     )
-    return _bad("overdue", f"Nobody has looked at {named}{more}.", cure)
+    return bad("overdue", f"Nobody has looked at {named}{more}.", cure)
 
 
 def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -128,14 +128,12 @@ def _workers(facts: HubFacts) -> Iterator[dict[str, Any]]:
     for worker, mappings in facts.health.sources.items():
         off = {uuid: state for uuid, state in mappings.items() if state not in ("Enabled", "Enabling", "Creating")}
         if not mappings:
-            yield _bad(
-                "workers", f"`{worker}` has no event source mapping: it hears no wakes.", "Deploy the hub again."
-            )
+            yield bad("workers", f"`{worker}` has no event source mapping: it hears no wakes.", "Deploy the hub again.")
         for uuid, state in off.items():
             cure = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
-            yield _bad("workers", f"The queue of `{worker}` is {state.lower()}: it hears no wakes.", cure)
+            yield bad("workers", f"The queue of `{worker}` is {state.lower()}: it hears no wakes.", cure)
         if mappings and not off:
-            yield _good("workers", f"`{worker}` reads its queue.")
+            yield good("workers", f"`{worker}` reads its queue.")
 
 
 def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -145,9 +143,9 @@ def _dead(facts: HubFacts) -> Iterator[dict[str, Any]]:
     full = {queue: count for queue, count in facts.health.dead.items() if count}
     for queue, count in full.items():
         cure = "Read one, mend its cause, and move them back: docs/operations/runbook.md#dead-letters"
-        yield _bad("dead-letters", f"{count} in {queue}.", cure)
+        yield bad("dead-letters", f"{count} in {queue}.", cure)
     if not full:
-        yield _good("dead-letters", "None.")
+        yield good("dead-letters", "None.")
 
 
 def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
@@ -158,15 +156,35 @@ def _notices(facts: HubFacts) -> Iterator[dict[str, Any]]:
     topic = f"--topic-arn {facts.health.topic} --region {facts.region}"
     subscribe = f"aws sns subscribe {topic} --protocol email --notification-endpoint YOU@EXAMPLE.ORG"
     if not facts.health.subscriptions:
-        yield _bad("notices", "There is no subscriber: nobody gets the notice of a failed delivery.", subscribe)
+        yield bad("notices", "There is no subscriber: nobody gets the notice of a failed delivery.", subscribe)
     for who in waiting:
-        yield _bad(
+        yield bad(
             "notices",
             f"{who} has not confirmed its subscription.",
             "Follow the link in SNS's message, or subscribe again.",
         )
     if facts.health.subscriptions and not waiting:
-        yield _good("notices", f"{len(facts.health.subscriptions)} subscribed.")
+        yield good("notices", f"{len(facts.health.subscriptions)} subscribed.")
+
+
+def _source_keys(facts: HubFacts) -> Iterator[dict[str, Any]]:
+    """Say whether the service may open the keys of what is under way or shared, as far as their policies tell."""
+    for arn, seen in facts.health.keys.items():
+        region = arn.split(":")[3]
+        print_it = f"Add to its key policy what this prints: ami-promoter key-policy hub {arn} --region {region}"
+        found = [bad("source-key", f"{arn}: {fault.what}", fault.cure) for fault in unfit(seen.facts, facts.account)]
+        owner = KeyOwner(arn.split(":")[1], facts.account, region)
+        answers = [one for need in hub_needs(facts.region) for one in asked(need, seen.policy, owner)]
+        lacking = [one.action for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+        if not found and lacking:
+            what = f"The policy of {arn} does not let the service do {', '.join(lacking)}: it cannot open the key."
+            found.append(bad("source-key", what, print_it))
+        yield from found
+        if not found:
+            yield good("source-key", f"{arn} is customer managed and enabled; its policy lets the service grant on it.")
+    for arn, why in facts.health.unread.items():
+        if arn.startswith("arn:"):
+            yield _unread("source-key", f"{arn}: {why}")
 
 
 def of(found: Iterable[Mapping[str, Any]], passed: object) -> list[Mapping[str, Any]]:

@@ -16,6 +16,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
 from chalicelib.core.sharing.share import TRIES_BEFORE_ALARM, Holding
 from chalicelib.core.targets.inventory import OurImage, OurSnapshot
+from chalicelib.core.targets.seen import TargetSeen
 
 Place = tuple[str, str]
 """Account and Region."""
@@ -169,11 +170,17 @@ class PolicyStatement:
 
 @dataclass(frozen=True, slots=True)
 class TargetFacts:
-    """What bears our tags in one target; ``trouble``: why it could not be seen."""
+    """What bears our tags in one target, or what it is like, as was asked; ``fault``: why it could not be seen."""
 
     images: tuple[OurImage, ...] = ()
     snapshots: tuple[OurSnapshot, ...] = ()
-    trouble: str = ""
+    seen: TargetSeen | None = None
+    fault: Fault | None = None
+
+    @property
+    def trouble(self) -> str:
+        """The fault as a sentence; "" if there is none."""
+        return f"{self.fault.what} {self.fault.cure}".strip() if self.fault else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from ami_promoter.reconcile.facts import Place, TargetFacts
 from ami_promoter.terminal.progress import Progress
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
+from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.targets.inventory import LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.inventory import CHECK, LOOK, Inventory, OurImage, OurSnapshot
+from chalicelib.core.targets.seen import together
 from chalicelib.ports.records import Write
 
 POLL = 5
@@ -62,11 +64,7 @@ class Inventories:
             if len(found) == len(places):
                 break
             if self._clock() > until:
-                why = (
-                    "It has not answered. See whether its record is parked (`ami-promoter status`), and whether the "
-                    "sweep and `worker` run (docs/operations/runbook.md)."
-                )
-                return found | {place: TargetFacts(trouble=why) for place in left if place not in found}
+                return found | {place: TargetFacts(fault=_silent(place)) for place in left if place not in found}
             if len(found) != reported:
                 self._tell(f"Looking at targets: {len(found)} of {len(places)}.")
                 reported = len(found)
@@ -85,18 +83,34 @@ class Inventories:
         keys = {addresses.inventory(*place): place for place in places}
         with self._connection.telling("reading what was found in targets"):
             records = self._reader.many([(key.pk, key.sk) for key in keys])
-            return {
-                place: self._target(key, record)
-                for key, place in keys.items()
-                if (record := records.get((key.pk, key.sk))) is not None and record.get("seen") == run
-            }
+            there = {key: records[key.pk, key.sk] for key in keys if (key.pk, key.sk) in records}
+            answered = {key: record for key, record in there.items() if record.get("seen") == run}
+            pages = self._pages(answered)
+        return {keys[key]: _facts(record, pages.get(key.pk, ()), run) for key, record in answered.items()}
 
-    def _target(self, key: addresses.RecordKey, record: Mapping[str, Any]) -> TargetFacts:
-        if record.get("fault"):
-            return TargetFacts(trouble=f"{record['fault']['what']} {record['fault']['cure']}".strip())
-        pages = [self._table.get(addresses.inventory_page(key, n)) or {} for n in range(record.get("pages", 0))]
-        rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
-        return TargetFacts(
-            tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
-            tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
-        )
+    def _pages(self, answered: Mapping[addresses.RecordKey, Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+        """Read what was found, of all that have answered together, in its order."""
+        wanted = [addresses.inventory_page(key, n) for key, one in answered.items() for n in range(one.get("pages", 0))]
+        pages: dict[str, list[Mapping[str, Any]]] = {}
+        for page in sorted(self._table.get_all(wanted), key=lambda page: str(page["sk"])):
+            pages.setdefault(str(page["pk"]), []).append(page)
+        return pages
+
+
+def _facts(record: Mapping[str, Any], pages: Iterable[Mapping[str, Any]], run: str) -> TargetFacts:
+    if record.get("fault"):
+        return TargetFacts(fault=Fault.from_json(record["fault"]))
+    rows = [row for page in pages for row in json.loads(page.get("body", "[]"))]
+    return TargetFacts(
+        tuple(codec.decode(OurImage, row["image"]) for row in rows if "image" in row),
+        tuple(codec.decode(OurSnapshot, row["snapshot"]) for row in rows if "snapshot" in row),
+        together(row["seen"] for row in rows if "seen" in row) if run.startswith(CHECK) else None,
+    )
+
+
+def _silent(place: Place) -> Fault:
+    cure = (
+        "See whether its record is parked (`ami-promoter status`), and whether the sweep and `worker` run "
+        "(docs/operations/runbook.md)."
+    )
+    return Fault("not-seen", f"account {place[0]}, {place[1]}", "It has not answered.", cure)

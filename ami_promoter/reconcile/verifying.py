@@ -11,6 +11,7 @@ from typing import Any
 
 from ami_promoter.reconcile.facts import Grant, Place, SourceFacts, TargetFacts
 from ami_promoter.terminal import schema as js
+from chalicelib.core.faults import Fault
 
 CHECK = js.thing(
     "one check",
@@ -25,6 +26,7 @@ ASK = (
     "Ask that account's CloudTrail who did that. To have it made anew, remove the tag, wait for `over`, and tag again."
 )
 CLOSES = "The service closes it within minutes: run this again. If it stays, run `ami-promoter reconcile`."
+NOT_ASKED = Fault("not-seen", "", "It was not asked.", "")
 LOOK = "Run `ami-promoter reconcile`: it names what nobody knows of, and takes it away with --apply."
 
 
@@ -45,7 +47,7 @@ class SeenInTarget:
 def checks(delivery: Mapping[str, Any], seen: SeenInTarget) -> list[dict[str, Any]]:
     """Check one delivery that is delivered or shared, as ``view`` shows it."""
     place = str(delivery["account"]), str(delivery["region"])
-    found = _arrived(delivery, seen.targets.get(place, TargetFacts(trouble="It was not asked.")))
+    found = _arrived(delivery, seen.targets.get(place, TargetFacts(fault=NOT_ASKED)))
     every = [*(found if delivery["state"] == "delivered" else ()), *_open(delivery, place[0], seen)]
     return [{"account": place[0], "region": place[1], **_check(*one)} for one in every]
 

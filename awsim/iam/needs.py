@@ -137,6 +137,23 @@ def _put_events(_facts: Facts, call: Call) -> Iterator[NeededPermission]:
         yield NeededPermission("events:PutEvents", arn, context)
 
 
+def _event_rule(action: str, member: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        bus = call.params.get("EventBusName", "default").rpartition("/")[2]
+        name = call.params[member] if bus == "default" else f"{bus}/{call.params[member]}"
+        return [NeededPermission(action, f"arn:aws:events:{call.region}:{call.caller.account}:rule/{name}")]
+
+    return rule
+
+
+def _event_bus(action: str) -> Needs:
+    def rule(_facts: Facts, call: Call) -> list[NeededPermission]:
+        name = call.params.get("Name", "default").rpartition("/")[2]
+        return [NeededPermission(action, f"arn:aws:events:{call.region}:{call.caller.account}:event-bus/{name}")]
+
+    return rule
+
+
 def _invoke(_facts: Facts, call: Call) -> list[NeededPermission]:
     name = call.params["FunctionName"]
     arn = name if name.startswith("arn:") else f"arn:aws:lambda:{call.region}:{call.caller.account}:function:{name}"
@@ -217,6 +234,9 @@ TABLE: dict[str, Needs] = {
     "sns:ListSubscriptionsByTopic": _topic("sns:ListSubscriptionsByTopic"),
     "events:PutEvents": _put_events,
     "cloudtrail:LookupEvents": _anywhere("cloudtrail:LookupEvents"),
+    "events:DescribeEventBus": _event_bus("events:DescribeEventBus"),
+    "events:DescribeRule": _event_rule("events:DescribeRule", "Name"),
+    "events:ListTargetsByRule": _event_rule("events:ListTargetsByRule", "Rule"),
     "lambda:Invoke": _invoke,
     "lambda:ListEventSourceMappings": _anywhere("lambda:ListEventSourceMappings"),
     "ssm:GetParameter": _parameters("ssm:GetParameter"),

@@ -128,7 +128,10 @@ class Sts:
         return (parsed,)
 
     def _admitted(self, call: Call, arn: str) -> Role:
-        """Return the role if the caller may assume it. Every reason why not looks the same from outside."""
+        """Return the role if the caller may assume it.
+
+        Every reason why not looks the same from outside, but a denial by an organization's policy.
+        """
         caller, policies = call.caller, self._base.policies
         no = refusal(caller, "sts", "sts:AssumeRole", arn, "")
         role = policies.roles.get(arn)
@@ -142,6 +145,8 @@ class Sts:
         if "ExternalId" in call.params:
             context["sts:externalid"] = call.params["ExternalId"]
         ask = Ask("sts:AssumeRole", arn, context)
+        if guarded := policies.guarded(caller, ask, role.account):
+            raise refusal(caller, "sts", "sts:AssumeRole", arn, guarded)
         verdict, kinds = policy.resource(role.trust, ask, Who(caller.arn, caller.role_arn, caller.account))
         if verdict is not PolicyVerdict.ALLOW and self._base.on(TRUST):
             raise no

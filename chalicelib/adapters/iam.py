@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chalicelib.adapters.refusals import code_of
+from chalicelib.adapters.sts.session_policies import Work
 from chalicelib.adapters.sts.target_sessions import TargetSessions
 from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.errors import Refusal, RefusalKind
+from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import grant_role
 
 
 class AwsTargetRoles:
-    """The port ``TargetRoles``."""
+    """The port ``TargetRoles``. ``work``: for which the session is made."""
 
-    def __init__(self, sessions: TargetSessions) -> None:
+    def __init__(self, sessions: TargetSessions, work: Work = "roles") -> None:
         self._sessions = sessions
+        self._work: Work = work
 
     def missing(self, delivery: Delivery) -> Sequence[str]:
         """Where IAM may not be asked, the refusal of the grant says it."""
-        iam = self._sessions.client("iam", "roles", delivery)
+        return self.look(delivery)[0]
+
+    def look(self, delivery: Delivery) -> tuple[Sequence[str], Mapping[str, Fault]]:
+        """Return the roles that are not there, and those of which IAM may not be asked, with its words."""
+        iam = self._sessions.client("iam", self._work, delivery)
         copies_with, _ = self._sessions.role(delivery.target.account) or (delivery.target.role_name, "")
-        missing = []
+        missing: list[str] = []
+        denied: dict[str, Fault] = {}
         for role in (grant_role(copies_with), *delivery.target.service_linked_roles):
             try:
                 with self._sessions.as_refusal("GetRole", f"{delivery.where}, {role}"):
@@ -29,6 +37,8 @@ class AwsTargetRoles:
             except Refusal as refusal:
                 if code_of(refusal) == "NoSuchEntity":
                     missing.append(role)
-                elif refusal.kind is not RefusalKind.DENIED:
+                elif refusal.kind is RefusalKind.DENIED:
+                    denied[role] = refusal.fault
+                else:
                     raise
-        return missing
+        return missing, denied

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chalicelib.core import denials
 from chalicelib.core.errors import Refusal, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records.calls import changes
@@ -149,16 +150,10 @@ def refusal(error: ClientError, step: str, where: str, *, sts: bool = False) -> 
         cure = "Report this as an issue, with the number of snapshots and keys of the AMI."
         return Refusal(RefusalKind.DENIED, Fault("session-policy-refused", where, what, cure))
     if sts:
-        cure = (
-            "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
-            "hub's account and the external id of the targets file. If role_name there is not the hub's parameter "
-            "TargetRoleName, the hub's own policy forbids it. A service control policy (SCP) of the hub or a resource "
-            "control policy (RCP) of the target may deny sts:AssumeRole, too. It is tried again until the queue "
-            "deadline."
-        )
+        cure = f"{_assume_cure(message)} It is tried again until the queue deadline."
         return Refusal(RefusalKind.ROLE, Fault("role-not-assumable", where, what, cure))
     why = KINDS.get(code, RefusalKind.DENIED)
-    cure = CURES.get(why) or _cure(code)
+    cure = CURES.get(why) or _cure(code, message)
     return Refusal(why, Fault(f"aws-{code}", where, what, cure))
 
 
@@ -168,7 +163,33 @@ def _request(error: ClientError) -> str:
     return f" (request {request_id})" if request_id and changes(error.operation_name) else ""
 
 
-def _cure(code: str) -> str:
+def _assume_cure(message: str) -> str:
+    """Tell the causes apart as far as STS does: for a missing role, its trust and external id it has one answer."""
+    kind, explicit = denials.kind_of(message)
+    if kind in denials.ORGANIZATION:
+        return f"{denials.by_organization(message)}."
+    if kind == "identity-based policy" and explicit:
+        return (
+            "The hub does not admit that account: name it in the hub's parameter TargetAccounts, or its organization "
+            "in OrganizationId."
+        )
+    if kind == "identity-based policy":
+        return (
+            "The hub may assume roles of one name only: make role_name in the targets file the same as the hub's "
+            "parameter TargetRoleName."
+        )
+    return (
+        "The role is missing there, or its trust or external id does not fit: deploy deploy/target.yaml with this "
+        "hub's account and the external id of the targets file. If role_name there is not the hub's parameter "
+        "TargetRoleName, or the hub's TargetAccounts and OrganizationId do not have the account, the hub's own policy "
+        "forbids it. A service control policy (SCP) of the hub or a resource control policy (RCP) of the target may "
+        "deny sts:AssumeRole, too."
+    )
+
+
+def _cure(code: str, message: str) -> str:
+    if known := denials.cause(message):
+        return f"{known}; then tag the AMI again."
     if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
         return (
             "Deploy this version's templates (the role's policy lacks it), or look for a service control policy (SCP) "

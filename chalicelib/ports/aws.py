@@ -14,10 +14,12 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, SourceSnapshot
 from chalicelib.core.records.calls import Call
 from chalicelib.core.sharing.share import Share
+from chalicelib.core.targets.applied_file import Target
 from chalicelib.core.targets.departures import Whereabouts
 from chalicelib.core.targets.inventory import InventoryPage, Part
 from chalicelib.core.targets.kms_keys import KeyFacts
 from chalicelib.core.targets.listing import Page, Step
+from chalicelib.core.targets.seen import Facet, TargetSeen
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -207,6 +209,13 @@ class TargetInventory(Protocol):
 
         Returns why it was not deleted; "" if it is gone.
         """
+
+
+class TargetChecks(Protocol):
+    """What a target is like, read for an operator; nothing there is changed. May raise Refusal."""
+
+    def read(self, target: Target, facet: Facet) -> TargetSeen:
+        """Read one facet. A call that is refused is told in ``refused``; Refusal: the role cannot be entered."""
 
 
 class PermissionAdapter(Protocol):

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
+from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, codec
 from chalicelib.core.targets import inventory
-from chalicelib.core.targets.inventory import Inventory
-from chalicelib.ports.aws import TargetInventory
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.core.targets.inventory import Inventory, InventoryPage
+from chalicelib.core.targets.seen import FACETS
+from chalicelib.ports.aws import TargetChecks, TargetInventory
 from chalicelib.ports.records import Records
+from chalicelib.ports.targets import Targets
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import compact
 from chalicelib.service.runner import CALLS_OF_STEP, Machine
@@ -26,9 +30,11 @@ _OVER: Sequence[str] = tuple(state.value for state in ENDED)
 class InventoryExecutor:
     """Carries out an inventory's commands."""
 
-    def __init__(self, records: Records, target: TargetInventory) -> None:
+    def __init__(self, records: Records, target: TargetInventory, checks: TargetChecks, targets: Targets) -> None:
         self._records = records
         self._target = target
+        self._checks = checks
+        self._targets = targets
 
     def perform(self, record: Inventory, command: inventory.Command, budget: Budget) -> inventory.Event:
         """See Executor."""
@@ -37,7 +43,7 @@ class InventoryExecutor:
     def _list(self, record: Inventory) -> inventory.Event:
         """List a page and put it beside the record; written a second time after a crash, it is the same item."""
         try:
-            page = self._target.page(record.account, record.region, record.part, record.cursor)
+            page = self._page(record)
         except StaleCursor as refusal:
             return inventory.CursorStale(refusal.fault)
         except Refusal as refusal:
@@ -45,11 +51,34 @@ class InventoryExecutor:
         found = [
             *({"image": codec.encode(image)} for image in page.images),
             *({"snapshot": codec.encode(snapshot)} for snapshot in page.snapshots),
+            *([{"seen": codec.encode(page.seen, sparse=True)}] if page.seen else []),
         ]
         if found:
             item = {"kind": "found", "run": record.looking, "body": compact(found)}
             self._records.put(addresses.inventory_page(record.key, record.pages), item)
         return inventory.PageListed(page.cursor, bool(found))
+
+    def _page(self, record: Inventory) -> InventoryPage:
+        if record.part != "checks":
+            return self._target.page(record.account, record.region, record.part, record.cursor)
+        facet = next((one for one in FACETS if one == record.cursor), FACETS[0])
+        target = self._settings(record)
+        seen = self._checks.read(target, facet)
+        return InventoryPage(seen=seen, cursor=next(iter(FACETS[FACETS.index(facet) + 1 :]), ""))
+
+    def _settings(self, record: Inventory) -> Target:
+        """Return the target as the applied file has it. Raises Refusal where it has no such target."""
+        file = self._targets.read()
+        meant = file.resolve(record.account)
+        for target in meant.targets:
+            if (target.account, target.region) == (record.account, record.region):
+                return target
+        blocked = meant.blocked.get(record.account)
+        faults = [blocked] if blocked else meant.faults or ([meant.waits] if meant.waits else [])
+        what = "The applied targets file has no such target."
+        cure = "Name its Region in `regions` of the file, and apply it."
+        nowhere = Fault("target-dropped", f"account {record.account}, {record.region}", what, cure)
+        raise Refusal(RefusalKind.DENIED, next(iter(faults), nowhere))
 
     def _remove_slice(self, record: Inventory, budget: Budget) -> inventory.Event:
         """Carry out a slice: a list of {snapshot, delivery}; what is done with has its ``result`` beside it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from awsim.services.ec2 import instances
+from awsim.services.ec2 import instances, settings
 from awsim.world import World
 from tests.awsim.ec2_words import DEV, HERE, HUB, an_image, ec2, new_key, refused, wait
 from tests.awsim.iam_words import allow, put_role
@@ -134,10 +134,38 @@ def key_state(world: World) -> None:
     assert world.launch(DEV, HERE, image) == BAD_KEY
 
 
+def allowed_images(world: World) -> None:
+    """A shared image of an owner that is not allowed is not found at launch; an own and an allowed one are."""
+    shared, own = an_image(world), world.ec2.seed_image(DEV, HERE, name="own")
+    permit(world, shared)
+    there = ec2(world, DEV)
+    assert there.get_allowed_images_settings()["State"] == "disabled"
+    there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
+
+    refused("InvalidAMIID.NotFound", lambda: run(world, shared))
+    assert run(world, own)["State"]["Name"] == "running"
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": [HUB]}])
+    assert run(world, shared)["State"]["Name"] == "running"
+    assert there.get_allowed_images_settings()["ImageCriteria"] == [{"ImageProviders": [HUB]}]
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[])
+    there.disable_allowed_images_settings()
+    assert run(world, shared)["State"]["Name"] == "running"
+    other_settings(there)
+
+
+def other_settings(there: Any) -> None:
+    """What else is set in a fresh account."""
+    assert there.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is False
+    assert there.get_ebs_default_kms_key_id()["KmsKeyId"] == "alias/aws/ebs"
+    assert there.get_snapshot_block_public_access_state()["State"] == "unblocked"
+    assert there.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "block-new-sharing"
+
+
 CHECKS: dict[str, Callable[[World], None]] = {
     instances.PERMITTED.name: permitted,
     instances.AVAILABLE.name: available,
     instances.SOURCE_KEY.name: source_key,
     instances.VOLUME_KEY.name: volume_key,
     instances.KEY_STATE.name: key_state,
+    settings.ALLOWED.name: allowed_images,
 }

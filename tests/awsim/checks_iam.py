@@ -93,6 +93,36 @@ def session_limits(world: World) -> None:
     refused("AccessDeniedException", lambda: worker.put_item(TableName="records", Item={"pk": {"S": "x"}}))
 
 
+def service_control(world: World) -> None:
+    """It denies to roles and to root, EC2 and KMS alike, and says so; service-linked roles go free."""
+    key = new_key(world)
+    kms, ec2 = as_role(world, "kms", allow("kms:*")), as_role(world, "ec2", allow("ec2:*"))
+    linked = session(world, "ec2", world.iam.put_service_linked_role(HUB).arn)
+    world.iam.service_control[HUB] = document(allow(["kms:*", "ec2:DescribeImages"], Effect="Deny"))
+    says = "with an explicit deny in a service control policy"
+
+    refused("AccessDeniedException", lambda: kms.describe_key(KeyId=key), says)
+    refused("UnauthorizedOperation", ec2.describe_images, says)
+    refused("UnauthorizedOperation", world.client("ec2", HUB).describe_images, says)
+    allowed(linked.describe_images)
+    allowed(ec2.describe_snapshots)
+    allowed(world.client("ec2", DEV).describe_images)
+
+
+def resource_control(world: World) -> None:
+    """It denies on the account's keys, whoever calls, and says so; elsewhere the same caller is free."""
+    key, theirs = new_key(world), new_key(world, DEV)
+    kms = as_role(world, "kms", allow("kms:*"))
+    world.iam.resource_control[HUB] = document(allow("kms:*", Effect="Deny"))
+
+    refused(
+        "AccessDeniedException",
+        lambda: kms.describe_key(KeyId=key),
+        "with an explicit deny in a resource control policy",
+    )
+    allowed(lambda: world.client("kms", DEV).describe_key(KeyId=theirs))
+
+
 def both_sides(world: World) -> None:
     """Another account's queue opens only with its own policy and the caller's."""
     owner = world.client("sqs", DEV)
@@ -351,6 +381,8 @@ CHECKS = {
     service.DENY_WINS.name: deny_wins,
     service.CONDITIONS.name: conditions_hold,
     service.SESSION.name: session_limits,
+    service.SCP.name: service_control,
+    service.RCP.name: resource_control,
     service.BOTH_SIDES.name: both_sides,
     authorisation.CLOSED.name: unknown_refused,
     needs.LEADING.name: leading_keys,

@@ -22,6 +22,18 @@ NEW_SNAPSHOT = f"arn:aws:ec2:{HERE}::snapshot/*"
 
 NEEDED: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("ec2:DescribeImages", {}, [("ec2:DescribeImages", "*")]),
+    ("ec2:GetAllowedImagesSettings", {}, [("ec2:GetAllowedImagesSettings", "*")]),
+    ("events:DescribeRule", {"Name": "r"}, [("events:DescribeRule", f"arn:aws:events:{HERE}:{HUB}:rule/r")]),
+    (
+        "events:ListTargetsByRule",
+        {"Rule": "r", "EventBusName": BUS},
+        [("events:ListTargetsByRule", f"arn:aws:events:{HERE}:{HUB}:rule/inbound/r")],
+    ),
+    (
+        "events:DescribeEventBus",
+        {"Name": "inbound"},
+        [("events:DescribeEventBus", f"arn:aws:events:{HERE}:{HUB}:event-bus/inbound")],
+    ),
     (
         "ec2:DescribeSnapshotAttribute",
         {"SnapshotId": "snap-1"},

@@ -139,3 +139,122 @@ def test_calls_that_make_no_sense(scene):
     """A group that there is not; targets that are not to be looked at."""
     assert doctor(scene, "--group", "dve")[2]["faults"][0]["code"] == "unknown-group"
     assert doctor(scene, "--hub-only", "--group", "dev")[0] == USAGE
+
+
+def test_the_hubs_key_of_what_is_under_way(scene):
+    """Disabled, it is named with the command that enables it; a key that nothing needs now is not looked at."""
+    scene.world.ec2.pace.copy = 7200
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    assert {one["check"] for one in doctor(scene, "--hub-only")[2]["findings"]} >= {"source-key"}
+    scene.client("kms").disable_key(KeyId=scene.key)
+
+    status, bad, _ = doctor(scene, "--hub-only")
+
+    assert (status, bad.keys()) == (SICK, {("hub", "source-key")})
+    assert f"aws kms enable-key --key-id {scene.key}" in bad["hub", "source-key"]["cure"]
+
+
+def test_the_hubs_key_shuts_the_service_out(scene):
+    """Its policy lets IAM decide nothing: named with the command that prints the statement."""
+    scene.world.ec2.pace.copy = 7200
+    scene.tag(DEV)
+    scene.run_until(lambda: len(scene.live_copies()) == 2)
+    root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HUB}:root"}, "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [{**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}]}
+    scene.client("kms").put_key_policy(KeyId=scene.key, PolicyName="default", Policy=json.dumps(policy))
+
+    _, bad, _ = doctor(scene, "--hub-only")
+
+    assert "kms:CreateGrant, kms:ListGrants, kms:RevokeGrant" in bad["hub", "source-key"]["what"]
+    assert f"ami-promoter key-policy hub {scene.key}" in bad["hub", "source-key"]["cure"]
+
+
+def test_a_targets_key_is_disabled(scene):
+    """The same words and cure as the fault of a delivery, before there is one."""
+    key = scene.stage.targets[TEST].outputs["KeyArn"]
+    scene.client("kms", TEST).disable_key(KeyId=key)
+
+    status, bad, _ = doctor(scene)
+    scene.promote(TEST)
+
+    assert (status, bad.keys()) == (SICK, {(f"{TEST}/{REGION}", "key")})
+    (fault,) = scene.notices("delivery.failed")[0]["faults"]
+    found = bad[f"{TEST}/{REGION}", "key"]
+    assert (fault["code"], fault["what"]) == ("target-key-not-enabled", found["what"])
+    assert fault["cure"].startswith(found["cure"].rstrip("."))
+
+
+def test_events_that_are_not_forwarded(scene):
+    """A rule disabled, one gone, one that sends elsewhere: each with its cure; a target that forwards none is well."""
+    copies, images = (f"ami-promoter-{HUB}-{REGION}-{name}" for name in ("copies", "images"))
+    scene.client("events", DEV).disable_rule(Name=copies)
+    test, prod = scene.client("events", TEST), scene.client("events", PROD)
+    test.put_targets(Rule=copies, Targets=[{"Id": "hub", "Arn": f"arn:aws:events:{REGION}:{TEST}:event-bus/default"}])
+    for events, names in ((test, [images]), (prod, [copies, images])):
+        for name in names:
+            events.remove_targets(Rule=name, Ids=["hub"])
+            events.delete_rule(Name=name)
+
+    _, bad, reported = doctor(scene)
+
+    by_place = {}
+    for one in reported["findings"]:
+        if one["check"] == "forwarding":
+            by_place.setdefault(one["where"].partition("/")[0], []).append(one)
+    (dev,) = by_place[DEV]
+    assert dev["cure"].endswith(f"aws events enable-rule --region {REGION} --name {copies}")
+    assert [one["what"].partition(":")[0] for one in by_place[TEST]][1] == f"The rule {images} is missing"
+    assert "event-bus/default" in by_place[TEST][0]["what"]
+    (prod_says,) = by_place[PROD]
+    assert (prod_says["passed"], "ForwardEvents=false" in prod_says["what"]) == (True, True)
+    assert {where for where, _ in bad} == {f"{DEV}/{REGION}", f"{TEST}/{REGION}"}
+
+
+def test_the_hubs_bus_no_longer_admits_a_target(scene):
+    """Its rules stand, and their events are lost."""
+    bus = f"ami-promoter-{REGION}-inbound"
+    policy = scene.client("events").describe_event_bus(Name=bus)["Policy"].replace(DEV, PROD)
+    scene.client("events").put_permission(EventBusName=bus, Policy=policy)
+
+    _, bad, _ = doctor(scene)
+
+    assert bad.keys() == {(f"{DEV}/{REGION}", "forwarding")}
+    assert "TargetAccounts" in bad[f"{DEV}/{REGION}", "forwarding"]["cure"]
+
+
+def test_who_does_not_answer_is_named(scene):
+    """Others' answers are shown all the same; how far it is, is shown while it waits."""
+    pk = f"inventory#{TEST}#{REGION}"
+    doctor(scene, "--account", TEST)
+    scene.client("dynamodb").update_item(
+        TableName=scene.stage.hub.outputs["TableName"],
+        Key={"pk": {"S": pk}, "sk": {"S": "record"}},
+        UpdateExpression="SET body = :body",
+        ExpressionAttributeValues={":body": {"S": "{"}},
+    )
+
+    status, out, err = scene.cli("doctor", "--timeout", "3", "--json")
+    found = [one for one in json.loads(out)["findings"] if one["check"] == "target"]
+
+    assert status == SICK
+    assert {one["where"]: one["passed"] for one in found} == {
+        f"{DEV}/{REGION}": True,
+        f"{TEST}/{REGION}": False,
+        f"{PROD}/{REGION}": True,
+    }
+    assert "has not answered" in next(one["what"] for one in found if not one["passed"])
+    assert "Looking at targets: 2 of 3." in err
+
+
+def test_a_person_reads_what_is_wrong_first(scene):
+    """A line for each target that is well; with --wide all that was seen."""
+    scene.world.iam.roles.drop(f"arn:aws:iam::{TEST}:role/AmiCopyRole")
+
+    lines = scene.cli("doctor")[1].splitlines()
+    wide = scene.cli("doctor", "--wide")[1]
+
+    assert lines[1] == f"FAILED  {TEST} {REGION}: target"
+    assert f"passed  {DEV} {REGION}: target, key, key-policy, forwarding, settings, copy-quota" in lines
+    assert "EBS encryption by default is off" in wide
+    assert "EBS encryption by default is off" not in "\n".join(lines)

@@ -11,7 +11,18 @@ import pytest
 from chalicelib.core.errors import Refusal, RefusalKind, StaleCursor
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
-from chalicelib.core.targets.inventory import LOOK, REMOVE, TRIES, Inventory, InventoryPage, OurImage, OurSnapshot
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.inventory import (
+    CHECK,
+    LOOK,
+    REMOVE,
+    TRIES,
+    Inventory,
+    InventoryPage,
+    OurImage,
+    OurSnapshot,
+)
+from chalicelib.core.targets.seen import FACETS, TargetSeen, together
 from chalicelib.ports.records import Write
 from chalicelib.service.codecs import INVENTORIES
 from chalicelib.service.inventories import INVENTORY_MACHINE, InventoryExecutor
@@ -59,6 +70,32 @@ class Place:
         return ""
 
 
+@dataclass
+class Checks:
+    """What a target is like; which facets were read of it."""
+
+    read_of: list[tuple[str, str]] = field(default_factory=list)
+    trouble: Refusal | None = None
+
+    def read(self, target: Target, facet: str) -> TargetSeen:
+        """See the port."""
+        if self.trouble:
+            raise self.trouble
+        self.read_of.append((target.key, facet))
+        return TargetSeen(missing_roles=("s/one",) if facet == "roles" else (), refused={facet: FAULT})
+
+
+@dataclass
+class File:
+    """The applied file: one account, with a key of its own."""
+
+    targets: tuple[Target, ...] = (Target(DEV, REGION, key="alias/own"),)
+
+    def read(self) -> AppliedFile:
+        """See the port."""
+        return AppliedFile(Directory({}, {DEV: self.targets}), "digest")
+
+
 class DeafQueues:
     """Nobody receives."""
 
@@ -72,11 +109,13 @@ class InventorySetup:
 
     place: Place = field(default_factory=Place)
     records: MemoryRecords = field(default_factory=MemoryRecords)
+    checks: Checks = field(default_factory=Checks)
+    file: File = field(default_factory=File)
     now: int = NOW
 
     def __post_init__(self) -> None:
         waker = Waker(self.records, DeafQueues(), lambda: self.now)
-        executor = InventoryExecutor(self.records, self.place)
+        executor = InventoryExecutor(self.records, self.place, self.checks, self.file)
         now = lambda: self.now  # noqa: E731
         self.worker = Runner(INVENTORY_MACHINE, executor, INVENTORIES, self.records, waker, now, Quiet())
         self.records.create(INVENTORIES.encode(replace(Inventory(DEV, REGION), due_at=self.now)), self.now)
@@ -290,3 +329,42 @@ def test_a_damaged_inventory_is_parked(body):
     scene.worker.run(KEY, "test", time_left=lambda: 30)
 
     assert scene.records.read(KEY).parked
+
+
+def test_what_a_target_is_like_is_read_facet_by_facet():
+    """With the settings of the applied file; nothing is listed, and a run cut short goes on where it stopped."""
+    scene = InventorySetup()
+    scene.ask(**{LOOK: f"{CHECK}one"})
+    while INVENTORIES.decode(scene.records.read(KEY)).seen != f"{CHECK}one":
+        scene.worker.run(KEY, "test", time_left=Countdown(2))
+
+    assert scene.checks.read_of == [("alias/own", facet) for facet in FACETS]
+    assert scene.place.looks == 0
+    items = [scene.records.get(addresses.inventory_page(KEY, n)) for n in range(len(FACETS))]
+    seen = together(row["seen"] for item in items for row in json.loads(item["body"]))
+    assert seen == TargetSeen(missing_roles=("s/one",), refused=dict.fromkeys(FACETS, FAULT))
+
+
+def test_a_list_after_a_check_is_a_list():
+    """The record keeps no trace of what was asked before."""
+    scene = InventorySetup()
+    for run in (f"{CHECK}one", "two"):
+        scene.ask(**{LOOK: run})
+        seen = scene.run()
+
+    assert scene.found(seen.pages) == ["ami-1", "snap-1", "snap-2"]
+
+
+@pytest.mark.parametrize(
+    ("setup", "code"),
+    [
+        (InventorySetup(checks=Checks(trouble=Refusal(RefusalKind.ROLE, FAULT))), FAULT.code),
+        (InventorySetup(file=File(targets=(Target(DEV, "eu-west-1"),))), "target-dropped"),
+    ],
+    ids=["role", "no such target"],
+)
+def test_a_target_that_cannot_be_checked_says_why(setup, code):
+    """The role cannot be entered; or the applied file has no such target any longer."""
+    setup.ask(**{LOOK: f"{CHECK}one"})
+
+    assert setup.run().fault.code == code

@@ -66,13 +66,18 @@ def fixed(value: Any) -> bool:
 
 
 def test_two_hubs_on_one_target_can_be_notified_apart(target):
-    """What has a name in a target has it from a parameter; all else is named by CloudFormation, so nothing clashes."""
+    """What has a name in a target has it from a parameter; all else is named by CloudFormation, so nothing clashes.
+
+    The rules' names have the hub's account and Region in them: a target of two hubs has two of each.
+    """
     found = names(target)
 
     assert {logical: name for logical, (_, name) in found.items()} == {
         "Role": {"Ref": "RoleName"},
         "GrantRole": {"Fn::Sub": "${RoleName}-grants"},
         "Alias": {"Ref": "KeyAlias"},
+        "CopyEnded": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-copies"},
+        "ImageState": {"Fn::Sub": "ami-promoter-${HubAccountId}-${HubRegion}-images"},
     }
     assert not any(fixed(name) for _, name in found.values())
 

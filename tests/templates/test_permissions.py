@@ -103,8 +103,11 @@ def test_the_worker_and_the_share_worker_enter_targets_by_a_role_each_and_only_t
     assert may["kms:RevokeGrant"] == {"share-worker"}
     assert may["kms:CreateGrant"] == {"share-worker", "target role", "target grant role"}
     assert may["kms:PutKeyPolicy"] == {"share-worker"}
-    assert {str(it.resources) for it in ALL if {"kms:PutKeyPolicy", "kms:GetKeyPolicy"} & set(it.actions)} == {
-        "({'Ref': 'PolicyKeyArns'},)"
+    assert {str(it.resources) for it in ALL if "kms:PutKeyPolicy" in it.actions} == {"({'Ref': 'PolicyKeyArns'},)"}
+    assert {it.role: str(it.resources) for it in ALL if "kms:GetKeyPolicy" in it.actions} == {
+        "worker": "({'Ref': 'PolicyKeyArns'},)",
+        "share-worker": "({'Ref': 'PolicyKeyArns'},)",
+        "target role": "({'Fn::Sub': 'arn:${AWS::Partition}:kms:*:${AWS::AccountId}:key/*'},)",
     }
     assert not may.keys() & {"ec2:ResetImageAttribute", "ec2:ResetSnapshotAttribute"}
     assert {action: who for action, who in may.items() if action.startswith("iam:")} == {"iam:GetRole": {"target role"}}

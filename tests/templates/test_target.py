@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib.core.sharing import key_policy
+from chalicelib.core.targets import seen
 from tools.template_checks import problems
 
 TRUSTED = {"Role": "worker", "GrantRole": "share-worker"}
@@ -69,7 +70,7 @@ def test_keys_are_used_through_ec2_only(target):
     policy = statements(target)
     for statement in policy:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if any(it.startswith("kms:") and it != "kms:DescribeKey" for it in actions):
+        if any(it.startswith("kms:") and it not in ("kms:DescribeKey", "kms:GetKeyPolicy") for it in actions):
             assert statement["Condition"]["StringLike"] == {"kms:ViaService": "ec2.*.amazonaws.com"}
         if "kms:CreateGrant" in actions:
             assert statement["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
@@ -102,7 +103,10 @@ def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_regist
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
-    """Two rules on the default bus, for this account's events, with a role that may do nothing else."""
+    """Two rules on the default bus, for this account's events, with a role that may do nothing else.
+
+    They have the names by which `ami-promoter doctor` finds them, and the role that copies may look at no others.
+    """
     bus = {
         "Fn::Sub": "arn:${AWS::Partition}:events:${HubRegion}:${HubAccountId}:"
         "event-bus/ami-promoter-${HubRegion}-inbound"
@@ -114,6 +118,10 @@ def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
         ["EBS Snapshot Notification"],
         ["EC2 AMI State Change"],
     ]
+    here = [it["Name"]["Fn::Sub"].replace("${HubAccountId}", "HUB").replace("${HubRegion}", "R") for it in rules]
+    assert here == list(seen.rule_names("HUB", "R"))
+    [look] = [it for it in statements(target) if it["Sid"] == "LookAtForwardingRules"]
+    assert look["Resource"]["Fn::Sub"].endswith(":rule/ami-promoter-${HubAccountId}-${HubRegion}-*")
     for rule in rules:
         assert "EventBusName" not in rule
         assert rule["EventPattern"]["account"] == [{"Ref": "AWS::AccountId"}]

@@ -12,7 +12,7 @@ from typing import Any
 
 from awsim.api import AwsError, Call, Caller
 from awsim.rules import rule
-from awsim.services.ec2 import filters, keys, pages
+from awsim.services.ec2 import filters, keys, pages, settings
 from awsim.services.ec2.access import may_see
 from awsim.services.ec2.errors import check_id, missing, not_found, wrong_combination
 from awsim.services.ec2.operation import Operation
@@ -98,6 +98,8 @@ def _image(ec2: Ec2State, call: Call) -> Ec2Image:
         raise not_found(wanted)
     if not may_see(ec2, call.caller.account, image) and ec2.on(PERMITTED):
         raise AwsError("AuthFailure", f"Not authorized for images: [{wanted}]")
+    if not settings.may_use(ec2, call.caller.account, image):
+        raise not_found(wanted)
     if image.state != "available" and ec2.on(AVAILABLE):
         raise AwsError("InvalidAMIID.Unavailable", f"The image ID '{wanted}' is not available")
     return image

@@ -23,6 +23,7 @@ from awsim.services.ec2 import (
     register,
     retirement,
     seeds,
+    settings,
     snapshot_sharing,
     snapshots,
     tags,
@@ -43,6 +44,7 @@ MODULES = (
     image_sharing,
     retirement,
     instances,
+    settings,
     tags,
 )
 OPERATIONS: Mapping[str, Operation] = {name: op for module in MODULES for name, op in module.OPERATIONS.items()}

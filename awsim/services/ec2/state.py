@@ -120,6 +120,8 @@ class Ec2State:
         """(account, Region, client token) -> what CopyImage made for it."""
         self.encrypted_by_default: dict[tuple[str, str], str] = {}
         """(account, Region) -> the default EBS key, where EBS encryption is on by default."""
+        self.allowed_images: dict[tuple[str, str], frozenset[str]] = {}
+        """(account, Region) -> whose AMIs it may use besides its own, where Allowed AMIs is enabled."""
         self._base = base
         self._made = 0
         self._ago = timedelta()

@@ -70,6 +70,8 @@ class KeyDecisions:
         asked = {**self._base.policies.context(caller, region), "kms:calleraccount": caller.account}
         asked.update({name.lower(): value for name, value in context.items()})
         ask = Ask(action, key.arn, asked)
+        if guarded := self._base.policies.guarded(caller, ask, key.account):
+            return Decision(allowed=False, why=guarded)
         own, session = self._base.policies.identity(caller, ask)
         theirs, kinds = policy.resource(
             self._policies.in_force(key), ask, Who(caller.arn, caller.role_arn, caller.account)

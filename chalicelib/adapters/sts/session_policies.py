@@ -19,12 +19,13 @@ from chalicelib.core.delivery.model import Delivery
 from chalicelib.core.sharing.key_policy import FOR_ROLES
 from chalicelib.core.targets.applied_file import GRANT_ROLE
 
-Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles"]
+Work = Literal["look", "copy", "register", "tidy", "image", "retag", "roles", "check"]
 
 LIMIT = 2048
 SNAPSHOTS_PER_SESSION = 4
 KEYS_PER_SESSION = 3
 
+_SETTINGS = ["ec2:GetEbs*", "ec2:Get*BlockPublicAccessState", "ec2:GetAllowedImagesSettings"]
 _LOOK = ["ec2:DescribeSnapshots", "ec2:DescribeImage*", "kms:DescribeKey"]
 
 
@@ -61,10 +62,15 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
     elif work == "retag":
         statements += [_allow("ec2:CreateTags", f"{ec2}snapshot/*", _tagged(delivery))]
     elif work == "roles":
-        # of a role that is not there IAM knows no path
-        roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
-        names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
-        statements = [_allow("iam:GetRole", [f"{roles}{name}" for name in names])]
+        statements = [_see_roles(delivery, partition)]
+    elif work == "check":
+        own = f"{delivery.target.region}:{delivery.target.account}"
+        statements = [
+            _allow(["kms:DescribeKey", "kms:GetKeyPolicy"], f"arn:{partition}:kms:{own}:key/*"),
+            _allow(["events:DescribeRule", "events:ListTargetsByRule"], f"arn:{partition}:events:{own}:rule/*"),
+            _see_roles(delivery, partition),
+            _allow(_SETTINGS, "*"),
+        ]
     elif work == "tidy":
         statements += [
             _allow(
@@ -104,6 +110,13 @@ def _sources(snapshots: Sequence[str] | None, partition: str) -> list[str]:
 def _keys(delivery: Delivery, snapshots: Sequence[str] | None, partition: str) -> list[str]:
     keys = sorted({*delivery.source_keys, delivery.key_arn})
     return [f"arn:{partition}:kms:*:*:key/*"] if snapshots is None or len(keys) > KEYS_PER_SESSION else keys
+
+
+def _see_roles(delivery: Delivery, partition: str) -> dict[str, Any]:
+    """Of a role that is not there IAM knows no path."""
+    roles = f"arn:{partition}:iam::{delivery.target.account}:role/"
+    names = ("aws-service-role/*", "AWSServiceRoleFor*", f"*{GRANT_ROLE}")
+    return _allow("iam:GetRole", [f"{roles}{name}" for name in names])
 
 
 def _tagged(delivery: Delivery) -> dict[str, Any]:

@@ -385,7 +385,7 @@ def _errored(copy: Copy, found: ev.SeenCopy, now: int, faults: list[Fault], deli
             "copy-failed",
             delivery.where,
             f"The copy {found.copy} of {copy.source} ended in error: {found.message or 'no reason given'}.",
-            methods.KEY_CURE,
+            methods.copy_cure(found.message, delivery.target.account),
         )
     )
     return replace(copy, state=CopyState.ERROR)

@@ -28,14 +28,23 @@ from chalicelib.core.targets import preflight
 NAME_NOT_FREE = preflight.name_not_free("", "").code
 """Fault code: a name that nobody shows who has it. A deregistered AMI keeps its name for a while."""
 
-KEY_CURE = (
-    "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
-    " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a key's"
-    " account denies it, and that both keys are enabled. Then tag again."
-)
-
 MAX_TRIES = 8
 """Of one copy, or of registering: then a person must look."""
+
+
+def copy_cure(message: str, account: str) -> str:
+    """Say what to do about a copy that ended in error, by EC2's words [aws-facts 2, StateMessage]."""
+    if "Source snapshot" in message:
+        return (
+            "The hub's snapshot was deleted, or is shared with the account no longer. Find out who did that in the hub "
+            "from its CloudTrail (ModifySnapshotAttribute, DeleteSnapshot); then tag again."
+        )
+    return (
+        "If the key is not accessible: see that the target's role may use both keys through EC2 (deploy/target.yaml"
+        " allows it), that no service control policy (SCP) of the target and no resource control policy (RCP) of a"
+        f" key's account denies it, and that both keys are enabled; `ami-promoter doctor --account {account}` looks at"
+        " the target's key and its policy. Then tag again."
+    )
 
 
 @dataclass(frozen=True)
@@ -162,7 +171,16 @@ def _whole_failed(delivery: Delivery, seen: ev.ImageSeen, now: int) -> Delivery:
     late_access = any(words in seen.reason for words in ("not accessible", "internal error"))
     if early and late_access and not delivery.adopted and delivery.overdue is None:
         return to(delivery.with_request(discarding=True), DeliveryState.REGISTERING, now)
-    return fail(delivery, now, Fault("image-copy-failed", fault.where, fault.what, f"It is removed. {KEY_CURE}"))
+    return fail(
+        delivery,
+        now,
+        Fault(
+            "image-copy-failed",
+            fault.where,
+            fault.what,
+            f"It is removed. {copy_cure(seen.reason, delivery.target.account)}",
+        ),
+    )
 
 
 BY_IMAGE = CopyMethod(

@@ -1,5 +1,8 @@
 """An inventory: what the service created in one target, listed when an operator asks (`ami-promoter reconcile`).
 
+A look of another kind (`ami-promoter doctor`) reads what the target is like: its key, roles, rules and settings. It is
+told by its run's name, and goes page by page as well, each of one service.
+
 It is for what no record leads to: a delivery looks after its own. The record says what was asked, how far the answer
 is, and what was answered; what was found lies beside it, a page an item. A target is listed page by page, and the
 record is written after each, so that a look that is cut short goes on where it stopped. Nothing is removed but what
@@ -16,15 +19,19 @@ from typing import Literal
 from chalicelib.core.errors import IllegalEvent
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
+from chalicelib.core.targets.seen import TargetSeen
 
 LOOK, REMOVE = "look", "remove"
 """Inbox entries: each says the run of the command that asks."""
 
+CHECK = "check-"
+"""Begins the name of a run that asks what the target is like, not what the service created there."""
+
 TRIES = 4
 """Of one page that is throttled, and of a listing whose cursor went stale; then it is told as it is."""
 
-Part = Literal["images", "snapshots"]
-"""What is being listed; snapshots come last."""
+Part = Literal["images", "snapshots", "checks"]
+"""What is being listed: images and then snapshots, or what the target is like."""
 
 
 class State(StrEnum):
@@ -63,10 +70,12 @@ class OurSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class InventoryPage:
-    """One page of a listing. ``cursor``: EC2's token of the next one; "" after the last. It may be empty and go on."""
+    """One page of a listing. ``cursor``: the next one's, as EC2 gave it; "" after the last. A page may be empty."""
 
     images: tuple[OurImage, ...] = ()
     snapshots: tuple[OurSnapshot, ...] = ()
+    seen: TargetSeen | None = None
+    """A part of what the target is like."""
     cursor: str = ""
 
 
@@ -237,7 +246,8 @@ def evolve(inventory: Inventory, event: Event, now: int) -> Inventory:
 def _apply(inventory: Inventory, event: Event, now: int) -> Inventory:
     match event:
         case LookAsked(run):
-            fresh = replace(inventory, looking=run, part="images", cursor="", pages=0, fault=None)
+            part: Part = "checks" if run.startswith(CHECK) else "images"
+            fresh = replace(inventory, looking=run, part=part, cursor="", pages=0, fault=None)
             return replace(fresh, restarts=0, tries=0, look_at=now)
         case RemovalsAsked(run):
             return replace(inventory, removing=run, slice=0, entry=0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chalicelib.core import denials
 from chalicelib.core.faults import Fault
 from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.images.names import safe_name
@@ -143,8 +144,10 @@ def target_key_faults(target: Target, key: KeyFacts | None, trouble: str) -> Ite
             where,
             f"The key {target.key} does not exist there, or the role {target.role_name} may not describe it."
             + (f" KMS says: {trouble}" if trouble else ""),
-            "Deploy deploy/target.yaml there with CreateKey=true, or name another key in the targets file; check that "
-            f"its key policy lets {target.role_name} use it.",
+            f"{denied}."
+            if (denied := denials.cause(trouble))
+            else "Deploy deploy/target.yaml there with CreateKey=true, or name another key in the targets file; check "
+            f"that its key policy lets {target.role_name} use it.",
         )
         return
     if key.manager == "AWS":

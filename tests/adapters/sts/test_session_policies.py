@@ -30,18 +30,32 @@ def test_each_policy_fits_at_its_longest(work):
     assert len(policy(work, delivery, ids)) <= LIMIT
 
 
+READS = ("kms:DescribeKey", "kms:GetKeyPolicy")
+
+
 @pytest.mark.parametrize("work", get_args(Work))
 def test_changes_are_allowed_only_on_what_is_named_or_tagged_as_ours(work):
     """A session for one delivery cannot delete, copy or use a key of anything else."""
     statements = json.loads(policy(work, a_delivery(), ["snap-0a"]))["Statement"]
     for statement in statements:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if any(not action.split(":")[1].startswith("Describe") for action in actions):
+        if any(not action.split(":")[1].startswith(("Describe", "Get")) for action in actions):
             assert statement["Resource"] != "*"
         if {"ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:CreateTags"} & set(actions):
             assert "0123456789abcdef0123" in json.dumps(statement["Condition"])
-        if any(action.startswith("kms:") and action != "kms:DescribeKey" for action in actions):
+        if any(action.startswith("kms:") and action not in READS for action in actions):
             assert "kms:ViaService" in json.dumps(statement["Condition"])
+
+
+def test_checks_can_change_nothing():
+    """The session of `ami-promoter doctor` reads, and of rules, keys and roles those of the account alone."""
+    statements = json.loads(policy("check", a_delivery()))["Statement"]
+    asked = [one for it in statements for one in (it["Action"] if isinstance(it["Action"], list) else [it["Action"]])]
+
+    assert all(one.split(":")[1].startswith(("Describe", "Get", "List")) for one in asked)
+    assert [it["Action"] for it in statements if it["Resource"] == "*"] == [
+        ["ec2:GetEbs*", "ec2:Get*BlockPublicAccessState", "ec2:GetAllowedImagesSettings"]
+    ]
 
 
 def test_looking_can_change_nothing():

@@ -8,8 +8,8 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from ami_promoter.cli import main
-from ami_promoter.commands.key_policy import hub_needs, target_needs
 from ami_promoter.hub import policies
+from ami_promoter.hub.key_needs import hub_needs, target_needs
 
 ROOT = Path(__file__).parents[3]
 ACCOUNT = "123456789012"

@@ -152,7 +152,7 @@ def test_a_public_snapshot_is_notified_and_never_taken_for_ours():
     "target",
     [
         TargetFacts(snapshots=(OurSnapshot(COPY, "pending", ID, SNAPSHOT, NOW, used=False),)),
-        TargetFacts(trouble="the role cannot be assumed."),
+        TargetFacts(fault=Fault("role-not-assumable", "there", "the role cannot be assumed.", "")),
         None,
     ],
 )

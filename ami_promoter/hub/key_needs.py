@@ -1,0 +1,111 @@
+"""What each role of the service must be allowed on a key, and whether a key's policy allows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ami_promoter.hub import policies
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets.kms_keys import KeyFacts
+
+THROUGH_EC2 = {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}}
+FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one role must be allowed, in one statement; ``role`` is its name, ``condition`` the narrowest that works."""
+
+    sid: str
+    role: str
+    actions: tuple[str, ...]
+    condition: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def target_needs(role: str) -> tuple[Need, ...]:
+    """What the role in a target needs on the key that encrypts the copies."""
+    use = (
+        "kms:Decrypt",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+    )
+    return (
+        Need("AmiPromoterLooksAtTheKey", role, ("kms:DescribeKey",)),
+        Need("AmiPromoterEncryptsThroughEc2", role, use, THROUGH_EC2),
+        Need("AmiPromoterLetsEbsUseTheKey", role, ("kms:CreateGrant",), {**FOR_AWS, **THROUGH_EC2}),
+    )
+
+
+def hub_needs(region: str) -> tuple[Need, ...]:
+    """What the hub's functions need on the key that encrypts the source."""
+    worker, share_worker = (f"ami-promoter-{region}-{name}" for name in ("worker", "share-worker"))
+    return (
+        Need("AmiPromoterLooksAtTheKey", worker, ("kms:DescribeKey",)),
+        Need("AmiPromoterOpensAndClosesTheKey", share_worker, ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")),
+    )
+
+
+def grant_needs(role: str) -> tuple[Need, ...]:
+    """What the grant role in a target needs on the account's own key, to let service-linked roles use it."""
+    return (Need("AmiPromoterLetsServicesUseTheKey", role, ("kms:CreateGrant", "kms:ListGrants")),)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """The account and Region that a key is in, whose role is to use it."""
+
+    partition: str
+    account: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswer:
+    """What the policy says of one action, and by which statement."""
+
+    need: Need
+    action: str
+    verdict: str
+    by: str
+    held_back: str = ""
+    """Of a missing one: the statement that would allow it if a condition held, and that condition."""
+
+
+def asked(need: Need, document: Mapping[str, Any], owner: KeyOwner) -> Iterator[KeyAnswer]:
+    """Ask a key's policy for each action of a need."""
+    root = f"arn:{owner.partition}:iam::{owner.account}"
+    for action in need.actions:
+        request = policies.Request(
+            action=action,
+            principals=(f"{root}:role/{need.role}", f"{root}:root", owner.account),
+            context={
+                "aws:PrincipalArn": f"{root}:role/{need.role}",
+                "aws:PrincipalAccount": owner.account,
+                "kms:CallerAccount": owner.account,
+                **({"kms:ViaService": f"ec2.{owner.region}.amazonaws.com"} if "StringLike" in need.condition else {}),
+                **({"kms:GrantIsForAWSResource": "true"} if "Bool" in need.condition else {}),
+            },
+        )
+        verdict, sid = policies.judge(document, request)
+        held = policies.held_back(document, request) if verdict == policies.MISSING else ""
+        yield KeyAnswer(need, action, verdict, f"({sid})" if sid else "", held)
+
+
+def unfit(key: KeyFacts, account: str) -> Iterator[Fault]:
+    """Why no policy could help; ``account``: the one whose key it is to be."""
+    if key.account != account:
+        cure = "Use credentials of the account that owns the key; no others may read its policy."
+        yield Fault("key-foreign", key.arn, f"it belongs to account {key.account}, not {account}.", cure)
+    if key.manager == "AWS":
+        what = "it is managed by AWS: what is encrypted under it can never be shared, and its policy not be changed."
+        yield Fault("key-aws-managed", key.arn, what, "Make a customer managed key: aws kms create-key")
+    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
+        what = f"it is {key.spec} for {key.usage}; EBS works with symmetric encryption keys only."
+        yield Fault("key-not-symmetric", key.arn, what, "Make one with the defaults of aws kms create-key.")
+    if not key.enabled or key.state != "Enabled":
+        cure = f"Enable it: aws kms enable-key --key-id {key.arn}, after cancel-key-deletion if it is to be deleted."
+        yield Fault("key-not-enabled", key.arn, f"it is in state {key.state}.", cure)

@@ -1,0 +1,261 @@
+"""What hinders a delivery or a launch in one target, by what `worker` has read there. Pure.
+
+What is wrong with a key or with roles is said by the same functions as in the checks before a delivery.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ami_promoter.hub import policies
+from ami_promoter.hub.health import Senders
+from ami_promoter.hub.key_needs import KeyAnswer, KeyOwner, asked, grant_needs, target_needs
+from ami_promoter.reconcile.facts import TargetFacts
+from chalicelib.core.faults import Fault
+from chalicelib.core.targets import preflight
+from chalicelib.core.targets.applied_file import Target, grant_role
+from chalicelib.core.targets.copy_quota import LIMIT
+from chalicelib.core.targets.kms_keys import target_key_faults
+from chalicelib.core.targets.seen import AllowedImages, ForwardingRule, TargetSeen, rule_names
+
+_AFTERWARDS = re.compile(
+    r"\s*;\s*then tag (it|the AMI|the image) again|\s*It is tried again until the queue deadline\."
+)
+"""What a fault of a delivery says besides its cure; here none has begun."""
+_PASSING = ("aws-throttled", "aws-unreachable")
+"""Codes of refusals that say nothing of the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """The hub that asks. ``senders``: who may send to its inbound bus; None: not read."""
+
+    partition: str
+    account: str
+    region: str
+    senders: Senders | None = None
+
+    @property
+    def bus(self) -> str:
+        """ARN of its inbound bus."""
+        name = f"ami-promoter-{self.region}-inbound"
+        return f"arn:{self.partition}:events:{self.region}:{self.account}:event-bus/{name}"
+
+
+Finding = dict[str, Any]
+
+
+def findings(target: Target | None, facts: TargetFacts, quota: Mapping[str, Any], hub: HubPlace) -> Iterator[Finding]:
+    """Yield what was found in one target, without its place.
+
+    ``target``: None where the applied file has settings for it that do not agree; ``quota``: its copy quota's record.
+    """
+    if facts.fault is not None:
+        yield _failed("target", facts.fault)
+        return
+    yield good("target", "The service may assume its role there: it answered.")
+    if target is None or facts.seen is None:
+        return
+    seen = facts.seen
+    yield from _key(target, seen)
+    yield from _key_policy(target, seen, hub)
+    yield from _roles(target, seen)
+    yield from _forwarding(target, seen, hub)
+    yield from _allowed_images(target, seen, hub)
+    yield _settings(seen)
+    if target.mode == "copy" and target.copy_method != "image":
+        yield _copy_quota(quota)
+
+
+def good(check: str, what: str) -> Finding:
+    """A check that passed."""
+    return {"check": check, "passed": True, "what": what, "cure": ""}
+
+
+def bad(check: str, what: str, cure: str) -> Finding:
+    """A check that failed."""
+    return {"check": check, "passed": False, "what": what, "cure": cure}
+
+
+def _failed(check: str, fault: Fault) -> Finding:
+    return bad(check, fault.what, _AFTERWARDS.sub("", fault.cure))
+
+
+def _unseen(check: str, fault: Fault) -> Finding:
+    return {"check": check, "passed": None, "what": fault.what, "cure": _AFTERWARDS.sub("", fault.cure)}
+
+
+def _key(target: Target, seen: TargetSeen) -> Iterator[Finding]:
+    if target.mode == "share":
+        return
+    refused = seen.refused.get("DescribeKey")
+    if refused is not None and refused.code in _PASSING:
+        yield _unseen("key", refused)
+        return
+    found = [_failed("key", fault) for fault in target_key_faults(target, seen.key, refused.what if refused else "")]
+    yield from found
+    if not found and seen.key is not None:
+        yield good("key", f"{target.key} is {seen.key.arn}: customer managed, symmetric and enabled.")
+
+
+def _key_policy(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+    """Judge the key's policy alone: what the role's own policies and the organization's say of the key, nobody may ask.
+
+    KMS has no dry run that would tell [aws-facts 3].
+    """
+    if seen.key is None or seen.key.manager == "AWS":
+        return
+    if "GetKeyPolicy" in seen.refused:
+        yield _unseen("key-policy", seen.refused["GetKeyPolicy"])
+        return
+    needs = target_needs(target.role_name)
+    needs += grant_needs(grant_role(target.role_name)) if target.service_linked_roles else ()
+    owner = KeyOwner(hub.partition, target.account, target.region)
+    try:
+        document = json.loads(seen.key_policy)
+        answers = [answer for need in needs for answer in asked(need, document, owner)]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        fault = Fault(
+            "", "", f"The policy of {seen.key.arn} cannot be read: {error!r:.200}", _look(target, seen.key.arn)
+        )
+        yield _unseen("key-policy", fault)
+        return
+    lacking = [one for one in answers if one.verdict in (policies.MISSING, policies.DENIED)]
+    unclear = [one for one in answers if one.verdict == policies.UNCLEAR]
+    for role in dict.fromkeys(one.need.role for one in lacking):
+        what = "; ".join(_lack(one) for one in lacking if one.need.role == role)
+        yield bad(
+            "key-policy",
+            f"The policy of {seen.key.arn} does not let {role} use it: {what}.",
+            _look(target, seen.key.arn),
+        )
+    if lacking:
+        return
+    if unclear:
+        what = ", ".join(f"{one.action} {one.by}".strip() for one in unclear)
+        fault = Fault("", "", f"It depends on a condition that is not known here: {what}.", _look(target, seen.key.arn))
+        yield _unseen("key-policy", fault)
+        return
+    yield good("key-policy", "It lets the roles use the key, as far as a key's policy alone can tell.")
+
+
+def _lack(answer: KeyAnswer) -> str:
+    if answer.verdict == policies.DENIED:
+        return f"{answer.action} is denied {answer.by}".rstrip()
+    return f"{answer.action} is missing" + (f" ({answer.held_back})" if answer.held_back else "")
+
+
+def _look(target: Target, key: str) -> str:
+    role = "" if target.role_name == Target("", "").role_name else f" --role-name {target.role_name}"
+    command = f"ami-promoter key-policy target {key} --region {target.region}{role}"
+    return f"Add to its key policy what this prints with credentials of {target.account}: {command}"
+
+
+def _roles(target: Target, seen: TargetSeen) -> Iterator[Finding]:
+    where = f"account {target.account}, {target.region}"
+    found = [_failed("service-roles", one) for one in preflight.roles_missing(where, target, seen.missing_roles)]
+    found += [_unseen("service-roles", fault) for call, fault in seen.refused.items() if call.startswith("GetRole")]
+    yield from found
+    if not found and target.service_linked_roles:
+        yield good("service-roles", f"All are there: {', '.join(target.service_linked_roles)}.")
+
+
+def _forwarding(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+    """Events are hints: without them a copy's end is noticed later, and nothing is lost."""
+    refused = [fault for call, fault in seen.refused.items() if call in ("DescribeRule", "ListTargetsByRule")]
+    if refused:
+        yield _unseen("forwarding", refused[0])
+        return
+    if not seen.rules:
+        what = "No rule forwards events to the hub (ForwardEvents=false), so it looks at copies every 1 to 15 minutes."
+        yield good("forwarding", what)
+        return
+    found = {rule.name: rule for rule in seen.rules}
+    wrong = [one for name in rule_names(hub.account, hub.region) for one in _wrong(found.get(name), name, target, hub)]
+    yield from wrong
+    if wrong:
+        return
+    if hub.senders is not None and hub.senders.lacks(target.account):
+        yield bad(
+            "forwarding",
+            f"The hub's bus {hub.bus} does not admit account {target.account}: its events are lost.",
+            "Name the account in the hub's parameter TargetAccounts, or its organization in OrganizationId.",
+        )
+    else:
+        yield good("forwarding", "Both rules are enabled, and forward to the hub's bus.")
+
+
+def _wrong(rule: ForwardingRule | None, name: str, target: Target, hub: HubPlace) -> Iterator[Finding]:
+    deploy = "Deploy deploy/target.yaml there again with ForwardEvents=true and this hub's account and Region."
+    if rule is None:
+        yield bad("forwarding", f"The rule {name} is missing: its events are lost.", deploy)
+    elif rule.state == "DISABLED":
+        enable = f"With credentials of {target.account}: aws events enable-rule --region {target.region} --name {name}"
+        yield bad("forwarding", f"The rule {name} is disabled: its events are lost.", enable)
+    elif hub.bus not in rule.buses:
+        what = f"The rule {name} does not send to {hub.bus} but to {', '.join(rule.buses) or 'nobody'}."
+        yield bad("forwarding", what, deploy)
+    elif not rule.roles:
+        yield bad("forwarding", f"The rule {name} has no role with which to send to another account's bus.", deploy)
+
+
+def _allowed_images(target: Target, seen: TargetSeen, hub: HubPlace) -> Iterator[Finding]:
+    """It hides foreign AMIs that miss its criteria, never an account's own [aws-facts 4, VERIFIED]."""
+    if target.mode != "share":
+        return
+    if "GetAllowedImagesSettings" in seen.refused:
+        yield _unseen("allowed-amis", seen.refused["GetAllowedImagesSettings"])
+        return
+    by_hub = [one for one in seen.allowed_by if not one.providers or hub.account in one.providers]
+    if seen.allowed_images != "enabled":
+        yield good("allowed-amis", f"Allowed AMIs is {seen.allowed_images or 'not set'}: AMIs of the hub are shown.")
+    elif any(not one.narrower for one in by_hub):
+        yield good("allowed-amis", "Allowed AMIs is enabled, and admits AMIs of the hub.")
+    elif by_hub:
+        what = "Allowed AMIs is enabled, and admits only those AMIs of the hub that meet further criteria."
+        cure = f"See that yours do: aws ec2 get-allowed-images-settings --region {target.region}"
+        yield _unseen("allowed-amis", Fault("", "", what, cure))
+    else:
+        what = f"Allowed AMIs is enabled and does not name the hub {hub.account}: its AMIs are not shown there."
+        wanted = json.dumps([*(_as_api(one) for one in seen.allowed_by if not one.narrower), _as_api(_only(hub))])
+        command = f"aws ec2 replace-image-criteria-in-allowed-images-settings --region {target.region}"
+        cure = f"With credentials of {target.account}: {command} --image-criteria '{wanted}'"
+        if any(one.narrower for one in seen.allowed_by):
+            cure += " ; it replaces all criteria, so add those of its present ones that are not in this"
+        yield bad("allowed-amis", what, cure)
+
+
+def _only(hub: HubPlace) -> AllowedImages:
+    return AllowedImages((hub.account,))
+
+
+def _as_api(one: AllowedImages) -> dict[str, list[str]]:
+    return {"ImageProviders": list(one.providers)}
+
+
+def _settings(seen: TargetSeen) -> Finding:
+    """Tell what is set there; none of it hinders a delivery, as each copy names its key."""
+    calls = ("GetEbs", "GetSnapshotBlock", "GetImageBlock")
+    refused = [fault for call, fault in seen.refused.items() if call.startswith(calls)]
+    if refused:
+        return _unseen("settings", refused[0])
+    default = f"on, under {seen.default_key}" if seen.encrypts_by_default else "off"
+    return good(
+        "settings",
+        f"EBS encryption by default is {default}; block public access: snapshots {seen.snapshots_public}, AMIs "
+        f"{seen.images_public}. None of it hinders a delivery.",
+    )
+
+
+def _copy_quota(quota: Mapping[str, Any]) -> Finding:
+    limit, full = int(quota.get("limit", LIMIT)), bool(quota.get("full"))
+    if full and limit < LIMIT:
+        what = f"EC2 has refused copies there: of {LIMIT} at once others run {LIMIT - limit} now, and deliveries wait."
+        cure = "They go on as copies end. See who copies: aws ec2 describe-snapshots --owner-ids self --filters "
+        return bad("copy-quota", what, f"{cure}Name=status,Values=pending")
+    waits = "deliveries wait for a slot" if full else "nobody waits for one"
+    return good("copy-quota", f"{limit} copies may run at once there, and {waits}.")

@@ -1,0 +1,71 @@
+"""What AWS's words say of a denial: which kind of policy made it, and so where to look.
+
+"... with an explicit deny in a KIND policy" and "... because no KIND policy allows the ACTION action" [IAM user guide,
+troubleshoot access denied]. Not every service says so, and of several kinds that deny only one is named.
+"""
+
+from __future__ import annotations
+
+import re
+
+_KIND = re.compile(
+    r"(?P<how>explicit deny in an? |because no )"
+    r"(?P<kind>service control policy|resource control policy|permissions boundary|session policy|"
+    r"identity-based policy|resource-based policy|role trust policy|VPC endpoint policy)"
+)
+_CALLER = re.compile(r"arn:[a-z-]+:sts::(\d{12}):")
+_OWNER = re.compile(r"on resource: arn:[a-z-]+:[a-z]+:[a-z0-9-]*:(\d{12}):")
+SCP, RCP = "service control policy", "resource control policy"
+ORGANIZATION = {
+    SCP: "A service control policy (SCP) of the organization denies it to every role of account {account}, whatever "
+    "the role's own policies say",
+    RCP: "A resource control policy (RCP) of the organization of account {account}, which owns the key or role, denies "
+    "it to whoever calls",
+}
+_EXCEPT = (
+    "Have whoever runs that organization except the role. In the management account: aws organizations "
+    "list-policies-for-target --filter {filter} --target-id {account}, and the same for each OU above it"
+)
+
+
+def kind_of(message: str) -> tuple[str, bool]:
+    """Return which kind of policy a message names, "" for none, and whether that denies (or only allows nothing)."""
+    found = _KIND.search(message)
+    return (found["kind"], found["how"].startswith("explicit")) if found else ("", False)
+
+
+def by_organization(message: str) -> str:
+    """Say the same of a denial by an organization's policy: whose, and the command that lists it."""
+    kind, _ = kind_of(message)
+    found = (_OWNER if kind == RCP else _CALLER).search(message)
+    account = found[1] if found else "ACCOUNT"
+    where = _EXCEPT.format(filter=kind.replace(" ", "_").upper(), account=account)
+    return f"{ORGANIZATION[kind].format(account=account)}. {where}"
+
+
+def cause(message: str) -> str:
+    """Say where a denial comes from and what mends it, without a full stop; "" where the message does not tell."""
+    kind, explicit = kind_of(message)
+    if kind in ORGANIZATION:
+        return by_organization(message)
+    match kind, explicit:
+        case "identity-based policy", False:
+            return (
+                "The role's own policy lacks it: deploy this version's templates (deploy/target.yaml in a target, the "
+                "stack in the hub)"
+            )
+        case "identity-based policy", True:
+            return (
+                "A policy on the role itself denies it: see aws iam list-role-policies and list-attached-role-policies "
+                "for the role"
+            )
+        case "permissions boundary", _:
+            return "The role's permissions boundary denies it: allow there what docs/reference/permissions.md lists"
+        case "session policy", False:
+            return "The session policy that the service wrote lacks it: report this as an issue"
+        case "resource-based policy", _:
+            return "The policy of the key itself does not admit the role: `ami-promoter key-policy` shows what it lacks"
+        case "VPC endpoint policy", _:
+            return "The policy of the VPC endpoint that the call went through denies it: change it"
+        case _:
+            return ""

@@ -1,0 +1,81 @@
+"""What a target is like, as `worker` reads it under the role there when `ami-promoter doctor` asks.
+
+These are facts; what is wrong with them, the command line says, by the same functions as the checks before a delivery
+(``preflight``, ``kms_keys``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chalicelib.core.faults import Fault
+from chalicelib.core.records import codec
+from chalicelib.core.targets.kms_keys import KeyFacts
+
+Facet = Literal["key", "roles", "events", "settings"]
+FACETS: tuple[Facet, ...] = ("key", "roles", "events", "settings")
+"""What is read, one after the other: each asks another service, or has another reason to be refused."""
+
+
+def rule_names(hub: str, hub_region: str) -> tuple[str, str]:
+    """Name the rules of a target that forward its copy and image events to a hub; deploy/target.yaml names them so."""
+    return f"ami-promoter-{hub}-{hub_region}-copies", f"ami-promoter-{hub}-{hub_region}-images"
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingRule:
+    """A rule that forwards events to the hub."""
+
+    name: str
+    state: str
+    """EventBridge's word: ENABLED or DISABLED."""
+    buses: tuple[str, ...] = ()
+    """ARNs of its targets."""
+    roles: tuple[str, ...] = ()
+    """ARNs of the roles with which it reaches them."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedImages:
+    """One criterion of Allowed AMIs."""
+
+    providers: tuple[str, ...] = ()
+    """Accounts and aliases whose AMIs meet it; none: it does not ask."""
+    narrower: bool = False
+    """Whether it asks for a name, an age or the like as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSeen:
+    """What was read. A member that was not read has its default, and ``refused`` says why, by the call's name."""
+
+    key: KeyFacts | None = None
+    key_policy: str = ""
+    """Text of the key's policy; "" if it was not read."""
+    missing_roles: tuple[str, ...] = ()
+    """As the port ``TargetRoles`` names them."""
+    rules: tuple[ForwardingRule, ...] = ()
+    encrypts_by_default: bool | None = None
+    default_key: str = ""
+    """The key that EBS takes where none is named."""
+    snapshots_public: str = ""
+    """State of block public access for snapshots, as EC2 words it."""
+    images_public: str = ""
+    """The same for AMIs."""
+    allowed_images: str = ""
+    """State of Allowed AMIs; "" where it was not asked for, as only share mode minds it."""
+    allowed_by: tuple[AllowedImages, ...] = ()
+    """Its criteria, of which an AMI must meet one."""
+    refused: Mapping[str, Fault] = field(default_factory=dict)
+
+
+def together(parts: Iterable[Mapping[str, Any]]) -> TargetSeen:
+    """Put together what was stored of each facet (``codec.encode``, sparse). Raises ValueError."""
+    whole: dict[str, Any] = {}
+    refused: dict[str, Any] = {}
+    for part in parts:
+        whole |= part
+        refused |= part.get("refused", {})
+    return codec.decode(TargetSeen, {**whole, "refused": refused}, "what a target is like")

@@ -1,0 +1,240 @@
+"""What every guide to sharing encrypted AMIs warns of: each trouble is reproduced, and named with its cause and cure.
+
+By `ami-promoter doctor` before anything is copied where it can be seen there, else by the fault of the delivery.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from demo import stage
+from tests.scenarios.scene import DEV, HOUR, HUB, PROD, REGION, TEST
+from tests.scenarios.test_share_mode import SHARING
+from tests.scenarios.trouble import assert_untouched, calm_pace
+
+FAR = "eu-west-1"
+ROOT = Path(__file__).parents[2]
+ROLE = f"arn:aws:iam::{DEV}:role/AmiCopyRole"
+USE = ["kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"]
+ANYBODY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+NO_RIGHT = "Client.InternalError: Client error on launch"
+
+
+def doctor(scene, *words):
+    """What did not pass in targets, by (account, check)."""
+    _, out, _ = scene.cli("doctor", *words, "--json")
+    found = [one for one in json.loads(out)["findings"] if one["where"] != "hub"]
+    assert found
+    return {(one["where"].partition("/")[0], one["check"]): one for one in found if one["passed"] is not True}
+
+
+def denied(action: str, *actions: str):
+    """A policy that denies these."""
+    return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": [action, *actions], "Resource": "*"}]}
+
+
+def own_key_policy(scene, *statements):
+    """Give DEV's key a policy by which the account's own policies decide nothing; its root may go on changing it."""
+    root = {"Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{DEV}:root"}, "Resource": "*"}
+    admin = {**root, "Action": ["kms:Put*", "kms:Get*", "kms:Describe*"]}
+    policy = {"Version": "2012-10-17", "Statement": [admin, *statements]}
+    key = scene.stage.targets[DEV].outputs["KeyArn"]
+    scene.client("kms", DEV).put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+    scene.wait(60)  # until it has its effect
+    return key
+
+
+def lets(sid: str, actions: list[str], **condition):
+    """A statement for the roles of that account."""
+    everybody = {"AWS": f"arn:aws:iam::{DEV}:root"}
+    made = {"Sid": sid, "Effect": "Allow", "Principal": everybody, "Action": actions, "Resource": "*"}
+    return {**made, "Condition": condition} if condition else made
+
+
+def fails(scene, account: str = DEV):
+    """Run until a delivery has failed; returns its fault, while the healthy one beside it noticed nothing."""
+    scene.tag("dev")
+    scene.run_until(lambda: [n for n in scene.notices("delivery.failed") if n["account"] == account], 3 * HOUR)
+    scene.run_until_over()
+    assert_untouched(scene, TEST)
+    (reported,) = scene.notices("delivery.failed")
+    (fault,) = reported["faults"]
+    return fault
+
+
+def test_the_target_cannot_see_the_snapshot(scene):
+    """By hand: nobody shared it. With the service: an SCP forbids the hub to share; the fault says whose policy."""
+    by_hand = {"SourceRegion": REGION, "SourceSnapshotId": scene.snapshots[0]}
+    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
+        scene.client("ec2", DEV).copy_snapshot(**by_hand)
+    scene.world.iam.service_control[HUB] = denied("ec2:ModifySnapshotAttribute")
+
+    scene.tag(DEV)
+    scene.run_until_over()
+
+    (reported,) = scene.notices("delivery.failed")
+    assert {fault["code"] for fault in reported["faults"]} == {"aws-UnauthorizedOperation"}
+    for fault in reported["faults"]:
+        assert "ModifySnapshotAttribute" in fault["what"]
+        assert f"SERVICE_CONTROL_POLICY --target-id {HUB}" in fault["cure"]
+    scene.assert_invariants()
+
+
+def test_somebody_takes_the_snapshot_away_while_it_is_copied(scene):
+    """The fault names who can have done it: the hub, not a key."""
+    calm_pace(scene)
+    scene.tag(DEV)
+    scene.run_until(lambda: sum(scene.live_copies().values()) == 2)
+    for snapshot in scene.snapshots:
+        scene.client("ec2").modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", UserIds=[DEV]
+        )
+    scene.run_until_over()
+
+    (reported,) = scene.notices("delivery.failed")
+    assert {"Source snapshot ID is not valid" in fault["what"] for fault in reported["faults"]} == {True}
+    assert {"ModifySnapshotAttribute" in fault["cure"] for fault in reported["faults"]} == {True}
+    scene.assert_invariants()
+
+
+def test_the_ami_is_shared_and_its_key_is_not(scene):
+    """By hand the launch fails for the key; the service opens both, and doctor says who else must be let in."""
+    scene.apply(SHARING)
+    scene.launches = {DEV, TEST}
+    ec2 = scene.client("ec2")
+    ec2.modify_image_attribute(ImageId=scene.image, LaunchPermission={"Add": [{"UserId": DEV}]})
+    scene.before_us = set(scene.world.shares_open())
+    assert scene.world.launch(DEV, REGION, scene.image) == NO_RIGHT
+
+    scene.tag("dev")
+    scene.run_until_over()
+    assert scene.world.launch(DEV, REGION, scene.image) == ""
+
+    scene.apply(SHARING.replace("service_linked_roles: []", "service_linked_roles: [AWSServiceRoleForAutoScaling]"))
+    bad = doctor(scene, "--account", DEV)
+    assert "create-service-linked-role --aws-service-name autoscaling" in bad[DEV, "service-roles"]["cure"]
+
+
+def test_allowed_amis_hide_what_is_shared(scene):
+    """The launch says that there is no such AMI; doctor says which setting hides it, and the command that admits it."""
+    scene.apply(SHARING)
+    there = scene.client("ec2", DEV)
+    there.enable_allowed_images_settings(AllowedImagesSettingsState="enabled")
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": ["amazon"]}])
+
+    bad = doctor(scene)
+
+    assert bad.keys() == {(DEV, "allowed-amis")}
+    assert f'[{{"ImageProviders": ["amazon"]}}, {{"ImageProviders": ["{HUB}"]}}]' in bad[DEV, "allowed-amis"]["cure"]
+    there.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[{"ImageProviders": ["amazon", HUB]}])
+    assert doctor(scene) == {}
+
+
+def test_the_keys_policy_lacks_an_action(scene):
+    """CreateGrant was forgotten: nobody launches, nothing is copied. Named before the copy, and again by its fault."""
+    key = own_key_policy(scene, lets("Use", ["kms:DescribeKey", *USE]))
+    whole = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    scene.world.iam.put_role(DEV, "Builder", ANYBODY, {"all": whole})
+    by_hand = scene.world.ec2.seed_image(DEV, REGION, name="by-hand", key=key)
+    assert scene.world.launch(DEV, REGION, by_hand, by="Builder") == NO_RIGHT
+
+    bad = doctor(scene)
+
+    assert bad.keys() == {(DEV, "key-policy")}
+    assert "kms:CreateGrant is missing" in bad[DEV, "key-policy"]["what"]
+    assert "kms:Decrypt" not in bad[DEV, "key-policy"]["what"]
+    assert f"ami-promoter key-policy target {key} --region {REGION}" in bad[DEV, "key-policy"]["cure"]
+    fault = fails(scene)
+    assert (fault["code"], "not accessible" in fault["what"]) == ("copy-failed", True)
+    assert f"ami-promoter doctor --account {DEV}" in fault["cure"]
+    scene.assert_invariants()
+
+
+@pytest.mark.parametrize("service", [f"rds.{REGION}.amazonaws.com", "ec2.eu-west-1.amazonaws.com"])
+def test_the_keys_policy_has_a_condition_that_ec2_here_does_not_meet(scene, service):
+    """ViaService names another service, or another Region: still it cannot decrypt. The condition is named."""
+    via = {"StringEquals": {"kms:ViaService": service}}
+    own_key_policy(scene, lets("Look", ["kms:DescribeKey"]), lets("ThroughIt", [*USE, "kms:CreateGrant"], **via))
+
+    bad = doctor(scene)
+
+    assert bad.keys() == {(DEV, "key-policy")}
+    assert f"ThroughIt allows it only where kms:ViaService StringEquals {service}" in bad[DEV, "key-policy"]["what"]
+    assert fails(scene)["code"] == "copy-failed"
+    scene.assert_invariants()
+
+
+def test_the_snapshot_is_in_another_region(scene):
+    """By hand the AMI cannot be registered there; the service copies into that Region first, and registers that."""
+    own = scene.world.ec2.seed_image(PROD, REGION, name="by-hand")
+    (image,) = scene.client("ec2", PROD).describe_images(ImageIds=[own])["Images"]
+    far = scene.world.client("ec2", PROD, FAR)
+    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
+        far.register_image(Name="by-hand", RootDeviceName="/dev/xvda", BlockDeviceMappings=image["BlockDeviceMappings"])
+    scene.apply(stage.TARGETS_FILE + f'accounts:\n  "{PROD}": {{regions: [{FAR}]}}\n')
+    bad = doctor(scene, "--account", PROD)
+    assert "CreateKey=true" in bad[PROD, "key"]["cure"]
+    given = {"HubAccountId": HUB, "HubRegion": REGION, "CreateRole": "false"}
+    scene.world.deploy(ROOT / stage.TARGET_TEMPLATE, PROD, FAR, "ami-promoter-target", given)
+    assert doctor(scene, "--account", PROD) == {}
+
+    scene.promote(PROD)
+
+    (made,) = far.describe_images(Owners=["self"])["Images"]
+    copies = {device["Ebs"]["SnapshotId"] for device in made["BlockDeviceMappings"]}
+    assert copies == {one["SnapshotId"] for one in far.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    scene.assert_invariants()
+
+
+SCP_CASES = {
+    "assume": ("service_control", HUB, "sts:AssumeRole", "target", f"SERVICE_CONTROL_POLICY --target-id {HUB}"),
+    "enter": ("resource_control", DEV, "sts:AssumeRole", "target", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
+    "key": ("service_control", DEV, "kms:DescribeKey", "key", f"SERVICE_CONTROL_POLICY --target-id {DEV}"),
+    "key of": ("resource_control", DEV, "kms:DescribeKey", "key", f"RESOURCE_CONTROL_POLICY --target-id {DEV}"),
+}
+
+
+@pytest.mark.parametrize(("kind", "account", "action", "check", "cure"), SCP_CASES.values(), ids=SCP_CASES)
+def test_a_policy_of_the_organization_denies(scene, kind, account, action, check, cure):
+    """An SCP or RCP is told apart from a grant that is missing, with the command that shows it."""
+    getattr(scene.world.iam, kind)[account] = denied(action)
+
+    bad = doctor(scene, "--account", DEV)
+
+    assert bad.keys() == {(DEV, check)}
+    assert cure in bad[DEV, check]["cure"]
+
+
+def test_an_scp_denies_the_copy(scene):
+    """What no look can foresee: doctor finds nothing, and the fault of the delivery names the SCP."""
+    scene.world.iam.service_control[DEV] = denied("ec2:CopySnapshot")
+    assert doctor(scene) == {}
+
+    fault = fails(scene)
+
+    assert (fault["code"], "CopySnapshot was refused" in fault["what"]) == ("aws-UnauthorizedOperation", True)
+    assert f"list-policies-for-target --filter SERVICE_CONTROL_POLICY --target-id {DEV}" in fault["cure"]
+    scene.assert_invariants()
+
+
+def test_the_role_lacks_a_right(scene):
+    """A target deployed with an older template: named as such, not as an SCP."""
+    role = scene.world.iam.roles.get(ROLE)
+    kept = [
+        one
+        for one in role.policies["ami-promoter"]["Statement"]
+        if one["Sid"] not in ("ReadKeyPolicies", "LookAtForwardingRules", "LookAtSettings")
+    ]
+    scene.world.iam.put_role(DEV, role.name, role.trust, {"ami-promoter": {**denied("x:y"), "Statement": kept}})
+
+    bad = doctor(scene)
+
+    assert bad.keys() == {(DEV, check) for check in ("key-policy", "forwarding", "settings")}
+    assert {(one["passed"], "deploy/target.yaml" in one["cure"]) for one in bad.values()} == {(None, True)}
