@@ -55,7 +55,7 @@ class LiveEntitlements:
             lasting = True
             for holding in sorted(share.holdings, key=str):
                 if holding.ami not in asked:
-                    asked[holding.ami] = self._ask(holding.ami, applied)
+                    asked[holding.ami] = self._ask(holding.ami, applied, opens=True)
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
                 if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
                     what = f"The applied targets file does not contain account {holding.account}."
@@ -76,7 +76,7 @@ class LiveEntitlements:
         ends = {share.holder_key: 0 for share in shares}
         for share in shares:
             for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
-                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied)[1]
+                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied, opens=False)[1]
                 if isinstance(entitled, Fault):
                     raise Refusal(RefusalKind.THROTTLED, entitled)
                 asked[holding.ami] = entitled
@@ -86,10 +86,19 @@ class LiveEntitlements:
                     ends[share.holder_key] = max(ends[share.holder_key], end_in_force(target, now))
         return ends
 
-    def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
+    def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
+        """Ask who is entitled.
+
+        Where a damaged head leaves open whether a tag event has ended a withdrawal, it counts against opening, and is no
+        evidence for closing.
+        """
         read = self._read(ami)
         usable = read.owned and read.image_state is not None and read.image_state not in USELESS
-        return read, entitlement(read.value if usable else None, self._in_force(ami), applied)
+        head, tag = self._head(ami), read.value if usable else None
+        counts = tag is not None and (opens or head is not None)
+        withdrawals = self._targets.withdrawals(ami) if counts else ()
+        head = head or Head()
+        return read, entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
 
     def _read(self, ami: str) -> TagRead:
         """Read the tag, once for the resources of an AMI that this environment works on in turn."""
@@ -108,11 +117,14 @@ class LiveEntitlements:
             self._keys = {ami: (self._clock(), keys)}
         return keys
 
-    def _in_force(self, ami: str) -> str | None:
-        """Return the value that was last understood: what runs goes on while another one that is not stands there."""
+    def _head(self, ami: str) -> Head | None:
+        """Return what is known of the tag: the value last understood, and when it was written. None: it is damaged.
+
+        What was understood counts while another value that is not stands there.
+        """
         try:
             item = self._records.get(addresses.head(ami))
-            return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
+            return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
         except (KeyError, TypeError, ValueError, ParkRecord):
             return None
 
