@@ -25,6 +25,7 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "since": int,
     "target": dict,
     "trouble": (dict, type(None)),
+    "withdrawn": dict,
 }
 """Of the members that the command line takes apart; it shows all others as they are."""
 
@@ -176,6 +177,11 @@ def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection
         and share.get("state") in OPEN_STATES
         and any(one.stands and (one.account, one.region) in places for one in holdings(share))
     ]
+
+
+def withdrawn_in(promotion: Record) -> Mapping[str, str]:
+    """Return whom operators have withdrawn ("account" or "account/region"), and who did, as the service has read it."""
+    return {str(place): str(by) for place, by in promotion.get("withdrawn", {}).items()}
 
 
 def cancelled_by(record: Record) -> str:

@@ -16,6 +16,7 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets.applied_file import AppliedFile, Target
+from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
@@ -89,8 +90,8 @@ class LiveEntitlements:
     def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
         """Ask who is entitled.
 
-        Where a damaged head leaves open whether a tag event has ended a withdrawal, it counts against opening, and is no
-        evidence for closing.
+        Where a damaged head leaves open whether a tag event has ended a withdrawal, that counts against opening, and is
+        no evidence for closing.
         """
         read = self._read(ami)
         usable = read.owned and read.image_state is not None and read.image_state not in USELESS
@@ -136,7 +137,8 @@ class LiveEntitlements:
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
-            return entitled.blocked.get(holding.account) or _not_now(share, holding)
+            by = covering(entitled.withdrawn, place)
+            return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if not self._belongs(resource, holding, read):
@@ -181,6 +183,10 @@ def _stranger(share: Share, what: str) -> Fault:
     return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
 
 
-def _not_now(share: Share, holding: Holding) -> Fault:
+def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
+    where = f"{share.resource}, {share.account}"
+    if withdrawn_by is not None:
+        what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."
+        return Fault("not-entitled-now", where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)
+    return Fault("not-entitled-now", where, what, CURE)
