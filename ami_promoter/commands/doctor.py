@@ -16,7 +16,7 @@ from ami_promoter.hub.receivers import receivers
 from ami_promoter.hub.records import Reader
 from ami_promoter.reconcile import diagnosis
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.rights import ASK_TARGETS, READ, SEE_HEALTH
+from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
@@ -35,7 +35,7 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH, prints=PRINTS, exits=EXITS)
+@verb("doctor", needs=READ_ALL | ASK_TARGETS | SEE_HEALTH, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import History, Record
 from ami_promoter.promotions import timeline
 from ami_promoter.promotions.reading import places_of, unknown
-from ami_promoter.rights import READ
+from ami_promoter.rights import FIND_DELIVERIES, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, verb
@@ -23,7 +23,7 @@ PRINTS = js.thing(
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ, prints=PRINTS)
+@verb("history", needs=READ | FIND_DELIVERIES, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
 @click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")
@@ -42,15 +42,21 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
         if ami and not children and reader.promotion(ami) is None:
             return Report(faults=(unknown(ami, connection),))
         entries = timeline.ordered(_entries(reader, ami, account, children))
-        if ami:
-            held = reader.shares_at(places_of(connection, ami, (child["delivery"] for child in children)))
-        else:
-            held = reader.shares_to(str(account))
-        shares = sorted(map(timeline.share, held), key=lambda one: one["opened_at"])
+        places = {place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)}
+        held = map(timeline.share, reader.shares_at(sorted(places)))
+        shares = sorted(held, key=lambda one: one["opened_at"])
     whose = f" {ami}" if ami else f" account {account}"
     head = f"History of{whose} in {connection.place}:" if entries or shares else _nothing(whose, connection)
     lines = (head, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
     return Report(lines, {"entries": entries, "shares": shares})
+
+
+def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
+    """Return the ids of deliveries by their source AMI."""
+    found: dict[str, list[str]] = {}
+    for child in children:
+        found.setdefault(str(child["_item"]["pk"]).removeprefix("promotion#"), []).append(str(child["delivery"]))
+    return found
 
 
 def _nothing(whose: str, connection: Connection) -> str:
