@@ -112,9 +112,9 @@ def _tagged_again(promotion: Promotion) -> bool:
 
 def _tag_events(promotion: Promotion, now: int) -> tuple[int, ...]:
     """Return when events that are unheard yet say that the tag was written; one of the future is taken for now."""
-    heard = happened_at(promotion.unread("tag") or "")
+    at = happened_at(promotion.unread("tag") or "")
     written = promotion.unread("written") or ""
-    return (0 if math.isinf(heard) else min(int(heard), now), min(int(written), now) if written.isdigit() else 0)
+    return (0 if math.isinf(at) else min(int(at), now), min(int(written), now) if written.isdigit() else 0)
 
 
 def tag_entry(version: int, at: int | None) -> str:
