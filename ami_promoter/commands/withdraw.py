@@ -60,7 +60,7 @@ def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: boo
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class AmiSeen:
     """What is known of the AMI's promotion. ``withdrawn``: place -> who did, as it stands."""
 
     ami: str
@@ -74,7 +74,7 @@ class _Seen:
     """Withdrawals that a tag event has ended."""
 
 
-def _look(connection: Connection, ami: str, tag_key: str) -> _Seen | Fault:
+def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
     tag = Tag(connection, tag_key, ami).read()
     if isinstance(tag, Fault):
         return tag
@@ -92,11 +92,11 @@ def _look(connection: Connection, ami: str, tag_key: str) -> _Seen | Fault:
     every = Withdrawn(connection, ami).read()
     withdrawn = by_place(in_force(every, promotion, tag))
     over = [one.place for one in every if one.place not in withdrawn]
-    return _Seen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over)
+    return AmiSeen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over)
 
 
-def _withdraw(connection: Connection, seen: _Seen, places: Sequence[str]) -> Report:
-    faults = tuple(_faults(seen, places, applied_file(connection)))
+def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
+    faults = tuple(refusals(seen, places, applied_file(connection)))
     if faults:
         return Report(faults=faults)
     book = Withdrawn(connection, seen.ami)
@@ -121,7 +121,7 @@ def _withdraw(connection: Connection, seen: _Seen, places: Sequence[str]) -> Rep
     return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
 
 
-def _lift(connection: Connection, seen: _Seen, places: Sequence[str]) -> Report:
+def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
     lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
     faults = [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]
     if faults:
@@ -149,7 +149,7 @@ def _place(one: Record) -> str:
     return f"{one.get('account')}/{one.get('region')}"
 
 
-def _faults(seen: _Seen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
+def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
     """Say what stands against it: nobody of that name, or access by a unit's ARN alone."""
     named = [] if applied.fault else list(applied.resolve(seen.tag, in_force=True).targets)
     for place in places:
@@ -168,7 +168,7 @@ def _faults(seen: _Seen, places: Sequence[str], applied: AppliedFile) -> Iterato
             )
 
 
-def _unit(seen: _Seen, targets: Sequence[Target], children: Sequence[Record]) -> str:
+def _unit(seen: AmiSeen, targets: Sequence[Target], children: Sequence[Record]) -> str:
     """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
     by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
     shared = [_place(child) for child in children if child.get("state") in ("running", "shared")]
@@ -177,7 +177,7 @@ def _unit(seen: _Seen, targets: Sequence[Target], children: Sequence[Record]) ->
     )
 
 
-def _not_withdrawn(seen: _Seen, place: str) -> Fault:
+def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
     by = covering(seen.withdrawn, place)
     if by is not None:
         what, cure = "all of its account is withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
