@@ -176,8 +176,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
         return _absent(promotion, now)
     nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
-    nobody |= {"refused_value": None, "faults": (), "withdrawn": {}}
-    nobody |= {} if promotion.value is None else {"in_force_since": now}
+    nobody |= {"refused_value": None, "faults": (), "withdrawn": {}, "in_force_since": now}
     removed = replace(promotion, **nobody)
     if promotion.state is S.OVER and not promotion.standing:
         return removed

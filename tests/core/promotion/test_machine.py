@@ -600,3 +600,13 @@ def test_a_tag_event_is_remembered_by_its_time_and_a_retry_is_none(inbox, tagged
     seen = evolve(a_promotion(PromotionState.RUNNING, inbox=inbox), TAG, NOW + 60)
 
     assert seen.tagged_at == tagged_at
+
+
+def test_a_withdrawal_ends_with_a_tag_that_is_removed_although_its_value_never_was_in_force():
+    """The AMI was pending all the time; both events are lost."""
+    waits = replace(a_promotion(PromotionState.RESOLVING), seen_value="dev", seen_since=NOW, absent_since=NOW + 10)
+    removed = evolve(waits, ev.TagSeen(None, "pending"), NOW + 10 + schedule.ABSENCE)
+    again = evolve(removed, TAG, NOW + 900)
+    again = evolve(again, resolved(), NOW + 900)
+
+    assert again.tagged_at == NOW + 10 + schedule.ABSENCE
