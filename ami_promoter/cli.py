@@ -24,6 +24,7 @@ from ami_promoter.commands import (
     verify,
     wait,
     where,
+    withdraw,
 )
 from ami_promoter.hub.aws import HubTrouble
 from ami_promoter.terminal.exits import Exit
@@ -46,6 +47,7 @@ VERBS = (
     verify,
     doctor,
     retry,
+    withdraw,
     pausing,
     drain,
     reconcile,

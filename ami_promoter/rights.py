@@ -15,6 +15,8 @@ class Rights:
     records: frozenset[str] = field(default_factory=frozenset)
     config: frozenset[str] = field(default_factory=frozenset)
     members: frozenset[str] = field(default_factory=frozenset)
+    indexes: frozenset[str] = field(default_factory=frozenset)
+    """On the indexes by account and by AMI of the table of records."""
     anything: frozenset[str] = field(default_factory=frozenset)
     """Reads of EC2, CloudTrail and of the hub's own parts; most know no resources."""
     keys: frozenset[str] = field(default_factory=frozenset)
@@ -32,11 +34,14 @@ class Rights:
                 yield name, tuple(sorted(actions))
 
 
-NAMES = ("records", "config", "members", "anything", "keys", "tag")
-_READ = frozenset({"BatchGetItem", "GetItem", "Query", "Scan"})
+NAMES = ("records", "config", "members", "indexes", "anything", "keys", "tag")
+_READ = frozenset({"BatchGetItem", "GetItem", "Query"})
 
 NOTHING = Rights()
 READ = Rights(records=_READ, config=_READ, members=_READ)
+READ_ALL = READ | Rights(records=frozenset({"Scan"}))
+"""For what has no index: all promotions, all that is under way, parked or open."""
+FIND_DELIVERIES = Rights(indexes=frozenset({"Query"}))
 LOOK_AGAIN = Rights(records=frozenset({"UpdateItem"}))
 FIND_AMI = Rights(anything=frozenset({"ec2:DescribeImages"}))
 EXAMINE = Rights(
@@ -78,9 +83,10 @@ CHECK_KEY = Rights(keys=frozenset({"kms:DescribeKey", "kms:GetKeyPolicy", "kms:G
 TAG = Rights(tag=frozenset({"ec2:CreateTags"}))
 UNTAG = Rights(tag=frozenset({"ec2:DeleteTags"}))
 
-READ_ONLY = READ | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
+READ_ONLY = READ_ALL | FIND_DELIVERIES | EXAMINE | CHECK_KEY | ASK_CLOUDTRAIL
 """Every verb that changes nothing, but for `verify`, which asks the service to look into targets."""
 
+_INDEXES = ("account", "image")
 _TABLES = {"records": "-?", "config": "-config", "members": "-members"}
 """How the tables' names end. A Region's ends in a digit: by that the table of records differs from the other two."""
 
@@ -97,7 +103,10 @@ def policy(every: Iterable[Rights], tag_key: str = "promote") -> dict[str, Any]:
         }
         for name, suffix in _TABLES.items()
     ]
+    indexes = [f"arn:*:dynamodb:*:*:table/ami-promoter-*-?/index/{name}" for name in _INDEXES]
+    actions = sorted(f"dynamodb:{action}" for action in needed.indexes)
     statements += [
+        {"Sid": "Indexes", "Effect": "Allow", "Action": actions, "Resource": indexes},
         {"Sid": "Look", "Effect": "Allow", "Action": sorted(needed.anything), "Resource": "*"},
         {"Sid": "LookAtKeys", "Effect": "Allow", "Action": sorted(needed.keys), "Resource": "arn:*:kms:*:*:key/*"},
         {

@@ -88,7 +88,14 @@ def on_dynamodb() -> Iterator[Stores]:
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             AttributeDefinitions=[
                 {"AttributeName": name, "AttributeType": kind}
-                for name, kind in (("pk", "S"), ("sk", "S"), ("due_shard", "S"), ("wake_at", "N"))
+                for name, kind in (
+                    ("pk", "S"),
+                    ("sk", "S"),
+                    ("due_shard", "S"),
+                    ("wake_at", "N"),
+                    ("delivered_to", "S"),
+                    ("delivered_as", "S"),
+                )
             ],
             GlobalSecondaryIndexes=[
                 {
@@ -98,7 +105,15 @@ def on_dynamodb() -> Iterator[Stores]:
                         {"AttributeName": "wake_at", "KeyType": "RANGE"},
                     ],
                     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["due_at", "latest"]},
-                }
+                },
+                *(
+                    {
+                        "IndexName": name,
+                        "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+                        "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    }
+                    for name, attribute in (("account", "delivered_to"), ("image", "delivered_as"))
+                ),
             ],
         )
         table = Table(client, "state")

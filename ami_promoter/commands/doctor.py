@@ -18,7 +18,7 @@ from ami_promoter.reconcile import diagnosis
 from ami_promoter.reconcile.facts import Place
 from ami_promoter.reconcile.inventories import Inventories
 from ami_promoter.reconcile.target_findings import HubPlace
-from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ, SEE_HEALTH
+from ami_promoter.rights import ASK_TARGETS, CHECK_KEY, READ_ALL, SEE_HEALTH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, cell, tell
@@ -39,7 +39,7 @@ EXITS = {
 }
 
 
-@verb("doctor", needs=READ | ASK_TARGETS | SEE_HEALTH | CHECK_KEY, prints=PRINTS, exits=EXITS)
+@verb("doctor", needs=READ_ALL | ASK_TARGETS | SEE_HEALTH | CHECK_KEY, prints=PRINTS, exits=EXITS)
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Only this group's targets; may be repeated.")
 @click.option("--account", "accounts", type=ACCOUNT, multiple=True, help="Only this account's targets.")
 @hub_only_option

@@ -18,7 +18,7 @@ from ami_promoter.hub import switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions import shares
-from ami_promoter.rights import LOOK_AGAIN, READ, SWITCH
+from ami_promoter.rights import LOOK_AGAIN, READ_ALL, SWITCH
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import tell
@@ -135,7 +135,7 @@ PRINTS = js.thing(
 
 @verb(
     "drain",
-    needs=READ | SWITCH | LOOK_AGAIN,
+    needs=READ_ALL | SWITCH | LOOK_AGAIN,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ from ami_promoter.hub.cloudtrail import EventHistory
 from ami_promoter.hub.records import History, Record
 from ami_promoter.promotions import tagging, timeline
 from ami_promoter.promotions.reading import places_of, unknown
-from ami_promoter.rights import ASK_CLOUDTRAIL, READ
+from ami_promoter.rights import ASK_CLOUDTRAIL, FIND_DELIVERIES, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import ACCOUNT, AMI, VerbCaller, tag_key_option, verb
@@ -25,7 +25,7 @@ PRINTS = js.thing(
 Entry = Mapping[str, Any]
 
 
-@verb("history", needs=READ | ASK_CLOUDTRAIL, prints=PRINTS)
+@verb("history", needs=READ | FIND_DELIVERIES | ASK_CLOUDTRAIL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
 @click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")
@@ -47,10 +47,8 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
             return Report(faults=(unknown(ami, connection),))
         promoted = timeline.record_entries(reader.of(f"promotion#{ami}"), "promotion") if ami else []
         entries = timeline.ordered([*([] if account else promoted), *_of_deliveries(reader, children)])
-        if ami:
-            held = reader.shares_at(places_of(connection, ami, (child["delivery"] for child in children)))
-        else:
-            held = reader.shares_to(str(account))
+        places = {place for of, some in _by_ami(children).items() for place in places_of(connection, of, some)}
+        held = reader.shares_at(sorted(places))
         found = [one for items, steps in held for one in timeline.shares_of(items, steps)]
         shares = sorted(found, key=lambda one: (one["opened_at"], one["resource"], one["account"]))
     tags = _tags(caller, connection, ami, tag_key, promoted) if ami else []
@@ -59,6 +57,14 @@ def history(caller: VerbCaller, ami: str | None, account: str | None, *, everyth
     shown = tagging.lines(tags, wide=caller.wide)
     lines = (head, *shown, *timeline.show(entries, shares, everything=everything, wide=caller.wide))
     return Report(lines, {"tags": tags, "entries": entries, "shares": shares})
+
+
+def _by_ami(children: Iterable[Record]) -> Mapping[str, list[str]]:
+    """Return the ids of deliveries by their source AMI."""
+    found: dict[str, list[str]] = {}
+    for child in children:
+        found.setdefault(str(child["_item"]["pk"]).removeprefix("promotion#"), []).append(str(child["delivery"]))
+    return found
 
 
 def _nothing(whose: str, connection: Connection) -> str:

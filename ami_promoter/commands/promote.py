@@ -67,7 +67,7 @@ def promote(
     if meant.faults:
         return Report(faults=meant.faults)
     tag.write(value)
-    asking.look_again(connection, ami)
+    asking.look_again(connection, ami, written=True)
     paused = switch.Switch(connection).read()
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"

@@ -18,7 +18,7 @@ from ami_promoter.reconcile.facts import HubView
 from ami_promoter.reconcile.findings import Finding, Remove, findings
 from ami_promoter.reconcile.looking import Looking
 from ami_promoter.reconcile.mending import Mender
-from ami_promoter.rights import ASK_TARGETS, MEND, READ, SEE_OPEN
+from ami_promoter.rights import ASK_TARGETS, MEND, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import Folded, tell
@@ -63,7 +63,7 @@ RECORD = Matching(
 
 @verb(
     "reconcile",
-    needs=READ | SEE_OPEN | ASK_TARGETS | MEND,
+    needs=READ_ALL | SEE_OPEN | ASK_TARGETS | MEND,
     prints=PRINTS,
     exits={Exit.UNFINISHED: "something is not in order and not put right yet, or could not be looked at"},
 )

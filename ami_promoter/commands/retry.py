@@ -7,13 +7,14 @@ from typing import Any
 import click
 
 from ami_promoter.hub import asking
-from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.records import Reader, Record, withdrawn_in
 from ami_promoter.rights import LOOK_AGAIN, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import AMI, PLACE, VerbCaller, ami_argument, verb
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
+from chalicelib.core.targets.withdrawals import covering
 
 AGAIN = ("failed", "cancelled", "withdrawn")
 PRINTS = js.some_of(
@@ -37,7 +38,10 @@ PRINTS = js.some_of(
     help="With --account: take this AMI there, which you have compared, for the delivery's own (fault image-unproven).",
 )
 def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None) -> Report:
-    """Try failed deliveries again; free what is parked."""
+    """Try failed deliveries again; free what is parked.
+
+    Whom an operator has withdrawn is passed over: `withdraw --lift` serves them again.
+    """
     if accepted and not place:
         raise click.UsageError(f"--accept needs an account. Write `--account ID --accept {accepted}`.")
     connection = caller.connect()
@@ -56,7 +60,10 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
         return _refused("no-delivery", ami, what, f"`ami-promoter status {ami}` lists them.")
     deliveries = [addresses.delivery(child["delivery"]) for child in wanted]
     freed = asking.unpark(connection, [addresses.promotion(ami), *deliveries])
-    again = [child for child in wanted if child.get("state") in AGAIN]
+    withdrawn = withdrawn_in(promotion)
+    failed = [child for child in wanted if child.get("state") in AGAIN]
+    kept_out = [(child, by) for child in failed if (by := covering(withdrawn, _places(child)[1])) is not None]
+    again = [child for child in failed if covering(withdrawn, _places(child)[1]) is None]
     if accepted:
         asking.accept(connection, [child["delivery"] for child in wanted], accepted)
     if again or addresses.promotion(ami) in freed:  # its value is resolved again: its plan may be what was damaged
@@ -64,6 +71,11 @@ def retry(caller: VerbCaller, ami: str, place: str | None, accepted: str | None)
     lines = [f"{key} was parked, and goes on." for key in freed]
     lines += [f"{place}: {accepted} is taken for the delivery's own."] if accepted else []
     lines += [f"Account {child['account']}, {child['region']}: {child['state']}, is tried again." for child in again]
+    lines += [
+        f"Account {child['account']}, {child['region']}: was withdrawn by {by}, and is not tried again. "
+        f"`ami-promoter withdraw {ami} --account {child['account']} --lift` ends that, as writing its tag anew does."
+        for child, by in kept_out
+    ]
     data: dict[str, Any] = {"accepted": accepted} if accepted else {}
     data |= {"ami": ami, "unparked": [str(key) for key in freed], "again": [child["delivery"] for child in again]}
     return Report(tuple(lines) or (f"Nothing to do: nothing of {ami} has failed, and nothing is parked.",), data)

@@ -16,7 +16,7 @@ from ami_promoter.promotions import page, view
 from ami_promoter.promotions.following import follow, states
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import read_page, unknown
-from ami_promoter.rights import READ
+from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
@@ -38,7 +38,7 @@ PRINTS = js.some_of(
 )
 
 
-@verb("status", needs=READ, prints=PRINTS)
+@verb("status", needs=READ_ALL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
 @click.option("--watch", is_flag=True, help="Look again and again until it is over; Ctrl-C ends only the looking.")
 @click.option("--failed", is_flag=True, help="Only what failed, is refused, was cancelled or is parked, with the cure.")

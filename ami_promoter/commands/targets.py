@@ -12,7 +12,7 @@ import click
 from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.records import Reader, standing
 from ami_promoter.promotions import shares
-from ami_promoter.rights import APPLY, NOTHING, READ
+from ami_promoter.rights import APPLY, NOTHING, READ, READ_ALL
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
@@ -91,7 +91,7 @@ def validate(caller: VerbCaller, file: str) -> Report:
     return Report(faults=(source,)) if isinstance(source, Fault) else _validate(source, file, caller)
 
 
-@verb("diff", needs=READ, group=targets, prints=DIFFERENCE)
+@verb("diff", needs=READ_ALL, group=targets, prints=DIFFERENCE)
 @file_argument
 def diff(caller: VerbCaller, file: str) -> Report:
     """Show what applying the file would change."""
@@ -100,7 +100,7 @@ def diff(caller: VerbCaller, file: str) -> Report:
 
 @verb(
     "apply",
-    needs=READ | APPLY,
+    needs=READ_ALL | APPLY,
     group=targets,
     prints=js.some_of(
         js.thing(**DIFFERENCE["properties"], version=js.number("the version in force; absent with --dry-run")),

@@ -16,7 +16,7 @@ from ami_promoter.promotions.reading import read_page, unknown
 from ami_promoter.reconcile import verifying
 from ami_promoter.reconcile.hub_reading import Candidates, HubReading
 from ami_promoter.reconcile.inventories import Inventories
-from ami_promoter.rights import ASK_TARGETS, READ, SEE_OPEN
+from ami_promoter.rights import ASK_TARGETS, READ_ALL, SEE_OPEN
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.output import cell, table, tell
@@ -37,7 +37,7 @@ EXITS = {
 }
 
 
-@verb("verify", needs=READ | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS)
+@verb("verify", needs=READ_ALL | SEE_OPEN | ASK_TARGETS, prints=PRINTS, exits=EXITS)
 @ami_argument
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
 @answers_within_option

@@ -13,7 +13,7 @@ from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader, Record
 from ami_promoter.promotions.outcome import GOOD
 from ami_promoter.promotions.reading import unknown
-from ami_promoter.rights import READ
+from ami_promoter.rights import FIND_DELIVERIES, READ
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import cell, state, table
 from ami_promoter.terminal.report import Report
@@ -48,12 +48,12 @@ TARGET = Matching(
 )
 
 
-@verb("where", needs=READ, prints=WHERE)
+@verb("where", needs=READ | FIND_DELIVERIES, prints=WHERE)
 @ami_argument
 def where(caller: VerbCaller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
 
-    AMI: the source, or a copy in whatever account: for a copy the whole table of records is read.
+    AMI: the source, or a copy in whatever account.
     """
     connection = caller.connect()
     found = _find(connection, ami)
@@ -62,7 +62,11 @@ def where(caller: VerbCaller, ami: str) -> Report:
     return Report(tuple(_lines(found)), found)
 
 
-@verb("resolve", needs=READ, prints=js.thing(images=js.several("one for each target, by account and Region", COPY)))
+@verb(
+    "resolve",
+    needs=READ | FIND_DELIVERIES,
+    prints=js.thing(images=js.several("one for each target, by account and Region", COPY)),
+)
 @ami_argument
 @click.argument("target", type=TARGET)
 def resolve(caller: VerbCaller, ami: str, target: str) -> Report:

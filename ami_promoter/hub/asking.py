@@ -9,18 +9,35 @@ from ami_promoter.hub.aws import Connection
 from chalicelib.adapters.dynamo.records import DynamoRecords
 from chalicelib.adapters.dynamo.table import Table
 from chalicelib.core.delivery.model import ACCEPTED
+from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
 from chalicelib.ports.aws import MadeDue
 
 
-def look_again(connection: Connection, ami: str, place: str = "") -> bool:
+def look_again(connection: Connection, ami: str, place: str = "", *, written: bool = False) -> bool:
     """Make an AMI's record look at its tag within a minute, as at a new event; False if there is none.
 
-    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start anew.
+    ``place``: only failed deliveries to this account, or ACCOUNT/REGION, start anew; several by commas.
+    ``written``: the tag was written just now, with whatever value, which ends what was withdrawn before.
     """
-    asked = {"retry": f"{time.time_ns()}:{place}"}
+    now = int(connection.now())
+    asked = {"retry": f"{time.time_ns()}:{place}", **({"written": str(now)} if written else {})}
     with connection.telling("asking the record to look again (the tag is written all the same)"):
-        return _records(connection).make_due(addresses.promotion(ami), int(connection.now()), asked) is not MadeDue.NONE
+        return _records(connection).make_due(addresses.promotion(ami), now, asked) is not MadeDue.NONE
+
+
+def withdraw(connection: Connection, ami: str, value: str) -> None:
+    """Make an AMI's record, and the pass over its standing shares, read whom an operator has withdrawn.
+
+    ``value``: the tag's value, which the record may not have seen yet.
+    """
+    now, stamp = int(connection.now()), str(time.time_ns())
+    with connection.telling("asking the record to withdraw (run the command again)"):
+        standing = addresses.standing(ami)
+        table = Table(connection.dynamodb, connection.table)
+        table.update(standing, "SET withdrawn = :at", {":at": stamp}, condition="attribute_exists(pk)")
+        asked = {WITHDRAW: stamp, "seen": f"{stamp}:{value}"}
+        _records(connection).make_due(addresses.promotion(ami), now, asked)
 
 
 def accept(connection: Connection, deliveries: Iterable[str], image: str) -> None:

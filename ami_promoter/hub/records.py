@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from ami_promoter.hub.aws import Connection, HubTrouble
+from chalicelib.adapters.dynamo.children import BY_ACCOUNT, BY_IMAGE
 from chalicelib.adapters.dynamo.table import Table, values, wire
 from chalicelib.core.delivery.model import ENDED
 from chalicelib.core.images.image import SourceImage
@@ -25,10 +27,10 @@ SHAPES: Mapping[str, type | tuple[type, ...]] = {
     "since": int,
     "target": dict,
     "trouble": (dict, type(None)),
+    "withdrawn": dict,
 }
 """Of the members that the command line takes apart; it shows all others as they are."""
 
-PROMOTION_CHILDREN = {":promotion": "promotion#", ":delivery": "delivery#"}
 OPEN_STATES = ("opening", "open", "closing")
 """States of a share in which its permission may be there."""
 
@@ -136,14 +138,20 @@ class Reader:
         return [_record(item) for item in self._table.query(addresses.promotion(ami).pk, "delivery#")]
 
     def made_from(self, image: str) -> list[tuple[str, Record]]:
-        """Find the deliveries that made an AMI, each with the source AMI. This reads the whole table."""
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._name,
-            FilterExpression="begins_with(pk, :promotion) AND begins_with(sk, :delivery) AND contains(body, :image)",
-            ExpressionAttributeValues=wire({**PROMOTION_CHILDREN, ":image": image}),
-        )
-        found = [_record(item) for page in pages for item in map(values, page["Items"])]
+        """Find the deliveries that made an AMI, each with the source AMI."""
+        found = self.marked(BY_IMAGE, "delivered_as", image)
         return [(str(one["_item"]["pk"]).removeprefix("promotion#"), one) for one in found if one.get("image") == image]
+
+    def marked(self, index: str, attribute: str, value: str) -> list[Record]:
+        """Read the marks of deliveries that an index names, by source AMI and delivery."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name,
+            IndexName=index,
+            KeyConditionExpression=f"{attribute} = :value",
+            ExpressionAttributeValues=wire({":value": value}),
+        )
+        places = [(item["pk"], item["sk"]) for page in pages for item in map(values, page["Items"])]
+        return [record for _, record in sorted(self.many(places).items(), key=itemgetter(0))]
 
     def many(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
         """Read many records by (pk, sk), consistently; those that are not there are left out."""
@@ -184,6 +192,11 @@ def standing(found: Iterable[tuple[tuple[str, str], Record]], places: Collection
     ]
 
 
+def withdrawn_in(promotion: Record) -> Mapping[str, str]:
+    """Return whom operators have withdrawn ("account" or "account/region"), and who did, as the service has read it."""
+    return {str(place): str(by) for place, by in promotion.get("withdrawn", {}).items()}
+
+
 def cancelled_by(record: Record) -> str:
     """Return who asked a delivery to end: ``drain`` for an operator's, "" for the tag, the file or the organization."""
     return "drain" if str(record["_item"].get("in:cancel", "")).endswith(":drain") else ""
@@ -222,8 +235,6 @@ class History:
 
     def __init__(self, connection: Connection) -> None:
         self._reader = Reader(connection)
-        self._client = connection.dynamodb
-        self._name = connection.table
         self._table = Table(connection.dynamodb, connection.table)
 
     def promotion(self, ami: str) -> Record | None:
@@ -231,12 +242,9 @@ class History:
         return self._reader.promotion(ami)
 
     def children(self, ami: str | None, account: str | None) -> list[Record]:
-        """Read the marks of an AMI's deliveries, or of all deliveries to an account: that reads the whole table."""
-        found = (
-            self._reader.children(ami)
-            if ami
-            else self._scan("begins_with(pk, :promotion) AND begins_with(sk, :delivery)", PROMOTION_CHILDREN)
-        )
+        """Read the marks of an AMI's deliveries, or of all deliveries to an account."""
+        reader = self._reader
+        found = reader.children(ami) if ami else reader.marked(BY_ACCOUNT, "delivered_to", str(account))
         return [one for one in found if "delivery" in one and account in (None, one.get("account"))]
 
     def of(self, pk: str) -> Iterator[Mapping[str, Any]]:
@@ -256,21 +264,6 @@ class History:
             found = [one for name in names for kind in PAST for one in self._table.query(resource, f"{kind}{name}")]
             keys = [addresses.share(addresses.RecordKey(resource), holder) for holder in holders]
             yield from _by_name([*(one for one in found if _name(one) in holders), *self._table.get_all(keys)])
-
-    def shares_to(self, account: str) -> Iterator[SharesOfOneName]:
-        """Yield the same of every share that an account has or had. This reads the whole table."""
-        given = {":resource": "resource#", ":share": "share#", ":closed": "closed#", ":history": "history#share#"}
-        which = "(begins_with(sk, :share) OR begins_with(sk, :closed) OR begins_with(sk, :history))"
-        found = self._scan(
-            f"begins_with(pk, :resource) AND {which} AND account = :account", {**given, ":account": account}
-        )
-        yield from _by_name(one["_item"] for one in found)
-
-    def _scan(self, expression: str, given: Mapping[str, Any]) -> Iterator[Record]:
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._name, FilterExpression=expression, ExpressionAttributeValues=wire(given)
-        )
-        return (_record(item) for page in pages for item in map(values, page["Items"]))
 
 
 def _by_name(items: Iterable[Mapping[str, Any]]) -> Iterator[SharesOfOneName]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_promoter.terminal.exits import Exit
+from chalicelib.core.targets.withdrawals import covering
 
 GOOD = ("delivered", "shared")
 STOPPED = ("cancelled", "withdrawn")
@@ -46,14 +47,23 @@ def outcome(data: Mapping[str, Any] | None, tag: str | None, targets: Sequence[s
         return Outcome(Exit.FAILED, " ".join(f"{one['what']} {one['cure']}" for one in data["faults"]))
     named = [one for one in data["deliveries"] if not targets or _names(targets, one)]
     over = data["state"] == "over"
-    if targets and (missing := [one for one in targets if not any(_names([one], d) for d in named)]) and over:
-        return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
+    missing = [one for one in targets if not any(_names([one], delivery) for delivery in named)]
+    if missing and over:
+        return _missing(data, missing)
     moving = [one for one in named if one["state"] not in (*GOOD, "failed", *STOPPED) and not one["parked"]]
-    if moving or (targets and missing):
+    if moving or missing:
         return Outcome(None, f"{len(moving)} of {len(named)} deliveries have not ended yet.")
     if not (over or targets or any(one["parked"] for one in named)):  # it waits for one that is parked
         return Outcome(None, "The promotion has not ended yet.")
     return _ended(data, named)
+
+
+def _missing(data: Mapping[str, Any], missing: Sequence[str]) -> Outcome:
+    by = {one: covering(data["withdrawn"], one) for one in missing}
+    if None not in by.values():
+        said = ", ".join(f"{one} was withdrawn by {who}" for one, who in by.items())
+        return Outcome(Exit.CANCELLED, f"There is no delivery: {said}.")
+    return Outcome(Exit.FAILED, f"There is no delivery to {', '.join(missing)}.")
 
 
 def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outcome:
@@ -65,7 +75,10 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
         some = f"{len(failed)} of {len(named)} deliveries failed" if failed else ""
         return Outcome(Exit.FAILED, f"{', '.join(filter(None, (some, accounts)))}.")
     if stopped:
-        return Outcome(Exit.CANCELLED, f"{len(stopped)} of {len(named)} deliveries were cancelled or withdrawn.")
+        by = sorted({who for one in stopped if (who := covering(data["withdrawn"], _place(one))) is not None})
+        operators = f" Withdrawn by {', '.join(by)}." if by else ""
+        what = f"{len(stopped)} of {len(named)} deliveries were cancelled or withdrawn.{operators}"
+        return Outcome(Exit.CANCELLED, what)
     if not named:
         return Outcome(Exit.CANCELLED, data["why"] or "Nothing was asked for.")
     one = len(named) == 1
@@ -73,4 +86,8 @@ def _ended(data: Mapping[str, Any], named: Sequence[Mapping[str, Any]]) -> Outco
 
 
 def _names(targets: Sequence[str], delivery: Mapping[str, Any]) -> bool:
-    return bool({delivery["account"], f"{delivery['account']}/{delivery['region']}"} & set(targets))
+    return bool({delivery["account"], _place(delivery)} & set(targets))
+
+
+def _place(delivery: Mapping[str, Any]) -> str:
+    return f"{delivery['account']}/{delivery['region']}"

@@ -54,6 +54,8 @@ def head(data: Data, place: str, now: float) -> Iterator[RenderableType]:
         yield data["why"]
     if data["parked"]:
         yield f"parked: {data['parked']}"
+    for target, by in sorted(data["withdrawn"].items()):
+        yield Folded(f"{target.replace('/', ' ')}: withdrawn by {by}, until the tag is written again", 2)
     for fault in data["faults"]:
         yield Folded(f"refused: {said(fault)}", 2)
 

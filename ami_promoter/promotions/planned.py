@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ami_promoter.hub.aws import Connection
 from ami_promoter.hub.in_force import applied_file
 from ami_promoter.hub.records import Reader
 from ami_promoter.hub.source import examine
 from ami_promoter.hub.tag import Tag
+from ami_promoter.hub.withdrawn import Withdrawn, in_force
 from ami_promoter.promotions import planning
 from ami_promoter.terminal.exits import Exit
 from ami_promoter.terminal.report import Report
 from ami_promoter.verbs import VerbCaller
 from chalicelib.core.faults import Fault
+from chalicelib.core.targets.withdrawals import by_place
 
 EXITS = {
     Exit.OK: "nothing stands against it",
@@ -45,5 +50,13 @@ def report(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Rep
     }
     now = connection.now()
     data = planning.plan(ami, wanted, meant, examined, states, connection.account, tag_key, now)
+    if value is None:  # one that is written is a tag event, and ends what was withdrawn before
+        data = planning.without(data, _withdrawn(connection, reader, ami, wanted))
     lines = tuple(planning.show(data, connection.place, wide=caller.wide))
     return Report(lines, data, exit=Exit.OK if data["ready"] else Exit.FAILED)
+
+
+def _withdrawn(connection: Connection, reader: Reader, ami: str, tag: str) -> Mapping[str, str]:
+    with connection.telling("reading the records"):
+        record = reader.promotion(ami)
+    return by_place(in_force(Withdrawn(connection, ami).read(), record, tag))

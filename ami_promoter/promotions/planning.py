@@ -15,6 +15,7 @@ from chalicelib.core.images.image import SourceImage, snapshots_to_copy
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
 from chalicelib.core.targets.kms_keys import KeyFacts
+from chalicelib.core.targets.withdrawals import covering
 
 THERE = {"delivered": "there already", "shared": "there already"}
 AGAIN = ("failed", "cancelled", "withdrawn")
@@ -25,7 +26,8 @@ TARGET = js.thing(
     "one target",
     account=js.text("its account"),
     region=js.text("its Region"),
-    does=js.text("new, tried again, there already, under way; named no longer: cancelled, withdrawn, stays"),
+    does=js.text("new, tried again, there already, under way, withdrawn; named no longer: cancelled, withdrawn, stays"),
+    withdrawn_by=js.text("the ARN of the operator who has withdrawn it; empty: nobody has"),
     mode=js.text("copy or share; empty where it is named no longer"),
     method=js.text("snapshots (CopySnapshot and RegisterImage) or image (CopyImage); empty where nothing is copied"),
     method_why=js.text("why, where the service chooses"),
@@ -85,6 +87,18 @@ def plan(
     }
 
 
+def without(data: Mapping[str, Any], withdrawn: Mapping[str, str]) -> dict[str, Any]:
+    """Say the same where operators have withdrawn some of them: they get nothing, and keep what was delivered."""
+
+    def held_out(one: Mapping[str, Any]) -> dict[str, Any]:
+        by = covering(withdrawn, f"{one['account']}/{one['region']}")
+        stays = one["does"] in (THERE["delivered"], "stays") and one["mode"] != "share"
+        nothing = {} if by is None or stays else {"does": "withdrawn", "gib": 0, "calls": {}}
+        return {**one, **nothing, "withdrawn_by": by or ""}
+
+    return {**data, "targets": [held_out(one) for one in data["targets"]]}
+
+
 def _target(target: Target, image: SourceImage, was: str | None, meant: Resolution, now: float) -> dict[str, Any]:
     copied = target.mode == "copy"
     method, why = preflight.method(target, image) if copied else ("", "")
@@ -97,6 +111,7 @@ def _target(target: Target, image: SourceImage, was: str | None, meant: Resoluti
         "account": target.account,
         "region": target.region,
         "does": does,
+        "withdrawn_by": "",
         "mode": target.mode,
         "method": method,
         "method_why": why,
@@ -120,7 +135,7 @@ def _gone(place: str, was: str) -> dict[str, Any]:
     """Show a target that has a delivery and is named no longer."""
     account, _, region = place.partition("/")
     does = "withdrawn" if was == "shared" else "stays" if was in MOVING else "cancelled"
-    empty = dict.fromkeys(("mode", "method", "method_why", "key", "key_access", "ami_name"), "")
+    empty = dict.fromkeys(("withdrawn_by", "mode", "method", "method_why", "key", "key_access", "ami_name"), "")
     nothing: dict[str, Any] = {"gib": 0, "calls": {}, "groups": [], "faults": []}
     return {"account": account, "region": region, "does": does, **empty, **nothing}
 
@@ -134,6 +149,8 @@ def show(data: Mapping[str, Any], place: str, *, wide: bool) -> Iterator[Rendera
         yield table(("TARGET", "DOES", "HOW", "KEY", "GIB"), rows, folds=("TARGET", "HOW", "KEY"))
     for one in data["targets"]:
         where = f"{one['account']} {one['region']}: "
+        if one["withdrawn_by"]:
+            yield f"{where}withdrawn by {one['withdrawn_by']}, until the tag is written again."
         if one["method_why"]:
             yield f"{where}{one['method_why']}"
         yield from (f"{where}{said(fault)}" for fault in one["faults"])

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ami_promoter.hub.records import Record, cancelled_by
+from ami_promoter.hub.records import Record, cancelled_by, withdrawn_in
 from ami_promoter.promotions import shares
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.report import moment
 from chalicelib.adapters.dynamo.records import INBOX
 from chalicelib.core.delivery.model import ENDED
+from chalicelib.core.targets.withdrawals import covering
 
 BAD = ("failed", "cancelled", "withdrawn")
 """States of deliveries from which nothing arrived, or no longer is there."""
@@ -68,6 +69,10 @@ PAGE = js.thing(
     looks_again=js.flag(
         "whether a look is still to come that was asked for, or without which it believes in no removal"
     ),
+    withdrawn=js.mapping(
+        "whom operators have withdrawn until the next tag event, by account or ACCOUNT/REGION",
+        js.text("the ARN of who did"),
+    ),
     refused=js.flag("whether the value that the tag has now is refused"),
     faults=js.several("why a value, the source or an account is refused; only while that is so", js.FAULT),
     deliveries=js.several("by account and Region", _DELIVERY),
@@ -91,8 +96,9 @@ def promotion(record: Record) -> dict[str, Any]:
 
 
 def _asked(record: Record) -> bool:
-    entry, handled = record["_item"].get(f"{INBOX}retry"), record.get("handled")
-    return entry is not None and entry != (handled if isinstance(handled, Mapping) else {}).get("retry")
+    handled = known if isinstance(known := record.get("handled"), Mapping) else {}
+    entries = {name: record["_item"].get(f"{INBOX}{name}") for name in ("retry", "withdraw")}
+    return any(entry is not None and entry != handled.get(name) for name, entry in entries.items())
 
 
 def counts(children: Sequence[Record]) -> dict[str, int]:
@@ -108,6 +114,7 @@ def page(
         **promotion(record),
         "seen_value": record.get("seen_value"),
         "looks_again": _asked(record) or bool(record.get("absent_since")),
+        "withdrawn": withdrawn_in(record),
         "refused": record.get("refused_value") is not None or record.get("source_refused") is True,
         "faults": record.get("faults", []),
         "deliveries": sorted((delivery(one, record, now) for one in deliveries), key=_place),
@@ -116,7 +123,7 @@ def page(
 
 
 def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
-    return str(shown["account"]), str(shown["region"])
+    return str(shown.get("account")), str(shown.get("region"))
 
 
 def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
@@ -172,6 +179,9 @@ def _because(record: Record, of: Record) -> str:
         return "An operator drained the hub."
     if record.get("expired") is True:
         return "The date `until` of the targets file has come."
+    by = covering(withdrawn_in(of), "/".join(map(str, _place(record.get("target", {})))))
+    if by is not None:
+        return f"Withdrawn by {by}."
     if of.get("value") is None:
         return str(of.get("why") or "Its tag was removed.")
     return "The tag's value and the applied targets file name it no longer."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chalicelib.core.targets.applied_file import AppliedFile
 from chalicelib.core.targets.departures import Book
 from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.core.targets.withdrawals import Withdrawal
 
 
 class Targets(Protocol):
@@ -24,6 +25,9 @@ class Targets(Protocol):
 
     def paused(self) -> bool:
         """Whether an operator has paused new promotions (``ami-promoter pause``)."""
+
+    def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
+        """Read whom an operator has withdrawn from an AMI's promotion, also before the last tag event."""
 
 
 class Applied(Targets, Protocol):

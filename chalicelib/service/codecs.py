@@ -97,6 +97,7 @@ class PromotionCodec(Codec[Promotion, promotion_commands.Command, promotion_even
 
 _KEEP_HEAD = (
     promotion_events.Counted,
+    promotion_events.WithdrawalsRead,
     promotion_events.OthersCancelled,
     promotion_events.Blocked,
     promotion_events.Paused,

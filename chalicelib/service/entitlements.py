@@ -16,6 +16,7 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import USELESS, Entitlement, end_in_force, entitlement, launched_by
 from chalicelib.core.sharing.share import Holding, Purpose, Share
 from chalicelib.core.targets.applied_file import AppliedFile, Target
+from chalicelib.core.targets.withdrawals import covering
 from chalicelib.ports.aws import Source, TagRead
 from chalicelib.ports.ledger import Judgement
 from chalicelib.ports.records import Records
@@ -55,7 +56,7 @@ class LiveEntitlements:
             lasting = True
             for holding in sorted(share.holdings, key=str):
                 if holding.ami not in asked:
-                    asked[holding.ami] = self._ask(holding.ami, applied)
+                    asked[holding.ami] = self._ask(holding.ami, applied, opens=True)
                 fault = self._fault(resource, share, holding, *asked[holding.ami])
                 if fault is not None and fault.code == _not_now(share, holding).code and holding.account in strangers:
                     what = f"The applied targets file does not contain account {holding.account}."
@@ -76,7 +77,7 @@ class LiveEntitlements:
         ends = {share.holder_key: 0 for share in shares}
         for share in shares:
             for holding in (one for one in sorted(share.holdings, key=str) if one.stands):
-                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied)[1]
+                entitled = asked.get(holding.ami) or self._ask(holding.ami, applied, opens=False)[1]
                 if isinstance(entitled, Fault):
                     raise Refusal(RefusalKind.THROTTLED, entitled)
                 asked[holding.ami] = entitled
@@ -86,10 +87,19 @@ class LiveEntitlements:
                     ends[share.holder_key] = max(ends[share.holder_key], end_in_force(target, now))
         return ends
 
-    def _ask(self, ami: str, applied: AppliedFile) -> tuple[TagRead, Entitlement | Fault]:
+    def _ask(self, ami: str, applied: AppliedFile, *, opens: bool) -> tuple[TagRead, Entitlement | Fault]:
+        """Ask who is entitled.
+
+        Where a damaged head leaves open whether a tag event has ended a withdrawal, that counts against opening, and is
+        no evidence for closing.
+        """
         read = self._read(ami)
         usable = read.owned and read.image_state is not None and read.image_state not in USELESS
-        return read, entitlement(read.value if usable else None, self._in_force(ami), applied)
+        head, tag = self._head(ami), read.value if usable else None
+        counts = tag is not None and (opens or head is not None)
+        withdrawals = self._targets.withdrawals(ami) if counts else ()
+        head = head or Head()
+        return read, entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
 
     def _read(self, ami: str) -> TagRead:
         """Read the tag, once for the resources of an AMI that this environment works on in turn."""
@@ -108,11 +118,14 @@ class LiveEntitlements:
             self._keys = {ami: (self._clock(), keys)}
         return keys
 
-    def _in_force(self, ami: str) -> str | None:
-        """Return the value that was last understood: what runs goes on while another one that is not stands there."""
+    def _head(self, ami: str) -> Head | None:
+        """Return what is known of the tag: the value last understood, and when it was written. None: it is damaged.
+
+        What was understood counts while another value that is not stands there.
+        """
         try:
             item = self._records.get(addresses.head(ami))
-            return codec.decode(Head, json.loads(item["body"]), ami).value if item else None
+            return codec.decode(Head, json.loads(item["body"]), ami) if item else Head()
         except (KeyError, TypeError, ValueError, ParkRecord):
             return None
 
@@ -124,7 +137,8 @@ class LiveEntitlements:
         place = f"{holding.account}/{holding.region}"
         standing = holding.purpose is Purpose.STANDING
         if not entitled.may_open(place, resource, share.holder_key, self._clock(), standing=standing):
-            return entitled.blocked.get(holding.account) or _not_now(share, holding)
+            by = covering(entitled.withdrawn, place)
+            return entitled.blocked.get(holding.account) or _not_now(share, holding, by)
         if share.account != _receiver(entitled.targets[place], resource, standing=standing):
             return _stranger(share, f"It names another receiver than the target {place} of {holding.ami}.")
         if not self._belongs(resource, holding, read):
@@ -169,6 +183,10 @@ def _stranger(share: Share, what: str) -> Fault:
     return Fault("not-entitled", f"{share.resource}, {share.account}", f"Nothing is shared. {what}", CURE)
 
 
-def _not_now(share: Share, holding: Holding) -> Fault:
+def _not_now(share: Share, holding: Holding, withdrawn_by: str | None = None) -> Fault:
+    where = f"{share.resource}, {share.account}"
+    if withdrawn_by is not None:
+        what = f"Nothing is shared: it was withdrawn from {holding.ami} by {withdrawn_by}."
+        return Fault("not-entitled-now", where, what, f"`ami-promoter withdraw {holding.ami} --lift` ends that.")
     what = f"Nothing is shared yet: by the applied targets file the tag of {holding.ami} does not name it now."
-    return Fault("not-entitled-now", f"{share.resource}, {share.account}", what, CURE)
+    return Fault("not-entitled-now", where, what, CURE)

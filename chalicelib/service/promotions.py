@@ -6,7 +6,7 @@ Each command that goes over many deliveries is a slice: it goes on as long as th
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.sharing.entitlement import launched_by
 from chalicelib.core.targets import preflight
 from chalicelib.core.targets.applied_file import Resolution, Target
+from chalicelib.core.targets.withdrawals import by_place, covering, in_force
 from chalicelib.ports.aws import Source
 from chalicelib.ports.messaging import Notices
 from chalicelib.ports.records import Children, Records
@@ -91,6 +92,9 @@ class PromotionExecutor:
                 return ev.TagSeen(
                     read.value, read.image_state, read.image_name, read.ours, *evolving.looked_for(promotion)
                 )
+            case do.ReadWithdrawals():
+                values = {promotion.seen_value, promotion.value}
+                return ev.WithdrawalsRead(self._withdrawn(promotion, values, promotion.tagged_at))
             case do.Resolve(value):
                 return self._resolve(promotion, value)
             case do.Examine():
@@ -111,6 +115,9 @@ class PromotionExecutor:
         """Whether an operator has paused new promotions (`ami-promoter pause`). What runs goes on, and removals."""
         return self._ports.targets.paused()
 
+    def _withdrawn(self, promotion: Promotion, values: Collection[str | None], tagged_at: int) -> Mapping[str, str]:
+        return by_place(in_force(self._ports.targets.withdrawals(promotion.ami), values, tagged_at))
+
     # --- whom the value names ----------------------------------------------------------------------------------------
 
     def _resolve(self, promotion: Promotion, value: str) -> ev.Event:
@@ -125,7 +132,10 @@ class PromotionExecutor:
         before = self._plan(promotion, promotion.plan)
         if promotion.refresh and not (resolution.back_fill and resolution.members != promotion.members):
             resolution = resolution.only(before.wanted | before.kept)
-        kept = [place for place in (*before.wanted, *before.kept) if place.partition("/")[0] in resolution.blocked]
+        withdrawn = self._withdrawn(promotion, {value}, promotion.tagged_with(value))
+        resolution, before = resolution.without(withdrawn), self._named(promotion, promotion.plan)
+        still = before.without(withdrawn)
+        kept = [place for place in (*still.wanted, *still.kept) if place.partition("/")[0] in resolution.blocked]
         return ev.Resolved(
             value,
             blocked=tuple(resolution.blocked.values()),
@@ -136,6 +146,7 @@ class PromotionExecutor:
             members=resolution.members,
             removals=not before.wanted | before.kept <= {*resolution.places, *kept},
             additions=self._anything_to_do(promotion, resolution),
+            withdrawn=withdrawn,
         )
 
     def _write_plan(self, promotion: Promotion, resolution: Resolution, kept: Collection[str]) -> str:
@@ -163,6 +174,10 @@ class PromotionExecutor:
         return plan
 
     def _plan(self, promotion: Promotion, plan: str) -> Plan:
+        """Read whom a plan names, without those that an operator has withdrawn since."""
+        return self._named(promotion, plan).without(promotion.withdrawn)
+
+    def _named(self, promotion: Promotion, plan: str) -> Plan:
         """Read whom a plan names. One that is damaged names whom the value in force names by the file as it is now."""
         if not plan:
             return NOBODY
@@ -244,8 +259,11 @@ class PromotionExecutor:
         for target, groups in self._chunk(promotion, plan, cursor // PLANNED)[cursor % PLANNED :]:
             if done and not budget.allows(CALLS_OF_STEP):
                 break
+            done += 1
+            if covering(promotion.withdrawn, target.place) is not None:
+                continue
             self._deliver(promotion, image, target, groups)
-            done, standing = done + 1, standing or target.mode == "share"
+            standing = standing or target.mode == "share"
         return ev.Expanded(done, standing)
 
     def _deliver(self, promotion: Promotion, image: SourceImage, target: Target, groups: tuple[str, ...]) -> None:

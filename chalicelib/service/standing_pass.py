@@ -33,6 +33,8 @@ from chalicelib.service.waker import Clock, Waker
 
 CALLS = 6
 """To end one holding: two wakes, each a write and a message, its release, and a look at its delivery."""
+WITHDRAWN = "withdrawn"
+"""Of a mark: when an operator withdrew somebody, so that it is compared anew."""
 AT_ONCE = 20
 """Holdings that are ended on one reading of tag, file and membership."""
 DAY = 24 * schedule.HOUR
@@ -72,13 +74,15 @@ class StandingPass:
         def look(ami: str) -> None:
             mark, head, tag = dict(marks[ami]), heads.get(ami, DAMAGED), tagged.get(ami)
             now = self._clock()
-            compared = f"{tag}|{head.value}|{applied.generation}"
+            compared = f"{tag}|{head.value}|{applied.generation}|{mark.get(WITHDRAWN, '')}"
             if mark.get("compared") == compared and now < _time(mark, "again_at"):
                 return
             if "tag" not in mark or mark["tag"] != tag:  # "" is a value, too
                 self._records.put(addresses.standing(ami), {**mark, "tag": tag, "tag_since": now})
                 return  # one look at a tag is no evidence
-            entitled = entitlement(tag, head.value, applied)
+            # of a damaged head nobody can tell whether a tag event has ended what was withdrawn: no evidence
+            withdrawals = () if head is DAMAGED else self._ports.targets.withdrawals(ami)
+            entitled = entitlement(tag, head.value, applied, withdrawals, head.tagged_at)
             lost = head is DAMAGED and tag is not None and not applied.resolve(tag).understood
             if isinstance(entitled, Fault) or lost:  # nobody can tell whom the last value that was understood names
                 self._telemetry.blocked("standing", f"{ami}: it cannot be told who is entitled to it")
@@ -157,7 +161,7 @@ class StandingPass:
     def _compared(self, ami: str, before: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
         """Write the mark, unless a new episode has put a fresh one meanwhile: then it is compared anew."""
         now = self._records.get(addresses.standing(ami))
-        if now is not None and now.get("episode") == before.get("episode"):
+        if now is not None and all(now.get(name) == before.get(name) for name in ("episode", WITHDRAWN)):
             self._records.put(addresses.standing(ami), {**before, **seen})
 
     def _forget(self, ami: str) -> None:

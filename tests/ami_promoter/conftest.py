@@ -11,6 +11,7 @@ settings.register_profile(
 settings.load_profile("ami-promoter")
 
 TABLE = "ami-promoter-us-east-1"
+INDEXES = {"account": "delivered_to", "image": "delivered_as"}
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
 
 
@@ -40,11 +41,23 @@ def client(aws):
     """DynamoDB with the hub's tables."""
     client = boto3.client("dynamodb", region_name="us-east-1")
     for table in (TABLE, CONFIG, MEMBERS):
+        indexed = INDEXES if table == TABLE else {}
+        indexes = [
+            {
+                "IndexName": name,
+                "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+            for name, attribute in indexed.items()
+        ]
         client.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", *indexed.values())
+            ],
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
         )
     return client
 

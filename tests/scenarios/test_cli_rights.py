@@ -24,6 +24,7 @@ READING = (
     "history AMI",
     f"history --account {DEV}",
     "where AMI",
+    "where COPY",
     "resolve AMI dev",
     "members",
     "targets diff FILE",
@@ -34,6 +35,8 @@ CHANGING = (
     "targets apply --yes FILE",
     "promote AMI dev",
     "retry AMI",
+    f"withdraw AMI --account {DEV}",
+    "withdraw AMI --lift",
     "verify AMI",
     "doctor",
     "members accept",
@@ -47,6 +50,7 @@ CHANGING = (
 def scene(scene: Scene) -> Scene:
     """One AMI is delivered to two accounts."""
     scene.promote("dev")
+    scene.copy = scene.image_in(DEV)["ImageId"]
     return scene
 
 
@@ -69,7 +73,7 @@ def become(scene, monkeypatch):
 def run(scene, line):
     """Run a verb: exit status and everything it said."""
     file = str(scene._directory / "targets.yaml")
-    words = [{"AMI": scene.image, "FILE": file}.get(word, word) for word in line.split()]
+    words = [{"AMI": scene.image, "COPY": scene.copy, "FILE": file}.get(word, word) for word in line.split()]
     status, out, err = scene.cli(*words)
     return status, out + err
 
@@ -101,7 +105,13 @@ def test_who_only_reads_changes_nothing(scene, become):
     for line in READING:
         status, said = run(scene, line)
         assert status == 0, line + said
-    for line in ("pause", "promote AMI dev", "cancel AMI", "retry AMI --account 222222222222 --accept ami-00000001"):
+    for line in (
+        "pause",
+        "promote AMI dev",
+        "cancel AMI",
+        f"withdraw AMI --account {DEV}",
+        "retry AMI --account 222222222222 --accept ami-00000001",
+    ):
         status, said = run(scene, line)
         assert status == AWS, line + said
         assert "docs/reference/cli.md" in said

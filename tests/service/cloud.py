@@ -27,6 +27,7 @@ from chalicelib.core.sharing.share import Share
 from chalicelib.core.targets.applied_file import AppliedFile, Directory, digest_of, to_items
 from chalicelib.core.targets.kms_keys import KeyFacts, source_keys
 from chalicelib.core.targets.organization import ways
+from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.aws import SeenGrant, SeenImage, Tagged, TagRead
 from tests.core.images.examples import a_key, describe_image, describe_snapshot, describe_volume, ec2_shows
 
@@ -139,6 +140,8 @@ class Cloud:
     """What is read instead of the directory, where that cannot be."""
     paused: bool = False
     """An operator has paused new promotions."""
+    withdrawn: dict[tuple[str, str], Withdrawal] = field(default_factory=dict)
+    """What the operators' table has of withdrawals, by AMI and place; also those that a tag event has ended."""
     hub_images: dict[str, dict[str, Any]] = field(default_factory=dict)
     hub_snapshots: dict[str, dict[str, Any]] = field(default_factory=dict)
     permissions: set[tuple[str, str]] = field(default_factory=set)
@@ -578,6 +581,10 @@ class FakeTargets:
         if self._read.directory is not directory:
             self._read = AppliedFile(directory, digest_of(to_items(directory)))
         return self._read
+
+    def withdrawals(self, ami):
+        """See the port."""
+        return [one for (of, _), one in sorted(self._cloud.withdrawn.items()) if of == ami]
 
     def generation(self):
         """See the port."""

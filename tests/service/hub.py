@@ -10,9 +10,11 @@ from typing import Any
 
 from chalicelib.adapters.dynamo.records import SHARDS
 from chalicelib.adapters.kms.key_policies import PolicyStatements
+from chalicelib.core.promotion.machine import WITHDRAW
 from chalicelib.core.records import addresses
 from chalicelib.core.records.addresses import RecordKey
 from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.entrypoints.events import Events
 from chalicelib.entrypoints.worker import SHARE_WORKER_KINDS, WORKER_KINDS, Worker
 from chalicelib.ports.ledger import Entitlements
@@ -28,7 +30,7 @@ from chalicelib.service.promotions import PROMOTION_MACHINE, PromotionExecutor, 
 from chalicelib.service.reasons import Reasons
 from chalicelib.service.runner import Machine, Runner
 from chalicelib.service.share_worker import ShareWorker
-from chalicelib.service.standing_pass import StandingPass, StandingPorts
+from chalicelib.service.standing_pass import WITHDRAWN, StandingPass, StandingPorts
 from chalicelib.service.sweep import Sweep
 from chalicelib.service.tag_pass import TagPass
 from chalicelib.service.waker import Waker
@@ -52,6 +54,7 @@ from tests.service.cloud import (
     FakeTargetSnapshots,
     Nature,
     Quiet,
+    tags_of,
     target_key,
 )
 from tests.service.gate import Duet, Gate, PortCrash, PortTrouble, ProcessKilled
@@ -61,6 +64,7 @@ from tests.service.weather import EARLY, FAIR, Weather
 from tests.stores import Stores, in_memory
 
 MINUTE, DISCOVERY = 60, 300
+OPERATOR = "arn:aws:iam::111111111111:user/operator"
 MOMENT = 10
 RETRIES = (60, 120)
 """After which Lambda invokes a function again that an event woke and that died."""
@@ -124,6 +128,8 @@ class Hub:
         self._discover_at: int | None = None
         self._swept_at = 0
         self.invocations: list[str] = []
+        self.out: set[tuple[str, str]] = set()
+        """AMI and account that an operator has withdrawn since the AMI was tagged."""
         self.groups = MessageGroups(self._clock, self._wake_fate)
         self.telemetry = Quiet()
         self.invariants = Invariants(self)
@@ -183,6 +189,27 @@ class Hub:
         )
         self._discover = Discover(records, source, (tags, standing, Nobody()), clock, reported)
         self.own_notices = OwnNotices(records, notices, clock)
+
+    # --- what an operator does ---------------------------------------------------------------------------------------
+
+    def withdraw(self, ami: str, place: str) -> None:
+        """Withdraw an account, or one of its Regions, as the command line does: by entries alone, without a wake."""
+        value = tags_of(self.cloud.hub_images[ami]).get(TRIGGER)
+        assert value is not None, "the command line refuses it"
+        self.cloud.withdrawn[ami, place] = Withdrawal(place, self.cloud.now, OPERATOR, value)
+        self._leave_withdrawal(ami, {"seen": f"{self.cloud.now}:{value}"})
+
+    def lift(self, ami: str, place: str) -> None:
+        """Take that back."""
+        del self.cloud.withdrawn[ami, place]
+        self._leave_withdrawal(ami, {"retry": f"{self.cloud.now}:{place}"})
+
+    def _leave_withdrawal(self, ami: str, besides: dict[str, str]) -> None:
+        records, now = self.stores.records, self.cloud.now
+        mark = records.get(addresses.standing(ami))
+        if mark is not None:
+            records.put(addresses.standing(ami), {**mark, WITHDRAWN: str(now)})
+        records.make_due(addresses.promotion(ami), now, {WITHDRAW: str(now), **besides})
 
     # --- what there is -----------------------------------------------------------------------------------------------
 

@@ -129,6 +129,8 @@ class Invariants:
         assert not by_unit or asked.resource.startswith("resource#image#"), (
             f"invariant 8: {asked.resource} to {account}"
         )
+        out = [holding for holding in share.holdings if (holding.ami, holding.account) in self._hub.out]
+        assert not out or len(out) < len(share.holdings), f"invariant 8: {asked.resource} opens to withdrawn {account}"
         ends = share.hard_close_at > 0 or standing(share) or not share.holdings
         assert ends, f"invariant 1: {asked.resource} opens to {account} without an end"
         for holding in share.holdings:

@@ -161,6 +161,12 @@ class Model(Storied):
         getattr(self.world, act)(number)
         self.world.wait(then)
 
+    @rule(act=st.sampled_from(["withdraw_from", "withdraw_from", "lift_some"]), number=NUMBERS, then=THEN)
+    def withdraw(self, act, number, then):
+        """An operator withdraws an account from an AMI, or takes that back."""
+        getattr(self.world, act)(number)
+        self.world.wait(then)
+
     @rule(then=THEN)
     def pause(self, then):
         """An operator pauses or resumes."""

@@ -12,10 +12,12 @@ from chalicelib.core.errors import NewerSchema
 from chalicelib.core.faults import Fault
 from chalicelib.core.promotion.head import Head
 from chalicelib.core.records import addresses, codec
-from chalicelib.core.sharing.entitlement import USELESS
+from chalicelib.core.sharing.entitlement import USELESS, of
 from chalicelib.core.sharing.share import Holding, Purpose, Share
-from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets import withdrawals
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Resolution, Target
 from chalicelib.core.targets.organization import Membership, Organization, Unit
+from chalicelib.core.targets.withdrawals import Withdrawal
 from chalicelib.ports.aws import HubCopy
 from chalicelib.service.codecs import DELIVERIES
 from chalicelib.service.entitlements import LiveEntitlements
@@ -447,3 +449,56 @@ def test_until_when_many_may_keep_an_ami_is_asked_once():
 
     assert set(ends) == {one.holder_key for one in shares}
     assert (len(looks), len(reads)) == (1, 1)
+
+
+WITHDRAWN = Withdrawal(A, 100, "operator", A)
+
+
+def head_of(asked, **known):
+    """The head says so."""
+    asked.records.put(addresses.head(AMI), {"kind": "head", "body": json.dumps(codec.encode(Head(value=A, **known)))})
+
+
+@pytest.mark.parametrize(
+    ("withdrawal", "tagged_at", "expected"),
+    [
+        (WITHDRAWN, 0, "waits"),
+        (WITHDRAWN, 100, "waits"),
+        (WITHDRAWN, 101, "may"),
+        (replace(WITHDRAWN, place=f"{A}/{REGION}"), 0, "waits"),
+        (replace(WITHDRAWN, place=f"{A}/eu-west-1"), 0, "may"),
+        (replace(WITHDRAWN, place=B), 0, "may"),
+        (replace(WITHDRAWN, value=B), 0, "may"),
+        (withdrawals.read(A, "no JSON"), 101, "waits"),
+    ],
+)
+def test_whom_an_operator_has_withdrawn_nothing_is_opened_for(withdrawal, tagged_at, expected):
+    """Until a tag event that is known, or another value; of another place it says nothing; damaged it goes on."""
+    asked = Asked()
+    head_of(asked, tagged_at=tagged_at)
+    asked.cloud.withdrawn[AMI, withdrawal.place] = withdrawal
+
+    assert asked.answer(share()) == expected
+
+
+def test_with_a_damaged_head_nothing_is_opened_for_whom_an_operator_has_ever_withdrawn():
+    """Nobody knows whether a tag event has come since."""
+    asked = Asked()
+    asked.records.put(addresses.head(AMI), {"kind": "head", "body": "{"})
+    asked.cloud.withdrawn[AMI, A] = WITHDRAWN
+
+    assert asked.answer(share()) == "waits"
+
+
+def test_an_units_arn_opens_nothing_while_one_of_its_accounts_is_withdrawn():
+    """It would admit that one; who has its access by account is no part of it."""
+    by_unit = {"mode": "share", "launch_permission": "group", "unit": "arn:aws:organizations::9:ou/o-1/ou-1"}
+    targets = (Target(A, REGION, **by_unit), Target(B, REGION, **by_unit), Target(C, REGION, mode="share"))
+    entitled = of(Resolution(targets), {A: "operator"})
+
+    assert set(entitled.targets) == {f"{C}/{REGION}"}
+    assert {account: fault.code for account, fault in entitled.blocked.items()} == {B: "withdrawn-from-unit"}
+    unit = by_unit["unit"]
+    assert not entitled.may_open(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1, standing=True)
+    assert entitled.may_keep(f"{B}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)
+    assert not entitled.may_keep(f"{A}/{REGION}", addresses.image_resource(AMI).pk, unit, 1)

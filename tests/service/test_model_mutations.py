@@ -22,6 +22,7 @@ from chalicelib.core.sharing import share
 from chalicelib.service.budget import Budget
 from chalicelib.service.codecs import DELIVERIES, DeliveryCodec
 from chalicelib.service.deliveries import DeliveryExecutor, delivery_machine
+from chalicelib.service.entitlements import LiveEntitlements
 from chalicelib.service.promotions import PromotionExecutor
 from chalicelib.service.share_worker import ShareWorker
 from chalicelib.service.standing_pass import StandingPass
@@ -214,6 +215,36 @@ class NoPass(StandingPass):
         """See the class."""
 
 
+def nobody(_port, _ami):
+    """Return no withdrawal."""
+    return ()
+
+
+class PromotesTheWithdrawn(PromotionExecutor):
+    """Knows nothing of withdrawals."""
+
+    def _withdrawn(self, *_args):
+        return {}
+
+
+class EntitlesTheWithdrawn(LiveEntitlements):
+    """Does not ask whom an operator has withdrawn."""
+
+    def __init__(self, records, source, targets, *rest):
+        super().__init__(records, source, Instead(targets, "withdrawals", nobody), *rest)
+
+
+class KeepsTheWithdrawn(StandingPass):
+    """Does not ask either."""
+
+    def __init__(self, records, ports, *rest):
+        super().__init__(records, replace(ports, targets=Instead(ports.targets, "withdrawals", nobody)), *rest)
+
+
+IGNORED = Parts(promotions=PromotesTheWithdrawn, entitlements=EntitlesTheWithdrawn, standing_pass=KeepsTheWithdrawn)
+"""Each alone is made good by the others."""
+
+
 # --- stories ---------------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +308,22 @@ def failing(world: ModelWorld) -> None:
     world.expect("fails", ["", "An internal error occurred"])
     world.tag(0, "default")
     world.wait(600)
+    world.end()
+
+
+def withdrawn(world: ModelWorld) -> None:
+    """An operator withdraws the account after a minute."""
+    world.tag(0, "default")
+    world.wait(600)
+    world.withdraw_from(0)
+    world.wait(600)
+    world.end()
+
+
+def withdrawn_first(world: ModelWorld) -> None:
+    """An operator withdraws the account before anything is opened."""
+    world.tag(0, "default")
+    world.withdraw_from(0)
     world.end()
 
 
@@ -382,6 +429,8 @@ MUTATIONS = {
     "withdraws the first": ModelMutation(
         "invariant 1: .*left", Parts(deliveries=WithdrawsTheFirst, standing_pass=NoPass), shape=SHARED
     ),
+    "keeps the withdrawn": ModelMutation("invariant 1: .* is shared with", IGNORED, (withdrawn,), SHARED),
+    "opens to the withdrawn": ModelMutation("invariant 8: .* to withdrawn", IGNORED, (withdrawn_first,)),
     "opens half": ModelMutation("invariant 1: .* is shared, and", Parts(share_worker=OpensHalf), shape=SHARED),
     "puts the old again": ModelMutation("invariant", Parts(policy_adapter=PutsTheOldAgain), (plain,), BY_POLICY),
     "believes the promotion": ModelMutation(

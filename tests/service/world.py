@@ -281,6 +281,8 @@ class ModelWorld(Hub):
         if ami in self.cloud.gone:
             return
         self.tell(f"{ami} loses its tag." if value is None else f"{ami} is tagged {value!r}.")
+        if self.values[ami] != value:
+            self.out = {place for place in self.out if place[0] != ami}
         self.values[ami] = value
         self.cloud.tag(ami, value)
 
@@ -464,6 +466,24 @@ class ModelWorld(Hub):
         self.excuse(accounts=[account])
         self._list(self._are_listed())
 
+    def withdraw_from(self, number: int) -> None:
+        """An operator withdraws an account; one that an OU's ARN lets launch cannot be withdrawn alone."""
+        ami, account = self.ami(number), self.account(number // 3)
+        if self.values[ami] is None or ami in self.cloud.gone or (self.shape.by_unit and self.shape.mode == "share"):
+            return
+        self.tell(f"An operator withdraws {account} from {ami}.")
+        self.excuse([ami], [account])
+        self.out.add((ami, account))
+        self.withdraw(ami, account)
+
+    def lift_some(self, number: int) -> None:
+        """An operator takes a withdrawal back."""
+        if self.out:
+            ami, account = sorted(self.out)[number % len(self.out)]
+            self.tell(f"The withdrawal of {account} from {ami} is lifted.")
+            self.out.discard((ami, account))
+            self.lift(ami, account)
+
     def pause(self) -> None:
         """An operator pauses new promotions, or resumes them."""
         self.cloud.paused = not self.cloud.paused
@@ -529,7 +549,7 @@ class ModelWorld(Hub):
         wanted = {place for place in self._places() if place[1] in self._named(self.values[place[0]])}
         self._delivered(wanted - self.excused)
         self._withdrawn()
-        if self._lacking(self._places()):
+        if self._lacking(self._places()) or self.out:
             self.silent = False
             self._mend()
             self._rest()
@@ -652,6 +672,7 @@ class ModelWorld(Hub):
             value = self.values[ami]
             stays = ami not in self.cloud.gone and value is not None
             wanted = stays and (self._refused(ami, value) or account in self._named(value))
+            wanted = wanted and (ami, account) not in self.out
             shared = self.outcomes().get((ami, account)) == DeliveryState.SHARED
             assert wanted or not shared or self._is_poisoned(ami, account), (
                 f"invariant 1: {ami} is shared with {account}"
@@ -668,7 +689,8 @@ class ModelWorld(Hub):
             return {*self.accounts, ARN}
         resolution = AppliedFile(self.cloud.directory).resolve(value, in_force=True)
         keep = {*resolution.blocked, ARN} if resolution.blocked else set()
-        return {launched_by(target) for target in resolution.targets} | keep
+        out = {account for of, account in self.out if of == ami}
+        return ({launched_by(target) for target in resolution.targets} | keep) - out
 
     def _is_poisoned(self, ami: str, account: str) -> bool:
         return bool(self.invariants.poisoned & {self.delivery_key(ami, account), addresses.promotion(ami)})

@@ -13,6 +13,8 @@ from chalicelib.core.records import addresses, codec
 from chalicelib.core.records.schema import VERSION, check
 
 WITHDRAWN = ("withdrawn", EXPIRED)
+BY_ACCOUNT, BY_IMAGE = "account", "image"
+"""Indexes of the marks: of an account's deliveries, and of those that made an AMI. People read them."""
 
 
 class DynamoChildren:
@@ -25,13 +27,14 @@ class DynamoChildren:
     def add(self, ami: str, child: Child) -> bool:
         added = self._table.update(
             addresses.child(ami, child.delivery),
-            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes",
+            "SET kind = :kind, #schema = :schema, body = :body, episode = :episode, running = :yes, delivered_to = :to",
             {
                 ":kind": "child",
                 ":schema": self._version,
                 ":body": _body(child),
                 ":episode": child.episode,
                 ":yes": True,
+                ":to": child.account,
             },
             names={"#schema": "schema"},
             condition="attribute_not_exists(pk) OR episode < :episode",
@@ -45,8 +48,9 @@ class DynamoChildren:
         """The count may be off by one after a crash; the promotion's poll reads the marks themselves."""
         ended = self._table.update(
             addresses.child(ami, child.delivery),
-            "SET #schema = :schema, body = :body, running = :no",
+            "SET #schema = :schema, body = :body, running = :no" + (", delivered_as = :image" if child.image else ""),
             {
+                **({":image": child.image} if child.image else {}),
                 ":schema": self._version,
                 ":body": _body(child),
                 ":episode": child.episode,

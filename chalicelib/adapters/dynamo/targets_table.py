@@ -12,6 +12,8 @@ pk                           sk                       what
 ``targets#<version>``        ``organization``         body: JSON, the organization and its units; only if there are any
 ``targets#<version>``        ``source``               the file's text, gzipped, for people
 ``switches``                 ``promotions``           the operator's switch: paused, by, at, why
+``withdrawals``              ``<AMI>``                whom an operator has withdrawn: an attribute for each account, or
+                                                      account/Region, JSON: at, by, value
 ===========================  =======================  ==================================================
 
 The table is the operators': no function may write to it.
@@ -25,7 +27,7 @@ Which accounts a unit has stands in a table of its own (``members_table``), and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,9 +36,11 @@ from chalicelib.core.errors import Misconfigured, Refusal, TargetsDamaged
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.records.addresses import SWITCH
-from chalicelib.core.targets import applied_file
+from chalicelib.core.records.addresses import withdrawals as withdrawals_of
+from chalicelib.core.targets import applied_file, withdrawals
 from chalicelib.core.targets.applied_file import ORGANIZATION, AppliedFile, Directory
 from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.core.targets.withdrawals import Withdrawal
 
 POINTERS = "targets"
 CURRENT = "current"
@@ -137,6 +141,12 @@ class TargetsTable:
         """Whether an operator has paused new promotions. What runs goes on."""
         item = self._get(SWITCH.pk, SWITCH.sk)
         return item is not None and bool(item.get("paused", {}).get("BOOL"))
+
+    def withdrawals(self, ami: str) -> Sequence[Withdrawal]:
+        """Read whom an operator has withdrawn from an AMI's promotion."""
+        key = withdrawals_of(ami)
+        item = self._get(key.pk, key.sk) or {}
+        return [withdrawals.read(name, value.get("S")) for name, value in sorted(item.items()) if name[:1].isdigit()]
 
     def current(self) -> Current | None:
         """Read the pointer; None if nothing has ever been applied."""

@@ -13,6 +13,11 @@ class LookAtTag:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadWithdrawals:
+    """Read whom an operator has withdrawn. Asks nothing but the operators' table."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolve:
     """Say whom the value names by the applied targets file and the membership. Asks nothing of EC2 or KMS."""
 
@@ -59,4 +64,4 @@ class NotifyRefused:
     faults: tuple[Fault, ...]
 
 
-Command = LookAtTag | Resolve | Examine | Expand | CancelOthers | Count | NotifyRefused
+Command = LookAtTag | ReadWithdrawals | Resolve | Examine | Expand | CancelOthers | Count | NotifyRefused

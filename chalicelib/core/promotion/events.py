@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chalicelib.core.faults import Fault
 
@@ -43,6 +44,15 @@ class Resolved:
     """Whether a target that was named before is named no longer."""
     additions: bool = False
     """Whether a target has no delivery yet, or one that is to be tried again."""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """Whom an operator has withdrawn, and who did: the plan leaves them out."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalsRead:
+    """Whom an operator has withdrawn ("account" or "account/region") until the next tag event, and who did."""
+
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,7 @@ class Paused:
 Event = (
     TagSeen
     | Resolved
+    | WithdrawalsRead
     | Examined
     | Expanded
     | OthersCancelled

@@ -78,6 +78,7 @@ def _(event: ev.TagSeen, promotion: Promotion, now: int) -> Promotion:
     again = _tagged_again(promotion) or wish is not None
     moved = promotion.unread("generation") is not None
     only = tuple(filter(None, (wish or "").partition(":")[2].split(",")))
+    promotion = replace(promotion, tagged_at=max(promotion.tagged_at, *_tag_events(promotion, now)))
     promotion = replace(_handle(promotion, *machine.NEWS), only=only if again else promotion.only)
     since = promotion.seen_since if event.value == promotion.seen_value and promotion.seen_since else now
     promotion = replace(promotion, image_name=event.image_name or promotion.image_name, look_blocked_until=0)
@@ -107,6 +108,13 @@ def _tagged_again(promotion: Promotion) -> bool:
     """Whether an unheard event tells of a change that no look can have shown: the event may be a day late."""
     unread = promotion.unread("tag")
     return unread is not None and happened_at(unread) > promotion.read_at
+
+
+def _tag_events(promotion: Promotion, now: int) -> tuple[int, ...]:
+    """Return when events that are unheard yet say that the tag was written; one of the future is taken for now."""
+    at = happened_at(promotion.unread("tag") or "")
+    written = promotion.unread("written") or ""
+    return (0 if math.isinf(at) else min(int(at), now), min(int(written), now) if written.isdigit() else 0)
 
 
 def tag_entry(version: int, at: int | None, event: str) -> str:
@@ -175,7 +183,7 @@ def _untagged(promotion: Promotion, now: int) -> Promotion:
         return _absent(promotion, now)
     nobody: dict[str, Any] = {"value": None, "plan": "", "planned": 0, "places": "", "source_refused": False}
     nobody |= {"candidate": None, "resolved": False, "to_notify": (), "refused_for": "", "absent_since": 0}
-    nobody |= {"refused_value": None, "faults": ()}
+    nobody |= {"refused_value": None, "faults": (), "withdrawn": {}, "in_force_since": now}
     removed = replace(promotion, **nobody)
     if promotion.state is S.OVER and not promotion.standing:
         return removed
@@ -219,6 +227,9 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
         digest=event.digest,
         members=event.members,
         refused_value=None,
+        in_force_since=promotion.in_force_since if event.value == promotion.value else promotion.read_at,
+        tagged_at=promotion.tagged_with(event.value),
+        withdrawn=event.withdrawn,
         source_refused=False,
         faults=promotion.faults if event.blocked else (),
         cancelling=promotion.cancelling or others,
@@ -229,6 +240,18 @@ def _(event: ev.Resolved, promotion: Promotion, now: int) -> Promotion:
         return _to(in_force, S.RESOLVING, now, resolved=True)
     done: dict[str, Any] = {"candidate": None, "only": (), "to_notify": _news(in_force, event.blocked)}
     return _to(in_force, S.RUNNING, now, refused_for=promotion.refused_for if event.blocked else "", **done)
+
+
+@_apply.register
+def _(event: ev.WithdrawalsRead, promotion: Promotion, now: int) -> Promotion:
+    """Whoever is withdrawn is asked to end. Asking again is harmless."""
+    promotion = replace(_handle(promotion, machine.WITHDRAW), withdrawn=event.withdrawn)
+    if not event.withdrawn or promotion.state is S.REQUESTED:
+        return promotion
+    ends: dict[str, Any] = {"cancelling": True, "cancelled_to": ""}
+    if promotion.state is S.OVER:
+        return _to(promotion, S.RUNNING, now, **ends) if promotion.standing else promotion
+    return replace(promotion, **ends)
 
 
 @_apply.register

@@ -31,6 +31,8 @@ class Head:
     """Whether it is not over."""
     standing: bool = False
     """Whether deliveries rest in ``shared``."""
+    tagged_at: int = 0
+    """The tag was written then or later: what an operator withdrew before counts no longer."""
     refused_by_organization: bool = False
     """Whether its value was refused for what may pass with the next reading of the organization."""
     waits: bool = False
@@ -45,6 +47,7 @@ def head(promotion: Promotion) -> Head:
         known=tuple(sorted({value for value in known if value is not None})),
         generation=f"{promotion.digest}/{promotion.members}" if promotion.digest else "",
         places=promotion.places,
+        tagged_at=promotion.tagged_at,
         moving=promotion.state is not PromotionState.OVER,
         standing=promotion.standing,
         waits=promotion.state is PromotionState.OVER and promotion.value is not None and not promotion.digest,

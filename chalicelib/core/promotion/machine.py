@@ -13,10 +13,14 @@ from chalicelib.core.promotion import commands as do
 from chalicelib.core.promotion import events as ev
 from chalicelib.core.promotion.model import Promotion, PromotionState
 
-NEWS = ("tag", "image", "seen", "retry", "generation")
+NEWS = ("tag", "image", "seen", "retry", "written", "generation")
 """Inbox entries that ask for a look at the tag: its own event, the AMI's, discovery's, an operator's request, and a
 change of file or membership. ``retry`` is "when:account,account": what failed is tried again, there or everywhere.
+``written``: when an operator's command wrote the tag; that is a tag event, too (its own may be lost).
 """
+
+WITHDRAW = "withdraw"
+"""Inbox entry: an operator has withdrawn accounts; the operators' table says which."""
 
 WORTH_A_LOOK = 3
 """From the third poll on, a running promotion also looks at its tag: the event of its removal may be lost."""
@@ -25,10 +29,12 @@ S = PromotionState
 
 TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] = {
     S.REQUESTED: {
+        ev.WithdrawalsRead: frozenset({S.REQUESTED}),
         ev.TagSeen: frozenset({S.REQUESTED, S.RESOLVING, S.OVER}),
         ev.Blocked: frozenset({S.REQUESTED, S.RESOLVING}),
     },
     S.RESOLVING: {
+        ev.WithdrawalsRead: frozenset({S.RESOLVING}),
         ev.TagSeen: frozenset({S.RESOLVING, S.RUNNING}),
         ev.OthersCancelled: frozenset({S.RESOLVING}),
         ev.Resolved: frozenset({S.RESOLVING, S.RUNNING}),
@@ -38,6 +44,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.Paused: frozenset({S.RESOLVING}),
     },
     S.EXPANDING: {
+        ev.WithdrawalsRead: frozenset({S.EXPANDING}),
         ev.TagSeen: frozenset({S.EXPANDING, S.RESOLVING, S.RUNNING}),
         ev.OthersCancelled: frozenset({S.EXPANDING}),
         ev.RefusedNotified: frozenset({S.EXPANDING}),
@@ -46,6 +53,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.Paused: frozenset({S.EXPANDING}),
     },
     S.RUNNING: {
+        ev.WithdrawalsRead: frozenset({S.RUNNING}),
         ev.TagSeen: frozenset({S.RUNNING, S.RESOLVING}),
         ev.OthersCancelled: frozenset({S.RUNNING}),
         ev.RefusedNotified: frozenset({S.RUNNING}),
@@ -54,6 +62,7 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
         ev.Blocked: frozenset({S.RUNNING}),
     },
     S.OVER: {
+        ev.WithdrawalsRead: frozenset({S.OVER, S.RUNNING}),
         ev.TagSeen: frozenset({S.OVER, S.RESOLVING, S.RUNNING}),
         ev.Counted: frozenset({S.OVER, S.RESOLVING}),
         ev.SummaryNotified: frozenset({S.OVER}),
@@ -65,6 +74,8 @@ TRANSITIONS: Mapping[PromotionState, Mapping[type, frozenset[PromotionState]]] =
 
 def outstanding(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List what is left to do now, from the record alone. Safe to ask, and to obey, again."""
+    if promotion.unread(WITHDRAW) is not None:
+        return (do.ReadWithdrawals(),)
     if promotion.cancelling:
         return (do.CancelOthers(promotion.plan, promotion.withdrawing, promotion.cancelled_to),)
     due = now >= promotion.next_try
@@ -94,7 +105,8 @@ def _running(promotion: Promotion, *, due: bool, may_look: bool) -> tuple[do.Com
 
 def looks(promotion: Promotion, now: int) -> tuple[do.Command, ...]:
     """List what it looks at when it is woken: its deliveries, which end by themselves."""
-    if promotion.cancelling or promotion.to_notify or now < promotion.blocked_until:
+    withdrawing = promotion.cancelling or promotion.unread(WITHDRAW) is not None
+    if withdrawing or promotion.to_notify or now < promotion.blocked_until:
         return ()
     waits = promotion.state is S.RUNNING or (promotion.state is S.OVER and promotion.standing)
     return (do.Count(),) if waits else ()
@@ -124,6 +136,8 @@ def _needs_look(promotion: Promotion) -> bool:
 def due_at(promotion: Promotion) -> int | None:
     """When somebody must look again although nothing arrived. None: it is over, and nothing is in doubt."""
     looks = has_news(promotion)
+    if promotion.unread(WITHDRAW) is not None:
+        return promotion.since
     if promotion.state is S.OVER and not promotion.absent_since and not looks:
         return promotion.next_try if _count_again(promotion) else None
     if promotion.cancelling:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses
+from chalicelib.core.targets.withdrawals import covering
 
 
 class PromotionState(StrEnum):
@@ -61,6 +62,13 @@ class Plan:
     wanted: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
 
+    def without(self, withdrawn: Mapping[str, str]) -> Plan:
+        """Leave out whom an operator has withdrawn."""
+        if not withdrawn:
+            return self
+        gone = {place for place in self.wanted | self.kept if covering(withdrawn, place) is not None}
+        return Plan(self.wanted - gone, self.kept - gone)
+
     def __contains__(self, place: str) -> bool:
         return place in self.wanted or place in self.kept
 
@@ -86,6 +94,12 @@ class Promotion:
     """Whether the candidate was understood: its removals are under way, its additions wait for the source's checks."""
     read_at: int = 0
     """When the value in force, or the candidate, was read; what happened to the tag before is no news."""
+    in_force_since: int = 0
+    """When the value in force was first read, or when its removal was believed."""
+    tagged_at: int = 0
+    """The tag was written then or later, as far as is known: what an operator withdrew before counts no longer."""
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """Whom an operator has withdrawn ("account" or "account/region"), and who did."""
     seen_value: str | None = None
     """The tag's value at the last look."""
     seen_since: int = 0
@@ -157,6 +171,10 @@ class Promotion:
         """Return an inbox entry that has not been handled yet."""
         value = self.inbox.get(name)
         return None if value is None or value == self.handled.get(name) else value
+
+    def tagged_with(self, value: str) -> int:
+        """Return ``tagged_at`` if a value is resolved now: another one was written after that in force was."""
+        return self.tagged_at if value == self.value else max(self.tagged_at, self.in_force_since)
 
     @property
     def where(self) -> str:

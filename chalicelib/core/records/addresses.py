@@ -31,6 +31,11 @@ SWITCH = RecordKey("switches", "promotions")
 """The operator's switch: {paused, by, at, why}. No item: not paused."""
 
 
+def withdrawals(ami: str) -> RecordKey:
+    """One per AMI from which an operator has withdrawn somebody, in the operators' table."""
+    return RecordKey("withdrawals", ami)
+
+
 STANDING = "standing"
 """The partition of the marks of AMIs with standing shares."""
 

@@ -1,20 +1,21 @@
 """Entitlement: who may hold what of one AMI now (invariants 1, 8 and 11).
 
-It follows from three things, each read at its home: the tag in force (EC2), the applied targets file, and the
-membership of the organization's units. No record of a promotion or a delivery has a say in it, so a damaged, parked or
-forged one neither keeps a share open nor opens one.
+It follows from four things, each read at its home: the tag in force (EC2), the applied targets file, the membership of
+the organization's units, and whom an operator has withdrawn since the tag was written. No record of a promotion or a
+delivery has a say in it, so a damaged, parked or forged one neither keeps a share open nor opens one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import addresses, schedule
 from chalicelib.core.sharing.key_policy import Audience
 from chalicelib.core.sharing.key_policy import holder_key as named
 from chalicelib.core.targets.applied_file import AppliedFile, Resolution, Target
+from chalicelib.core.targets.withdrawals import Withdrawal, by_place, covering, in_force
 
 USELESS = ("disabled", "deregistered", "invalid", "failed", "error")
 """States of an AMI that entitle nobody: it cannot be launched, and EC2 keeps no launch permission of it."""
@@ -30,6 +31,8 @@ class Entitlement:
 
     targets: Mapping[str, Target] = field(default_factory=dict)
     blocked: Mapping[str, Fault] = field(default_factory=dict)
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    """Whom an operator has withdrawn ("account" or "account/region"), and who did: they are not among the others."""
 
     def may_open(self, place: str, resource: str, holder_key: str, now: int, *, standing: bool) -> bool:
         """Whether a share may be opened for a target ("account/region") at ``now`` (epoch seconds).
@@ -45,7 +48,7 @@ class Entitlement:
         """Whether a standing share of a target may stay open at ``now`` (epoch seconds)."""
         target = self.targets.get(place)
         if target is None:
-            return place.partition("/")[0] in self.blocked
+            return place.partition("/")[0] in self.blocked and covering(self.withdrawn, place) is None
         return _stands(target, resource, holder_key, now)
 
     def ends(self, now: int) -> list[int]:
@@ -56,30 +59,67 @@ class Entitlement:
 NOBODY = Entitlement()
 
 
-def entitlement(tag: str | None, in_force: str | None, applied: AppliedFile) -> Entitlement | Fault:
+def entitlement(
+    tag: str | None,
+    last: str | None,
+    applied: AppliedFile,
+    withdrawals: Sequence[Withdrawal] = (),
+    tagged_at: int = 0,
+) -> Entitlement | Fault:
     """Say who is entitled, or why that cannot be said now, which is no evidence for anything.
 
     ``tag``: the trigger tag's value in EC2, None where the AMI bears none or is of no use (gone, disabled).
-    ``in_force``: the value that was last understood. A value that is not understood changes nothing, so then that one
-    counts, and a name in it that the file has lost names nobody.
+    ``last``: the value that was last understood. A value that is not understood changes nothing, so then that one
+    counts, and a name in it that the file has lost names nobody. ``withdrawals``: whom an operator has withdrawn;
+    those count that are not older than ``tagged_at``, the last tag event that is known (epoch seconds).
     """
     if tag is None:
         return NOBODY
     if applied.fault is not None:
         return applied.fault
-    resolution = applied.resolve(tag, in_force=tag == in_force)
-    if not resolution.understood and tag != in_force:
-        if in_force is None:
+    resolution = applied.resolve(tag, in_force=tag == last)
+    values = {tag}
+    if not resolution.understood and tag != last:
+        if last is None:
             return NOBODY if resolution.waits is None else resolution.waits
-        resolution = applied.resolve(in_force, in_force=True)
+        resolution = applied.resolve(last, in_force=True)
+        values.add(last)
     if not resolution.understood:
         return resolution.waits or resolution.faults[0]
-    return of(resolution)
+    return of(resolution, by_place(in_force(withdrawals, values, tagged_at)))
 
 
-def of(resolution: Resolution) -> Entitlement:
-    """Return the entitlement that a value which is understood gives."""
-    return Entitlement({target.place: target for target in resolution.targets}, resolution.blocked)
+def of(resolution: Resolution, withdrawn: Mapping[str, str]) -> Entitlement:
+    """Return the entitlement that a value which is understood gives.
+
+    A unit's ARN admits all its accounts: while one of them is withdrawn, nothing new is opened by it.
+    """
+    left = resolution.without(withdrawn)
+    found = Entitlement({target.place: target for target in left.targets}, left.blocked, withdrawn)
+    gone = [target for target in resolution.targets if target.place not in found.targets and _by_unit(target)]
+    if not gone:
+        return found
+    shut = {launched_by(target): target for target in gone}
+    held_up = {
+        one.account: _shares_unit(one, shut[launched_by(one)]) for one in left.targets if launched_by(one) in shut
+    }
+    named = {place: target for place, target in found.targets.items() if target.account not in held_up}
+    return replace(found, targets=named, blocked={**found.blocked, **held_up})
+
+
+def _by_unit(target: Target) -> bool:
+    return target.mode == "share" and launched_by(target) != target.account
+
+
+def _shares_unit(target: Target, withdrawn: Target) -> Fault:
+    return Fault(
+        "withdrawn-from-unit",
+        f"account {target.account}",
+        f"It gets the AMI by {launched_by(target)}, which would admit account {withdrawn.account} as well, and an "
+        "operator has withdrawn that one.",
+        "Set `launch_permission: account` for the group in the targets file, or end it: "
+        "`ami-promoter withdraw --lift`.",
+    )
 
 
 def launched_by(target: Target) -> str:

@@ -14,6 +14,7 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.records import codec
 from chalicelib.core.targets import organization
 from chalicelib.core.targets.organization import Membership, Organization
+from chalicelib.core.targets.withdrawals import covering
 
 DEFAULT_GROUP = "default"
 """What an empty value, or ``true``, means."""
@@ -122,6 +123,14 @@ class Resolution:
     def only(self, places: Collection[str]) -> Resolution:
         """Leave out every target that is not among these ("account/region")."""
         return replace(self, targets=tuple(target for target in self.targets if target.place in places))
+
+    def without(self, withdrawn: Mapping[str, str]) -> Resolution:
+        """Leave out whom an operator has withdrawn."""
+        if not withdrawn:
+            return self
+        blocked = {account: fault for account, fault in self.blocked.items() if account not in withdrawn}
+        left = [place for place in self.places if covering(withdrawn, place) is None]
+        return replace(self.only(frozenset(left)), blocked=blocked)
 
 
 @dataclass(frozen=True, slots=True)

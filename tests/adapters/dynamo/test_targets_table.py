@@ -6,8 +6,9 @@ from moto import mock_aws
 
 from chalicelib.adapters.dynamo.targets_table import Current, TargetsTable, partition
 from chalicelib.core.errors import TargetsDamaged
-from chalicelib.core.targets import applied_file
+from chalicelib.core.targets import applied_file, withdrawals
 from chalicelib.core.targets.applied_file import Directory, Target
+from chalicelib.core.targets.withdrawals import Withdrawal
 
 TABLE, MEMBERS = "ami-promoter-us-east-1-config", "ami-promoter-us-east-1-members"
 DEV, PROD = "111111111111", "222222222222"
@@ -192,3 +193,20 @@ def test_a_thousand_accounts_resolve(client):
     apply(client, Directory({"default": tuple(accounts)}, {a: (Target(a, "us-east-1", tags=tags),) for a in accounts}))
 
     assert [target.account for target in TargetsTable(client, TABLE, MEMBERS).read().resolve("").targets] == accounts
+
+
+def test_whom_operators_have_withdrawn_is_read_by_ami(client):
+    """Each account, or account and Region, by itself; one that was damaged by hand counts for every value."""
+    one = Withdrawal(f"{PROD}/us-east-1", 7, "arn:aws:iam::999999999999:root", "all")
+    entries = {DEV: {"S": "no JSON"}, one.place: {"S": withdrawals.written(one)}}
+    put(client, "withdrawals", "ami-0a", **entries)
+    table = TargetsTable(client, TABLE, MEMBERS)
+
+    damaged, read = table.withdrawals("ami-0a")
+
+    assert read == one
+    assert (damaged.place, damaged.value) == (DEV, None)
+    assert withdrawals.in_force([damaged, read], {"all"}, 7) == (damaged, read)
+    assert withdrawals.in_force([damaged, read], {"dev"}, 0) == (damaged,)
+    assert withdrawals.in_force([damaged, read], {"all"}, 8) == (damaged,)
+    assert not table.withdrawals("ami-0b")

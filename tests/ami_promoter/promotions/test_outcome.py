@@ -21,6 +21,7 @@ def a_page(*states, state="over", **changes):
         "looks_again": False,
         "refused": False,
         "faults": [],
+        "withdrawn": {},
         "state": state,
         "why": "",
     }

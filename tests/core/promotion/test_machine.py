@@ -49,6 +49,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.TagSeen(None, "available", "golden"),
     ev.TagSeen(None, None),
     ev.TagSeen("dev", "available", "golden", ours=True),
+    ev.WithdrawalsRead(),
+    ev.WithdrawalsRead({"222222222222": "operator"}),
     resolved(additions=True),
     resolved(plan="other", additions=True),
     resolved(plan="other", blocked=(OTHER,)),
@@ -543,3 +545,72 @@ def test_the_last_delivery_ends_just_as_the_tag_is_gone():
 
     over = play(both, ev.OthersCancelled(), ev.SummaryNotified())
     assert (over.state, machine.due_at(over)) == (PromotionState.OVER, None)
+
+
+WITHDRAWN = {"222222222222": "operator"}
+
+
+@pytest.mark.parametrize("state", list(PromotionState))
+@pytest.mark.parametrize("trouble", [{}, {"blocked_until": NOW + 999}, {"look_blocked_until": NOW + 999}])
+def test_a_withdrawal_is_read_before_anything_else_and_ends_deliveries(state, trouble):
+    """Whatever keeps looks and additions back; only where nothing has begun there is nothing to end."""
+    asked = a_promotion(state, standing=True, inbox={"withdraw": "1"}, **trouble)
+    assert outstanding(asked, NOW) == (do.ReadWithdrawals(),)
+    assert machine.due_at(asked) is not None
+    read = evolve(asked, ev.WithdrawalsRead(WITHDRAWN), NOW)
+
+    assert read.withdrawn == WITHDRAWN
+    ends = state is not PromotionState.REQUESTED
+    assert [type(one) for one in outstanding(read, NOW)] == [do.CancelOthers] * ends or not ends
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "counts"),
+    [
+        ("dev", "dev", True),
+        ("dev", "prod", False),
+        ("dev", None, False),
+    ],
+)
+def test_a_withdrawal_counts_until_another_value_was_in_force(first, then, counts):
+    """``tagged_at`` of what is resolved in the end lies after it, or not."""
+    one = replace(a_promotion(), state=PromotionState.RESOLVING, candidate=first, read_at=NOW)
+    one = evolve(one, resolved(first), NOW)
+    withdrawn_at = NOW + 10
+    for value in (then, "dev"):
+        at = one.in_force_since + 100
+        one = evolve(one, ev.TagSeen(value, "available"), at)
+        one = evolve(one, ev.TagSeen(value, "available"), at + schedule.ABSENCE)
+        if one.candidate is not None:
+            one = evolve(one, resolved(value), at + schedule.ABSENCE)
+
+    assert (withdrawn_at >= one.tagged_at) is counts
+
+
+@pytest.mark.parametrize(
+    ("inbox", "tagged_at"),
+    [
+        ({"tag": f"000000000002@{NOW + 50}"}, NOW + 50),
+        ({"tag": f"000000000002@{NOW + 999}"}, NOW + 60),
+        ({"tag": "000000000002"}, 0),
+        ({"written": str(NOW + 50)}, NOW + 50),
+        ({"written": "x"}, 0),
+        ({"retry": "1:222222222222"}, 0),
+        ({"seen": "1:dev"}, 0),
+    ],
+)
+def test_a_tag_event_is_remembered_by_its_time_and_a_retry_is_none(inbox, tagged_at):
+    """One of the future is taken for now; one that says no time proves nothing."""
+    seen = evolve(a_promotion(PromotionState.RUNNING, inbox=inbox), TAG, NOW + 60)
+
+    assert seen.tagged_at == tagged_at
+
+
+def test_a_withdrawal_ends_with_a_tag_that_is_removed_although_its_value_never_was_in_force():
+    """The AMI was pending all the time; both events are lost."""
+    waits = replace(a_promotion(PromotionState.RESOLVING), seen_value="dev", seen_since=NOW, absent_since=NOW + 10)
+    removed = evolve(waits, ev.TagSeen(None, "pending"), NOW + 10 + schedule.ABSENCE)
+    again = evolve(removed, TAG, NOW + 900)
+    again = evolve(again, resolved(), NOW + 900)
+
+    assert again.tagged_at == NOW + 10 + schedule.ABSENCE

@@ -1,0 +1,186 @@
+"""The verb ``withdraw``: ends single accounts' part in a promotion without touching the tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+from ami_promoter.hub import asking
+from ami_promoter.hub.aws import Connection
+from ami_promoter.hub.in_force import applied_file
+from ami_promoter.hub.records import Reader, Record
+from ami_promoter.hub.tag import Tag
+from ami_promoter.hub.withdrawn import Withdrawn, in_force, tagged_at
+from ami_promoter.promotions.reading import unknown
+from ami_promoter.rights import FIND_AMI, LOOK_AGAIN, READ, SWITCH
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, verb
+from chalicelib.core.faults import Fault
+from chalicelib.core.sharing.entitlement import launched_by
+from chalicelib.core.targets.applied_file import AppliedFile, Target
+from chalicelib.core.targets.withdrawals import by_place, covering
+
+ENDS = {"shared": "is withdrawn", "delivered": "was delivered, and stays"}
+OVER = ("delivered", "failed", "cancelled", "withdrawn", "expired")
+PRINTS = js.thing(
+    ami=js.text("the AMI"),
+    changed=js.several("what was not so before", js.text("an account, or ACCOUNT/REGION")),
+    withdrawn=js.mapping("whom operators have withdrawn until the next tag event", js.text("the ARN of who did")),
+    deliveries=js.several(
+        "deliveries that this is about, by account and Region",
+        js.thing(account=js.text("its account"), region=js.text("its Region"), does=js.text("what becomes of it")),
+    ),
+)
+
+
+@verb("withdraw", needs=READ | FIND_AMI | LOOK_AGAIN | SWITCH, prints=PRINTS)
+@ami_argument
+@click.option("--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; repeatable.")
+@click.option(
+    "--lift", is_flag=True, help="Take the withdrawal back: they are served again. Without --account: of all."
+)
+@tag_key_option
+def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, tag_key: str) -> Report:
+    """End single accounts' part in a promotion; the tag stays.
+
+    What runs there is cancelled, and what is shared is withdrawn, also while promotions are paused; what was delivered
+    stays. They get nothing more of the AMI until its tag is written again, with whatever value, or --lift: `retry`
+    passes them over.
+    """
+    if not places and not lift:
+        raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end everybody's part, use `cancel`.")
+    connection = caller.connect()
+    seen = _look(connection, ami, tag_key)
+    if isinstance(seen, Fault):
+        return Report(faults=(seen,))
+    return _lift(connection, seen, places) if lift else _withdraw(connection, seen, places)
+
+
+@dataclass(frozen=True, slots=True)
+class AmiSeen:
+    """What is known of the AMI's promotion. ``withdrawn``: place -> who did, as it stands."""
+
+    ami: str
+    tag: str
+    tagged_at: int
+    children: Sequence[Record]
+    launched: Mapping[str, Sequence[str]]
+    """"account/region" -> whom its delivery was to let launch the AMI, where that is not the account."""
+    withdrawn: Mapping[str, str]
+    over: Sequence[str]
+    """Withdrawals that a tag event has ended."""
+
+
+def _look(connection: Connection, ami: str, tag_key: str) -> AmiSeen | Fault:
+    tag = Tag(connection, tag_key, ami).read()
+    if isinstance(tag, Fault):
+        return tag
+    if tag is None:
+        what = f"it bears no tag `{tag_key}`, so it is promoted to nobody."
+        return Fault("no-tag", ami, what, f"`ami-promoter status {ami}` shows what is under way still.")
+    reader = Reader(connection)
+    with connection.telling("reading the records"):
+        promotion = reader.promotion(ami)
+        if promotion is None:
+            return unknown(ami, connection)
+        children = [one for one in reader.children(ami) if "delivery" in one]
+        found = reader.many((f"delivery#{child['delivery']}", "record") for child in children)
+    launched = {_place(one["target"]): list(one.get("launched_by", ())) for one in found.values() if one.get("target")}
+    every = Withdrawn(connection, ami).read()
+    withdrawn = by_place(in_force(every, promotion, tag))
+    over = [one.place for one in every if one.place not in withdrawn]
+    return AmiSeen(ami, tag, tagged_at(promotion), children, launched, withdrawn, over)
+
+
+def _withdraw(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
+    faults = tuple(refusals(seen, places, applied_file(connection)))
+    if faults:
+        return Report(faults=faults)
+    book = Withdrawn(connection, seen.ami)
+    fresh = sorted({place for place in places if covering(seen.withdrawn, place) is None})
+    if fresh:
+        book.write(fresh, seen.tag, seen.tagged_at)
+        book.remove(set(seen.over) - set(fresh))
+    asking.withdraw(connection, seen.ami, seen.tag)
+    now = {**seen.withdrawn, **dict.fromkeys(fresh, connection.caller)}
+    meant = sorted(_meant(seen.children, places), key=_place)
+    deliveries = [
+        {"account": str(one.get("account")), "region": str(one.get("region")), "does": _does(str(one.get("state")))}
+        for one in meant
+    ]
+    lines = [
+        f"{place} was withdrawn before, by {covering(seen.withdrawn, place)}." for place in places if place not in fresh
+    ]
+    lines += [f"Account {one['account']}, {one['region']}: {one['does']}." for one in deliveries]
+    if fresh:
+        until = "until its tag is written again, or `ami-promoter withdraw --lift`."
+        lines.append(f"{', '.join(fresh)}: gets nothing more of {seen.ami} {until}")
+    return Report(tuple(lines), {"ami": seen.ami, "changed": fresh, "withdrawn": now, "deliveries": deliveries})
+
+
+def _lift(connection: Connection, seen: AmiSeen, places: Sequence[str]) -> Report:
+    lifted = sorted(set(places) & seen.withdrawn.keys()) if places else sorted(seen.withdrawn)
+    faults = [_not_withdrawn(seen, place) for place in places if place not in seen.withdrawn]
+    if faults:
+        return Report(faults=tuple(faults))
+    left = {place: by for place, by in seen.withdrawn.items() if place not in lifted}
+    data = {"ami": seen.ami, "changed": lifted, "withdrawn": left, "deliveries": []}
+    if not lifted:
+        return Report((f"Nothing to do: nobody is withdrawn from {seen.ami}.",), data)
+    Withdrawn(connection, seen.ami).remove([*lifted, *seen.over])
+    asking.withdraw(connection, seen.ami, seen.tag)
+    asking.look_again(connection, seen.ami, ",".join(lifted))
+    return Report((f"{', '.join(lifted)}: is served again, if the tag names it.",), data)
+
+
+def _does(state: str) -> str:
+    return ENDS.get(state, f"{state}, and stays so" if state in OVER else "is cancelled")
+
+
+def _meant(children: Sequence[Record], places: Sequence[str]) -> Iterator[Record]:
+    named = set(places)
+    return (one for one in children if {str(one.get("account")), _place(one)} & named)
+
+
+def _place(one: Record) -> str:
+    return f"{one.get('account')}/{one.get('region')}"
+
+
+def refusals(seen: AmiSeen, places: Sequence[str], applied: AppliedFile) -> Iterator[Fault]:
+    """Say what stands against it: nobody of that name, or access by a unit's ARN alone."""
+    named = [] if applied.fault else list(applied.resolve(seen.tag, in_force=True).targets)
+    for place in places:
+        targets = [target for target in named if place in (target.account, target.place)]
+        children = list(_meant(seen.children, [place]))
+        if not targets and not children:
+            what = "the tag's value names no such target, and it has no delivery there."
+            yield Fault("no-delivery", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` lists them.")
+        elif unit := _unit(seen, targets, children):
+            yield Fault(
+                "withdrawn-by-unit",
+                f"{seen.ami}, {place}",
+                f"It may launch the AMI by {unit}, which admits all accounts there: it cannot be withdrawn alone.",
+                "Set `launch_permission: account` for its group, apply the file, and tag the AMI again; or move the "
+                f"account out of {unit}; or end everybody's part: `ami-promoter cancel {seen.ami}`.",
+            )
+
+
+def _unit(seen: AmiSeen, targets: Sequence[Target], children: Sequence[Record]) -> str:
+    """Name the OU or organization by whose ARN one of these may launch the AMI; "": none does."""
+    by_file = [launched_by(one) for one in targets if one.mode == "share" and launched_by(one) != one.account]
+    shared = [_place(child) for child in children if child.get("state") in ("running", "shared")]
+    return next(
+        (unit for unit in (*by_file, *(one for place in shared for one in seen.launched.get(place, ()))) if unit), ""
+    )
+
+
+def _not_withdrawn(seen: AmiSeen, place: str) -> Fault:
+    by = covering(seen.withdrawn, place)
+    if by is not None:
+        what, cure = "all of its account is withdrawn, by {by}.", f"Lift that: `--account {place.partition('/')[0]}`."
+        return Fault("not-withdrawn", f"{seen.ami}, {place}", what.format(by=by), cure)
+    what = "nobody has withdrawn it since the tag was written."
+    return Fault("not-withdrawn", f"{seen.ami}, {place}", what, f"`ami-promoter status {seen.ami}` says who is.")

@@ -1,0 +1,66 @@
+"""Withdrawals: accounts that an operator has taken out of one AMI's promotion, until the next tag event.
+
+``ami-promoter withdraw`` writes them into the operators' table, which no function writes to; whoever decides who
+receives something reads them there. Nothing is written to end one: a tag event does, by what is known of the tag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One account, or one of its Regions, out of one AMI's promotion.
+
+    ``place``: "account" or "account/region". ``at``: epoch seconds by AWS's clock. ``by``: the operator's ARN.
+    ``value``: the tag's value that the operator saw; None: it cannot be read any more, and every value is meant.
+    """
+
+    place: str
+    at: int
+    by: str
+    value: str | None
+
+    def covers(self, place: str) -> bool:
+        """Whether a target ("account/region") is meant."""
+        return place == self.place or place.partition("/")[0] == self.place
+
+
+FOR_EVER = 2**53
+
+
+def read(place: str, text: object) -> Withdrawal:
+    """Read one as it is stored. One that was damaged by hand goes on, so that no damage brings an account back."""
+    try:
+        found = json.loads(str(text))
+        return Withdrawal(place, int(found["at"]), str(found["by"]), str(found["value"]))
+    except (KeyError, TypeError, ValueError):
+        return Withdrawal(place, FOR_EVER, "an operator, by an entry that cannot be read", None)
+
+
+def written(one: Withdrawal) -> str:
+    """Return one as it is stored."""
+    return json.dumps({"at": one.at, "by": one.by, "value": one.value})
+
+
+def in_force(
+    withdrawals: Iterable[Withdrawal], values: Collection[str | None], tagged_at: int
+) -> tuple[Withdrawal, ...]:
+    """Return those that no tag event has ended.
+
+    ``values``: the tag's value, and the one in force. ``tagged_at``: no tag event is known after that time.
+    """
+    return tuple(one for one in withdrawals if one.at >= tagged_at and (one.value is None or one.value in values))
+
+
+def by_place(withdrawals: Iterable[Withdrawal]) -> Mapping[str, str]:
+    """Return who withdrew, by place."""
+    return {one.place: one.by for one in withdrawals}
+
+
+def covering(withdrawn: Mapping[str, str], place: str) -> str | None:
+    """Return who withdrew a target ("account/region"); None: nobody. ``withdrawn``: see ``by_place``."""
+    return withdrawn.get(place, withdrawn.get(place.partition("/")[0]))

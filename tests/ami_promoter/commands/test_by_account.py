@@ -1,0 +1,105 @@
+"""``history --account`` and ``where`` of a copy: they read what is the account's, however much others have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from ami_promoter.commands.history import history
+from ami_promoter.commands.where import where
+from ami_promoter.hub.aws import Connection
+from ami_promoter.verbs import VerbCaller
+from chalicelib.adapters.dynamo.children import DynamoChildren
+from chalicelib.adapters.dynamo.records import DynamoRecords
+from chalicelib.adapters.dynamo.table import Table, wire
+from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.promotion.evolving import started
+from chalicelib.core.promotion.model import Child
+from chalicelib.core.records import addresses
+from chalicelib.core.targets.applied_file import Target
+from chalicelib.service.codecs import DELIVERIES, PROMOTIONS
+from tests.ami_promoter.conftest import TABLE
+
+HUB, REGION, DEV, PROD = "123456789012", "us-east-1", "111111111111", "222222222222"
+AMI, COPY = "ami-0123456789abcdef0", "ami-00000000000000c09"
+OTHERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class CountingCaller(VerbCaller):
+    """Counts the calls of DynamoDB, and the items that they read."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def connect(self) -> Connection:
+        """See the class."""
+        connection = Connection(REGION)
+        connection.dynamodb.meta.events.register("after-call.dynamodb", self._count)
+        return connection
+
+    def _count(self, parsed, model, **_rest):
+        self.calls[model.name] += 1
+        read = [item for items in parsed.get("Responses", {}).values() for item in items]
+        self.calls["items"] += parsed.get("ScannedCount", 0) + len(read) + ("Item" in parsed)
+
+
+@pytest.fixture
+def table(client):
+    """One AMI that was delivered to DEV and PROD, as the service writes it."""
+    table = Table(client, TABLE)
+    records, children = DynamoRecords(table), DynamoChildren(table)
+    records.create(PROMOTIONS.encode(started(AMI, HUB, REGION, 1)), 1)
+    for account, image in ((DEV, COPY), (PROD, "ami-00000000000000c0a")):
+        ident = addresses.delivery_id(HUB, AMI, account, REGION)
+        record = Delivery(
+            ident, HUB, AMI, Target(account, REGION), 1, 1, "golden", (), state=DeliveryState.DELIVERED, image=image
+        )
+        write = DELIVERIES.encode(record)
+        records.create(write, 1)
+        records.save(records.read(write.key), write, ["Delivered"], 2)
+        children.add(AMI, Child(ident, account, REGION, 1, "running"))
+        children.end(AMI, Child(ident, account, REGION, 1, "delivered", image))
+    return table
+
+
+def others(client):
+    """Write deliveries of other AMIs to another account, each with what it made."""
+    for start in range(0, OTHERS, 25):
+        puts = [
+            {
+                "pk": f"promotion#ami-{number:017x}",
+                "sk": f"delivery#{number:020x}",
+                "kind": "child",
+                "body": "{}",
+                "delivered_to": "333333333333",
+                "delivered_as": f"ami-{number:016x}f",
+            }
+            for number in range(start, start + 25)
+        ]
+        client.batch_write_item(RequestItems={TABLE: [{"PutRequest": {"Item": wire(one)}} for one in puts]})
+
+
+def asked():
+    """What both verbs say, and what they cost."""
+    first, second = CountingCaller(REGION), CountingCaller(REGION)
+    return (
+        history(first, None, DEV, everything=True).data,
+        where(second, COPY).data,
+        first.calls,
+        second.calls,
+    )
+
+
+def test_twenty_thousand_deliveries_of_others_cost_nothing(table, client):
+    """The same answers by the same calls, which read the same number of items, and no Scan."""
+    before = asked()
+    others(client)
+    after = asked()
+
+    assert [entry["account"] for entry in before[0]["entries"]] == [DEV]
+    assert (before[1]["source"], before[1]["asked"]["account"]) == (AMI, DEV)
+    assert after == before
+    assert "Scan" not in after[2] | after[3]
+    assert (after[2]["items"], after[3]["items"]) < (20, 20)

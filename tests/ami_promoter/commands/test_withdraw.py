@@ -1,0 +1,55 @@
+"""``withdraw``: what is refused before anything is written."""
+
+import pytest
+
+from ami_promoter.commands.withdraw import AmiSeen, refusals
+from chalicelib.core.targets.applied_file import AppliedFile, Directory, Target
+from chalicelib.core.targets.organization import Membership, Organization, Unit
+
+AMI, REGION = "ami-0123456789abcdef0", "us-east-1"
+DEV, TEST, PROD = "111111111111", "222222222222", "333333333333"
+OU, ARN = "ou-ab12-11111111", "arn:aws:organizations::900000000000:ou/o-a1b2c3d4e5/ou-ab12-11111111"
+
+
+def applied(launch):
+    """A file whose group has an OU with DEV and TEST; the OU's ARN, or each account, is to launch."""
+    return AppliedFile(
+        Directory(
+            {"default": (OU,)},
+            {},
+            {"default": (Target("", REGION, mode="share", launch_permission=launch),)},
+            organization=Organization("o-a1b2c3d4e5", {OU: ("default",)}),
+            membership=Membership(1, {OU: Unit(ARN, (DEV, TEST))}),
+        )
+    )
+
+
+def seen(children=(), launched=None):
+    """What is known of an AMI that is tagged for the group."""
+    return AmiSeen(AMI, "default", 0, list(children), launched or {}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("launch", "launched", "codes"),
+    [
+        ("group", {}, ["withdrawn-by-unit"]),
+        ("account", {}, []),
+        ("account", {f"{DEV}/{REGION}": [ARN]}, ["withdrawn-by-unit"]),
+    ],
+    ids=["by the file", "by account", "by the share that stands"],
+)
+def test_who_may_launch_by_an_ous_arn_cannot_be_withdrawn_alone(launch, launched, codes):
+    """By the file as it is now, or by what is open since it was another; the cure names both ways out."""
+    children = [{"account": DEV, "region": REGION, "state": "shared", "delivery": "d"}]
+
+    found = list(refusals(seen(children, launched), [DEV], applied(launch)))
+
+    assert [fault.code for fault in found] == codes
+    assert all(ARN in fault.what and "ami-promoter cancel" in fault.cure for fault in found)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    """Two that the value does not name, and one by the OU's ARN."""
+    found = list(refusals(seen(), [PROD, f"{DEV}/eu-west-1", TEST], applied("group")))
+
+    assert [fault.code for fault in found] == ["no-delivery", "no-delivery", "withdrawn-by-unit"]

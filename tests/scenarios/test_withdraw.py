@@ -1,0 +1,160 @@
+"""``ami-promoter withdraw``: one account's part ends, the tag stays, and it is served again by the next tag event."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chalicelib.core.records.addresses import delivery_id
+from tests.scenarios.scene import DEV, HUB, PROD, REGION, TABLE, TEST
+from tests.scenarios.test_regions import FAR
+from tests.scenarios.test_regions import abroad as abroad  # noqa: PLC0414 - a fixture
+from tests.scenarios.test_share_mode import SHARING, launch, shared
+
+OPERATOR = "arn:aws:"
+"""How an operator's ARN begins."""
+
+
+@pytest.fixture
+def sharing(scene):
+    """DEV and TEST have a share of the AMI, and PROD has a copy."""
+    scene.apply(SHARING)
+    scene.launches = {DEV, TEST}
+    scene.tag(f"dev {PROD}")
+    assert shared(scene) == {DEV: "shared", TEST: "shared", PROD: "delivered"}
+    return scene
+
+
+def withdraw(scene, *words, status=0):
+    """Run the verb; returns what it prints as JSON."""
+    found, out, err = scene.cli("withdraw", scene.image, *words, "--json")
+    assert found == status, out + err
+    return json.loads(out)
+
+
+def park(scene, record):
+    """Set a record aside, as the service does with one that it cannot work on."""
+    scene.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": record}, "sk": {"S": "record"}},
+        UpdateExpression="SET parked = :why REMOVE wake_at, due_shard",
+        ExpressionAttributeValues={":why": {"S": "by hand"}},
+    )
+
+
+def put_back(scene):
+    """Remove the tag, and write the same value again: written over itself, it brings no event."""
+    scene.untag()
+    scene.wait(5)
+    scene.tag(f"dev {PROD}")
+
+
+def asked(scene, verb, *words):
+    """Run another verb about the AMI: exit status, and what it prints."""
+    status, out, err = scene.cli(verb, scene.image, *words)
+    return status, " ".join((out + err).split())
+
+
+def test_a_share_ends_the_tag_stays_and_everybody_says_who_did_it(sharing):
+    """The other share and the delivered AMI stay; `status`, `wait`, `plan` and `history` know it."""
+    found = withdraw(sharing, "--account", TEST, "--account", PROD)
+    assert found["changed"] == [TEST, PROD]
+    does = {one["account"]: one["does"] for one in found["deliveries"]}
+    assert does == {TEST: "is withdrawn", PROD: "was delivered, and stays"}
+    status, said = asked(sharing, "wait")
+
+    assert (status, f"Withdrawn by {OPERATOR}" in said) == (6, True), said
+    sharing.wait(200)
+    assert sharing.states() == {DEV: "shared", TEST: "withdrawn", PROD: "delivered"}
+    assert sharing.launchable_by() == {DEV}
+    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
+    assert (launch(sharing, DEV), launch(sharing, TEST) != "", len(sharing.images_in(PROD))) == ("", True, 1)
+    assert f"{TEST} {REGION}: withdrawn: Withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
+    assert f"{TEST}: withdrawn by {OPERATOR}" in asked(sharing, "status")[1]
+    assert f"{TEST} {REGION}: withdrawn by {OPERATOR}" in asked(sharing, "plan")[1]
+    assert "withdrawn by" not in asked(sharing, "plan", "dev")[1]  # to write it would be a tag event
+    assert "withdrawals read: withdrawn" in asked(sharing, "history")[1]
+    assert asked(sharing, "verify")[0] == 0
+    assert sharing.cli("reconcile")[0] == 0
+    sharing.assert_invariants()
+
+
+@pytest.mark.parametrize("how", ["put back", "promote", "another value", "lift"])
+def test_the_next_tag_event_serves_it_again_and_a_retry_does_not(sharing, how):
+    """Not even one that names it: only the tag's next writing, or the operator who lifts it."""
+    withdraw(sharing, "--account", TEST)
+    sharing.run_until(lambda: sharing.delivery_state(TEST) == "withdrawn", 300)
+    status, said = asked(sharing, "retry", "--account", TEST)
+    assert (status, f"was withdrawn by {OPERATOR}" in said) == (0, True), said
+    asked(sharing, "retry")
+    sharing.wait(400)
+    assert sharing.delivery_state(TEST) == "withdrawn"
+    {
+        "put back": lambda: put_back(sharing),
+        "promote": lambda: sharing.cli("promote", sharing.image, f"dev {PROD}"),
+        "another value": lambda: sharing.tag(f"dev+{PROD}"),
+        "lift": lambda: withdraw(sharing, "--lift", "--account", TEST),
+    }[how]()
+
+    sharing.run_until(lambda: sharing.delivery_state(TEST) == "shared", 600)
+    sharing.come_to_rest()
+    sharing.run_until(lambda: launch(sharing, TEST) == "", 120)
+    assert sharing.status()["withdrawn"] == {}
+    sharing.assert_invariants()
+
+
+@pytest.mark.parametrize("trouble", ["pause", "key", "parked", "promotion parked", "no events"])
+def test_it_waits_for_nothing_but_aws(sharing, trouble):
+    """Paused, with the source's key disabled, with a record set aside, and with every event and wake lost."""
+    {
+        "pause": lambda: sharing.cli("pause"),
+        "key": lambda: sharing.client("kms").disable_key(KeyId=sharing.key),
+        "parked": lambda: park(sharing, f"delivery#{delivery_id(HUB, sharing.image, TEST, REGION)}"),
+        "promotion parked": lambda: park(sharing, f"promotion#{sharing.image}"),
+        "no events": sharing.world.injections.drop_events,
+    }[trouble]()
+    withdraw(sharing, "--account", TEST)
+
+    sharing.run_until(lambda: sharing.launchable_by() == {DEV}, 15 * 60)
+    sharing.wait(300)
+    assert [sharing.shared_with(snapshot) for snapshot in sharing.snapshots] == [set(), set()]
+    if trouble == "key":
+        sharing.client("kms").enable_key(KeyId=sharing.key)
+    assert launch(sharing, TEST) != ""
+    assert launch(sharing, DEV) == ""
+
+
+def test_a_running_copy_is_cancelled_and_one_of_two_regions_is_left_out(abroad):
+    """Its copies are removed; the other Region of the account and the other account get theirs."""
+    scene = abroad
+    scene.world.ec2.pace.copy = 600
+    scene.tag(f"{DEV} {TEST}")
+    scene.run_until_state("copying", DEV)
+    withdraw(scene, "--account", f"{DEV}/{REGION}")
+    scene.run_until_over()
+
+    states = {(one["account"], one["region"]): one["state"] for one in scene.status()["deliveries"]}
+    out = {place for place, state in states.items() if state != "delivered"}
+    assert (states[DEV, REGION], out, len(states)) == ("cancelled", {(DEV, REGION)}, 4)
+    assert (scene.images_in(DEV), scene.snapshots_in(DEV)) == ([], [])
+    assert asked(scene, "wait", "--target", f"{DEV}/{REGION}")[0] == 6
+    assert asked(scene, "wait", "--target", f"{DEV}/{FAR}")[0] == 0
+    scene.assert_invariants()
+
+
+def test_what_cannot_be_withdrawn_is_refused_with_all_faults(sharing):
+    """A stranger, an account that has its access by an OU's ARN alone, and what nobody has withdrawn."""
+    found = withdraw(sharing, "--account", "999999999999", "--account", "888888888888/us-east-1", status=1)
+    assert [fault["code"] for fault in found["faults"]] == ["no-delivery", "no-delivery"]
+    found = withdraw(sharing, "--lift", "--account", TEST, status=1)
+    assert [fault["code"] for fault in found["faults"]] == ["not-withdrawn"]
+    assert withdraw(sharing, "--lift")["changed"] == []
+    assert asked(sharing, "withdraw")[0] == 2
+    assert withdraw(sharing, "--account", TEST)["changed"] == [TEST]
+    assert withdraw(sharing, "--account", TEST)["changed"] == []  # once more is harmless
+    found = withdraw(sharing, "--lift", "--account", f"{TEST}/{REGION}", status=1)
+    assert [fault["code"] for fault in found["faults"]] == ["not-withdrawn"]
+    sharing.untag()
+    found = withdraw(sharing, "--account", TEST, status=1)
+    assert [fault["code"] for fault in found["faults"]] == ["no-tag"]

@@ -1,0 +1,154 @@
+"""An operator withdraws an account: its part ends whatever else is wrong, and begins anew with the next tag event."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.core.records import addresses
+from tests.service import test_removals as removals
+from tests.service.cloud import START
+from tests.service.gate import PortCrash
+from tests.service.hub import Hub
+from tests.service.organization import A, B
+from tests.service.test_removals import AMI, HOUR, TROUBLES, open_to, pass_time, shared
+from tests.service.weather import NOTHING_COMES
+
+DEEP = {**TROUBLES, "parked delivery": removals.park_delivery, "no trouble": lambda _hub: None}
+
+
+def copying(**given) -> Hub:
+    """A hub whose AMI is on its way to two accounts."""
+    hub = Hub((A, B), **given)
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, f"{A} {B}")
+    return hub
+
+
+@pytest.mark.parametrize("trouble", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("again", [False, True], ids=["once", "doubled"])
+def test_what_is_shared_with_it_is_withdrawn_whatever_else_is_wrong(trouble, again):
+    """Within the hour, by the sweep and discovery alone; the other account loses nothing."""
+    hub = shared()
+    trouble(hub)
+    for _ in range(1 + again):
+        hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A}
+
+
+@pytest.mark.parametrize("place", [B, f"{B}/us-east-1"], ids=["the account", "its Region"])
+def test_a_retry_does_not_serve_it_again_and_a_tag_event_does(place):
+    """Nor does another file, a day, or a discovery; a tag that is removed and put back is a tag event."""
+    hub = shared()
+    hub.withdraw(AMI, place)
+    pass_time(hub, HOUR)
+    hub.stores.records.make_due(addresses.promotion(AMI), hub.cloud.now, {"retry": f"1:{B}"})
+    pass_time(hub, 25 * HOUR)
+    assert open_to(hub) == {A}
+    hub.cloud.tag(AMI, None)
+    pass_time(hub, 300)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A, B}
+
+
+def test_a_value_and_back_ends_what_was_withdrawn_before_and_a_late_event_does_not():
+    """Values are compared, not only events: those of both changes are lost. An event of before is no new one."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    old = {"changed-tag-keys": ["promote"], "version": 99, "tags": {"promote": f"{A} {B}"}}
+    hub.hears.tag_change(
+        {
+            "id": "late",
+            "account": "111111111111",
+            "region": "us-east-1",
+            "time": "2027-01-15T08:00:01Z",
+            "resources": [f"arn:aws:ec2:us-east-1::image/{AMI}"],
+            "detail": old,
+        }
+    )
+    pass_time(hub, HOUR)
+    assert open_to(hub) == {A}
+    hub.cloud.emit = lambda _event: None
+    hub.cloud.tag(AMI, A)
+    pass_time(hub, HOUR)
+    hub.cloud.tag(AMI, f"{A} {B}")
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A, B}
+
+
+def test_what_is_lifted_is_served_again():
+    """By the operator who withdrew it, or another."""
+    hub = shared()
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+    hub.lift(AMI, B)
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A, B}
+
+
+def test_a_value_whose_event_was_lost_is_meant_by_who_has_seen_it():
+    """The operator saw the new value before the service did: it names B, and B is withdrawn."""
+    hub = Hub((A, B), target={"mode": "share"})
+    hub.cloud.make_image(AMI, {"snap-00": True})
+    hub.cloud.tag(AMI, A)
+    hub.run(until=START + HOUR)
+    emit, hub.cloud.emit = hub.cloud.emit, lambda _event: None
+    hub.cloud.tag(AMI, f"{A} {B}")
+    hub.cloud.emit = emit
+    hub.withdraw(AMI, B)
+    pass_time(hub, HOUR)
+
+    assert open_to(hub) == {A}
+
+
+@pytest.mark.parametrize("seconds", [0, 2, 6, 20, 40, 70])
+def test_a_copy_is_cancelled_wherever_it_is(seconds):
+    """Nothing of it is left, and the other is delivered; what is about to be an AMI stays."""
+    hub = copying()
+    hub.run(until=START + seconds)
+    hub.withdraw(AMI, B)
+    hub.run()
+
+    outcomes = hub.outcomes()
+    assert outcomes[AMI, A] == "delivered"
+    assert outcomes.get((AMI, B)) in (None, "cancelled", "delivered")
+    assert not hub.cloud.permissions
+    assert not hub.cloud.grants
+    left = {copy.account for copy in hub.cloud.copies.values() if not copy.deleted}
+    assert left == ({A, B} if outcomes.get((AMI, B)) == "delivered" else {A})
+
+
+def test_a_process_may_die_at_any_call_while_it_withdraws():
+    """Before and after each call from the withdrawal on; the sweep goes on with it."""
+
+    def withdrawn(crash=None):
+        hub = shared()
+        hub.watchful = False  # a pass that died between letting go and waking is made good by the delivery, when due
+        hub.gate.calls = 0
+        hub.gate.crashes = [crash] if crash else []
+        hub.withdraw(AMI, B)
+        hub.run(until=hub.cloud.now + HOUR)
+        assert open_to(hub) == {A}, crash
+        assert hub.outcomes() == {(AMI, A): "shared", (AMI, B): "withdrawn"}, crash
+        return hub.gate.calls
+
+    for call in range(min(withdrawn(), 90)):
+        for after in (False, True):
+            withdrawn(PortCrash(call, after))
+
+
+def test_the_sweep_alone_is_enough():
+    """Every event and every wake is lost."""
+    hub = copying(weather=NOTHING_COMES)
+    hub.run(until=START + 600)
+    hub.withdraw(AMI, B)
+    hub.run()
+
+    assert hub.outcomes()[AMI, A] == "delivered"
+    assert not hub.cloud.permissions
