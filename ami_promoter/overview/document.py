@@ -100,7 +100,7 @@ def _glance(shown: Overview) -> Element:
 
 def _read(shown: Overview) -> Element:
     context = shown.context
-    facts = (
+    facts: tuple[tuple[str, Content], ...] = (
         ("Table", [el("code", context.table), f" in account {context.account}, {context.region}"]),
         ("Records", f"{count(shown.items, 'item')}, consistently, ended by {when(context.now)} UTC"),
         (

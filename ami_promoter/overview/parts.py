@@ -20,8 +20,8 @@ MARKS = {
     "refused": ("✕", "bad"),
     "unreadable": ("?", "bad"),
     "unknown": ("?", "bad"),
-    "cancelled": ("–", "warn"),
-    "withdrawn": ("–", "warn"),
+    "cancelled": ("■", "warn"),
+    "withdrawn": ("■", "warn"),
     "left open": ("●", "warn"),
     "open": ("●", "open"),
     "opening": ("●", "open"),
@@ -58,7 +58,7 @@ PATTERNS = (
 
 def state(word: str) -> Element:
     """Show a state: a mark and the word, so that no color is needed."""
-    mark, kind = MARKS.get(word, ("›", "busy"))
+    mark, kind = MARKS.get(word, ("▸", "busy"))
     return el("span", el("span", mark, aria_hidden="true"), f" {word or 'unknown'}", class_=f"st {kind}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ami_promoter.hub.aws import Connection, HubTrouble
 
 CURES = {
-    "AccessDenied": "Allow s3:PutObject on {arn}; where the bucket encrypts by a key of its own, kms:GenerateDataKey too.",
+    "AccessDenied": "Allow s3:PutObject on {arn}, and kms:GenerateDataKey if the bucket encrypts by a key of its own.",
     "NoSuchBucket": "There is no such bucket: see its name, or make it.",
     "KMS.DisabledException": "Enable the key by which the bucket encrypts.",
 }

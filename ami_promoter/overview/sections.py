@@ -107,9 +107,12 @@ def images(shown: Overview) -> Element:
     """Say which image is current where."""
     if not shown.families:
         return _section("images", "Current images", el("p", "No target has an image yet.", class_="none"))
-    rule = (
+    words = (
         "For each target, the image that was delivered last. Images are one family where their names differ only in a "
-        "date, a long number or a version at the end. An image that its account has removed since is still listed; ",
+        "date, a long number or a version at the end. An image that its account has removed since is still listed; "
+    )
+    rule: Content = (
+        words,
         code("ami-promoter verify"),
         " looks.",
     )
@@ -134,7 +137,7 @@ def _family(one: Family) -> Element:
 
 def _current(one: Placed, of: Family) -> Sequence[Content]:
     older = el("span", "behind", class_="st warn") if one.source != of.latest.source else None
-    image = [code(one.image), "" if one.own else " the hub’s, shared"]
+    image = [code(one.image), "" if one.own else " the hub's, shared"]
     source = [one.name, " ", code(one.source) if one.own else None, " ", older]
     return f"{one.account} {one.region}", image, source, said(one.since)
 
@@ -179,7 +182,7 @@ def _limits() -> Element:
         "ul",
         el(
             "li",
-            "What was closed is kept for as long as the hub’s parameter ",
+            "What was closed is kept for as long as the hub's parameter ",
             code("KeepHistoryDays"),
             " says: 400 days, unless the stack says otherwise. Nothing is known of what was closed before.",
         ),
@@ -189,15 +192,15 @@ def _limits() -> Element:
             code("ami-promoter reconcile"),
             " finds them.",
         ),
-        el("li", "Grants on a target’s own key are not listed: they open nothing of the hub’s."),
+        el("li", "Grants on a target's own key are not listed: they open nothing of the hub's."),
         class_="dim",
     )
 
 
 def _open(one: Exposure, shown: Overview) -> Sequence[Content]:
-    what = [KINDS.get(one.kind, one.kind), " ", code(one.name.rpartition(":")[2])]
+    what: Content = [KINDS.get(one.kind, one.kind), " ", code(one.name.rpartition(":")[2])]
     principal = one.principal.rpartition(":")[2] if one.kind in ON_KEYS else ""
-    account = [one.account, el("small", principal) if principal not in ("", "root") else None]
+    account: Content = [one.account, el("small", principal) if principal not in ("", "root") else None]
     return account, what, _amis(one, shown), _start(one), state(one.state), one.closes
 
 
@@ -258,7 +261,7 @@ def deliveries(shown: Overview) -> Element:
 
 def _promotion(shown: Shown, now: int) -> Element:
     data = shown.data
-    summary = [
+    summary: Content = [
         el("b", data["name"] or data["ami"]),
         f" — {page.summary(data['deliveries'])} ",
         state(str(data["state"] or "unknown")),
@@ -288,10 +291,10 @@ def _row(one: Timeline, bars: Scale, now: int) -> Sequence[Content]:
         if part.end is None or part.end > part.start
     ]
     copies = [_copy(copy) for copy in one.data["copies"]] if not one.data["image"] else []
-    words = [el("span", steps(one.spans, now)), [el("small", copy) for copy in copies if copy]]
+    words: Content = [el("span", steps(one.spans, now)), [el("small", copy) for copy in copies if copy]]
     image: Content = code(one.data["image"]) if one.data["image"] else "-"
     if one.data["state"] == "shared":
-        image = "the hub’s"
+        image = "the hub's"
     return (
         _place(one.data),
         state(str(one.data["state"])),
