@@ -26,6 +26,7 @@ READING = (
     "where AMI",
     "resolve AMI dev",
     "members",
+    "report -o PAGE",
     "targets diff FILE",
 )
 CHANGING = (
@@ -69,7 +70,7 @@ def become(scene, monkeypatch):
 def run(scene, line):
     """Run a verb: exit status and everything it said."""
     file = str(scene._directory / "targets.yaml")
-    words = [{"AMI": scene.image, "FILE": file}.get(word, word) for word in line.split()]
+    words = [{"AMI": scene.image, "FILE": file, "PAGE": f"{file}.html"}.get(word, word) for word in line.split()]
     status, out, err = scene.cli(*words)
     return status, out + err
 

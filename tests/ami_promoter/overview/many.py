@@ -21,7 +21,14 @@ HUB, REGION = "111111111111", "us-east-1"
 KEY = f"arn:aws:kms:{REGION}:{HUB}:key/9a1c841d-1f7b-4fec-ba46-83f5f366bf0e"
 NOW = 1767606054
 DAY = 86400
-STEPS = (("waiting", 2), ("opening", 20), ("copying", 27), ("registering", 640), ("verifying", 642), ("publishing", 700))
+STEPS = (
+    ("waiting", 2),
+    ("opening", 20),
+    ("copying", 27),
+    ("registering", 640),
+    ("verifying", 642),
+    ("publishing", 700),
+)
 """States of a delivery, and so many seconds after its beginning."""
 
 
@@ -47,14 +54,24 @@ def hub(targets: int, promotions: int, *, bad: Mapping[str, str] | None = None) 
     ``bad``: texts that stand where people and AWS write.
     """
     for day in range(promotions):
-        yield from _promotion(f"ami-{day:017x}", targets, NOW - (promotions - day) * DAY, day == promotions - 1, bad or {})
+        yield from _promotion(
+            f"ami-{day:017x}", targets, NOW - (promotions - day) * DAY, day == promotions - 1, bad or {}
+        )
 
 
 def _promotion(ami: str, targets: int, began: int, last: bool, bad: Mapping[str, str]) -> Iterator[Record]:
     name = bad.get("name", f"golden-{began // DAY * DAY}")
     state = PromotionState.RUNNING if last else PromotionState.OVER
     promoted = Promotion(
-        ami, HUB, REGION, began, state, value=bad.get("value", "dev prod"), image_name=name, since=began, why=bad.get("why", "")
+        ami,
+        HUB,
+        REGION,
+        began,
+        state,
+        value=bad.get("value", "dev prod"),
+        image_name=name,
+        since=began,
+        why=bad.get("why", ""),
     )
     yield record(f"promotion#{ami}", "record", promoted, state=state.value)
     for number in range(targets):
