@@ -48,18 +48,18 @@ def shown(found: Iterator[Record], days: int = 30) -> Overview:
     return overview(sort(found), context(days))
 
 
-def hub(targets: int, promotions: int, *, bad: Mapping[str, str] | None = None) -> Iterator[Record]:
-    """Yield the records: one image a day, delivered everywhere but to every hundredth target, the last one copying.
+def hub(targets: int, promotions: int, *, fails: int = 100, bad: Mapping[str, str] | None = None) -> Iterator[Record]:
+    """Yield the records: one image a day, delivered everywhere but to each ``fails``th target, the last one copying.
 
     ``bad``: texts that stand where people and AWS write.
     """
     for day in range(promotions):
-        yield from _promotion(
-            f"ami-{day:017x}", targets, NOW - (promotions - day) * DAY, day == promotions - 1, bad or {}
-        )
+        began, last = NOW - (promotions - day) * DAY, day == promotions - 1
+        targeted = [number % fails == fails - 1 for number in range(targets)]
+        yield from _promotion(f"ami-{day:017x}", targeted, began, last, bad or {})
 
 
-def _promotion(ami: str, targets: int, began: int, last: bool, bad: Mapping[str, str]) -> Iterator[Record]:
+def _promotion(ami: str, targets: list[bool], began: int, last: bool, bad: Mapping[str, str]) -> Iterator[Record]:
     name = bad.get("name", f"golden-{began // DAY * DAY}")
     state = PromotionState.RUNNING if last else PromotionState.OVER
     promoted = Promotion(
@@ -74,8 +74,8 @@ def _promotion(ami: str, targets: int, began: int, last: bool, bad: Mapping[str,
         why=bad.get("why", ""),
     )
     yield record(f"promotion#{ami}", "record", promoted, state=state.value)
-    for number in range(targets):
-        yield from _delivery(ami, name, f"{200000000000 + number}", began + number % 600, last, number % 100 == 99, bad)
+    for number, failed in enumerate(targets):
+        yield from _delivery(ami, name, f"{200000000000 + number}", began + number % 600, last, failed, bad)
 
 
 def _delivery(
