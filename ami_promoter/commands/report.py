@@ -35,10 +35,17 @@ PRINTS = js.thing(
 
 @verb("report", needs=READ, prints=PRINTS)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. Otherwise {FILE}.")
-@click.option("--publish", "address", type=ADDRESS, help="Put the page to s3://BUCKET/KEY; a file only with -o.")
+@click.option(
+    "--publish",
+    "address",
+    type=ADDRESS,
+    metavar="s3://BUCKET/KEY",
+    help="Put the page there; a file is written only with -o.",
+)
 @click.option(
     "--days",
     type=click.IntRange(1, 3650),
+    metavar="N",
     default=30,
     show_default=True,
     help="How far back deliveries and closed shares go.",

@@ -1,15 +1,20 @@
 """Where ``report`` puts its page, and what it says when it cannot."""
 
 import json
+import re
+import shlex
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from ami_promoter.cli import main
 from ami_promoter.terminal.exits import Exit
 
+DOCS = Path(__file__).parents[3] / "docs"
 ADDRESS = "s3://status-pages/team a/ami.html"
 
 
@@ -116,3 +121,28 @@ def test_what_is_no_address_is_refused_before_anything_is_read(environment, caps
     assert main(["report", "--publish", address]) == Exit.USAGE
 
     assert "is not an address like s3://bucket/page.html" in capsys.readouterr().err
+
+
+def block(page, language, having):
+    """Read the block of a page's examples that has this word."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (found,) = (one for one in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if having in one)
+    return found
+
+
+def test_the_pipelines_example_publishes(bucket):
+    """Its last line, with the placeholders filled in."""
+    workflow = yaml.safe_load(block("guide/pipelines.md", "yaml", "ami-promoter report"))
+    line = workflow["jobs"]["publish"]["steps"][-1]["run"]
+    program, *words = shlex.split(line.replace("HUB_ACCOUNT", "123456789012").replace("BUCKET", "status-pages"))
+
+    assert (program, main(words)) == ("ami-promoter", Exit.OK)
+
+    assert bucket.get_object(Bucket="status-pages", Key="ami-promoter.html")["Body"].read()
+
+
+def test_the_right_that_the_page_names_is_the_one_that_is_needed():
+    """One action on one object."""
+    (statement,) = json.loads(block("operations/report.md", "json", "s3:"))["Statement"]
+
+    assert (statement["Action"], statement["Resource"]) == ("s3:PutObject", "arn:aws:s3:::BUCKET/ami-promoter.html")
