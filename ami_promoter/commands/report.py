@@ -10,7 +10,7 @@ from ami_promoter.hub import organization, switch
 from ami_promoter.hub.aws import Connection
 from ami_promoter.overview import reading
 from ami_promoter.overview.document import render
-from ami_promoter.overview.model import Context, Overview, overview
+from ami_promoter.overview.model import Occasion, Overview, overview
 from ami_promoter.overview.publishing import Address, publish
 from ami_promoter.rights import READ
 from ami_promoter.terminal import schema as js
@@ -73,7 +73,7 @@ def report(caller: VerbCaller, output: Path | None, address: str | None, days: i
     places = [str(file), *([address] if address else [])] if file else [str(address)]
     open_now = sum(one.open for one in shown.exposures)
     lines = [f"Written to {' and '.join(places)} ({len(page):,} bytes)."]
-    lines.append(f"{len(shown.troubled)} promotions need attention; {open_now} permissions are open.")
+    lines.append(f"Promotions that need attention: {len(shown.troubled)}. Open permissions: {open_now}.")
     lines += [f"Could not be read whole: {record}: {why}" for record, why in shown.damaged.items()]
     data = {
         **connection.named,
@@ -96,5 +96,5 @@ def _read(connection: Connection, days: int) -> Overview:
     now = int(connection.now())
     said = switch.said(paused) if paused else ""
     return overview(
-        records, Context(connection.account, connection.region, connection.table, now, since, days, said, trouble)
+        records, Occasion(connection.account, connection.region, connection.table, now, since, days, said, trouble)
     )

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from ami_promoter.overview import sections
 from ami_promoter.overview.html import Content, document, el
 from ami_promoter.overview.model import Overview
-from ami_promoter.overview.parts import count, when
+from ami_promoter.overview.parts import count, noun, when
 from ami_promoter.promotions.view import BAD
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -89,10 +89,14 @@ def _glance(shown: Overview) -> Element:
         (
             "images",
             str(len(shown.families)),
-            f"{'family' if len(shown.families) == 1 else 'families'} of images, {count(behind, 'target')} behind",
+            f"{noun(len(shown.families), 'family', 'families')} of images, {count(behind, 'target')} behind",
         ),
-        ("exposure", str(len(open_now)), f"permissions open, for {count(len(accounts), 'account')}"),
-        ("deliveries", str(running), f"deliveries under way, of {len(states):,}"),
+        (
+            "exposure",
+            str(len(open_now)),
+            f"{noun(len(open_now), 'permission')} open, for {count(len(accounts), 'account')}",
+        ),
+        ("deliveries", str(running), f"{noun(running, 'delivery', 'deliveries')} under way, of {len(states):,}"),
     )
     items = [el("li", el("a", el("b", number), " ", words, href=f"#{ident}")) for ident, number, words in tiles]
     return el("ul", items, class_="glance", role="list", aria_label="At a glance")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ami_promoter.hub.records import OPEN_STATES, Record
-from ami_promoter.overview.reading import Records, Step
+from ami_promoter.overview.reading import HubRecords, Step
 from ami_promoter.promotions import shares
 
 LEFT_OPEN = "left open"
@@ -53,7 +53,7 @@ class Exposure:
         return self.end is None
 
 
-def exposures(records: Records) -> list[Exposure]:
+def exposures(records: HubRecords) -> list[Exposure]:
     """Return all, the open ones first, then by their start, the latest first."""
     found: dict[tuple[str, str], list[Exposure]] = {}
     for record in (*records.archived, *records.shares):
@@ -78,7 +78,7 @@ def _place(record: Record) -> tuple[str, str]:
     return pk, name.rpartition("#")[0] if sk.startswith("closed#") else name
 
 
-def _exposure(record: Record, records: Records) -> Exposure | None:
+def _exposure(record: Record, records: HubRecords) -> Exposure | None:
     """Return the interval of a share's item or archive; None where it was never open."""
     item, (pk, holder) = record["_item"], _place(record)
     archived = str(item["sk"]).startswith("closed#")
@@ -120,7 +120,7 @@ def _closes(pk: str, record: Record, state: str) -> str:
     return shares.end(shown).replace(latest, latest.replace("T", " ").removesuffix("Z"))
 
 
-def _named(pk: str, holder: str, records: Records) -> Exposure:
+def _named(pk: str, holder: str, records: HubRecords) -> Exposure:
     kind, _, rest = pk.removeprefix("resource#").partition("#")
     name, _, account = rest.partition("#")
     amis = records.source_of.get(name, set()) if kind == "snapshot" else {name} if kind == "image" else set()
@@ -130,7 +130,7 @@ def _named(pk: str, holder: str, records: Records) -> Exposure:
 
 
 def _with_history(
-    known: Iterable[Exposure], steps: Iterable[Step], place: tuple[str, str], records: Records
+    known: Iterable[Exposure], steps: Iterable[Step], place: tuple[str, str], records: HubRecords
 ) -> Iterator[Exposure]:
     """Begin what is known as early as the history says, and add what nothing else knows of."""
     left = list(known)

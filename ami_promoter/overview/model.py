@@ -9,7 +9,7 @@ from typing import Any
 from ami_promoter.hub.records import Record
 from ami_promoter.overview.current import Family, families
 from ami_promoter.overview.exposure import Exposure, exposures
-from ami_promoter.overview.reading import Records, Step
+from ami_promoter.overview.reading import HubRecords, Step
 from ami_promoter.promotions import view
 from ami_promoter.promotions.reading import placed
 from chalicelib.core.delivery.model import ENDED
@@ -19,7 +19,7 @@ RESTING = (*sorted(ENDED), "shared")
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class Occasion:
     """What was read, where and when. Times are epoch seconds."""
 
     account: str
@@ -60,7 +60,7 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownPromotion:
     """One promotion: its page's data, and timelines of those deliveries that run or have changed since ``since``."""
 
     data: Mapping[str, Any]
@@ -73,9 +73,9 @@ class Shown:
 class Overview:
     """Everything on the page."""
 
-    context: Context
+    context: Occasion
     families: Sequence[Family]
-    promotions: Sequence[Shown]
+    promotions: Sequence[ShownPromotion]
     """The newest first."""
     troubled: Sequence[Mapping[str, Any]]
     """Pages of promotions in trouble, with those deliveries alone, as ``status --failed`` shows them."""
@@ -88,7 +88,7 @@ class Overview:
     """Source AMI -> its name."""
 
 
-def overview(records: Records, context: Context) -> Overview:
+def overview(records: HubRecords, context: Occasion) -> Overview:
     """Compute the page."""
     newest = sorted(records.promotions.values(), key=_created, reverse=True)
     pages = [_page(record, records, context.now) for record in newest]
@@ -111,7 +111,7 @@ def _created(record: Record) -> int:
     return created if isinstance(created, int) else 0
 
 
-def _page(record: Record, records: Records, now: float) -> dict[str, Any]:
+def _page(record: Record, records: HubRecords, now: float) -> dict[str, Any]:
     """Show a promotion. A delivery whose record cannot be read is shown by the promotion's mark of it."""
     ami = str(record["_item"]["pk"]).removeprefix("promotion#")
     deliveries = []
@@ -129,13 +129,13 @@ def _marked(known: Record | None, child: Record) -> Record:
     return {**mark, "_item": child["_item"] if known is None else known["_item"]}
 
 
-def _shown(page: Mapping[str, Any], records: Records, context: Context) -> Shown:
+def _shown(page: Mapping[str, Any], records: HubRecords, context: Occasion) -> ShownPromotion:
     every = [_timeline(one, records, context) for one in page["deliveries"]]
     recent = [one for one in every if one.data["state"] not in RESTING or (one.last or 0) >= context.since]
-    return Shown(page, recent, len(every) - len(recent))
+    return ShownPromotion(page, recent, len(every) - len(recent))
 
 
-def _timeline(delivery: Mapping[str, Any], records: Records, context: Context) -> Timeline:
+def _timeline(delivery: Mapping[str, Any], records: HubRecords, context: Occasion) -> Timeline:
     ident = str(delivery["id"])
     record = records.deliveries.get(ident, {})
     steps = records.delivery_steps.get(ident, [])

@@ -79,14 +79,19 @@ def said(iso: str) -> str:
 
 def count(number: int, one: str, several: str = "") -> str:
     """Write a number of things."""
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+    return f"{number:,} {noun(number, one, several)}"
+
+
+def noun(number: int, one: str, several: str = "") -> str:
+    """Write the name of so many things."""
+    return one if number == 1 else several or f"{one}s"
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableKind:
     """A kind of table. On a narrow screen each row is a card, in which the style sheet writes the headings."""
 
     name: str

@@ -46,7 +46,7 @@ Step = tuple[int, str]
 
 
 @dataclass(slots=True)
-class Records:
+class HubRecords:
     """What was read, sorted by kind."""
 
     promotions: dict[str, Record] = field(default_factory=dict)
@@ -71,16 +71,16 @@ class Records:
     items: int = 0
 
 
-def read(connection: Connection, since: int, tell: Callable[[str], None]) -> Records:
+def read(connection: Connection, since: int, tell: Callable[[str], None]) -> HubRecords:
     """Read the table; history and archive from ``since`` (epoch seconds) on. May raise Trouble."""
     progress = Progress(tell, "Items of the table read")
     with connection.telling("reading the records"):
         return sort(Reader(connection).scan(WHICH, {**GIVEN, ":since": since}, progress.at))
 
 
-def sort(found: Iterable[Record]) -> Records:
+def sort(found: Iterable[Record]) -> HubRecords:
     """Sort records by kind, and find those that cannot be read. Pure."""
-    records = Records()
+    records = HubRecords()
     for record in found:
         _sort(records, record, str(record["_item"]["pk"]), str(record["_item"]["sk"]))
         records.items += 1
@@ -89,7 +89,7 @@ def sort(found: Iterable[Record]) -> Records:
     return records
 
 
-def _sort(records: Records, record: Record, pk: str, sk: str) -> None:
+def _sort(records: HubRecords, record: Record, pk: str, sk: str) -> None:
     kind, _, name = pk.partition("#")
     what, _, rest = sk.partition("#")
     if sk == "record" and "parked" in record["_item"]:
@@ -120,7 +120,7 @@ def _sort(records: Records, record: Record, pk: str, sk: str) -> None:
             _step(records, record, records.share_steps.setdefault((pk, holder), []))
 
 
-def _step(records: Records, record: Record, steps: list[Step]) -> None:
+def _step(records: HubRecords, record: Record, steps: list[Step]) -> None:
     item = record["_item"]
     at, state = item.get("at"), item.get("state")
     if isinstance(at, int) and isinstance(state, str):
@@ -129,7 +129,7 @@ def _step(records: Records, record: Record, steps: list[Step]) -> None:
         _damaged(records, record, "it does not say when it was, or in which state")
 
 
-def _source(records: Records, record: Record, ami: str) -> None:
+def _source(records: HubRecords, record: Record, ami: str) -> None:
     try:
         source = SourceImage.from_json(json.loads(record["_item"]["body"]))
         for snapshot in snapshots_of(source):
@@ -138,7 +138,7 @@ def _source(records: Records, record: Record, ami: str) -> None:
         _damaged(records, record, f"it does not fit: {error}")
 
 
-def _check(records: Records, record: Record, kind: type[Any] | None) -> None:
+def _check(records: HubRecords, record: Record, kind: type[Any] | None) -> None:
     """Find out whether the service could read it; what can be read of it is shown all the same."""
     item = record["_item"]
     if record.get("unreadable"):
@@ -157,5 +157,5 @@ def _check(records: Records, record: Record, kind: type[Any] | None) -> None:
         _damaged(records, record, f"it does not fit: {error}")
 
 
-def _damaged(records: Records, record: Record, why: str) -> None:
+def _damaged(records: HubRecords, record: Record, why: str) -> None:
     records.damaged[str(record["_item"]["pk"]), str(record["_item"]["sk"])] = why

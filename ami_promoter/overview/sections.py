@@ -11,12 +11,12 @@ from ami_promoter.overview import chart
 from ami_promoter.overview.current import Family, Placed
 from ami_promoter.overview.exposure import UNREADABLE, Exposure
 from ami_promoter.overview.html import Content, el
-from ami_promoter.overview.model import Overview, Shown, Timeline
+from ami_promoter.overview.model import Overview, ShownPromotion, Timeline
 from ami_promoter.overview.parts import (
     OPEN_ROWS,
     STEPS,
     Scale,
-    Table,
+    TableKind,
     code,
     count,
     folded,
@@ -31,10 +31,10 @@ from ami_promoter.promotions import page
 from ami_promoter.promotions.outcome import STOPPED
 from ami_promoter.terminal.report import span
 
-CURRENT = Table("cur", ("Target", "Image", "Source", "Delivered"))
-OPEN = Table("now", ("Account", "May use", "For", "Since", "State", "Ends"))
-INTERVALS = Table("was", ("Account", "From", "Until", "For", "Time"))
-DELIVERIES = Table("del", ("Target", "State", "Since", "Image", "Time in each state"))
+CURRENT = TableKind("cur", ("Target", "Image", "Source", "Delivered"))
+OPEN = TableKind("now", ("Account", "May use", "For", "Since", "State", "Ends"))
+INTERVALS = TableKind("was", ("Account", "From", "Until", "For", "Time"))
+DELIVERIES = TableKind("del", ("Target", "State", "Since", "Image", "Time in each state"))
 TABLES = (CURRENT, OPEN, INTERVALS, DELIVERIES)
 
 KINDS = {
@@ -154,7 +154,7 @@ def exposure(shown: Overview) -> Element:
     now, since = shown.context.now, shown.context.since
     found = shown.exposures
     open_now = [one for one in found if one.open]
-    drawn = max(since, min((one.start or now for one in found if not one.open), default=since))
+    drawn = max(since, min((one.start or since for one in found), default=since))
     lead = (
         "Each permission on a snapshot, an AMI or a key that the service opened for another account: what is open now, "
         f"and what was closed in the last {count(shown.context.days, 'day')}."
@@ -263,7 +263,7 @@ def deliveries(shown: Overview) -> Element:
     return _section("deliveries", "Deliveries", el("p", note, class_="dim"), legend(), parts)
 
 
-def _promotion(shown: Shown, now: int) -> Element:
+def _promotion(shown: ShownPromotion, now: int) -> Element:
     data = shown.data
     summary: Content = [
         el("b", data["name"] or data["ami"]),

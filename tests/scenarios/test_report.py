@@ -6,7 +6,7 @@ import json
 import re
 from contextlib import contextmanager
 
-from tests.ami_promoter.overview.pages import Page
+from tests.ami_promoter.overview.pages import WrittenPage
 from tests.scenarios import damage, lively
 from tests.scenarios.scene import DEV, PROD, TABLE, TEST
 from tests.scenarios.test_poison import spoil
@@ -17,7 +17,7 @@ def report(scene, *words):
     file = scene._directory / "page.html"
     status, out, err = scene.cli("report", "-o", str(file), "--json", *words)
     assert status == 0, err
-    return json.loads(out), Page(file.read_text(encoding="utf-8"))
+    return json.loads(out), WrittenPage(file.read_text(encoding="utf-8"))
 
 
 def open_at_aws(scene):

@@ -71,7 +71,7 @@ def test_a_bucket_that_is_not_there(client, capsys):
     assert "There is no such bucket" in said
 
 
-class Refusing(BaseHTTPRequestHandler):
+class RefusingS3(BaseHTTPRequestHandler):
     """S3 as it answers who may not."""
 
     def do_PUT(self):
@@ -89,7 +89,7 @@ class Refusing(BaseHTTPRequestHandler):
 
 def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, capsys):
     """The action and the object's ARN."""
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+    with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
 

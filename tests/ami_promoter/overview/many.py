@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_promoter.hub.records import Record, _tolerant
-from ami_promoter.overview.model import Context, Overview, overview
+from ami_promoter.overview.model import Occasion, Overview, overview
 from ami_promoter.overview.reading import sort
 from chalicelib.core.delivery.model import Copy, CopyState, Delivery, DeliveryState
 from chalicelib.core.faults import Fault
@@ -32,9 +32,9 @@ STEPS = (
 """States of a delivery, and so many seconds after its beginning."""
 
 
-def context(days: int = 30) -> Context:
+def context(days: int = 30) -> Occasion:
     """Say where and when the page is written."""
-    return Context(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
+    return Occasion(HUB, REGION, f"ami-promoter-{REGION}", NOW, NOW - days * DAY, days)
 
 
 def record(pk: str, sk: str, body: Any = None, **attributes: Any) -> Record:

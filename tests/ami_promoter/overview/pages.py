@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 VOID = {"meta", "br", "link", "hr", "img", "input"}
 
 
-class Page(HTMLParser):
+class WrittenPage(HTMLParser):
     """What stands on a page: tables' rows by their captions, sections' texts, all elements and attributes."""
 
     def __init__(self, text):

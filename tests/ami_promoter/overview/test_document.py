@@ -8,7 +8,7 @@ import pytest
 from ami_promoter.overview.document import POLICY, render
 from ami_promoter.overview.html import LONGEST
 from tests.ami_promoter.overview.many import hub, shown
-from tests.ami_promoter.overview.pages import Page
+from tests.ami_promoter.overview.pages import WrittenPage
 
 PLACES = ("name", "value", "why", "what", "cure", "parked", "snapshot")
 HOSTILE = {
@@ -38,7 +38,7 @@ def page(**bad):
 @pytest.fixture(scope="module")
 def benign():
     """A page without them."""
-    return Page(page(**dict.fromkeys(PLACES, "plain")))
+    return WrittenPage(page(**dict.fromkeys(PLACES, "plain")))
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -46,7 +46,7 @@ def test_what_others_wrote_stays_text(kind, benign):
     """It is read as it was written, in each place, and makes no element and no attribute."""
     bad = HOSTILE[kind]
 
-    found = Page(page(**dict.fromkeys(PLACES, bad)))
+    found = WrittenPage(page(**dict.fromkeys(PLACES, bad)))
 
     assert (found.tags, found.attributes) == (benign.tags, benign.attributes)
     everything = " ".join(found.sections.values())
@@ -79,7 +79,7 @@ def test_a_thousand_targets_and_three_promotions():
     """Each has its rows; long tables are folded away, and the page has less than 6 MB."""
     text = render(shown(hub(1000, 3)))
 
-    found = Page(text)
+    found = WrittenPage(text)
     assert len(text) < 6_000_000
     assert len(found.tables["golden…: current image by target"]) == 990
     assert [len(rows) for caption, rows in found.tables.items() if caption.startswith("Deliveries")] == [1000] * 3
@@ -94,7 +94,7 @@ def test_it_asks_nobody_for_anything():
     text = page(name="<script src=//evil.example>")
 
     assert f'content="{POLICY}"' in text
-    assert not {"script", "img", "iframe", "object", "link", "base"} & Page(text).tags
+    assert not {"script", "img", "iframe", "object", "link", "base"} & WrittenPage(text).tags
     assert re.findall(r"""(?:src|action|background)=|url\(|@import""", text.replace("&lt;script src=", "")) == []
     assert {link for link in re.findall('href="([^"]*)"', text) if not link.startswith("#")} == set()
 
