@@ -1,7 +1,7 @@
 # The one task runner: hooks and CI call these recipes too. `make help` says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup package wheel demo demo-all sandbox test lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
+.PHONY: browser help setup package wheel demo demo-all sandbox test test-browser lint types imports docs docs-check site pytest coverage soak second-opinion format lock awscli clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 
@@ -19,6 +19,7 @@ BIN := .venv/bin
 VENV := .venv/.ready
 VENV_AWS := .venv-aws/.ready
 VENV_DOCS := .venv-docs/.ready
+VENV_BROWSER := .venv-browser/.ready
 VENV_LOCK := .venv-lock/.ready
 VENV_MINISTACK := .venv-ministack/.ready
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
@@ -44,6 +45,17 @@ sandbox: $(VENV) $(PACKAGE) ## Keep a sandbox up to play with, with a profile fo
 	@$(BIN)/python -m demo.sandbox
 
 test: lint types imports docs-check site pytest ## Run everything that CI runs
+
+test-browser: browser $(VENV) $(VENV_BROWSER) $(PACKAGE) ## Look at the page of `ami-promoter report` in Chromium; pictures in build/browser
+	@rm -rf build/browser
+	$(BIN)/python -m tests.browser.write_pages build/browser
+	.venv-browser/bin/python -m pytest -c tests/browser/pytest.ini tests/browser
+
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		echo "No chromium and chromedriver were found; the page's tests need both."; \
+		echo "Install them (Debian: apt-get install --no-install-recommends chromium chromium-driver)."; \
+		exit 1; }
 
 wheel: $(VENV) ## Build the command line as a wheel for pipx: build/wheel/
 	@rm -rf build/wheel build/lib build/bdist.*
@@ -89,7 +101,7 @@ format: $(VENV) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 
 lock: $(VENV_LOCK) ## Pin requirements anew; LOCK=--upgrade takes newer releases
-	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/lock; do \
+	for name in requirements requirements/dev requirements/docs requirements/awscli requirements/ministack requirements/browser requirements/lock; do \
 		.venv-lock/bin/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 			--no-header --no-emit-index-url $(LOCK) $$name.in -o $$name.txt || exit 1; done
 
@@ -119,6 +131,11 @@ $(VENV_DOCS): requirements/docs.txt
 $(VENV_MINISTACK): requirements/ministack.txt
 	$(call venv,.venv-ministack)
 	@.venv-ministack/bin/python $(PIP_INSTALL) -r $<
+	@touch $@
+
+$(VENV_BROWSER): requirements/browser.txt
+	$(call venv,.venv-browser)
+	@.venv-browser/bin/python $(PIP_INSTALL) -r $<
 	@touch $@
 
 $(VENV_LOCK): requirements/lock.txt

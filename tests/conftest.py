@@ -18,3 +18,6 @@ settings.register_profile(
 settings.load_profile("ami-promoter")
 gc.set_threshold(*GARBAGE)
 os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; a test that wants a width sets it itself
+
+collect_ignore = ["browser"]
+"""`make test-browser` has an environment of its own, with a browser."""

@@ -60,7 +60,7 @@ def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) ->
         return around.of(Report(faults=(unknown(ami, connection),)))
 
     def show(seen: Mapping[str, Any]) -> list[RenderableType]:
-        shown = _only_failed(seen) if failed else seen
+        shown = view.only_failed(seen) if failed else seen
         return list(page.show(shown, connection.place, connection.now(), wide=caller.wide))
 
     if watch:
@@ -134,7 +134,7 @@ def _failed(connection: Connection) -> Report:
         if one["why"] or one["parked"] or set(one["deliveries"]) - {*GOOD, "running"}
     ]
     seen = [page_ for ami in bad[:MANY] if (page_ := read_page(connection, ami)) is not None]
-    pages = [one for one in map(_only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
+    pages = [one for one in map(view.only_failed, seen) if one["deliveries"] or one["faults"] or one["parked"]]
     lines: list[RenderableType] = []
     for one in pages:
         lines += [*page.head(one, connection.place, connection.now()), *_notes(one), ""]
@@ -149,8 +149,3 @@ def _failed(connection: Connection) -> Report:
 def _notes(data: Mapping[str, Any]) -> Iterator[RenderableType]:
     for one in data["deliveries"]:
         yield from page.notes(one)
-
-
-def _only_failed(data: Mapping[str, Any]) -> dict[str, Any]:
-    bad = [one for one in data["deliveries"] if one["state"] in view.BAD or one["faults"] or one["parked"]]
-    return {**data, "deliveries": bad}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
@@ -102,7 +103,7 @@ class Reader:
         return {(item["pk"], item["sk"]): _record(item) for page in pages for item in map(values, page["Items"])}
 
     def scan(self, expression: str, given: Mapping[str, Any], tell: Callable[[int], None]) -> Iterator[Record]:
-        """Read what a filter lets through, page by page, consistently; ``#state`` may stand in the filter.
+        """Read what a filter lets through, page by page, consistently; ``#name`` in the filter is that attribute.
 
         A body that is damaged is left out and the record has ``unreadable``. ``tell`` gets, after each page, how many
         items DynamoDB has looked at so far.
@@ -110,7 +111,7 @@ class Reader:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._name,
             FilterExpression=expression,
-            ExpressionAttributeNames={"#state": "state"},
+            ExpressionAttributeNames={name: name[1:] for name in set(re.findall("#[a-z]+", expression))},
             ExpressionAttributeValues=wire(given),
             ConsistentRead=True,
         )

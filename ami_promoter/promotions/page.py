@@ -134,22 +134,27 @@ def _left(copy: Data) -> str:
     return "" if copy["seconds_left"] is None else f"~{span(copy['seconds_left'])} left"
 
 
-def notes(delivery: Data) -> Iterator[RenderableType]:
+def notes(delivery: Data) -> Iterator[str]:
     """Say what is to be said of a delivery beside its row: faults, what it waits for, what it left."""
-    place = f"{delivery['account']} {delivery['region']}: "
+    for what, cure in remarks(delivery):
+        yield f"{delivery['account']} {delivery['region']}: {what} {cure}".rstrip()
+
+
+def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
+    """Yield the same as (what, cure); "" where there is nothing to do."""
     by = "CopyImage" if delivery["method"] == "image" else "CopySnapshot and RegisterImage"
     if delivery["method_why"] or delivery["method"] == "image":
-        yield f"{place}by {by}: {delivery['method_why'] or 'the targets file says so.'}"
+        yield f"by {by}: {delivery['method_why'] or 'the targets file says so.'}", ""
     if delivery["parked"]:
-        yield f"{place}parked: {delivery['parked']}"
+        yield f"parked: {delivery['parked']}", ""
     if delivery["cancelled_because"]:
-        yield f"{place}{delivery['state']}: {delivery['cancelled_because']}"
+        yield f"{delivery['state']}: {delivery['cancelled_because']}", ""
     for fault in delivery["faults"]:
-        yield f"{place}{said(fault)}"
-    if delivery["waits_for"] and not delivery["faults"] and not delivery["image"]:
-        yield f"{place}is tried again: {said(delivery['waits_for'])}"
+        yield str(fault.get("what", "")), str(fault.get("cure", ""))
+    if (waits := delivery["waits_for"]) and not delivery["faults"] and not delivery["image"]:
+        yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
     for leftover in delivery["leftovers"]:
-        yield f"{place}left behind: {leftover}"
+        yield f"left behind: {leftover}", ""
 
 
 def said(fault: Data) -> str:

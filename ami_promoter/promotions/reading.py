@@ -26,7 +26,7 @@ def read_page(connection: Connection, ami: str) -> dict[str, Any] | None:
         children = reader.children(ami)
         by_place = {(child["_item"]["sk"], "record"): child for child in children}
         read = reader.many(by_place)
-        deliveries = [_placed(read[place], child) for place, child in by_place.items() if place in read]
+        deliveries = [placed(read[place], child) for place, child in by_place.items() if place in read]
         source = reader.source_image(ami)
         places = [(resource, f"share#{holder}") for one in deliveries for resource, holder in _places(one, source)]
         found = sorted(reader.many(places).items())
@@ -49,7 +49,7 @@ def unknown(ami: str, connection: Connection) -> Fault:
     return Fault("unknown-ami", ami, what, cure)
 
 
-def _placed(delivery: Record, child: Record) -> Record:
+def placed(delivery: Record, child: Record) -> Record:
     """Say whose delivery it is, from the promotion's mark of it, where its own record cannot be read."""
     ident = str(child["_item"]["sk"]).removeprefix("delivery#")
     return {"id": ident, "target": {name: child.get(name) for name in ("account", "region")}, **delivery}

@@ -122,6 +122,12 @@ def page(
     }
 
 
+def only_failed(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave a page only the deliveries that a person must look at."""
+    bad = [one for one in shown["deliveries"] if one["state"] in BAD or one["faults"] or one["parked"]]
+    return {**shown, "deliveries": bad}
+
+
 def _place(shown: Mapping[str, Any]) -> tuple[str, str]:
     return str(shown.get("account")), str(shown.get("region"))
 

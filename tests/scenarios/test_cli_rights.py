@@ -27,6 +27,7 @@ READING = (
     "where COPY",
     "resolve AMI dev",
     "members",
+    "report -o PAGE",
     "targets diff FILE",
 )
 CHANGING = (
@@ -73,7 +74,8 @@ def become(scene, monkeypatch):
 def run(scene, line):
     """Run a verb: exit status and everything it said."""
     file = str(scene._directory / "targets.yaml")
-    words = [{"AMI": scene.image, "COPY": scene.copy, "FILE": file}.get(word, word) for word in line.split()]
+    named = {"AMI": scene.image, "COPY": scene.copy, "FILE": file, "PAGE": f"{file}.html"}
+    words = [named.get(word, word) for word in line.split()]
     status, out, err = scene.cli(*words)
     return status, out + err
 

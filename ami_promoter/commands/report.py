@@ -1,0 +1,100 @@
+"""The verb ``report``: one page of what is where, what failed, and who can read what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ami_promoter.hub import organization, switch
+from ami_promoter.hub.aws import Connection
+from ami_promoter.overview import reading
+from ami_promoter.overview.document import render
+from ami_promoter.overview.model import Occasion, Overview, overview
+from ami_promoter.overview.publishing import Address, publish
+from ami_promoter.rights import READ
+from ami_promoter.terminal import schema as js
+from ami_promoter.terminal.output import tell
+from ami_promoter.terminal.report import Report
+from ami_promoter.verbs import Matching, VerbCaller, verb
+from chalicelib.core.faults import Fault
+
+DAY = 86400
+FILE = "ami-promoter-report.html"
+ADDRESS = Matching("s3", "s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.{0,1023}[^/]", "an address like s3://bucket/page.html")
+PRINTS = js.thing(
+    **js.HUB,
+    file=js.perhaps(js.text("where the page is; null: only in S3")),
+    published=js.perhaps(js.text("the address in S3; null: it was not asked for")),
+    bytes=js.number("its size"),
+    failed=js.number("promotions that need attention"),
+    open=js.number("permissions that are, or may be, open now"),
+    unreadable=js.several("records that could not be read whole; the page says why", js.text("a record's key")),
+)
+
+
+@verb("report", needs=READ, prints=PRINTS)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. Otherwise {FILE}.")
+@click.option(
+    "--publish",
+    "address",
+    type=ADDRESS,
+    metavar="s3://BUCKET/KEY",
+    help="Put the page there; a file is written only with -o.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    metavar="N",
+    default=30,
+    show_default=True,
+    help="How far back deliveries and closed shares go.",
+)
+def report(caller: VerbCaller, output: Path | None, address: str | None, days: int) -> Report:
+    """Write a page to look at: current images, failures, deliveries, and who could read what.
+
+    One HTML file that loads nothing and needs no server. This reads the whole table of records. --publish needs
+    `s3:PutObject` on that object, by a policy of your own: the two policies do not have it.
+    """
+    connection = caller.connect()
+    shown = _read(connection, days)
+    page = render(shown).encode()
+    file = output or (None if address else Path(FILE))
+    if file is not None:
+        try:
+            file.write_bytes(page)
+        except OSError as error:
+            what = f"the page could not be written: {error.strerror or error}."
+            return Report(
+                faults=(Fault("unwritable", str(file), what, "Name a file in a directory of yours: -o FILE."),)
+            )
+    if address:
+        publish(connection, page, Address.read(address))
+    places = [str(file), *([address] if address else [])] if file else [str(address)]
+    open_now = sum(one.open for one in shown.exposures)
+    lines = [f"Written to {' and '.join(places)} ({len(page):,} bytes)."]
+    lines.append(f"Promotions that need attention: {len(shown.troubled)}. Open permissions: {open_now}.")
+    lines += [f"Could not be read whole: {record}: {why}" for record, why in shown.damaged.items()]
+    data = {
+        **connection.named,
+        "file": None if file is None else str(file),
+        "published": address,
+        "bytes": len(page),
+        "failed": len(shown.troubled),
+        "open": open_now,
+        "unreadable": list(shown.damaged),
+    }
+    return Report(tuple(lines), data)
+
+
+def _read(connection: Connection, days: int) -> Overview:
+    with connection.telling("reading the records"):
+        trouble = tuple(organization.trouble_lines(connection))
+    paused = switch.Switch(connection).read()
+    since = int(connection.now()) - days * DAY
+    records = reading.read(connection, since, tell)
+    now = int(connection.now())
+    said = switch.said(paused) if paused else ""
+    return overview(
+        records, Occasion(connection.account, connection.region, connection.table, now, since, days, said, trouble)
+    )

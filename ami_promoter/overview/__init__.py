@@ -1,0 +1,1 @@
+"""The page that ``report`` writes: read from the table, computed, and rendered."""

@@ -1,0 +1,148 @@
+"""Where ``report`` puts its page, and what it says when it cannot."""
+
+import json
+import re
+import shlex
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+
+from ami_promoter.cli import main
+from ami_promoter.terminal.exits import Exit
+
+DOCS = Path(__file__).parents[3] / "docs"
+ADDRESS = "s3://status-pages/team a/ami.html"
+
+
+@pytest.fixture
+def bucket(client):
+    """A bucket beside the hub's tables."""
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="status-pages")
+    return s3
+
+
+def test_without_a_word_it_writes_a_file_here(client, file, tmp_path, capsys):
+    """Its name is always the same, so that a pipeline finds it."""
+    file("")
+
+    assert main(["report", "--json"]) == Exit.OK
+
+    said = json.loads(capsys.readouterr().out)
+    page = (tmp_path / "ami-promoter-report.html").read_bytes()
+    assert page.startswith(b"<!DOCTYPE html>")
+    assert (said["file"], said["published"], said["bytes"]) == ("ami-promoter-report.html", None, len(page))
+
+
+def test_it_is_published_as_a_page_that_nobody_caches(bucket, file, tmp_path, capsys):
+    """Without -o there is no file."""
+    file("")
+
+    assert main(["report", "--publish", ADDRESS]) == Exit.OK
+
+    put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
+    assert put["ContentType"] == "text/html; charset=utf-8"
+    assert put["CacheControl"] == "no-store"
+    assert put["Body"].read().startswith(b"<!DOCTYPE html>")
+    assert list(tmp_path.glob("*.html")) == []
+    assert f"Written to {ADDRESS}" in capsys.readouterr().out
+
+
+def test_both(bucket, file, tmp_path):
+    """With -o the file is there too."""
+    file("")
+
+    assert main(["report", "--publish", ADDRESS, "-o", "page.html"]) == Exit.OK
+
+    put = bucket.get_object(Bucket="status-pages", Key="team a/ami.html")
+    assert (tmp_path / "page.html").read_bytes() == put["Body"].read()
+
+
+def test_a_bucket_that_is_not_there(client, capsys):
+    """Exit status 3; it says so."""
+    assert main(["report", "--publish", ADDRESS]) == Exit.AWS
+
+    said = capsys.readouterr().err
+    assert ADDRESS in said
+    assert "There is no such bucket" in said
+
+
+class RefusingS3(BaseHTTPRequestHandler):
+    """S3 as it answers who may not."""
+
+    def do_PUT(self):
+        """Refuse."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Be quiet."""
+
+
+def test_who_may_not_put_it_there_is_notified_of_the_right_that_is_missing(client, environment, capsys):
+    """The action and the object's ARN."""
+    with HTTPServer(("127.0.0.1", 0), RefusingS3) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
+
+        status = main(["report", "--publish", ADDRESS, "--json"])
+        server.shutdown()
+
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert (status, fault["code"], fault["where"]) == (Exit.AWS, "AccessDenied", ADDRESS)
+    assert "s3:PutObject on arn:aws:s3:::status-pages/team a/ami.html" in fault["cure"]
+
+
+def test_a_file_that_cannot_be_written(client, file, capsys):
+    """Exit status 1, with what to do."""
+    file("")
+
+    assert main(["report", "-o", "no/such/page.html", "--json"]) == Exit.FAULT
+
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert (fault["code"], fault["where"]) == ("unwritable", "no/such/page.html")
+
+
+@pytest.mark.parametrize(
+    "address", ["bucket/page.html", "s3://b", "s3://bucket", "s3://bucket/", "s3://Bucket/x", "s3://bucket/a/"]
+)
+def test_what_is_no_address_is_refused_before_anything_is_read(environment, capsys, address):
+    """Exit status 2."""
+    environment.setenv("AWS_REGION", "us-east-1")
+
+    assert main(["report", "--publish", address]) == Exit.USAGE
+
+    assert "is not an address like s3://bucket/page.html" in capsys.readouterr().err
+
+
+def block(page, language, having):
+    """Read the block of a page's examples that has this word."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    (found,) = (one for one in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if having in one)
+    return found
+
+
+def test_the_pipelines_example_publishes(bucket):
+    """Its last line, with the placeholders filled in."""
+    workflow = yaml.safe_load(block("guide/pipelines.md", "yaml", "ami-promoter report"))
+    line = workflow["jobs"]["publish"]["steps"][-1]["run"]
+    program, *words = shlex.split(line.replace("HUB_ACCOUNT", "123456789012").replace("BUCKET", "status-pages"))
+
+    assert (program, main(words)) == ("ami-promoter", Exit.OK)
+
+    assert bucket.get_object(Bucket="status-pages", Key="ami-promoter.html")["Body"].read()
+
+
+def test_the_right_that_the_page_names_is_the_one_that_is_needed():
+    """One action on one object."""
+    (statement,) = json.loads(block("operations/report.md", "json", "s3:"))["Statement"]
+
+    assert (statement["Action"], statement["Resource"]) == ("s3:PutObject", "arn:aws:s3:::BUCKET/ami-promoter.html")

@@ -1,0 +1,199 @@
+"""``ami-promoter report``: the page says what is so in AWS, and names what it could not read."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+
+from tests.ami_promoter.overview.pages import WrittenPage
+from tests.scenarios import damage, lively
+from tests.scenarios.scene import DEV, PROD, TABLE, TEST
+from tests.scenarios.test_poison import spoil
+
+
+def report(scene, *words):
+    """Write the page: what `--json` prints, and the page."""
+    file = scene._directory / "page.html"
+    status, out, err = scene.cli("report", "-o", str(file), "--json", *words)
+    assert status == 0, err
+    return json.loads(out), WrittenPage(file.read_text(encoding="utf-8"))
+
+
+def open_at_aws(scene):
+    """(kind of resource, its name's end, account), for each permission that AWS has open for another account now."""
+    found = set()
+    for line in scene.world.shares_open():
+        name = line.split()[0]
+        kind = {"snap": "Snapshot", "ami-": "AMI", "arn:": "Key"}[name[:4]]
+        receiver = re.findall("[0-9]{12}", line.rpartition(" ")[2])[-1]
+        found.add((kind, name.rpartition(":")[2], receiver))
+    return found
+
+
+def open_on_page(page):
+    """The same, as the page says it."""
+    rows = page.tables.get("Open now", [])
+    return {(re.match("Snapshot|AMI|Key", row[1])[0], row[1].split()[-1], row[0][:12]) for row in rows}
+
+
+def test_a_lively_day(scene):
+    """What is open, what was, who has which image, what failed and how to mend it, and what runs."""
+    found = lively.play(scene)
+
+    said, page = report(scene)
+
+    assert open_on_page(page) == open_at_aws(scene) != set()
+    assert said["open"] == len(page.tables["Open now"]) == 6
+    assert said["unreadable"] == []
+
+    current = {row[0].split()[0]: row[1:3] for row in page.tables["golden…: current image by target"]}
+    newest = max(scene.images_in(DEV), key=lambda image: image["CreationDate"])
+    assert current[DEV][0] == newest["ImageId"]
+    assert current[TEST][0].startswith(found.failed)
+    assert current[PROD] == [scene.image_in(PROD)["ImageId"], f"golden-2026-01 {found.withdrawn} behind"]
+
+    trouble = page.sections["attention"]
+    assert [text for text in failed_texts(scene) if text not in trouble] == []
+    assert "Did you mean `dev`?" in trouble
+
+    rows = {row[0].split()[0]: row for row in page.tables["Deliveries of golden-2026-02"]}
+    assert "checking 10m" in rows[PROD][4]
+    assert re.search(r"opening \d+s · copying \dm .*verifying", rows[DEV][4])
+    (running,) = page.tables["Deliveries of edge-proxy-20260105"]
+    assert running[1].endswith("copying")
+    assert re.search(r"copying 11m so far.*snap-\w+: \d+ %, about \d+m left", running[4])
+
+
+def failed_texts(scene):
+    """Every text of `status --failed`: what is wrong, and its cure."""
+    pages = json.loads(scene.cli("status", "--failed", "--json")[1])["failed"]
+    faults = [fault for page in pages for one in (page, *page["deliveries"]) for fault in one["faults"]]
+    assert len(faults) == 2
+    return [" ".join(fault[name].split()) for fault in faults for name in ("what", "cure")]
+
+
+def test_closed_shares_have_their_time(scene):
+    """From and until are those of the calls that AWS has seen."""
+    scene.promote(DEV)
+    scene.wait(300)
+
+    _, page = report(scene)
+
+    assert page.tables.get("Open now") is None
+    calls = [call for call in scene.calls("ModifySnapshotAttribute") if call.caller.function]
+    for snapshot in scene.snapshots:
+        ((account, since, until, *_),) = page.tables[f"Snapshot {snapshot}: who could use it, and when"]
+        at = [f"{call.at:%Y-%m-%d %H:%M:%S}" for call in calls if call.params["SnapshotId"] == snapshot]
+        assert (account, since, until) == (DEV, *at)
+
+
+def test_a_share_that_was_opened_again_keeps_its_earlier_time(scene):
+    """A target is lost and put back before its closing is over: the ledger's own item knows of the second time only."""
+    scene.apply(lively.FILE)
+    scene.launches |= {TEST}
+    scene.promote(TEST)
+    _, before = report(scene)
+    scene.tag(DEV)
+    scene.run_until(lambda: scene.launchable_by() == set(), 600)
+    scene.tag(f"{DEV} {TEST}")
+    scene.run_until(lambda: scene.launchable_by() == {TEST}, 900)
+    scene.wait(10)
+
+    _, page = report(scene)
+
+    caption = f"AMI {scene.image}: who could use it, and when"
+    assert page.tables[caption][0][1] == before.tables[caption][0][1]
+    assert open_on_page(page) == open_at_aws(scene)
+
+
+def test_what_was_there_before_the_service_is_left_open(scene):
+    """The page does not say that it is closed."""
+    scene.share_before(DEV, scene.snapshots[0])
+    scene.promote(DEV)
+    scene.wait(300)
+
+    _, page = report(scene)
+
+    (row,) = page.tables["Open now"]
+    assert scene.snapshots[0] in row[1]
+    assert row[4].endswith("left open")
+    assert row[5] == "was there before the service, stays"
+    assert open_on_page(page) == open_at_aws(scene)
+
+
+HARMLESS = {"the holdings are text", "a holding is nonsense", "the last hour is text", "the last hour is gone"} | {
+    "the version is text",
+    "the version is gone",
+    "the grantee is a number",
+    "it speaks of another resource",
+    "the account is gone, the body too",
+    "a hint is a number",
+}
+"""Damage beside the body: what the page shows of the record is whole."""
+
+
+@contextmanager
+def spoilt(scene, pk, kind, sk="record"):
+    """Damage an item for a while, in which no time passes."""
+    table, key = scene.client("dynamodb"), {"pk": {"S": pk}, "sk": {"S": sk}}
+    whole = table.get_item(TableName=TABLE, Key=key)["Item"]
+    spoil(scene, pk, kind, sk)
+    yield
+    table.put_item(TableName=TABLE, Item=whole)
+
+
+def test_a_damaged_share_is_named_and_may_be_open(scene):
+    """Whatever stands there: nothing is dropped, and nothing that is open is said to be closed."""
+    scene.world.ec2.pace.copy = 3600
+    scene.tag(DEV)
+    scene.run_until_state("copying")
+    scene.wait(30)
+    pk, sk = f"resource#snapshot#{scene.snapshots[0]}", f"share#{DEV}"
+    there = open_at_aws(scene)
+
+    for name, kind in damage.SHARES.items():
+        with spoilt(scene, pk, kind, sk):
+            said, page = report(scene)
+
+        assert open_on_page(page) == there, name
+        assert name in HARMLESS or said["unreadable"] == [f"{pk} {sk}"], name
+        assert all(record in page.sections["read"] for record in said["unreadable"]), name
+
+
+def test_a_damaged_delivery_is_named_and_shown(scene):
+    """By what the promotion knows of it; the others are shown as ever."""
+    scene.promote("dev")
+    pk = f"delivery#{scene.delivery_record(DEV)['id']}"
+
+    for name, kind in damage.UNREADABLE_DELIVERY.items():
+        with spoilt(scene, pk, kind):
+            said, page = report(scene)
+
+        rows = {row[0].split()[0]: row for row in page.tables["Deliveries of golden-2026-01"]}
+        assert set(rows) == {DEV, TEST}, name
+        assert rows[TEST][1].endswith("delivered"), name
+        assert name in HARMLESS or said["unreadable"] == [f"{pk} record"], name
+        assert all(record in page.sections["read"] for record in said["unreadable"]), name
+
+
+def test_an_empty_hub(scene):
+    """Every section says that there is nothing."""
+    said, page = report(scene)
+
+    assert (said["open"], said["failed"], said["unreadable"]) == (0, 0, [])
+    assert page.tables == {}
+    assert "No target has an image yet." in page.sections["images"]
+    assert "Nothing is open, nor was." in page.sections["exposure"]
+    assert "No AMI was promoted yet." in page.sections["deliveries"]
+    assert "Everything could be read." in page.sections["read"]
+
+
+def test_while_paused(scene):
+    """It says so first, and by whom."""
+    scene.cli("pause", "--why", "KMS outage")
+    file = scene._directory / "page.html"
+
+    assert scene.cli("report", "-o", str(file))[0] == 0
+
+    assert "KMS outage. Nothing new is begun." in file.read_text(encoding="utf-8")
