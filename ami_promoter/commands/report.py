@@ -12,7 +12,7 @@ from ami_promoter.overview import reading
 from ami_promoter.overview.document import render
 from ami_promoter.overview.model import Occasion, Overview, overview
 from ami_promoter.overview.publishing import Address, publish
-from ami_promoter.rights import READ
+from ami_promoter.rights import READ_ALL
 from ami_promoter.terminal import schema as js
 from ami_promoter.terminal.output import tell
 from ami_promoter.terminal.report import Report
@@ -33,7 +33,7 @@ PRINTS = js.thing(
 )
 
 
-@verb("report", needs=READ, prints=PRINTS)
+@verb("report", needs=READ_ALL, prints=PRINTS)
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. Otherwise {FILE}.")
 @click.option(
     "--publish",
