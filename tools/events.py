@@ -54,6 +54,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "Source snapshots and their copies as last known; after a failure they are deleted, except leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
+    "protected": (
+        "true, false or null",
+        "Whether the new AMI has deregistration protection; null if it is not to have it, or is not delivered.",
+    ),
+    "unprotected": ("fault or null", "Why it has none, though it should: `code`, `where`, `what`, `cure`."),
     "leftovers": (
         "list of text",
         "What was made in the target and could not be removed, or has the service's tags without a recorded nonce.",

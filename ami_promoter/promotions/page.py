@@ -146,6 +146,8 @@ def notes(delivery: Data) -> Iterator[RenderableType]:
         yield f"{place}{said(fault)}"
     if delivery["waits_for"] and not delivery["faults"] and not delivery["image"]:
         yield f"{place}is tried again: {said(delivery['waits_for'])}"
+    if delivery["unprotected"]:
+        yield f"{place}{said(delivery['unprotected'])}"
     for leftover in delivery["leftovers"]:
         yield f"{place}left behind: {leftover}"
 

@@ -54,6 +54,8 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
+        "protected": delivery.protected if event == DELIVERED and delivery.target.protect else None,
+        "unprotected": None if delivery.unprotected is None else _faults((delivery.unprotected,))[0],
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
     }
@@ -128,6 +130,8 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "key": None,
         "copies": [],
         "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
+        "protected": None,
+        "unprotected": None,
         "leftovers": [],
         "seconds": 0,
     }

@@ -101,6 +101,20 @@ def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_regist
     }
 
 
+def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
+    """It protects what bears the hub's tag; it can lift no protection, and change no tag that a policy goes by."""
+    every = [
+        action
+        for it in statements(target)
+        for action in ([it["Action"]] if isinstance(it["Action"], str) else it["Action"])
+    ]
+    by_sid = {it["Sid"]: it for it in statements(target)}
+
+    assert by_sid["ProtectOwnImages"]["Action"] == "ec2:EnableImageDeregistrationProtection"
+    assert by_sid["ProtectOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
+    assert not [action for action in every if "Disable" in action or action.endswith("*")]
+
+
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):
     """Two rules on the default bus, for this account's events, with a role that may do nothing else."""
     bus = {
