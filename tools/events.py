@@ -121,7 +121,7 @@ Before you launch or approve an AMI for it, look at the AMI (`aws ec2 describe-i
 Its `OwnerId` must be your own account; with `mode: share`, the hub's.
 If it is your own, its tags `ami-promoter:hub` and `ami-promoter:source-image` must name the notice's hub and AMI.
 Everybody who can tag in your account can write such tags.
-So reserve the right to write keys that begin with `ami-promoter:` for the service's role.
+So reserve the right to write keys that begin with `ami-promoter:` for the service's role, with `deploy/guardrails.yaml`.
 
 | field | type | meaning |
 | --- | --- | --- |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from awsim.api import Caller, Clock
@@ -50,6 +50,8 @@ class Iam(IamApi):
         self._clock = clock
         self._rules = rules
         self.roles = Roles(rules)
+        self.controls: Callable[[str], Sequence[Document]] = lambda _account: ()
+        """Finds the service control policies that bind an account."""
 
     def put_role(
         self,
@@ -85,6 +87,8 @@ class Iam(IamApi):
         rules = self._rules
         ask = Ask(action, resource, {**self.context(caller, region), **_lower(context or {})})
         who = Who(caller.arn, caller.role_arn, caller.account)
+        if self._controlled(caller, ask):
+            return Decision(allowed=False, why="with an explicit deny in a service control policy")
         own, session = self.identity(caller, ask)
         theirs, kinds = self._resource(resource_policy, ask, who)
         denied = {"identity": own, "session": session, "resource": theirs}
@@ -112,7 +116,16 @@ class Iam(IamApi):
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
+        if self._controlled(caller, ask):
+            return PolicyVerdict.DENY, PolicyVerdict.DENY
         return self._own(caller, ask), self._session(caller, ask)
+
+    def _controlled(self, caller: Caller, ask: Ask) -> bool:
+        """Whether a service control policy denies it; one never restricts a service-linked role."""
+        if "/aws-service-role/" in (caller.role_arn or ""):
+            return False
+        documents = map(self._conditional, self.controls(caller.account))
+        return any(policy.identity(document, ask) is PolicyVerdict.DENY for document in documents)
 
     def service_may(
         self,
