@@ -19,12 +19,18 @@ FILTER = rule(
     "filtering]",
 )
 SIZE = rule("sns-message-of-256-kib", "A message holds at most 256 KiB. [SNS API reference, Publish]")
+SUBJECT = rule(
+    "sns-subject-is-one-short-line",
+    "A subject has less than 100 characters, no line break and no control character. "
+    "[botocore 1.44 sns model, PublishInput, VERIFIED]",
+)
 TOPIC_POLICY = rule(
     "sns-service-needs-topic-policy",
     "A service such as EventBridge publishes to a topic only if its policy allows it. [EventBridge user guide, "
     "targets]",
 )
 SERVICE = "sns.amazonaws.com"
+LONGEST_SUBJECT = 100
 LARGEST = 262_144
 
 
@@ -218,9 +224,10 @@ class Sns:
         )
         if size > LARGEST and self._base.on(SIZE):
             raise AwsError("InvalidParameter", "Invalid parameter: Message too long")
-        message = Published(
-            topic.arn, given["Message"], given.get("Subject", ""), {k: _plain(v) for k, v in attributes.items()}
-        )
+        subject = given.get("Subject", "")
+        if (len(subject) >= LONGEST_SUBJECT or not subject.isprintable()) and self._base.on(SUBJECT):
+            raise AwsError("InvalidParameter", "Invalid parameter: Subject")
+        message = Published(topic.arn, given["Message"], subject, {k: _plain(v) for k, v in attributes.items()})
         return {"MessageId": self._spread(topic, message, attributes)}
 
     def _subscribe(self, call: Call) -> Mapping[str, Any]:

@@ -19,7 +19,8 @@ MAX_FAULTS = 20
 MAX_LISTED = 100
 """Of deliveries in a summary. SNS and EventBridge take 256 KB; each line is well under 300 bytes."""
 MAX_TEXT = 1000
-SUBJECT_LENGTH = 100
+SUBJECT_LENGTH = 99
+"""SNS takes less than 100 characters [botocore 1.44 sns model, PublishInput]."""
 LISTS = frozenset({"group"})
 """Message attributes that hold several values."""
 
@@ -157,6 +158,8 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
     """Return the message attributes that a filter policy can use; SNS takes no empty value.
 
+    What is not printable, in a name that somebody else gave, becomes ``?``: SNS might refuse the whole notice for it.
+
     ``group`` is a JSON list, for an attribute of type String.Array: a filter policy then matches any of its members.
     """
     wanted = {
@@ -167,11 +170,15 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
         "group": json.dumps(groups) if (groups := list(notice.get("groups", ()))) else None,
         "image_name": notice.get("source_name"),
     }
-    return {name: str(value) for name, value in wanted.items() if value}
+    return {name: _printable(str(value)) for name, value in wanted.items() if value}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def subject(notice: Mapping[str, Any]) -> str:
-    """Return a line for people who subscribe by mail: printable ASCII, at most 100 characters, as SNS wants it."""
+    """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
     image = notice.get("source_image", f"{len(notice.get('images', ()))} AMIs")
     text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"

@@ -35,6 +35,15 @@ def size(world: World) -> None:
     refused("InvalidParameter", lambda: client.publish(TopicArn=topic.arn, Message="x" * 262_145))
 
 
+def subject(world: World) -> None:
+    """A subject of 99 printable characters passes; a longer one, and one with a control character, does not."""
+    topic = a_topic(world)
+    client = world.client("sns", HUB)
+    client.publish(TopicArn=topic.arn, Message="x", Subject="x" * 99)
+    for bad in ("x" * 100, "one\ntwo", "\x1b[2J"):
+        refused("InvalidParameter", lambda bad=bad: client.publish(TopicArn=topic.arn, Message="x", Subject=bad))
+
+
 def topic_policy(world: World) -> None:
     """A rule publishes to a topic only when the topic's policy lets EventBridge."""
     closed, opened = a_topic(world, "closed"), a_topic(world, "opened")
@@ -51,5 +60,6 @@ def topic_policy(world: World) -> None:
 CHECKS = {
     sns.FILTER.name: filter_policy,
     sns.SIZE.name: size,
+    sns.SUBJECT.name: subject,
     sns.TOPIC_POLICY.name: topic_policy,
 }
