@@ -60,6 +60,7 @@ class World:
         self.iam = Iam(kernel, self.rules)
         base = Base(seed, kernel, kernel.random, self.rules, self.iam, self.accounts, self.injections)
         self.organizations = Organizations(base)
+        self.iam.controls = self.organizations.controls_of
         self.sts = Sts(base, self.organizations)
         self.kms = Kms(base)
         self.sqs = Sqs(base)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,9 @@ from chalicelib.core.records.addresses import RecordKey
 # Most invocations have nothing to count, and Powertools would write a warning into the log each time.
 warnings.filterwarnings("ignore", message="No application metrics to publish", category=UserWarning)
 
-_logger = Logger()
+# Powertools writes characters beyond ASCII as they are. Names, tag values and messages are other people's: one that
+# turns the direction of writing, or steers a terminal, must not show a reader of the log another line than it is.
+_logger = Logger(json_serializer=lambda line: json.dumps(line, default=str, separators=(",", ":")))
 _metrics = Metrics()
 
 logged = _logger.inject_lambda_context(clear_state=True)

@@ -82,5 +82,6 @@ def _least(targets: int, snapshots: int) -> Iterator[tuple[str, int]]:
     yield "ListGrants", targets
     yield "CopySnapshot", snapshots * targets
     yield "RegisterImage", targets
+    yield "EnableImageDeregistrationProtection", targets
     yield "Publish", 1 + targets
     yield "PutEvents", 1 + targets

@@ -54,6 +54,11 @@ FIELDS: Mapping[str, tuple[str, str]] = {
         "Source snapshots and their copies as last known; after a failure they are deleted, except leftovers.",
     ),
     "faults": ("list", f"What is wrong: `code`, `where`, `what`, `cure`; at most {notices.MAX_FAULTS}, then `more`."),
+    "protected": (
+        "true, false or null",
+        "Whether the new AMI has deregistration protection; null if it is not to have it, or is not delivered.",
+    ),
+    "unprotected": ("fault or null", "Why it has none, though it should: `code`, `where`, `what`, `cure`."),
     "leftovers": (
         "list of text",
         "What was made in the target and could not be removed, or has the service's tags without a recorded nonce.",
@@ -116,7 +121,7 @@ Before you launch or approve an AMI for it, look at the AMI (`aws ec2 describe-i
 Its `OwnerId` must be your own account; with `mode: share`, the hub's.
 If it is your own, its tags `ami-promoter:hub` and `ami-promoter:source-image` must name the notice's hub and AMI.
 Everybody who can tag in your account can write such tags.
-So reserve the right to write keys that begin with `ami-promoter:` for the service's role.
+So reserve the right to write keys that begin with `ami-promoter:` for the service's role, with `deploy/guardrails.yaml`.
 
 | field | type | meaning |
 | --- | --- | --- |

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tools.permissions import Statement
 
-YES, OWN, NO = "yes", "one key", "no"
-"""What a cell says; OWN: of a table the items under one partition key, named in the policy."""
+YES, NO = "yes", "no"
+"""What a cell says."""
 
-WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+PUT, CHANGE, DELETE = "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+WRITES = (PUT, CHANGE, DELETE, "dynamodb:BatchWriteItem")
+RECORDS = "table/ami-promoter-${AWS::Region}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Reach:
     actions: Sequence[str]
     ends: str = ""
     """How the resource's ARN ends, where not every one of the action counts."""
+    key: str = ""
+    """A partition key of the kind that it is about, in a table."""
 
 
 ROWS = (
@@ -40,8 +45,16 @@ ROWS = (
     Reach("read the organization", ("organizations:ListAccountsForParent",)),
     Reach("write the applied file and the switches", WRITES, "-config"),
     Reach("write whom the OUs have", WRITES, "-members"),
-    Reach("write records: deliveries, shares, history", WRITES, "table/ami-promoter-${AWS::Region}"),
-    Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), "table/ami-promoter-${AWS::Region}"),
+    Reach("write a promotion", WRITES, RECORDS, "promotion#ami-0"),
+    Reach("make a delivery", (PUT,), RECORDS, "delivery#0"),
+    Reach("change a delivery", (CHANGE,), RECORDS, "delivery#0"),
+    Reach("write shares into the ledger", (PUT, CHANGE), RECORDS, "resource#snapshot#snap-0"),
+    Reach("take shares out of the ledger", (DELETE,), RECORDS, "resource#snapshot#snap-0"),
+    Reach("write copy quotas", WRITES, RECORDS, "quota#0#R"),
+    Reach("write inventories of targets", WRITES, RECORDS, "inventory#0#R"),
+    Reach("write whose a copy or an AMI is", WRITES, RECORDS, "copy#0#R#snap-0"),
+    Reach("write how far the sweep has come", WRITES, RECORDS, "sweep"),
+    Reach("read records", ("dynamodb:Query", "dynamodb:GetItem"), RECORDS, "delivery#0"),
     Reach("wake `worker`", ("sqs:SendMessage",), "AWS::Region}-worker.fifo"),
     Reach("wake `share-worker`", ("sqs:SendMessage",), "AWS::Region}-share-worker.fifo"),
     Reach("tell of a delivery", ("sns:Publish", "events:PutEvents")),
@@ -62,11 +75,8 @@ ROWS = (
 
 
 def reach(row: Reach, function: str, every: Sequence[Statement]) -> str:
-    """Return what a function's policy says of a row: YES, OWN or NO. Denials take away nothing that a row is about."""
-    found = [it for it in every if it.role == function and not it.denied and _applies(row, it)]
-    if not found:
-        return NO
-    return OWN if all("dynamodb:LeadingKeys" in str(it.condition) for it in found) else YES
+    """Return what a function's policy says of a row: YES or NO. Denials take away nothing that a row is about."""
+    return YES if any(it.role == function and not it.denied and _applies(row, it) for it in every) else NO
 
 
 def table(functions: Sequence[str], every: Sequence[Statement]) -> str:
@@ -78,7 +88,13 @@ def table(functions: Sequence[str], every: Sequence[Statement]) -> str:
 
 def _applies(row: Reach, statement: Statement) -> bool:
     matches = any(str(arn).endswith(row.ends) for arn in _arns(statement))
-    return matches and bool(set(row.actions) & set(statement.actions))
+    return matches and bool(set(row.actions) & set(statement.actions)) and _is_of_its_keys(row, statement)
+
+
+def _is_of_its_keys(row: Reach, statement: Statement) -> bool:
+    """Whether the statement's condition on partition keys, if it has one, lets the row's through."""
+    keys = [it["dynamodb:LeadingKeys"] for it in statement.condition.values() if "dynamodb:LeadingKeys" in it]
+    return all(any(fnmatchcase(row.key, pattern) for pattern in patterns) for patterns in keys)
 
 
 def _arns(statement: Statement) -> Iterator[str]:

@@ -44,6 +44,7 @@ def templates() -> tuple[Template, ...]:
         _read("deploy/target-stackset.yaml", "Targets by OU"),
         _read("deploy/organization.yaml", "The organization"),
         _read("deploy/chat.yaml", "A chat channel"),
+        _read("deploy/guardrails.yaml", "Guardrails"),
     )
 
 

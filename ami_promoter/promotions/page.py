@@ -153,6 +153,8 @@ def remarks(delivery: Data) -> Iterator[tuple[str, str]]:
         yield str(fault.get("what", "")), str(fault.get("cure", ""))
     if (waits := delivery["waits_for"]) and not delivery["faults"] and not delivery["image"]:
         yield f"is tried again: {waits.get('what', '')}", str(waits.get("cure", ""))
+    if unprotected := delivery["unprotected"]:
+        yield str(unprotected.get("what", "")), str(unprotected.get("cure", ""))
     for leftover in delivery["leftovers"]:
         yield f"left behind: {leftover}", ""
 

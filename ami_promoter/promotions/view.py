@@ -49,6 +49,9 @@ _DELIVERY = js.thing(
     cancelled_because=js.text("why it was cancelled or withdrawn; empty where it was not"),
     faults=js.FAULTS,
     waits_for=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
+    protect=js.flag("whether the AMI is to have deregistration protection, as its settings say"),
+    protected=js.flag("whether the service has given it that"),
+    unprotected=js.perhaps(js.some_of(js.FAULT, "where", "what", "cure")),
     leftovers=js.several("what it made and could not remove; only once it has ended", js.text("an id")),
     parked=js.text("why its record is left alone; empty: it is not"),
 )
@@ -153,6 +156,9 @@ def delivery(record: Record, of: Record, now: float) -> dict[str, Any]:
         "cancelled_because": _because(record, of) if state in ("cancelled", "withdrawn") else "",
         "faults": record.get("faults", []),
         "waits_for": None if ended else record.get("trouble") or record.get("blocked"),
+        "protect": target.get("protect", True) is not False and target.get("mode") != "share",
+        "protected": record.get("protected") is True,
+        "unprotected": record.get("unprotected"),
         "leftovers": [*cleanup.get("leftovers", []), *cleanup.get("unproven", [])] if ended else [],
         "parked": item.get("parked", ""),
     }

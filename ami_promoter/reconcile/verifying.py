@@ -17,7 +17,7 @@ CHECK = js.thing(
     "one check",
     account=js.text("the target's account"),
     region=js.text("the target's Region"),
-    check=js.text("answers, image, snapshots, snapshot-permissions, launch-permission or key-grants"),
+    check=js.text("answers, image, protection, snapshots, snapshot-permissions, launch-permission or key-grants"),
     passed=js.perhaps(js.flag("null: it could not be looked at")),
     what=js.text("what was seen"),
     cure=js.text("what to do; empty where it passed"),
@@ -71,6 +71,8 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
         yield "image", False, f"{image.id} is {image.state}.", ASK
     else:
         yield "image", True, f"{image.id} is available.", ""
+    if image is not None and delivery["protect"]:
+        yield _protection(delivery, protected=image.protected)
     there = {one.id: one for one in target.snapshots}
     wanted = [str(copy["copy"]) for copy in delivery["copies"] if copy["copy"]]
     gone = [one for one in wanted if one not in there]
@@ -80,6 +82,20 @@ def _arrived(delivery: Mapping[str, Any], target: TargetFacts) -> Iterator[_Foun
         yield "snapshots", False, f"{'; '.join((*missing, *broken))}.", ASK
     else:
         yield "snapshots", True, f"{len(wanted)} of {len(wanted)} are completed.", ""
+
+
+def _protection(delivery: Mapping[str, Any], *, protected: bool) -> _Found:
+    """Check deregistration protection, which the targets file asks for. Who administers the target may lift it."""
+    image, why = delivery["image"], delivery["unprotected"]
+    if protected:
+        return "protection", True, f"{image} cannot be deregistered.", ""
+    if why:
+        return "protection", False, str(why.get("what", "")), str(why.get("cure", ""))
+    cure = (
+        "Ask that account's CloudTrail who lifted it. If nobody there means to deregister the AMI: `aws ec2 "
+        f"enable-image-deregistration-protection --image-id {image} --region {delivery['region']}`."
+    )
+    return "protection", False, f"{image} has no deregistration protection any longer.", cure
 
 
 def _open(delivery: Mapping[str, Any], account: str, seen: SeenInTarget) -> Iterator[_Found]:

@@ -15,6 +15,8 @@ import yaml
 from chalicelib.core.faults import Fault
 
 MAX_DEPTH = 20
+LARGEST = 1_000_000
+"""Characters. A file of three thousand accounts, each with settings of its own, has about half."""
 
 Path = tuple[str | int, ...]
 """The way to a value from the top: keys of mappings and indices of lists."""
@@ -42,11 +44,12 @@ class YamlDocument:
 
 def read(text: str, name: str) -> tuple[YamlDocument, list[Fault]]:
     """Read a file's text. What has a fault is left out of the document, so that the rest can be checked too."""
+    if len(text) > LARGEST:
+        what = f"the file has {len(text):,} characters; {LARGEST:,} are taken."
+        cure = "Put what repeats into `defaults` or a group's settings, or name OUs instead of accounts."
+        return YamlDocument(name, None), [Fault("targets-yaml", _place(name, None), what, cure)]
     try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        refused = [fault for event in events if (fault := _refused(event, name))]
-        refused += _too_deep(events, name)
-        refused += [_second(event, name) for event in events if isinstance(event, yaml.DocumentStartEvent)][1:]
+        refused = list(_refusals(yaml.parse(text, Loader=yaml.SafeLoader), name))
         node = None if refused else yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         return YamlDocument(name, None), [_unreadable(text, name, error)]
@@ -128,10 +131,20 @@ def _digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _too_deep(events: Iterable[yaml.Event], name: str) -> Iterator[Fault]:
-    """Composing nodes is recursive, so that a file of nothing but brackets would end it."""
-    depth = 0
+def _refusals(events: Iterable[yaml.Event], name: str) -> Iterator[Fault]:
+    """Find what is not taken, while the file is being read; nothing is read beyond what stands too deep.
+
+    Composing nodes is recursive, and each sign takes the longer to read the deeper it stands: a file of nothing but
+    brackets would never end.
+    """
+    depth = documents = 0
     for event in events:
+        fault = _refused(event, name)
+        if fault:
+            yield fault
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
+            yield _second(event, name)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             what = "lists and mappings stand too deep in one another here."

@@ -24,6 +24,9 @@ SERVICES: Mapping[str, str] = {
 ONLY_SHARED = ("share_snapshots", "launch_permission", "until")
 """Settings that say something in share mode alone."""
 
+ONLY_COPIED = ("protect",)
+"""Settings that say something in copy mode alone."""
+
 
 def role(name: str) -> str | None:
     """Return "SERVICE/NAME" for a role as it is written; None where its service is not known and not said."""
@@ -83,6 +86,10 @@ def _sharing(
         what = f"{account} is the hub itself, which needs no share of what it owns."
         yield _fault(read, settings["mode"][1], what, "Write `mode: copy` for it, under `accounts`.")
     regions, path = settings.get("regions", ((hub_region,), settings["mode"][1]))
+    for name in ONLY_COPIED:
+        if name in settings and settings[name][1][0] != "defaults":
+            what = f"`{name}` says nothing for {account}, which gets no copy: the AMI stays the hub's."
+            yield _fault(read, settings[name][1], what, f"Leave `{name}` out, or write `mode: copy`.")
     if regions != (hub_region,):
         what = f"an AMI can be shared in its own Region only, which is {hub_region}; {account} is to have it elsewhere."
         yield _fault(read, path, what, "Leave `regions` out, or write `mode: copy`.")

@@ -20,6 +20,7 @@ from awsim.runtime import package
 from awsim.services import buses
 from awsim.services.events import EventBridge
 from awsim.services.lambda_ import Lambda
+from awsim.services.organizations import Organizations
 from awsim.services.sns import Sns
 from awsim.services.sqs import Sqs
 
@@ -39,6 +40,7 @@ class StackServices(Protocol):
     sns: Sns
     lambda_: Lambda
     events: EventBridge
+    organizations: Organizations
 
     def client(self, service: str, account: str, region: str) -> Any:
         """Make a client of an account's root."""
@@ -244,6 +246,18 @@ def _managed_policy(place: _StackPlace, given: Properties) -> Made:
         arn = f"arn:aws:iam::{place.stack.account}:role/{name}"
         place.world.iam.roles.attach(arn, place.generated, given["PolicyDocument"])
     return Made(f"arn:aws:iam::{place.stack.account}:policy/{place.generated}")
+
+
+@_type("AWS::Organizations::Policy", "Name Description Type TargetIds Content")
+def _control_policy(place: _StackPlace, given: Properties) -> Made:
+    organization = place.world.organizations.of(place.stack.account)
+    if organization is None or organization.management != place.stack.account:
+        raise TemplateError(f"{place.logical}: {place.stack.account} is no organization's management account")
+    if given["Type"] != "SERVICE_CONTROL_POLICY":
+        raise TemplateError(f"{place.logical}: the simulator plays service control policies only")
+    place.world.organizations.attach(organization, given["Name"], given["Content"], given.get("TargetIds", []))
+    made = f"p-{zlib.crc32(given['Name'].encode()):08x}"
+    return Made(made, {"Id": made})
 
 
 @_type(

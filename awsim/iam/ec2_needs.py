@@ -190,6 +190,7 @@ TABLE: dict[str, Needs] = {
     **_each("GetSnapshotBlockPublicAccessState GetImageBlockPublicAccessState", _any),
     **_each("DescribeImageAttribute DeregisterImage EnableImageDeprecation DisableImageDeprecation", _one("ImageId")),
     **_each("DisableImage EnableImage ResetImageAttribute", _one("ImageId")),
+    **_each("EnableImageDeregistrationProtection DisableImageDeregistrationProtection", _one("ImageId")),
     **_each("DescribeSnapshotAttribute DeleteSnapshot ResetSnapshotAttribute", _one("SnapshotId")),
     **_each("DeleteVolume", _one("VolumeId")),
     **_each("ModifySnapshotAttribute ModifyImageAttribute", _share),

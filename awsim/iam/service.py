@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from awsim.api import Caller, Clock
@@ -62,9 +62,11 @@ class Iam(IamApi):
         self._rules = rules
         self.roles = Roles(rules)
         self.service_control: dict[str, Document] = {}
-        """Account -> its service control policies' Deny statements; what they allow is not modelled: all."""
+        """Account -> the Deny statements of a service control policy; what it allows is not modelled: all."""
         self.resource_control: dict[str, Document] = {}
         """Account -> the same of resource control policies."""
+        self.controls: Callable[[str], Sequence[Document]] = lambda _account: ()
+        """Finds the service control policies that an organization attaches to an account or above it."""
 
     def put_role(
         self,
@@ -130,13 +132,16 @@ class Iam(IamApi):
     def guarded(self, caller: Caller, ask: Ask, owner: str = "") -> str:
         """Say which policy of an organization denies it, in AWS's words; "" if none. ``owner``: of the key or role."""
         linked = f":role{service_linked.PATH}" in (caller.role_arn or "")
-        theirs = self.service_control.get(caller.account)
-        if theirs is not None and not linked and self._rules.on(SCP) and _denies(theirs, ask):
+        theirs = (*self.controls(caller.account), self.service_control.get(caller.account))
+        if not linked and self._rules.on(SCP) and self._deny(theirs, ask):
             return "with an explicit deny in a service control policy"
-        owners = self.resource_control.get(owner)
-        if owners is not None and not linked and self._rules.on(RCP) and _denies(owners, ask):
+        if not linked and self._rules.on(RCP) and self._deny((self.resource_control.get(owner),), ask):
             return "with an explicit deny in a resource control policy"
         return ""
+
+    def _deny(self, documents: Iterable[Document | None], ask: Ask) -> bool:
+        known = (self._conditional(document) for document in documents if document is not None)
+        return any(policy.identity(document, ask) is PolicyVerdict.DENY for document in known)
 
     def identity(self, caller: Caller, ask: Ask) -> tuple[PolicyVerdict, PolicyVerdict]:
         """What the caller's own policies say, and what its session policies say together (ALLOW if there are none)."""
@@ -209,10 +214,6 @@ class Iam(IamApi):
         if own is PolicyVerdict.SILENT:
             return Decision(allowed=False, why=f"because no identity-based policy allows the {action} action")
         return Decision(session_ok, "" if session_ok else f"because no session policy allows the {action} action")
-
-
-def _denies(document: Document, ask: Ask) -> bool:
-    return policy.identity(document, ask) is PolicyVerdict.DENY
 
 
 def _account(arn: str) -> str:

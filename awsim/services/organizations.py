@@ -7,12 +7,15 @@ the API only reads, as the service only reads.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from awsim.api import AwsError, Call
+from awsim.iam import policy
+from awsim.iam.policy import Document
 from awsim.parts import Base
 from awsim.rules import rule
 
@@ -41,6 +44,12 @@ LATE = rule(
     "What was changed shows in the lists some seconds later. [assumed: Organizations is eventually consistent by its "
     "user guide]",
 )
+CONTROL = rule(
+    "org-control-policies-deny",
+    "A Deny in a service control policy of an account, of an OU above it or of the root binds all principals of the "
+    "account, its root user too; not those of the management account, nor service-linked roles. Every level has "
+    "FullAWSAccess besides, which allows all. [Organizations user guide: service control policies]",
+)
 STRANGERS = rule(
     "org-strangers-are-not-found",
     "DescribeAccount knows accounts of the organization only (AccountNotFoundException), ListParents and the lists of "
@@ -48,6 +57,8 @@ STRANGERS = rule(
 )
 
 PAGE = 20
+LONGEST = 5120
+"""Characters of a service control policy, white space not counted [AWS Organizations quotas]."""
 OLD_STATUS = {"PENDING_ACTIVATION": "ACTIVE", "CLOSED": "SUSPENDED"}
 """Where ``Status`` has no word for a state."""
 
@@ -71,6 +82,8 @@ class SimulatedOrganization:
     units: dict[str, tuple[str, str]] = field(default_factory=dict)
     accounts: dict[str, list[Placement]] = field(default_factory=dict)
     delegated: set[str] = field(default_factory=set)
+    controls: dict[str, dict[str, Document]] = field(default_factory=dict)
+    """Account, OU or root -> the service control policies that are attached there, by name."""
 
     @property
     def arn(self) -> str:
@@ -144,6 +157,21 @@ class Organizations:
         """Register a delegated administrator."""
         organization.delegated.add(account)
 
+    def attach(
+        self, organization: SimulatedOrganization, name: str, document: Document, targets: Iterable[str]
+    ) -> None:
+        """Make a service control policy, or replace it, and attach it to accounts, OUs or the root, and nowhere else.
+
+        Raises AwsError (MalformedPolicyDocumentException).
+        """
+        if len("".join(json.dumps(document).split())) > LONGEST:
+            raise AwsError("ConstraintViolationException", f"You have exceeded the maximum policy size ({LONGEST}).")
+        checked = policy.parse(document)
+        for attached in organization.controls.values():
+            attached.pop(name, None)
+        for target in targets:
+            organization.controls.setdefault(target, {})[name] = checked
+
     def _place(self, organization: SimulatedOrganization, account: str, parent: str, state: str) -> None:
         organization.accounts.setdefault(account, []).append(Placement(self._base.now, parent, state))
 
@@ -166,6 +194,14 @@ class Organizations:
         """Return the id of the organization of an account."""
         found = self.of(account)
         return found.id if found else None
+
+    def controls_of(self, account: str) -> Sequence[Document]:
+        """Return the service control policies that bind an account."""
+        found = self.of(account)
+        if found is None or account == found.management or not self._base.on(CONTROL):
+            return ()
+        places = (account, *found.above(found.accounts[account][-1].parent))
+        return [document for place in places for document in found.controls.get(place, {}).values()]
 
     # --- the API -----------------------------------------------------------------------------------------------------
 

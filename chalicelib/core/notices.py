@@ -20,7 +20,7 @@ MAX_LISTED = 100
 """Of deliveries in a summary. SNS takes 256 KiB, EventBridge more; each line is well under 300 bytes."""
 MAX_TEXT = 1000
 SUBJECT_LENGTH = 99
-"""SNS wants less than 100 [SNS API reference, Publish]."""
+"""SNS takes less than 100 characters [botocore 1.44 sns model, PublishInput]."""
 LISTS = frozenset({"group"})
 """Message attributes that hold several values."""
 
@@ -55,6 +55,8 @@ def outcome(delivery: Delivery, now: int) -> dict[str, Any]:
         "key": _key(delivery),
         "copies": [{"source": copy.source, "copy": copy.copy} for copy in delivery.copies],
         "faults": _faults(delivery.faults),
+        "protected": delivery.protected if event == DELIVERED and delivery.target.protect else None,
+        "unprotected": None if delivery.unprotected is None else _faults((delivery.unprotected,))[0],
         "leftovers": list(dict.fromkeys((*delivery.cleanup.leftovers, *delivery.cleanup.unproven)))[:MAX_LISTED],
         "seconds": now - delivery.created_at,
     }
@@ -129,6 +131,8 @@ def withdrawn_unsaid(withdrawn: Mapping[str, Any], now: int) -> dict[str, Any]:
         "key": None,
         "copies": [],
         "faults": _faults((Fault("withdrawn-unsaid", where, what, cure),)),
+        "protected": None,
+        "unprotected": None,
         "leftovers": [],
         "seconds": 0,
     }
@@ -154,6 +158,8 @@ def baseline(hub: str, region: str, images: Iterable[str], count: int, now: int)
 def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
     """Return the message attributes that a filter policy can use; SNS takes no empty value.
 
+    What is not printable, in a name that somebody else gave, becomes ``?``: SNS might refuse the whole notice for it.
+
     ``group`` is a JSON list, for an attribute of type String.Array: a filter policy then matches any of its members.
     """
     wanted = {
@@ -164,11 +170,15 @@ def attributes(notice: Mapping[str, Any]) -> dict[str, str]:
         "group": json.dumps(groups) if (groups := list(notice.get("groups", ()))) else None,
         "image_name": notice.get("source_name"),
     }
-    return {name: str(value) for name, value in wanted.items() if value}
+    return {name: _printable(str(value)) for name, value in wanted.items() if value}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def subject(notice: Mapping[str, Any]) -> str:
-    """Return a line for people who subscribe by mail: printable ASCII, less than 100 characters, as SNS wants it."""
+    """Return a line for people who subscribe by mail: printable ASCII, as short as SNS wants it."""
     place = f" in {notice['account']}" if notice.get("account") else ""
     image = notice.get("source_image", f"{len(notice.get('images', ()))} AMIs")
     text = f"{image} {notice['outcome']}{place} ({notice.get('source_name', '')})"

@@ -165,6 +165,9 @@ class TargetImages(Protocol):
     def deprecate(self, delivery: Delivery, at: str) -> None:
         """EnableImageDeprecation (``at``: ISO 8601)."""
 
+    def protect(self, delivery: Delivery) -> None:
+        """EnableImageDeregistrationProtection, without a cooldown. Done again it changes nothing."""
+
     def deregister(self, delivery: Delivery, image: str) -> None:
         """Deregister this AMI; that it is gone is no error."""
 

@@ -151,6 +151,9 @@ class DeliveryExecutor:
                 if at is not None:
                     images.deprecate(delivery, at)
                 return ev.DeprecationCarried()
+            case do.ProtectImage():
+                images.protect(delivery)
+                return ev.ImageProtected()
             case do.FindLeftovers():
                 plan = proof.removal(delivery, images.of_delivery(delivery), snapshots.find(delivery))
                 trouble = self._remove(delivery, plan)

@@ -176,6 +176,9 @@ def protection(world: World) -> None:
     protected = an_image(world, "protected", DeregistrationProtection="enabled-without-cooldown")
 
     refused("OperationNotPermitted", lambda: client.deregister_image(ImageId=protected))
+    client.enable_image_deregistration_protection(ImageId=protected)
+    client.disable_image_deregistration_protection(ImageId=protected)
+    client.deregister_image(ImageId=protected)
     client.deregister_image(ImageId=image)
 
 

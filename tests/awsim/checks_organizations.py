@@ -8,7 +8,7 @@ from typing import Any
 from awsim.services import organizations
 from awsim.services.organizations import SimulatedOrganization
 from awsim.world import World
-from tests.awsim.iam_words import DEV, HUB, PROD, allowed, refused
+from tests.awsim.iam_words import DEV, HUB, PROD, allow, allowed, document, put_role, refused, session
 
 MANAGEMENT = "900000000000"
 
@@ -129,7 +129,36 @@ def strangers(world: World) -> None:
     assert world.organizations.of(DEV) is None
 
 
+def control(world: World) -> None:
+    """A denial binds an account's roles and its root user, from whichever level; not the management account."""
+    made, outer, _, _ = _scene(world)
+    image = {
+        account: world.ec2.seed_image(account, "us-east-1", name="it", volumes=(8,)) for account in (DEV, PROD, HUB)
+    }
+    world.organizations.add_account(made, MANAGEMENT, outer)
+    image[MANAGEMENT] = world.ec2.seed_image(MANAGEMENT, "us-east-1", name="it", volumes=(8,))
+    deny = {"Effect": "Deny", "Action": "ec2:CreateTags", "Resource": "*"}
+    world.organizations.attach(made, "no-tags", document(deny), [outer])
+
+    def tag(account: str) -> Any:
+        tags = [{"Key": "a", "Value": "b"}]
+        return world.client("ec2", account).create_tags(Resources=[image[account]], Tags=tags)
+
+    role = put_role(world, "tagger", allow("ec2:*"), account=DEV)
+    refused(
+        "UnauthorizedOperation",
+        lambda: session(world, "ec2", role).create_tags(Resources=[image[DEV]], Tags=[{"Key": "a", "Value": "b"}]),
+    )
+    for account in (DEV, PROD):
+        refused("UnauthorizedOperation", lambda account=account: tag(account), "service control policy")
+    for account in (HUB, MANAGEMENT):
+        allowed(lambda account=account: tag(account))
+    world.organizations.attach(made, "no-tags", document(deny), [])
+    allowed(lambda: tag(DEV))
+
+
 CHECKS = {
+    organizations.CONTROL.name: control,
     organizations.ADMINISTRATORS.name: administrators,
     organizations.DIRECT.name: direct,
     organizations.PAGES.name: pages,

@@ -56,11 +56,12 @@ def test_a_message_is_bounded_at_any_number_of_targets_and_faults():
 
 
 def test_message_attributes_have_no_empty_value_and_the_subject_fits():
-    """SNS refuses empty attributes, and subjects of 100 characters or more or with other than printable ASCII."""
-    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n" * 40)
+    """SNS refuses empty attributes, and subjects of 100 characters or with a line break or control character."""
+    delivery = replace(a_delivery(DeliveryState.PUBLISHING), source_name="gölden\n\x1b[2J\u202e" * 40)
     notice = notices.outcome(delivery, NOW)
 
     assert all(notices.attributes(notice).values())
     assert len(notices.subject(notice)) < 100
     assert notices.subject(notice).isascii()
     assert notices.subject(notice).isprintable()
+    assert all(value.isprintable() for value in notices.attributes(notice).values())

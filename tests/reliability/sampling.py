@@ -24,6 +24,7 @@ CHANGES = frozenset(
         "DeleteSnapshot",
         "DeregisterImage",
         "EnableImageDeprecation",
+        "EnableImageDeregistrationProtection",
         "ModifyImageAttribute",
         "ModifySnapshotAttribute",
         "PutKeyPolicy",

@@ -235,6 +235,12 @@ class Scene:
         (found,) = self.images_in(account)
         return found
 
+    def deregister(self, account: str, image: str, **options: Any) -> None:
+        """As whoever administers the account does: lift the protection, then deregister."""
+        ec2 = self.client("ec2", account)
+        ec2.disable_image_deregistration_protection(ImageId=image)
+        ec2.deregister_image(ImageId=image, **options)
+
     def snapshots_in(self, account: str) -> list[dict[str, Any]]:
         """``describe-snapshots --owner-ids self`` there."""
         found: list[dict[str, Any]] = self.client("ec2", account).describe_snapshots(OwnerIds=["self"])["Snapshots"]

@@ -22,6 +22,7 @@ DIFFERS = {
     "Tags",
     "BlockDeviceMappings",
     "DeprecationTime",
+    "DeregistrationProtection",
     "State",
     "UsageOperation",
     "PlatformDetails",

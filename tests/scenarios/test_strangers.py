@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.records.addresses import delivery_id
-from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST
+from tests.scenarios.scene import DEV, HUB, REGION, STRANGER, TEST, TRIGGER
 from tests.scenarios.trouble import assert_untouched, calm_pace
 
 SAMPLES = json.loads((Path(__file__).parents[1] / "samples" / "events.json").read_text(encoding="utf-8"))
@@ -241,3 +241,32 @@ def test_hostile_messages_go_to_the_dead_letters_after_five_tries_and_block_nobo
     assert len(scene.failed_invocations()) == 5 * len(sent)
     assert [item["pk"] for item in scene.items() if item.get("parked")] == []
     assert scene.watch.problems == []
+
+
+SIGNS = "\x9b2J\u202egnp\u2066\x9b31m\x85\r\nall delivered"
+"""Clears a terminal, turns the direction of writing, colors, begins a line of its own. ESC itself is not XML."""
+
+
+def test_signs_that_steer_a_terminal_or_turn_the_writing_reach_no_reader(scene):
+    """In a tag's value, a tag that is copied, and an AMI's name: command line, notices and logs escape them.
+
+    EC2 takes such values of tags; that it takes no such name is not the service's business.
+    """
+    image = scene.seed(f"golden {SIGNS}" * 3)
+    ec2 = scene.client("ec2")
+    ec2.create_tags(Resources=[image], Tags=[{"Key": "team", "Value": SIGNS}, {"Key": TRIGGER, "Value": SIGNS}])
+    scene.run_until(lambda: scene.notices("promotion.refused", image))
+    scene.promote("dev", image)
+
+    for words in (("status",), ("status", image), ("history", image), ("where", image), ("verify", image)):
+        for text in scene.cli(*words)[1:]:
+            assert all(line.isprintable() for line in text.split("\n")), words
+            assert "all delivered" not in text.split("\n")
+    published = [one for one in scene.world.sns.published if one.body["source_image"] == image]
+    assert {one.body["event"] for one in published} >= {"promotion.refused", "delivery.delivered", "promotion.over"}
+    for one in published:
+        assert one.subject.isprintable()
+        assert one.message.isascii()
+        assert all(str(value).isprintable() for value in one.attributes.values())
+    for invocation in scene.world.lambda_.invocations:
+        assert all(line.isascii() and line.isprintable() for line in invocation.log.split("\n")), invocation.log

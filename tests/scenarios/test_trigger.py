@@ -317,7 +317,7 @@ def test_tagged_again_after_a_failure_only_the_failed_are_tried_again(scene):
     scene.client("kms", TEST).disable_key(KeyId=key)
     scene.promote("dev")
     assert scene.states() == {DEV: "delivered", TEST: "failed"}
-    scene.client("ec2", DEV).deregister_image(ImageId=scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
+    scene.deregister(DEV, scene.image_in(DEV)["ImageId"], DeleteAssociatedSnapshots=True)
     scene.client("kms", TEST).enable_key(KeyId=key)
     scene.untag()
     scene.wait(2 * 60)

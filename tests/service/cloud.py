@@ -430,6 +430,8 @@ class Cloud:
 
     def deregister(self, ident: str) -> None:
         """DeregisterImage. The name is not free at once."""
+        if "DeregistrationProtection" in getattr(self.images.get(ident), "raw", {}):
+            raise refusal(RefusalKind.DENIED, "OperationNotPermitted")
         image = self.images.pop(ident, None)
         if image is not None:
             self._names_kept[image.account, image.name] = self.now + NAME_KEPT
@@ -690,6 +692,12 @@ class FakeTargetImages:
         if delivery.image not in self._cloud.images:
             raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
         self._cloud.images[delivery.image].raw["DeprecationTime"] = at
+
+    def protect(self, delivery):
+        """See the port."""
+        if delivery.image not in self._cloud.images:
+            raise refusal(RefusalKind.DENIED, "InvalidAMIID.NotFound")
+        self._cloud.images[delivery.image].raw["DeregistrationProtection"] = "enabled-without-cooldown"
 
     def deregister(self, delivery, image):
         """See the port."""

@@ -36,7 +36,7 @@ NOBODY = "nobody"
 ROLE_METHODS = {
     "target.keys": ("describe",),
     "target.snapshots": ("find", "look_at", "copy", "tag", "delete"),
-    "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "deregister"),
+    "target.images": ("named", "of_delivery", "see", "register", "copy", "deprecate", "protect", "deregister"),
 }
 
 ROLE_ADAPTER = ("showing", "open", "close")

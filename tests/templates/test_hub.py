@@ -35,6 +35,7 @@ def test_the_translated_template_is_clean(package, hub):
             TARGET,
             STACKSET,
             ROOT / "deploy" / "organization.yaml",
+            ROOT / "deploy" / "guardrails.yaml",
         ],
         capture_output=True,
         text=True,

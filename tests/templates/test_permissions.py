@@ -128,6 +128,30 @@ def test_who_hears_events_writes_nothing_and_nobody_writes_what_operators_write(
     assert writers == {TABLE: {"worker", "share-worker", "sweep", "discover"}, f"{TABLE}-members": {"discover"}}
 
 
+def written_by(role: str) -> set[str]:
+    """The patterns of partition keys that a function may write in the table of records."""
+    return {
+        pattern
+        for it in ALL
+        if it.role == role and TABLE in it.resources and WRITES & set(it.actions)
+        for patterns in it.condition.values()
+        for pattern in patterns["dynamodb:LeadingKeys"]
+    }
+
+
+def test_each_kind_of_record_is_written_by_those_whose_business_it_is_and_none_was_forgotten():
+    """The table of records in the docs says which kinds there are; a pattern without a kind is one too many."""
+    page = (docs.ROOT / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
+    table = page.partition("`ami-promoter-R`\n")[2].partition("\n## ")[0]
+    cells = [row.split(" | ")[1] for row in table.splitlines() if row.startswith("| ") and "`" in row]
+    kinds = {key for cell in cells for key in re.findall(r"`([a-z]+#?)", cell)}
+    writers = {role: written_by(role) for role in ("worker", "share-worker", "discover", "sweep")}
+
+    assert {pattern.removesuffix("*") for patterns in writers.values() for pattern in patterns} == kinds
+    assert writers["share-worker"] == {"resource#*", "discovery"}
+    assert writers["sweep"] == {"sweep"}
+
+
 def test_who_hears_events_may_wake_and_look_up_and_nothing_else():
     """Beside its log and the queue for failed events: a message to act, and of the records a query."""
     rights = {

@@ -17,6 +17,14 @@ def statements(target, role="Role", effect="Allow"):
     return [it for it in policy if it.get("Effect") == effect]
 
 
+def denied_unless(target, condition):
+    """The denial that the role has where a condition of the template holds, and not otherwise."""
+    policy = target["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    [choice] = [it["Fn::If"] for it in policy if it.get("Fn::If", [""])[0] == condition]
+    assert choice[2] == {"Ref": "AWS::NoValue"}
+    return choice[1]
+
+
 @pytest.mark.parametrize(("role", "function"), TRUSTED.items())
 def test_only_one_role_of_the_hub_with_the_external_id_may_enter_each(target, role, function):
     """The trust names the hub's account and, as conditions, one function's role and the external id."""
@@ -92,14 +100,28 @@ def test_direct_grants_are_for_service_linked_roles_of_the_account_only(target):
 
 
 def test_what_is_neither_the_hubs_nor_the_accounts_own_is_never_copied_or_registered(target):
-    """Denied wherever EC2 says whose it is; what is only being made has no owner yet."""
-    [denied] = statements(target, effect="Deny")
+    """Denied wherever EC2 says whose it is; what is only being made has no owner yet. CheckOwners=false drops it."""
+    denied = denied_unless(target, "ChecksOwners")
 
     assert denied["Action"] == ["ec2:CopySnapshot", "ec2:CopyImage", "ec2:RegisterImage"]
     assert denied["Condition"] == {
         "StringNotEquals": {"ec2:Owner": [{"Ref": "HubAccountId"}, {"Ref": "AWS::AccountId"}]},
         "Null": {"ec2:Owner": "false"},
     }
+
+
+def test_a_protected_ami_stays_protected_for_all_that_the_role_can_do(target):
+    """It protects what bears the hub's tag; it can lift no protection, and change no tag that a policy goes by."""
+    every = [
+        action
+        for it in statements(target)
+        for action in ([it["Action"]] if isinstance(it["Action"], str) else it["Action"])
+    ]
+    by_sid = {it["Sid"]: it for it in statements(target)}
+
+    assert by_sid["ProtectOwnImages"]["Action"] == "ec2:EnableImageDeregistrationProtection"
+    assert by_sid["ProtectOwnImages"]["Condition"] == by_sid["TidyOwnLeftovers"]["Condition"]
+    assert not [action for action in every if "Disable" in action or action.endswith("*")]
 
 
 def test_only_own_copy_and_image_events_go_to_the_hubs_bus(target):

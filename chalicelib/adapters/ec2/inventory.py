@@ -24,6 +24,8 @@ FILTER_VALUES = 200
 """EC2 takes at most 200 values in a filter [EC2 user guide, list and filter resources]."""
 STALE = ("InvalidNextToken", "InvalidPaginationToken")
 """Of a token that EC2 knows no longer [EC2 API reference, error codes]."""
+UNPROTECTED = "disabled"
+"""Of DeregistrationProtection [EC2 user guide, protect an AMI from deregistration]."""
 USED = "InvalidSnapshot.InUse"
 GONE = "InvalidSnapshot.NotFound"
 
@@ -138,6 +140,7 @@ def _image(raw: Mapping[str, Any]) -> OurImage:
         state=raw["State"],
         delivery=tags.get(register.DELIVERY_TAG, ""),
         source=tags.get(register.SOURCE_IMAGE_TAG, ""),
+        protected=raw.get("DeregistrationProtection", UNPROTECTED) != UNPROTECTED,
     )
 
 

@@ -96,6 +96,12 @@ class AwsTargetImages:
                 ImageId=delivery.image, DeprecateAt=at
             )
 
+    def protect(self, delivery: Delivery) -> None:
+        with self._sessions.as_refusal("EnableImageDeregistrationProtection", delivery.where):
+            self._sessions.client("ec2", "register", delivery).enable_image_deregistration_protection(
+                ImageId=delivery.image, WithCooldown=False
+            )
+
     def deregister(self, delivery: Delivery, image: str) -> None:
         with self._sessions.as_refusal("DeregisterImage", f"{delivery.where}, {image}"):
             ec2 = self._sessions.client("ec2", "tidy", delivery)

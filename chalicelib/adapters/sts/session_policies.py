@@ -48,7 +48,7 @@ def policy(work: Work, delivery: Delivery, snapshots: Sequence[str] | None = (),
         statements += [
             _allow("ec2:RegisterImage", [f"{ec2}image/*", f"{ec2}snapshot/*"]),
             _allow("ec2:CreateTags", f"{ec2}image/*", ours),
-            _allow("ec2:EnableImageDeprecation", f"{ec2}image/*", _tagged(delivery)),
+            _allow("ec2:EnableImageDe*", f"{ec2}image/*", _tagged(delivery)),  # deprecation, deregistration protection
         ]
     elif work == "image":
         few = None if snapshots is None or len(snapshots) > SNAPSHOTS_PER_SESSION else snapshots  # it takes all at once

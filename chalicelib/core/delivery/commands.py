@@ -113,6 +113,11 @@ class CarryDeprecation:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectImage:
+    """EnableImageDeregistrationProtection, without a cooldown: whoever lifts it may deregister at once."""
+
+
+@dataclass(frozen=True, slots=True)
 class FindLeftovers:
     """List everything there that bears this delivery's tag, and remove it."""
 
@@ -152,6 +157,7 @@ Command = (
     | TagCopies
     | VerifyImage
     | CarryDeprecation
+    | ProtectImage
     | FindLeftovers
     | LookAtEnd
     | NotifyWaiting

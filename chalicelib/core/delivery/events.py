@@ -200,6 +200,11 @@ class DeprecationCarried:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageProtected:
+    """The new AMI has deregistration protection."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeftoversSeen:
     """What of this delivery still exists; ``unfinished`` are copies still running.
 
@@ -266,6 +271,7 @@ Event = (
     | ImageDiscarded
     | CopiesTagged
     | DeprecationCarried
+    | ImageProtected
     | LeftoversSeen
     | WaitingNotified
     | OutcomeNotified

@@ -28,6 +28,9 @@ from chalicelib.core.errors import IllegalEvent, RefusalKind
 from chalicelib.core.faults import Fault
 from chalicelib.core.records import schedule
 
+PROTECT_TRIES = 5
+"""With the waits between them, two and a half minutes: the notice of a good delivery waits no longer."""
+
 VERIFY_TRIES = 3
 """Reads are eventually consistent, so one that shows a difference is not believed at once."""
 
@@ -479,6 +482,31 @@ def _(_event: ev.DeprecationCarried, delivery: Delivery, now: int) -> Delivery:
 
 
 @_apply.register
+def _(_event: ev.ImageProtected, delivery: Delivery, now: int) -> Delivery:
+    return replace(delivery, protected=True, tries=0, next_try=now)
+
+
+def _not_protected(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
+    """Go on without: a good delivery does not fail for its protection, and says why it has none."""
+    if event.kind is RefusalKind.THROTTLED and delivery.tries < PROTECT_TRIES:
+        return again(delivery, now, schedule.step(schedule.RETRIES, delivery.tries), trouble=event.fault)
+    why = unprotected_fault(delivery, event.fault)
+    return replace(delivery, unprotected=why, trouble=None, tries=0, next_try=now)
+
+
+def unprotected_fault(delivery: Delivery, refusal: Fault) -> Fault:
+    """Return the fault of an AMI that is delivered, and that anybody in the target who may deregister can remove."""
+    return Fault(
+        "image-not-protected",
+        f"{delivery.where}, {delivery.image}",
+        f"The AMI is delivered, without deregistration protection. {refusal.what}",
+        "Protect it with that account's credentials: `aws ec2 enable-image-deregistration-protection --image-id "
+        f"{delivery.image} --region {delivery.target.region}`. If the role may not do it, deploy this version's "
+        "deploy/target.yaml there; or write `protect: false` in the targets file.",
+    )
+
+
+@_apply.register
 def _(_event: ev.OutcomeNotified, delivery: Delivery, now: int) -> Delivery:
     over = to(delivery, delivery.ending or (DeliveryState.SHARED if delivery.shared else DeliveryState.DELIVERED), now)
     return over if over.state is DeliveryState.SHARED else _small(over)
@@ -524,6 +552,8 @@ def _(event: ev.Refused, delivery: Delivery, now: int) -> Delivery:
     if event.step == do.DeleteSnapshots.__name__ and event.kind is RefusalKind.DENIED:
         left = (*delivery.cleanup.leftovers, *delivery.cleanup.to_delete)
         return delivery.with_cleanup(leftovers=left, to_delete=())
+    if event.step == do.ProtectImage.__name__ and delivery.state is DeliveryState.PUBLISHING:
+        return _not_protected(event, delivery, now)
     if event.step == do.RegisterImage.__name__ and not event.unknown:
         if _is_old(delivery, event):
             return delivery

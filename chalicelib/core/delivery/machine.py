@@ -107,6 +107,7 @@ TRANSITIONS: Mapping[DeliveryState, Mapping[type, frozenset[DeliveryState]]] = {
         ev.SlotsAsked: frozenset({S.PUBLISHING}),
         ev.SharesReleased: frozenset({S.PUBLISHING}),
         ev.SnapshotsDeleted: frozenset({S.PUBLISHING}),
+        ev.ImageProtected: frozenset({S.PUBLISHING}),
         ev.OutcomeNotified: frozenset({S.DELIVERED, S.SHARED}),
         ev.Refused: frozenset({S.PUBLISHING}),
     },
@@ -338,11 +339,19 @@ def _step(delivery: Delivery, now: int, *, due: bool) -> tuple[do.Command, ...]:
         case S.SHARED:
             end = deadline(delivery)
             return (do.LookAtEnd(),) if end is not None and now >= end else ()
+        case S.PUBLISHING if _to_protect(delivery):
+            return (do.ProtectImage(),)
         case S.PUBLISHING:
             waits = delivery.held or (delivery.cleanup.to_delete and not late(delivery, now))
             return () if waits else (do.NotifyOutcome(publish=not _gives_up(delivery, now)),)
         case _:
             return ()
+
+
+def _to_protect(delivery: Delivery) -> bool:
+    """Whether its AMI is to be protected first: from `publishing` on nothing takes it away again."""
+    wanted = delivery.target.protect and not delivery.shared
+    return wanted and not delivery.protected and delivery.unprotected is None
 
 
 def late(delivery: Delivery, now: int) -> bool:
@@ -513,7 +522,7 @@ def due_at(delivery: Delivery) -> int | None:
         times.extend(_copy_due(delivery, copy) for copy in delivery.copies)
         if delivery.cleanup.to_delete:
             times.append(delivery.next_try)
-    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.cleanup.to_delete:
+    elif delivery.state is not S.PUBLISHING or not delivery.held or delivery.cleanup.to_delete or _to_protect(delivery):
         times.append(delivery.next_try)  # else it waits for its linger
     if delivery.held and not needs_shares(delivery):
         times.append(released_from(delivery))

@@ -227,6 +227,10 @@ class Delivery:
     """When the new AMI was first seen available, and the same image."""
     tagged: bool = False
     """Whether the snapshots that CopyImage made bear their own tags."""
+    protected: bool = False
+    """Whether the AMI has deregistration protection, by this service."""
+    unprotected: Fault | None = None
+    """Why it has none, though it should; it is delivered all the same."""
     adopted: bool = False
     """The AMI was there already when this episode looked: if it differs, it is not ours to remove."""
     recounted: bool = False

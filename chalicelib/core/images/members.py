@@ -195,8 +195,9 @@ MEMBERS: Mapping[str, Mapping[str, Member]] = {
         _dropped("CreationDate", "The copy has its own."),
         _dropped(
             "DeregistrationProtection",
-            "A promise of the source's owner about the source. The copy's owner decides "
-            "anew, and a protected copy could not be tidied away after a failure.",
+            "The source's own is a promise about the source. The setting protect decides for the copy, which is "
+            "protected when it is delivered (before, it could not be tidied away after a failure); `ami-promoter "
+            "verify` compares it.",
         ),
         _dropped("FreeTierEligible", "Amazon's statement about one image in one account."),
         _dropped(

@@ -62,6 +62,7 @@ class Target:
     grantee: Literal["role", "account"] = "role"
     ami_name: str = "{source_name}-{source_id}"
     tags: Mapping[str, str] = field(default_factory=dict)
+    protect: bool = True
     queue_deadline: int = 24 * 3600
     copy_deadline: int = 24 * 3600
     release_when: Literal["copied", "registered"] = "copied"

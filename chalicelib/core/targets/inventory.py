@@ -54,6 +54,8 @@ class OurImage:
     state: str
     delivery: str
     source: str
+    protected: bool = False
+    """Whether EC2 refuses to deregister it."""
 
 
 @dataclass(frozen=True, slots=True)

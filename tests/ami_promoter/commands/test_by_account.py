@@ -85,7 +85,7 @@ def asked():
     """What both verbs say, and what they cost."""
     first, second = CountingCaller(REGION), CountingCaller(REGION)
     return (
-        history(first, None, DEV, everything=True).data,
+        history(first, None, DEV, everything=True, tag_key="promote").data,
         where(second, COPY).data,
         first.calls,
         second.calls,

@@ -1,11 +1,13 @@
 """Targets files: what is accepted, what it means, and every fault word for word."""
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ami_promoter.targets_file import document
 from ami_promoter.targets_file.compiler import HubPlace, compile_targets, duration, seconds
 from chalicelib.core.targets.applied_file import Directory, Target
 
@@ -60,6 +62,23 @@ BROKEN = {
     'groups: {default: ["111111111111\\n"]}': "1:20: this text contains a line break or a control character. "
     "Write it on one line, without `|` or `>`.",
 }
+
+
+@pytest.mark.parametrize("what", ["[", "{", "- ", "? ", "{a: "])
+def test_a_file_of_nothing_but_brackets_is_refused_at_once(what):
+    """Its time does not grow with what stands behind the first that is too deep."""
+    began = time.process_time()
+    _, faults = document.read(what * 200_000, "t.yaml")
+
+    assert [fault.what for fault in faults] == ["lists and mappings stand too deep in one another here."]
+    assert time.process_time() - began < 2
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read():
+    """Whatever is in it."""
+    _, (fault,) = document.read("a" * 1_000_001, "t.yaml")
+
+    assert "1,000,001 characters" in fault.what
 
 
 @pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))

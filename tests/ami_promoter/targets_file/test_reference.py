@@ -17,8 +17,8 @@ SETTINGS = schema()["$defs"]["settingKeys"]["properties"]
 WORKING = {name for name, rule in SETTINGS.items() if rule != {"$ref": "#/$defs/notYet"}}
 
 
-LOWER = {"by_way_of_hub", "share_snapshots"}
-"""What YAML writes as `false`."""
+LOWER = {"by_way_of_hub", "protect", "share_snapshots"}
+"""What YAML writes in lower case."""
 
 WRITTEN_AS = {"by_way_of_hub": "by_way_of"}
 """Settings that the file names otherwise than a target, which has the hub's account where the file says `true`."""

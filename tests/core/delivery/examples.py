@@ -116,6 +116,8 @@ EVENTS: tuple[ev.Event, ...] = (
     ev.TargetReady(TARGET_KEY, "ami-0b", unfinished=True),
     ev.CopiesTagged(),
     ev.DeprecationCarried(),
+    ev.ImageProtected(),
+    ev.Refused("ProtectImage", RefusalKind.DENIED, FAULT),
     ev.LeftoversSeen((), ()),
     ev.LeftoversSeen(("snap-0ac",), ("snap-0ac",)),
     ev.LeftoversSeen(("snap-0ac",), (), FAULT),

@@ -1,0 +1,85 @@
+"""Deregistration protection: given when nothing can take the AMI away any more; never the end of a good delivery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.core.delivery import commands as do
+from chalicelib.core.delivery import events as ev
+from chalicelib.core.delivery import evolving, machine
+from chalicelib.core.delivery.model import Delivery, DeliveryState
+from chalicelib.core.errors import RefusalKind
+from tests.core.delivery.examples import FAULT, NOW, a_delivery
+
+PROTECT, NOTIFY = do.ProtectImage(), do.NotifyOutcome()
+
+
+def publishing(**settings: object) -> Delivery:
+    """A delivery whose AMI was compared, and whose owner knows nothing yet."""
+    fresh = a_delivery(DeliveryState.PUBLISHING, image="ami-0b")
+    return replace(fresh, target=replace(fresh.target, **settings))  # type: ignore[arg-type]
+
+
+def refused(delivery: Delivery, kind: RefusalKind, now: int = NOW) -> Delivery:
+    """Let AWS refuse the protection."""
+    return evolving.evolve(delivery, ev.Refused("ProtectImage", kind, FAULT), now)
+
+
+def test_an_ami_is_protected_before_its_owner_hears_of_it():
+    """First the protection, then the notice, which says so; before the comparison nothing is protected."""
+    delivery = publishing()
+    assert machine.outstanding(delivery, NOW) == (PROTECT,)
+
+    protected = evolving.evolve(delivery, ev.ImageProtected(), NOW)
+    assert machine.outstanding(protected, NOW) == (NOTIFY,)
+    assert evolving.evolve(protected, ev.OutcomeNotified(), NOW).protected
+    for state in set(DeliveryState) - {DeliveryState.PUBLISHING}:
+        assert PROTECT not in machine.outstanding(a_delivery(state, image="ami-0b", available_at=NOW), NOW)
+
+
+def test_what_can_still_be_removed_is_not_protected():
+    """From `publishing` no way leads to an end other than delivered, so nothing of ours has to lift a protection."""
+    after = {to for row in machine.TRANSITIONS[DeliveryState.PUBLISHING].values() for to in row}
+
+    assert after == {DeliveryState.PUBLISHING, DeliveryState.DELIVERED, DeliveryState.SHARED}
+
+
+def test_protect_false_and_a_shared_ami_ask_for_nothing():
+    """The targets file leaves it out; in share mode the AMI is the hub's."""
+    assert machine.outstanding(publishing(protect=False), NOW) == (NOTIFY,)
+    assert machine.outstanding(publishing(mode="share"), NOW) == (NOTIFY,)
+
+
+def test_a_refusal_does_not_fail_a_good_delivery():
+    """An old stack in the target: it is delivered without, and says why and what to do."""
+    for kind in set(RefusalKind) - {RefusalKind.THROTTLED}:
+        after = refused(publishing(), kind)
+        assert machine.outstanding(after, NOW) == (NOTIFY,)
+        over = evolving.evolve(after, ev.OutcomeNotified(), NOW)
+        assert (over.state, over.protected) == (DeliveryState.DELIVERED, False)
+        assert over.unprotected is not None
+        assert (over.unprotected.code, FAULT.what in over.unprotected.what) == ("image-not-protected", True)
+        assert "enable-image-deregistration-protection --image-id ami-0b" in over.unprotected.cure
+
+
+def test_an_outage_is_waited_out_for_minutes_and_not_for_hours():
+    """A throttle is tried again; the notice of a good delivery does not wait for it any longer than that."""
+    delivery, now, tries = publishing(), NOW, 0
+    while PROTECT in machine.outstanding(delivery, now):
+        delivery, tries = refused(delivery, RefusalKind.THROTTLED, now), tries + 1
+        assert delivery.due_at is not None
+        now = max(now, delivery.due_at)
+
+    assert tries == evolving.PROTECT_TRIES + 1
+    assert now - NOW <= 5 * 60
+    assert machine.outstanding(delivery, now) == (NOTIFY,)
+    assert delivery.trouble is None
+
+
+def test_while_its_shares_linger_it_is_due_for_its_protection():
+    """It does not wait for the linger, and is not forgotten while it is tried again."""
+    lingering = replace(publishing(linger=3600), held=True)
+    waiting = refused(lingering, RefusalKind.THROTTLED)
+
+    assert PROTECT in machine.outstanding(lingering, NOW)
+    assert waiting.due_at == waiting.next_try

@@ -1,0 +1,108 @@
+"""Deregistration protection in the simulator: what was delivered stays, whoever has the hub's credentials."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from demo import stage
+from tests.scenarios.scene import DEV, TEST, targets_file
+from tests.scenarios.test_attacks import COPIES, entered, refused
+from tests.scenarios.test_verifying import FAILED, PASSED, verify
+from tests.scenarios.trouble import deny, refuse
+
+
+def protection(scene, account):
+    """What EC2 says of the one AMI there."""
+    return scene.image_in(account).get("DeregistrationProtection", "disabled")
+
+
+@pytest.mark.parametrize("method", ["snapshots", "image"])
+def test_a_delivered_ami_cannot_be_deregistered_until_its_owner_lifts_that(scene, method):
+    """Without a cooldown: whoever administers the account may deregister it right after."""
+    scene.apply(
+        f'defaults: {{external_id: {stage.EXTERNAL_ID}, copy_method: {method}}}\ngroups: {{default: ["{DEV}"]}}\n'
+    )
+    scene.promote("")
+
+    assert protection(scene, DEV) == "enabled-without-cooldown"
+    (notice,) = scene.notices("delivery.delivered")
+    assert (notice["protected"], notice["unprotected"]) == (True, None)
+    assert verify(scene)[0] == PASSED
+    scene.deregister(DEV, scene.image_in(DEV)["ImageId"])
+    assert scene.images_in(DEV) == []
+
+
+def test_a_stolen_worker_deregisters_no_delivered_ami_and_lifts_no_protection(scene):
+    """Not with all rights of the role that copies, without any session policy."""
+    scene.promote("")
+    image = scene.image_in(DEV)["ImageId"]
+    ec2 = entered(scene, "worker", COPIES, "ec2")
+
+    refused(lambda: ec2.disable_image_deregistration_protection(ImageId=image))
+    with pytest.raises(ec2.exceptions.ClientError, match="OperationNotPermitted"):
+        ec2.deregister_image(ImageId=image)
+    assert scene.image_in(DEV)["State"] == "available"
+
+    scene.client("ec2", DEV).disable_image_deregistration_protection(ImageId=image)
+    ec2.deregister_image(ImageId=image)
+    assert scene.images_in(DEV) == [], "the attack works where nothing protects"
+
+
+def test_protect_false_leaves_it_out(scene):
+    """And nobody is warned of it."""
+    scene.apply(f'defaults: {{external_id: {stage.EXTERNAL_ID}, protect: false}}\ngroups: {{default: ["{DEV}"]}}\n')
+    scene.promote("")
+
+    assert protection(scene, DEV) == "disabled"
+    assert scene.notices("delivery.delivered")[0]["protected"] is None
+    status, bad, reported = verify(scene)
+    assert (status, bad) == (PASSED, {})
+    assert "protection" not in {one["check"] for one in reported["checks"]}
+
+
+def test_an_older_stack_in_the_target_delivers_without_and_says_so(scene):
+    """In the notice, in `status` and in `verify`, each with the cure; the other target is protected."""
+    scene.apply(targets_file())
+    deny(scene, DEV, "ec2:EnableImageDeregistrationProtection")
+    scene.promote("dev")
+
+    assert scene.states() == {DEV: "delivered", TEST: "delivered"}
+    assert (protection(scene, DEV), protection(scene, TEST)) == ("disabled", "enabled-without-cooldown")
+    (notice,) = (one for one in scene.notices("delivery.delivered") if one["account"] == DEV)
+    assert notice["protected"] is False
+    assert notice["unprotected"]["code"] == "image-not-protected"
+    assert "deploy/target.yaml" in notice["unprotected"]["cure"]
+    cure = "enable-image-deregistration-protection"
+    assert cure in scene.cli("status", scene.image)[1].replace("\n", "").replace(" ", "")
+    page = json.loads(scene.cli("status", scene.image, "--json")[1])["promotion"]
+    (shown,) = (one for one in page["deliveries"] if one["account"] == DEV)
+    assert (shown["state"], shown["protected"]) == ("delivered", False)
+    status, bad, _ = verify(scene)
+    assert (status, bad.keys(), bad[DEV].keys()) == (FAILED, {DEV}, {"protection"})
+    assert cure in bad[DEV]["protection"]["cure"]
+
+    scene.client("ec2", DEV).enable_image_deregistration_protection(ImageId=scene.image_in(DEV)["ImageId"])
+    assert verify(scene)[0] == PASSED, "the cure helps"
+
+
+def test_a_protection_that_somebody_lifted_is_found(scene):
+    """Whoever administers the account may; `verify` says that somebody did."""
+    scene.promote("")
+    scene.client("ec2", DEV).disable_image_deregistration_protection(ImageId=scene.image_in(DEV)["ImageId"])
+
+    status, bad, _ = verify(scene)
+    assert (status, bad[DEV].keys()) == (FAILED, {"protection"})
+    assert "CloudTrail" in bad[DEV]["protection"]["cure"]
+
+
+def test_a_throttled_protection_is_tried_again(scene):
+    """It comes a little later, and the notice with it."""
+    met = refuse(scene, "EnableImageDeregistrationProtection", DEV, times=2)
+    scene.promote("")
+
+    assert len(met) == 2
+    assert protection(scene, DEV) == "enabled-without-cooldown"
+    assert scene.notices("delivery.delivered")[0]["protected"] is True
+    scene.assert_invariants()
