@@ -313,7 +313,8 @@ class Kms:
         caller = call.caller
         asked = Ask("kms:RetireGrant", grant.key_arn, self._base.policies.context(caller, call.region))
         own, session = self._base.policies.identity(caller, asked)
-        if PolicyVerdict.DENY in {own, session} or session is PolicyVerdict.SILENT:
+        guarded = self._base.policies.guarded(caller, asked, grant.key_arn.split(":")[4])
+        if guarded or PolicyVerdict.DENY in {own, session} or session is PolicyVerdict.SILENT:
             return False
         me = {caller.arn, caller.role_arn, f"arn:aws:iam::{caller.account}:root"}
         role = self._base.policies.roles.get(caller.role_arn)
