@@ -62,7 +62,10 @@ VERBS = (
 @root.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell, to be sourced by it."""
+    """Print a completion script for your shell.
+
+    For bash, add to ~/.bashrc: eval "$(ami-promoter completion bash)"
+    """
     made = get_completion_class(shell)
     if made is None:
         raise click.UsageError(f"Click has no completion for {shell}.")
@@ -90,4 +93,4 @@ def main(argv: Sequence[str] | None = None, clock: TerminalClock | None = None) 
 def _usage(wrong: click.ClickException) -> Fault:
     context = wrong.ctx if isinstance(wrong, click.UsageError) else None
     where = context.command_path if context else PROGRAM
-    return Fault("usage", where, wrong.format_message(), f"`{where} --help` shows how it is called.")
+    return Fault("usage", where, wrong.format_message(), f"`{where} --help` shows the usage.")

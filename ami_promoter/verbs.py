@@ -110,31 +110,31 @@ TAG_KEY = Matching("key", "(?!aws:).{1,127}", "a tag's key")
 region_option = click.option(
     "--region",
     type=RegionName(),
-    help="The hub's Region. Otherwise AWS_REGION, AWS_DEFAULT_REGION or the profile says it.",
+    help="The hub's Region. Default: AWS_REGION, AWS_DEFAULT_REGION, or the profile's Region.",
 )
-profile_option = click.option("--profile", help="A profile of the AWS configuration. Otherwise AWS_PROFILE.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
-wide_option = click.option("--wide", is_flag=True, help="Print ids and ARNs whole.")
+profile_option = click.option("--profile", metavar="NAME", help="The AWS profile. Default: AWS_PROFILE.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+wide_option = click.option("--wide", is_flag=True, help="Print full ids and ARNs.")
 table_option = click.option(
     "--table",
     type=TABLE,
-    help="The service's table of records. Otherwise ami-promoter-REGION; the others are named by it.",
+    help="The table of records; the other tables' names begin with it. Default: ami-promoter-REGION.",
 )
 hub_account_option = click.option(
-    "--hub-account", type=ACCOUNT, help="The hub's account: credentials of another are refused."
+    "--hub-account", type=ACCOUNT, help="The hub's account; credentials of another account are refused."
 )
 tag_key_option = click.option(
-    "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The trigger's tag key, as the stack says it."
+    "--tag-key", type=TAG_KEY, default="promote", show_default=True, help="The tag key that triggers promotions."
 )
 ami_argument = click.argument("ami", type=AMI)
-hub_only_option = click.option("--hub-only", is_flag=True, help="Do not look into the targets.")
+hub_only_option = click.option("--hub-only", is_flag=True, help="Check the hub only.")
 answers_within_option = click.option(
     "--timeout",
     type=click.IntRange(1, 999),
     metavar="MINUTES",
     default=5,
     show_default=True,
-    help="Go on when no target has answered for so long.",
+    help="Stop waiting when no target has answered for this long.",
 )
 
 ANYWHERE = (region_option, profile_option, json_option, wide_option)
@@ -146,9 +146,9 @@ AT_THE_HUB = (region_option, profile_option, table_option, hub_account_option, j
 @click.group("ami-promoter", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="ami-promoter")
 def root() -> None:
-    """Promote AMIs to other accounts: tag one, and watch it arrive.
+    """Promote AMIs to other accounts.
 
-    Every verb prints JSON with --json. `ami-promoter VERB --help` shows a verb's options and exit statuses.
+    Every verb has --json. `ami-promoter VERB --help` shows its options and exit statuses.
     """
 
 

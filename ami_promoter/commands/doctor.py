@@ -34,7 +34,7 @@ PRINTS = js.thing(
 )
 EXITS = {
     Exit.OK: "every check passed",
-    Exit.UNFINISHED: "none failed, and some could not be made",
+    Exit.UNFINISHED: "no check failed, but some could not be made",
     Exit.FAILED: "a check failed",
 }
 
@@ -47,14 +47,13 @@ EXITS = {
 def doctor(
     caller: VerbCaller, groups: tuple[str, ...], accounts: tuple[str, ...], *, hub_only: bool, timeout: int
 ) -> Report:
-    """Find what blocks promotions, each with its cure.
+    """Find what blocks promotions, and how to repair it.
 
-    In the hub: targets file, pause, organization, parked and overdue records, workers, dead letters, notices, and the
-    keys of what is under way or shared (`plan` looks at those of an AMI before it is tagged). In each target of the
-    applied file, asked through the service, which answers within a minute or two: whether its role can be assumed, key
-    and key policy, service-linked roles, forwarding of events, Allowed AMIs, settings, copy quota. Changes nothing.
-    Whether a key can be used in the end no call can try; a denial by a policy of the organization is named where AWS
-    names it.
+    In the hub it checks the targets file, pause, organization, parked and overdue records, workers, dead letters,
+    notices, and the keys of running and shared deliveries (`plan` checks the keys of an AMI that has no tag yet).
+    In each target it checks role, key and key policy, service-linked roles, event forwarding, Allowed AMIs, settings
+    and copy quota; the service asks there, which takes a minute or two. Changes nothing. No call can try whether a
+    key will work for a copy; where AWS names an organization's policy as the reason of a denial, so does this.
     """
     if hub_only and (groups or accounts):
         raise click.UsageError("--hub-only looks at no target: leave --group and --account out.")

@@ -139,11 +139,14 @@ PRINTS = js.thing(
     prints=PRINTS,
     exits={Exit.UNFINISHED: "something is still under way, or a share is open"},
 )
-@click.option("--delete-copies", is_flag=True, help="Delete copies under way rather than let them end.")
-@click.option("--wait", is_flag=True, help="Return only when nothing is under way and no share is open.")
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
+@click.option("--delete-copies", is_flag=True, help="Delete running copies instead of letting them finish.")
+@click.option("--wait", is_flag=True, help="Return when no delivery runs and no share is open.")
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time.")
 def drain(caller: VerbCaller, *, delete_copies: bool, wait: bool, timeout: int | None) -> Report:
-    """Pause, bring what runs to its end, and close every share."""
+    """Pause, end every delivery, and close every share.
+
+    Running copies finish first, unless you give --delete-copies. `resume` ends the pause.
+    """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout has no effect without --wait.")
     return drained(Drain(caller.connect(), caller.clock), delete_copies=delete_copies, wait=wait, timeout=timeout)

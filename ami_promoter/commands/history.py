@@ -27,15 +27,15 @@ Entry = Mapping[str, Any]
 
 @verb("history", needs=READ | FIND_DELIVERIES | ASK_CLOUDTRAIL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
-@click.option("--account", type=ACCOUNT, help="Only this account; without AMI: all that ever was done for it.")
-@click.option("--all", "everything", is_flag=True, help="Bookkeeping, too.")
+@click.option("--account", type=ACCOUNT, help="Only this account; without AMI: everything done for it.")
+@click.option("--all", "everything", is_flag=True, help="Show bookkeeping steps, too.")
 @tag_key_option
 def history(caller: VerbCaller, ami: str | None, account: str | None, *, everything: bool, tag_key: str) -> Report:
-    """Show what happened to an AMI, or to an account, step by step.
+    """Show what happened to an AMI, or for an account, step by step.
 
-    Each state with its events, each call that changed AWS with its request id, and each share opened and closed with
-    its seconds; kept for 400 days. Who wrote the tag is asked of CloudTrail, which keeps 90 days and shows a call some
-    minutes after it.
+    Shows who wrote the tag, each state with its events, each call that changed AWS with its request id, and how long
+    each share was open. The service keeps this for 400 days by default. Who wrote the tag comes from CloudTrail, which
+    keeps 90 days and shows a call some minutes later.
     """
     if not ami and not account:
         raise click.UsageError("Name an AMI, or --account ID.")

@@ -44,7 +44,7 @@ key_argument = click.argument("key", type=KEY, required=False)
 
 @root.group("key-policy")
 def key_policy() -> None:
-    """Print what a key of your own must allow, or check a key."""
+    """Print the statements that a key policy needs, or check a key."""
 
 
 @verb("target", needs=CHECK_KEY, group=key_policy, options=ANYWHERE, prints=PRINTS)

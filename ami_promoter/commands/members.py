@@ -52,9 +52,10 @@ PRINTS = js.some_of(
 @click.argument("action", type=click.Choice(["accept"]), required=False)
 @click.option("--account", type=ACCOUNT, help="With accept: only this account.")
 def members(caller: VerbCaller, action: str | None, account: str | None) -> Report:
-    """Show whom OUs bring into groups, and who left.
+    """Show the accounts of OUs in the targets file, and who left.
 
-    `members accept` lets accounts go that left a group at once, more than may go without a person.
+    When more accounts leave a group at once than `most_leaving` allows, they stay targets until you run
+    `members accept`.
     """
     if account and not action:
         raise click.UsageError("--account goes with `members accept`.")

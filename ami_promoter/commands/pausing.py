@@ -16,9 +16,9 @@ WHY = Matching("text", "(?s).{1,500}", "a text of 1 to 500 characters")
 
 
 @verb("pause", needs=READ | SWITCH, prints=PRINTS)
-@click.option("--why", type=WHY, help="A sentence for those who find it paused.")
+@click.option("--why", type=WHY, help="The reason, shown wherever the pause is.")
 def pause(caller: VerbCaller, why: str | None) -> Report:
-    """Begin nothing new; what runs goes on to its end."""
+    """Start nothing new; running deliveries continue."""
     connection = caller.connect()
     turned = switch.Switch(connection)
     changed = turned.turn(paused=True, why=why or "")
@@ -30,7 +30,7 @@ def pause(caller: VerbCaller, why: str | None) -> Report:
 
 @verb("resume", needs=READ | SWITCH, prints=PRINTS)
 def resume(caller: VerbCaller) -> Report:
-    """Lift the pause."""
+    """End the pause."""
     connection = caller.connect()
     changed = switch.Switch(connection).turn(paused=False, why="")
     line = "Resumed: what was held back begins" if changed else "Nothing to do, nothing is paused"

@@ -17,7 +17,7 @@ from ami_promoter.verbs import VALUE, VerbCaller, ami_argument, tag_key_option, 
 def plan(caller: VerbCaller, ami: str, value: str | None, tag_key: str) -> Report:
     """Show what a value would do, target by target.
 
-    Without VALUE it is the one that the tag has. Nothing is changed. What only a target knows (its role, its key, its
-    quotas) is checked by the service when a delivery begins.
+    VALUE defaults to the tag's present value. Changes nothing. The service checks each target's role, key and quotas
+    when a delivery begins; `doctor` checks them now.
     """
     return planned.report(caller, ami, value, tag_key)

@@ -31,9 +31,9 @@ PRINTS = js.some_of(
 @verb("promote", needs=READ | EXAMINE | LOOK_AGAIN | TAG, prints=PRINTS, exits=waiting.EXITS)
 @ami_argument
 @click.argument("value", type=VALUE)
-@click.option("--wait", is_flag=True, help="Wait until it has come out, as `wait` does.")
-@click.option("--watch", is_flag=True, help="The same, with a live view.")
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after so long.")
+@click.option("--wait", is_flag=True, help="Wait for the outcome, like `wait`.")
+@click.option("--watch", is_flag=True, help="Wait, with a live view.")
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="With --wait: give up after this time.")
 @click.option("--dry-run", is_flag=True, help="Change nothing: the same as `plan AMI VALUE`.")
 @tag_key_option
 def promote(
@@ -47,10 +47,10 @@ def promote(
     dry_run: bool,
     tag_key: str,
 ) -> Report:
-    """Tag an AMI, so that it is promoted to what VALUE names.
+    """Tag an AMI to promote it to groups and accounts.
 
-    VALUE: names of groups and ids of accounts, e.g. "dev prod"; '' means the group `default`. It is checked against
-    the applied targets file first: a name that the file does not have is refused, and the AMI is not tagged.
+    VALUE: group names and account ids, e.g. "dev prod"; '' means the group `default`. If the applied targets file does
+    not have one of them, the AMI is not tagged.
     """
     if timeout is not None and not (wait or watch):
         raise click.UsageError("--timeout has no effect without --wait.")
@@ -72,7 +72,7 @@ def promote(
     said = repr(value) if value else "'' (group `default`)"
     place = f"account {connection.account}, {connection.region}"
     lines = [f"{ami} is tagged {tag_key}={said} in {place}{_means(meant)}."]
-    lines += ["It bore that value already: what failed is tried again."] if before == value else []
+    lines += ["It had that value already; failed deliveries are tried again."] if before == value else []
     lines += [f"Not served: {fault}" for fault in meant.blocked.values()]
     lines += [f"Paused {switch.said(paused)}. It begins when somebody resumes."] if paused else []
     data = {"ami": ami, "value": value, "named": len(meant.targets), "paused": switch.to_json(paused)}
@@ -101,9 +101,9 @@ def _means(meant: Resolution) -> str:
 @ami_argument
 @tag_key_option
 def cancel(caller: VerbCaller, ami: str, tag_key: str) -> Report:
-    """Remove an AMI's tag; what was delivered stays.
+    """Remove an AMI's tag; delivered AMIs stay.
 
-    What runs is cancelled, and what is shared is withdrawn.
+    Running deliveries are cancelled, and standing shares are withdrawn.
     """
     connection = caller.connect()
     tag = Tag(connection, tag_key, ami)

@@ -65,10 +65,10 @@ RECORD = Matching(
     "reconcile",
     needs=READ_ALL | SEE_OPEN | ASK_TARGETS | MEND,
     prints=PRINTS,
-    exits={Exit.UNFINISHED: "something is not in order and not put right yet, or could not be looked at"},
+    exits={Exit.UNFINISHED: "a difference is left, or something could not be read"},
 )
-@click.option("--apply", is_flag=True, help="Put right what can be; otherwise it is only shown.")
-@click.option("--key", "keys", type=KEYS, default=None, help="Look at these keys of the hub, too.")
+@click.option("--apply", is_flag=True, help="Repair what can be repaired; otherwise only show it.")
+@click.option("--key", "keys", type=KEYS, default=None, help="Check these keys of the hub, too.")
 @click.option(
     "--since",
     type=click.IntRange(1, 9999),
@@ -79,11 +79,11 @@ RECORD = Matching(
 )
 @hub_only_option
 @answers_within_option
-@click.option("--unpark", type=RECORD, help="Let one parked record go on, and do nothing else.")
+@click.option("--unpark", type=RECORD, help="Let one parked record continue, and do nothing else.")
 def reconcile(
     caller: VerbCaller, *, apply: bool, keys: str | None, since: int, hub_only: bool, timeout: int, unpark: str | None
 ) -> Report:
-    """Compare AWS with the records, and put right what differs."""
+    """Compare AWS with the records, and repair what differs."""
     connection = caller.connect()
     if unpark:
         return _unpark(connection, unpark)

@@ -34,13 +34,13 @@ PRINTS = js.thing(
 
 
 @verb("report", needs=READ_ALL, prints=PRINTS)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. Otherwise {FILE}.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help=f"The file to write. Default: {FILE}.")
 @click.option(
     "--publish",
     "address",
     type=ADDRESS,
     metavar="s3://BUCKET/KEY",
-    help="Put the page there; a file is written only with -o.",
+    help="Write the page to S3; a local file only with -o.",
 )
 @click.option(
     "--days",
@@ -48,13 +48,14 @@ PRINTS = js.thing(
     metavar="N",
     default=30,
     show_default=True,
-    help="How far back deliveries and closed shares go.",
+    help="Show deliveries and closed shares of so many days.",
 )
 def report(caller: VerbCaller, output: Path | None, address: str | None, days: int) -> Report:
-    """Write a page to look at: current images, failures, deliveries, and who could read what.
+    """Write an HTML page: images, failures, deliveries, exposure.
 
-    One HTML file that loads nothing and needs no server. This reads the whole table of records. --publish needs
-    `s3:PutObject` on that object, by a policy of your own: the two policies do not have it.
+    It shows current images by target, failures with their cures, deliveries over time, and who could read what. One
+    file that loads nothing and needs no server. Reads the whole table of records. --publish needs `s3:PutObject` on
+    that object; the two IAM policies for the command line do not have it.
     """
     connection = caller.connect()
     shown = _read(connection, days)

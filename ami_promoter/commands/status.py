@@ -40,12 +40,12 @@ PRINTS = js.some_of(
 
 @verb("status", needs=READ_ALL, prints=PRINTS)
 @click.argument("ami", type=AMI, required=False)
-@click.option("--watch", is_flag=True, help="Look again and again until it is over; Ctrl-C ends only the looking.")
-@click.option("--failed", is_flag=True, help="Only what failed, is refused, was cancelled or is parked, with the cure.")
+@click.option("--watch", is_flag=True, help="Refresh until the promotion has ended; Ctrl-C stops only the view.")
+@click.option("--failed", is_flag=True, help="Only what failed, was refused or cancelled, or is parked; with cures.")
 def status(caller: VerbCaller, ami: str | None, *, watch: bool, failed: bool) -> Report:
     """List the promotions, or show one AMI's deliveries.
 
-    A bar shows how far a copy is; LOOKS says when the service looks at a delivery again at the latest.
+    A bar shows a copy's progress. NEXT LOOK is the latest time of the service's next look at the delivery.
     """
     if watch and caller.as_json:
         raise click.UsageError("--watch is for a terminal; in a program use `ami-promoter wait AMI --json`.")
@@ -115,6 +115,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
     rows = [
         (
             cell(one["ami"]),
+            cell(one["name"] or "-"),
             state(one["state"] or "unknown"),
             page.age(one["since"], now),
             cell("-" if one["value"] is None else page.quoted(one["value"])),
@@ -122,7 +123,7 @@ def _list(listed: Sequence[Mapping[str, Any]], now: float) -> RenderableType:
         )
         for one in listed
     ]
-    return table(("AMI", "STATE", "FOR", "VALUE", "DELIVERIES"), rows, folds=("VALUE", "DELIVERIES"))
+    return table(("AMI", "NAME", "STATE", "FOR", "VALUE", "DELIVERIES"), rows, folds=("NAME", "VALUE", "DELIVERIES"))
 
 
 def _failed(connection: Connection) -> Report:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from rich.console import RenderableType
 
 from ami_promoter.hub.aws import Connection, HubTrouble
 from ami_promoter.hub.records import Reader, standing
@@ -17,7 +18,7 @@ from ami_promoter.targets_file.compiler import HubPlace, compile_targets
 from ami_promoter.targets_file.difference import difference, to_json, to_text
 from ami_promoter.targets_file.publishing import AppliedVersion, Publisher
 from ami_promoter.terminal import schema as js
-from ami_promoter.terminal.output import Whole, console, show, tell
+from ami_promoter.terminal.output import Folded, Whole, console, show, tell
 from ami_promoter.terminal.report import Report, moment
 from ami_promoter.verbs import (
     VerbCaller,
@@ -33,6 +34,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.applied_file import Directory, digest_of, to_items
 
 file_argument = click.argument("file", type=click.Path())
+SIGNS = {"+": "green", "-": "red", "~": "yellow"}
+"""How lines of a difference begin -> their color."""
 COUNTS = {
     "groups": js.number("how many groups the file has"),
     "accounts": js.number("how many accounts it lists"),
@@ -111,9 +114,9 @@ def diff(caller: VerbCaller, file: str) -> Report:
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask before a target is removed.")
 def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
-    """Check the file, show what changes, and bring it into force.
+    """Check the file, show what changes, and apply it.
 
-    A target that is removed loses what is shared with it, so you are asked first; without a terminal --yes is needed.
+    Asks before it removes a target, because that withdraws what is shared with it. Without a terminal, --yes is needed.
     """
     return _publish(caller, file, dry_run=dry_run, yes=yes)
 
@@ -135,7 +138,7 @@ def apply(caller: VerbCaller, file: str, *, dry_run: bool, yes: bool) -> Report:
 def show_applied(caller: VerbCaller) -> Report:
     """Show the targets file in force, as it was applied.
 
-    Its text is printed as it is, so `ami-promoter targets show > FILE` brings it back; the rest goes to standard error.
+    Prints the file's text to standard output and all else to standard error: `ami-promoter targets show > FILE`.
     """
     connection = caller.connect()
     publisher = Publisher(connection)
@@ -214,8 +217,8 @@ def _validate(source: str, name: str, caller: VerbCaller) -> Report:
 
 def _difference(connection: Connection, applied: AppliedVersion, wanted: Directory) -> Report:
     change = difference(applied.directory, wanted)
-    lines = list(_heading(connection, applied))
-    lines += list(to_text(change)) or ["No difference."]
+    lines: list[RenderableType] = list(_heading(connection, applied))
+    lines += [Folded(line, style=SIGNS.get(line.lstrip()[:1], "")) for line in to_text(change)] or ["No difference."]
     digests = {"applied": applied.current.digest if applied.current else None, "file": digest_of(to_items(wanted))}
     data = {"account": connection.account, "region": connection.region, "table": connection.table, "digest": digests}
     return Report(tuple(lines), {**data, **to_json(change), "applied": False})

@@ -32,7 +32,7 @@ PRINTS = js.thing(
 )
 EXITS = {
     Exit.OK: "every check passed",
-    Exit.UNFINISHED: "none failed, and some could not be made",
+    Exit.UNFINISHED: "no check failed, but some could not be made",
     Exit.FAILED: "a check failed",
 }
 
@@ -42,10 +42,11 @@ EXITS = {
 @click.option("--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION.")
 @answers_within_option
 def verify(caller: VerbCaller, ami: str, targets: tuple[str, ...], timeout: int) -> Report:
-    """Check that all arrived, and that nothing is open.
+    """Check delivered AMIs, and that nothing is still shared.
 
-    The service looks into each target: is the AMI available, are its snapshots completed. In the hub: is nothing of
-    the source open to it that nothing needs. That the copy is the same image was compared when it was delivered.
+    In each target the service checks that the AMI is available and protected, and its snapshots completed. In the hub
+    this checks that no share of the source is open that nothing needs. The service compared the AMI with its source
+    when it delivered it.
     """
     connection = caller.connect()
     page = read_page(connection, ami)

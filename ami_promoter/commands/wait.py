@@ -12,15 +12,15 @@ from ami_promoter.verbs import PLACE, VerbCaller, ami_argument, tag_key_option, 
 
 @verb("wait", needs=READ | FIND_AMI, prints=waiting.PRINTS, exits=waiting.EXITS)
 @ami_argument
-@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after so long.")
+@click.option("--timeout", type=click.IntRange(1, 99999), metavar="MINUTES", help="Give up after this time.")
 @click.option(
     "--target", "targets", type=PLACE, multiple=True, help="Only this account, or ACCOUNT/REGION; may be repeated."
 )
 @tag_key_option
 def wait(caller: VerbCaller, ami: str, timeout: int | None, targets: tuple[str, ...], tag_key: str) -> Report:
-    """Wait until a promotion has come out, for a pipeline.
+    """Wait for the outcome of a promotion, in a pipeline.
 
-    Changes are written to standard error. The tag's present value counts: what an earlier one brought does not.
+    Writes changes to standard error. Only the tag's present value counts, not the outcome of an earlier one.
     """
     connection = caller.connect()
     limit = None if timeout is None else timeout * 60.0

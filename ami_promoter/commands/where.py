@@ -53,7 +53,7 @@ TARGET = Matching(
 def where(caller: VerbCaller, ami: str) -> Report:
     """Show an AMI's source and all its copies.
 
-    AMI: the source, or a copy in whatever account.
+    AMI: the source, or a copy in any account.
     """
     connection = caller.connect()
     found = _find(connection, ami)
@@ -70,10 +70,10 @@ def where(caller: VerbCaller, ami: str) -> Report:
 @ami_argument
 @click.argument("target", type=TARGET)
 def resolve(caller: VerbCaller, ami: str, target: str) -> Report:
-    """Print the AMI ids of a target, for scripts.
+    """Print the AMI ids of a target or group, for scripts.
 
-    One a line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of its targets has
-    none, nothing is printed, and the exit status is 1.
+    One on each line. TARGET: an account, ACCOUNT/REGION, or a group of the applied targets file. If one of the targets
+    has no AMI, this prints no id, and the exit status is 1.
     """
     connection = caller.connect()
     found = _find(connection, ami)

@@ -38,17 +38,17 @@ PRINTS = js.thing(
 
 @verb("withdraw", needs=READ | FIND_AMI | LOOK_AGAIN | SWITCH, prints=PRINTS)
 @ami_argument
-@click.option("--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; repeatable.")
+@click.option("--account", "places", type=PLACE, multiple=True, help="This account, or ACCOUNT/REGION; may be repeated.")
 @click.option(
-    "--lift", is_flag=True, help="Take the withdrawal back: they are served again. Without --account: of all."
+    "--lift", is_flag=True, help="End the withdrawal; without --account, for all accounts."
 )
 @tag_key_option
 def withdraw(caller: VerbCaller, ami: str, places: tuple[str, ...], *, lift: bool, tag_key: str) -> Report:
-    """End single accounts' part in a promotion; the tag stays.
+    """End a promotion for some accounts; the tag stays.
 
-    What runs there is cancelled, and what is shared is withdrawn, also while promotions are paused; what was delivered
-    stays. They get nothing more of the AMI until its tag is written again, with whatever value, or --lift: `retry`
-    passes them over.
+    Cancels their running deliveries and withdraws their standing shares, also while promotions are paused; delivered
+    AMIs stay. These accounts get nothing more of the AMI until its tag is written again, with any value, or until
+    --lift; `retry` leaves them out.
     """
     if not places and not lift:
         raise click.UsageError("Name --account ID, or ACCOUNT/REGION; to end everybody's part, use `cancel`.")

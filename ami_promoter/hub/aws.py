@@ -120,8 +120,9 @@ class Connection(Account):
 
     @property
     def place(self) -> str:
-        """Account, Region and table, for messages."""
-        return f"{super().place}, table {self.table}"
+        """Account and Region, for messages; and the table, where it is not the usual one."""
+        usual = self.table == f"ami-promoter-{self.region}"
+        return super().place if usual else f"{super().place}, table {self.table}"
 
     @property
     def named(self) -> dict[str, str]:

@@ -105,7 +105,7 @@ def _table(deliveries: Sequence[Data], now: float, *, wide: bool) -> Table:
             label = cell(f"  {short(str(copy['source']), wide=wide)}", "dim")
             tries = f"try {copy['tries']}" if copy["tries"] > 1 else ""
             rows.append((label, cell(copy["state"] or "-", "dim"), _left(copy), tries, _bar([copy])))
-    return table(("TARGET", "STATE", "FOR", "LOOKS", "AMI OR PROGRESS"), rows, folds=("TARGET",))
+    return table(("TARGET", "STATE", "FOR", "NEXT LOOK", "AMI OR PROGRESS"), rows, folds=("TARGET",))
 
 
 def _result(delivery: Data, *, wide: bool) -> RenderableType:
@@ -120,7 +120,8 @@ def _bar(copies: Sequence[Data]) -> RenderableType:
     """Draw how far copies are; the number says it without the bar."""
     percent = sum(_percent(copy) for copy in copies) // len(copies)
     row = Table.grid(padding=(0, 1, 0, 0))
-    row.add_row(ProgressBar(100, percent, width=BAR), f"{percent:3} %")
+    bar = ProgressBar(100, percent, width=BAR, style="dim", complete_style="cyan", finished_style="green")
+    row.add_row(bar, f"{percent:3} %")
     return row
 
 

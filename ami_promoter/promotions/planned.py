@@ -18,8 +18,8 @@ from chalicelib.core.faults import Fault
 from chalicelib.core.targets.withdrawals import by_place
 
 EXITS = {
-    Exit.OK: "nothing stands against it",
-    Exit.FAILED: "a check fails: the source or an account is refused, or is not known yet",
+    Exit.OK: "no check failed",
+    Exit.FAILED: "a check failed: the source or an account is refused, or is not known yet",
 }
 
 

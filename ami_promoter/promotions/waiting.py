@@ -26,10 +26,10 @@ LATEST = 10 * 60
 """Seconds in which a tag is seen although its event was lost: discovery looks every five minutes."""
 
 EXITS = {
-    Exit.OK: "everything that was waited for was delivered, or shared",
-    Exit.UNFINISHED: "it timed out; the promotion goes on",
+    Exit.OK: "all of them were delivered or shared",
+    Exit.UNFINISHED: "timed out; the promotion continues",
     Exit.FAILED: "a delivery failed, or the value, the source or an account is refused",
-    Exit.CANCELLED: "nothing failed, and a delivery was cancelled or withdrawn",
+    Exit.CANCELLED: "nothing failed, but a delivery was cancelled or withdrawn",
 }
 NAMES = {
     Exit.OK: "delivered",

@@ -20,8 +20,8 @@ class Exit(IntEnum):
 
 MEANS = {
     Exit.OK: "done, or nothing to do",
-    Exit.FAULT: "what was given is wrong, such as a file, a value, or an AMI that is not known; nothing was changed",
-    Exit.USAGE: "the call itself is wrong; nothing was changed",
-    Exit.AWS: "AWS refused or could not be reached; run it again, everything may be repeated",
+    Exit.FAULT: "wrong input, such as a file, a value or an unknown AMI; nothing was changed",
+    Exit.USAGE: "wrong usage; nothing was changed",
+    Exit.AWS: "AWS refused or could not be reached; you can safely run the command again",
 }
 """What every verb's statuses mean, unless it says otherwise."""

@@ -67,8 +67,9 @@ def cell(text: object, style: str = "") -> Text:
 class Folded:
     """A line that is folded between words, and indented. A word that is too long, an ARN, stays whole, to be copied."""
 
-    def __init__(self, text: str, by: int = 0) -> None:
+    def __init__(self, text: str, by: int = 0, style: str = "") -> None:
         self._text = " " * by + printable(text)
+        self._style = style
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
         """See rich."""
@@ -78,7 +79,7 @@ class Folded:
             self._text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
         for line in folded or [""]:
-            yield Text(line, no_wrap=True, overflow="ignore")
+            yield Text(line, self._style, no_wrap=True, overflow="ignore")
 
 
 class Whole:

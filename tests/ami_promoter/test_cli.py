@@ -67,7 +67,7 @@ def test_what_is_wrong_with_a_call_is_said_with_its_cure(line, region, capsys):
 
     said = capsys.readouterr().err
     assert WRONG[line] in said
-    assert "--help` shows how it is called." in said
+    assert "--help` shows the usage." in said
 
 
 @pytest.mark.parametrize("line", ["status --json --region us-est-1", "sttus --json", "status --verson --json"])

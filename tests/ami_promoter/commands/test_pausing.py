@@ -54,7 +54,7 @@ def test_who_paused_first_stays_named(client, capsys):
     assert main(["pause", "--why", "third"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         (
-            f"Nothing to do, it was paused before in account 123456789012, us-east-1, table {TABLE}: "
+            f"Nothing to do, it was paused before in account 123456789012, us-east-1: "
             f"since 2026-01-05T09:00:00Z, by {CALLER}: first."
         ),
         "Nothing new is begun; what has begun goes on to its end. `ami-promoter resume` lifts it.",

@@ -64,7 +64,7 @@ def test_all_is_in_order(applied, capsys):
     assert said(capsys, "reconcile", "--hub-only") == (
         0,
         [
-            (f"Looked at account 123456789012, us-east-1, table {TABLE}; the targets were left out (--hub-only)."),
+            (f"Looked at account 123456789012, us-east-1; the targets were left out (--hub-only)."),
             "All is in order in the hub.",
         ],
     )
@@ -73,7 +73,7 @@ def test_all_is_in_order(applied, capsys):
 @pytest.mark.parametrize(
     ("directory", "where", "why"),
     [
-        (None, f"account 123456789012, us-east-1, table {TABLE}-config", "no targets file has been applied yet"),
+        (None, f"account 123456789012, us-east-1-config", "no targets file has been applied yet"),
         (
             Directory(
                 {"default": (OU,)},

@@ -24,7 +24,7 @@ from tests.core.images.examples import an_image
 from tests.fakes import copying, sharing
 
 HUB, TABLE, REGION = "123456789012", "ami-promoter-us-east-1", "us-east-1"
-PLACE = f"account {HUB}, {REGION}, table {TABLE}"
+PLACE = f"account {HUB}, {REGION}"
 AMI, OTHER = "ami-0123456789abcdef0", "ami-0fedcba9876543210"
 DEV, PROD = "111111111111", "222222222222"
 NINE = 1767603600
@@ -126,12 +126,12 @@ def test_one_amis_deliveries(scene, capsys):
         f"{AMI} golden in {PLACE}",
         "running for 10m, value `dev`: 1 copying, 1 delivered, 1 failed",
         "",
-        "TARGET                  STATE      FOR       LOOKS  AMI OR PROGRESS",
+        "TARGET                  STATE      FOR       NEXT LOOK  AMI OR PROGRESS",
         "111111111111 us-east-1  failed     9m",
         "222222222222 us-east-1  copying    9m        -",
-        f"  snap-1                completed                   {'━' * 10} 100 %",
-        f"  snap-2                pending    ~9m left         {'━' * 4}{' ' * 8}40 %",
-        "333333333333 us-east-1  delivered  9m               ami-0aaaaaaaaaaaaaaaa",
+        f"  snap-1                completed                       {'━' * 10} 100 %",
+        f"  snap-2                pending    ~9m left             {'━' * 4}{' ' * 8}40 %",
+        "333333333333 us-east-1  delivered  9m                   ami-0aaaaaaaaaaaaaaaa",
         "111111111111 us-east-1: The key alias/x is disabled. Enable it and tag the AMI again.",
         "111111111111 us-east-1: left behind: snap-8",
         "222222222222 us-east-1: is tried again: The role AmiCopyRole cannot be assumed. Deploy deploy/target.yaml.",
@@ -355,9 +355,9 @@ def test_all_promotions(table, scene, capsys):
 
     assert lines(capsys) == [
         f"Promotions in {PLACE}:",
-        "AMI                    STATE    FOR  VALUE  DELIVERIES",
-        "ami-0fedcba9876543210  over     9m   -      no deliveries",
-        "ami-0123456789abcdef0  running  10m  `dev`  1 delivered, 1 failed, 1 running",
+        "AMI                    NAME    STATE    FOR  VALUE  DELIVERIES",
+        "ami-0fedcba9876543210  golden  over     9m   -      no deliveries",
+        "ami-0123456789abcdef0  golden  running  10m  `dev`  1 delivered, 1 failed, 1 running",
     ]
 
 

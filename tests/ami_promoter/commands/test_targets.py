@@ -17,7 +17,7 @@ from chalicelib.adapters.dynamo.targets_table import TargetsTable, partition
 
 HUB, TABLE = "123456789012", "ami-promoter-us-east-1"
 CONFIG, MEMBERS = f"{TABLE}-config", f"{TABLE}-members"
-PLACE = f"account {HUB}, us-east-1, table {TABLE}"
+PLACE = f"account {HUB}, us-east-1"
 FILE = """
 groups:
   default: ["111111111111"]
@@ -392,7 +392,7 @@ def test_no_credentials(environment, file, capsys):
     assert main(["targets", "apply", file(FILE), "--region", "us-east-1"]) == 3
 
     assert capsys.readouterr().err == (
-        f"ami-promoter: account unknown, us-east-1, table {TABLE}: asking STS who is calling failed: Unable to locate "
+        f"ami-promoter: account unknown, us-east-1: asking STS who is calling failed: Unable to locate "
         "credentials. Set AWS_PROFILE, or sign in; see `aws sts get-caller-identity`.\n"
     )
 
